@@ -1,0 +1,60 @@
+// Package kernel is the arithmetic of the ViT: slices in, slices out, no knowledge of models.
+//
+// Single-threaded functions work on slices and pick assembly or a plain loop by a package boolean.
+// Exec has the parallel operations. Package ref holds the plain meaning of every kernel.
+package kernel
+
+import "melo/internal/par"
+
+// Activation names an element-wise non-linearity.
+type Activation uint8
+
+// The activations that Vision Transformers use.
+const (
+	Identity  Activation = iota
+	GELUErf              // x * Phi(x), the exact GELU (Hendrycks & Gimpel, arXiv 1606.08415)
+	GELUTanh             // its tanh approximation
+	GELUQuick            // x * sigmoid(1.702 x), of OpenAI's CLIP
+)
+
+// Epilogue is what Gemm does to a finished tile of y = A*B before it leaves the cache:
+//
+//	y += Bias; if Pre: Pre = y; y = Act(y); y *= Scale; y += Residual; C = y
+//
+// Empty fields are skipped. Bias and Scale have one element a column.
+type Epilogue struct {
+	Bias     []float32
+	Act      Activation
+	Pre      Mat // pre-activation, kept for backward
+	Scale    []float32
+	Residual Mat // may be C itself
+}
+
+// Exec is one stream of work: a pool, scratch for each of its workers, and reusable tasks. It is not
+// safe for concurrent use; several Execs may share a pool.
+type Exec struct {
+	pool    *par.Pool
+	workers []*Worker
+
+	gemm  gemmTask
+	tasks rowTasks
+	attn  attnTask
+}
+
+// Worker is the scratch memory of one worker and carries the single-threaded compound operations.
+type Worker struct {
+	pack packScratch // packing buffers of the matrix products
+	attn attnScratch // score blocks of attention
+}
+
+// NewExec returns an Exec on pool.
+func NewExec(pool *par.Pool) *Exec {
+	e := &Exec{pool: pool}
+	for range pool.Workers() {
+		e.workers = append(e.workers, &Worker{})
+	}
+	return e
+}
+
+// Pool returns the pool that the Exec runs on.
+func (e *Exec) Pool() *par.Pool { return e.pool }

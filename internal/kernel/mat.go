@@ -1,0 +1,39 @@
+package kernel
+
+// Mat is a row-major view of a matrix: element (i, j) is Data[i*Stride+j].
+type Mat struct {
+	Data       []float32
+	Rows, Cols int
+	Stride     int // distance between rows in elements, >= Cols
+}
+
+// NewMat returns a zeroed rows x cols matrix with Stride == cols.
+func NewMat(rows, cols int) Mat {
+	return Mat{Data: make([]float32, rows*cols), Rows: rows, Cols: cols, Stride: cols}
+}
+
+// View wraps data as a dense rows x cols matrix.
+func View(data []float32, rows, cols int) Mat {
+	return Mat{Data: data[:rows*cols], Rows: rows, Cols: cols, Stride: cols}
+}
+
+// Row returns row i.
+func (m Mat) Row(i int) []float32 {
+	return m.Data[i*m.Stride : i*m.Stride+m.Cols : i*m.Stride+m.Cols]
+}
+
+// RowRange returns rows [r0, r1).
+func (m Mat) RowRange(r0, r1 int) Mat {
+	if r0 == r1 {
+		return Mat{Cols: m.Cols, Stride: m.Stride}
+	}
+	return Mat{Data: m.Data[r0*m.Stride : (r1-1)*m.Stride+m.Cols], Rows: r1 - r0, Cols: m.Cols, Stride: m.Stride}
+}
+
+// ColRange returns columns [c0, c1).
+func (m Mat) ColRange(c0, c1 int) Mat {
+	if m.Rows == 0 {
+		return Mat{Cols: c1 - c0, Stride: m.Stride}
+	}
+	return Mat{Data: m.Data[c0 : (m.Rows-1)*m.Stride+c1], Rows: m.Rows, Cols: c1 - c0, Stride: m.Stride}
+}
