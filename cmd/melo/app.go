@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"melo/internal/ui"
+)
+
+// commands is the whole command line. Each field is the options of one command; its Run method is the
+// command.
+type commands struct {
+	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
+
+	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
+	Version versionOptions `cmd:"" help:"Show the version of the program."`
+}
+
+const description = `Train small per-task adapters for a frozen Vision Transformer, and predict with them.
+
+melo is research software, not a medical device.`
+
+// stdio is what a command may touch of the process: its streams and how to print results.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+	terminal bool // err is a terminal
+	json     bool // --json was given
+}
+
+// printf prints a line of the human result on standard output; with --json it does nothing.
+func (s *stdio) printf(format string, args ...any) {
+	if !s.json {
+		fmt.Fprintf(s.out, format+"\n", args...)
+	}
+}
+
+// notef prints a remark on standard error, where it is in nobody's way.
+func (s *stdio) notef(format string, args ...any) {
+	fmt.Fprintf(s.err, "melo: "+format+"\n", args...)
+}
+
+// document prints v as the one JSON document; without --json it does nothing.
+func (s *stdio) document(v any) error {
+	if !s.json {
+		return nil
+	}
+	enc := json.NewEncoder(s.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("writing the JSON document: %w", err)
+	}
+	return nil
+}
+
+// progress returns the meters of a long command, on standard error.
+func (s *stdio) progress() *ui.Progress { return ui.New(s.err, s.terminal) }
+
+// errorDocument is what stands on standard output when a command with --json fails.
+type errorDocument struct {
+	Error struct {
+		Message    string `json:"message"`
+		ExitStatus int    `json:"exit_status"`
+	} `json:"error"`
+}
+
+// helpShown is how kong leaves after --help.
+type helpShown struct{ status int }
+
+// run parses args, runs the command and returns the exit status.
+func run(ctx context.Context, args []string, s *stdio) (status int) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case helpShown:
+			status = p.status
+		default:
+			panic(p)
+		}
+	}()
+	err := dispatch(ctx, args, s)
+	status = exitStatus(err)
+	if err == nil {
+		return status
+	}
+	s.notef("%s", oneLine(err))
+	if status == exitUsage {
+		fmt.Fprintln(s.err, `Run "melo --help" or "melo COMMAND --help" for the usage.`)
+	}
+	if s.json {
+		var doc errorDocument
+		doc.Error.Message, doc.Error.ExitStatus = oneLine(err), status
+		if err := s.document(doc); err != nil {
+			s.notef("%s", oneLine(err))
+		}
+	}
+	return status
+}
+
+func dispatch(ctx context.Context, args []string, s *stdio) error {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("melo"),
+		kong.Description(description),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(status int) { panic(helpShown{status}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
+	if err != nil {
+		return fmt.Errorf("command line: %w", err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	s.json = c.JSON
+	if err != nil {
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) {
+			s.json = s.json || hasJSONFlag(args)
+		}
+		return usage(err)
+	}
+	return parsed.Run()
+}
+
+// hasJSONFlag finds --json in a command line that could not be parsed.
+func hasJSONFlag(args []string) bool {
+	for _, a := range args {
+		if a == "--" {
+			return false
+		}
+		if a == "--json" {
+			return true
+		}
+	}
+	return false
+}
+
+// oneLine writes an error without line breaks or control characters: messages quote names from files.
+func oneLine(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, err.Error())
+}
+
+// commandNames lists the commands, for tests and messages.
+func commandNames() []string {
+	var names []string
+	t := reflect.TypeFor[commands]()
+	for i := range t.NumField() {
+		if _, ok := t.Field(i).Tag.Lookup("cmd"); ok {
+			names = append(names, strings.ToLower(t.Field(i).Name))
+		}
+	}
+	return names
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+
+	"melo/internal/ui"
+)
+
+// doctorOptions are the options of "melo doctor": none.
+type doctorOptions struct{}
+
+// Help is the long help text.
+func (doctorOptions) Help() string {
+	return `Shows the CPU and its class, which kernels were chosen for it, and the limits that matter.
+
+Examples:
+
+    melo doctor
+    melo --json doctor` + exitHelp
+}
+
+// doctorDocument is the --json document of "melo doctor".
+type doctorDocument struct {
+	Version versionDocument `json:"version"`
+	Machine machineDocument `json:"machine"`
+}
+
+// Run examines the machine.
+func (doctorOptions) Run(s *stdio) error {
+	doc := doctorDocument{Version: versionNow(), Machine: thisMachine()}
+	m := doc.Machine
+	s.printf("melo     %s, %s", doc.Version.Version, doc.Version.Go)
+	s.printf("CPU      %s (%s/%s)", orUnknown(m.CPU), m.OS, m.Arch)
+	s.printf("class    %s", m.CPUClass)
+	s.printf("features %s", strings.Join(m.Features, " "))
+	s.printf("cores    %d, %d workers by default", m.Cores, m.Workers)
+	if m.Memory > 0 {
+		s.printf("memory   %s", ui.Bytes(m.Memory))
+	}
+	return s.document(doc)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}

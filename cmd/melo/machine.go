@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/cpu"
+)
+
+// machineDocument describes the machine in the --json documents of "melo doctor" and "melo bench".
+type machineDocument struct {
+	OS       string   `json:"os"`
+	Arch     string   `json:"arch"`
+	CPU      string   `json:"cpu"`       // model name, empty where the system does not tell
+	CPUClass string   `json:"cpu_class"` // row of the performance tables that this machine belongs to
+	Features []string `json:"features"`  // instruction sets that the kernels care about
+	Cores    int      `json:"cores"`     // logical CPUs that the process may use
+	Workers  int      `json:"workers"`   // workers that a command starts by default
+	Memory   int64    `json:"memory_bytes"`
+}
+
+func thisMachine() machineDocument {
+	return machineDocument{
+		OS: runtime.GOOS, Arch: runtime.GOARCH,
+		CPU: cpuModel(), CPUClass: cpuClass(), Features: cpuFeatures(),
+		Cores: runtime.NumCPU(), Workers: runtime.GOMAXPROCS(0), Memory: memoryBytes(),
+	}
+}
+
+// cpuClass names the class of the machine in the words of docs/performance.md.
+func cpuClass() string {
+	switch x := cpu.X86; {
+	case runtime.GOARCH == "arm64":
+		return "NEON"
+	case runtime.GOARCH != "amd64":
+		return "portable"
+	case x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI && x.HasAVX512BF16:
+		return "AVX-512 with BF16 and VNNI"
+	case x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI:
+		return "AVX-512 with VNNI"
+	case x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL:
+		return "AVX-512"
+	case x.HasAVX2 && x.HasFMA:
+		return "AVX2+FMA"
+	}
+	return "portable"
+}
+
+func cpuFeatures() []string {
+	x, a := cpu.X86, cpu.ARM64
+	found := []string{}
+	for _, f := range []struct {
+		name string
+		has  bool
+	}{
+		{"avx", x.HasAVX}, {"avx2", x.HasAVX2}, {"fma", x.HasFMA},
+		{"avx512f", x.HasAVX512F}, {"avx512bw", x.HasAVX512BW}, {"avx512dq", x.HasAVX512DQ}, {"avx512vl", x.HasAVX512VL},
+		{"avx512vnni", x.HasAVX512VNNI}, {"avx512bf16", x.HasAVX512BF16},
+		{"asimd", a.HasASIMD}, {"asimdhp", a.HasASIMDHP}, {"asimddp", a.HasASIMDDP}, {"sve", a.HasSVE},
+	} {
+		if f.has {
+			found = append(found, f.name)
+		}
+	}
+	return found
+}
+
+// cpuModel returns the CPU's own name, on Linux.
+func cpuModel() string { return procField("/proc/cpuinfo", "model name") }
+
+// memoryBytes returns the memory of the machine, on Linux, or 0.
+func memoryBytes() int64 {
+	number, _, _ := strings.Cut(procField("/proc/meminfo", "MemTotal"), " ")
+	kib, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kib << 10
+}
+
+// residentBytes returns the resident memory of this process now and its peak, on Linux, or 0.
+func residentBytes() (now, peak int64) {
+	read := func(name string) int64 {
+		number, _, _ := strings.Cut(procField("/proc/self/status", name), " ")
+		kib, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0
+		}
+		return kib << 10
+	}
+	return read("VmRSS"), read("VmHWM")
+}
+
+// procField returns the value of the first "name: value" line of a /proc file, or "".
+func procField(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		key, value, ok := strings.Cut(lines.Text(), ":")
+		if ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,29 @@
+// Command melo trains small per-task adapters for a frozen Vision Transformer, and predicts with them.
+//
+// One file holds one command. Only this package reads flags, the environment and the terminal, prints,
+// and knows exit codes; everything else is in the packages that it calls.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second Ctrl-C ends the program at once
+	}()
+	s := &stdio{
+		in:       os.Stdin,
+		out:      os.Stdout,
+		err:      os.Stderr,
+		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	os.Exit(run(ctx, os.Args[1:], s))
+}
