@@ -1,0 +1,29 @@
+# Shortcuts for developers. The checks that a change must pass are in .ci/run.
+.PHONY: build test check generate bench compare lint golden size
+
+build:     ## the program, as it is shipped
+	CGO_ENABLED=0 go build -trimpath -o bin/melo ./cmd/melo
+
+test:      ## every test of the main module
+	go test ./...
+
+check:     ## everything that a change must pass
+	bash .ci/run
+
+generate:  ## write the kernels' assembly anew
+	cd internal/kernel/gen && go run .
+
+bench:     ## kernels, forward and step on this machine
+	go run ./cmd/melo bench
+
+compare:   ## side by side with PyTorch; needs Python, see bench/compare
+	bash bench/compare/run.sh
+
+lint:      ## golangci-lint with .golangci.yml
+	golangci-lint run
+
+golden:    ## the reference values in testdata/golden; needs Python, see tools/golden
+	bash tools/golden/run.sh
+
+size:      ## size of the stripped program
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/melo ./cmd/melo && ls -l bin/melo
