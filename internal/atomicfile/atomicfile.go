@@ -1,0 +1,150 @@
+// Package atomicfile replaces a file in one step: readers, and whatever is left after a crash or a
+// full disk, see the old file or the complete new one, never a part.
+package atomicfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// file is what Write needs of an open temporary file.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// fileSystem is the set of operations that Write performs, so that tests can make each of them fail.
+type fileSystem interface {
+	// Create makes a new file and fails with fs.ErrExist if there is one.
+	Create(path string, perm fs.FileMode) (file, error)
+	Rename(from, to string) error
+	Remove(path string) error
+	// SyncDir makes a rename inside the folder durable.
+	SyncDir(path string) error
+}
+
+const bufferSize = 1 << 18
+
+// Write calls fill with a buffered writer and makes what it wrote the content of the file at path, with
+// the permissions perm (less the umask). The bytes go to a temporary file in the same folder, which is
+// synced, closed and renamed; then the folder is synced. On any error before the rename the temporary
+// file is removed and an existing file stays as it was. If only the last step fails, the complete new
+// file is in place but may not survive a power cut; the error says so. A symbolic link is
+// followed: the file that it points to is replaced. A path that exists and is not a regular file (a
+// folder, a device) is refused.
+func Write(path string, perm fs.FileMode, fill func(io.Writer) error) error {
+	target, err := resolve(path)
+	if err != nil {
+		return failed(path, "", err)
+	}
+	return write(osFS{}, path, target, perm, fill)
+}
+
+// resolve follows symbolic links and refuses what must not be replaced by a file.
+func resolve(path string) (string, error) {
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil // a new file, or a missing folder, which Create reports
+	}
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("exists and is not a regular file")
+	}
+	return target, nil
+}
+
+// write replaces target; name is the path as the caller gave it, for messages.
+func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.Writer) error) error {
+	dir := filepath.Dir(target)
+	f, temp, err := createTemp(fsys, dir, perm)
+	if err != nil {
+		return failed(name, "create a file in its folder", err)
+	}
+	renamed := false
+	defer func() { // also when fill panics
+		if !renamed {
+			f.Close()
+			fsys.Remove(temp)
+		}
+	}()
+	buf := bufio.NewWriterSize(f, bufferSize)
+	if err := fill(buf); err != nil {
+		return failed(name, "", err)
+	}
+	if err := buf.Flush(); err != nil {
+		return failed(name, "write", err)
+	}
+	if err := f.Sync(); err != nil {
+		return failed(name, "sync", err)
+	}
+	if err := f.Close(); err != nil {
+		return failed(name, "close", err)
+	}
+	if err := fsys.Rename(temp, target); err != nil {
+		return failed(name, "rename", err)
+	}
+	renamed = true
+	if err := fsys.SyncDir(dir); err != nil {
+		return failed(name, "written, but its folder could not be synced", err)
+	}
+	return nil
+}
+
+// createTemp makes a hidden file with a fresh name; the name does not contain the target's, which may
+// already be as long as the file system allows.
+func createTemp(fsys fileSystem, dir string, perm fs.FileMode) (file, string, error) {
+	for try := 0; ; try++ {
+		temp := filepath.Join(dir, fmt.Sprintf(".melo-%016x.tmp", rand.Uint64()))
+		f, err := fsys.Create(temp, perm)
+		if err == nil {
+			return f, temp, nil
+		}
+		if !errors.Is(err, fs.ErrExist) || try == 100 {
+			return nil, "", err
+		}
+	}
+}
+
+// failed names the file that the caller asked for instead of the temporary one inside err.
+func failed(name, step string, err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	switch {
+	case errors.As(err, &pathErr):
+		err = pathErr.Err
+	case errors.As(err, &linkErr):
+		err = linkErr.Err
+	}
+	if step != "" {
+		return fmt.Errorf("atomicfile: %s: %s: %w", name, step, err)
+	}
+	return fmt.Errorf("atomicfile: %s: %w", name, err)
+}
+
+// osFS is the real file system.
+type osFS struct{}
+
+func (osFS) Create(path string, perm fs.FileMode) (file, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+func (osFS) Remove(path string) error     { return os.Remove(path) }
+func (osFS) SyncDir(path string) error    { return syncDir(path) }
