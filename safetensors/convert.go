@@ -1,0 +1,111 @@
+package safetensors
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// littleEndian tells whether the host stores numbers as the format does.
+var littleEndian = func() bool {
+	x := uint16(1)
+	return *(*byte)(unsafe.Pointer(&x)) == 1
+}()
+
+// F32View returns the values of an F32 tensor without copying; false if it has another dtype, is not
+// aligned, or the host is big-endian. The view is read-only and valid until File.Close.
+func (t Tensor) F32View() ([]float32, bool) {
+	if t.DType != F32 || !littleEndian || len(t.Data)%4 != 0 {
+		return nil, false
+	}
+	if len(t.Data) == 0 {
+		return []float32{}, true
+	}
+	p := unsafe.Pointer(unsafe.SliceData(t.Data))
+	if uintptr(p)%4 != 0 {
+		return nil, false
+	}
+	return unsafe.Slice((*float32)(p), len(t.Data)/4), true
+}
+
+// Float32s converts an F64, F32, F16 or BF16 tensor to float32, into dst if its capacity suffices, else
+// into new memory. F16 and BF16 are exact; F64 is rounded to nearest even.
+func (t Tensor) Float32s(dst []float32) ([]float32, error) {
+	switch t.DType {
+	case F64, F32, F16, BF16:
+	default:
+		return nil, fmt.Errorf("safetensors: %s: tensor %s: dtype %s, expected F32, F16, BF16 or F64",
+			t.File, quote(t.Name), t.DType)
+	}
+	n := t.Len()
+	if cap(dst) < n {
+		dst = make([]float32, n)
+	}
+	dst = dst[:n]
+	le := binary.LittleEndian
+	switch t.DType {
+	case F32:
+		if view, ok := t.F32View(); ok {
+			copy(dst, view)
+			break
+		}
+		for i := range dst {
+			dst[i] = math.Float32frombits(le.Uint32(t.Data[4*i:]))
+		}
+	case F16:
+		for i := range dst {
+			dst[i] = F16ToFloat32(le.Uint16(t.Data[2*i:]))
+		}
+	case BF16:
+		for i := range dst {
+			dst[i] = BF16ToFloat32(le.Uint16(t.Data[2*i:]))
+		}
+	case F64:
+		for i := range dst {
+			dst[i] = float32(math.Float64frombits(le.Uint64(t.Data[8*i:])))
+		}
+	}
+	return dst, nil
+}
+
+// BF16ToFloat32 widens a bfloat16.
+func BF16ToFloat32(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// Float32ToBF16 rounds to nearest even; a NaN stays a (quiet) NaN.
+func Float32ToBF16(f float32) uint16 {
+	b := math.Float32bits(f)
+	if b&0x7fffffff > 0x7f800000 {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}
+
+// F16ToFloat32 widens an IEEE 754 binary16.
+func F16ToFloat32(h uint16) float32 {
+	sign := uint32(h&0x8000) << 16
+	switch exp, frac := uint32(h>>10&0x1f), uint32(h&0x3ff); exp {
+	case 0: // zero or subnormal: frac * 2^-24 is exact
+		return math.Float32frombits(sign | math.Float32bits(float32(frac)*0x1p-24))
+	case 0x1f:
+		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	default:
+		return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
+	}
+}
+
+// Float32ToF16 rounds to nearest even; what is too large becomes an infinity, a NaN a quiet NaN.
+func Float32ToF16(f float32) uint16 {
+	b := math.Float32bits(f)
+	sign, abs := uint16(b>>16)&0x8000, b&0x7fffffff
+	switch {
+	case abs > 0x7f800000:
+		return sign | 0x7e00 | uint16(abs>>13)&0x3ff
+	case abs >= 0x47800000: // 2^16 and above, infinity
+		return sign | 0x7c00
+	case abs < 0x38800000: // below 2^-14: adding 0.5 leaves the value in units of 2^-24, rounded
+		return sign | uint16(math.Float32bits(math.Float32frombits(abs)+0.5)-0x3f000000)
+	}
+	abs -= (127 - 15) << 23
+	return sign | uint16((abs+0xfff+abs>>13&1)>>13) // a carry may end in infinity, as it should
+}

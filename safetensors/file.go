@@ -1,0 +1,118 @@
+package safetensors
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+)
+
+// Tensor is a named array inside a File, row-major and little-endian.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int
+	Data  []byte // a view into the file: read-only, valid until File.Close
+	File  string // path of the file (of the shard) that holds it, for messages
+}
+
+// Len returns the number of elements.
+func (t Tensor) Len() int { return len(t.Data) / max(t.DType.Size(), 1) }
+
+// File is an open safetensors file, or several shards seen as one. It is safe for concurrent reading.
+type File struct {
+	path     string
+	tensors  map[string]Tensor
+	metadata map[string]string
+	release  []func() error
+}
+
+// Open maps the file at path and checks its header completely. The file must not be changed in place
+// while it is open (replacing it by a rename is fine): on most systems that would be visible in the
+// views, and shortening it would fault.
+func Open(path string) (*File, error) {
+	data, release, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", path, reason(err))
+	}
+	f, err := Parse(data, path)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	f.release = append(f.release, release)
+	return f, nil
+}
+
+// Parse reads a file that is already in memory. Tensors are views into data. name is used in messages.
+func Parse(data []byte, name string) (*File, error) {
+	entries, metadata, body, err := parseHeader(data)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", name, err)
+	}
+	f := &File{path: name, metadata: metadata, tensors: make(map[string]Tensor, len(entries))}
+	for _, e := range entries {
+		view := body[e.begin:e.end:e.end]
+		f.tensors[e.name] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: view, File: name}
+	}
+	return f, nil
+}
+
+// Path returns the name that the file was opened with.
+func (f *File) Path() string { return f.path }
+
+// Names returns the names of all tensors, sorted.
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.tensors)) }
+
+// Tensor returns the tensor of that name.
+func (f *File) Tensor(name string) (Tensor, bool) {
+	t, ok := f.tensors[name]
+	return t, ok
+}
+
+// Metadata returns the free-form strings of the header, nil if it has none. Do not change the map.
+func (f *File) Metadata() map[string]string { return f.metadata }
+
+// Close releases the mapping. No Tensor of the file may be used afterwards.
+func (f *File) Close() error {
+	var errs []error
+	for _, release := range f.release {
+		errs = append(errs, release())
+	}
+	f.release, f.tensors = nil, nil
+	return errors.Join(errs...)
+}
+
+// openRegular opens a regular file and returns its size, which fits an int. Anything else is refused
+// before it is opened, since opening a pipe would wait for a writer.
+func openRegular(path string) (*os.File, int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("not a regular file")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err = file.Stat()
+	if err == nil && int64(int(info.Size())) != info.Size() {
+		err = fmt.Errorf("%d bytes are more than this system can address", info.Size())
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, int(info.Size()), nil
+}
+
+// reason strips the path from a system error; the caller names it once.
+func reason(err error) error {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
