@@ -91,6 +91,23 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// TestAdapters: each adapter names the base it sits on, and has logits for its input.
+func TestAdapters(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join(Root(t), "adapters", "*"))
+	if err != nil || len(dirs) < 7 {
+		t.Fatalf("%d adapters: %v", len(dirs), err)
+	}
+	for _, d := range dirs {
+		c := Open(t, "adapters/"+filepath.Base(d))
+		if _, err := os.Stat(Open(t, c.Meta("base")).Model()); err != nil {
+			t.Errorf("%s: %v", d, err)
+		}
+		if len(c.Names("logits")) == 0 || len(c.Data("input")) == 0 {
+			t.Errorf("%s has tensors %v", d, c.Names(""))
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	nan := float32(math.NaN())
 	for _, c := range []struct {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import math
 import tempfile
 from dataclasses import dataclass, field
@@ -188,3 +189,15 @@ def store(path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, str] | N
         out[name] = t.contiguous()
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(out, path, metadata=meta)
+    if meta:
+        sort_metadata(path)
+
+
+def sort_metadata(path: Path) -> None:
+    """safetensors writes metadata in random order; sorted, the file's hash means something."""
+    raw = path.read_bytes()
+    n = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + n])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    path.write_bytes(raw[:8] + text.ljust(n) + raw[8 + n :])
