@@ -19,6 +19,7 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
+	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// goldenDir is a folder of testdata/golden.
+func goldenDir(name string) string {
+	return filepath.Join("..", "..", "testdata", "golden", filepath.FromSlash(name))
+}
+
+// write makes a file in a temporary folder.
+func write(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestInspectListsTensors(t *testing.T) {
+	var doc inspectDocument
+	melo(t, "inspect", "--json", "--tensors", "--digest", goldenDir("hf_vit")).want(t, exitDone).decode(t, &doc)
+	if doc.Tensors == 0 || doc.Tensors != len(doc.List) || doc.Parameters == 0 || doc.DTypes["F32"] != doc.Tensors {
+		t.Errorf("got %+v", doc)
+	}
+	if !strings.HasPrefix(doc.Digest, "sha256:") || len(doc.Digest) != len("sha256:")+64 {
+		t.Errorf("digest %q", doc.Digest)
+	}
+}
+
+func TestInspectBadInput(t *testing.T) {
+	whole, err := os.ReadFile(filepath.Join(goldenDir("hf_vit"), "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"missing":      filepath.Join(t.TempDir(), "missing.safetensors"),
+		"empty":        write(t, "empty.safetensors", nil),
+		"truncated":    write(t, "truncated.safetensors", whole[:len(whole)/2]),
+		"text":         write(t, "text.safetensors", []byte("this is not a tensor file, but it is long enough")),
+		"empty folder": t.TempDir(),
+	} {
+		r := melo(t, "inspect", path).want(t, exitBadInput)
+		if r.out != "" || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, filepath.Base(path)) {
+			t.Errorf("%s: want one line that names the file, got stdout %q, stderr %q", name, r.out, r.err)
+		}
+	}
+}
+
+func TestInterruptedCommand(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	meloContext(t, ctx, "inspect", "--digest", goldenDir("hf_vit")).want(t, exitInterrupted)
+}
