@@ -1,0 +1,92 @@
+// Package imaging turns the bytes of an image file into the tensor that a vision transformer reads.
+//
+// It does so with the numbers that Pillow and torchvision produce, because every published checkpoint
+// was trained behind them: [Decode] gives pixels (PNG, JPEG, GIF, BMP, TIFF, WebP), [Recipe] says how
+// they become a square, normalised input, and [Recipe.Apply] does it. Resizing equals Pillow's sample
+// for sample; JPEG colour follows libjpeg (triangle chroma upsampling, integer YCC to RGB).
+//
+// Alpha is dropped and the stored colours are kept, which is what Pillow's convert("RGB") does. Depths
+// above 8 bits are kept until normalisation, where Pillow would clip or truncate them. EXIF orientation
+// is applied.
+//
+// Everything that is read is untrusted: sizes are checked against [Limits] and against what the file
+// could at most encode before anything of that size is allocated.
+package imaging
+
+// Image holds decoded pixels, row by row from the top left, channels interleaved.
+type Image struct {
+	W, H int // width and height in pixels, both at least 1
+	C    int // channels: 1 (grey) or 3 (RGB)
+	Bits int // bits per sample: 8 or 16
+
+	Pix8  []uint8  // W*H*C samples when Bits is 8, else nil
+	Pix16 []uint16 // W*H*C samples when Bits is 16, else nil
+}
+
+// newImage allocates a black image.
+func newImage(w, h, c, bits int) *Image {
+	m := &Image{}
+	m.reshape(w, h, c, bits)
+	return m
+}
+
+// reshape sets the geometry and makes room for the samples, reusing the buffers when they are large
+// enough. The samples themselves are undefined afterwards.
+func (m *Image) reshape(w, h, c, bits int) {
+	m.W, m.H, m.C, m.Bits = w, h, c, bits
+	n := w * h * c
+	if bits == 16 {
+		m.Pix16 = resized(m.Pix16, n)
+		m.Pix8 = m.Pix8[:0]
+		return
+	}
+	m.Pix8 = resized(m.Pix8, n)
+	m.Pix16 = m.Pix16[:0]
+}
+
+// check reports whether the fields of m agree with each other.
+func (m *Image) check() error {
+	if m == nil || m.W < 1 || m.H < 1 {
+		return errorf("image: empty")
+	}
+	if m.C != 1 && m.C != 3 {
+		return errorf("image: %d channels, expected 1 or 3", m.C)
+	}
+	n := len(m.Pix8)
+	switch m.Bits {
+	case 8:
+	case 16:
+		n = len(m.Pix16)
+	default:
+		return errorf("image: %d bits per sample, expected 8 or 16", m.Bits)
+	}
+	if n != m.W*m.H*m.C {
+		return errorf("image: %d samples, expected %d x %d x %d", n, m.W, m.H, m.C)
+	}
+	return nil
+}
+
+// Bytes returns the memory that the samples of m take.
+func (m *Image) Bytes() int64 {
+	return int64(cap(m.Pix8)) + 2*int64(cap(m.Pix16))
+}
+
+// Clone returns a copy of m with buffers of exactly the size needed.
+func (m *Image) Clone() *Image {
+	c := *m
+	c.Pix8, c.Pix16 = nil, nil
+	if m.Bits == 16 {
+		c.Pix16 = append(make([]uint16, 0, len(m.Pix16)), m.Pix16...)
+	} else {
+		c.Pix8 = append(make([]uint8, 0, len(m.Pix8)), m.Pix8...)
+	}
+	return &c
+}
+
+// resized returns a slice of n elements, s itself where its capacity allows.
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
