@@ -1,0 +1,115 @@
+package kernel
+
+// Multi-head scaled dot-product attention (Vaswani et al., arXiv 1706.03762, equation 1), one image and
+// one head at a time. Scores live in a worker's scratch for at most attnRows queries; backward
+// recomputes the probabilities from the kept log-sum-exp of each row (Dao et al., arXiv 2205.14135).
+
+// attnRows bounds the queries whose scores are held at once: at 197 tokens the scores of one head
+// (160 KB) stay in a 512 KB second-level cache.
+const attnRows = 208
+
+// AttnShape describes the operands of Attention. Q has Images*Queries rows, K and V Images*Keys rows;
+// all have Heads*dim columns, head by head.
+type AttnShape struct {
+	Images, Queries, Keys, Heads int
+	Scale                        float32 // usually 1/sqrt(dim)
+}
+
+type attnTask struct {
+	AttnShape
+	q, k, v, o     Mat
+	dq, dk, dv, do Mat
+	lse            []float32 // [Images*Heads*Queries]
+	backward       bool
+	split          int // query blocks an item: more parallel items when there are few heads
+	workers        []*Worker
+}
+
+type attnScratch struct{ p, dp []float32 }
+
+// Attention sets O = softmax(Scale * Q Kᵀ) V for each image and head. If lse is not nil, it receives
+// the log-sum-exp of each row of scores, [Images][Heads][Queries].
+func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
+	items := s.Images * s.Heads
+	split := 1
+	if items < 4*e.pool.Workers() && s.Queries >= 64 {
+		split = 2
+	}
+	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers}
+	e.pool.Run(items*split, &e.attn)
+}
+
+// AttentionGrad sets dQ, dK and dV from dO, given the operands, the output and the log-sum-exp of Attention.
+func (e *Exec) AttentionGrad(s AttnShape, dq, dk, dv, do, o, q, k, v Mat, lse []float32) {
+	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
+		lse: lse, backward: true, split: 1, workers: e.workers}
+	e.pool.Run(s.Images*s.Heads, &e.attn)
+}
+
+func (t *attnTask) Do(worker, i int) {
+	w := t.workers[worker]
+	part, item := i%t.split, i/t.split
+	image, head := item/t.Heads, item%t.Heads
+	if t.backward {
+		t.grad(w, image, head)
+		return
+	}
+	r0, r1 := part*t.Queries/t.split, (part+1)*t.Queries/t.split
+	for ; r0 < r1; r0 += attnRows {
+		t.forward(w, image, head, r0, min(r0+attnRows, r1))
+	}
+}
+
+// part returns the rows of one image and the columns of one head of m.
+func (t *attnTask) part(m Mat, image, each, head int) Mat {
+	dim := m.Cols / t.Heads
+	return m.RowRange(image*each, (image+1)*each).ColRange(head*dim, (head+1)*dim)
+}
+
+func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
+	q := t.part(t.q, image, t.Queries, head).RowRange(r0, r1)
+	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
+	p := scratchMat(&w.attn.p, r1-r0, t.Keys)
+	w.Gemm(p, q, k, false, true, 1, false)
+	for r := range p.Rows {
+		lse := Softmax(p.Row(r), t.Scale)
+		if t.lse != nil {
+			t.lse[(image*t.Heads+head)*t.Queries+r0+r] = lse
+		}
+	}
+	w.Gemm(t.part(t.o, image, t.Queries, head).RowRange(r0, r1), p, v, false, false, 1, false)
+}
+
+func (t *attnTask) grad(w *Worker, image, head int) {
+	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
+	dk, dv := t.part(t.dk, image, t.Keys, head), t.part(t.dv, image, t.Keys, head)
+	q, dq := t.part(t.q, image, t.Queries, head), t.part(t.dq, image, t.Queries, head)
+	o, do := t.part(t.o, image, t.Queries, head), t.part(t.do, image, t.Queries, head)
+	lse := t.lse[(image*t.Heads+head)*t.Queries:]
+	for r0 := 0; r0 < t.Queries; r0 += attnRows {
+		r1 := min(r0+attnRows, t.Queries)
+		qb, dob, ob := q.RowRange(r0, r1), do.RowRange(r0, r1), o.RowRange(r0, r1)
+		p := scratchMat(&w.attn.p, r1-r0, t.Keys)
+		w.Gemm(p, qb, k, false, true, 1, false)
+		for r := range p.Rows {
+			SoftmaxFromLSE(p.Row(r), t.Scale, lse[r0+r])
+		}
+		w.Gemm(dv, p, dob, true, false, 1, r0 > 0)
+		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
+		w.Gemm(dp, dob, v, false, true, 1, false)
+		for r := range p.Rows {
+			SoftmaxGrad(dp.Row(r), p.Row(r), dp.Row(r), Dot(dob.Row(r), ob.Row(r)), t.Scale)
+		}
+		w.Gemm(dq.RowRange(r0, r1), dp, k, false, false, 1, false)
+		w.Gemm(dk, dp, qb, true, false, 1, r0 > 0)
+	}
+}
+
+// scratchMat returns a rows x cols matrix in *buf, grown if needed, with a stride of whole vectors.
+func scratchMat(buf *[]float32, rows, cols int) Mat {
+	stride := (cols + 15) &^ 15
+	if n := rows * stride; cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	return Mat{Data: (*buf)[:rows*stride], Rows: rows, Cols: cols, Stride: stride}
+}

@@ -1,0 +1,68 @@
+package lora
+
+import (
+	"melo/internal/kernel"
+	"melo/vit"
+)
+
+// Segment is a run of consecutive images of a batch that use one adapter; nil is the bare base.
+type Segment struct {
+	Adapter *Adapter
+	Images  int
+}
+
+// Set routes the images of one batch to their adapters: it implements vit.Adapter for the forward pass.
+// The base's products run once over all rows, the thin ones per segment. Not safe for concurrent use.
+type Set struct {
+	segments []Segment
+	u        []float32 // x Aᵀ of one segment
+}
+
+// Assign replaces the segments. Their images add up to the batch of the next pass.
+func (s *Set) Assign(segments ...Segment) {
+	s.segments = append(s.segments[:0], segments...)
+}
+
+// Has reports whether any segment has a delta at site.
+func (s *Set) Has(site vit.Site) bool {
+	for _, seg := range s.segments {
+		if seg.Adapter != nil && seg.Adapter.Delta(site) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Forward adds each segment's delta of x to y.
+func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
+	first := 0
+	for _, seg := range s.segments {
+		r0, r1 := first*rows.Each, (first+seg.Images)*rows.Each
+		first += seg.Images
+		if seg.Adapter == nil {
+			continue
+		}
+		if d := seg.Adapter.Delta(site); d != nil {
+			d.forward(ex, x.RowRange(r0, r1), y.RowRange(r0, r1), grow(&s.u, r1-r0, d.Rank))
+		}
+	}
+}
+
+// Backward panics: a Set serves; training is the Tuner's.
+func (s *Set) Backward(*kernel.Exec, vit.Site, vit.Rows, kernel.Mat, kernel.Mat, kernel.Mat) {
+	panic("lora: Set has no backward pass")
+}
+
+// forward adds Scale * (x Aᵀ) Bᵀ to y; u [rows, Rank] is scratch.
+func (d *Delta) forward(ex *kernel.Exec, x, y, u kernel.Mat) {
+	ex.GemmMat(u, x, kernel.View(d.A, d.Rank, x.Cols), true, d.Scale, false)
+	ex.GemmMat(y, u, kernel.View(d.B, y.Cols, d.Rank), true, 1, true)
+}
+
+// grow returns a rows x cols matrix in *buf.
+func grow(buf *[]float32, rows, cols int) kernel.Mat {
+	if n := rows * cols; cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	return kernel.View((*buf)[:rows*cols], rows, cols)
+}

@@ -1,0 +1,131 @@
+package lora
+
+import (
+	"melo/internal/kernel"
+	"melo/internal/param"
+	"melo/vit"
+)
+
+// trainable is an adapter in training: it implements vit.Adapter with a backward pass that accumulates
+// the gradients of A and B.
+type trainable struct {
+	a       *Adapter
+	grads   []deltaGrad // parallel to a.Deltas
+	dropout dropout
+	u, du   []float32
+	xm      []float32 // masked input, with dropout
+}
+
+type deltaGrad struct{ a, b []float32 }
+
+func newTrainable(a *Adapter, rate float32, seed uint64) *trainable {
+	t := &trainable{a: a, dropout: dropout{rate: rate, seed: seed}}
+	for _, d := range a.Deltas {
+		t.grads = append(t.grads, deltaGrad{make([]float32, len(d.A)), make([]float32, len(d.B))})
+	}
+	return t
+}
+
+// params returns A and B of every site with their gradients. ratio is LoRA+'s learning-rate ratio of B
+// over A (arXiv 2402.12354), 1 for plain LoRA.
+func (t *trainable) params(ratio float32) []param.Param {
+	var ps []param.Param
+	for i, d := range t.a.Deltas {
+		name := d.Site.String()
+		in, out := len(d.A)/d.Rank, len(d.B)/d.Rank
+		ps = append(ps,
+			param.Param{Name: name + ".A", Shape: []int{d.Rank, in}, Data: d.A, Grad: t.grads[i].a, Decay: true, LRScale: 1},
+			param.Param{Name: name + ".B", Shape: []int{out, d.Rank}, Data: d.B, Grad: t.grads[i].b, Decay: true, LRScale: ratio})
+	}
+	return ps
+}
+
+func (t *trainable) Has(site vit.Site) bool { return t.a.Delta(site) != nil }
+
+func (t *trainable) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
+	d := t.a.Delta(site)
+	d.forward(ex, t.masked(site, rows, x), y, grow(&t.u, x.Rows, d.Rank))
+}
+
+// Backward, with u = s x Aᵀ and y += u Bᵀ: dB += dyᵀ u; du = s dy B; dA += duᵀ x; dx += du A.
+func (t *trainable) Backward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, dy, dx kernel.Mat) {
+	d, g := t.find(site)
+	in, out := x.Cols, dy.Cols
+	A, B := kernel.View(d.A, d.Rank, in), kernel.View(d.B, out, d.Rank)
+	xm := t.masked(site, rows, x)
+	u := grow(&t.u, x.Rows, d.Rank)
+	ex.GemmMat(u, xm, A, true, d.Scale, false)
+	ex.GemmTN(kernel.View(g.b, out, d.Rank), dy, u, rows.Each)
+	du := grow(&t.du, x.Rows, d.Rank)
+	ex.GemmMat(du, dy, B, false, d.Scale, false)
+	ex.GemmTN(kernel.View(g.a, d.Rank, in), du, xm, rows.Each)
+	if dx.Data == nil {
+		return
+	}
+	if !t.dropout.active() {
+		ex.GemmMat(dx, du, A, false, 1, true)
+		return
+	}
+	dm := grow(&t.xm, x.Rows, in)
+	ex.GemmMat(dm, du, A, false, 1, false)
+	t.dropout.mask(site, rows, dm, dm)
+	for r := range dx.Rows {
+		kernel.AddTo(dx.Row(r), dm.Row(r))
+	}
+}
+
+func (t *trainable) find(site vit.Site) (*Delta, deltaGrad) {
+	for i := range t.a.Deltas {
+		if t.a.Deltas[i].Site == site {
+			return &t.a.Deltas[i], t.grads[i]
+		}
+	}
+	panic("lora: no delta at " + site.String())
+}
+
+// masked returns x, or a copy with dropout applied.
+func (t *trainable) masked(site vit.Site, rows vit.Rows, x kernel.Mat) kernel.Mat {
+	if !t.dropout.active() {
+		return x
+	}
+	m := grow(&t.xm, x.Rows, x.Cols)
+	t.dropout.mask(site, rows, m, x)
+	return m
+}
+
+// dropout zeroes a share of the inputs of A while training and scales the rest (arXiv 2106.09685,
+// section 4.2 and appendix). The mask is a hash of seed, step, site, row and column, so that backward
+// repeats it, and so does a resumed run.
+type dropout struct {
+	rate     float32
+	seed     uint64
+	step     uint64
+	training bool
+}
+
+func (d *dropout) active() bool { return d.training && d.rate > 0 }
+
+func (d *dropout) mask(site vit.Site, _ vit.Rows, dst, x kernel.Mat) {
+	keep := 1 / (1 - d.rate)
+	limit := uint64(float64(d.rate) * (1 << 32))
+	base := mix(d.seed ^ mix(d.step<<16^uint64(site.Block)<<8^uint64(site.Kind)))
+	for r := range x.Rows {
+		in, out := x.Row(r), dst.Row(r)
+		h := mix(base + uint64(r))
+		for c, v := range in {
+			if mix(h+uint64(c))>>32 < limit {
+				out[c] = 0
+			} else {
+				out[c] = v * keep
+			}
+		}
+	}
+}
+
+// mix is the finalizer of splitmix64 (Steele, Lea, Flood, OOPSLA 2014).
+func mix(z uint64) uint64 {
+	z += 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}

@@ -1,0 +1,151 @@
+package lora
+
+import (
+	"cmp"
+	"fmt"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/internal/param"
+	"melo/vit"
+)
+
+// Method says what is trained.
+type Method string
+
+// The methods that the paper compares.
+const (
+	MeLo       Method = "melo"   // low-rank deltas and head
+	LinearOnly Method = "linear" // head on frozen features
+	FullTuning Method = "full"   // every weight
+)
+
+// Tuner is a model in training: a backbone, what is trained of it, and a head. It is what package train
+// drives. Not safe for concurrent use.
+type Tuner struct {
+	method  Method
+	engine  *vit.Engine
+	adapter *Adapter
+	deltas  *trainable // MeLo
+	full    *vit.Full  // FullTuning
+	params  []param.Param
+
+	feat          kernel.Mat // of the last Forward
+	logits, dfeat kernel.Mat
+	gw, gb        []float32
+}
+
+// Options of a Tuner. The zero value is plain LoRA.
+type Options struct {
+	Dropout float32 // on the input of A
+	BRatio  float32 // LoRA+ learning-rate ratio of B over A; 0 means 1
+	Seed    uint64  // of dropout
+}
+
+// NewTuner returns a Tuner for batches of up to maxBatch images. start gives the head and, for MeLo, the
+// deltas, which are trained in place; it must fit the base.
+func NewTuner(base *vit.Model, pool *par.Pool, maxBatch int, method Method, start *Adapter, opt Options) (*Tuner, error) {
+	if err := start.Check(&base.Config); err != nil {
+		return nil, err
+	}
+	if start.Head == nil {
+		return nil, fmt.Errorf("lora: training needs a head")
+	}
+	t := &Tuner{method: method, adapter: start}
+	from := base.Depth
+	switch method {
+	case MeLo:
+		if len(start.Deltas) == 0 {
+			return nil, fmt.Errorf("lora: method %q needs at least one adapted site", method)
+		}
+		from = start.Deltas[0].Site.Block
+		t.deltas = newTrainable(start, opt.Dropout, opt.Seed)
+		t.params = t.deltas.params(cmp.Or(opt.BRatio, 1))
+	case FullTuning:
+		from = 0
+		t.full = vit.NewFull(kernel.NewExec(pool), base)
+		base = t.full.Model
+		t.params = t.full.Params()
+	case LinearOnly:
+	default:
+		return nil, fmt.Errorf("lora: unknown method %q, expected melo, linear or full", method)
+	}
+	if method != MeLo && len(start.Deltas) > 0 {
+		return nil, fmt.Errorf("lora: method %q takes no adapted sites, got %d", method, len(start.Deltas))
+	}
+	t.engine = vit.NewEngine(base, pool, maxBatch, from)
+	if t.full != nil {
+		t.engine.EnableFull()
+	}
+	t.addHead(maxBatch)
+	return t, nil
+}
+
+func (t *Tuner) addHead(maxBatch int) {
+	h := t.adapter.Head
+	t.gw, t.gb = make([]float32, len(h.W)), make([]float32, len(h.Bias))
+	t.logits = kernel.NewMat(maxBatch, h.Classes)
+	t.dfeat = kernel.NewMat(maxBatch, h.Features)
+	t.params = append(t.params,
+		param.Param{Name: "head.weight", Shape: []int{h.Classes, h.Features}, Data: h.W, Grad: t.gw, Decay: true, LRScale: 1},
+		param.Param{Name: "head.bias", Shape: []int{h.Classes}, Data: h.Bias, Grad: t.gb, LRScale: 1})
+}
+
+// Params returns what is trained, with gradients, in a fixed order.
+func (t *Tuner) Params() []param.Param { return t.params }
+
+// Adapter returns the adapter in training.
+func (t *Tuner) Adapter() *Adapter { return t.adapter }
+
+// Base returns the backbone that the adapter now belongs to: for FullTuning the trained copy.
+func (t *Tuner) Base() *vit.Model { return t.engine.Model() }
+
+// Classes returns the number of logits of an image.
+func (t *Tuner) Classes() int { return t.adapter.Head.Classes }
+
+// MaxBatch returns the largest batch.
+func (t *Tuner) MaxBatch() int { return t.engine.MaxBatch() }
+
+// SetStep tells dropout which optimizer step is computed; a resumed run sets it, too.
+func (t *Tuner) SetStep(step int) {
+	if t.deltas != nil {
+		t.deltas.dropout.step = uint64(step)
+	}
+}
+
+// Forward returns the logits [n*classes] of n images [n, 3, side, side]; valid until the next call.
+func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
+	if t.deltas == nil {
+		t.feat = t.engine.Forward(images, n, nil)
+	} else {
+		t.deltas.dropout.training = training
+		t.feat = t.engine.Forward(images, n, t.deltas)
+	}
+	out := t.logits.RowRange(0, n)
+	Logits(t.adapter.Head, out, t.feat)
+	return out.Data
+}
+
+// Backward accumulates the gradients of every parameter from dlogits [n*classes] of the last Forward.
+func (t *Tuner) Backward(dlogits []float32) {
+	n := t.feat.Rows
+	dl := kernel.View(dlogits, n, t.Classes())
+	dfeat := t.dfeat.RowRange(0, n)
+	if t.method == LinearOnly {
+		dfeat = kernel.Mat{}
+	}
+	headGrad(t.adapter.Head, t.gw, t.gb, dfeat, dl, t.feat)
+	switch t.method {
+	case MeLo:
+		t.engine.Backward(dfeat, t.deltas, nil)
+	case FullTuning:
+		t.engine.Backward(dfeat, nil, &t.full.Grads)
+	}
+}
+
+// Updated is called after the parameters changed: full fine-tuning repacks its matrices.
+func (t *Tuner) Updated() {
+	if t.full != nil {
+		t.full.Updated(t.engine.Exec())
+	}
+}

@@ -1,0 +1,268 @@
+package vit
+
+import "melo/internal/kernel"
+
+// gradState is the scratch of the backward pass.
+type gradState struct {
+	x   kernel.Mat // gradient of the residual stream [n*T, d]
+	mid kernel.Mat // the same after attention in a pruned block [n, d]
+	h   kernel.Mat // gradient of a LayerNorm output [n*T, d]
+	qkv kernel.Mat // [n*T, 3d]
+	up  kernel.Mat // gradient of the MLP pre-activation [n*T, up] (SwiGLU only; else in act)
+	act kernel.Mat // gradient of the MLP activation [n*T, mlp]
+	row kernel.Mat // one feature-wide row an image [n, ...]
+}
+
+func (e *Engine) initGrad() {
+	if e.grad.x.Data != nil {
+		return
+	}
+	m := e.m
+	n := e.maxBatch * m.Tokens()
+	_, up := m.Dims(FC1)
+	e.grad.x = kernel.NewMat(n, m.Width)
+	e.grad.h = kernel.NewMat(n, m.Width)
+	e.grad.qkv = kernel.NewMat(n, 3*m.Width)
+	e.grad.act = kernel.NewMat(n, m.MLP)
+	if m.SwiGLU {
+		e.grad.up = kernel.NewMat(n, up)
+	}
+	e.grad.mid = kernel.NewMat(e.maxBatch, m.Width)
+	e.grad.row = kernel.NewMat(e.maxBatch, m.Features())
+}
+
+// Backward propagates dfeat [n, Features()], the gradient of the last Forward's result, down to block
+// From(). Adapters accumulate the gradients of their own parameters. With g nil the base is frozen: no
+// weight gradient is computed, and nothing below the input side of the lowest block.
+func (e *Engine) Backward(dfeat kernel.Mat, a Adapter, g *Grads) {
+	if e.from == e.m.Depth && g == nil {
+		return
+	}
+	e.initGrad()
+	dx := e.poolGrad(dfeat, g)
+	for b := e.m.Depth - 1; b >= e.from; b-- {
+		dx = e.blockGrad(b, dx, a, g)
+	}
+	if g != nil {
+		e.embedGrad(dx, g)
+	}
+}
+
+// poolGrad returns the gradient of the last block's output.
+func (e *Engine) poolGrad(dfeat kernel.Mat, g *Grads) kernel.Mat {
+	m, out := e.m, e.input(e.m.Depth)
+	n := e.rows.Images
+	d := dfeat
+	pooled := e.pooled.RowRange(0, n)
+	if m.PoolNorm {
+		if g != nil {
+			e.col.normParam(e.ex, g.Pool, d, pooled, e.poolSt)
+		}
+		dst := e.grad.row.RowRange(0, n)
+		e.ex.LayerNormGrad(dst, d, pooled, m.Pool.Gain, e.poolSt, false)
+		d = dst
+	}
+	dx := e.grad.x.RowRange(0, out.Rows)
+	each := out.Rows / n
+	for i := range n {
+		m.poolOneGrad(dx.RowRange(i*each, (i+1)*each), d.Row(i))
+	}
+	if m.FinalNorm {
+		if g != nil {
+			e.col.normParam(e.ex, g.Final, dx, out, e.normSt)
+		}
+		e.ex.LayerNormGrad(dx, dx, out, m.Final.Gain, e.normSt, false)
+	}
+	return dx
+}
+
+// poolOneGrad writes the gradient of one image's tokens dx [T, d] from that of its pooled row.
+func (m *Model) poolOneGrad(dx kernel.Mat, d []float32) {
+	w := m.Width
+	for r := range dx.Rows {
+		clear(dx.Row(r))
+	}
+	switch m.Pooling {
+	case PoolClass:
+		copy(dx.Row(0), d)
+	case PoolClassDist:
+		copy(dx.Row(0), d[:w])
+		copy(dx.Row(1), d[w:])
+	case PoolMean:
+		m.meanPatchesGrad(dx, d)
+	case PoolClassMean:
+		copy(dx.Row(0), d[:w])
+		m.meanPatchesGrad(dx, d[w:])
+	}
+}
+
+func (m *Model) meanPatchesGrad(dx kernel.Mat, d []float32) {
+	s := 1 / float32(dx.Rows-m.Prefix())
+	for r := m.Prefix(); r < dx.Rows; r++ {
+		kernel.Scale(dx.Row(r), d, s)
+	}
+}
+
+// blockGrad turns the gradient of block b's output into that of its input. In the lowest block of a
+// frozen base it stops at the adapters and returns nothing.
+func (e *Engine) blockGrad(b int, dx kernel.Mat, a Adapter, g *Grads) kernel.Mat {
+	bb := e.buffers(b)
+	var bg *BlockGrads
+	if g != nil {
+		bg = &g.Blocks[b]
+	}
+	e.mlpGrad(b, dx, bb, a, bg)
+	if b == e.from && g == nil && !has(a, Site{b, Q}) && !has(a, Site{b, K}) && !has(a, Site{b, V}) && !has(a, Site{b, Proj}) {
+		return kernel.Mat{}
+	}
+	return e.attentionGrad(b, dx, bb, a, bg, g == nil)
+}
+
+// mlpGrad replaces dx, the gradient of mid + ls2*fc2(act(fc1(LN2(mid)))), by that of mid.
+func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads) {
+	blk, m := &e.m.Blocks[b], e.m
+	n := dx.Rows
+	act, h := e.act.RowRange(0, n), e.h.RowRange(0, n)
+	if bg != nil || has(a, Site{b, FC2}) {
+		if m.SwiGLU {
+			e.ex.SwiGLU(act, bb.pre)
+		} else {
+			e.ex.Activate(act, bb.pre, m.Act)
+		}
+	}
+	dact := e.grad.act.RowRange(0, n)
+	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, Site{b, FC2}, bb.rows, a, bg)
+	e.linearGrad(Site{b, FC2}, bb.rows, &blk.FC2, act, dy, dact, a, bg.linear(FC2))
+
+	dpre := dact
+	if m.SwiGLU {
+		dpre = e.grad.up.RowRange(0, n)
+		e.ex.SwiGLUGrad(dpre, dact, bb.pre)
+	} else {
+		e.ex.ActivateGrad(dact, dact, bb.pre, m.Act)
+	}
+	if bg != nil || has(a, Site{b, FC1}) {
+		e.ex.LayerNormApply(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, bb.st2)
+	}
+	dh := e.grad.h.RowRange(0, n)
+	e.linearGrad(Site{b, FC1}, bb.rows, &blk.FC1, h, dpre, dh, a, bg.linear(FC1))
+	if bg != nil {
+		e.col.normParam(e.ex, bg.Norm2, dh, bb.mid, bb.st2)
+	}
+	e.ex.LayerNormGrad(dx, dh, bb.mid, blk.Norm2.Gain, bb.st2, true)
+}
+
+// attentionGrad turns dmid, the gradient of in + ls1*proj(attention(LN1(in))), into that of in. frozen
+// says that below block From() nothing is wanted.
+func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads, frozen bool) kernel.Mat {
+	blk, m, d := &e.m.Blocks[b], e.m, e.m.Width
+	do := e.grad.h.RowRange(0, dmid.Rows)
+	dy := e.scaleGrad(dmid, bb.o, &blk.Proj, blk.Scale1, Site{b, Proj}, bb.rows, a, bg)
+	e.linearGrad(Site{b, Proj}, bb.rows, &blk.Proj, bb.o, dy, do, a, bg.linear(Proj))
+
+	last := frozen && b == e.from // no gradient of the input is wanted
+	if last && !has(a, Site{b, Q}) && !has(a, Site{b, K}) && !has(a, Site{b, V}) {
+		return kernel.Mat{}
+	}
+	dqkv := e.tokens(e.grad.qkv)
+	dq, dk, dv := dqkv.ColRange(0, d), dqkv.ColRange(d, 2*d), dqkv.ColRange(2*d, 3*d)
+	if e.prunes(b) {
+		dq = classRows(dq, e.rows)
+	}
+	e.ex.AttentionGrad(e.attnShape(bb.rows), dq, dk, dv, do, bb.o, bb.q, bb.k, bb.v, bb.lse)
+
+	in := e.tokens(e.keep[b-e.from].in)
+	h := e.tokens(e.h)
+	e.ex.LayerNormApply(h, in, blk.Norm1.Gain, blk.Norm1.Bias, bb.st1)
+	var dh kernel.Mat
+	if !last {
+		dh = e.tokens(e.grad.h)
+	}
+	e.projectionsGrad(b, h, dh, dq, dk, dv, bb.rows, a, bg)
+	if last {
+		return kernel.Mat{}
+	}
+	if bg != nil {
+		e.col.normParam(e.ex, bg.Norm1, dh, in, bb.st1)
+	}
+	dx := e.tokens(e.grad.x)
+	if !e.prunes(b) {
+		e.ex.LayerNormGrad(dx, dh, in, blk.Norm1.Gain, bb.st1, true)
+		return dx
+	}
+	// The residual reached the class token only: keep its gradient while dx becomes full-sized.
+	mid := e.grad.mid.RowRange(0, dmid.Rows)
+	copyRows(mid, dmid)
+	e.ex.LayerNormGrad(dx, dh, in, m.Blocks[b].Norm1.Gain, bb.st1, false)
+	addRows(classRows(dx, e.rows), mid)
+	return dx
+}
+
+// projectionsGrad sends dq, dk and dv through the three maps into dh (if it has data) and the adapters.
+func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a Adapter, bg *BlockGrads) {
+	blk := &e.m.Blocks[b]
+	hq, dhq := h, dh
+	if e.prunes(b) {
+		hq = classRows(h, e.rows)
+		if dh.Data != nil {
+			dhq = classRows(dh, e.rows)
+		}
+	}
+	dkv := kv(blockBuffers{k: dk, v: dv})
+	if dh.Data != nil {
+		e.ex.GemmPackedT(dh, dkv, blk.KV.W, false)
+		e.ex.GemmPackedT(dhq, dq, blk.Q.W, true)
+	}
+	if bg != nil {
+		e.weightGrad(bg.Q, hq, dq, q)
+		e.weightGrad(bg.KV, h, dkv, e.rows)
+	}
+	for _, s := range [...]struct {
+		kind     Kind
+		x, dy, d kernel.Mat
+		rows     Rows
+	}{{Q, hq, dq, dhq, q}, {K, h, dk, dh, e.rows}, {V, h, dv, dh, e.rows}} {
+		if site := (Site{b, s.kind}); has(a, site) {
+			a.Backward(e.ex, site, s.rows, s.x, s.dy, s.d)
+		}
+	}
+}
+
+// linearGrad sends dy [rows, out] back through y = x Wᵀ + b: dx = dy W (+ the adapter's part).
+func (e *Engine) linearGrad(site Site, rows Rows, l *Linear, x, dy, dx kernel.Mat, a Adapter, lg LinearGrads) {
+	e.ex.GemmPackedT(dx, dy, l.W, false)
+	if lg.W != nil {
+		e.weightGrad(lg, x, dy, rows)
+	}
+	if has(a, site) {
+		a.Backward(e.ex, site, rows, x, dy, dx)
+	}
+}
+
+// scaleGrad returns the gradient before LayerScale, dx * scale, and accumulates that of scale itself,
+// which needs the map's output again.
+func (e *Engine) scaleGrad(dx, x kernel.Mat, l *Linear, scale []float32, site Site, rows Rows, a Adapter, bg *BlockGrads) kernel.Mat {
+	if scale == nil {
+		return dx
+	}
+	y := e.scratchY(dx.Rows)
+	if bg != nil {
+		e.ex.Gemm(y, x, l.W, kernel.Epilogue{Bias: l.Bias})
+		e.delta(site, rows, x, y, a)
+		e.col.dotColumns(e.ex, bg.scale(site.Kind), dx, y)
+	}
+	e.col.scaleAdd(e.ex, y, dx, scale, kernel.Mat{})
+	return y
+}
+
+func copyRows(dst, src kernel.Mat) {
+	for r := range dst.Rows {
+		copy(dst.Row(r), src.Row(r))
+	}
+}
+
+func addRows(dst, src kernel.Mat) {
+	for r := range dst.Rows {
+		kernel.AddTo(dst.Row(r), src.Row(r))
+	}
+}

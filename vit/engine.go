@@ -1,0 +1,128 @@
+package vit
+
+import (
+	"fmt"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+)
+
+// Engine runs a Model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made
+// once; Forward and Backward allocate nothing. Not safe for concurrent use; Engines may share a Model
+// and a pool.
+type Engine struct {
+	m        *Model
+	ex       *kernel.Exec
+	maxBatch int
+	from     int // blocks from this one on keep what Backward reads; Depth: none
+
+	// Tap, if set, is called with the output of each stage ("patch", "block.0", ..., "norm", "pooled"),
+	// as [rows, d]. It turns off class-token-only work in the last block, so that all rows are real.
+	Tap func(stage string, x kernel.Mat)
+
+	rows    Rows       // of the batch in flight
+	patches []float32  // [n*grid*grid, 3*patch*patch]
+	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]
+	h       kernel.Mat // LayerNorm output [n*T, d]
+	qkv     kernel.Mat // [n*T, 3d]
+	o       kernel.Mat // attention output [n*T, d]
+	up      kernel.Mat // MLP pre-activation [n*T, up], inference and SwiGLU
+	act     kernel.Mat // MLP activation [n*T, mlp]
+	y       kernel.Mat // output of a map that an adapter adds to before LayerScale and residual [n*T, d]
+
+	keep   []blockState // of blocks from..Depth-1
+	out    kernel.Mat   // last block's output
+	embed  kernel.Mat   // tokens before the pre-norm, when it is trained
+	normed kernel.Mat   // after the final norm
+	pooled kernel.Mat   // [n, features before PoolNorm]
+	feat   kernel.Mat   // [n, Features()]
+	preSt  kernel.RowStats
+	normSt kernel.RowStats
+	poolSt kernel.RowStats
+
+	grad gradState
+	im   im2colTask
+	col  colTask
+}
+
+// blockState is what Backward reads of one block.
+type blockState struct {
+	in, mid  kernel.Mat // block input; after attention
+	qkv, o   kernel.Mat
+	pre      kernel.Mat // MLP pre-activation
+	lse      []float32
+	st1, st2 kernel.RowStats
+}
+
+// NewEngine returns an Engine for up to maxBatch images. Backward reaches down to block from;
+// from == Depth makes an inference engine, which is what keeps least memory.
+func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
+	if maxBatch < 1 || from < 0 || from > m.Depth {
+		panic(fmt.Sprintf("vit: NewEngine: batch %d, from block %d of %d", maxBatch, from, m.Depth))
+	}
+	e := &Engine{m: m, ex: kernel.NewExec(pool), maxBatch: maxBatch, from: from}
+	t := m.Tokens()
+	n, d := maxBatch*t, m.Width
+	_, up := m.Dims(FC1)
+	g := m.Grid()
+	e.patches = make([]float32, maxBatch*g*g*m.PatchEmbed.In)
+	e.h = kernel.NewMat(n, d)
+	if from > 0 {
+		e.x, e.qkv, e.o = kernel.NewMat(n, d), kernel.NewMat(n, 3*d), kernel.NewMat(n, d)
+	}
+	if from > 0 && m.SwiGLU {
+		e.up = kernel.NewMat(n, up)
+	}
+	e.act = kernel.NewMat(n, m.MLP)
+	e.keep = make([]blockState, m.Depth-from)
+	for i := range e.keep {
+		e.keep[i] = e.newBlockState(n, up)
+	}
+	e.out = kernel.NewMat(n, d)
+	e.normSt = kernel.NewRowStats(n)
+	e.poolSt = kernel.NewRowStats(maxBatch)
+	e.pooled = kernel.NewMat(maxBatch, m.Features())
+	e.feat = kernel.NewMat(maxBatch, m.Features())
+	return e
+}
+
+func (e *Engine) newBlockState(n, up int) blockState {
+	m := e.m
+	return blockState{
+		in: kernel.NewMat(n, m.Width), mid: kernel.NewMat(n, m.Width),
+		qkv: kernel.NewMat(n, 3*m.Width), o: kernel.NewMat(n, m.Width),
+		pre: kernel.NewMat(n, up), lse: make([]float32, n*m.Heads),
+		st1: kernel.NewRowStats(n), st2: kernel.NewRowStats(n),
+	}
+}
+
+// Model returns the backbone that the engine runs.
+func (e *Engine) Model() *Model { return e.m }
+
+// MaxBatch returns the largest number of images of one pass.
+func (e *Engine) MaxBatch() int { return e.maxBatch }
+
+// Exec returns the engine's stream of work, for what belongs to the same pass (heads, optimizers).
+func (e *Engine) Exec() *kernel.Exec { return e.ex }
+
+// From returns the lowest block that Backward reaches.
+func (e *Engine) From() int { return e.from }
+
+// prunes reports whether block b computes queries, projection and MLP for the class token only.
+func (e *Engine) prunes(b int) bool {
+	return b == e.m.Depth-1 && e.m.Pooling == PoolClass && e.Tap == nil
+}
+
+// tokens returns the rows of m that hold the batch in flight.
+func (e *Engine) tokens(m kernel.Mat) kernel.Mat { return m.RowRange(0, e.rows.Images*e.rows.Each) }
+
+// classRows views the first token of each image of x [n*T, cols] as [n, cols].
+func classRows(x kernel.Mat, r Rows) kernel.Mat {
+	return kernel.Mat{Data: x.Data, Rows: r.Images, Cols: x.Cols, Stride: r.Each * x.Stride}
+}
+
+func (e *Engine) tap(stage string, x kernel.Mat) {
+	if e.Tap != nil {
+		e.Tap(stage, x)
+	}
+}

@@ -1,0 +1,174 @@
+package vit
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"melo/internal/kernel"
+)
+
+// Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], normalised by
+// the model's recipe. a may be nil: the bare backbone. The result is valid until the next call.
+func (e *Engine) Forward(images []float32, n int, a Adapter) kernel.Mat {
+	m := e.m
+	if n < 1 || n > e.maxBatch || len(images) < n*m.Channels*m.Image*m.Image {
+		panic(fmt.Sprintf("vit: Forward: %d images in %d numbers, room for %d", n, len(images), e.maxBatch))
+	}
+	e.rows = Rows{n, m.Tokens()}
+	e.embedTokens(images, e.input(0))
+	for b := range m.Blocks {
+		e.block(b, e.input(b), e.input(b+1), a)
+		if e.Tap != nil {
+			e.tap("block."+strconv.Itoa(b), e.input(b+1))
+		}
+	}
+	return e.pool()
+}
+
+// input returns where block b reads its input: its own kept matrix, or the shared residual stream.
+// input(Depth) is the last block's output.
+func (e *Engine) input(b int) kernel.Mat {
+	switch {
+	case b == e.m.Depth && e.prunes(b-1):
+		return e.out.RowRange(0, e.rows.Images)
+	case b == e.m.Depth:
+		return e.tokens(e.out)
+	case b >= e.from:
+		return e.tokens(e.keep[b-e.from].in)
+	}
+	return e.tokens(e.x)
+}
+
+// blockBuffers are the matrices that one block works in: its kept state, or the shared ones.
+type blockBuffers struct {
+	mid, q, k, v, o kernel.Mat
+	pre             kernel.Mat // has no data when the pre-activation is not kept
+	lse             []float32
+	st1, st2        kernel.RowStats
+	rows            Rows // of the query side: all tokens, or one an image
+}
+
+func (e *Engine) buffers(b int) blockBuffers {
+	r, d := e.rows, e.m.Width
+	s := blockState{mid: e.x, qkv: e.qkv, o: e.o}
+	if e.prunes(b) {
+		s.mid = e.out // e.x still holds the class tokens that the residual reads
+	}
+	var bb blockBuffers
+	if b >= e.from {
+		s = e.keep[b-e.from]
+		bb.lse, bb.st1, bb.st2 = s.lse, s.st1, s.st2
+	}
+	qkv := e.tokens(s.qkv)
+	bb.q, bb.k, bb.v = qkv.ColRange(0, d), qkv.ColRange(d, 2*d), qkv.ColRange(2*d, 3*d)
+	bb.rows = r
+	if e.prunes(b) {
+		bb.rows.Each = 1
+		bb.q = classRows(bb.q, r)
+	}
+	n := bb.rows.Images * bb.rows.Each
+	bb.mid, bb.o = s.mid.RowRange(0, n), s.o.RowRange(0, n)
+	if s.pre.Data != nil {
+		bb.pre = s.pre.RowRange(0, n)
+	}
+	return bb
+}
+
+// block runs block b from in to out, which may be the same matrix:
+//
+//	mid = in + ls1 * proj(attention(LN1(in)));  out = mid + ls2 * fc2(act(fc1(LN2(mid))))
+func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
+	blk, bb := &e.m.Blocks[b], e.buffers(b)
+	h := e.tokens(e.h)
+	e.ex.LayerNorm(h, in, blk.Norm1.Gain, blk.Norm1.Bias, e.m.Eps, bb.st1)
+	e.project(b, h, bb, a)
+	e.ex.Attention(e.attnShape(bb.rows), bb.o, bb.q, bb.k, bb.v, bb.lse)
+	res := in
+	if e.prunes(b) {
+		res = classRows(in, e.rows)
+	}
+	e.linear(Site{b, Proj}, bb.rows, &blk.Proj, bb.mid, bb.o, blk.Scale1, res, a)
+
+	h = e.h.RowRange(0, bb.mid.Rows)
+	e.ex.LayerNorm(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, e.m.Eps, bb.st2)
+	act := e.act.RowRange(0, bb.mid.Rows)
+	e.expand(b, act, h, bb, a)
+	e.linear(Site{b, FC2}, bb.rows, &blk.FC2, out, act, blk.Scale2, bb.mid, a)
+}
+
+// project computes q (for the query rows), k and v from the normalised input h.
+func (e *Engine) project(b int, h kernel.Mat, bb blockBuffers, a Adapter) {
+	blk, hq := &e.m.Blocks[b], h
+	if e.prunes(b) {
+		hq = classRows(h, e.rows)
+	}
+	e.ex.Gemm(bb.q, hq, blk.Q.W, kernel.Epilogue{Bias: blk.Q.Bias})
+	e.ex.Gemm(kv(bb), h, blk.KV.W, kernel.Epilogue{Bias: blk.KV.Bias})
+	e.delta(Site{b, Q}, bb.rows, hq, bb.q, a)
+	e.delta(Site{b, K}, e.rows, h, bb.k, a)
+	e.delta(Site{b, V}, e.rows, h, bb.v, a)
+}
+
+// kv views the k and v columns of the fused matrix as one.
+func kv(bb blockBuffers) kernel.Mat {
+	return kernel.Mat{Data: bb.k.Data[:len(bb.k.Data)+bb.v.Cols], Rows: bb.k.Rows, Cols: 2 * bb.k.Cols, Stride: bb.k.Stride}
+}
+
+// expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation.
+func (e *Engine) expand(b int, act, h kernel.Mat, bb blockBuffers, a Adapter) {
+	fc, site := &e.m.Blocks[b].FC1, Site{b, FC1}
+	switch {
+	case e.m.SwiGLU:
+		pre := bb.pre
+		if pre.Data == nil {
+			pre = e.up.RowRange(0, h.Rows)
+		}
+		e.ex.Gemm(pre, h, fc.W, kernel.Epilogue{Bias: fc.Bias})
+		e.delta(site, bb.rows, h, pre, a)
+		e.ex.SwiGLU(act, pre)
+	case has(a, site):
+		pre := bb.pre
+		if pre.Data == nil {
+			pre = act
+		}
+		e.ex.Gemm(pre, h, fc.W, kernel.Epilogue{Bias: fc.Bias})
+		e.delta(site, bb.rows, h, pre, a)
+		e.ex.Activate(act, pre, e.m.Act)
+	default:
+		e.ex.Gemm(act, h, fc.W, kernel.Epilogue{Bias: fc.Bias, Act: e.m.Act, Pre: bb.pre})
+	}
+}
+
+// linear computes dst = res + scale * (x Wᵀ + bias + delta), all in the GEMM's epilogue when no adapter
+// sits at the site.
+func (e *Engine) linear(site Site, rows Rows, l *Linear, dst, x kernel.Mat, scale []float32, res kernel.Mat, a Adapter) {
+	if !has(a, site) {
+		e.ex.Gemm(dst, x, l.W, kernel.Epilogue{Bias: l.Bias, Scale: scale, Residual: res})
+		return
+	}
+	y := e.scratchY(dst.Rows)
+	e.ex.Gemm(y, x, l.W, kernel.Epilogue{Bias: l.Bias})
+	e.delta(site, rows, x, y, a)
+	e.col.scaleAdd(e.ex, dst, y, scale, res)
+}
+
+func (e *Engine) scratchY(rows int) kernel.Mat {
+	if e.y.Data == nil {
+		e.y = kernel.NewMat(e.maxBatch*e.m.Tokens(), e.m.Width)
+	}
+	return e.y.RowRange(0, rows)
+}
+
+func has(a Adapter, site Site) bool { return a != nil && a.Has(site) }
+
+func (e *Engine) delta(site Site, rows Rows, x, y kernel.Mat, a Adapter) {
+	if has(a, site) {
+		a.Forward(e.ex, site, rows, x, y)
+	}
+}
+
+func (e *Engine) attnShape(q Rows) kernel.AttnShape {
+	return kernel.AttnShape{Images: q.Images, Queries: q.Each, Keys: e.rows.Each, Heads: e.m.Heads,
+		Scale: float32(1 / math.Sqrt(float64(e.m.HeadDim())))}
+}

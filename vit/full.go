@@ -1,0 +1,178 @@
+package vit
+
+import (
+	"fmt"
+	"slices"
+
+	"melo/internal/kernel"
+	"melo/internal/param"
+)
+
+// LinearGrads are the gradients of a linear map's W [out, in] and Bias [out].
+type LinearGrads struct{ W, B []float32 }
+
+// BlockGrads are the gradients of one block's weights.
+type BlockGrads struct {
+	Norm1, Norm2          Norm
+	Q, KV, Proj, FC1, FC2 LinearGrads
+	Scale1, Scale2        []float32
+}
+
+// Grads are the gradients of all weights of a backbone, for full fine-tuning.
+type Grads struct {
+	PatchEmbed                           LinearGrads
+	ClassToken, DistToken, Register, Pos []float32
+	Pre, Final, Pool                     Norm
+	Blocks                               []BlockGrads
+}
+
+func (bg *BlockGrads) linear(k Kind) LinearGrads {
+	if bg == nil {
+		return LinearGrads{}
+	}
+	switch k {
+	case Proj:
+		return bg.Proj
+	case FC1:
+		return bg.FC1
+	}
+	return bg.FC2
+}
+
+func (bg *BlockGrads) scale(k Kind) []float32 {
+	if k == Proj {
+		return bg.Scale1
+	}
+	return bg.Scale2
+}
+
+// Full is a backbone whose every weight is trained: a private copy of a Model, the weights as plain
+// matrices, and their gradients.
+type Full struct {
+	Model  *Model
+	Grads  Grads
+	params []param.Param
+	packs  []packed
+}
+
+// packed is a weight that is repacked after each optimizer step: row ranges of one fused map.
+type packed struct {
+	w   []float32
+	dst *kernel.Packed
+}
+
+// NewFull copies m into a trainable backbone. The original stays as it is.
+func NewFull(ex *kernel.Exec, m *Model) *Full {
+	c := *m
+	f := &Full{Model: &c}
+	c.Blocks = slices.Clone(m.Blocks)
+	f.linear(ex, "patch_embed", &c.PatchEmbed, &f.Grads.PatchEmbed)
+	f.vector("cls_token", &c.ClassToken, &f.Grads.ClassToken, false)
+	f.vector("dist_token", &c.DistToken, &f.Grads.DistToken, false)
+	f.vector("reg_token", &c.Register, &f.Grads.Register, false)
+	f.vector("pos_embed", &c.Pos, &f.Grads.Pos, false)
+	f.norm("norm_pre", &c.Pre, &f.Grads.Pre)
+	f.Grads.Blocks = make([]BlockGrads, len(c.Blocks))
+	for i := range c.Blocks {
+		f.block(ex, fmt.Sprintf("blocks.%d.", i), &c.Blocks[i], &f.Grads.Blocks[i])
+	}
+	f.norm("norm", &c.Final, &f.Grads.Final)
+	f.norm("fc_norm", &c.Pool, &f.Grads.Pool)
+	return f
+}
+
+func (f *Full) block(ex *kernel.Exec, name string, b *Block, g *BlockGrads) {
+	f.norm(name+"norm1", &b.Norm1, &g.Norm1)
+	f.linear(ex, name+"q", &b.Q, &g.Q)
+	f.linear(ex, name+"kv", &b.KV, &g.KV)
+	f.linear(ex, name+"proj", &b.Proj, &g.Proj)
+	f.vector(name+"ls1", &b.Scale1, &g.Scale1, false)
+	f.norm(name+"norm2", &b.Norm2, &g.Norm2)
+	f.linear(ex, name+"fc1", &b.FC1, &g.FC1)
+	f.linear(ex, name+"fc2", &b.FC2, &g.FC2)
+	f.vector(name+"ls2", &b.Scale2, &g.Scale2, false)
+}
+
+// Params returns every weight with its gradient, in a fixed order. Matrices decay, vectors do not.
+func (f *Full) Params() []param.Param { return f.params }
+
+// Updated repacks the matrices after their values changed.
+func (f *Full) Updated(ex *kernel.Exec) {
+	for _, p := range f.packs {
+		p.dst.Repack(ex, p.w)
+	}
+}
+
+// vector makes *v a private copy with a gradient; a missing one stays missing.
+func (f *Full) vector(name string, v, g *[]float32, decay bool) {
+	if *v == nil {
+		return
+	}
+	*v = slices.Clone(*v)
+	*g = make([]float32, len(*v))
+	f.params = append(f.params, param.Param{Name: name, Shape: []int{len(*v)}, Data: *v, Grad: *g, Decay: decay, LRScale: 1})
+}
+
+func (f *Full) norm(name string, n, g *Norm) {
+	f.vector(name+".weight", &n.Gain, &g.Gain, false)
+	f.vector(name+".bias", &n.Bias, &g.Bias, false)
+}
+
+func (f *Full) linear(ex *kernel.Exec, name string, l *Linear, g *LinearGrads) {
+	w := make([]float32, l.In*l.Out)
+	l.W.Unpack(w)
+	l.W = kernel.Pack(ex, w, l.Out, l.In)
+	g.W = make([]float32, len(w))
+	f.packs = append(f.packs, packed{w, l.W})
+	f.params = append(f.params, param.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})
+	f.vector(name+".bias", &l.Bias, &g.B, false)
+}
+
+// weightGrad accumulates the gradients of a map's weights, image by image.
+func (e *Engine) weightGrad(g LinearGrads, x, dy kernel.Mat, rows Rows) {
+	e.ex.GemmTN(kernel.View(g.W, dy.Cols, x.Cols), dy, x, rows.Each)
+	if g.B != nil {
+		e.col.sumColumns(e.ex, g.B, dy)
+	}
+}
+
+// EnableFull makes room for the input-side activations that training every weight needs.
+func (e *Engine) EnableFull() {
+	if e.m.Pre.Gain != nil && e.embed.Data == nil {
+		n := e.maxBatch * e.m.Tokens()
+		e.embed, e.preSt = kernel.NewMat(n, e.m.Width), kernel.NewRowStats(n)
+	}
+}
+
+// embedGrad accumulates the gradients of the patch projection, tokens and position embedding from dx,
+// that of the first block's input.
+func (e *Engine) embedGrad(dx kernel.Mat, g *Grads) {
+	m := e.m
+	if m.Pre.Gain != nil {
+		raw := e.tokens(e.embed)
+		e.col.normParam(e.ex, g.Pre, dx, raw, e.preSt)
+		e.ex.LayerNormGrad(dx, dx, raw, m.Pre.Gain, e.preSt, false)
+	}
+	prefix, d := m.posPrefix(), m.Width
+	pos := kernel.View(g.Pos, len(g.Pos)/d, d)
+	for i := range e.rows.Images {
+		x := dx.RowRange(i*e.rows.Each, (i+1)*e.rows.Each)
+		row := 0
+		for _, tok := range [][]float32{g.ClassToken, g.DistToken} {
+			if tok == nil {
+				continue
+			}
+			kernel.AddTo(tok, x.Row(row))
+			if row < prefix {
+				kernel.AddTo(pos.Row(row), x.Row(row))
+			}
+			row++
+		}
+		for r := range m.Registers {
+			kernel.AddTo(g.Register[r*d:(r+1)*d], x.Row(row+r))
+		}
+		patches := x.RowRange(m.Prefix(), x.Rows)
+		addRows(pos.RowRange(prefix, prefix+patches.Rows), patches)
+		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, Rows{1, patches.Rows})
+	}
+}
