@@ -1,0 +1,237 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"melo/imaging"
+)
+
+// LoaderOptions says how samples become batches. The zero value takes the defaults.
+type LoaderOptions struct {
+	Batch   int  // samples in a batch; default 32
+	Workers int  // goroutines that decode; default one per usable core
+	Ahead   int  // batches prepared while one is in use; default 2
+	Shuffle bool // a new order every epoch
+	Seed    uint64
+	// Augment varies the images; the zero value leaves them as the recipe makes them.
+	Augment Augment
+	// CacheBytes bounds the memory for decoded and resized images, which are then read from disk once;
+	// 0 keeps none. An image of a 224 input takes 50 KB (grey) or 150 KB.
+	CacheBytes int64
+	// MaxBad is the number of unreadable images that are left out (see [Loader.Bad]) before loading fails.
+	MaxBad int
+	// Limits of decoding; zero fields mean imaging's defaults.
+	Limits imaging.Limits
+}
+
+// Batch is a part of an epoch. It is valid until the next one is taken: its buffers are used again.
+type Batch struct {
+	N       int       // samples
+	Indices []int     // N indices into [Dataset.Samples]
+	Images  []float32 // N x 3 x Size x Size
+	Labels  []int     // N indices into [Dataset.Labels]; -1 when the task is MultiLabel
+	Targets []float32 // N x len(Labels of the data set): 1 for the labels that a sample has, else 0
+}
+
+// BadFile is an image that could not be loaded.
+type BadFile struct {
+	Index int // into [Dataset.Samples]
+	Path  string
+	Err   error
+}
+
+// Loader turns samples into batches. One epoch may run at a time.
+type Loader struct {
+	ds      *Dataset
+	indices []int
+	recipe  imaging.Recipe
+	opt     LoaderOptions
+
+	order   []int
+	batches []*pending
+	workers []worker
+	running atomic.Bool
+	wait    atomic.Int64 // nanoseconds that epochs waited for batches
+
+	cache     []atomic.Pointer[imaging.Image] // per sample of the data set
+	cacheUsed atomic.Int64
+
+	mu  sync.Mutex
+	bad map[int]BadFile
+}
+
+// worker holds the buffers of one goroutine.
+type worker struct {
+	scratch imaging.Scratch
+	fit     imaging.Image
+}
+
+// NewLoader prepares to load the given samples as the recipe says.
+func NewLoader(ds *Dataset, indices []int, recipe imaging.Recipe, opt LoaderOptions) (*Loader, error) {
+	if err := recipe.Validate(); err != nil {
+		return nil, err
+	}
+	if err := opt.Augment.Validate(); err != nil {
+		return nil, err
+	}
+	if len(indices) == 0 {
+		return nil, errors.New("dataset: loader: no samples")
+	}
+	for _, i := range indices {
+		if i < 0 || i >= len(ds.Samples) {
+			return nil, fmt.Errorf("dataset: loader: index %d: expected 0 to %d", i, len(ds.Samples)-1)
+		}
+	}
+	if opt.Batch <= 0 {
+		opt.Batch = 32
+	}
+	opt.Batch = min(opt.Batch, len(indices))
+	if opt.Workers <= 0 {
+		opt.Workers = runtime.GOMAXPROCS(0)
+	}
+	if opt.Ahead <= 0 {
+		opt.Ahead = 2
+	}
+	l := &Loader{ds: ds, indices: slices.Clone(indices), recipe: recipe, opt: opt, bad: map[int]BadFile{}}
+	l.order = slices.Clone(indices)
+	l.workers = make([]worker, opt.Workers)
+	if opt.CacheBytes > 0 {
+		l.cache = make([]atomic.Pointer[imaging.Image], len(ds.Samples))
+	}
+	return l, nil
+}
+
+// Samples returns the number of samples in an epoch.
+func (l *Loader) Samples() int { return len(l.indices) }
+
+// Batches returns the number of batches in an epoch.
+func (l *Loader) Batches() int { return (len(l.indices) + l.opt.Batch - 1) / l.opt.Batch }
+
+// WaitSeconds returns the time that epochs have spent waiting for batches so far.
+func (l *Loader) WaitSeconds() float64 { return time.Duration(l.wait.Load()).Seconds() }
+
+// CachedBytes returns the memory that cached images take.
+func (l *Loader) CachedBytes() int64 { return l.cacheUsed.Load() }
+
+// Bad lists the images that could not be loaded so far, by index.
+func (l *Loader) Bad() []BadFile {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []BadFile
+	for _, b := range l.bad {
+		out = append(out, b)
+	}
+	slices.SortFunc(out, func(a, b BadFile) int { return a.Index - b.Index })
+	return out
+}
+
+// known returns the failure that sample i had before, if any.
+func (l *Loader) known(i int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bad[i].Err
+}
+
+// refuse notes that sample i cannot be loaded; the error is not nil when there are too many of those.
+func (l *Loader) refuse(i int, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bad[i] = BadFile{Index: i, Path: l.ds.File(i), Err: err}
+	if len(l.bad) <= l.opt.MaxBad {
+		return nil
+	}
+	at := ""
+	if s := l.ds.Samples[i].Source; s != "" {
+		at = " (" + s + ")"
+	}
+	if l.opt.MaxBad == 0 {
+		return fmt.Errorf("dataset: unreadable image%s: %w", at, err)
+	}
+	return fmt.Errorf("dataset: %d unreadable images, %d are allowed; the last%s: %w", len(l.bad), l.opt.MaxBad, at, err)
+}
+
+// setOrder shuffles for an epoch, from the same start every time.
+func (l *Loader) setOrder(epoch int) {
+	copy(l.order, l.indices)
+	if l.opt.Shuffle {
+		rng := rand.New(rand.NewPCG(mix(l.opt.Seed^0x6f72646572), mix(uint64(epoch)))) // "order"
+		rng.Shuffle(len(l.order), func(i, j int) { l.order[i], l.order[j] = l.order[j], l.order[i] })
+	}
+}
+
+// load writes the tensor of sample i.
+func (l *Loader) load(ctx context.Context, w *worker, i, epoch int, dst []float32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m, err := l.image(w, i)
+	if err != nil {
+		return err
+	}
+	if l.opt.Augment == (Augment{}) {
+		return l.recipe.Normalize(m, dst)
+	}
+	render(dst, m, l.recipe, l.opt.Augment.draw(l.opt.Seed, uint64(epoch), uint64(i)))
+	return nil
+}
+
+// image returns sample i decoded and resized, from the cache where it is there. It is valid until the
+// worker's next call.
+func (l *Loader) image(w *worker, i int) (*imaging.Image, error) {
+	if l.cache != nil {
+		if m := l.cache[i].Load(); m != nil {
+			return m, nil
+		}
+	}
+	if err := l.known(i); err != nil {
+		return nil, err
+	}
+	path := l.ds.File(i)
+	data, err := imaging.ReadFile(path, l.opt.Limits)
+	if err != nil {
+		return nil, err
+	}
+	m, err := imaging.DecodeLimits(data, path, l.opt.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.scratch.Fit(l.roomy(m), m, &w.fit); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if l.cache == nil {
+		return &w.fit, nil
+	}
+	size := int64(w.fit.W * w.fit.H * w.fit.C * w.fit.Bits / 8)
+	if l.cacheUsed.Add(size) > l.opt.CacheBytes {
+		l.cacheUsed.Add(-size)
+		return &w.fit, nil
+	}
+	c := w.fit.Clone()
+	if !l.cache[i].CompareAndSwap(nil, c) {
+		l.cacheUsed.Add(-size)
+	}
+	return c, nil
+}
+
+// roomy is the recipe at the side that images are kept at: the input's own, or, where crops follow and the
+// image has the pixels, as much larger as the smallest crop needs to fill the input.
+func (l *Loader) roomy(m *imaging.Image) imaging.Recipe {
+	r := l.recipe
+	if !l.opt.Augment.crops() {
+		return r
+	}
+	most := int(math.Ceil(float64(r.Size) / math.Sqrt(l.opt.Augment.Crop)))
+	side := min(max(min(m.W, m.H), r.Size), most, 2*r.Size)
+	r.Resize = r.Resize * side / r.Size
+	r.Size = side
+	return r
+}
