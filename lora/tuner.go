@@ -122,7 +122,7 @@ func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
 		t.feat = t.engine.Forward(images, n, t.deltas)
 	}
 	out := t.logits.RowRange(0, n)
-	Logits(t.adapter.Head, out, t.feat)
+	t.adapter.Head.Logits(out, t.feat)
 	return out.Data
 }
 

@@ -1,0 +1,174 @@
+package adapterfile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"melo/lora"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// The names that a native file uses.
+const (
+	metadataKey = "melo" // in the header's __metadata__
+	headWeight  = "head.weight"
+	headScale   = "head.scale"
+	headBias    = "head.bias"
+	extraPrefix = "base."
+)
+
+// Read reads a native file. Values of narrower types are widened to float32.
+func Read(path string) (*File, error) {
+	// The header is looked at first, so that a base given by mistake is not read into memory.
+	st, err := safetensors.Open(path)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	_, ok := st.Metadata()[metadataKey]
+	what := sniffTensors(st).String()
+	if err := st.Close(); err != nil {
+		return nil, failed(path, err)
+	}
+	if !ok {
+		return nil, failf(path, "not a native adapter file (the header has no %q), but %s", metadataKey, what)
+	}
+	data, err := readAll(path, maxFile)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	f, err := Parse(data, path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// readAll reads a regular file of at most limit bytes.
+func readAll(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	if info.Size() > limit {
+		return nil, errors.New("file is too large")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data := make([]byte, info.Size())
+	_, err = io.ReadFull(file, data)
+	return data, err
+}
+
+// failed puts the package and the file before an error, unless a deeper package has named them.
+func failed(path string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "safetensors: "+path) {
+		return err
+	}
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return failf(path, "%w", err)
+}
+
+// Parse reads a native file that is in memory. name is its path, for messages. Extra tensors are views
+// into data; everything else is copied.
+func Parse(data []byte, name string) (*File, error) {
+	st, err := safetensors.Parse(data, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parse(st)
+	if err != nil {
+		return nil, failed(name, err)
+	}
+	f.Path, f.Digest = name, digestOf(data)
+	return f, nil
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return digestPrefix + hex.EncodeToString(sum[:])
+}
+
+func parse(st *safetensors.File) (*File, error) {
+	for key := range st.Metadata() {
+		if key != metadataKey {
+			return nil, errors.New("header metadata has the unknown key " + quote(key))
+		}
+	}
+	meta, err := decodeMetadata(st.Metadata()[metadataKey])
+	if err != nil {
+		return nil, err
+	}
+	if err := meta.validate(); err != nil {
+		return nil, err
+	}
+	f := &File{Adapter: &lora.Adapter{}, Meta: meta}
+	r := newReader(st)
+	rsLoRA := meta.ScaleRule == ScaleAlphaOverSqrtRank
+	for _, s := range meta.Sites {
+		site, err := parseSite(s.Site)
+		if err != nil {
+			return nil, err
+		}
+		in, out := meta.Base.dims(site.Kind)
+		f.Adapter.Deltas = append(f.Adapter.Deltas, lora.Delta{
+			Site: site, Rank: s.Rank, Alpha: s.Alpha, Scale: lora.ScaleFor(s.Alpha, s.Rank, rsLoRA),
+			A: r.floats(s.Site+".A", s.Rank, in), B: r.floats(s.Site+".B", out, s.Rank),
+		})
+	}
+	if len(meta.Labels) > 0 {
+		f.Adapter.Head = r.head(len(meta.Labels), meta.Base.Features)
+	}
+	if meta.Method == lora.FullTuning {
+		f.Extra = r.extra()
+	}
+	if err := r.finish(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// head reads the classifier, whose weight may be stored as I8 with one scale a class.
+func (r *reader) head(classes, features int) *vit.Head {
+	if features == 0 {
+		if t, ok := r.st.Tensor(headWeight); ok && len(t.Shape) == 2 {
+			features = t.Shape[1]
+		}
+	}
+	h := &vit.Head{Classes: classes, Features: features}
+	if t, ok := r.st.Tensor(headWeight); ok && t.DType == safetensors.I8 {
+		h.W = r.scaled(headWeight, headScale, classes, features)
+	} else {
+		h.W = r.floats(headWeight, classes, features)
+	}
+	h.Bias = r.floats(headBias, classes)
+	return h
+}
+
+// extra takes every tensor of a fully tuned base.
+func (r *reader) extra() []safetensors.TensorData {
+	var list []safetensors.TensorData
+	for _, name := range r.st.Names() {
+		if !strings.HasPrefix(name, extraPrefix) {
+			continue
+		}
+		t, _ := r.st.Tensor(name)
+		r.floats(name, t.Shape...) // checks
+		list = append(list, safetensors.TensorData{Name: name, DType: t.DType, Shape: slices.Clone(t.Shape), Data: t.Data})
+	}
+	return list
+}

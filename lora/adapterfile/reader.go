@@ -1,0 +1,111 @@
+package adapterfile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"melo/safetensors"
+)
+
+// reader takes tensors out of a file and remembers which, so that what is left over, what is missing and
+// what is wrong can be told at once.
+type reader struct {
+	st      *safetensors.File
+	used    map[string]bool
+	missing []string
+	err     error // the first tensor that is there and wrong
+}
+
+func newReader(st *safetensors.File) *reader {
+	return &reader{st: st, used: map[string]bool{}}
+}
+
+// floats returns a tensor of the given shape as float32, and nil if it is missing or wrong.
+func (r *reader) floats(name string, shape ...int) []float32 {
+	t, ok := r.take(name, shape)
+	if !ok {
+		return nil
+	}
+	v, err := t.Float32s(nil)
+	if err != nil {
+		r.fail("tensor %s: dtype %s, expected F32, F16, BF16 or F64", quote(name), t.DType)
+		return nil
+	}
+	if i := firstBad(v); i >= 0 {
+		r.fail("tensor %s: value %d is %v, expected finite numbers", quote(name), i, v[i])
+		return nil
+	}
+	return v
+}
+
+// scaled returns row i of the I8 tensor times element i of the other.
+func (r *reader) scaled(name, scaleName string, rows, cols int) []float32 {
+	scale := r.floats(scaleName, rows)
+	t, ok := r.take(name, []int{rows, cols})
+	if !ok || scale == nil {
+		return nil
+	}
+	v := make([]float32, rows*cols)
+	for i, b := range t.Data {
+		v[i] = float32(int8(b)) * scale[i/cols]
+	}
+	if i := firstBad(v); i >= 0 {
+		r.fail("tensor %s: row %d overflows with its scale %g", quote(name), i/cols, scale[i/cols])
+		return nil
+	}
+	return v
+}
+
+func (r *reader) take(name string, shape []int) (safetensors.Tensor, bool) {
+	t, ok := r.st.Tensor(name)
+	if !ok {
+		r.missing = append(r.missing, name)
+		return t, false
+	}
+	r.used[name] = true
+	if !slices.Equal(t.Shape, shape) {
+		r.fail("tensor %s: shape %v, expected %v", quote(name), t.Shape, shape)
+		return t, false
+	}
+	return t, true
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
+	}
+}
+
+// finish returns an error if anything was wrong, missing, or not used.
+func (r *reader) finish() error {
+	var unused []string
+	for _, name := range r.st.Names() {
+		if !r.used[name] {
+			unused = append(unused, quote(name))
+		}
+	}
+	var list []string
+	if len(r.missing) > 0 {
+		list = append(list, "missing tensors: "+someOf(r.missing))
+	}
+	if len(unused) > 0 {
+		list = append(list, "tensors that belong to nothing: "+someOf(unused))
+	}
+	switch {
+	case len(list) > 0:
+		return errors.New(strings.Join(list, "; "))
+	default:
+		return r.err
+	}
+}
+
+// quote shortens text from a file for a message.
+func quote(s string) string {
+	if len(s) > 100 {
+		s = s[:100] + "..."
+	}
+	return strconv.Quote(s)
+}

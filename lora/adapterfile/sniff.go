@@ -1,0 +1,92 @@
+package adapterfile
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"melo/safetensors"
+)
+
+// Kind is what a path holds.
+type Kind uint8
+
+// The kinds that Sniff tells apart.
+const (
+	Unknown     Kind = iota // a safetensors file of something else
+	BaseWeights             // a base: folder, .safetensors file or index
+	Native                  // a native adapter file
+	LoRAViT                 // a LoRA-ViT file
+	PEFT                    // a PEFT folder, or its adapter_model.safetensors
+)
+
+// String returns a name for messages.
+func (k Kind) String() string {
+	return [...]string{"a safetensors file of unknown content", "the weights of a base", "a native adapter",
+		"a LoRA-ViT adapter", "a PEFT adapter"}[k]
+}
+
+// Names of the files in a PEFT folder.
+const (
+	peftConfig  = "adapter_config.json"
+	peftWeights = "adapter_model.safetensors"
+)
+
+// Sniff says what lies at path from names alone; the content may yet turn out to be broken. It returns an
+// error if there is nothing, or nothing that this program could read.
+func Sniff(path string) (Kind, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Unknown, failed(path, err)
+	}
+	if info.IsDir() {
+		for _, x := range []struct {
+			name string
+			kind Kind
+		}{
+			{peftConfig, PEFT}, {peftWeights, PEFT}, {"model.safetensors", BaseWeights}, {safetensors.IndexName, BaseWeights},
+		} {
+			if _, err := os.Stat(filepath.Join(path, x.name)); err == nil {
+				return x.kind, nil
+			}
+		}
+		return Unknown, failf(path, "the folder has neither %s nor model.safetensors", peftConfig)
+	}
+	switch {
+	case filepath.Base(path) == peftConfig:
+		return PEFT, nil
+	case strings.HasSuffix(path, ".index.json"):
+		return BaseWeights, nil
+	}
+	st, err := safetensors.Open(path)
+	if err != nil {
+		return Unknown, failed(path, err)
+	}
+	kind := sniffTensors(st)
+	if err := st.Close(); err != nil {
+		return Unknown, failed(path, err)
+	}
+	return kind, nil
+}
+
+// sniffTensors decides by the header of one file.
+func sniffTensors(st *safetensors.File) Kind {
+	names := st.Names()
+	for _, name := range names {
+		switch {
+		case loravitKey(name):
+			return LoRAViT
+		case strings.Contains(name, ".lora_A") || strings.Contains(name, ".lora_B"):
+			return PEFT
+		}
+	}
+	if _, ok := st.Metadata()[metadataKey]; ok {
+		return Native
+	}
+	for _, name := range names {
+		if strings.Contains(name, "patch_embed") { // timm's, Hugging Face's and CLIP's names have it in common
+			return BaseWeights
+		}
+	}
+	return Unknown
+}

@@ -1,0 +1,211 @@
+package adapterfile
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"melo/lora"
+	"melo/vit"
+)
+
+const digestPrefix = "sha256:"
+
+// validate returns an error that names the first field that cannot be. It does not look at tensors.
+func (m *Metadata) validate() error {
+	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if m.Recipe.Size != 0 {
+		return m.Recipe.Validate()
+	}
+	return nil
+}
+
+func (m *Metadata) checkBase() error {
+	b := &m.Base
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{
+		{"width", b.Width, maxWidth}, {"depth", b.Depth, maxBlocks}, {"mlp", b.MLP, maxWidth}, {"patch", b.Patch, maxWidth},
+		{"image", b.Image, maxWidth}, {"registers", b.Registers, maxWidth}, {"features", b.Features, 2 * maxWidth},
+	} {
+		if f.value < 0 || f.value > f.max {
+			return fmt.Errorf("base %s %d, expected at most %d", f.name, f.value, f.max)
+		}
+	}
+	if b.Width == 0 {
+		return fmt.Errorf("base width is missing")
+	}
+	return checkDigest("base digest", b.Digest)
+}
+
+// checkDigest accepts an empty digest.
+func checkDigest(what, digest string) error {
+	if digest == "" {
+		return nil
+	}
+	sum, ok := strings.CutPrefix(digest, digestPrefix)
+	if raw, err := hex.DecodeString(sum); !ok || err != nil || len(raw) != 32 || sum != strings.ToLower(sum) {
+		return fmt.Errorf("%s %.80q, expected %q and 64 hexadecimal digits", what, digest, digestPrefix)
+	}
+	return nil
+}
+
+func (m *Metadata) checkMethod() error {
+	switch m.Method {
+	case lora.MeLo:
+		return nil
+	case lora.LinearOnly, lora.FullTuning:
+		if len(m.Sites) > 0 {
+			return fmt.Errorf("method %q has %d sites, expected none", m.Method, len(m.Sites))
+		}
+		return nil
+	}
+	return fmt.Errorf("method %.40q, expected %q, %q or %q", string(m.Method), lora.MeLo, lora.LinearOnly, lora.FullTuning)
+}
+
+func (m *Metadata) checkLabels() error {
+	n := len(m.Labels)
+	if n > maxLabels {
+		return fmt.Errorf("%d labels, expected at most %d", n, maxLabels)
+	}
+	seen := make(map[string]bool, n)
+	for i, l := range m.Labels {
+		if l.Name == "" || seen[l.Name] {
+			return fmt.Errorf("label %d %.80q is empty or stands twice", i, l.Name)
+		}
+		seen[l.Name] = true
+		if l.Code != nil && (l.Code.System == "" || l.Code.Value == "") {
+			return fmt.Errorf("label %.80q: code without system or value", l.Name)
+		}
+	}
+	switch {
+	case n == 0 && m.Task != "":
+		return fmt.Errorf("task %.40q without labels", string(m.Task))
+	case n == 0:
+	case m.Task == Binary && n > 2:
+		return fmt.Errorf("task binary with %d labels, expected 1 or 2", n)
+	case m.Task != Binary && m.Task != Multiclass && m.Task != Multilabel:
+		return fmt.Errorf("task %.40q, expected %q, %q or %q", string(m.Task), Binary, Multiclass, Multilabel)
+	}
+	if k := len(m.Thresholds); k != 0 && k != n {
+		return fmt.Errorf("%d thresholds for %d labels", k, n)
+	}
+	for i, v := range m.Thresholds {
+		if !(v >= 0 && v <= 1) {
+			return fmt.Errorf("threshold %d is %v, expected 0 to 1", i, v)
+		}
+	}
+	if k := len(m.Temperatures); k > 1 && k != n || k == 1 && n == 0 {
+		return fmt.Errorf("%d temperatures for %d labels", k, n)
+	}
+	for i, v := range m.Temperatures {
+		if !(v > 0) || math.IsInf(v, 0) {
+			return fmt.Errorf("temperature %d is %v, expected a positive number", i, v)
+		}
+	}
+	return nil
+}
+
+func (m *Metadata) checkSites() error {
+	if len(m.Sites) == 0 {
+		if m.ScaleRule != "" {
+			return fmt.Errorf("scale rule without sites")
+		}
+		return nil
+	}
+	if m.ScaleRule != ScaleAlphaOverRank && m.ScaleRule != ScaleAlphaOverSqrtRank {
+		return fmt.Errorf("scale rule %.40q, expected %q or %q", m.ScaleRule, ScaleAlphaOverRank, ScaleAlphaOverSqrtRank)
+	}
+	var last vit.Site
+	for i, s := range m.Sites {
+		site, err := parseSite(s.Site)
+		if err != nil {
+			return err
+		}
+		if i > 0 && (site.Block < last.Block || site.Block == last.Block && site.Kind <= last.Kind) {
+			return fmt.Errorf("site %v after %v: sites are not in order, or stand twice", site, last)
+		}
+		last = site
+		if m.Base.Depth > 0 && site.Block >= m.Base.Depth {
+			return fmt.Errorf("site %v, but the base has %d blocks", site, m.Base.Depth)
+		}
+		if s.Rank < 1 || s.Rank > maxRank {
+			return fmt.Errorf("site %v: rank %d, expected 1 to %d", site, s.Rank, maxRank)
+		}
+		if in, out := m.Base.dims(site.Kind); in == 0 || out == 0 {
+			return fmt.Errorf("site %v: base mlp is missing", site)
+		}
+		if !finite(s.Alpha) {
+			return fmt.Errorf("site %v: alpha %v", site, s.Alpha)
+		}
+	}
+	return nil
+}
+
+// parseSite is the inverse of vit.Site.String.
+func parseSite(s string) (vit.Site, error) {
+	bad := func() (vit.Site, error) {
+		return vit.Site{}, fmt.Errorf("site %.60q, expected blocks.N.KIND with N below %d and KIND q, k, v, proj, fc1 or fc2", s, maxBlocks)
+	}
+	rest, ok := strings.CutPrefix(s, "blocks.")
+	number, kind, ok2 := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(number)
+	if !ok || !ok2 || err != nil || n < 0 || n >= maxBlocks || strconv.Itoa(n) != number {
+		return bad()
+	}
+	k, err := vit.ParseKind(kind)
+	if err != nil {
+		return bad()
+	}
+	return vit.Site{Block: n, Kind: k}, nil
+}
+
+// checkEvidence checks what an adapter says about its training and its quality.
+func (m *Metadata) checkEvidence() error {
+	if t := m.Training; t != nil {
+		if t.Time != "" {
+			if _, err := time.Parse(time.RFC3339, t.Time); err != nil {
+				return fmt.Errorf("training time %.40q, expected RFC 3339", t.Time)
+			}
+		}
+		if t.Data != nil {
+			if err := checkDigest("data digest", t.Data.Digest); err != nil {
+				return err
+			}
+		}
+	}
+	for _, x := range m.Metrics {
+		if x.Name == "" || x.Split == "" || len(x.Interval) != 0 && len(x.Interval) != 2 {
+			return fmt.Errorf("metric %.40q of split %.40q: expected a name, a split, and an interval [low, high] or none", x.Name, x.Split)
+		}
+	}
+	if s := m.SelfTest; s != nil {
+		for _, row := range s.Logits {
+			if len(row) != len(m.Labels) {
+				return fmt.Errorf("self-test has %d logits an input, expected %d", len(row), len(m.Labels))
+			}
+		}
+	}
+	return nil
+}
+
+func finite(v float32) bool { return v-v == 0 }
+
+// firstBad returns the index of the first NaN or infinity, or -1.
+func firstBad(values []float32) int {
+	for i, v := range values {
+		if !finite(v) {
+			return i
+		}
+	}
+	return -1
+}

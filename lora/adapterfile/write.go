@@ -1,0 +1,227 @@
+package adapterfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"melo/internal/atomicfile"
+	"melo/lora"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// filePerm is that of new adapter files, less the umask.
+const filePerm = 0o666
+
+// Types says how numbers are stored. Narrower types are rounded to nearest even.
+type Types struct {
+	DType safetensors.DType // F32, F16 or BF16
+	// Head is the type of the head's weight: F32, F16, BF16, or I8 with a scale for each class. Its bias
+	// is stored as DType. Empty: as DType.
+	Head safetensors.DType
+}
+
+// Write writes the native file at path, atomically, with all tensors as dtype. See WriteTypes.
+func (f *File) Write(path string, dtype safetensors.DType) error {
+	return f.WriteTypes(path, Types{DType: dtype})
+}
+
+// WriteTypes writes the native file at path, atomically. The bytes depend on f alone. It sets f.Path and
+// f.Digest to those of the new file, and the parts of f.Meta that follow from the adapter. Numbers in f
+// stay as they are, even if the file holds them rounded.
+func (f *File) WriteTypes(path string, types Types) error {
+	data, err := f.encode(types)
+	if err != nil {
+		return failed(path, err)
+	}
+	err = atomicfile.Write(path, filePerm, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.Path, f.Digest = path, digestOf(data)
+	return nil
+}
+
+// encode returns the bytes of the native file.
+func (f *File) encode(types Types) ([]byte, error) {
+	if err := f.describe(); err != nil {
+		return nil, err
+	}
+	text, err := encodeMetadata(&f.Meta)
+	if err != nil {
+		return nil, err
+	}
+	tensors, err := f.tensors(types)
+	if err != nil {
+		return nil, err
+	}
+	size := 1 << 12
+	for _, t := range tensors {
+		size += len(t.Data) + 128
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size+len(text)))
+	if err := safetensors.Write(b, tensors, map[string]string{metadataKey: text}); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// describe completes the metadata from the adapter and checks both.
+func (f *File) describe() error {
+	m := &f.Meta
+	m.Format, m.Version = FormatName, FormatVersion
+	m.Sites, m.ScaleRule = nil, ""
+	if f.Adapter == nil {
+		return errors.New("no adapter")
+	}
+	for _, d := range f.Adapter.Deltas {
+		m.Sites = append(m.Sites, SiteMeta{Site: d.Site.String(), Rank: d.Rank, Alpha: d.Alpha})
+	}
+	var err error
+	if m.ScaleRule, err = scaleRule(f.Adapter.Deltas); err != nil {
+		return err
+	}
+	if err := m.validate(); err != nil {
+		return err
+	}
+	for _, d := range f.Adapter.Deltas {
+		in, out := m.Base.dims(d.Site.Kind)
+		if len(d.A) != d.Rank*in || len(d.B) != out*d.Rank {
+			return fmt.Errorf("%v: %d numbers in A and %d in B, expected [%d, %d] and [%d, %d]",
+				d.Site, len(d.A), len(d.B), d.Rank, in, out, d.Rank)
+		}
+	}
+	if len(f.Extra) > 0 && m.Method != lora.FullTuning {
+		return fmt.Errorf("method %q with tensors of the base, expected %q", m.Method, lora.FullTuning)
+	}
+	return f.checkHead()
+}
+
+func (f *File) checkHead() error {
+	h := f.Adapter.Head
+	if h == nil {
+		if n := len(f.Meta.Labels); n > 0 {
+			return fmt.Errorf("%d labels without a head", n)
+		}
+		return nil
+	}
+	if h.Classes != len(f.Meta.Labels) || len(h.Bias) != h.Classes || len(h.W) != h.Classes*h.Features {
+		return fmt.Errorf("head of %d classes with %d weights and %d biases for %d labels", h.Classes, len(h.W), len(h.Bias), len(f.Meta.Labels))
+	}
+	if want := f.Meta.Base.Features; want != 0 && h.Features != want {
+		return fmt.Errorf("head takes %d features, the base gives %d", h.Features, want)
+	}
+	return nil
+}
+
+// scaleRule returns the rule that gives every delta its scale.
+func scaleRule(deltas []lora.Delta) (string, error) {
+	if len(deltas) == 0 {
+		return "", nil
+	}
+	follows := func(rsLoRA bool) bool {
+		for _, d := range deltas {
+			if d.Rank < 1 || d.Scale != lora.ScaleFor(d.Alpha, d.Rank, rsLoRA) {
+				return false
+			}
+		}
+		return true
+	}
+	if follows(false) {
+		return ScaleAlphaOverRank, nil
+	}
+	if follows(true) {
+		return ScaleAlphaOverSqrtRank, nil
+	}
+	return "", errors.New("scales follow neither alpha/r nor alpha/sqrt(r) at every site")
+}
+
+// tensors returns everything that is stored, checked to be finite after rounding.
+func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
+	if types.Head == "" {
+		types.Head = types.DType
+	}
+	var list []safetensors.TensorData
+	add := func(name string, dtype safetensors.DType, values []float32, shape ...int) error {
+		t, err := encodeTensor(name, dtype, values, shape)
+		list = append(list, t)
+		return err
+	}
+	var errs []error
+	for _, d := range f.Adapter.Deltas {
+		in, out, name := len(d.A)/d.Rank, len(d.B)/d.Rank, d.Site.String()
+		errs = append(errs, add(name+".A", types.DType, d.A, d.Rank, in), add(name+".B", types.DType, d.B, out, d.Rank))
+	}
+	if h := f.Adapter.Head; h != nil {
+		errs = append(errs, add(headBias, types.DType, h.Bias, h.Classes))
+		if types.Head == safetensors.I8 {
+			q, scale := quantize(h)
+			list = append(list, safetensors.TensorData{Name: headWeight, DType: safetensors.I8, Shape: []int{h.Classes, h.Features}, Data: q})
+			errs = append(errs, add(headScale, safetensors.F32, scale, h.Classes))
+		} else {
+			errs = append(errs, add(headWeight, types.Head, h.W, h.Classes, h.Features))
+		}
+	}
+	for _, x := range f.Extra {
+		values, err := safetensors.Tensor{Name: x.Name, DType: x.DType, Shape: x.Shape, Data: x.Data, File: f.Path}.Float32s(nil)
+		if err == nil {
+			err = add(x.Name, types.DType, values, x.Shape...)
+		}
+		errs = append(errs, err)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// encodeTensor refuses what is not finite, or is not any more once it is narrowed.
+func encodeTensor(name string, dtype safetensors.DType, values []float32, shape []int) (safetensors.TensorData, error) {
+	if i := firstBad(values); i >= 0 {
+		return safetensors.TensorData{}, fmt.Errorf("tensor %s: value %d is %v, expected finite numbers", quote(name), i, values[i])
+	}
+	t, err := safetensors.FromFloat32s(name, dtype, shape, values)
+	if err != nil || dtype == safetensors.F32 {
+		return t, err
+	}
+	for i, v := range values {
+		switch {
+		case dtype == safetensors.BF16 && finite(safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v))):
+		case dtype == safetensors.F16 && finite(safetensors.F16ToFloat32(safetensors.Float32ToF16(v))):
+		default:
+			return t, fmt.Errorf("tensor %s: value %d is %g, too large for %s", quote(name), i, v, dtype)
+		}
+	}
+	return t, nil
+}
+
+// quantize rounds each row of the head's weight to integers of -127 to 127 times a scale. The scale is
+// max|w|/127 rounded up to 16 significant bits, so that 127*scale is exact and quantizing what was
+// read back changes nothing.
+func quantize(h *vit.Head) (q []byte, scale []float32) {
+	q, scale = make([]byte, len(h.W)), make([]float32, h.Classes)
+	for c := range h.Classes {
+		row := h.W[c*h.Features : (c+1)*h.Features]
+		var top float32
+		for _, v := range row {
+			top = max(top, float32(math.Abs(float64(v))))
+		}
+		if top == 0 {
+			continue
+		}
+		s := math.Float32frombits((math.Float32bits(top/127) + 0xff) &^ 0xff)
+		scale[c] = s
+		for i, v := range row {
+			q[c*h.Features+i] = byte(int8(math.RoundToEven(float64(v) / float64(s))))
+		}
+	}
+	return q, scale
+}

@@ -1,0 +1,244 @@
+package vit
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"melo/internal/kernel"
+)
+
+// hfConfig is the part of a Hugging Face config.json that the forward pass depends on. Fields that a file
+// leaves out have the defaults of transformers' configuration classes.
+type hfConfig struct {
+	ModelType     string            `json:"-"`
+	Architectures []string          `json:"architectures"`
+	Hidden        int               `json:"hidden_size"`
+	Layers        int               `json:"num_hidden_layers"`
+	Heads         int               `json:"num_attention_heads"`
+	HeadDim       int               `json:"head_dim"`
+	Intermediate  int               `json:"intermediate_size"`
+	MLPRatio      float64           `json:"mlp_ratio"` // DINOv2
+	SwiGLU        bool              `json:"use_swiglu_ffn"`
+	Act           string            `json:"hidden_act"`
+	Eps           float64           `json:"layer_norm_eps"`
+	Image         side              `json:"image_size"`
+	Patch         side              `json:"patch_size"`
+	Channels      int               `json:"num_channels"`
+	QKVBias       bool              `json:"qkv_bias"`
+	Registers     int               `json:"num_register_tokens"`
+	Projection    int               `json:"projection_dim"` // CLIP
+	ID2Label      map[string]string `json:"id2label"`
+
+	recipe   imagingSource
+	inferred bool // from shapes: Intermediate holds for DINOv2, too
+}
+
+// hfDefaults returns the configuration of a model type before a file changes it.
+func hfDefaults(modelType string) (hfConfig, error) {
+	c := hfConfig{
+		ModelType: modelType, Hidden: 768, Layers: 12, Heads: 12, Intermediate: 3072,
+		Act: "gelu", Eps: 1e-12, Image: 224, Patch: 16, Channels: 3, QKVBias: true,
+	}
+	switch modelType {
+	case "vit", "deit", "vit_mae":
+	case "dinov2", "dinov2_with_registers":
+		c.MLPRatio, c.Eps = 4, 1e-6
+		if modelType == "dinov2_with_registers" {
+			c.Registers = 4
+		}
+	case "clip", "clip_vision_model":
+		c.Patch, c.Projection, c.Act, c.Eps = 32, 512, "quick_gelu", 1e-5
+	default:
+		return c, fmt.Errorf("model_type %.60q is not supported; %s", modelType, supported)
+	}
+	return c, nil
+}
+
+// parseHF reads a config.json; processor may be nil.
+func parseHF(modelType string, config, processor []byte) (*hfConfig, error) {
+	c, err := hfDefaults(modelType)
+	if err != nil {
+		return nil, err
+	}
+	if modelType == "clip" {
+		var outer struct {
+			Vision     json.RawMessage `json:"vision_config"`
+			Projection *int            `json:"projection_dim"`
+		}
+		if err := json.Unmarshal(config, &outer); err != nil {
+			return nil, jsonError(err)
+		}
+		if outer.Vision != nil {
+			if err := json.Unmarshal(outer.Vision, &c); err != nil {
+				return nil, jsonError(fmt.Errorf("vision_config: %w", err))
+			}
+		}
+		var top struct {
+			Architectures []string          `json:"architectures"`
+			ID2Label      map[string]string `json:"id2label"`
+		}
+		if err := json.Unmarshal(config, &top); err != nil {
+			return nil, jsonError(err)
+		}
+		c.Architectures, c.ID2Label = top.Architectures, top.ID2Label
+		if outer.Projection != nil {
+			c.Projection = *outer.Projection
+		}
+	} else if err := json.Unmarshal(config, &c); err != nil {
+		return nil, jsonError(err)
+	}
+	c.recipe, err = hfRecipe(c.family(), config, processor)
+	return &c, err
+}
+
+// family is Config.Family.
+func (c *hfConfig) family() string {
+	switch c.ModelType {
+	case "vit_mae":
+		return "mae"
+	case "dinov2_with_registers":
+		return "dinov2"
+	case "clip_vision_model":
+		return "clip"
+	}
+	return c.ModelType
+}
+
+func (c *hfConfig) naming() *naming {
+	if c.family() == "clip" {
+		return &clipNames
+	}
+	return &hfNames
+}
+
+// is tells whether the file was saved from a class whose name contains part.
+func (c *hfConfig) is(part string) bool {
+	return slices.ContainsFunc(c.Architectures, func(a string) bool { return strings.Contains(a, part) })
+}
+
+var hfActivations = map[string]Activation{
+	"gelu": kernel.GELUErf, "gelu_new": kernel.GELUTanh, "gelu_fast": kernel.GELUTanh,
+	"gelu_pytorch_tanh": kernel.GELUTanh, "quick_gelu": kernel.GELUQuick,
+}
+
+func (c *hfConfig) spec(w *weights, o Options) (*spec, error) {
+	family := c.family()
+	s := &spec{
+		Config: Config{
+			Family: family, Source: "hf", Width: c.Hidden, Depth: c.Layers, Heads: c.Heads, MLP: c.Intermediate,
+			Patch: int(c.Patch), Channels: c.Channels, Class: true, PosPrefix: true,
+			FinalNorm: true, QKVBias: c.QKVBias, Eps: float32(c.Eps), Pooling: PoolClass,
+		},
+		patchBias: true,
+	}
+	var ok bool
+	if s.Act, ok = hfActivations[c.Act]; !ok {
+		return nil, fmt.Errorf("hidden_act %.60q is not supported, expected gelu, gelu_new, gelu_fast, gelu_pytorch_tanh or quick_gelu", c.Act)
+	}
+	if c.HeadDim != 0 && c.Heads > 0 && c.HeadDim != c.Hidden/c.Heads {
+		return nil, fmt.Errorf("head_dim %d with hidden_size %d and %d heads is not supported", c.HeadDim, c.Hidden, c.Heads)
+	}
+	switch family {
+	case "deit":
+		s.Dist = true
+	case "dinov2":
+		if err := c.dinov2(s); err != nil {
+			return nil, err
+		}
+	case "clip":
+		c.clip(s, w)
+	}
+	c.head(s, w)
+	if err := s.imageSide(int(c.Image), c.recipe, family == "dinov2", o); err != nil {
+		return nil, err
+	}
+	var err error
+	s.labels, err = c.labels(s.Classes)
+	return s, err
+}
+
+func (c *hfConfig) dinov2(s *spec) error {
+	s.layerScale = true
+	s.Registers = c.Registers
+	s.antialias = c.ModelType == "dinov2_with_registers"
+	if c.inferred {
+		s.SwiGLU = c.SwiGLU
+		return nil
+	}
+	if !(c.MLPRatio > 0 && c.MLPRatio <= 64) || c.Hidden > maxWidth {
+		return fmt.Errorf("mlp_ratio %g, expected a ratio above 0 and at most 64", c.MLPRatio)
+	}
+	s.MLP = int(float64(c.Hidden) * c.MLPRatio)
+	if c.SwiGLU { // two thirds, rounded up to a multiple of 8 (transformers, Dinov2SwiGLUFFN)
+		s.SwiGLU = true
+		s.MLP = (int(float64(s.MLP)*2/3) + 7) / 8 * 8
+	}
+	return nil
+}
+
+func (c *hfConfig) clip(s *spec, w *weights) {
+	s.PreNorm, s.FinalNorm, s.PoolNorm, s.QKVBias, s.patchBias = true, false, true, true, false
+	if c.is("ForImageClassification") { // logits of the mean of the patch tokens, without a norm
+		s.Pooling, s.PoolNorm, s.unusedNorm = PoolMean, false, true
+		return
+	}
+	if s.Projected = w.dim("project.weight", 0); s.Projected == 0 && (c.ModelType == "clip" || c.is("WithProjection")) {
+		s.Projected = c.Projection
+	}
+}
+
+// head finds out which classifier the file has.
+func (c *hfConfig) head(s *spec, w *weights) {
+	expected := c.is("ForImageClassification")
+	if !expected && !w.hasModule("head") && !w.hasModule("head_dist") {
+		return
+	}
+	s.Classes = max(w.dim("head.weight", 0), w.dim("head.bias", 0), 1)
+	switch {
+	case c.is("WithTeacher") || w.hasModule("head_dist"):
+		s.Pooling, s.headDist = PoolClassDist, true
+	case s.Family == "dinov2":
+		s.Pooling = PoolClassMean
+	}
+}
+
+// labels orders id2label; nil if there are no classes or the names are the placeholders LABEL_n.
+func (c *hfConfig) labels(classes int) ([]string, error) {
+	if classes == 0 || len(c.ID2Label) == 0 {
+		return nil, nil
+	}
+	labels := make([]string, len(c.ID2Label))
+	named := false
+	for i := range labels {
+		name, ok := c.ID2Label[strconv.Itoa(i)]
+		if !ok {
+			return nil, fmt.Errorf("id2label has %d names but none for class %d", len(labels), i)
+		}
+		labels[i] = name
+		named = named || name != "LABEL_"+strconv.Itoa(i)
+	}
+	if !named {
+		return nil, nil
+	}
+	if len(labels) != classes {
+		return nil, fmt.Errorf("id2label has %d names, expected %d as the classifier has", len(labels), classes)
+	}
+	return labels, nil
+}
+
+// imageSide decides on the side of the input and makes the recipe fit. A model that interpolates its position
+// embeddings in every forward pass (DINOv2) takes the images of its processor; others their own size.
+func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options) error {
+	s.Image, s.native = own, own
+	if flexible && source.given && s.Patch > 0 && source.recipe.Size%s.Patch == 0 {
+		s.Image = source.recipe.Size
+	}
+	if o.Image != 0 {
+		s.Image = o.Image
+	}
+	s.recipe = fit(source.recipe, s.Image)
+	return s.recipe.Validate()
+}

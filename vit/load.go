@@ -1,0 +1,178 @@
+package vit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/safetensors"
+)
+
+// Options change how Open reads a base.
+type Options struct {
+	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
+	// configuration says.
+	Image int
+	// Exec does the work of packing weights; nil: all cores.
+	Exec *kernel.Exec
+}
+
+// Open reads a base: a folder with config.json and model.safetensors (or its shards and their index), an
+// index file, or a .safetensors file alone, whose shape is then inferred from its tensors. The weights
+// are checked (every tensor of the file is used, or ignored by a rule; all values are finite), converted
+// to float32 and packed. Nothing of the file is needed afterwards.
+func Open(path string, o Options) (*Model, error) {
+	src, err := locate(path)
+	if err != nil {
+		return nil, fmt.Errorf("vit: %s: %w", path, err)
+	}
+	open := safetensors.Open
+	if src.sharded {
+		open = safetensors.OpenSharded
+	}
+	f, err := open(src.weights)
+	if err != nil {
+		return nil, fmt.Errorf("vit: %w", err)
+	}
+	m, err := load(f, src, o)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	m.Path = path
+	return m, nil
+}
+
+// source is where a base lies on disk.
+type source struct {
+	weights   string // a .safetensors file or an index
+	sharded   bool
+	dir       string
+	config    []byte // config.json, nil if there is none
+	processor []byte // preprocessor_config.json, nil if there is none
+}
+
+const (
+	weightsName   = "model.safetensors"
+	configName    = "config.json"
+	processorName = "preprocessor_config.json"
+)
+
+func locate(path string) (*source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	src := &source{weights: path, dir: filepath.Dir(path)}
+	switch {
+	case info.IsDir():
+		src.dir = path
+		if err := src.find(); err != nil {
+			return nil, err
+		}
+	case strings.HasSuffix(path, ".index.json"):
+		src.sharded = true
+	case filepath.Base(path) != weightsName:
+		return src, nil // a file by itself: a config.json beside it may belong to another
+	}
+	if src.config, err = readSmall(filepath.Join(src.dir, configName)); err != nil {
+		return nil, fmt.Errorf("%s: %w", configName, err)
+	}
+	if src.processor, err = readSmall(filepath.Join(src.dir, processorName)); err != nil {
+		return nil, fmt.Errorf("%s: %w", processorName, err)
+	}
+	return src, nil
+}
+
+// find looks for the weights in the folder.
+func (s *source) find() error {
+	for _, name := range []string{weightsName, safetensors.IndexName} {
+		s.weights, s.sharded = filepath.Join(s.dir, name), name != weightsName
+		if _, err := os.Stat(s.weights); err == nil {
+			return nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return cause(err)
+		}
+	}
+	hint := ""
+	for _, name := range []string{"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack"} {
+		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
+			hint = " (there is " + name + ": convert it to safetensors)"
+		}
+	}
+	return fmt.Errorf("folder has neither %s nor %s%s", weightsName, safetensors.IndexName, hint)
+}
+
+// readSmall reads a file of at most maxConfig bytes; nil if it does not exist.
+func readSmall(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, cause(err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxConfig {
+		return nil, fmt.Errorf("expected a file of at most %d bytes", maxConfig)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig))
+	if err != nil {
+		return nil, cause(err)
+	}
+	return text, nil
+}
+
+// cause strips the path from a system error, for callers that name it.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// load turns an open file into a Model.
+func load(f *safetensors.File, src *source, o Options) (*Model, error) {
+	var cfg fileSpec
+	var w *weights
+	var err error
+	where := filepath.Join(src.dir, configName)
+	if src.config != nil {
+		if cfg, err = parseConfig(src.config, src.processor); err == nil {
+			w, err = newWeights(f, cfg.naming())
+		}
+	} else {
+		where = src.weights
+		cfg, w, err = infer(f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vit: %s: %w", where, err)
+	}
+	if err := w.essentials(); err != nil {
+		return nil, err
+	}
+	s, err := cfg.spec(w, o)
+	if err != nil {
+		return nil, fmt.Errorf("vit: %s: %w", where, err)
+	}
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("vit: %s: %w", where, err)
+	}
+	ex := o.Exec
+	if ex == nil {
+		pool := par.New(0)
+		defer pool.Close()
+		ex = kernel.NewExec(pool)
+	}
+	return build(s, w, ex)
+}

@@ -1,0 +1,136 @@
+package vit
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"melo/imaging"
+)
+
+// spec is everything that loading needs to know about a base: the network's shape, and what its files
+// are expected to hold.
+type spec struct {
+	Config
+	layerScale bool
+	patchBias  bool
+	fusedQKV   bool // timm keeps q, k and v in one matrix
+	headDist   bool // the distillation token has a head of its own
+	unusedNorm bool // CLIPForImageClassification has a norm that its logits do not go through
+	antialias  bool // how position embeddings are resized
+	native     int  // side of the images that the configuration is for
+	labels     []string
+	recipe     imaging.Recipe
+}
+
+// fileSpec is a parsed config.json: it picks the naming, and becomes a spec once shapes are known.
+type fileSpec interface {
+	naming() *naming
+	spec(w *weights, o Options) (*spec, error)
+}
+
+// maxConfig bounds the JSON files beside a model. The largest are label tables, of some hundred KB.
+const maxConfig = 16 << 20
+
+// parseConfig reads config.json; processor is preprocessor_config.json or nil.
+func parseConfig(config, processor []byte) (fileSpec, error) {
+	var probe struct {
+		Architecture string `json:"architecture"`
+		ModelType    string `json:"model_type"`
+	}
+	if err := json.Unmarshal(config, &probe); err != nil {
+		return nil, jsonError(err)
+	}
+	switch {
+	case probe.Architecture != "":
+		return parseTimm(config)
+	case probe.ModelType != "":
+		return parseHF(probe.ModelType, config, processor)
+	}
+	return nil, fmt.Errorf("neither model_type (Hugging Face) nor architecture (timm) is given; %s", supported)
+}
+
+// supported ends every refusal of a model.
+const supported = "supported are model_type vit, deit, vit_mae, dinov2, dinov2_with_registers, clip, " +
+	"clip_vision_model and timm's plain vit_*, deit_*, deit3_*, flexivit_* and eva_large_*"
+
+func jsonError(err error) error { return fmt.Errorf("JSON: %w", err) }
+
+// side is an edge length: a number, or a pair of equal numbers.
+type side int
+
+// UnmarshalJSON accepts n and [n, n].
+func (s *side) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	var pair []int
+	if json.Unmarshal(text, &pair) == nil {
+		if len(pair) != 2 || pair[0] != pair[1] {
+			return fmt.Errorf("side %d, expected a square", pair)
+		}
+		*s = side(pair[0])
+		return nil
+	}
+	var n int
+	if err := json.Unmarshal(text, &n); err != nil {
+		return fmt.Errorf("side %.20s, expected a number or a pair of equal numbers", text)
+	}
+	*s = side(n)
+	return nil
+}
+
+// headsFor is the number of heads of the published ViT of a width: one for 64 columns, except where
+// the family chose 16 (SO400M, H, g and G: Zhai et al., arXiv 2106.04560, table 2).
+func headsFor(width int) (int, error) {
+	switch width {
+	case 1152, 1280, 1408, 1664:
+		return 16, nil
+	}
+	if width < 64 || width%64 != 0 {
+		return 0, fmt.Errorf("the number of heads is not given and cannot be told from width %d", width)
+	}
+	return width / 64, nil
+}
+
+// fromShapes fills what the tensors tell.
+func (s *spec) fromShapes(w *weights) {
+	s.Width = w.dim("patch_embed.weight", 0)
+	s.Channels = w.dim("patch_embed.weight", 1)
+	s.Patch = w.dim("patch_embed.weight", 3)
+	s.Depth = w.depth()
+	s.MLP = w.blockDim("fc2.weight", -1)
+	s.SwiGLU = w.inBlocks("gate") || w.inBlocks("up") || s.MLP > 0 && w.blockDim("fc1.weight", 0) == 2*s.MLP
+	s.layerScale = w.inBlocks("ls1") || w.inBlocks("ls2")
+	s.PreNorm = w.hasModule("norm_pre")
+	s.patchBias = !s.PreNorm
+	s.Class, s.Dist = w.has("cls_token"), w.has("dist_token")
+	s.Registers = w.dim("reg_token", -2)
+	if w.hasModule("head") {
+		s.Classes = max(w.dim("head.weight", 0), w.dim("head.bias", 0))
+	}
+	s.headDist = w.hasModule("head_dist")
+	s.Projected = w.dim("project.weight", 0)
+}
+
+// gridOf returns the side of a square of n cells, or 0.
+func gridOf(n int) int {
+	if n <= 0 {
+		return 0
+	}
+	if g := int(math.Sqrt(float64(n))); g*g == n {
+		return g
+	}
+	return 0
+}
+
+// fit makes a recipe produce images of the given side, keeping its margin around the crop.
+func fit(r imaging.Recipe, side int) imaging.Recipe {
+	if r.Size != side && r.Size > 0 {
+		if r.Resize > 0 {
+			r.Resize = int(math.Round(float64(r.Resize) * float64(side) / float64(r.Size)))
+		}
+		r.Size = side
+	}
+	return r
+}

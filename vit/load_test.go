@@ -1,0 +1,456 @@
+package vit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"melo/imaging"
+	"melo/internal/golden"
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/safetensors"
+)
+
+// base is a golden model in memory, to be changed and loaded.
+type base struct {
+	config   map[string]any
+	tensors  []safetensors.TensorData
+	metadata map[string]string
+}
+
+func readBase(t *testing.T, kind string) *base {
+	t.Helper()
+	dir := filepath.Join(golden.Root(t), kind)
+	text, err := os.ReadFile(filepath.Join(dir, configName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &base{}
+	if err := json.Unmarshal(text, &b.config); err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(filepath.Join(dir, weightsName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	for _, name := range f.Names() {
+		x, _ := f.Tensor(name)
+		b.tensors = append(b.tensors, safetensors.TensorData{Name: name, DType: x.DType, Shape: x.Shape, Data: x.Data})
+	}
+	return b
+}
+
+func testExec(t *testing.T) *kernel.Exec {
+	pool := par.New(2)
+	t.Cleanup(pool.Close)
+	return kernel.NewExec(pool)
+}
+
+func (b *base) load(t *testing.T, o Options) (*Model, error) {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := safetensors.Write(&buf, b.tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Parse(buf.Bytes(), "mem/model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := &source{weights: "mem/model.safetensors", dir: "mem"}
+	if b.config != nil {
+		if src.config, err = json.Marshal(b.config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return load(f, src, o)
+}
+
+// kinds are the golden models, and what is special about them.
+var loadCases = []struct {
+	kind string
+	want Config
+}{
+	{"hf_vit", Config{Family: "vit", Source: "hf", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-12, Classes: 5}},
+	{"hf_vit_pooler", Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"dino", Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"mae", Config{Family: "mae", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"deit", Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5}},
+	{"deit_teacher", Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5, Pooling: PoolClassDist}},
+	{"dinov2", Config{Family: "dinov2", Source: "hf", Image: 28, Patch: 14, FinalNorm: true, Eps: 1e-6}},
+	{"dinov2_head", Config{Family: "dinov2", Source: "hf", FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolClassMean}},
+	{"dinov2_reg", Config{Family: "dinov2", Source: "hf", Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
+	{"clip_vision", Config{Family: "clip", Source: "hf", Image: 32, Patch: 16, PreNorm: true, PoolNorm: true, Act: kernel.GELUQuick, Eps: 1e-5, Projected: 16}},
+	{"clip_vision_bare", Config{Family: "clip", Source: "hf", PreNorm: true, PoolNorm: true, Act: kernel.GELUQuick, Eps: 1e-5}},
+	{"timm_vit", Config{Family: "vit", Source: "timm", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-6, Classes: 5}},
+	{"timm_vit_meanpool", Config{Family: "vit", Source: "timm", PoolNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolMean}},
+	{"timm_deit_distilled", Config{Family: "deit", Source: "timm", Dist: true, FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolClassDist}},
+	{"timm_dinov2", Config{Family: "dinov2", Source: "timm", FinalNorm: true, Eps: 1e-6}},
+	{"timm_dinov2_reg", Config{Family: "dinov2", Source: "timm", MLP: 64, Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
+	{"timm_clip", Config{Family: "clip", Source: "timm", PreNorm: true, FinalNorm: true, Act: kernel.GELUQuick, Eps: 1e-5, Classes: 5}},
+}
+
+// fill completes an expectation with what most golden models share.
+func fill(c Config) Config {
+	set := func(dst *int, v int) {
+		if *dst == 0 {
+			*dst = v
+		}
+	}
+	set(&c.Width, 24)
+	set(&c.Depth, 2)
+	set(&c.Heads, 3)
+	set(&c.MLP, 48)
+	set(&c.Image, 16)
+	set(&c.Patch, 4)
+	c.Channels, c.Class, c.QKVBias = 3, true, true
+	c.PosPrefix = !(c.Source == "timm" && c.Registers > 0)
+	if c.Act == kernel.Identity {
+		c.Act = kernel.GELUErf
+	}
+	return c
+}
+
+func TestOpenKinds(t *testing.T) {
+	ex := testExec(t)
+	for _, c := range loadCases {
+		t.Run(c.kind, func(t *testing.T) {
+			dir := filepath.Join(golden.Root(t), c.kind)
+			m, err := Open(dir, Options{Exec: ex})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fill(c.want); m.Config != want {
+				t.Errorf("config\n%+v, expected\n%+v", m.Config, want)
+			}
+			if m.Path != dir || m.Recipe.Size != m.Image || m.Recipe.Validate() != nil {
+				t.Errorf("path %s, recipe %+v", m.Path, m.Recipe)
+			}
+			checkWeights(t, m, readBase(t, c.kind))
+		})
+	}
+}
+
+// checkWeights compares a Model's weights with the file's, found there under their own names.
+func checkWeights(t *testing.T, m *Model, b *base) {
+	t.Helper()
+	names := &hfNames
+	if m.Source == "timm" {
+		names = &timmNames
+	} else if m.Family == "clip" {
+		names = &clipNames
+	}
+	file := map[string][]float32{}
+	for _, td := range b.tensors {
+		if canon, _ := names.canonical(td.Name); canon != "" {
+			v, err := safetensors.Tensor{DType: td.DType, Shape: td.Shape, Data: td.Data}.Float32s(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file[canon] = v
+		}
+	}
+	same := func(what string, got []float32, parts ...string) {
+		t.Helper()
+		var want []float32
+		for _, p := range parts {
+			want = append(want, file[p]...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s differs from the file's %v (%d values against %d)", what, parts, len(got), len(want))
+		}
+	}
+	matrix := func(what string, l Linear, bias bool, parts ...string) {
+		t.Helper()
+		w := make([]float32, l.In*l.Out)
+		l.W.Unpack(w)
+		var ws, bs []string
+		for _, p := range parts {
+			ws, bs = append(ws, p+".weight"), append(bs, p+".bias")
+		}
+		same(what, w, ws...)
+		if bias {
+			same(what+" bias", l.Bias, bs...)
+		}
+	}
+	matrix("patch embedding", m.PatchEmbed, !m.PreNorm, "patch_embed")
+	same("class token", m.ClassToken, "cls_token")
+	same("distillation token", m.DistToken, "dist_token")
+	same("registers", m.Register, "reg_token")
+	same("positions", m.Pos, "pos_embed")
+	same("norm", m.Final.Gain, "norm.weight")
+	same("pool norm", m.Pool.Bias, "fc_norm.bias")
+	same("pre norm", m.Pre.Bias, "norm_pre.bias")
+	for i := range m.Blocks {
+		name := func(s string) string { return blockName(i, s) }
+		blk := &m.Blocks[i]
+		same("norm1", blk.Norm1.Gain, name("norm1.weight"))
+		same("norm2", blk.Norm2.Bias, name("norm2.bias"))
+		if m.Source == "timm" {
+			d := m.Width
+			file[name("q.weight")], file[name("k.weight")] = file[name("qkv.weight")][:d*d], file[name("qkv.weight")][d*d:]
+			file[name("q.bias")], file[name("k.bias")] = file[name("qkv.bias")][:d], file[name("qkv.bias")][d:]
+		}
+		matrix("q", blk.Q, true, name("q"))
+		matrix("kv", blk.KV, true, name("k"), name("v"))
+		matrix("proj", blk.Proj, true, name("proj"))
+		matrix("fc1", blk.FC1, true, name("fc1"))
+		matrix("fc2", blk.FC2, true, name("fc2"))
+		same("scale1", blk.Scale1, name("ls1"))
+		same("scale2", blk.Scale2, name("ls2"))
+	}
+	for name, h := range map[string]*Head{"head": m.Head, "head_dist": m.HeadDist} {
+		if h == nil {
+			h = &Head{}
+		}
+		same(name, h.W, name+".weight")
+		same(name, h.Bias, name+".bias")
+	}
+}
+
+// Every tensor matters: without it, or with another shape, or with one more, loading fails and names it.
+func TestEveryTensorCounts(t *testing.T) {
+	ex := testExec(t)
+	for _, c := range loadCases {
+		t.Run(c.kind, func(t *testing.T) {
+			whole := readBase(t, c.kind)
+			names := &hfNames
+			if fill(c.want).Source == "timm" {
+				names = &timmNames
+			} else if c.want.Family == "clip" {
+				names = &clipNames
+			}
+			for i, td := range whole.tensors {
+				canon, ignored := names.canonical(td.Name)
+				removed := &base{config: whole.config, tensors: slices.Delete(slices.Clone(whole.tensors), i, i+1)}
+				mustFail(t, removed, ex, ignored == "", td.Name)
+				extra := td
+				extra.Name += "_2"
+				added := &base{config: whole.config, tensors: append(slices.Clone(whole.tensors), extra)}
+				mustFail(t, added, ex, ignored == "", extra.Name)
+				if canon == "" {
+					continue
+				}
+				reshaped := &base{config: whole.config, tensors: slices.Clone(whole.tensors)}
+				reshaped.tensors[i].Shape = append([]int{2}, td.Shape...)
+				reshaped.tensors[i].Data = append(slices.Clone(td.Data), td.Data...)
+				mustFail(t, reshaped, ex, true, td.Name)
+			}
+		})
+	}
+}
+
+func mustFail(t *testing.T, b *base, ex *kernel.Exec, fails bool, name string) {
+	t.Helper()
+	_, err := b.load(t, Options{Exec: ex})
+	switch {
+	case !fails && err != nil:
+		t.Errorf("%s: %v", name, err)
+	case fails && (err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "mem")):
+		t.Errorf("error %v should name the file and %s", err, name)
+	}
+}
+
+func TestNotFinite(t *testing.T) {
+	ex := testExec(t)
+	for _, kind := range []string{"hf_vit", "timm_dinov2_reg", "clip_vision"} {
+		whole := readBase(t, kind)
+		for i, td := range whole.tensors {
+			if strings.Contains(td.Name, "mask_token") {
+				continue
+			}
+			broken := &base{config: whole.config, tensors: slices.Clone(whole.tensors)}
+			values, _ := safetensors.Tensor{DType: td.DType, Shape: td.Shape, Data: td.Data}.Float32s(nil)
+			values[len(values)-1] = [2]float32{float32(math.NaN()), float32(math.Inf(-1))}[i%2]
+			broken.tensors[i], _ = safetensors.FromFloat32s(td.Name, safetensors.F32, td.Shape, values)
+			mustFail(t, broken, ex, true, td.Name)
+		}
+	}
+}
+
+// Half-precision files give the rounded weights.
+func TestHalfPrecision(t *testing.T) {
+	for _, dtype := range []safetensors.DType{safetensors.F16, safetensors.BF16} {
+		b := readBase(t, "hf_vit")
+		for i, td := range b.tensors {
+			v, _ := safetensors.Tensor{DType: td.DType, Shape: td.Shape, Data: td.Data}.Float32s(nil)
+			b.tensors[i], _ = safetensors.FromFloat32s(td.Name, dtype, td.Shape, v)
+		}
+		m, err := b.load(t, Options{Exec: testExec(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkWeights(t, m, b)
+	}
+	b := readBase(t, "hf_vit")
+	b.tensors[0].DType, b.tensors[0].Shape = safetensors.I32, slices.Clone(b.tensors[0].Shape)
+	mustFail(t, b, testExec(t), true, b.tensors[0].Name)
+}
+
+func TestUnsupported(t *testing.T) {
+	for _, c := range []struct {
+		key   string
+		value any
+		kind  string
+		want  string
+	}{
+		{"model_type", "swin", "hf_vit", `"swin" is not supported; supported are model_type vit, deit`},
+		{"model_type", "", "hf_vit", "neither model_type"},
+		{"model_type", 3, "hf_vit", "JSON"},
+		{"hidden_act", "relu", "hf_vit", `"relu"`},
+		{"image_size", []int{16, 32}, "hf_vit", "square"},
+		{"image_size", 24, "hf_vit", "vit.embeddings.position_embeddings has shape [1 17 32]"},
+		{"image_size", -16, "hf_vit", "size -16"},
+		{"hidden_size", 1 << 40, "hf_vit", "width"},
+		{"num_hidden_layers", 1 << 40, "hf_vit", "depth"},
+		{"num_hidden_layers", 2, "hf_vit", "unused: vit.encoder.layer.2."},
+		{"num_hidden_layers", 4, "hf_vit", "missing: vit.encoder.layer.3."},
+		{"num_attention_heads", 0, "hf_vit", "heads"},
+		{"num_attention_heads", 5, "hf_vit", "heads"},
+		{"head_dim", 4, "hf_vit", "head_dim"},
+		{"patch_size", 0, "hf_vit", "patch"},
+		{"num_channels", 1, "hf_vit", "channels"},
+		{"layer_norm_eps", -1, "hf_vit", "epsilon"},
+		{"mlp_ratio", 1e9, "dinov2", "mlp_ratio"},
+		{"num_register_tokens", 3, "dinov2_reg", "embeddings.register_tokens has shape [1 4 24]"},
+		{"id2label", map[string]string{"0": "a", "2": "b"}, "hf_vit", "none for class 1"},
+		{"id2label", map[string]string{"0": "a", "1": "b"}, "hf_vit", "expected 5"},
+		{"architecture", "swin_base_patch4_window7_224", "timm_vit", "not a plain ViT"},
+		{"architecture", "vit_base_patch16_rpn_224", "timm_vit", `"rpn" is unknown`},
+		{"architecture", "vit_base_patch16_rope_224", "timm_vit", `"rope" is unknown`},
+		{"architecture", "vit_base_patch16_siglip_224", "timm_vit", "attention pooling"},
+		{"architecture", "vit_relpos_base_patch16_224", "timm_vit", `"relpos"`},
+		{"global_pool", "map", "timm_vit", ""}, // model_args win
+		{"model_args", map[string]any{"qk_norm": true}, "timm_vit", `"qk_norm" is not supported`},
+		{"model_args", map[string]any{"global_pool": "map", "num_heads": 2}, "timm_vit", "global_pool"},
+		{"model_args", map[string]any{"act_layer": "relu", "num_heads": 2}, "timm_vit", "act_layer"},
+		{"model_args", map[string]any{"num_classes": 5}, "timm_vit", "heads is not given"},
+		{"pretrained_cfg", map[string]any{"crop_mode": "border"}, "timm_vit", "crop_mode"},
+		{"pretrained_cfg", map[string]any{"crop_pct": 0}, "timm_vit", "crop_pct"},
+		{"pretrained_cfg", map[string]any{"mean": []int{1}}, "timm_vit", "mean"},
+		{"pretrained_cfg", map[string]any{"interpolation": "random"}, "timm_vit", "interpolation"},
+		{"num_classes", 6, "timm_vit", ""},
+	} {
+		b := readBase(t, c.kind)
+		b.config[c.key] = c.value
+		_, err := b.load(t, Options{})
+		if c.want == "" && err == nil {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "vit: mem") {
+			t.Errorf("%s = %v: error %v should say %q", c.key, c.value, err, c.want)
+		}
+	}
+}
+
+func TestRecipes(t *testing.T) {
+	for kind, want := range map[string]imaging.Recipe{
+		"hf_vit":      {Size: 16, Interpolation: imaging.Bilinear, Mean: half, Std: half},
+		"deit":        {Size: 16, Resize: 18, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet},
+		"dinov2":      {Size: 28, Resize: 32, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet},
+		"clip_vision": {Size: 32, Resize: 32, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP},
+		"timm_vit":    {Size: 16, Resize: 17, Interpolation: imaging.Bicubic, Mean: half, Std: half},
+		"timm_clip":   {Size: 16, Resize: 16, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP},
+	} {
+		m, err := readBase(t, kind).load(t, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Recipe != want {
+			t.Errorf("%s: %+v, expected %+v", kind, m.Recipe, want)
+		}
+	}
+}
+
+func TestProcessor(t *testing.T) {
+	imagenet := imaging.Recipe{Size: 224, Resize: 256, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet}
+	plain := imaging.Recipe{Size: 384, Interpolation: imaging.Bilinear, Mean: half, Std: half}
+	for _, c := range []struct {
+		family, text string
+		want         imaging.Recipe
+		err          string
+	}{
+		{"vit", `{"size":384,"resample":2}`, plain, ""},
+		{"vit", `{"size":{"height":384,"width":384},"rescale_factor":0.00392156862745098}`, plain, ""},
+		{"dinov2", `{"size":{"shortest_edge":256},"crop_size":{"height":224,"width":224},"do_center_crop":true}`, imagenet, ""},
+		{"deit", `{"size":{"height":256,"width":256},"crop_size":224,"do_center_crop":true}`, imagenet, ""},
+		{"clip", `{"size":336,"crop_size":336,"resample":3}`,
+			imaging.Recipe{Size: 336, Resize: 336, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP}, ""},
+		{"vit", `{"size":384,"do_normalize":false,"image_mean":[1,1,1]}`,
+			imaging.Recipe{Size: 384, Interpolation: imaging.Bilinear, Std: [3]float32{1, 1, 1}}, ""},
+		{"vit", `{"size":{"height":384,"width":224}}`, plain, "size"},
+		{"vit", `{"size":{"longest_edge":384}}`, plain, "size"},
+		{"vit", `{"size":384,"crop_size":"x","do_center_crop":true}`, plain, "crop_size"},
+		{"vit", `{"resample":0}`, plain, "resample 0"},
+		{"vit", `{"do_rescale":false}`, plain, "rescale"},
+		{"vit", `{"image_std":[1]}`, plain, "image_std"},
+		{"vit", `[`, plain, "JSON"},
+	} {
+		got, err := hfRecipe(c.family, nil, []byte(c.text))
+		switch {
+		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+			t.Errorf("%s: error %v should say %q", c.text, err, c.err)
+		case c.err == "" && (err != nil || got.recipe != c.want || !got.given):
+			t.Errorf("%s: %+v, %v", c.text, got, err)
+		}
+	}
+}
+
+// DINOv2 interpolates in every forward pass, so its input is what its processor makes; a ViT's is not.
+func TestProcessorSize(t *testing.T) {
+	processor := []byte(`{"size":{"shortest_edge":32},"crop_size":24}`)
+	for kind, want := range map[string]int{"dinov2_head": 24, "hf_vit": 16} {
+		b := readBase(t, kind)
+		text, _ := json.Marshal(b.config)
+		cfg, err := parseConfig(text, processor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := safetensors.Open(filepath.Join(golden.Root(t), kind, weightsName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		w, err := newWeights(f, cfg.naming())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := cfg.spec(w, Options{})
+		if err != nil || s.Image != want || s.recipe.Size != want {
+			t.Errorf("%s: image %d, recipe %+v, %v", kind, s.Image, s.recipe, err)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	root := golden.Root(t)
+	dir := t.TempDir()
+	for _, c := range []struct{ path, want string }{
+		{filepath.Join(dir, "none"), "no such"},
+		{dir, "neither model.safetensors nor"},
+		{filepath.Join(root, "hf_vit", configName), "header"},
+		{filepath.Join(root, "clip_vision", "golden.safetensors"), "no ViT's tensors"},
+	} {
+		_, err := Open(c.path, Options{})
+		if err == nil || !strings.Contains(err.Error(), c.path) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v should name %s and say %q", err, c.path, c.want)
+		}
+	}
+	if _, err := Open(filepath.Join(dir, "none"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v should wrap fs.ErrNotExist", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "convert it") {
+		t.Errorf("error %v should tell about pytorch_model.bin", err)
+	}
+}

@@ -1,0 +1,251 @@
+package vit
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"melo/safetensors"
+)
+
+// weights is a file's tensors under canonical names, and what went wrong while they were taken.
+type weights struct {
+	path    string
+	naming  *naming
+	tensors map[string]safetensors.Tensor
+	unknown []string // of the file, that the naming does not know
+	taken   map[string]bool
+	missing []string
+	wrong   []string
+}
+
+func newWeights(f *safetensors.File, names *naming) (*weights, error) {
+	w := &weights{path: f.Path(), naming: names, tensors: map[string]safetensors.Tensor{}, taken: map[string]bool{}}
+	for _, name := range f.Names() {
+		canon, ignored := names.canonical(name)
+		if canon == "" {
+			if ignored == "" {
+				w.unknown = append(w.unknown, name)
+			}
+			continue
+		}
+		t, _ := f.Tensor(name)
+		if other, dup := w.tensors[canon]; dup {
+			return nil, fmt.Errorf("vit: %s: tensors %q and %q are the same weight (%s)", w.path, other.Name, name, canon)
+		}
+		w.tensors[canon] = t
+	}
+	return w, nil
+}
+
+func (w *weights) has(name string) bool { _, ok := w.tensors[name]; return ok }
+
+// hasModule tells whether any parameter of a module is there, so that a lone survivor counts.
+func (w *weights) hasModule(name string) bool { return w.has(name+".weight") || w.has(name+".bias") }
+
+// inBlocks tells whether any block has the parameter or module.
+func (w *weights) inBlocks(name string) bool {
+	for i := range w.depth() {
+		if n := blockName(i, name); w.has(n) || w.hasModule(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func blockName(i int, name string) string { return "blocks." + strconv.Itoa(i) + "." + name }
+
+// depth is one more than the highest number of a block.
+func (w *weights) depth() int {
+	depth := 0
+	for name := range w.tensors {
+		if rest, ok := strings.CutPrefix(name, "blocks."); ok {
+			number, _, _ := strings.Cut(rest, ".")
+			n, _ := strconv.Atoi(number) // canonical made it from a number below maxDepth
+			depth = max(depth, n+1)
+		}
+	}
+	return depth
+}
+
+// dim returns size i of a tensor whose leading ones are dropped, counted from the end if negative; 0 if
+// there is none. It serves to infer a shape; take checks it.
+func (w *weights) dim(name string, i int) int {
+	t, ok := w.tensors[name]
+	if !ok {
+		return 0
+	}
+	if i < 0 {
+		i += len(t.Shape)
+	}
+	if i < 0 || i >= len(t.Shape) {
+		return 0
+	}
+	return t.Shape[i]
+}
+
+// blockDim is dim of the first block that has the tensor.
+func (w *weights) blockDim(name string, i int) int {
+	for n := range w.depth() {
+		if d := w.dim(blockName(n, name), i); d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+// take marks a tensor as used and checks its shape (leading ones do not count). It returns false, and
+// notes why, if the tensor is missing or has another shape.
+func (w *weights) take(name string, shape ...int) (safetensors.Tensor, bool) {
+	t, ok := w.tensors[name]
+	if !ok {
+		w.missing = append(w.missing, name)
+		return t, false
+	}
+	w.taken[name] = true
+	if !slices.Equal(squeeze(t.Shape), squeeze(shape)) {
+		w.wrong = append(w.wrong, fmt.Sprintf("%s has shape %d, expected %d", t.Name, t.Shape, shape))
+		return t, false
+	}
+	return t, true
+}
+
+func squeeze(shape []int) []int {
+	for len(shape) > 0 && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	return shape
+}
+
+// problems returns an error that lists all tensors that are missing, unused or of the wrong shape.
+func (w *weights) problems() error {
+	unused := slices.Clone(w.unknown)
+	for _, name := range slices.Sorted(maps.Keys(w.tensors)) {
+		if !w.taken[name] {
+			unused = append(unused, w.tensors[name].Name)
+		}
+	}
+	if len(w.missing)+len(w.wrong)+len(unused) == 0 {
+		return nil
+	}
+	return w.unfit(unused)
+}
+
+func (w *weights) unfit(unused []string) error {
+	var parts []string
+	if len(w.wrong) > 0 {
+		parts = append(parts, list(w.wrong))
+	}
+	parts = append(parts, "missing: "+list(w.fileNames(w.missing)), "unused: "+list(unused))
+	return fmt.Errorf("vit: %s: tensors do not fit the model: %s", w.path, strings.Join(parts, "; "))
+}
+
+// list joins names, cutting a long list short.
+func list(names []string) string {
+	const most = 12
+	if len(names) == 0 {
+		return "none"
+	}
+	short := make([]string, 0, most)
+	for _, n := range names[:min(len(names), most)] {
+		if len(n) > 120 {
+			n = n[:120] + "..."
+		}
+		short = append(short, n)
+	}
+	s := strings.Join(short, ", ")
+	if len(names) > most {
+		s += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return s
+}
+
+// fileNames turns canonical names into those that the file would use, guided by a block that has them.
+func (w *weights) fileNames(canon []string) []string {
+	names := make([]string, len(canon))
+	for i, c := range canon {
+		names[i] = w.fileName(c)
+	}
+	return names
+}
+
+func (w *weights) fileName(canon string) string {
+	rest, inBlock := strings.CutPrefix(canon, "blocks.")
+	if inBlock {
+		number, inside, _ := strings.Cut(rest, ".")
+		for i := range w.depth() { // the same weight of another block
+			if t, ok := w.tensors[blockName(i, inside)]; ok {
+				return strings.Replace(t.Name, "."+strconv.Itoa(i)+".", "."+number+".", 1)
+			}
+		}
+	}
+	stem, last := canon, ""
+	if dot := strings.LastIndexByte(canon, '.'); dot >= 0 {
+		stem, last = canon[:dot], canon[dot:]
+	}
+	other := map[string]string{".weight": ".bias", ".bias": ".weight"}[last]
+	if t, ok := w.tensors[stem+other]; ok && other != "" { // its bias or weight
+		return strings.TrimSuffix(t.Name, other) + last
+	}
+	names := w.naming.top
+	if inBlock {
+		names = w.naming.block
+		if _, inside, ok := strings.Cut(rest, "."); ok {
+			stem = strings.TrimSuffix(inside, last)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		switch names[name] {
+		case stem:
+			return describe(canon, w.prefix(canon)+name+last)
+		case stem + last:
+			return describe(canon, w.prefix(canon)+name)
+		}
+	}
+	return canon
+}
+
+// prefix is what the file puts before the backbone's names; heads have none.
+func (w *weights) prefix(canon string) string {
+	if strings.HasPrefix(canon, "head") || strings.HasPrefix(canon, "project") {
+		return ""
+	}
+	for _, t := range w.tensors {
+		for _, p := range w.naming.prefixes {
+			if strings.HasPrefix(t.Name, p) {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// describe names a weight that has no model in the file: by the naming's own word, and the block.
+func describe(canon, name string) string {
+	if rest, ok := strings.CutPrefix(canon, "blocks."); ok {
+		number, _, _ := strings.Cut(rest, ".")
+		return name + " of block " + number
+	}
+	return name
+}
+
+// essentials checks for the tensors without which a file's shape cannot be made out.
+func (w *weights) essentials() error {
+	for _, name := range []string{"patch_embed.weight", "pos_embed"} {
+		if !w.has(name) {
+			w.missing = append(w.missing, name)
+		}
+	}
+	if w.depth() == 0 {
+		w.missing = append(w.missing, "blocks.0")
+	}
+	if t, ok := w.tensors["patch_embed.weight"]; ok && len(t.Shape) != 4 {
+		w.wrong = append(w.wrong, fmt.Sprintf("%s has shape %d, expected [d, 3, patch, patch]", t.Name, t.Shape))
+	}
+	if len(w.missing)+len(w.wrong) == 0 {
+		return nil
+	}
+	return w.unfit(w.unknown)
+}
