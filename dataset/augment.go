@@ -62,9 +62,6 @@ type variation struct {
 // still is the variation that changes nothing.
 var still = variation{w: 1, h: 1, gain: 1, spread: 1}
 
-// plain tells that pixels keep their places, but for mirroring.
-func (v *variation) plain() bool { return v.w == 1 && v.h == 1 && v.angle == 0 }
-
 // draw picks the variation of a sample. All numbers are drawn whether they are used or not, so that
 // switching one augmentation off leaves the others as they were.
 func (a Augment) draw(seed, epoch, index uint64) variation {

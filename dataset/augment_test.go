@@ -26,7 +26,7 @@ func testImage(w, h, c, bits int) *imaging.Image {
 }
 
 // TestRenderStill: the variation that changes nothing gives the recipe's tensor, but for the rounding of a
-// multiplication in place of two divisions.
+// multiplication in place of two divisions (values are of order 3), and, through the warp, of 16-bit weights.
 func TestRenderStill(t *testing.T) {
 	for _, c := range []int{1, 3} {
 		for _, bits := range []int{8, 16} {

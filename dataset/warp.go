@@ -8,29 +8,29 @@ import (
 
 // render writes image m, varied by v, as the CHW tensor that the recipe asks for: geometry by one affine
 // map with bilinear interpolation, mirrored at the edges; then brightness and contrast, clipped to the
-// range of the samples; then normalisation.
+// range of the samples; then normalisation. 8-bit images stay 8-bit until the tone is applied, as in
+// Pillow's operations, which makes everything after the geometry one look-up.
 func render(dst []float32, m *imaging.Image, r imaging.Recipe, v variation) {
 	s := r.Size
-	t := tone{recipe: r, scale: float32(v.gain * v.spread)}
+	inPlace := v.w == 1 && v.h == 1 && v.angle == 0 && m.W == s && m.H == s
 	if m.Bits == 16 {
-		t.white = math.MaxUint16
-		t.offset = float32(mean(m.Pix16) * v.gain * (1 - v.spread))
-	} else {
-		t.white = math.MaxUint8
-		t.offset = float32(mean(m.Pix8) * v.gain * (1 - v.spread))
+		t := newTone(r, v, mean(m.Pix16), math.MaxUint16)
+		warp16(dst, m, affineOf(v, m, s), s)
+		t.finish(dst, m.C)
+		return
 	}
-	if v.plain() && m.W == s && m.H == s {
-		if m.Bits == 16 {
-			mirror(dst, m.Pix16, m.C, s, v)
-		} else {
-			mirror(dst, m.Pix8, m.C, s, v)
+	t := newTone(r, v, mean(m.Pix8), math.MaxUint8)
+	var lut [3][256]float32
+	for ch := range lut {
+		for p := range lut[ch] {
+			lut[ch][p] = t.value(float32(p), ch)
 		}
-	} else if m.Bits == 16 {
-		warp(dst, m.Pix16, m, s, v)
-	} else {
-		warp(dst, m.Pix8, m, s, v)
 	}
-	t.finish(dst, m.C)
+	if inPlace {
+		mirror8(dst, m, &lut, s, v)
+	} else {
+		warp8(dst, m, &lut, affineOf(v, m, s), s)
+	}
 }
 
 func mean[T uint8 | uint16](pix []T) float64 {
@@ -41,72 +41,139 @@ func mean[T uint8 | uint16](pix []T) float64 {
 	return float64(sum) / float64(len(pix))
 }
 
-// mirror copies samples to the first m.C planes of dst.
-func mirror[T uint8 | uint16](dst []float32, src []T, c, s int, v variation) {
-	for ch := range c {
-		plane := dst[ch*s*s : (ch+1)*s*s]
+// tone turns samples into normalised values.
+type tone struct {
+	white         float32 // the greatest sample
+	scale, offset float32 // brightness and contrast, on samples
+	gain, shift   [3]float32
+	n             int // pixels of a plane
+}
+
+func newTone(r imaging.Recipe, v variation, mean, white float64) *tone {
+	t := &tone{white: float32(white), scale: float32(v.gain * v.spread),
+		offset: float32(mean * v.gain * (1 - v.spread)), n: r.Size * r.Size}
+	for ch := range 3 {
+		t.gain[ch], t.shift[ch] = 1/(t.white*r.Std[ch]), -r.Mean[ch]/r.Std[ch]
+	}
+	return t
+}
+
+func (t *tone) value(s float32, ch int) float32 {
+	return min(max(s*t.scale+t.offset, 0), t.white)*t.gain[ch] + t.shift[ch]
+}
+
+// finish works on samples in the first c planes of dst, from which it fills the others.
+func (t *tone) finish(dst []float32, c int) {
+	for ch := 2; ch >= 0; ch-- { // the plane that grey images share is overwritten last
+		out, src := dst[ch*t.n:(ch+1)*t.n], dst[min(ch, c-1)*t.n:][:t.n]
+		for i, s := range src {
+			out[i] = t.value(s, ch)
+		}
+	}
+}
+
+// mirror8 looks up samples whose places change by mirroring only.
+func mirror8(dst []float32, m *imaging.Image, lut *[3][256]float32, s int, v variation) {
+	for ch := range 3 {
+		table, from := &lut[ch], min(ch, m.C-1)
 		for y := range s {
-			from := y
+			line := y
 			if v.flipVertical {
-				from = s - 1 - y
+				line = s - 1 - y
 			}
-			row := src[from*s*c : (from+1)*s*c]
-			out := plane[y*s : (y+1)*s]
+			row := m.Pix8[line*s*m.C:][:s*m.C]
+			at, step := from, m.C
 			if v.flip {
-				for x := range out {
-					out[x] = float32(row[(s-1-x)*c+ch])
-				}
-			} else {
-				for x := range out {
-					out[x] = float32(row[x*c+ch])
-				}
+				at, step = (s-1)*m.C+from, -m.C
+			}
+			out := dst[(ch*s+y)*s:][:s]
+			for x := range out {
+				out[x] = table[row[at]]
+				at += step
 			}
 		}
 	}
 }
 
-// warp samples the first m.C planes of dst from the places that the variation maps their pixels to.
-func warp[T uint8 | uint16](dst []float32, src []T, m *imaging.Image, s int, v variation) {
-	// An output pixel, from -1/2 to 1/2 about the centre, is mirrored, rotated and laid into the crop.
+// affine maps output to source pixels, both counted from the centre of the first, in fixed point:
+// (x, y) -> (x0 + x*xx + y*yx, y0 + x*xy + y*yy).
+type affine struct{ x0, y0, xx, xy, yx, yy int }
+
+// fixedOne is 1 in the fixed point of affine.
+const fixedOne = 1 << 24
+
+// affineOf puts together what the variation does to a pixel of an s x s output: it is mirrored, rotated
+// about the centre, and laid into the crop.
+func affineOf(v variation, m *imaging.Image, s int) affine {
 	sx, sy := v.w*float64(m.W), v.h*float64(m.H)
 	cx, cy := (v.x+v.w/2)*float64(m.W), (v.y+v.h/2)*float64(m.H)
 	sin, cos := math.Sincos(v.angle)
-	fx, fy := 1.0, 1.0
+	fx, fy := 1/float64(s), 1/float64(s)
 	if v.flip {
-		fx = -1
+		fx = -fx
 	}
 	if v.flipVertical {
-		fy = -1
+		fy = -fy
 	}
-	step := 1 / float64(s)
-	dxx, dxy := cos*sx*fx*step, sin*sy*fx*step // source step per output column
+	fixed := func(f float64) int { return int(math.Round(f * fixedOne)) }
+	xx, xy, yx, yy := sx*cos*fx, sy*sin*fx, -sx*sin*fy, sy*cos*fy
+	half := 0.5 - float64(s)/2 // the first output pixel, from the centre
+	return affine{
+		x0: fixed(cx - 0.5 + half*(xx+yx)), y0: fixed(cy - 0.5 + half*(xy+yy)),
+		xx: fixed(xx), xy: fixed(xy), yx: fixed(yx), yy: fixed(yy),
+	}
+}
+
+// warp8 interpolates with weights of 8 bits, rounds to 8 bits and looks up.
+func warp8(dst []float32, m *imaging.Image, lut *[3][256]float32, a affine, s int) {
+	const drop = 24 - 8 // from fixed point to 8 fractional bits
+	n := s * s
 	for y := range s {
-		ty := ((float64(y)+0.5)*step - 0.5) * fy
-		tx := (0.5*step - 0.5) * fx
-		x0 := cx + sx*(cos*tx-sin*ty) - 0.5
-		y0 := cy + sy*(sin*tx+cos*ty) - 0.5
-		row := dst[y*s:]
+		u, v := a.x0+y*a.yx+1<<(drop-1), a.y0+y*a.yy+1<<(drop-1)
+		o := dst[y*s : 2*n+(y+1)*s]
 		for x := range s {
-			px, py := x0+float64(x)*dxx, y0+float64(x)*dxy
-			bilinear(row[x:], s*s, src, m, px, py)
+			ix, iy, wx, wy := u>>24, v>>24, u>>drop&255, v>>drop&255
+			u, v = u+a.xx, v+a.xy
+			right, down := m.C, m.W*m.C
+			if uint(ix) >= uint(m.W-1) || uint(iy) >= uint(m.H-1) {
+				nx, ny := reflect(ix+1, m.W), reflect(iy+1, m.H)
+				ix, iy = reflect(ix, m.W), reflect(iy, m.H)
+				right, down = (nx-ix)*m.C, (ny-iy)*m.W*m.C
+			}
+			at := (iy*m.W + ix) * m.C
+			w11 := wx * wy
+			w01, w10 := wx<<8-w11, wy<<8-w11
+			w00 := 1<<16 - w11 - w01 - w10
+			for ch := range m.C {
+				p := at + ch
+				t := int(m.Pix8[p])*w00 + int(m.Pix8[p+right])*w01 + int(m.Pix8[p+down])*w10 + int(m.Pix8[p+right+down])*w11
+				level := uint8((t + 1<<15) >> 16)
+				o[ch*n+x] = lut[ch][level]
+				if m.C == 1 {
+					o[n+x], o[2*n+x] = lut[1][level], lut[2][level]
+				}
+			}
 		}
 	}
 }
 
-// bilinear interpolates all channels at (x, y), in pixels from the centre of the first, and writes them
-// stride apart.
-func bilinear[T uint8 | uint16](dst []float32, stride int, src []T, m *imaging.Image, x, y float64) {
-	fx, fy := math.Floor(x), math.Floor(y)
-	ax, ay := float32(x-fx), float32(y-fy)
-	xa, xb := reflect(int(fx), m.W), reflect(int(fx)+1, m.W)
-	ya, yb := reflect(int(fy), m.H), reflect(int(fy)+1, m.H)
-	c := m.C
-	p00, p01 := src[(ya*m.W+xa)*c:][:c], src[(ya*m.W+xb)*c:][:c]
-	p10, p11 := src[(yb*m.W+xa)*c:][:c], src[(yb*m.W+xb)*c:][:c]
-	for ch := range p00 {
-		top := float32(p00[ch]) + ax*(float32(p01[ch])-float32(p00[ch]))
-		low := float32(p10[ch]) + ax*(float32(p11[ch])-float32(p10[ch]))
-		dst[ch*stride] = top + ay*(low-top)
+// warp16 interpolates the first m.C planes of dst, leaving samples.
+func warp16(dst []float32, m *imaging.Image, a affine, s int) {
+	for y := range s {
+		u, v := a.x0+y*a.yx, a.y0+y*a.yy
+		for x := range s {
+			ix, iy := u>>24, v>>24
+			wx, wy := float32(u&(fixedOne-1))/fixedOne, float32(v&(fixedOne-1))/fixedOne
+			u, v = u+a.xx, v+a.xy
+			xa, xb := reflect(ix, m.W)*m.C, reflect(ix+1, m.W)*m.C
+			ya, yb := reflect(iy, m.H)*m.W*m.C, reflect(iy+1, m.H)*m.W*m.C
+			for ch := range m.C {
+				p00, p01 := float32(m.Pix16[ya+xa+ch]), float32(m.Pix16[ya+xb+ch])
+				p10, p11 := float32(m.Pix16[yb+xa+ch]), float32(m.Pix16[yb+xb+ch])
+				top, low := p00+wx*(p01-p00), p10+wx*(p11-p10)
+				dst[(ch*s+y)*s+x] = top + wy*(low-top)
+			}
+		}
 	}
 }
 
@@ -123,25 +190,4 @@ func reflect(i, n int) int {
 		i = 2*n - 1 - i
 	}
 	return i
-}
-
-// tone turns samples into normalised values.
-type tone struct {
-	recipe        imaging.Recipe
-	white         float32 // the greatest sample
-	scale, offset float32 // brightness and contrast, on samples
-}
-
-// finish works on the first c planes of dst, from which it fills the others.
-func (t *tone) finish(dst []float32, c int) {
-	n := t.recipe.Size * t.recipe.Size
-	for ch := 2; ch >= 0; ch-- { // the plane that grey images share is overwritten last
-		out, src := dst[ch*n:(ch+1)*n], dst[min(ch, c-1)*n:][:n]
-		mean, std := t.recipe.Mean[ch], t.recipe.Std[ch]
-		gain, shift := 1/(t.white*std), -mean/std
-		for i, s := range src {
-			s = min(max(s*t.scale+t.offset, 0), t.white)
-			out[i] = s*gain + shift
-		}
-	}
 }
