@@ -1,0 +1,91 @@
+package par
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// count records how often each index was computed and that workers stay in range.
+type count struct {
+	t       *testing.T
+	workers int
+	hits    []atomic.Int32
+}
+
+func (c *count) Do(worker, i int) {
+	if worker < 0 || worker >= c.workers {
+		c.t.Errorf("worker %d of %d", worker, c.workers)
+	}
+	c.hits[i].Add(1)
+}
+
+func TestRunCoversEachIndexOnce(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 8} {
+		p := New(workers)
+		for _, n := range []int{0, 1, 2, 7, 1000} {
+			c := &count{t: t, workers: p.Workers(), hits: make([]atomic.Int32, n)}
+			p.Run(n, c)
+			for i := range c.hits {
+				if got := c.hits[i].Load(); got != 1 {
+					t.Fatalf("%d workers, n %d: index %d computed %d times", workers, n, i, got)
+				}
+			}
+		}
+		p.Close()
+	}
+}
+
+// exclusive fails if two Run calls overlap.
+type exclusive struct {
+	t      *testing.T
+	owner  *atomic.Pointer[exclusive]
+	active atomic.Int32
+}
+
+func (e *exclusive) Do(_, _ int) {
+	e.active.Add(1)
+	defer e.active.Add(-1)
+	e.owner.CompareAndSwap(nil, e)
+	if o := e.owner.Load(); o != e && o.active.Load() > 0 {
+		e.t.Error("two Run calls at once")
+	}
+	e.owner.Store(e)
+}
+
+func TestConcurrentCallersTakeTurns(t *testing.T) {
+	p := New(3)
+	defer p.Close()
+	var owner atomic.Pointer[exclusive]
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			e := &exclusive{t: t, owner: &owner}
+			for range 50 {
+				p.Run(5, e)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+type nothing struct{}
+
+func (nothing) Do(_, _ int) {}
+
+func TestRunAllocatesNothing(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	task := &count{t: t, workers: 2, hits: make([]atomic.Int32, 64)}
+	if a := testing.AllocsPerRun(20, func() { p.Run(64, task) }); a != 0 {
+		t.Errorf("%v allocations a run", a)
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	p := New(0)
+	defer p.Close()
+	for b.Loop() {
+		p.Run(p.Workers(), nothing{})
+	}
+}
