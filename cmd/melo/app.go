@@ -19,6 +19,7 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
+	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
@@ -34,6 +35,7 @@ type stdio struct {
 	out, err io.Writer
 	terminal bool // err is a terminal
 	json     bool // --json was given
+	printed  bool // the JSON document is out
 }
 
 // printf prints a line of the human result on standard output; with --json it does nothing.
@@ -53,6 +55,7 @@ func (s *stdio) document(v any) error {
 	if !s.json {
 		return nil
 	}
+	s.printed = true
 	enc := json.NewEncoder(s.out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
@@ -96,7 +99,7 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 	if status == exitUsage {
 		fmt.Fprintln(s.err, `Run "melo --help" or "melo COMMAND --help" for the usage.`)
 	}
-	if s.json {
+	if s.json && !s.printed {
 		var doc errorDocument
 		doc.Error.Message, doc.Error.ExitStatus = oneLine(err), status
 		if err := s.document(doc); err != nil {

@@ -1,16 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"melo/imaging"
 	"melo/internal/ui"
+	"melo/lora/adapterfile"
 	"melo/safetensors"
+	"melo/vit"
 )
 
 // inspectOptions are the options of "melo inspect".
@@ -22,8 +29,8 @@ type inspectOptions struct {
 
 // Help is the long help text.
 func (inspectOptions) Help() string {
-	return `Shows what a base or an adapter is, what it needs, and how it did. Reads headers, not weights, unless
---digest is given.
+	return `Shows what a base or an adapter is, what it needs, and how it did. Bases and adapters are read and
+checked completely; of other safetensors files only the header is read.
 
 Examples:
 
@@ -41,6 +48,8 @@ type inspectDocument struct {
 	Tensors    int               `json:"tensors"`
 	Parameters int64             `json:"parameters"`
 	DTypes     map[string]int    `json:"dtypes"`
+	Base       *baseDocument     `json:"base,omitempty"`    // of a base
+	Adapter    *adapterDocument  `json:"adapter,omitempty"` // of a native adapter
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	List       []tensorDocument  `json:"list,omitempty"`
 }
@@ -52,10 +61,39 @@ type tensorDocument struct {
 	Shape []int  `json:"shape"`
 }
 
+// baseDocument is what a base is.
+type baseDocument struct {
+	Family   string         `json:"family"`
+	Naming   string         `json:"naming"` // "hf" or "timm"
+	Width    int            `json:"width"`
+	Depth    int            `json:"depth"`
+	Heads    int            `json:"heads"`
+	MLP      int            `json:"mlp"`
+	SwiGLU   bool           `json:"swiglu"`
+	Image    int            `json:"image"`
+	Patch    int            `json:"patch"`
+	Tokens   int            `json:"tokens"`
+	Features int            `json:"features"`
+	Classes  int            `json:"classes"`
+	Recipe   imaging.Recipe `json:"recipe"`
+	Labels   []string       `json:"labels,omitempty"`
+}
+
+// adapterDocument is what a native adapter is.
+type adapterDocument struct {
+	Digest   string               `json:"digest"`
+	Deltas   int                  `json:"delta_parameters"`
+	Head     int                  `json:"head_parameters"`
+	Metadata adapterfile.Metadata `json:"metadata"`
+}
+
 // Run inspects one file or folder.
 func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 	doc, err := inspectTensors(o.Path, o.Tensors)
 	if err != nil {
+		return badInput(err)
+	}
+	if err := doc.describe(o.Path); err != nil {
 		return badInput(err)
 	}
 	if o.Digest {
@@ -67,17 +105,162 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(doc)
 }
 
+// describe adds what the tensors mean.
+func (d *inspectDocument) describe(path string) error {
+	kind, err := adapterfile.Sniff(path)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case adapterfile.Native:
+		f, err := adapterfile.Read(path)
+		if err != nil {
+			return err
+		}
+		d.Kind = "adapter"
+		d.Adapter = &adapterDocument{Digest: f.Digest, Metadata: f.Meta}
+		d.Adapter.Deltas, d.Adapter.Head = f.Adapter.Parameters()
+		d.Metadata = nil // said in full by Adapter
+	case adapterfile.BaseWeights:
+		m, err := vit.Open(path, vit.Options{})
+		if err != nil {
+			return err
+		}
+		d.Kind = "base"
+		d.Base = &baseDocument{
+			Family: m.Family, Naming: m.Source, Width: m.Width, Depth: m.Depth, Heads: m.Heads, MLP: m.MLP,
+			SwiGLU: m.SwiGLU, Image: m.Image, Patch: m.Patch, Tokens: m.Tokens(), Features: m.Features(),
+			Classes: m.Classes, Recipe: m.Recipe, Labels: m.Labels,
+		}
+	case adapterfile.LoRAViT:
+		d.Kind = "loravit"
+	case adapterfile.PEFT:
+		d.Kind = "peft"
+	}
+	return nil
+}
+
 func (d *inspectDocument) print(s *stdio) {
 	s.printf("%s", d.Path)
 	s.printf("  kind        %s", d.Kind)
 	s.printf("  size        %s", ui.Bytes(d.Bytes))
-	s.printf("  parameters  %s in %d tensors", ui.Count(d.Parameters), d.Tensors)
+	s.printf("  parameters  %s in %d tensors (%s)", ui.Count(d.Parameters), d.Tensors, counts(d.DTypes))
 	if d.Digest != "" {
 		s.printf("  digest      %s", d.Digest)
+	}
+	if d.Base != nil {
+		d.Base.print(s)
+	}
+	if d.Adapter != nil {
+		d.Adapter.print(s)
 	}
 	for _, t := range d.List {
 		s.printf("  %-60s %-5s %v", t.Name, t.DType, t.Shape)
 	}
+}
+
+func (b *baseDocument) print(s *stdio) {
+	s.printf("  family      %s, %s naming", b.Family, b.Naming)
+	s.printf("  shape       width %d, %d blocks, %d heads, MLP %d, patch %d, %d tokens", b.Width, b.Depth, b.Heads, b.MLP, b.Patch, b.Tokens)
+	s.printf("  input       %s", recipeLine(b.Recipe))
+	if b.Classes > 0 {
+		s.printf("  own head    %d classes", b.Classes)
+	}
+}
+
+func (a *adapterDocument) print(s *stdio) {
+	m := a.Metadata
+	s.printf("  digest      %s", a.Digest)
+	s.printf("  method      %s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
+	s.printf("  base        %s", baseLine(m.Base))
+	if len(m.Sites) > 0 {
+		s.printf("  sites       %s, scale %s", sitesLine(m.Sites), m.ScaleRule)
+	}
+	if m.Task != "" {
+		names := make([]string, len(m.Labels))
+		for i, l := range m.Labels {
+			names[i] = l.Name
+		}
+		s.printf("  task        %s: %s", m.Task, strings.Join(names, ", "))
+	}
+	if m.Recipe != (imaging.Recipe{}) {
+		s.printf("  input       %s", recipeLine(m.Recipe))
+	}
+	for _, x := range m.Metrics {
+		s.printf("  %-11s %.4f%s on %s (%d images)%s", x.Name, x.Value, intervalText(x), x.Split, x.N, labelText(x.Label))
+	}
+	if t := m.Training; t != nil {
+		s.printf("  trained     %s by %s, seed %d", t.Time, t.Program, t.Seed)
+	}
+	if m.Licence != "" {
+		s.printf("  licence     %s", m.Licence)
+	}
+	s.printf("  use         %s", cmp.Or(m.IntendedUse, notice))
+}
+
+func labelText(label string) string {
+	if label == "" {
+		return ""
+	}
+	return ", " + label
+}
+
+func intervalText(m adapterfile.Metric) string {
+	if len(m.Interval) != 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (%g %% interval %.4f to %.4f)", 100*m.Level, m.Interval[0], m.Interval[1])
+}
+
+func baseLine(b adapterfile.Base) string {
+	line := cmp.Or(b.ID, b.PathHint, b.Family, "unnamed")
+	if b.PathHint != "" && b.PathHint != line {
+		line += " at " + b.PathHint
+	}
+	line += fmt.Sprintf(", width %d", b.Width)
+	if b.Depth > 0 {
+		line += fmt.Sprintf(", %d blocks", b.Depth)
+	}
+	if b.Digest != "" {
+		line += ", " + b.Digest[:min(len(b.Digest), len("sha256:")+12)]
+	}
+	return line
+}
+
+func recipeLine(r imaging.Recipe) string {
+	line := fmt.Sprintf("%d x %d, %s", r.Size, r.Size, r.Interpolation)
+	if r.Resize > 0 {
+		line += fmt.Sprintf(", shorter side to %d and centre crop", r.Resize)
+	}
+	return line + fmt.Sprintf(", mean %v, std %v", r.Mean, r.Std)
+}
+
+// sitesLine sums up sites: "q, v of 12 blocks, rank 4, alpha 4".
+func sitesLine(sites []adapterfile.SiteMeta) string {
+	kinds, blocks := []string{}, map[string]bool{}
+	same := true
+	for _, x := range sites {
+		i := strings.LastIndexByte(x.Site, '.')
+		if kind := x.Site[i+1:]; !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+		blocks[x.Site[:max(i, 0)]] = true
+		same = same && x.Rank == sites[0].Rank && x.Alpha == sites[0].Alpha
+	}
+	line := fmt.Sprintf("%s of %d blocks", strings.Join(kinds, ", "), len(blocks))
+	if same {
+		return line + fmt.Sprintf(", rank %d, alpha %g", sites[0].Rank, sites[0].Alpha)
+	}
+	return line + ", ranks and alphas differ"
+}
+
+// counts writes a map of counts in a fixed order: "2 F16, 198 F32".
+func counts(m map[string]int) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%d %s", m[k], k))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // openTensors opens a file, a folder with one, or a sharded model.

@@ -61,3 +61,17 @@ func TestInterruptedCommand(t *testing.T) {
 	cancel()
 	meloContext(t, ctx, "inspect", "--digest", goldenDir("hf_vit")).want(t, exitInterrupted)
 }
+
+func TestInspectBase(t *testing.T) {
+	var doc inspectDocument
+	melo(t, "inspect", "--json", goldenDir("dinov2_reg")).want(t, exitDone).decode(t, &doc)
+	if doc.Kind != "base" || doc.Base == nil || doc.Base.Family != "dinov2" || doc.Base.Depth == 0 {
+		t.Errorf("got %+v, %+v", doc, doc.Base)
+	}
+	r := melo(t, "inspect", goldenDir("timm_vit")).want(t, exitDone)
+	for _, part := range []string{"kind        base", "timm naming", "own head", "input"} {
+		if !strings.Contains(r.out, part) {
+			t.Errorf("%q is missing in\n%s", part, r.out)
+		}
+	}
+}

@@ -24,8 +24,6 @@ var layers = []layer{
 	{"melo/tools/...", anything, "developer tools are not part of the program"},
 	{"melo/bench/...", anything, "comparisons are not part of the program"},
 	{"melo", anything, "the facade puts the packages together"},
-	{"melo/internal/golden", []string{"melo/internal/...", "melo/safetensors"},
-		"it reads the golden files for tests, and must serve the tests of every package above safetensors"},
 	{"melo/internal/...", []string{"melo/internal/..."},
 		"internal packages are the ground: arithmetic, workers and files that know nothing of models"},
 	{"melo/safetensors", []string{"melo/internal/..."},

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+)
+
+// notice stands wherever a prediction is shown.
+const notice = "research software, not a medical device"
+
+// predictOptions are the options of "melo predict".
+type predictOptions struct {
+	Adapter string   `help:"Adapter to predict with. Without it the base's own head is used." placeholder:"FILE"`
+	Base    string   `help:"Base: a folder or a file. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	CSV     bool     `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
+	Top     int      `default:"1" help:"Number of labels to show per image in the table."`
+	Batch   int      `default:"8" help:"Images per forward pass."`
+	Workers int      `help:"Workers (default: all cores). The result does not depend on it."`
+	Images  []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
+}
+
+// Help is the long help text.
+func (predictOptions) Help() string {
+	return `Predicts the label of each image. The adapter knows its base, its preprocessing and its labels. An image
+that cannot be read is reported, the others are predicted, and the exit status is 3.
+
+Examples:
+
+    melo predict --adapter busi.safetensors scans/*.png
+    melo predict --adapter busi.safetensors --csv scans/*.png > predictions.csv
+    melo predict --base vit_tiny/ --top 5 photo.jpg
+    melo --json predict --adapter busi.safetensors scan.png
+
+Research software, not a medical device.` + exitHelp
+}
+
+// Validate refuses option values that cannot be.
+func (o *predictOptions) Validate() error {
+	switch {
+	case o.Adapter == "" && o.Base == "":
+		return errors.New("predict: give --adapter, --base, or both")
+	case o.Batch < 1 || o.Batch > 4096:
+		return fmt.Errorf("predict: --batch %d, expected 1 to 4096", o.Batch)
+	case o.Top < 1:
+		return fmt.Errorf("predict: --top %d, expected at least 1", o.Top)
+	}
+	return nil
+}
+
+// predictDocument is the --json document of "melo predict".
+type predictDocument struct {
+	Base    string            `json:"base"`
+	Adapter *adapterReference `json:"adapter,omitempty"`
+	Task    string            `json:"task"` // binary, multiclass or multilabel
+	Labels  []string          `json:"labels"`
+	Results []prediction      `json:"results"`
+	Failed  []failedImage     `json:"failed"`
+	Notice  string            `json:"notice"`
+}
+
+// adapterReference names the adapter that answered.
+type adapterReference struct {
+	Path   string `json:"path"`
+	Digest string `json:"digest"`
+}
+
+// prediction is the answer for one image.
+type prediction struct {
+	Image         string    `json:"image"`
+	Label         string    `json:"label"` // the most probable one
+	Probability   float64   `json:"probability"`
+	Probabilities []float64 `json:"probabilities"` // in the order of labels
+	Logits        []float32 `json:"logits"`
+}
+
+// failedImage is an image that could not be read.
+type failedImage struct {
+	Image string `json:"image"`
+	Error string `json:"error"`
+}
+
+// Run predicts.
+func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
+	pool := par.New(o.Workers)
+	defer pool.Close()
+	task, err := openTask(ctx, o.Adapter, o.Base, kernel.NewExec(pool))
+	if err != nil {
+		return err
+	}
+	p, err := newPredictor(task.model, pool, min(o.Batch, len(o.Images)), task.adapter)
+	if err != nil {
+		return badInput(err)
+	}
+	doc := predictDocument{
+		Base: task.model.Path, Adapter: task.reference, Task: string(task.kind),
+		Labels: task.labels, Results: []prediction{}, Failed: []failedImage{}, Notice: notice,
+	}
+	if err := o.predict(ctx, s, p, task, &doc); err != nil {
+		return err
+	}
+	if err := o.print(s, &doc); err != nil {
+		return err
+	}
+	return doc.failure()
+}
+
+// predict fills in the results, in the order of the images.
+func (o *predictOptions) predict(ctx context.Context, s *stdio, p *predictor, task *task, doc *predictDocument) error {
+	progress := s.progress()
+	defer progress.Close()
+	meter := progress.Start("predicting", 0, int64(len(o.Images)))
+	defer meter.Finish()
+	batch := p.engine.MaxBatch()
+	return eachBatch(ctx, o.Images, task.recipe, batch, p.engine.Exec().Pool().Workers(), func(b imageBatch) error {
+		logits := p.Logits(b.pixels, b.n)
+		for i := range b.n {
+			image := o.Images[b.first+i]
+			if err := b.errs[i]; err != nil {
+				doc.Failed = append(doc.Failed, failedImage{image, oneLine(err)})
+				progress.Printf("melo: %s", oneLine(err))
+				continue
+			}
+			doc.Results = append(doc.Results, task.prediction(image, logits.Row(i)))
+		}
+		meter.Set(int64(b.first+b.n), "")
+		return nil
+	})
+}
+
+// failure is the error of a run in which some images could not be read.
+func (d *predictDocument) failure() error {
+	if len(d.Failed) == 0 {
+		return nil
+	}
+	return badInput(fmt.Errorf("%d of %d images could not be read", len(d.Failed), len(d.Failed)+len(d.Results)))
+}
+
+func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
+	switch {
+	case s.json:
+		return s.document(doc)
+	case o.CSV:
+		return printCSV(s, doc)
+	}
+	width := 0
+	for _, r := range doc.Results {
+		width = max(width, len(r.Image))
+	}
+	for _, r := range doc.Results {
+		line := fmt.Sprintf("%-*s", width, r.Image)
+		for _, i := range topOf(r.Probabilities, o.Top) {
+			line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], doc.Labels[i])
+		}
+		s.printf("%s", line)
+	}
+	s.notef("%s", notice)
+	return nil
+}
+
+func printCSV(s *stdio, doc *predictDocument) error {
+	w := csv.NewWriter(s.out)
+	w.Write(append([]string{"image", "label", "probability"}, doc.Labels...))
+	for _, r := range doc.Results {
+		row := []string{r.Image, r.Label, number(r.Probability)}
+		for _, p := range r.Probabilities {
+			row = append(row, number(p))
+		}
+		w.Write(row)
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	return nil
+}
+
+func number(p float64) string { return strconv.FormatFloat(p, 'g', 6, 64) }
+
+// topOf returns the indices of the n largest values, the largest first, equal ones in order.
+func topOf(values []float64, n int) []int {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case values[a] > values[b]:
+			return -1
+		case values[a] < values[b]:
+			return 1
+		}
+		return 0
+	})
+	return order[:min(n, len(order))]
+}
