@@ -32,8 +32,9 @@ const (
 	maxRank     = 1 << 12
 	maxBlocks   = 1 << 8
 	maxWidth    = 1 << 18
-	maxLabels   = 1 << 14
+	maxLabels   = 1 << 13
 	maxMetadata = 4 << 20 // bytes of the JSON document
+	maxTokens   = 1 << 17 // keys, values and brackets in it: each may cost a hundred bytes of memory
 	maxFile     = 64 << 30
 )
 

@@ -47,8 +47,9 @@ type Metadata struct {
 	// Recipe is how an image becomes the input. Zero if unknown, as after an import: then the base's holds.
 	Recipe imaging.Recipe `json:"recipe,omitzero"`
 
-	ScaleRule string     `json:"scale_rule,omitempty"` // Write sets it from the adapter
-	Sites     []SiteMeta `json:"sites,omitempty"`      // in order of block, then kind; Write sets them from the adapter
+	ScaleRule string `json:"scale_rule,omitempty"` // Write sets it from the adapter
+	// Sites are the adapted maps; a map stands in one group. Write sets them from the adapter.
+	Sites []SiteGroup `json:"sites,omitempty"`
 
 	Training    *Training `json:"training,omitempty"`
 	Metrics     []Metric  `json:"metrics,omitempty"`
@@ -90,11 +91,13 @@ func (b *Base) dims(k vit.Kind) (in, out int) {
 	return c.Dims(k)
 }
 
-// SiteMeta is one adapted map.
-type SiteMeta struct {
-	Site  string  `json:"site"` // "blocks.N.kind", the name of its tensors without ".A" and ".B"
-	Rank  int     `json:"rank"`
-	Alpha float32 `json:"alpha"`
+// SiteGroup is one kind of map, adapted alike in several blocks. Their tensors are "blocks.N.KIND.A" and
+// "blocks.N.KIND.B".
+type SiteGroup struct {
+	Kind   string  `json:"kind"`   // vit.Kind: q, k, v, proj, fc1 or fc2
+	Blocks []int   `json:"blocks"` // ascending, counted from 0
+	Rank   int     `json:"rank"`
+	Alpha  float32 `json:"alpha"`
 }
 
 // Label names one output.

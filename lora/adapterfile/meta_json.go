@@ -59,7 +59,8 @@ func encodeMetadata(m *Metadata) (string, error) {
 	return text, nil
 }
 
-// checkUnique refuses an object with two equal keys, of which encoding/json would take the last.
+// checkUnique refuses an object with two equal keys, of which encoding/json would take the last, and a
+// document of absurdly many parts.
 func checkUnique(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -68,7 +69,10 @@ func checkUnique(text []byte) error {
 		value bool            // the next token is the value of a key
 	}
 	var stack []level
-	for {
+	for tokens := 0; ; tokens++ {
+		if tokens > maxTokens {
+			return fmt.Errorf("more than %d keys and values", maxTokens)
+		}
 		t, err := dec.Token()
 		if errors.Is(err, io.EOF) {
 			return nil

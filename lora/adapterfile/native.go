@@ -119,17 +119,21 @@ func parse(st *safetensors.File) (*File, error) {
 	f := &File{Adapter: &lora.Adapter{}, Meta: meta}
 	r := newReader(st)
 	rsLoRA := meta.ScaleRule == ScaleAlphaOverSqrtRank
-	for _, s := range meta.Sites {
-		site, err := parseSite(s.Site)
+	for _, g := range meta.Sites {
+		kind, err := vit.ParseKind(g.Kind)
 		if err != nil {
 			return nil, err
 		}
-		in, out := meta.Base.dims(site.Kind)
-		f.Adapter.Deltas = append(f.Adapter.Deltas, lora.Delta{
-			Site: site, Rank: s.Rank, Alpha: s.Alpha, Scale: lora.ScaleFor(s.Alpha, s.Rank, rsLoRA),
-			A: r.floats(s.Site+".A", s.Rank, in), B: r.floats(s.Site+".B", out, s.Rank),
-		})
+		in, out := meta.Base.dims(kind)
+		for _, block := range g.Blocks {
+			site := vit.Site{Block: block, Kind: kind}
+			f.Adapter.Deltas = append(f.Adapter.Deltas, lora.Delta{
+				Site: site, Rank: g.Rank, Alpha: g.Alpha, Scale: lora.ScaleFor(g.Alpha, g.Rank, rsLoRA),
+				A: r.floats(site.String()+".A", g.Rank, in), B: r.floats(site.String()+".B", out, g.Rank),
+			})
+		}
 	}
+	f.Adapter.Sort()
 	if len(meta.Labels) > 0 {
 		f.Adapter.Head = r.head(len(meta.Labels), meta.Base.Features)
 	}
@@ -162,12 +166,15 @@ func (r *reader) head(classes, features int) *vit.Head {
 // extra takes every tensor of a fully tuned base.
 func (r *reader) extra() []safetensors.TensorData {
 	var list []safetensors.TensorData
+	var scratch []float32
 	for _, name := range r.st.Names() {
 		if !strings.HasPrefix(name, extraPrefix) {
 			continue
 		}
 		t, _ := r.st.Tensor(name)
-		r.floats(name, t.Shape...) // checks
+		if v := r.floatsInto(scratch, name, t.Shape...); cap(v) > cap(scratch) { // to check them
+			scratch = v
+		}
 		list = append(list, safetensors.TensorData{Name: name, DType: t.DType, Shape: slices.Clone(t.Shape), Data: t.Data})
 	}
 	return list

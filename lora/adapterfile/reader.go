@@ -25,11 +25,16 @@ func newReader(st *safetensors.File) *reader {
 
 // floats returns a tensor of the given shape as float32, and nil if it is missing or wrong.
 func (r *reader) floats(name string, shape ...int) []float32 {
+	return r.floatsInto(nil, name, shape...)
+}
+
+// floatsInto is floats into the memory of dst where that suffices.
+func (r *reader) floatsInto(dst []float32, name string, shape ...int) []float32 {
 	t, ok := r.take(name, shape)
 	if !ok {
 		return nil
 	}
-	v, err := t.Float32s(nil)
+	v, err := t.Float32s(dst)
 	if err != nil {
 		r.fail("tensor %s: dtype %s, expected F32, F16, BF16 or F64", quote(name), t.DType)
 		return nil

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,48 +124,47 @@ func (m *Metadata) checkSites() error {
 	if m.ScaleRule != ScaleAlphaOverRank && m.ScaleRule != ScaleAlphaOverSqrtRank {
 		return fmt.Errorf("scale rule %.40q, expected %q or %q", m.ScaleRule, ScaleAlphaOverRank, ScaleAlphaOverSqrtRank)
 	}
-	var last vit.Site
-	for i, s := range m.Sites {
-		site, err := parseSite(s.Site)
-		if err != nil {
+	seen := map[vit.Site]bool{}
+	for _, g := range m.Sites {
+		if err := m.checkGroup(g, seen); err != nil {
 			return err
-		}
-		if i > 0 && (site.Block < last.Block || site.Block == last.Block && site.Kind <= last.Kind) {
-			return fmt.Errorf("site %v after %v: sites are not in order, or stand twice", site, last)
-		}
-		last = site
-		if m.Base.Depth > 0 && site.Block >= m.Base.Depth {
-			return fmt.Errorf("site %v, but the base has %d blocks", site, m.Base.Depth)
-		}
-		if s.Rank < 1 || s.Rank > maxRank {
-			return fmt.Errorf("site %v: rank %d, expected 1 to %d", site, s.Rank, maxRank)
-		}
-		if in, out := m.Base.dims(site.Kind); in == 0 || out == 0 {
-			return fmt.Errorf("site %v: base mlp is missing", site)
-		}
-		if !finite(s.Alpha) {
-			return fmt.Errorf("site %v: alpha %v", site, s.Alpha)
 		}
 	}
 	return nil
 }
 
-// parseSite is the inverse of vit.Site.String.
-func parseSite(s string) (vit.Site, error) {
-	bad := func() (vit.Site, error) {
-		return vit.Site{}, fmt.Errorf("site %.60q, expected blocks.N.KIND with N below %d and KIND q, k, v, proj, fc1 or fc2", s, maxBlocks)
-	}
-	rest, ok := strings.CutPrefix(s, "blocks.")
-	number, kind, ok2 := strings.Cut(rest, ".")
-	n, err := strconv.Atoi(number)
-	if !ok || !ok2 || err != nil || n < 0 || n >= maxBlocks || strconv.Itoa(n) != number {
-		return bad()
-	}
-	k, err := vit.ParseKind(kind)
+func (m *Metadata) checkGroup(g SiteGroup, seen map[vit.Site]bool) error {
+	kind, err := vit.ParseKind(g.Kind)
 	if err != nil {
-		return bad()
+		return fmt.Errorf("site %.40q, expected q, k, v, proj, fc1 or fc2", g.Kind)
 	}
-	return vit.Site{Block: n, Kind: k}, nil
+	if in, out := m.Base.dims(kind); in == 0 || out == 0 {
+		return fmt.Errorf("site %v: base mlp is missing", kind)
+	}
+	if g.Rank < 1 || g.Rank > maxRank {
+		return fmt.Errorf("site %v: rank %d, expected 1 to %d", kind, g.Rank, maxRank)
+	}
+	if !finite(g.Alpha) {
+		return fmt.Errorf("site %v: alpha %v", kind, g.Alpha)
+	}
+	if len(g.Blocks) == 0 {
+		return fmt.Errorf("site %v without blocks", kind)
+	}
+	depth := maxBlocks
+	if m.Base.Depth > 0 {
+		depth = m.Base.Depth
+	}
+	for _, b := range g.Blocks {
+		site := vit.Site{Block: b, Kind: kind}
+		if b < 0 || b >= depth {
+			return fmt.Errorf("site %v, but the base has %d blocks", site, depth)
+		}
+		if seen[site] {
+			return fmt.Errorf("site %v stands twice", site)
+		}
+		seen[site] = true
+	}
+	return nil
 }
 
 // checkEvidence checks what an adapter says about its training and its quality.

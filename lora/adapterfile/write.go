@@ -1,11 +1,14 @@
 package adapterfile
 
 import (
-	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"melo/internal/atomicfile"
 	"melo/lora"
@@ -33,43 +36,31 @@ func (f *File) Write(path string, dtype safetensors.DType) error {
 // f.Digest to those of the new file, and the parts of f.Meta that follow from the adapter. Numbers in f
 // stay as they are, even if the file holds them rounded.
 func (f *File) WriteTypes(path string, types Types) error {
-	data, err := f.encode(types)
+	text, tensors, err := f.content(types)
 	if err != nil {
 		return failed(path, err)
 	}
+	hash := sha256.New()
 	err = atomicfile.Write(path, filePerm, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
+		return safetensors.Write(io.MultiWriter(w, hash), tensors, map[string]string{metadataKey: text})
 	})
 	if err != nil {
 		return err
 	}
-	f.Path, f.Digest = path, digestOf(data)
+	f.Path, f.Digest = path, digestPrefix+hex.EncodeToString(hash.Sum(nil))
 	return nil
 }
 
-// encode returns the bytes of the native file.
-func (f *File) encode(types Types) ([]byte, error) {
+// content returns the description and the tensors of the native file.
+func (f *File) content(types Types) (text string, tensors []safetensors.TensorData, err error) {
 	if err := f.describe(); err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	text, err := encodeMetadata(&f.Meta)
-	if err != nil {
-		return nil, err
+	if text, err = encodeMetadata(&f.Meta); err != nil {
+		return "", nil, err
 	}
-	tensors, err := f.tensors(types)
-	if err != nil {
-		return nil, err
-	}
-	size := 1 << 12
-	for _, t := range tensors {
-		size += len(t.Data) + 128
-	}
-	b := bytes.NewBuffer(make([]byte, 0, size+len(text)))
-	if err := safetensors.Write(b, tensors, map[string]string{metadataKey: text}); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	tensors, err = f.tensors(types)
+	return text, tensors, err
 }
 
 // describe completes the metadata from the adapter and checks both.
@@ -80,9 +71,7 @@ func (f *File) describe() error {
 	if f.Adapter == nil {
 		return errors.New("no adapter")
 	}
-	for _, d := range f.Adapter.Deltas {
-		m.Sites = append(m.Sites, SiteMeta{Site: d.Site.String(), Rank: d.Rank, Alpha: d.Alpha})
-	}
+	m.Sites = groupSites(f.Adapter.Deltas)
 	var err error
 	if m.ScaleRule, err = scaleRule(f.Adapter.Deltas); err != nil {
 		return err
@@ -90,7 +79,10 @@ func (f *File) describe() error {
 	if err := m.validate(); err != nil {
 		return err
 	}
-	for _, d := range f.Adapter.Deltas {
+	for i, d := range f.Adapter.Deltas {
+		if i > 0 && compareSites(f.Adapter.Deltas[i-1].Site, d.Site) >= 0 {
+			return fmt.Errorf("%v: sites are not in order", d.Site)
+		}
 		in, out := m.Base.dims(d.Site.Kind)
 		if len(d.A) != d.Rank*in || len(d.B) != out*d.Rank {
 			return fmt.Errorf("%v: %d numbers in A and %d in B, expected [%d, %d] and [%d, %d]",
@@ -101,6 +93,33 @@ func (f *File) describe() error {
 		return fmt.Errorf("method %q with tensors of the base, expected %q", m.Method, lora.FullTuning)
 	}
 	return f.checkHead()
+}
+
+// groupSites describes deltas, in order of kind, then of first block.
+func groupSites(deltas []lora.Delta) []SiteGroup {
+	type key struct {
+		kind  vit.Kind
+		rank  int
+		alpha float32
+	}
+	var groups []SiteGroup
+	var keys []key
+	for _, d := range deltas {
+		k := key{d.Site.Kind, d.Rank, d.Alpha}
+		i := slices.Index(keys, k)
+		if i < 0 {
+			i = len(keys)
+			keys = append(keys, k)
+			groups = append(groups, SiteGroup{Kind: d.Site.Kind.String(), Rank: d.Rank, Alpha: d.Alpha})
+		}
+		groups[i].Blocks = append(groups[i].Blocks, d.Site.Block)
+	}
+	order := func(g SiteGroup) int {
+		k, _ := vit.ParseKind(g.Kind) // made from one above
+		return int(k)
+	}
+	slices.SortStableFunc(groups, func(a, b SiteGroup) int { return order(a) - order(b) })
+	return groups
 }
 
 func (f *File) checkHead() error {
@@ -118,6 +137,10 @@ func (f *File) checkHead() error {
 		return fmt.Errorf("head takes %d features, the base gives %d", h.Features, want)
 	}
 	return nil
+}
+
+func compareSites(a, b vit.Site) int {
+	return cmp.Or(cmp.Compare(a.Block, b.Block), cmp.Compare(a.Kind, b.Kind))
 }
 
 // scaleRule returns the rule that gives every delta its scale.
