@@ -54,19 +54,43 @@ func (t Tensor) Float32s(dst []float32) ([]float32, error) {
 			dst[i] = math.Float32frombits(le.Uint32(t.Data[4*i:]))
 		}
 	case F16:
-		for i := range dst {
-			dst[i] = F16ToFloat32(le.Uint16(t.Data[2*i:]))
-		}
+		widenF16(dst, t.Data)
 	case BF16:
-		for i := range dst {
-			dst[i] = BF16ToFloat32(le.Uint16(t.Data[2*i:]))
-		}
+		widenBF16(dst, t.Data)
 	case F64:
 		for i := range dst {
 			dst[i] = float32(math.Float64frombits(le.Uint64(t.Data[8*i:])))
 		}
 	}
 	return dst, nil
+}
+
+// widenF16 converts len(dst) values, four at a time: whole models pass through here.
+func widenF16(dst []float32, src []byte) {
+	for len(dst) >= 4 && len(src) >= 8 {
+		w := binary.LittleEndian.Uint64(src)
+		d := (*[4]float32)(dst)
+		d[0], d[1] = F16ToFloat32(uint16(w)), F16ToFloat32(uint16(w>>16))
+		d[2], d[3] = F16ToFloat32(uint16(w>>32)), F16ToFloat32(uint16(w>>48))
+		dst, src = dst[4:], src[8:]
+	}
+	for i := range dst {
+		dst[i] = F16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}
+
+// widenBF16 is widenF16 for bfloat16.
+func widenBF16(dst []float32, src []byte) {
+	for len(dst) >= 4 && len(src) >= 8 {
+		w := binary.LittleEndian.Uint64(src)
+		d := (*[4]float32)(dst)
+		d[0], d[1] = BF16ToFloat32(uint16(w)), BF16ToFloat32(uint16(w>>16))
+		d[2], d[3] = BF16ToFloat32(uint16(w>>32)), BF16ToFloat32(uint16(w>>48))
+		dst, src = dst[4:], src[8:]
+	}
+	for i := range dst {
+		dst[i] = BF16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
+	}
 }
 
 // BF16ToFloat32 widens a bfloat16.
@@ -83,15 +107,12 @@ func Float32ToBF16(f float32) uint16 {
 
 // F16ToFloat32 widens an IEEE 754 binary16.
 func F16ToFloat32(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	switch exp, frac := uint32(h>>10&0x1f), uint32(h&0x3ff); exp {
-	case 0: // zero or subnormal: frac * 2^-24 is exact
-		return math.Float32frombits(sign | math.Float32bits(float32(frac)*0x1p-24))
-	case 0x1f:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
-	default:
-		return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
+	// As a float32, the exponent and fraction read as the value times 2^-112, subnormals included.
+	f := math.Float32bits(math.Float32frombits(uint32(h&0x7fff)<<13) * 0x1p112)
+	if f >= 0x47800000 { // 2^16 and above: infinity or NaN
+		f |= 0x7f800000
 	}
+	return math.Float32frombits(f | uint32(h&0x8000)<<16)
 }
 
 // Float32ToF16 rounds to nearest even; what is too large becomes an infinity, a NaN a quiet NaN.

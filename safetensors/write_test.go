@@ -146,6 +146,15 @@ func nearestEven(f float32, widen func(uint16) float32, inf uint16) uint16 {
 func TestHalves(t *testing.T) {
 	for h := range 1 << 16 {
 		h := uint16(h)
+		if exp, frac := int(h>>10&31), float64(h&0x3ff); exp < 31 { // IEEE 754-2008, 3.4
+			want := math.Ldexp(frac, -24)
+			if exp > 0 {
+				want = math.Ldexp(frac+1024, exp-25)
+			}
+			if got := float64(F16ToFloat32(h &^ 0x8000)); got != want {
+				t.Fatalf("F16 %#04x is %v, expected %v", h, got, want)
+			}
+		}
 		if f := F16ToFloat32(h); f == f && Float32ToF16(f) != h {
 			t.Fatalf("F16 %#04x -> %v -> %#04x", h, f, Float32ToF16(f))
 		} else if f != f && (h&0x7c00 != 0x7c00 || h&0x3ff == 0 || Float32ToF16(f)&0x7e00 != 0x7e00) {
@@ -207,6 +216,48 @@ func TestFloat32s(t *testing.T) {
 	}
 	if _, err := (Tensor{Name: "ids", DType: I64, File: "x"}).Float32s(nil); err == nil || !strings.Contains(err.Error(), `"ids"`) {
 		t.Errorf("I64: %v", err)
+	}
+}
+
+// Every length of the four-at-a-time loops gives what the single conversions give.
+func TestWidenLengths(t *testing.T) {
+	data := make([]byte, 2*11)
+	for i := range data {
+		data[i] = byte(37*i + 11)
+	}
+	for n := range 12 {
+		for dtype, widen := range map[DType]func(uint16) float32{F16: F16ToFloat32, BF16: BF16ToFloat32} {
+			got, err := Tensor{DType: dtype, Data: data[:2*n]}.Float32s(nil)
+			if err != nil || len(got) != n {
+				t.Fatalf("%d values, %v, expected %d", len(got), err, n)
+			}
+			for i, v := range got {
+				h := uint16(data[2*i]) | uint16(data[2*i+1])<<8
+				if math.Float32bits(v) != math.Float32bits(widen(h)) {
+					t.Errorf("%s value %d of %d: %v, expected %v", dtype, i, n, v, widen(h))
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkFloat32s(b *testing.B) {
+	const n = 1 << 16
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32(i%100)/100 - 0.5
+	}
+	dst := make([]float32, n)
+	for _, dtype := range []DType{F32, F16, BF16} {
+		td, _ := FromFloat32s("w", dtype, []int{n}, values)
+		b.Run(string(dtype), func(b *testing.B) {
+			b.SetBytes(4 * n)
+			for b.Loop() {
+				if _, err := (Tensor{DType: dtype, Shape: td.Shape, Data: td.Data}).Float32s(dst); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -35,7 +35,6 @@ func familyRecipe(family string) imaging.Recipe {
 
 // hfImage is preprocessor_config.json, in its older and newer forms.
 type hfImage struct {
-	DoResize    *bool           `json:"do_resize"`
 	Size        json.RawMessage `json:"size"`
 	DoCrop      *bool           `json:"do_center_crop"`
 	Crop        json.RawMessage `json:"crop_size"`

@@ -1,8 +1,6 @@
 package vit
 
 import (
-	"fmt"
-
 	"melo/internal/kernel"
 	"melo/safetensors"
 )
@@ -15,7 +13,7 @@ type builder struct {
 	ex   *kernel.Exec
 	jobs []func() error
 
-	check   finiteTask
+	values  valuesTask
 	scratch []float32 // for weights that are converted or joined before packing
 }
 
@@ -251,7 +249,7 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 func (b *builder) join(parts []safetensors.Tensor) ([]float32, error) {
 	if len(parts) == 1 {
 		if view, ok := parts[0].F32View(); ok {
-			return view, b.finite(parts[0], view)
+			return view, b.finite(parts[0], view, false)
 		}
 	}
 	n := 0
@@ -276,12 +274,4 @@ func (b *builder) join(parts []safetensors.Tensor) ([]float32, error) {
 // copyOf returns the values of t in memory of their own, checked.
 func (b *builder) copyOf(t safetensors.Tensor) ([]float32, error) {
 	return b.convert(t, make([]float32, t.Len()))
-}
-
-func (b *builder) convert(t safetensors.Tensor, dst []float32) ([]float32, error) {
-	v, err := t.Float32s(dst)
-	if err != nil {
-		return nil, fmt.Errorf("vit: %w", err)
-	}
-	return v, b.finite(t, v)
 }

@@ -8,13 +8,19 @@ import (
 	"melo/safetensors"
 )
 
-// finite refuses a tensor that holds a NaN or an infinity. values are those of t.
-func (b *builder) finite(t safetensors.Tensor, values []float32) error {
-	b.check.values = values
-	b.check.bad.Store(false)
-	b.ex.Pool().Run((len(values)+finiteChunk-1)/finiteChunk, &b.check)
-	b.check.values = nil
-	if !b.check.bad.Load() {
+// convert writes the values of t to dst as float32 and refuses those that are not finite.
+func (b *builder) convert(t safetensors.Tensor, dst []float32) ([]float32, error) {
+	if _, err := (safetensors.Tensor{Name: t.Name, DType: t.DType, File: t.File}).Float32s(dst); err != nil {
+		return nil, fmt.Errorf("vit: %w", err)
+	}
+	return dst, b.finite(t, dst, true)
+}
+
+// finite refuses a tensor that holds a NaN or an infinity. values are those of t, or with fill become them.
+func (b *builder) finite(t safetensors.Tensor, values []float32, fill bool) error {
+	b.values = valuesTask{t: t, values: values, fill: fill}
+	b.ex.Pool().Run((len(values)+valuesChunk-1)/valuesChunk, &b.values)
+	if !b.values.bad.Load() {
 		return nil
 	}
 	for i, v := range values {
@@ -25,19 +31,27 @@ func (b *builder) finite(t safetensors.Tensor, values []float32) error {
 	return nil
 }
 
-const finiteChunk = 1 << 16
+const valuesChunk = 1 << 16
 
-// finiteTask looks for values that are not finite, a chunk at a time.
-type finiteTask struct {
+// valuesTask converts a tensor and looks for values that are not finite, a chunk at a time.
+type valuesTask struct {
+	t      safetensors.Tensor
 	values []float32
+	fill   bool
 	bad    atomic.Bool
 }
 
-// Do checks chunk i.
-func (t *finiteTask) Do(_, i int) {
-	chunk := t.values[i*finiteChunk:]
-	if !allFinite(chunk[:min(len(chunk), finiteChunk)]) {
-		t.bad.Store(true)
+// Do works on chunk i.
+func (v *valuesTask) Do(_, i int) {
+	lo, hi := i*valuesChunk, min((i+1)*valuesChunk, len(v.values))
+	chunk := v.values[lo:hi]
+	if v.fill {
+		part, size := v.t, v.t.DType.Size()
+		part.Data = v.t.Data[lo*size : hi*size]
+		part.Float32s(chunk) // the dtype was checked, and the chunk has the length
+	}
+	if !allFinite(chunk) {
+		v.bad.Store(true)
 	}
 }
 
