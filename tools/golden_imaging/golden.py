@@ -16,6 +16,7 @@ import json
 import struct
 import sys
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,7 @@ def main():
         versions=dict(
             pillow=PIL.__version__,
             numpy=np.__version__,
-            simplejpeg=simplejpeg.__version__ if hasattr(simplejpeg, "__version__") else "1.9.0",
+            simplejpeg=version("simplejpeg"),
             libjpeg_turbo=features.version("libjpeg_turbo"),
             libwebp=features.version("webp"),
         ),
