@@ -143,30 +143,24 @@ func cause(err error) error {
 
 // load turns an open file into a Model.
 func load(f *safetensors.File, src *source, o Options) (*Model, error) {
-	var cfg fileSpec
-	var w *weights
-	var err error
 	where := filepath.Join(src.dir, configName)
-	if src.config != nil {
-		if cfg, err = parseConfig(src.config, src.processor); err == nil {
-			w, err = newWeights(f, cfg.naming())
-		}
-	} else {
+	if src.config == nil {
 		where = src.weights
-		cfg, w, err = infer(f)
 	}
+	named := func(err error) error { return fmt.Errorf("vit: %s: %w", where, err) }
+	cfg, w, err := describeFile(f, src)
 	if err != nil {
-		return nil, fmt.Errorf("vit: %s: %w", where, err)
+		return nil, named(err)
 	}
 	if err := w.essentials(); err != nil {
 		return nil, err
 	}
 	s, err := cfg.spec(w, o)
-	if err != nil {
-		return nil, fmt.Errorf("vit: %s: %w", where, err)
+	if err == nil {
+		err = s.Validate()
 	}
-	if err := s.Validate(); err != nil {
-		return nil, fmt.Errorf("vit: %s: %w", where, err)
+	if err != nil {
+		return nil, named(err)
 	}
 	ex := o.Exec
 	if ex == nil {
@@ -175,4 +169,17 @@ func load(f *safetensors.File, src *source, o Options) (*Model, error) {
 		ex = kernel.NewExec(pool)
 	}
 	return build(s, w, ex)
+}
+
+// describeFile reads the configuration, or infers it, and sorts the tensors by name.
+func describeFile(f *safetensors.File, src *source) (fileSpec, *weights, error) {
+	if src.config == nil {
+		return infer(f)
+	}
+	cfg, err := parseConfig(src.config, src.processor)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := newWeights(f, cfg.naming())
+	return cfg, w, err
 }

@@ -33,7 +33,7 @@ func newWeights(f *safetensors.File, names *naming) (*weights, error) {
 		}
 		t, _ := f.Tensor(name)
 		if other, dup := w.tensors[canon]; dup {
-			return nil, fmt.Errorf("vit: %s: tensors %q and %q are the same weight (%s)", w.path, other.Name, name, canon)
+			return nil, fmt.Errorf("%s: tensors %q and %q are the same weight (%s)", w.path, other.Name, name, canon)
 		}
 		w.tensors[canon] = t
 	}
