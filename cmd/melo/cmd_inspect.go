@@ -15,6 +15,7 @@ import (
 
 	"melo/imaging"
 	"melo/internal/ui"
+	"melo/lora"
 	"melo/lora/adapterfile"
 	"melo/safetensors"
 	"melo/vit"
@@ -85,6 +86,8 @@ type adapterDocument struct {
 	Deltas   int                  `json:"delta_parameters"`
 	Head     int                  `json:"head_parameters"`
 	Metadata adapterfile.Metadata `json:"metadata"`
+
+	deltas []lora.Delta
 }
 
 // Run inspects one file or folder.
@@ -118,7 +121,7 @@ func (d *inspectDocument) describe(path string) error {
 			return err
 		}
 		d.Kind = "adapter"
-		d.Adapter = &adapterDocument{Digest: f.Digest, Metadata: f.Meta}
+		d.Adapter = &adapterDocument{Digest: f.Digest, Metadata: f.Meta, deltas: f.Adapter.Deltas}
 		d.Adapter.Deltas, d.Adapter.Head = f.Adapter.Parameters()
 		d.Metadata = nil // said in full by Adapter
 	case adapterfile.BaseWeights:
@@ -173,8 +176,8 @@ func (a *adapterDocument) print(s *stdio) {
 	s.printf("  digest      %s", a.Digest)
 	s.printf("  method      %s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
 	s.printf("  base        %s", baseLine(m.Base))
-	if len(m.Sites) > 0 {
-		s.printf("  sites       %s, scale %s", sitesLine(m.Sites), m.ScaleRule)
+	if len(a.deltas) > 0 {
+		s.printf("  sites       %s, scale %s", sitesLine(a.deltas), m.ScaleRule)
 	}
 	if m.Task != "" {
 		names := make([]string, len(m.Labels))
@@ -235,21 +238,20 @@ func recipeLine(r imaging.Recipe) string {
 	return line + fmt.Sprintf(", mean %v, std %v", r.Mean, r.Std)
 }
 
-// sitesLine sums up sites: "q, v of 12 blocks, rank 4, alpha 4".
-func sitesLine(sites []adapterfile.SiteMeta) string {
-	kinds, blocks := []string{}, map[string]bool{}
+// sitesLine sums up what is adapted: "q, v of 12 blocks, rank 4, alpha 4".
+func sitesLine(deltas []lora.Delta) string {
+	kinds, blocks := []string{}, map[int]bool{}
 	same := true
-	for _, x := range sites {
-		i := strings.LastIndexByte(x.Site, '.')
-		if kind := x.Site[i+1:]; !slices.Contains(kinds, kind) {
+	for _, d := range deltas {
+		if kind := d.Site.Kind.String(); !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
-		blocks[x.Site[:max(i, 0)]] = true
-		same = same && x.Rank == sites[0].Rank && x.Alpha == sites[0].Alpha
+		blocks[d.Site.Block] = true
+		same = same && d.Rank == deltas[0].Rank && d.Alpha == deltas[0].Alpha
 	}
 	line := fmt.Sprintf("%s of %d blocks", strings.Join(kinds, ", "), len(blocks))
 	if same {
-		return line + fmt.Sprintf(", rank %d, alpha %g", sites[0].Rank, sites[0].Alpha)
+		return line + fmt.Sprintf(", rank %d, alpha %g", deltas[0].Rank, deltas[0].Alpha)
 	}
 	return line + ", ranks and alphas differ"
 }

@@ -29,6 +29,9 @@ func fields(t reflect.Type, prefix string) []string {
 		var all []string
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if f.Anonymous && name == "" {
 				all = append(all, fields(f.Type, prefix)...)
