@@ -10,15 +10,23 @@ import (
 
 // openBase opens the frozen backbone that --base names: a folder or a file.
 func openBase(path string, ex *kernel.Exec) (*vit.Model, error) {
-	switch {
-	case path == "embedded":
-		return nil, usage(fmt.Errorf("--base embedded: this version has no embedded base: give a folder or a file"))
-	case strings.HasPrefix(path, "hf:"):
-		return nil, usage(fmt.Errorf("--base %s: this version does not download: give a folder or a file", path))
+	if err := checkBasePath(path); err != nil {
+		return nil, err
 	}
 	m, err := vit.Open(path, vit.Options{Exec: ex})
 	if err != nil {
 		return nil, badInput(err)
 	}
 	return m, nil
+}
+
+// checkBasePath refuses the values of --base that this version cannot serve.
+func checkBasePath(path string) error {
+	switch {
+	case path == "embedded":
+		return usage(fmt.Errorf("--base embedded: this version has no embedded base: give a folder or a file"))
+	case strings.HasPrefix(path, "hf:"):
+		return usage(fmt.Errorf("--base %s: this version does not download: give a folder or a file", path))
+	}
+	return nil
 }

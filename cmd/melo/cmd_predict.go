@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	facade "melo"
 )
 
 // notice stands wherever a prediction is shown.
@@ -88,21 +87,19 @@ type failedImage struct {
 
 // Run predicts.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
-	pool := par.New(o.Workers)
-	defer pool.Close()
-	task, err := openTask(ctx, o.Adapter, o.Base, kernel.NewExec(pool))
+	base, adapter, err := o.open()
 	if err != nil {
 		return err
 	}
-	p, err := newPredictor(task.model, pool, min(o.Batch, len(o.Images)), task.adapter)
-	if err != nil {
-		return badInput(err)
-	}
+	defer base.Close()
 	doc := predictDocument{
-		Base: task.model.Path, Adapter: task.reference, Task: string(task.kind),
-		Labels: task.labels, Results: []prediction{}, Failed: []failedImage{}, Notice: notice,
+		Base: base.Path(), Task: string(adapter.Metadata().Task),
+		Labels: adapter.Labels(), Results: []prediction{}, Failed: []failedImage{}, Notice: notice,
 	}
-	if err := o.predict(ctx, s, p, task, &doc); err != nil {
+	if adapter.Path() != "" {
+		doc.Adapter = &adapterReference{adapter.Path(), adapter.Digest()}
+	}
+	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
 		return err
 	}
 	if err := o.print(s, &doc); err != nil {
@@ -111,25 +108,42 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	return doc.failure()
 }
 
+// open opens what --adapter and --base name. Without --adapter it returns the base's own head.
+func (o *predictOptions) open() (*facade.Base, *facade.Adapter, error) {
+	if err := checkBasePath(o.Base); err != nil {
+		return nil, nil, err
+	}
+	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images)))}
+	if o.Adapter != "" {
+		base, adapter, err := facade.OpenFor(o.Adapter, o.Base, options...)
+		return base, adapter, badInput(err)
+	}
+	base, err := facade.Open(o.Base, options...)
+	if err != nil {
+		return nil, nil, badInput(err)
+	}
+	adapter, err := base.OwnHead()
+	if err != nil {
+		return nil, nil, badInput(errors.Join(err, base.Close()))
+	}
+	return base, adapter, nil
+}
+
 // predict fills in the results, in the order of the images.
-func (o *predictOptions) predict(ctx context.Context, s *stdio, p *predictor, task *task, doc *predictDocument) error {
+func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument) error {
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
-	batch := p.engine.MaxBatch()
-	return eachBatch(ctx, o.Images, task.recipe, batch, p.engine.Exec().Pool().Workers(), func(b imageBatch) error {
-		logits := p.Logits(b.pixels, b.n)
-		for i := range b.n {
-			image := o.Images[b.first+i]
-			if err := b.errs[i]; err != nil {
-				doc.Failed = append(doc.Failed, failedImage{image, oneLine(err)})
-				progress.Printf("melo: %s", oneLine(err))
-				continue
-			}
-			doc.Results = append(doc.Results, task.prediction(image, logits.Row(i)))
+	return base.PredictFiles(ctx, adapter, o.Images, func(i int, p facade.Prediction, err error) error {
+		if err != nil {
+			doc.Failed = append(doc.Failed, failedImage{o.Images[i], oneLine(err)})
+			progress.Printf("melo: %s", oneLine(err))
+		} else {
+			doc.Results = append(doc.Results, prediction{
+				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits})
 		}
-		meter.Set(int64(b.first+b.n), "")
+		meter.Set(int64(i+1), "")
 		return nil
 	})
 }

@@ -27,6 +27,9 @@ type File struct {
 	Path   string // where it was read or written
 }
 
+// BasePrefix stands before the canonical name of a tensor in Extra.
+const BasePrefix = "base."
+
 // Limits on what a description may ask for, far above any published adapter.
 const (
 	maxRank     = 1 << 12

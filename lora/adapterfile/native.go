@@ -20,7 +20,6 @@ const (
 	headWeight  = "head.weight"
 	headScale   = "head.scale"
 	headBias    = "head.bias"
-	extraPrefix = "base."
 )
 
 // Read reads a native file. Values of narrower types are widened to float32.
@@ -168,7 +167,7 @@ func (r *reader) extra() []safetensors.TensorData {
 	var list []safetensors.TensorData
 	var scratch []float32
 	for _, name := range r.st.Names() {
-		if !strings.HasPrefix(name, extraPrefix) {
+		if !strings.HasPrefix(name, BasePrefix) {
 			continue
 		}
 		t, _ := r.st.Tensor(name)

@@ -1,0 +1,111 @@
+package melo
+
+import (
+	"fmt"
+
+	"melo/imaging"
+	"melo/lora"
+	"melo/lora/adapterfile"
+	"melo/vit"
+)
+
+// Adapter is the plug-in of one task on one base. It is immutable and may be used from several
+// goroutines.
+type Adapter struct {
+	path, digest string
+	meta         adapterfile.Metadata
+	labels       []string
+	recipe       imaging.Recipe
+	lora         *lora.Adapter // nil: the base's own head
+
+	tuned *vit.Model // method full: the base with its trained weights; else nil
+	run   *runner    // of tuned; guarded by Base.mu
+}
+
+// Adapter reads a native adapter file and checks that it belongs to this base: shape, digest, preprocessing.
+func (b *Base) Adapter(path string) (*Adapter, error) {
+	f, err := readAdapter(path)
+	if err != nil {
+		return nil, err
+	}
+	digest := ""
+	if f.Meta.Base.Digest != "" {
+		if digest, err = b.Digest(); err != nil {
+			return nil, err
+		}
+	}
+	return b.attach(f, digest)
+}
+
+// OwnHead returns the classification head that the base came with, as an adapter without deltas; an error
+// if the base has none. Labels without names are called "class 0" and so on.
+func (b *Base) OwnHead() (*Adapter, error) {
+	m := b.model
+	if m.Head == nil {
+		return nil, fmt.Errorf("melo: %s: has no head of its own: an adapter is needed to predict", m.Path)
+	}
+	a := &Adapter{labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: adapterfile.Multiclass, Recipe: m.Recipe}}
+	if len(a.labels) != m.Head.Classes {
+		a.labels = make([]string, m.Head.Classes)
+		for i := range a.labels {
+			a.labels[i] = fmt.Sprintf("class %d", i)
+		}
+	}
+	a.meta.Labels = adapterfile.Labels(a.labels...)
+	return a, nil
+}
+
+// readAdapter reads a native adapter that can predict.
+func readAdapter(path string) (*adapterfile.File, error) {
+	kind, err := adapterfile.Sniff(path)
+	if err != nil {
+		return nil, err
+	}
+	if kind != adapterfile.Native {
+		return nil, fmt.Errorf("melo: %s: is %v, expected a native adapter (melo convert makes one from LoRA-ViT and PEFT)", path, kind)
+	}
+	f, err := adapterfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Adapter.Head == nil {
+		return nil, fmt.Errorf("melo: %s: the adapter has no head, so it cannot predict", path)
+	}
+	return f, nil
+}
+
+// attach puts an adapter on the base, whose digest is given if the adapter asks for one.
+func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
+	if err := f.CheckBase(&b.model.Config, digest); err != nil {
+		return nil, err
+	}
+	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter}
+	if a.recipe == (imaging.Recipe{}) {
+		a.recipe = b.model.Recipe
+	}
+	if a.recipe.Size != b.model.Image {
+		return nil, fmt.Errorf("melo: %s: its recipe makes images of side %d, the base takes %d", f.Path, a.recipe.Size, b.model.Image)
+	}
+	if f.Meta.Method == lora.FullTuning {
+		var err error
+		if a.tuned, err = b.tunedModel(f); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Path returns where the adapter was read; empty for the base's own head.
+func (a *Adapter) Path() string { return a.path }
+
+// Digest returns the adapter's identity; empty for the base's own head.
+func (a *Adapter) Digest() string { return a.digest }
+
+// Labels returns the names of the outputs, in order. Do not change it.
+func (a *Adapter) Labels() []string { return a.labels }
+
+// Recipe returns how an image becomes the input.
+func (a *Adapter) Recipe() imaging.Recipe { return a.recipe }
+
+// Metadata returns the description in the adapter file: kind of task, calibration, training, metrics.
+func (a *Adapter) Metadata() adapterfile.Metadata { return a.meta }

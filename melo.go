@@ -1,0 +1,147 @@
+package melo
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/lora/adapterfile"
+	"melo/vit"
+)
+
+// Base is a frozen backbone in memory, with the workers that run it. It is safe for concurrent use: calls
+// prepare their images at the same time and take turns at the backbone. Close it when done.
+type Base struct {
+	model  *vit.Model
+	pool   *par.Pool
+	batch  int
+	digest func() (string, error)
+
+	mu     sync.Mutex // guards what follows, and the engines of fully tuned adapters
+	run    *runner    // made on first use
+	closed bool
+}
+
+// Option changes how a base is opened.
+type Option func(*settings)
+
+type settings struct{ workers, batch, image int }
+
+// Workers sets the number of workers; 0, the default, means all cores. Results do not depend on it.
+func Workers(n int) Option { return func(s *settings) { s.workers = n } }
+
+// Batch sets the number of images that pass through the base at once, 8 by default. It bounds the memory
+// of a pass; results do not depend on it.
+func Batch(n int) Option { return func(s *settings) { s.batch = n } }
+
+// ImageSize sets the side of the input in pixels: position embeddings are resized for it. 0, the
+// default, is the base's own.
+func ImageSize(n int) Option { return func(s *settings) { s.image = n } }
+
+// maxBatch bounds Batch, so that a slip does not ask for absurd memory.
+const maxBatch = 4096
+
+// Open opens a base: a folder with config.json and model.safetensors (or shards and their index), or a
+// .safetensors file. Its weights are checked and laid out for the kernels.
+func Open(path string, options ...Option) (*Base, error) {
+	s := settings{batch: 8}
+	for _, o := range options {
+		o(&s)
+	}
+	if s.batch < 1 || s.batch > maxBatch {
+		return nil, fmt.Errorf("melo: batch of %d images, expected 1 to %d", s.batch, maxBatch)
+	}
+	pool := par.New(s.workers)
+	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool)})
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Base{model: m, pool: pool, batch: s.batch,
+		digest: sync.OnceValues(func() (string, error) { return adapterfile.BaseDigest(path) })}, nil
+}
+
+// OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
+// the adapter says that its base is (as seen from the working folder, or from the adapter's).
+func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, error) {
+	f, err := readAdapter(adapterPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	if basePath == "" {
+		if basePath, err = findBase(f); err != nil {
+			return nil, nil, err
+		}
+	}
+	var b *Base
+	var digest string
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		b, err = Open(basePath, options...)
+		return err
+	})
+	if f.Meta.Base.Digest != "" {
+		group.Go(func() (err error) {
+			digest, err = adapterfile.BaseDigest(basePath)
+			return err
+		})
+	}
+	err = group.Wait()
+	if b == nil {
+		return nil, nil, err
+	}
+	var a *Adapter
+	if err == nil {
+		a, err = b.attach(f, digest)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return b, a, nil
+}
+
+// findBase looks for the base where the adapter says it was.
+func findBase(f *adapterfile.File) (string, error) {
+	hint := f.Meta.Base.PathHint
+	if hint == "" {
+		return "", fmt.Errorf("melo: %s: does not say where its base %s is: name the base", f.Path, f.Meta.Base.ID)
+	}
+	for _, path := range []string{hint, filepath.Join(filepath.Dir(f.Path), hint)} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("melo: %s: its base: %w", f.Path, err)
+		}
+	}
+	return "", fmt.Errorf("melo: %s: its base is no longer at %s: name the base", f.Path, hint)
+}
+
+// Path returns where the base was opened.
+func (b *Base) Path() string { return b.model.Path }
+
+// Model returns the backbone itself, read-only.
+func (b *Base) Model() *vit.Model { return b.model }
+
+// Digest returns the identity of the base's weights, "sha256:" and 64 hexadecimal digits. The first call
+// reads the whole file.
+func (b *Base) Digest() (string, error) { return b.digest() }
+
+// errClosed is what a closed base answers.
+var errClosed = errors.New("melo: the base is closed")
+
+// Close stops the workers, after the calls that are under way. Later predictions fail.
+func (b *Base) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		b.pool.Close()
+	}
+	return nil
+}
