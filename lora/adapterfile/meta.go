@@ -91,8 +91,8 @@ func (b *Base) dims(k vit.Kind) (in, out int) {
 	return c.Dims(k)
 }
 
-// SiteGroup is one kind of map, adapted alike in several blocks. Their tensors are "blocks.N.KIND.A" and
-// "blocks.N.KIND.B".
+// SiteGroup is one kind of map, adapted alike in several blocks. The tensors of group number I (from 0) are
+// "sites.I.KIND.A" [n, r, in] and "sites.I.KIND.B" [n, out, r], stacked in the order of Blocks.
 type SiteGroup struct {
 	Kind   string  `json:"kind"`   // vit.Kind: q, k, v, proj, fc1 or fc2
 	Blocks []int   `json:"blocks"` // ascending, counted from 0

@@ -118,19 +118,12 @@ func parse(st *safetensors.File) (*File, error) {
 	f := &File{Adapter: &lora.Adapter{}, Meta: meta}
 	r := newReader(st)
 	rsLoRA := meta.ScaleRule == ScaleAlphaOverSqrtRank
-	for _, g := range meta.Sites {
-		kind, err := vit.ParseKind(g.Kind)
+	for i, g := range meta.Sites {
+		deltas, err := r.group(i, g, &meta.Base, rsLoRA)
 		if err != nil {
 			return nil, err
 		}
-		in, out := meta.Base.dims(kind)
-		for _, block := range g.Blocks {
-			site := vit.Site{Block: block, Kind: kind}
-			f.Adapter.Deltas = append(f.Adapter.Deltas, lora.Delta{
-				Site: site, Rank: g.Rank, Alpha: g.Alpha, Scale: lora.ScaleFor(g.Alpha, g.Rank, rsLoRA),
-				A: r.floats(site.String()+".A", g.Rank, in), B: r.floats(site.String()+".B", out, g.Rank),
-			})
-		}
+		f.Adapter.Deltas = append(f.Adapter.Deltas, deltas...)
 	}
 	f.Adapter.Sort()
 	if len(meta.Labels) > 0 {
@@ -145,17 +138,44 @@ func parse(st *safetensors.File) (*File, error) {
 	return f, nil
 }
 
-// head reads the classifier, whose weight may be stored as I8 with one scale a class.
+// group reads the stacked matrices of group number i; none if they are missing or wrong, which finish tells.
+func (r *reader) group(i int, g SiteGroup, base *Base, rsLoRA bool) ([]lora.Delta, error) {
+	kind, err := vit.ParseKind(g.Kind)
+	if err != nil {
+		return nil, err
+	}
+	in, out := base.dims(kind)
+	a := r.floats(groupName(i, g)+".A", len(g.Blocks), g.Rank, in)
+	b := r.floats(groupName(i, g)+".B", len(g.Blocks), out, g.Rank)
+	if a == nil || b == nil {
+		return nil, nil
+	}
+	deltas := make([]lora.Delta, len(g.Blocks))
+	na, nb := g.Rank*in, out*g.Rank
+	for j, block := range g.Blocks {
+		deltas[j] = lora.Delta{
+			Site: vit.Site{Block: block, Kind: kind}, Rank: g.Rank, Alpha: g.Alpha, Scale: lora.ScaleFor(g.Alpha, g.Rank, rsLoRA),
+			A: a[j*na : (j+1)*na : (j+1)*na], B: b[j*nb : (j+1)*nb : (j+1)*nb],
+		}
+	}
+	return deltas, nil
+}
+
+// head reads the classifier, whose weight may be stored as Head24, or as I8 with one scale a class.
 func (r *reader) head(classes, features int) *vit.Head {
 	if features == 0 {
-		if t, ok := r.st.Tensor(headWeight); ok && len(t.Shape) == 2 {
+		if t, ok := r.st.Tensor(headWeight); ok && len(t.Shape) >= 2 {
 			features = t.Shape[1]
 		}
 	}
 	h := &vit.Head{Classes: classes, Features: features}
-	if t, ok := r.st.Tensor(headWeight); ok && t.DType == safetensors.I8 {
+	t, _ := r.st.Tensor(headWeight)
+	switch t.DType {
+	case safetensors.I8:
 		h.W = r.scaled(headWeight, headScale, classes, features)
-	} else {
+	case Head24:
+		h.W = r.upper(headWeight, classes, features)
+	default:
 		h.W = r.floats(headWeight, classes, features)
 	}
 	h.Bias = r.floats(headBias, classes)

@@ -39,8 +39,8 @@ func (r *reader) floatsInto(dst []float32, name string, shape ...int) []float32 
 		r.fail("tensor %s: dtype %s, expected F32, F16, BF16 or F64", quote(name), t.DType)
 		return nil
 	}
-	if i := firstBad(v); i >= 0 {
-		r.fail("tensor %s: value %d is %v, expected finite numbers", quote(name), i, v[i])
+	if err := firstError(name, v); err != nil {
+		r.fail("%w", err)
 		return nil
 	}
 	return v
@@ -59,6 +59,20 @@ func (r *reader) scaled(name, scaleName string, rows, cols int) []float32 {
 	}
 	if i := firstBad(v); i >= 0 {
 		r.fail("tensor %s: row %d overflows with its scale %g", quote(name), i/cols, scale[i/cols])
+		return nil
+	}
+	return v
+}
+
+// upper returns a tensor of three bytes a number, see Head24.
+func (r *reader) upper(name string, rows, cols int) []float32 {
+	t, ok := r.take(name, []int{rows, cols, 3})
+	if !ok {
+		return nil
+	}
+	v := decode24(t.Data)
+	if err := firstError(name, v); err != nil {
+		r.fail("%w", err)
 		return nil
 	}
 	return v
