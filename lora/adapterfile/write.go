@@ -42,9 +42,14 @@ func Compact(dtype safetensors.DType) Types {
 	return Types{DType: dtype, Head: safetensors.I8}
 }
 
-// Write writes the native file at path, atomically, with the types Compact(dtype). See WriteTypes.
+// Write writes the native file at path, atomically: of method melo with the types Compact(dtype), of the
+// others with all tensors as dtype, since there the head is all that is new, or nothing beside the base. See
+// WriteTypes.
 func (f *File) Write(path string, dtype safetensors.DType) error {
-	return f.WriteTypes(path, Compact(dtype))
+	if f.Meta.Method == lora.MeLo {
+		return f.WriteTypes(path, Compact(dtype))
+	}
+	return f.WriteTypes(path, Types{DType: dtype})
 }
 
 // WriteTypes writes the native file at path, atomically. The bytes depend on f alone. It sets f.Path and
