@@ -204,17 +204,19 @@ func checkGradient(t *testing.T, name string, x, grad []float32, loss func() flo
 	}
 }
 
-// TestRelationAccumulation: gradients of a batch are, bit for bit, those of its images one after another.
+// TestRelationAccumulation: gradients of a batch are, bit for bit, those of its images one after another,
+// with dropout, too.
 func TestRelationAccumulation(t *testing.T) {
 	pool, _, base := setup(t, 3)
 	const n = 4
 	x, w := images(n), normal(rand.New(rand.NewPCG(7, 7)), n*3, 0, 1)
 	run := func(group int) [][]float32 {
-		tu, err := NewTuner(base, pool, n, MeLo, randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4), Options{})
+		tu, err := NewTuner(base, pool, n, MeLo, randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4), Options{Dropout: 0.3})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := 0; i < n; i += group {
+			tu.SetStep(5, i)
 			tu.Forward(x[i*len(x)/n:], group, true)
 			tu.Backward(w[i*3 : (i+group)*3])
 		}

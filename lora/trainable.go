@@ -94,21 +94,23 @@ func (t *trainable) masked(site vit.Site, rows vit.Rows, x kernel.Mat) kernel.Ma
 }
 
 // dropout zeroes a share of the inputs of A while training and scales the rest (arXiv 2106.09685,
-// section 4.2 and appendix). The mask is a hash of seed, step, site, row and column, so that backward
-// repeats it, and so does a resumed run.
+// section 4.2 and appendix). The mask is a hash of seed, step, site, row of the step's batch and column, so
+// that backward repeats it, and so does a resumed run or one that cuts the batch differently.
 type dropout struct {
 	rate     float32
 	seed     uint64
 	step     uint64
+	image    uint64 // index in the step's batch of the first image of the pass
 	training bool
 }
 
 func (d *dropout) active() bool { return d.training && d.rate > 0 }
 
-func (d *dropout) mask(site vit.Site, _ vit.Rows, dst, x kernel.Mat) {
+func (d *dropout) mask(site vit.Site, rows vit.Rows, dst, x kernel.Mat) {
 	keep := 1 / (1 - d.rate)
 	limit := uint64(float64(d.rate) * (1 << 32))
 	base := mix(d.seed ^ mix(d.step<<16^uint64(site.Block)<<8^uint64(site.Kind)))
+	base += d.image * uint64(rows.Each)
 	for r := range x.Rows {
 		in, out := x.Row(r), dst.Row(r)
 		h := mix(base + uint64(r))

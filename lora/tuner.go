@@ -106,10 +106,11 @@ func (t *Tuner) Classes() int { return t.adapter.Head.Classes }
 // MaxBatch returns the largest batch.
 func (t *Tuner) MaxBatch() int { return t.engine.MaxBatch() }
 
-// SetStep tells dropout which optimizer step is computed; a resumed run sets it, too.
-func (t *Tuner) SetStep(step int) {
+// SetStep tells dropout which optimizer step is computed, and which image of the step's batch is the first of
+// the next Forward. So the masks depend neither on how a batch is cut into passes nor on interruptions.
+func (t *Tuner) SetStep(step, image int) {
 	if t.deltas != nil {
-		t.deltas.dropout.step = uint64(step)
+		t.deltas.dropout.step, t.deltas.dropout.image = uint64(step), uint64(image)
 	}
 }
 
