@@ -29,6 +29,12 @@ var errBusy = errors.New("dataset: loader: another epoch is running")
 // Batches are full but for the last; one that lost samples to unreadable images (see
 // [LoaderOptions.MaxBad]) is shorter, and one that lost all is left out.
 func (l *Loader) Epoch(ctx context.Context, epoch int) iter.Seq2[*Batch, error] {
+	return l.EpochFrom(ctx, epoch, 0)
+}
+
+// EpochFrom is Epoch without the batches before number from, which are not even loaded: a run that was
+// stopped within an epoch goes on from there.
+func (l *Loader) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		if !l.running.CompareAndSwap(false, true) {
 			yield(nil, errBusy)
@@ -43,7 +49,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch int) iter.Seq2[*Batch, error] 
 
 		free, ready := l.buffers(), make(chan *pending, l.opt.Ahead+1)
 		jobs := make(chan job, l.opt.Batch)
-		workers.Go(func() { l.dispatch(ctx, free, ready, jobs) })
+		workers.Go(func() { l.dispatch(ctx, from, free, ready, jobs) })
 		for w := range l.workers {
 			workers.Go(func() { l.work(ctx, &l.workers[w], epoch, jobs) })
 		}
@@ -73,10 +79,10 @@ func (l *Loader) buffers() chan *pending {
 
 // dispatch cuts the order into batches and hands out their samples. Every sample that is counted in a
 // batch becomes a job, also after ctx is done, so that nobody waits in vain.
-func (l *Loader) dispatch(ctx context.Context, free <-chan *pending, ready chan<- *pending, jobs chan<- job) {
+func (l *Loader) dispatch(ctx context.Context, from int, free <-chan *pending, ready chan<- *pending, jobs chan<- job) {
 	defer close(ready)
 	defer close(jobs)
-	for at := 0; at < len(l.order); at += l.opt.Batch {
+	for at := from * l.opt.Batch; at < len(l.order); at += l.opt.Batch {
 		var p *pending
 		select {
 		case p = <-free:
@@ -85,6 +91,7 @@ func (l *Loader) dispatch(ctx context.Context, free <-chan *pending, ready chan<
 		}
 		n := min(l.opt.Batch, len(l.order)-at)
 		p.resize(n, l.recipe.Values(), len(l.ds.Labels))
+		p.Number = at / l.opt.Batch
 		copy(p.Indices, l.order[at:])
 		p.left.Add(n)
 		ready <- p // never blocks: there is room for every batch

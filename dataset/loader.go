@@ -35,6 +35,7 @@ type LoaderOptions struct {
 
 // Batch is a part of an epoch. It is valid until the next one is taken: its buffers are used again.
 type Batch struct {
+	Number  int       // of the batch within its epoch, from 0; one that lost all samples is counted, too
 	N       int       // samples
 	Indices []int     // N indices into [Dataset.Samples]
 	Images  []float32 // N x 3 x Size x Size

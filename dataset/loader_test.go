@@ -104,6 +104,37 @@ func TestLoaderDeterministic(t *testing.T) {
 	}
 }
 
+// TestLoaderFrom: an epoch entered in the middle has the batches that it would have had.
+func TestLoaderFrom(t *testing.T) {
+	l := newLoader(t, folderOf(t, 21), LoaderOptions{Batch: 4, Shuffle: true, Seed: 2, Augment: allAugment})
+	type seen struct {
+		indices []int
+		images  []float32
+	}
+	read := func(from int) map[int]seen {
+		all := map[int]seen{}
+		for b, err := range l.EpochFrom(t.Context(), 3, from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[b.Number] = seen{slices.Clone(b.Indices), slices.Clone(b.Images)}
+		}
+		return all
+	}
+	whole := read(0)
+	for from := range l.Batches() + 1 {
+		rest := read(from)
+		if len(rest) != l.Batches()-from {
+			t.Errorf("from %d: %d batches", from, len(rest))
+		}
+		for n, b := range rest {
+			if n < from || !slices.Equal(b.indices, whole[n].indices) || !slices.Equal(b.images, whole[n].images) {
+				t.Errorf("from %d: batch %d differs", from, n)
+			}
+		}
+	}
+}
+
 // TestLoaderEqualsRecipe: without augmentation a batch is what the recipe makes of each file.
 func TestLoaderEqualsRecipe(t *testing.T) {
 	d := folderOf(t, 5)

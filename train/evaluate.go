@@ -1,0 +1,111 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"melo/dataset"
+	"melo/metric"
+)
+
+// Evaluator measures a model on a fixed list of samples.
+type Evaluator struct {
+	Model Model
+	Data  Data // without shuffling and augmentation
+	Task  dataset.Task
+	// Progress is called after each pass with the number of samples done; may be nil.
+	Progress func(done int)
+}
+
+// Evaluation is what a model said about some samples, in the order of its Data.
+type Evaluation struct {
+	Task    dataset.Task
+	Classes int
+	Indices []int     // [n] of the samples
+	Logits  []float32 // [n, Classes]
+	Truth   []bool    // [n, Classes]
+}
+
+// Run computes the logits of every sample.
+func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
+	out := &Evaluation{Task: e.Task, Classes: e.Model.Classes()}
+	for b, err := range e.Data.EpochFrom(ctx, 0, 0) {
+		if err != nil {
+			return nil, err
+		}
+		values, pass := len(b.Images)/b.N, e.Model.MaxBatch()
+		for i := 0; i < b.N; i += pass {
+			n := min(pass, b.N-i)
+			out.Logits = append(out.Logits, e.Model.Forward(b.Images[i*values:(i+n)*values], n, false)...)
+		}
+		out.Indices = append(out.Indices, b.Indices...)
+		for _, t := range b.Targets {
+			out.Truth = append(out.Truth, t != 0)
+		}
+		if e.Progress != nil {
+			e.Progress(len(out.Indices))
+		}
+	}
+	if len(out.Indices) == 0 {
+		return nil, errors.New("train: validation: no sample could be loaded")
+	}
+	if i := slices.IndexFunc(out.Logits, func(v float32) bool { return v-v != 0 }); i >= 0 {
+		return nil, fmt.Errorf("train: validation: a logit of sample %d is %v", out.Indices[i/out.Classes], out.Logits[i])
+	}
+	return out, nil
+}
+
+// Scores is Run, summed up.
+func (e *Evaluator) Scores(ctx context.Context) (Scores, error) {
+	out, err := e.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ScoresOf(out.Predictions()), nil
+}
+
+// Predictions turns logits into probabilities: softmax, or for labels that do not exclude each other sigmoids.
+func (e *Evaluation) Predictions() *metric.Predictions {
+	p := &metric.Predictions{Labels: e.Classes, Exclusive: e.Task != dataset.MultiLabel,
+		Prob: make([]float64, len(e.Logits)), Truth: e.Truth}
+	if !p.Exclusive {
+		for i, z := range e.Logits {
+			p.Prob[i] = sigmoid(float64(z))
+		}
+		return p
+	}
+	for at := 0; at < len(e.Logits); at += e.Classes {
+		softmax(p.Prob[at:at+e.Classes], e.Logits[at:at+e.Classes])
+	}
+	return p
+}
+
+// softmax turns the logits of one image into probabilities that add up to 1.
+func softmax(dst []float64, logits []float32) {
+	top, sum := float64(slices.Max(logits)), 0.0
+	for i, z := range logits {
+		dst[i] = math.Exp(float64(z) - top)
+		sum += dst[i]
+	}
+	for i := range dst {
+		dst[i] = min(dst[i]/sum, 1)
+	}
+}
+
+// ScoresOf measures everything that Scores names.
+func ScoresOf(p *metric.Predictions) Scores {
+	s := Scores{}
+	for name, f := range map[string]func() (float64, bool){
+		AUC: p.MacroAUC, Accuracy: p.Accuracy, BalancedAccuracy: p.BalancedAccuracy, F1: p.F1,
+		Brier: p.Brier, LogLoss: p.LogLoss,
+		ECE: func() (float64, bool) { return p.ECE(metric.DefaultBins) },
+	} {
+		if v, ok := f(); ok {
+			s[name] = v
+		}
+	}
+	return s
+}

@@ -1,0 +1,194 @@
+// Package train fits a model to labelled images.
+//
+// Read it from the top: [Loop] is the loop, [AdamW] the optimizer, [Cosine] the schedule, [Loss] what is
+// minimised, [Evaluator] the validation, [Hook] everything that a loop may have besides, and [Identity] what
+// a checkpoint belongs to. A run depends on its configuration, data, seed and class of machine alone: not on
+// workers, on the size of passes, or on whether it was stopped and resumed.
+package train
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+
+	"melo/dataset"
+	"melo/internal/param"
+)
+
+// Model is what a Loop trains; *lora.Tuner is one.
+type Model interface {
+	// Params returns what is trained, with gradients, in a fixed order.
+	Params() []param.Param
+	// Classes is the number of logits of an image, MaxBatch the most images of a pass.
+	Classes() int
+	MaxBatch() int
+	// SetStep says which step is computed and which image of its batch comes first in the next pass.
+	SetStep(step, image int)
+	// Forward returns the logits [n*Classes] of n images; valid until the next call.
+	Forward(images []float32, n int, training bool) []float32
+	// Backward adds the gradients for dlogits of the last Forward to those of the parameters.
+	Backward(dlogits []float32)
+	// Updated is called after the parameters have changed.
+	Updated()
+}
+
+// Data yields the batches of an epoch, from a number on, always the same ones; *dataset.Loader is one.
+type Data interface {
+	Batches() int
+	EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error]
+}
+
+// Loop is the training loop. Set the fields, then call Run.
+type Loop struct {
+	Model     Model
+	Data      Data
+	Loss      Loss
+	Optimizer *AdamW
+	Schedule  Schedule
+	Epochs    int
+	Validate  func(context.Context) (Scores, error) // after each epoch; nil: never
+	Hooks     []Hook
+	State     State
+
+	best    [][]float32 // parameters of State.BestEpoch
+	dlogits []float32
+	losses  []float64
+}
+
+// Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch.
+// When ctx is done it calls the hooks' Interrupted and returns an error that wraps ctx's.
+func (l *Loop) Run(ctx context.Context) error {
+	s := &l.State
+	for s.Epoch < l.Epochs && !s.Stopped {
+		for batch, err := range l.Data.EpochFrom(ctx, s.Epoch, s.Batch) {
+			if err != nil {
+				return l.interrupted(ctx, err)
+			}
+			if err := l.step(batch); err != nil {
+				return err
+			}
+			if err := l.each(Hook.step); err != nil {
+				return err
+			}
+		}
+		if err := l.endEpoch(ctx); err != nil {
+			return l.interrupted(ctx, err)
+		}
+		if err := l.each(Hook.epoch); err != nil {
+			return err
+		}
+	}
+	l.restoreBest()
+	return nil
+}
+
+// step updates the parameters by one batch, in as many passes as it takes.
+func (l *Loop) step(b *dataset.Batch) error {
+	s, k, pass := &l.State, l.Model.Classes(), l.Model.MaxBatch()
+	values := len(b.Images) / b.N
+	targets := Targets{b.Labels, b.Targets}
+	weight := l.Loss.Weight(targets)
+	loss := 0.0
+	for i := 0; i < b.N; i += pass {
+		n := min(pass, b.N-i)
+		losses, dlogits := grow(&l.losses, n), grow(&l.dlogits, n*k)
+		l.Model.SetStep(s.Step, i)
+		logits := l.Model.Forward(b.Images[i*values:(i+n)*values], n, true)
+		l.Loss.Backward(losses, dlogits, logits, targets.part(i, n, k), weight)
+		for _, v := range losses {
+			loss += v
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return &NotFiniteError{s.Step, "the loss is not finite"}
+		}
+		l.Model.Backward(dlogits)
+	}
+	norm, err := l.Optimizer.Step(l.Schedule(s.Step))
+	if err != nil {
+		return &NotFiniteError{s.Step, err.Error()}
+	}
+	l.Model.Updated()
+	s.Step, s.Batch = s.Step+1, b.Number+1
+	s.LossSum, s.Images = s.LossSum+loss*float64(b.N), s.Images+b.N
+	s.Loss, s.Norm = loss, norm
+	return nil
+}
+
+// endEpoch validates and closes the epoch's record.
+func (l *Loop) endEpoch(ctx context.Context) error {
+	s := &l.State
+	e := Epoch{Epoch: s.Epoch + 1, Step: s.Step, LR: l.Schedule(max(s.Step-1, 0))}
+	if s.Images > 0 {
+		e.Loss = s.LossSum / float64(s.Images)
+	}
+	if l.Validate != nil {
+		var err error
+		if e.Val, err = l.Validate(ctx); err != nil {
+			return err
+		}
+		if s.BestEpoch == 0 || e.Val.Better(s.Best) {
+			s.BestEpoch, s.Best = e.Epoch, e.Val
+			l.keepBest()
+		}
+	}
+	s.History = append(s.History, e)
+	s.Epoch, s.Batch, s.LossSum, s.Images = s.Epoch+1, 0, 0, 0
+	return nil
+}
+
+// interrupted lets the hooks save if the context was the reason.
+func (l *Loop) interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if err := l.each(Hook.interrupted); err != nil {
+		return err
+	}
+	return fmt.Errorf("train: interrupted in epoch %d, after step %d: %w", l.State.Epoch+1, l.State.Step, ctx.Err())
+}
+
+// keepBest copies the parameters, restoreBest copies them back, if there are any.
+func (l *Loop) keepBest() {
+	params := l.Model.Params()
+	if l.best == nil {
+		l.best = make([][]float32, len(params))
+	}
+	for i, p := range params {
+		l.best[i] = append(l.best[i][:0], p.Data...)
+	}
+}
+
+func (l *Loop) restoreBest() {
+	if l.best == nil {
+		return
+	}
+	for i, p := range l.Model.Params() {
+		copy(p.Data, l.best[i])
+	}
+	l.Model.Updated()
+}
+
+// part returns the targets of n images from number i on.
+func (t Targets) part(i, n, classes int) Targets {
+	return Targets{t.Label[i : i+n], t.Present[i*classes : (i+n)*classes]}
+}
+
+func grow[T any](buf *[]T, n int) []T {
+	if cap(*buf) < n {
+		*buf = make([]T, n)
+	}
+	return (*buf)[:n]
+}
+
+// NotFiniteError says that a loss or gradient was not a finite number. The parameters are those before the
+// step.
+type NotFiniteError struct {
+	Step int // counted from 0
+	What string
+}
+
+// Error names the step, counted from 1.
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("train: step %d: %s: a smaller learning rate may help", e.Step+1, e.What)
+}

@@ -1,0 +1,150 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"melo/dataset"
+)
+
+// Targets are what is true of some consecutive images of a batch.
+type Targets struct {
+	Label   []int     // [n], where labels exclude each other
+	Present []float32 // [n, classes], 0 or 1
+}
+
+// Loss judges logits.
+type Loss interface {
+	// Weight returns what the sum of the images' losses is divided by. It is taken over a whole batch, before
+	// the batch is cut into passes.
+	Weight(t Targets) float64
+	// Backward sets losses [n] to each image's share of the batch's loss, and dlogits to the gradients with
+	// respect to logits, both [n, classes].
+	Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64)
+}
+
+// NewLoss returns the usual loss of a task: cross-entropy over a softmax, or for labels that do not exclude
+// each other binary cross-entropy over sigmoids. weights is nil, or one for each label.
+func NewLoss(task dataset.Task, classes int, smoothing float64, weights []float64) (Loss, error) {
+	if !(smoothing >= 0 && smoothing < 1) {
+		return nil, fmt.Errorf("train: label smoothing %v, expected 0 to 1", smoothing)
+	}
+	if weights != nil && len(weights) != classes {
+		return nil, fmt.Errorf("train: %d class weights for %d labels", len(weights), classes)
+	}
+	for i, w := range weights {
+		if !(w > 0) || math.IsInf(w, 0) {
+			return nil, fmt.Errorf("train: class weight %d is %v, expected a positive number", i, w)
+		}
+	}
+	if weights == nil {
+		weights = make([]float64, classes)
+		for i := range weights {
+			weights[i] = 1
+		}
+	}
+	if task == dataset.MultiLabel {
+		return &binaryCrossEntropy{smoothing: smoothing, positive: weights}, nil
+	}
+	return &crossEntropy{smoothing: smoothing, weights: weights, p: make([]float64, classes)}, nil
+}
+
+// crossEntropy is that of PyTorch, with its class weights and label smoothing: with targets
+// t = (1-smoothing) onehot + smoothing/classes an image has the loss -sum w_c t_c log p_c, and a batch the sum
+// of these over the sum of the weights of its labels. It is computed in float64.
+type crossEntropy struct {
+	smoothing float64
+	weights   []float64
+	p         []float64 // scratch
+}
+
+func (l *crossEntropy) Weight(t Targets) float64 {
+	sum := 0.0
+	for _, label := range t.Label {
+		sum += l.weights[label]
+	}
+	return sum
+}
+
+func (l *crossEntropy) Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64) {
+	k := len(l.p)
+	for i := range losses {
+		z, d := logits[i*k:(i+1)*k], dlogits[i*k:(i+1)*k]
+		top := math.Inf(-1)
+		for _, v := range z {
+			top = max(top, float64(v))
+		}
+		sum := 0.0
+		for c, v := range z {
+			l.p[c] = math.Exp(float64(v) - top)
+			sum += l.p[c]
+		}
+		lse := top + math.Log(sum)
+		loss, mass := 0.0, 0.0 // mass: sum of w_c t_c
+		for c, v := range z {
+			wt := l.weights[c] * l.target(c, t.Label[i])
+			loss += wt * (lse - float64(v))
+			mass += wt
+		}
+		for c := range z {
+			d[c] = float32((mass*l.p[c]/sum - l.weights[c]*l.target(c, t.Label[i])) / weight)
+		}
+		losses[i] = loss / weight
+	}
+}
+
+func (l *crossEntropy) target(class, label int) float64 {
+	t := l.smoothing / float64(len(l.p))
+	if class == label {
+		t += 1 - l.smoothing
+	}
+	return t
+}
+
+// binaryCrossEntropy is PyTorch's BCEWithLogitsLoss with pos_weight, averaged over labels and images, on
+// targets (1-smoothing) y + smoothing/2. It is computed in float64.
+type binaryCrossEntropy struct {
+	smoothing float64
+	positive  []float64 // weights of the positive term, one a label
+}
+
+func (l *binaryCrossEntropy) Weight(t Targets) float64 { return float64(len(t.Present)) }
+
+func (l *binaryCrossEntropy) Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64) {
+	k := len(l.positive)
+	for i := range losses {
+		loss := 0.0
+		for c := range k {
+			z := float64(logits[i*k+c])
+			y := float64(t.Present[i*k+c])*(1-l.smoothing) + l.smoothing/2
+			pos, neg := y*l.positive[c], 1-y
+			loss += pos*softplus(-z) + neg*softplus(z)
+			dlogits[i*k+c] = float32(((pos+neg)*sigmoid(z) - pos) / weight)
+		}
+		losses[i] = loss / weight
+	}
+}
+
+// softplus returns log(1 + e^x).
+func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// BalancedWeights returns class weights that are inverse to how often labels occur among the samples at
+// indices, so that every label counts alike. For exclusive labels they are n / (labels * count), for others
+// negatives / positives, within 1/MaxClassWeight and MaxClassWeight.
+func BalancedWeights(ds *dataset.Dataset, indices []int) []float64 {
+	weights := make([]float64, len(ds.Labels))
+	for l, count := range ds.Counts(indices) {
+		n, c := float64(len(indices)), float64(max(count, 1))
+		weights[l] = n / (float64(len(ds.Labels)) * c)
+		if ds.Task == dataset.MultiLabel {
+			weights[l] = (n - float64(count)) / c
+		}
+		weights[l] = min(max(weights[l], 1/MaxClassWeight), MaxClassWeight)
+	}
+	return weights
+}
+
+// MaxClassWeight bounds BalancedWeights: a label of very few samples would otherwise drown all others.
+const MaxClassWeight = 50.0

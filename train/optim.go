@@ -1,0 +1,168 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"melo/internal/par"
+	"melo/internal/param"
+)
+
+// AdamWConfig are the constants of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
+type AdamWConfig struct {
+	Beta1 float64 `json:"beta1"`
+	Beta2 float64 `json:"beta2"`
+	Eps   float64 `json:"eps"`
+	// WeightDecay is decoupled from the gradient: w -= lr * WeightDecay * w, for parameters that decay.
+	WeightDecay float64 `json:"weight_decay"`
+	// Clip bounds the norm of all gradients together; 0 leaves them as they are.
+	Clip float64 `json:"clip"`
+}
+
+// AdamW updates parameters from their gradients. Its work is cut into pieces that do not depend on the
+// number of workers, and neither does the result. Not safe for concurrent use.
+type AdamW struct {
+	AdamWConfig
+	params []param.Param
+	m, v   [][]float32 // first and second moments, parallel to params
+	steps  int         // updates done
+
+	pool   *par.Pool
+	pieces []piece
+	norms  []float64 // sum of squares of each piece's gradients
+	norm   normTask
+	update updateTask
+}
+
+// piece is a range of one parameter's numbers.
+type piece struct{ param, from, to int }
+
+// pieceSize is the most numbers of a piece: 3 us of work, or more.
+const pieceSize = 1 << 14
+
+// NewAdamW returns an optimizer of params, with moments of zero.
+func NewAdamW(params []param.Param, cfg AdamWConfig, pool *par.Pool) *AdamW {
+	o := &AdamW{AdamWConfig: cfg, params: params, pool: pool}
+	for i, p := range params {
+		n := len(p.Data)
+		o.m, o.v = append(o.m, make([]float32, n)), append(o.v, make([]float32, n))
+		for at := 0; at < n; at += pieceSize {
+			o.pieces = append(o.pieces, piece{i, at, min(at+pieceSize, n)})
+		}
+	}
+	o.norms = make([]float64, len(o.pieces))
+	o.norm.o, o.update.o = o, o
+	return o
+}
+
+// Step updates every parameter with learning rate lr (times its own LRScale), sets the gradients to zero, and
+// returns the norm of all gradients before clipping. If that is not finite, nothing is changed and the
+// error names the first gradient at fault.
+func (o *AdamW) Step(lr float64) (norm float64, err error) {
+	o.pool.Run(len(o.pieces), &o.norm)
+	sum := 0.0
+	for _, s := range o.norms {
+		sum += s
+	}
+	norm = math.Sqrt(sum)
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return norm, o.blame(norm)
+	}
+	scale := 1.0
+	if o.Clip > 0 {
+		scale = min(1, o.Clip/(norm+1e-6)) // as torch.nn.utils.clip_grad_norm_
+	}
+	o.steps++
+	o.update.factors = o.factors(lr, scale)
+	o.pool.Run(len(o.pieces), &o.update)
+	return norm, nil
+}
+
+// blame names the first parameter whose gradient is not finite.
+func (o *AdamW) blame(norm float64) error {
+	for k, s := range o.norms {
+		if math.IsNaN(s) || math.IsInf(s, 0) {
+			return fmt.Errorf("the gradient of %s is not finite", o.params[o.pieces[k].param].Name)
+		}
+	}
+	return fmt.Errorf("the norm of the gradients is %v", norm)
+}
+
+// factors of step number o.steps, counted from 1.
+func (o *AdamW) factors(lr, scale float64) adamFactors {
+	t := float64(o.steps)
+	return adamFactors{
+		rate: lr / (1 - math.Pow(o.Beta1, t)), decay: lr * o.WeightDecay,
+		beta1: float32(o.Beta1), keep1: float32(1 - o.Beta1),
+		beta2: float32(o.Beta2), keep2: float32(1 - o.Beta2),
+		root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))), eps: float32(o.Eps), scale: float32(scale),
+	}
+}
+
+// normTask sums the squares of one piece's gradients.
+type normTask struct{ o *AdamW }
+
+func (t *normTask) Do(_, i int) {
+	p := t.o.pieces[i]
+	t.o.norms[i] = sumSquares(t.o.params[p.param].Grad[p.from:p.to])
+}
+
+// updateTask updates one piece.
+type updateTask struct {
+	o       *AdamW
+	factors adamFactors
+}
+
+func (t *updateTask) Do(_, i int) {
+	p := t.o.pieces[i]
+	w := &t.o.params[p.param]
+	f := t.factors
+	if w.LRScale != 1 {
+		f.rate, f.decay = f.rate*float64(w.LRScale), f.decay*float64(w.LRScale)
+	}
+	if !w.Decay {
+		f.decay = 0
+	}
+	adamW(w.Data[p.from:p.to], w.Grad[p.from:p.to], t.o.m[p.param][p.from:p.to], t.o.v[p.param][p.from:p.to], &f)
+}
+
+// sumSquares returns the sum of x*x, as four interleaved sums in float64. It is finite exactly if every x is.
+func sumSquares(x []float32) float64 {
+	var s [4]float64
+	for ; len(x) >= 4; x = x[4:] {
+		for j := range s {
+			s[j] += float64(x[j]) * float64(x[j])
+		}
+	}
+	for j, v := range x {
+		s[j] += float64(v) * float64(v)
+	}
+	return s[0] + s[1] + s[2] + s[3]
+}
+
+// adamFactors are the constants of one update.
+type adamFactors struct {
+	rate, decay  float64 // rate: learning rate over the bias correction of m; decay: learning rate times weight decay
+	beta1, keep1 float32 // keep is 1 - beta
+	beta2, keep2 float32
+	root         float32 // 1/sqrt of the bias correction of v
+	eps          float32
+	scale        float32 // of the gradient: clipping
+}
+
+// adamW updates w, all slices being equally long, and sets g to zero:
+//
+//	g *= scale; m = beta1 m + keep1 g; v = beta2 v + keep2 g g
+//	w = w (1 - decay) - rate m / (sqrt(v) root + eps)
+func adamW(w, g, m, v []float32, f *adamFactors) {
+	shrink, rate := float32(1-f.decay), float32(f.rate)
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
+	for i := range w {
+		d := g[i] * f.scale
+		a := f.beta1*m[i] + f.keep1*d
+		b := f.beta2*v[i] + f.keep2*d*d
+		m[i], v[i] = a, b
+		w[i] = w[i]*shrink - rate*a/(float32(math.Sqrt(float64(b)))*f.root+f.eps)
+		g[i] = 0
+	}
+}
