@@ -36,15 +36,16 @@ type Exec struct {
 	pool    *par.Pool
 	workers []*Worker
 
-	gemm  gemmTask
-	tasks rowTasks
-	attn  attnTask
+	gemm    gemmTask
+	packing packTask
+	tasks   rowTasks
+	attn    attnTask
 }
 
 // Worker is the scratch memory of one worker and carries the single-threaded compound operations.
 type Worker struct {
-	pack packScratch // packing buffers of the matrix products
-	attn attnScratch // score blocks of attention
+	packScratch             // of the matrix products
+	attn        attnScratch // score blocks of attention
 }
 
 // NewExec returns an Exec on pool.

@@ -9,7 +9,7 @@ type Mat struct {
 
 // NewMat returns a zeroed rows x cols matrix with Stride == cols.
 func NewMat(rows, cols int) Mat {
-	return Mat{Data: make([]float32, rows*cols), Rows: rows, Cols: cols, Stride: cols}
+	return Mat{Data: alignedFloats(rows * cols), Rows: rows, Cols: cols, Stride: cols}
 }
 
 // View wraps data as a dense rows x cols matrix.

@@ -99,3 +99,6 @@ func (p *Pool) claim(worker int) {
 		t.Do(worker, int(i))
 	}
 }
+
+// Part returns the bounds of part i of n items divided into parts as evenly as can be.
+func Part(n, i, parts int) (from, to int) { return i * n / parts, (i + 1) * n / parts }

@@ -1,0 +1,206 @@
+package kernel
+
+import "melo/internal/par"
+
+// Matrix products. Whatever the shape, an element of the result is one chain over k within blocks of kBlock
+// (see docs/numerics.md), so how rows and columns are cut into tiles, items and batches never shows.
+
+const (
+	// blockRows is the height of a work item: so many rows of A are read again from the second-level
+	// cache for each panel of B.
+	blockRows = 112
+	// groupPanels is the number of panels of a work item, and of columns before the epilogue runs.
+	groupPanels = 4
+	// kBlock is the length of a chain where the right-hand side is packed on the fly.
+	kBlock = 1024
+)
+
+type gemmTask struct {
+	op     gemmOp
+	c, a   Mat
+	b      *Packed
+	bm     Mat // an unpacked right-hand side
+	ep     Epilogue
+	transB bool
+	alpha  float32
+	add    bool // to c
+	each   int  // rows of a and b that make one chain (opTN)
+
+	rowBlocks, colGroups int
+	workers              []*Worker
+}
+
+type gemmOp uint8
+
+const (
+	opPacked gemmOp = iota
+	opPackedT
+	opMat
+	opTN
+)
+
+// run cuts c into items of at most rows x cols and computes them.
+func (e *Exec) runGemm(rows, cols int) {
+	t := &e.gemm
+	t.workers = e.workers
+	t.rowBlocks = (t.c.Rows + rows - 1) / rows
+	t.colGroups = (t.c.Cols + cols - 1) / cols
+	e.pool.Run(t.rowBlocks*t.colGroups, t)
+	*t = gemmTask{}
+}
+
+// Do computes one item.
+func (t *gemmTask) Do(worker, i int) {
+	w := t.workers[worker]
+	row, col := i/t.colGroups, i%t.colGroups
+	panels := (t.c.Cols + current.panel() - 1) / current.panel()
+	r0, r1 := par.Part(t.c.Rows, row, t.rowBlocks)
+	p0, p1 := par.Part(panels, col, t.colGroups)
+	c0, c1 := p0*current.panel(), min(p1*current.panel(), t.c.Cols)
+	c := t.c.RowRange(r0, r1).ColRange(c0, c1)
+	switch t.op {
+	case opPacked:
+		t.packed(w, c, t.a.RowRange(r0, r1), r0, c0)
+	case opPackedT:
+		t.packedT(w, c, c0)
+	case opMat:
+		b := t.bm
+		if t.transB {
+			b = b.RowRange(c0, c1)
+		} else {
+			b = b.ColRange(c0, c1)
+		}
+		w.Gemm(c, t.a.RowRange(r0, r1), b, false, t.transB, t.alpha, t.add)
+	case opTN:
+		a, b := t.a.ColRange(r0, r1), t.bm.ColRange(c0, c1)
+		for k := 0; k < a.Rows; k += t.each {
+			w.Gemm(c, a.RowRange(k, k+t.each), b.RowRange(k, k+t.each), true, false, 1, true)
+		}
+	}
+}
+
+// Gemm computes c = epilogue(a Bᵀ) for a [m, K] and the packed weight b [N, K]; c is [m, N].
+func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
+	check(c.Rows == a.Rows && c.Cols == b.N && a.Cols == b.K, "Gemm", c, a, b.N, b.K)
+	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep}
+	e.runGemm(blockRows, groupPanels*current.panel())
+}
+
+// packed computes rows r0.. and columns c0.. of Gemm, a few panels at a time while they are in the cache.
+func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
+	plain := t.ep.empty()
+	nr := current.panel()
+	for from := 0; from < c.Cols; from += groupPanels * nr {
+		to := min(from+groupPanels*nr, c.Cols)
+		y := c.ColRange(from, to)
+		if !plain {
+			y = View(scratch(&w.y, c.Rows*(to-from)), c.Rows, to-from)
+		}
+		for j := from; j < to; j += nr {
+			w.columns(y.ColRange(j-from, min(j+nr, to)-from), leftOf(a, false), a.Cols, t.b.panel((c0+j)/nr), nr, 1, false)
+		}
+		if !plain {
+			t.ep.apply(c.ColRange(from, to), y, r0, c0+from)
+		}
+	}
+}
+
+// empty says that there is nothing to do after the product.
+func (ep *Epilogue) empty() bool {
+	return ep.Bias == nil && ep.Pre.Data == nil && ep.Act == Identity && ep.Scale == nil && ep.Residual.Data == nil
+}
+
+// apply finishes y, the product for rows r0.. and columns c0.., and writes it to c. y is overwritten.
+func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
+	c1 := c0 + c.Cols
+	for r := range c.Rows {
+		dst, y := c.Row(r), y.Row(r)
+		if ep.Bias != nil {
+			AddTo(y, ep.Bias[c0:c1])
+		}
+		if ep.Pre.Data != nil {
+			copy(ep.Pre.Row(r0 + r)[c0:c1], y)
+		}
+		if ep.Act != Identity {
+			Activate(y, y, ep.Act)
+		}
+		if ep.Scale != nil {
+			Mul(y, y, ep.Scale[c0:c1])
+		}
+		if ep.Residual.Data != nil {
+			AddTo(y, ep.Residual.Row(r0 + r)[c0:c1])
+		}
+		copy(dst, y)
+	}
+}
+
+// GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
+// The weight is transposed on the fly, panel by panel, so that training needs no second copy of the base.
+func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
+	check(c.Rows == a.Rows && c.Cols == b.K && a.Cols == b.N, "GemmPackedT", c, a, b.K, b.N)
+	e.gemm = gemmTask{op: opPackedT, c: c, a: a, b: b, add: accumulate}
+	e.runGemm(max(c.Rows, 1), current.panel())
+}
+
+func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
+	nr := current.panel()
+	buf := scratch(&w.b, kBlock*nr)
+	for n0 := 0; n0 < t.b.N; n0 += kBlock {
+		n1 := min(n0+kBlock, t.b.N)
+		for n := n0; n < n1; n += nr { // kBlock is a multiple of nr: each is one panel
+			panel := t.b.panel(n / nr)
+			packTransposed(buf[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: c.Cols, Cols: nr, Stride: nr})
+		}
+		w.columns(c, leftOf(t.a.ColRange(n0, n1), false), n1-n0, buf, nr, 1, t.add || n0 > 0)
+	}
+}
+
+// GemmMat computes c = alpha a b, or alpha a bᵀ, for unpacked matrices (or adds it to c).
+func (e *Exec) GemmMat(c, a, b Mat, transB bool, alpha float32, accumulate bool) {
+	n, k := b.Cols, b.Rows
+	if transB {
+		n, k = k, n
+	}
+	check(c.Rows == a.Rows && c.Cols == n && a.Cols == k, "GemmMat", c, a, n, k)
+	e.gemm = gemmTask{op: opMat, c: c, a: a, bm: b, transB: transB, alpha: alpha, add: accumulate}
+	e.runGemm(blockRows, 8*groupPanels*current.panel())
+}
+
+// GemmTN adds aᵀ b to c [M, N] for a [T, M] and b [T, N]: one sum for each run of each rows, added in order.
+func (e *Exec) GemmTN(c, a, b Mat, each int) {
+	check(c.Rows == a.Cols && c.Cols == b.Cols && a.Rows == b.Rows && each > 0 && a.Rows%each == 0, "GemmTN", c, a, b.Rows, b.Cols)
+	e.gemm = gemmTask{op: opTN, c: c, a: a, bm: b, each: each}
+	e.runGemm(blockRows, groupPanels*current.panel())
+}
+
+// Gemm computes c = alpha op(a) op(b) on one thread (or adds it to c); op transposes if asked to.
+func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
+	k := a.Cols
+	if transA {
+		k = a.Rows
+	}
+	nr := current.panel()
+	for j := 0; j < c.Cols; j += nr {
+		cols := min(nr, c.Cols-j)
+		width := (cols + current.lanes - 1) / current.lanes * current.lanes
+		var panel []float32
+		ldb := width
+		switch {
+		case transB:
+			panel = scratch(&w.b, k*width)
+			packTransposed(panel, width, b.RowRange(j, j+cols))
+		case cols == width && c.Rows <= 2*current.rows():
+			panel, ldb = b.Data[j:], b.Stride // read where it lies: packing would cost as much as the product
+		default:
+			panel = scratch(&w.b, k*width)
+			packRows(panel, width, b.ColRange(j, j+cols))
+		}
+		w.columns(c.ColRange(j, j+cols), leftOf(a, transA), k, panel, ldb, alpha, accumulate)
+	}
+}
+
+func check(ok bool, op string, c, a Mat, n, k int) {
+	if !ok {
+		panic(shapeError(op, c, a, n, k))
+	}
+}

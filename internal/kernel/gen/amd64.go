@@ -1,0 +1,119 @@
+package main
+
+import "fmt"
+
+// amd64Registers leaves out SP, BP (frame pointer) and R14 (goroutine).
+var amd64Registers = []string{"AX", "BX", "CX", "DX", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13", "R15"}
+
+// amd64Ops are the mnemonics of lane-by-lane operations, which have the same form on both vector lengths.
+var amd64Ops = map[Op]string{
+	VAdd: "VADDPS", VSub: "VSUBPS", VMul: "VMULPS", VDiv: "VDIVPS", VMax: "VMAXPS", VMin: "VMINPS",
+	VFMA: "VFMADD231PS", VFMAS: "VFMADD231PS", VFMS: "VFNMADD231PS",
+	VAddI: "VPADDD", VSubI: "VPSUBD",
+	VZipLo: "VUNPCKLPS", VZipHi: "VUNPCKHPS", VZipLo64: "VUNPCKLPD", VZipHi64: "VUNPCKHPD",
+	VShl: "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
+}
+
+// Bit operations are typed in the longer vectors.
+var (
+	avx2Bits   = map[Op]string{VAnd: "VANDPS", VOr: "VORPS", VXor: "VXORPS"}
+	avx512Bits = map[Op]string{VAnd: "VPANDD", VOr: "VPORD", VXor: "VPXORD"}
+)
+
+func printAMD64(p *printer, f *Func, i Instr) {
+	wide := f.T.Lanes == 16
+	reg := func(v V) string {
+		if wide {
+			return fmt.Sprintf("Z%d", v)
+		}
+		return fmt.Sprintf("Y%d", v)
+	}
+	g := func(r G) string { return f.T.GNames[r] }
+	mem := func(m Mem) string { return amd64Mem(f, m) }
+	switch i.Op {
+	case LoadArg:
+		p.ins("MOVQ", f.argName(i.Name), g(i.D))
+	case LoadG:
+		p.ins("MOVQ", mem(i.M), g(i.D))
+	case MovG:
+		p.ins("MOVQ", g(i.S), g(i.D))
+	case AddG:
+		p.ins("ADDQ", g(i.S), g(i.D))
+	case AddI:
+		p.ins("ADDQ", imm(i.Imm), g(i.D))
+	case ShlG:
+		p.ins("SHLQ", imm(i.Imm), g(i.D))
+	case Label:
+		p.label(i.Name)
+	case Jump:
+		p.ins("JMP", i.Name)
+	case JumpZ:
+		p.ins("TESTQ", g(i.S), g(i.S))
+		p.ins("JZ", i.Name)
+	case JumpLT:
+		p.ins("CMPQ", g(i.S), imm(i.Imm))
+		p.ins("JLT", i.Name)
+	case SubJumpNZ:
+		p.ins("SUBQ", imm(i.Imm), g(i.D))
+		p.ins("JNZ", i.Name)
+	case VLoad:
+		p.ins("VMOVUPS", mem(i.M), reg(i.V))
+	case VStore:
+		p.ins("VMOVUPS", reg(i.A), mem(i.M))
+	case VDup, VScalar:
+		p.ins("VBROADCASTSS", mem(i.M), reg(i.V))
+	case VConst:
+		p.ins("VBROADCASTSS", p.constant(i.Bits), reg(i.V))
+	case VZero:
+		// The 256-bit form clears the whole register and costs nothing; it does not reach the upper half.
+		if i.V < 16 {
+			y := fmt.Sprintf("Y%d", i.V)
+			p.ins("VXORPS", y, y, y)
+		} else {
+			p.ins("VPXORD", reg(i.V), reg(i.V), reg(i.V))
+		}
+	case VMove:
+		p.ins("VMOVAPS", reg(i.A), reg(i.V))
+	case VIns:
+		part := mem(i.M)
+		switch {
+		case i.Imm == 0:
+			p.ins("VMOVUPS", part, fmt.Sprintf("X%d", i.V))
+		case wide:
+			p.ins("VINSERTF32X4", imm(i.Imm), part, reg(i.V), reg(i.V))
+		default:
+			p.ins("VINSERTF128", imm(i.Imm), part, reg(i.V), reg(i.V))
+		}
+	case Prefetch:
+		p.ins("PREFETCHT0", mem(i.M))
+	case VSqrt:
+		p.ins("VSQRTPS", reg(i.A), reg(i.V))
+	case VShl, VShr, VSar:
+		p.ins(amd64Ops[i.Op], imm(i.Imm), reg(i.A), reg(i.V))
+	case VAnd, VOr, VXor:
+		op := avx2Bits[i.Op]
+		if wide {
+			op = avx512Bits[i.Op]
+		}
+		p.ins(op, reg(i.B), reg(i.A), reg(i.V))
+	case Ret:
+		p.ins("VZEROUPPER")
+		p.ins("RET")
+	default:
+		p.ins(amd64Ops[i.Op], reg(i.B), reg(i.A), reg(i.V))
+	}
+}
+
+func amd64Mem(f *Func, m Mem) string {
+	if m.Base == frame {
+		return f.argAt(m.Disp)
+	}
+	s := fmt.Sprintf("(%s)", f.T.GNames[m.Base])
+	if m.Index != none {
+		s += fmt.Sprintf("(%s*%d)", f.T.GNames[m.Index], max(m.Scale, 1))
+	}
+	if m.Disp != 0 {
+		s = fmt.Sprint(m.Disp) + s
+	}
+	return s
+}

@@ -1,0 +1,3 @@
+module melo/internal/kernel/gen
+
+go 1.26.8

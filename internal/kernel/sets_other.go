@@ -1,0 +1,11 @@
+//go:build noasm || !(amd64 || arm64)
+
+package kernel
+
+func fastSets() []*set { return nil }
+
+// Kernels of the assembly, which are never called without it.
+
+func asmTranspose(*float32, int, *float32, int, int) { panic("kernel: no assembly in this build") }
+
+func asmPeak(int) { panic("kernel: no assembly in this build") }
