@@ -8,54 +8,7 @@ import (
 )
 
 // randomModel returns a backbone of shape c with weights large enough that every path matters.
-func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	vec := func(n int, mean, std float64) []float32 {
-		v := make([]float32, n)
-		for i := range v {
-			v[i] = float32(mean + std*rng.NormFloat64())
-		}
-		return v
-	}
-	lin := func(in, out int) Linear {
-		return Linear{In: in, Out: out, W: kernel.Pack(ex, vec(in*out, 0, 0.3), out, in), Bias: vec(out, 0, 0.2)}
-	}
-	norm := func() Norm { return Norm{vec(c.Width, 1, 0.2), vec(c.Width, 0, 0.2)} }
-	m := &Model{Config: c, PatchEmbed: lin(c.Channels*c.Patch*c.Patch, c.Width)}
-	rows := c.Grid() * c.Grid()
-	if c.Class {
-		m.ClassToken = vec(c.Width, 0, 0.5)
-	}
-	if c.Dist {
-		m.DistToken = vec(c.Width, 0, 0.5)
-	}
-	if c.PosPrefix {
-		rows += c.Prefix() - c.Registers
-	}
-	if c.Registers > 0 {
-		m.Register = vec(c.Registers*c.Width, 0, 0.5)
-	}
-	m.Pos = vec(rows*c.Width, 0, 0.3)
-	if c.PreNorm {
-		m.Pre = norm()
-	}
-	for range c.Depth {
-		_, up := c.Dims(FC1)
-		b := Block{Norm1: norm(), Norm2: norm(), Q: lin(c.Width, c.Width), KV: lin(c.Width, 2*c.Width),
-			Proj: lin(c.Width, c.Width), FC1: lin(c.Width, up), FC2: lin(c.MLP, c.Width)}
-		if c.Family == "dinov2" {
-			b.Scale1, b.Scale2 = vec(c.Width, 0.5, 0.2), vec(c.Width, 0.5, 0.2)
-		}
-		m.Blocks = append(m.Blocks, b)
-	}
-	if c.FinalNorm {
-		m.Final = norm()
-	}
-	if c.PoolNorm {
-		m.Pool = norm()
-	}
-	return m
-}
+func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model { return Random(ex, c, 0.3, seed) }
 
 // families are small shapes that together take every branch of forward and backward.
 func families() map[string]Config {

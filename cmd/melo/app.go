@@ -21,6 +21,7 @@ type commands struct {
 
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
+	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching, mixed batches."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
 }

@@ -13,6 +13,7 @@ var documents = map[string]any{
 	"melo version": versionDocument{},
 	"melo predict": predictDocument{},
 	"melo inspect": inspectDocument{},
+	"melo bench":   benchDocument{},
 	"melo doctor":  doctorDocument{},
 }
 
@@ -29,7 +30,7 @@ func fields(t reflect.Type, prefix string) []string {
 		var all []string
 		for i := range t.NumField() {
 			f := t.Field(i)
-			if !f.IsExported() {
+			if !f.IsExported() && !f.Anonymous { // fields of an embedded struct are printed whatever its name
 				continue
 			}
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

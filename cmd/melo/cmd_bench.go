@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/vit"
+)
+
+// benchOptions are the options of "melo bench".
+type benchOptions struct {
+	Base        string        `help:"Base to measure: a folder or a file. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
+	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed. Default: all." placeholder:"PART,..."`
+	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
+	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
+	ServeRounds bool          `hidden:"" help:"Answer the timing commands of bench/compare on standard input."`
+}
+
+// Help is the long help text.
+func (benchOptions) Help() string {
+	return `Measures this machine: kernels as GFLOP/s and as a share of the peak that register-only multiply-add loops
+reach in the same minutes on the same number of threads; forward passes; a training step of a rank-4 adapter on q and
+v; switching of adapters; and a batch in which every image has another adapter. Shapes are those of the base.
+
+Medians are shown with their spread, (max - min) / median: a large one means that the machine was busy.
+
+Examples:
+
+    melo bench
+    melo bench --only kernels --duration 2s
+    melo bench --base vit_tiny/ --threads 1
+    melo --json bench --only forward,step` + exitHelp
+}
+
+// benchParts are the values of --only, in the order in which they run.
+var benchParts = []string{"kernels", "forward", "step", "switch", "mixed"}
+
+// Validate refuses option values that cannot be.
+func (o *benchOptions) Validate() error {
+	for _, part := range o.Only {
+		if !slices.Contains(benchParts, part) {
+			return fmt.Errorf("bench: --only %s, expected any of %v", part, benchParts)
+		}
+	}
+	switch {
+	case o.Threads < 0 || o.Threads > 1024:
+		return fmt.Errorf("bench: --threads %d, expected 1 to 1024, or 0 for all cores", o.Threads)
+	case o.Duration <= 0 || o.Duration > time.Hour:
+		return fmt.Errorf("bench: --duration %v, expected up to 1h", o.Duration)
+	case o.ServeRounds && len(o.Only) > 0:
+		return fmt.Errorf("bench: --serve-rounds takes no --only")
+	}
+	return nil
+}
+
+// benchDocument is the --json document of "melo bench". Parts that did not run are absent.
+type benchDocument struct {
+	Version   versionDocument `json:"version"`
+	Machine   machineDocument `json:"machine"`
+	KernelSet string          `json:"kernel_set"` // avx512, avx2, neon or portable
+	Threads   int             `json:"threads"`
+	Base      benchBase       `json:"base"`
+	Peaks     []benchPeak     `json:"peaks,omitempty"`
+	Kernels   []benchKernel   `json:"kernels,omitempty"`
+	Forward   []benchPass     `json:"forward,omitempty"`
+	Step      *benchStep      `json:"step,omitempty"`
+	Switch    *benchSwitch    `json:"switch,omitempty"`
+	Mixed     *benchMixed     `json:"mixed,omitempty"`
+}
+
+// benchBase is the shape that was measured.
+type benchBase struct {
+	Path   string `json:"path,omitempty"` // absent: random weights
+	Width  int    `json:"width"`
+	Depth  int    `json:"depth"`
+	MLP    int    `json:"mlp"`
+	Tokens int    `json:"tokens"`
+}
+
+// bench is one run of the command.
+type bench struct {
+	o    *benchOptions
+	s    *stdio
+	pool *par.Pool
+	doc  benchDocument
+
+	base     *vit.Model // nil until a part needs weights
+	config   vit.Config
+	peakSeen map[int][]float64 // FLOP/s by number of threads
+}
+
+// vitB16 is the shape of ViT-B/16 at 224, the base that the paper and the comparisons use.
+func vitB16() vit.Config {
+	return vit.Config{Family: "vit", Width: 768, Depth: 12, Heads: 12, MLP: 3072, Image: 224, Patch: 16, Channels: 3,
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+}
+
+// Run measures.
+func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
+	if err := checkBasePath(o.Base); err != nil {
+		return err
+	}
+	pool := par.New(o.Threads)
+	defer pool.Close()
+	b := &bench{o: o, s: s, pool: pool, config: vitB16(), peakSeen: map[int][]float64{}}
+	if o.Base != "" {
+		var err error
+		if b.base, err = openBase(o.Base, kernel.NewExec(pool)); err != nil {
+			return err
+		}
+		b.config = b.base.Config
+	}
+	if o.ServeRounds {
+		return b.serveRounds(ctx)
+	}
+	c := &b.config
+	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernelSet(), Threads: pool.Workers(),
+		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
+	b.printHeader()
+	for _, part := range benchParts {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, part) {
+			continue
+		}
+		if err := b.part(ctx, part); err != nil {
+			return err
+		}
+	}
+	b.addPeaks()
+	return s.document(&b.doc)
+}
+
+func (b *bench) part(ctx context.Context, name string) error {
+	switch name {
+	case "kernels":
+		return b.kernels(ctx)
+	case "forward":
+		return b.forward(ctx)
+	case "step":
+		return b.step(ctx)
+	case "switch":
+		return b.switching(ctx)
+	}
+	return b.mixed(ctx)
+}
+
+// model returns the base, made on first use if none was named.
+func (b *bench) model() *vit.Model {
+	if b.base == nil {
+		b.base = vit.Random(kernel.NewExec(b.pool), b.config, 0.02, 1)
+	}
+	return b.base
+}
+
+func (b *bench) printHeader() {
+	d := &b.doc
+	b.s.printf("%s, class %s, kernels %s, %d threads", orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Threads)
+	b.s.printf("melo %s %s, %s", d.Version.Version, shortRevision(d.Version.Revision), d.Version.Go)
+	what := "random weights"
+	if d.Base.Path != "" {
+		what = d.Base.Path
+	}
+	b.s.printf("base: width %d, depth %d, MLP %d, %d tokens (%s)", d.Base.Width, d.Base.Depth, d.Base.MLP, d.Base.Tokens, what)
+}

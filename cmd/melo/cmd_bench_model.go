@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"melo/internal/kernel"
+	"melo/lora"
+	"melo/vit"
+)
+
+// benchPass is the time of passes of one batch.
+type benchPass struct {
+	Batch   int `json:"batch"`
+	Threads int `json:"threads"`
+	timing
+	ImagesPerSecond float64 `json:"images_per_second"`
+	GFLOPS          float64 `json:"gflops"` // that the mathematics asks for: work avoided counts
+	ShareOfPeak     float64 `json:"share_of_peak"`
+}
+
+// benchStep is a training step: forward, loss, backward, update.
+type benchStep struct {
+	benchPass
+	Rank       int `json:"rank"`
+	Parameters int `json:"parameters"` // trained numbers, the head's included
+}
+
+// benchSwitch is the change from one adapter of a resident base to another.
+type benchSwitch struct {
+	Adapters           int     `json:"adapters"`
+	Seconds            float64 `json:"seconds"`             // of one change
+	Allocations        uint64  `json:"allocations"`         // in all changes together
+	ForwardAllocations uint64  `json:"forward_allocations"` // in a forward pass with each adapter, one image
+}
+
+// benchMixed compares a batch whose images all have different adapters with one that has one adapter.
+type benchMixed struct {
+	Batch   int     `json:"batch"`
+	MinRank int     `json:"min_rank"` // of the different adapters
+	MaxRank int     `json:"max_rank"`
+	OneRank int     `json:"one_rank"` // of the one adapter: about their mean, so that the arithmetic is alike
+	One     timing  `json:"one"`
+	Mixed   timing  `json:"mixed"`
+	Ratio   float64 `json:"ratio"` // mixed over one, median of pairs
+}
+
+// The workloads that bench/compare runs, too.
+const (
+	stepBatch  = 8
+	stepRank   = 4
+	headLabels = 14 // as many as ChestX-ray14 has
+	mixedBatch = 32
+	mixedRank  = 16
+)
+
+// pass fills in the rates of a measurement of n images.
+func (b *bench) pass(n int, t timing, flops, share float64) benchPass {
+	return benchPass{Batch: n, Threads: b.pool.Workers(), timing: t, ImagesPerSecond: float64(n) / t.Seconds,
+		GFLOPS: flops / t.Seconds / 1e9, ShareOfPeak: share}
+}
+
+func (b *bench) printPass(name string, p benchPass) {
+	b.s.printf("%-18s %10s %8.2f img/s %9.1f GFLOP/s %6.1f%% of peak  (spread %.0f%%)",
+		name, seconds(p.Seconds), p.ImagesPerSecond, p.GFLOPS, 100*p.ShareOfPeak, 100*p.Spread)
+}
+
+// images returns n inputs of normally distributed values.
+func (b *bench) images(n int) []float32 {
+	return normalMat(rand.New(rand.NewPCG(2, 1)), n, b.config.Channels*b.config.Image*b.config.Image).Data
+}
+
+// forward measures inference with a classification head, batches of one and of four.
+func (b *bench) forward(ctx context.Context) error {
+	b.s.printf("")
+	for _, n := range []int{1, 4} {
+		f := newInference(b, n)
+		images, flops := b.images(n), float64(n)*forwardFLOPs(&b.config)
+		t, share, err := b.measure(ctx, b.pool, flops, func() { f.run(images) })
+		if err != nil {
+			return err
+		}
+		p := b.pass(n, t, flops, share)
+		b.doc.Forward = append(b.doc.Forward, p)
+		b.printPass(fmt.Sprintf("forward, batch %d", n), p)
+	}
+	return nil
+}
+
+// inference is a forward pass and a head.
+type inference struct {
+	engine *vit.Engine
+	head   *vit.Head
+	logits kernel.Mat
+}
+
+// newInference runs the base with its own head or, without one, with a random one of headLabels classes.
+func newInference(b *bench, batch int) *inference {
+	m := b.model()
+	f := &inference{engine: vit.NewEngine(m, b.pool, batch, m.Depth), head: m.Head}
+	if f.head == nil {
+		w := normalMat(rand.New(rand.NewPCG(3, 1)), headLabels, m.Features())
+		f.head = &vit.Head{Classes: headLabels, Features: m.Features(), W: w.Data, Bias: make([]float32, headLabels)}
+	}
+	f.logits = kernel.NewMat(batch, f.head.Classes)
+	return f
+}
+
+// run computes the logits [batch, classes] of a full batch.
+func (f *inference) run(images []float32) kernel.Mat {
+	features := f.engine.Forward(images, f.engine.MaxBatch(), nil)
+	if m := f.engine.Model(); m.Head != nil {
+		m.Logits(f.logits, features)
+	} else {
+		f.head.Logits(f.logits, features)
+	}
+	return f.logits
+}
+
+// step measures a training step.
+func (b *bench) step(ctx context.Context) error {
+	start, err := lora.New(&b.config, lora.Config{Rank: stepRank}, headLabels, 1)
+	if err != nil {
+		return err
+	}
+	s, err := newTrainingStep(b, stepBatch, start)
+	if err != nil {
+		return err
+	}
+	images := b.images(stepBatch)
+	flops := stepBatch * stepFLOPs(&b.config, lora.MeLo, 0)
+	t, share, err := b.measure(ctx, b.pool, flops, func() { s.run(images) })
+	if err != nil {
+		return err
+	}
+	deltas, head := s.tuner.Adapter().Parameters()
+	b.doc.Step = &benchStep{benchPass: b.pass(stepBatch, t, flops, share), Rank: stepRank, Parameters: deltas + head}
+	b.printPass(fmt.Sprintf("step, batch %d", stepBatch), b.doc.Step.benchPass)
+	return nil
+}
+
+// adapters returns n adapters at q and v with the given ranks and B that is not zero.
+func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Adapter, error) {
+	list := make([]*lora.Adapter, n)
+	for i := range list {
+		a, err := lora.New(&b.config, lora.Config{Rank: rank(i)}, headLabels, uint64(i))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range a.Deltas {
+			copy(d.B, normalMat(rand.New(rand.NewPCG(uint64(i), 4)), 1, len(d.B)).Data)
+		}
+		list[i] = a
+	}
+	return list, nil
+}
+
+// rankOf spreads the ranks 1 to mixedBatch over the images so that neighbours differ; narrow bases bound
+// them.
+func (b *bench) rankOf(i int) int { return 1 + i*7%min(mixedBatch, b.config.Width) }
+
+// switching measures what it takes to go from one adapter to another.
+func (b *bench) switching(ctx context.Context) error {
+	list, err := b.adapters(mixedBatch, b.rankOf)
+	if err != nil {
+		return err
+	}
+	var set lora.Set
+	engine := vit.NewEngine(b.model(), b.pool, 1, b.config.Depth)
+	images := b.images(1)
+	pass := func() {
+		for _, a := range list {
+			set.Assign(lora.Segment{Adapter: a, Images: 1})
+			engine.Forward(images, 1, &set)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	pass() // grows the scratch to the largest rank
+	const changes = 1 << 20
+	change := func() {
+		for i := range changes {
+			set.Assign(lora.Segment{Adapter: list[i%len(list)], Images: 1})
+		}
+	}
+	start := time.Now()
+	change()
+	r := &benchSwitch{Adapters: len(list), Seconds: time.Since(start).Seconds() / changes}
+	r.Allocations, r.ForwardAllocations = mallocs(change), mallocs(pass)
+	b.doc.Switch = r
+	b.s.printf("switch             %10s, %d allocations in %d changes, %d in %d forward passes",
+		seconds(r.Seconds), r.Allocations, changes, r.ForwardAllocations, len(list))
+	return nil
+}
+
+// mallocs returns how many objects f allocates: the least of three runs, since the runtime's own
+// bookkeeping now and then counts, too.
+func mallocs(f func()) uint64 {
+	runtime.GC()
+	least := ^uint64(0)
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
+	}
+	return least
+}
+
+// mixed measures a batch of as many adapters as images beside one with a single adapter, in turns.
+func (b *bench) mixed(ctx context.Context) error {
+	list, err := b.adapters(mixedBatch, b.rankOf)
+	if err != nil {
+		return err
+	}
+	single, err := b.adapters(1, func(int) int { return min(mixedRank, b.config.Width) })
+	if err != nil {
+		return err
+	}
+	var one, many lora.Set
+	one.Assign(lora.Segment{Adapter: single[0], Images: mixedBatch})
+	segments := make([]lora.Segment, len(list))
+	for i, a := range list {
+		segments[i] = lora.Segment{Adapter: a, Images: 1}
+	}
+	many.Assign(segments...)
+	engine := vit.NewEngine(b.model(), b.pool, mixedBatch, b.config.Depth)
+	images := b.images(mixedBatch)
+	run := func(set *lora.Set) float64 {
+		start := time.Now()
+		engine.Forward(images, mixedBatch, set)
+		return time.Since(start).Seconds()
+	}
+	run(&one)
+	run(&many)
+	var ones, manys, ratios []float64
+	for start := time.Now(); len(ones) < minSamples || time.Since(start) < b.o.Duration; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x, y := run(&one), run(&many)
+		ones, manys, ratios = append(ones, x), append(manys, y), append(ratios, y/x)
+	}
+	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: single[0].Deltas[0].Rank,
+		One: timing{median(ones), spread(ones)}, Mixed: timing{median(manys), spread(manys)}, Ratio: median(ratios)}
+	b.doc.Mixed = m
+	b.s.printf("mixed, batch %d    %10s with %d adapters of rank %d to %d, %s with one of rank %d: ratio %.3f (spread %.0f%%)",
+		m.Batch, seconds(m.Mixed.Seconds), len(list), m.MinRank, m.MaxRank, seconds(m.One.Seconds), m.OneRank, m.Ratio, 100*m.Mixed.Spread)
+	return nil
+}

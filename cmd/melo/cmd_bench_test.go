@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/lora"
+)
+
+func benchArgs(args ...string) []string {
+	return append([]string{"--json", "bench", "--base", goldenDir("hf_vit"), "--duration", "1ms", "--threads", "2"}, args...)
+}
+
+func TestBench(t *testing.T) {
+	var doc benchDocument
+	melo(t, benchArgs()...).want(t, exitDone).decode(t, &doc)
+	if len(doc.Kernels) != 2*11 || len(doc.Peaks) != 2 || len(doc.Forward) != 2 || doc.Step == nil || doc.Switch == nil || doc.Mixed == nil {
+		t.Fatalf("parts are missing: %+v", doc)
+	}
+	for _, k := range doc.Kernels {
+		arithmetic := k.Name == "gemm" || k.Name == "attention"
+		if k.Seconds <= 0 || (k.GFLOPS > 0) != arithmetic || (k.ShareOfPeak > 0) != arithmetic || (k.GBPerSecond > 0) == arithmetic {
+			t.Errorf("got %+v", k)
+		}
+	}
+	if k := doc.Kernels[2]; k.Name != "gemm" || k.Shape != "68x32x64" || k.Threads != 1 {
+		t.Errorf("third row %+v", k)
+	}
+	// q and v of three blocks of width 32 at rank 4, and a head of 14 labels.
+	if want := 3*2*2*4*32 + 14*33; doc.Step.Parameters != want {
+		t.Errorf("%d parameters, expected %d", doc.Step.Parameters, want)
+	}
+	if s := doc.Switch; s.Allocations != 0 || s.ForwardAllocations != 0 {
+		t.Errorf("switching allocates: %+v", s)
+	}
+}
+
+func TestBenchParts(t *testing.T) {
+	var doc benchDocument
+	melo(t, benchArgs("--only", "forward,switch")...).want(t, exitDone).decode(t, &doc)
+	if doc.Kernels != nil || doc.Forward == nil || doc.Step != nil || doc.Switch == nil || doc.Mixed != nil {
+		t.Errorf("got %+v", doc)
+	}
+	r := melo(t, benchArgs("--only", "forward")[1:]...).want(t, exitDone)
+	if !strings.Contains(r.out, "forward, batch 4") || !strings.Contains(r.out, "of peak") {
+		t.Errorf("table %q", r.out)
+	}
+	for _, args := range [][]string{{"--only", "nonsense"}, {"--threads", "-1"}, {"--duration", "0s"}, {"--base", "embedded"}} {
+		melo(t, append([]string{"bench"}, args...)...).want(t, exitUsage)
+	}
+	melo(t, "bench", "--base", "nowhere").want(t, exitBadInput)
+}
+
+// serve runs the line protocol over the given commands.
+func serve(t *testing.T, commands ...string) []roundAnswer {
+	t.Helper()
+	var out, errs strings.Builder
+	status := run(t.Context(), []string{"bench", "--serve-rounds", "--base", goldenDir("timm_vit")},
+		&stdio{in: strings.NewReader(strings.Join(commands, "\n")), out: &out, err: &errs})
+	if status != exitDone {
+		t.Fatalf("exit status %d: %s", status, errs.String())
+	}
+	var answers []roundAnswer
+	for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); {
+		var a roundAnswer
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+func TestServeRounds(t *testing.T) {
+	got := serve(t, "forward 1", "step 2", "nonsense", "forward 0", "forward", "check 3", "rss", "quit", "forward 1")
+	if len(got) != 7 {
+		t.Fatalf("%d answers: %+v", len(got), got)
+	}
+	if got[0].Seconds <= 0 || got[1].Seconds <= 0 || got[2].Error == "" || got[3].Error == "" || got[4].Error == "" {
+		t.Errorf("got %+v", got)
+	}
+	losses := got[5].Losses
+	if len(losses) != 3 || len(got[5].Logits) == 0 || !(losses[2] < losses[0]) {
+		t.Errorf("steps do not lower the loss: %+v", got[5])
+	}
+	// The first loss: the head's weights are small and its bias is zero, so all classes are about equal.
+	if math.Abs(losses[0]-math.Log(headLabels)) > 1 {
+		t.Errorf("loss %g before the first step, expected about log %d", losses[0], headLabels)
+	}
+}
+
+func TestBenchStatistics(t *testing.T) {
+	if got := median([]float64{3, 1, 2}); got != 2 {
+		t.Errorf("median %g", got)
+	}
+	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
+		t.Errorf("median %g", got)
+	}
+	if got := spread([]float64{1, 2, 4}); got != 1.5 {
+		t.Errorf("spread %g", got)
+	}
+	for s, want := range map[float64]string{0.00671: "6.71ms", 0.99996: "1s", 12.34: "12.3s", 4.2e-9: "4.2ns", 1e-4: "100µs"} {
+		if got := seconds(s); got != want {
+			t.Errorf("%g s: %s, expected %s", s, got, want)
+		}
+	}
+}
+
+// The loss's gradient is that of central differences.
+func TestCrossEntropyGradient(t *testing.T) {
+	s := &trainingStep{batch: 2, dlogits: make([]float32, 2*headLabels)}
+	x := normalMat(rand.New(rand.NewPCG(1, 1)), 1, 2*headLabels).Data
+	s.crossEntropy(x)
+	got := slices.Clone(s.dlogits)
+	const h = 1e-2
+	for i := range x {
+		old := x[i]
+		x[i] = old + h
+		up := s.crossEntropy(x)
+		x[i] = old - h
+		down := s.crossEntropy(x)
+		x[i] = old
+		// Third derivatives of the loss are below 1: an error of h*h/6, and float32 rounding of x.
+		if want := (up - down) / (2 * h); math.Abs(float64(got[i])-want) > 5e-5 {
+			t.Errorf("logit %d: %g, expected %g", i, got[i], want)
+		}
+	}
+}
+
+// The adapters of the switching and mixed parts change the result, so that their work is real.
+func TestBenchAdaptersWork(t *testing.T) {
+	pool := par.New(1)
+	defer pool.Close()
+	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[int][]float64{}}
+	base, err := openBase(goldenDir("hf_vit"), kernel.NewExec(pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.base, b.config = base, base.Config
+	list, err := b.adapters(2, b.rankOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, images := newInference(b, 1).engine, b.images(1)
+	bare := slices.Clone(engine.Forward(images, 1, nil).Data)
+	var set lora.Set
+	set.Assign(lora.Segment{Adapter: list[1], Images: 1})
+	if got := engine.Forward(images, 1, &set); slices.Equal(got.Data, bare) || list[0].Deltas[0].Rank == list[1].Deltas[0].Rank {
+		t.Error("adapters change nothing, or have one rank")
+	}
+}
