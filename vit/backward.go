@@ -20,12 +20,12 @@ func (e *Engine) initGrad() {
 	m := e.m
 	n := e.maxBatch * m.Tokens()
 	_, up := m.Dims(FC1)
-	e.grad.x = kernel.NewMat(n, m.Width)
-	e.grad.h = kernel.NewMat(n, m.Width)
-	e.grad.qkv = kernel.NewMat(n, 3*m.Width)
-	e.grad.act = kernel.NewMat(n, m.MLP)
+	e.grad.x = kernel.NewBuffer(n, m.Width)
+	e.grad.h = kernel.NewBuffer(n, m.Width)
+	e.grad.qkv = kernel.NewBuffer(n, 3*m.Width)
+	e.grad.act = kernel.NewBuffer(n, m.MLP)
 	if m.SwiGLU {
-		e.grad.up = kernel.NewMat(n, up)
+		e.grad.up = kernel.NewBuffer(n, up)
 	}
 	e.grad.mid = kernel.NewMat(e.maxBatch, m.Width)
 	e.grad.row = kernel.NewMat(e.maxBatch, m.Features())

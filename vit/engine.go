@@ -66,19 +66,19 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 	_, up := m.Dims(FC1)
 	g := m.Grid()
 	e.patches = make([]float32, maxBatch*g*g*m.PatchEmbed.In)
-	e.h = kernel.NewMat(n, d)
+	e.h = kernel.NewBuffer(n, d)
 	if from > 0 {
-		e.x, e.qkv, e.o = kernel.NewMat(n, d), kernel.NewMat(n, 3*d), kernel.NewMat(n, d)
+		e.x, e.qkv, e.o = kernel.NewBuffer(n, d), kernel.NewBuffer(n, 3*d), kernel.NewBuffer(n, d)
 	}
 	if from > 0 && m.SwiGLU {
-		e.up = kernel.NewMat(n, up)
+		e.up = kernel.NewBuffer(n, up)
 	}
-	e.act = kernel.NewMat(n, m.MLP)
+	e.act = kernel.NewBuffer(n, m.MLP)
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
 		e.keep[i] = e.newBlockState(n, up)
 	}
-	e.out = kernel.NewMat(n, d)
+	e.out = kernel.NewBuffer(n, d)
 	e.normSt = kernel.NewRowStats(n)
 	e.poolSt = kernel.NewRowStats(maxBatch)
 	e.pooled = kernel.NewMat(maxBatch, m.Features())
@@ -89,9 +89,9 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 func (e *Engine) newBlockState(n, up int) blockState {
 	m := e.m
 	return blockState{
-		in: kernel.NewMat(n, m.Width), mid: kernel.NewMat(n, m.Width),
-		qkv: kernel.NewMat(n, 3*m.Width), o: kernel.NewMat(n, m.Width),
-		pre: kernel.NewMat(n, up), lse: make([]float32, n*m.Heads),
+		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(n, m.Width),
+		qkv: kernel.NewBuffer(n, 3*m.Width), o: kernel.NewBuffer(n, m.Width),
+		pre: kernel.NewBuffer(n, up), lse: make([]float32, n*m.Heads),
 		st1: kernel.NewRowStats(n), st2: kernel.NewRowStats(n),
 	}
 }

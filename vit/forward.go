@@ -155,7 +155,7 @@ func (e *Engine) linear(site Site, rows Rows, l *Linear, dst, x kernel.Mat, scal
 
 func (e *Engine) scratchY(rows int) kernel.Mat {
 	if e.y.Data == nil {
-		e.y = kernel.NewMat(e.maxBatch*e.m.Tokens(), e.m.Width)
+		e.y = kernel.NewBuffer(e.maxBatch*e.m.Tokens(), e.m.Width)
 	}
 	return e.y.RowRange(0, rows)
 }

@@ -6,11 +6,12 @@ import "melo/internal/par"
 // (see docs/numerics.md), so how rows and columns are cut into tiles, items and batches never shows.
 
 const (
-	// blockRows is the height of a work item: so many rows of A are read again from the second-level
-	// cache for each panel of B.
-	blockRows = 112
-	// groupPanels is the number of panels of a work item, and of columns before the epilogue runs.
-	groupPanels = 4
+	// blockRows is the height of a work item: for one chain, so many rows of A fit into the second-level
+	// cache, where they are read again for each panel of B. The rows of one image at 224 are one item.
+	blockRows = 208
+	// blockCols is the width of a work item, and of the columns that are finished before the epilogue runs:
+	// so much of B stays in the cache while the rows go by.
+	blockCols = 128
 	// kBlock is the length of a chain where the right-hand side is packed on the fly.
 	kBlock = 1024
 )
@@ -83,25 +84,18 @@ func (t *gemmTask) Do(worker, i int) {
 func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
 	check(c.Rows == a.Rows && c.Cols == b.N && a.Cols == b.K, "Gemm", c, a, b.N, b.K)
 	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep}
-	e.runGemm(blockRows, groupPanels*current.panel())
+	e.runGemm(blockRows, blockCols)
 }
 
-// packed computes rows r0.. and columns c0.. of Gemm, a few panels at a time while they are in the cache.
+// packed computes one item of Gemm, rows r0.. and columns c0..; the epilogue finds it in the cache.
 func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
-	plain := t.ep.empty()
-	nr := current.panel()
-	for from := 0; from < c.Cols; from += groupPanels * nr {
-		to := min(from+groupPanels*nr, c.Cols)
-		y := c.ColRange(from, to)
-		if !plain {
-			y = View(scratch(&w.y, c.Rows*(to-from)), c.Rows, to-from)
-		}
-		for j := from; j < to; j += nr {
-			w.columns(y.ColRange(j-from, min(j+nr, to)-from), leftOf(a, false), a.Cols, t.b.panel((c0+j)/nr), nr, 1, false)
-		}
-		if !plain {
-			t.ep.apply(c.ColRange(from, to), y, r0, c0+from)
-		}
+	y, plain := c, t.ep.empty()
+	if !plain {
+		y = View(scratch(&w.y, c.Rows*c.Cols), c.Rows, c.Cols)
+	}
+	w.columns(y, leftOf(a, false), a.Cols, t.b.data[c0*t.b.K:], current.panel(), 1, false)
+	if !plain {
+		t.ep.apply(c, y, r0, c0)
 	}
 }
 
@@ -163,14 +157,14 @@ func (e *Exec) GemmMat(c, a, b Mat, transB bool, alpha float32, accumulate bool)
 	}
 	check(c.Rows == a.Rows && c.Cols == n && a.Cols == k, "GemmMat", c, a, n, k)
 	e.gemm = gemmTask{op: opMat, c: c, a: a, bm: b, transB: transB, alpha: alpha, add: accumulate}
-	e.runGemm(blockRows, 8*groupPanels*current.panel())
+	e.runGemm(blockRows, 8*blockCols)
 }
 
 // GemmTN adds aᵀ b to c [M, N] for a [T, M] and b [T, N]: one sum for each run of each rows, added in order.
 func (e *Exec) GemmTN(c, a, b Mat, each int) {
 	check(c.Rows == a.Cols && c.Cols == b.Cols && a.Rows == b.Rows && each > 0 && a.Rows%each == 0, "GemmTN", c, a, b.Rows, b.Cols)
 	e.gemm = gemmTask{op: opTN, c: c, a: a, bm: b, each: each}
-	e.runGemm(blockRows, groupPanels*current.panel())
+	e.runGemm(blockRows, blockCols)
 }
 
 // Gemm computes c = alpha op(a) op(b) on one thread (or adds it to c); op transposes if asked to.

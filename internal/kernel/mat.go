@@ -12,6 +12,15 @@ func NewMat(rows, cols int) Mat {
 	return Mat{Data: alignedFloats(rows * cols), Rows: rows, Cols: cols, Stride: cols}
 }
 
+// NewBuffer returns a zeroed rows x cols matrix for activations. Its Stride is an odd number of cache lines,
+// so that the rows of a tile lie in different sets of the cache; with a width such as 3072 they would all
+// fall into one.
+func NewBuffer(rows, cols int) Mat {
+	const line = cacheLine / 4
+	stride := ((cols+line-1)/line | 1) * line
+	return Mat{Data: alignedFloats(rows * stride), Rows: rows, Cols: cols, Stride: stride}
+}
+
 // View wraps data as a dense rows x cols matrix.
 func View(data []float32, rows, cols int) Mat {
 	return Mat{Data: data[:rows*cols], Rows: rows, Cols: cols, Stride: cols}
@@ -36,4 +45,11 @@ func (m Mat) ColRange(c0, c1 int) Mat {
 		return Mat{Cols: c1 - c0, Stride: m.Stride}
 	}
 	return Mat{Data: m.Data[c0 : (m.Rows-1)*m.Stride+c1], Rows: m.Rows, Cols: c1 - c0, Stride: m.Stride}
+}
+
+// Clone returns a dense copy.
+func (m Mat) Clone() Mat {
+	c := NewMat(m.Rows, m.Cols)
+	copyRows(c, m)
+	return c
 }

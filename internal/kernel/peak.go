@@ -23,7 +23,7 @@ func MeasurePeak(pool *par.Pool, d time.Duration) float64 {
 	if current.id == setPortable {
 		return 0
 	}
-	const rounds = 1 << 15
+	const rounds = 1 << 18 // some milliseconds: waking the workers must not count
 	flops := float64(pool.Workers()) * rounds * float64(2*current.rows()) * float64(current.lanes) * 2
 	var rates []float64
 	for start := time.Now(); time.Since(start) < d || len(rates) < 5; {

@@ -21,6 +21,9 @@ type set struct {
 	name  string
 	lanes int                 // float32 in a vector
 	micro [][2]func(tl *tile) // micro-kernels by rows and vectors of the tile, each less one
+	// chain is the most terms that one chain of multiply-adds has (docs/numerics.md). Shorter chains keep
+	// the part of B that is in use in the first-level cache, which tiles of few rows read often.
+	chain int
 }
 
 // panel is the number of columns of a packed panel: the width of the largest tile.
@@ -65,7 +68,7 @@ func Use(name string) error {
 // sets returns the kernel sets that this machine can run, the fastest first.
 func sets() []*set { return append(fastSets(), portable) }
 
-var portable = &set{id: setPortable, name: "portable", lanes: 8, micro: portableTiles()}
+var portable = &set{id: setPortable, name: "portable", lanes: 8, micro: portableTiles(), chain: 1024}
 
 func portableTiles() [][2]func(*tile) {
 	var m [][2]func(*tile)

@@ -1,6 +1,10 @@
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"melo/internal/par"
+)
 
 // tile is one call of a micro-kernel, which computes for a few rows i and one or two vectors of columns j
 //
@@ -18,7 +22,11 @@ type tile struct {
 	alpha    float32
 	_        uint32
 	acc      int
+	next     *float32 // what will be read next: fetched ahead, a vector's worth every four steps of k
 }
+
+// fetchTiles is the number of tiles in which a micro-kernel fetches a whole panel.
+const fetchTiles = 4
 
 // plain is the micro-kernel of the portable set: one chain of multiply-adds over k per element.
 func (t *tile) plain(rows, cols int) {
@@ -59,8 +67,9 @@ func leftOf(m Mat, trans bool) operand {
 	return operand{m.Data, m.Stride, 1}
 }
 
-// columns computes c = alpha * a * b (or adds it) for as many columns as c has, at most a panel. b has k
-// rows of whole vectors, ldb elements apart.
+// columns computes c = alpha * a * b (or adds it). b has a panel for every columns of c that a tile is wide,
+// each with k rows of whole vectors, ldb elements apart. The loop over k is outside, so that the part of a
+// that is in use stays in the second-level cache for all panels.
 func (w *Worker) columns(c Mat, a operand, k int, b []float32, ldb int, alpha float32, accumulate bool) {
 	if c.Rows == 0 || k == 0 {
 		if !accumulate {
@@ -68,35 +77,46 @@ func (w *Worker) columns(c Mat, a operand, k int, b []float32, ldb int, alpha fl
 		}
 		return
 	}
+	w.tile = tile{rsa: 4 * a.rs, csa: 4 * a.cs, ldb: 4 * ldb, alpha: alpha}
+	chains := (k + current.chain - 1) / current.chain
+	for i := range chains {
+		k0, k1 := par.Part(k, i, chains)
+		w.tile.k, w.tile.acc = k1-k0, 0
+		if accumulate || i > 0 {
+			w.tile.acc = 1
+		}
+		for j := 0; j < c.Cols; j += current.panel() {
+			w.tile.b = &b[j*k+k0*ldb]
+			next := b[min(j+current.panel(), c.Cols-1)/current.panel()*current.panel()*k+k0*ldb:]
+			w.tiles(c.ColRange(j, min(j+current.panel(), c.Cols)), operand{a.data[k0*a.cs:], a.rs, a.cs}, next)
+		}
+	}
+}
+
+// tiles runs w.tile over the rows of c, spread evenly, so that no tile is left with one row. Meanwhile the
+// panel next is fetched.
+func (w *Worker) tiles(c Mat, a operand, next []float32) {
 	vectors := (c.Cols + current.lanes - 1) / current.lanes
 	width := vectors * current.lanes
 	t := &w.tile
-	*t = tile{k: k, rsa: 4 * a.rs, csa: 4 * a.cs, b: &b[0], ldb: 4 * ldb, alpha: alpha}
-	if accumulate {
-		t.acc = 1
-	}
-	whole := width == c.Cols
-	var edge Mat
-	if !whole {
-		edge = Mat{Data: w.edge[:], Cols: width, Stride: width}
-	}
-	// Rows are spread evenly, so that no tile is left with one row.
-	tiles := (c.Rows + current.rows() - 1) / current.rows()
-	for i := range tiles {
-		r0, r1 := i*c.Rows/tiles, (i+1)*c.Rows/tiles
+	n := (c.Rows + current.rows() - 1) / current.rows()
+	for i := range n {
+		r0, r1 := par.Part(c.Rows, i, n)
 		t.a = &a.data[r0*a.rs]
-		if whole {
+		t.next = &next[min(i, fetchTiles-1)*t.k/fetchTiles*(t.ldb/4)]
+		run := current.micro[r1-r0-1][vectors-1]
+		if width == c.Cols {
 			t.c, t.ldc = &c.Data[r0*c.Stride], 4*c.Stride
-			current.micro[r1-r0-1][vectors-1](t)
+			run(t)
 			continue
 		}
-		edge.Rows = r1 - r0
-		part := c.RowRange(r0, r1)
-		if accumulate {
+		// A tile that reaches over the edge goes through memory that has room for it.
+		edge, part := Mat{w.edge[:], r1 - r0, width, width}, c.RowRange(r0, r1)
+		if t.acc != 0 {
 			copyRows(edge, part)
 		}
 		t.c, t.ldc = &edge.Data[0], 4*width
-		current.micro[r1-r0-1][vectors-1](t)
+		run(t)
 		copyRows(part, edge)
 	}
 }

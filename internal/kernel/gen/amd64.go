@@ -85,7 +85,7 @@ func printAMD64(p *printer, f *Func, i Instr) {
 			p.ins("VINSERTF128", imm(i.Imm), part, reg(i.V), reg(i.V))
 		}
 	case Prefetch:
-		p.ins("PREFETCHT0", mem(i.M))
+		p.ins("PREFETCHT1", mem(i.M))
 	case VSqrt:
 		p.ins("VSQRTPS", reg(i.A), reg(i.V))
 	case VShl, VShr, VSar:

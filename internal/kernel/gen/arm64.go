@@ -67,7 +67,7 @@ func printARM64(p *printer, f *Func, i Instr) {
 	case VMove:
 		p.ins("VMOV", fmt.Sprintf("V%d.B16", i.A), fmt.Sprintf("V%d.B16", i.V))
 	case Prefetch:
-		p.ins("PRFM", arm64Mem(f, i.M), "PLDL1KEEP")
+		p.ins("PRFM", arm64Mem(f, i.M), "PLDL2KEEP")
 	case Ret:
 		p.ins("RET")
 	default:

@@ -4,7 +4,7 @@ import "fmt"
 
 // Offsets in the struct tile of package kernel.
 const (
-	tileK, tileA, tileRSA, tileCSA, tileB, tileLDB, tileC, tileLDC, tileAlpha, tileAcc = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72
+	tileK, tileA, tileRSA, tileCSA, tileB, tileLDB, tileC, tileLDC, tileAlpha, tileAcc, tileNext = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80
 )
 
 // micro returns the micro-kernel for a tile of rows x (cols vectors): C = alpha*A*B, or += with acc. A
@@ -41,8 +41,13 @@ func micro(t *Target, rows, cols int) *Func {
 		a.advance(f, csa)
 		f.AddG(b, ldb)
 	}
+	next := field(tileNext)
 	f.JumpLT(k, unrollK, "rest")
 	f.Label("loop")
+	for line := 0; line < cols*t.Bytes(); line += 64 {
+		f.Prefetch(At(next, line))
+	}
+	f.AddI(next, max(cols*t.Bytes(), 64))
 	for range unrollK {
 		step()
 	}
@@ -56,6 +61,7 @@ func micro(t *Target, rows, cols int) *Func {
 	f.SubJumpNZ(k, 1, "one")
 
 	f.Label("store")
+	f.FreeG(next)
 	f.FreeV(s...)
 	f.FreeV(bs...)
 	storeTile(f, p, b, ldb, acc, rows, cols)
@@ -64,6 +70,7 @@ func micro(t *Target, rows, cols int) *Func {
 
 // unrollK is the number of steps over k between two branches.
 const unrollK = 4
+
 
 // storeTile ends a micro-kernel: C = alpha*acc, plus C if acc is set. c and ldc are registers that are free.
 func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int) {

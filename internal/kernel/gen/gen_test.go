@@ -56,7 +56,7 @@ func checkMicro(t *testing.T, f *Func, rows, cols, k int, transA, add bool) {
 	sizeA := (rows-1)*rs + (k-1)*cs + 1
 	a, b, c := random(rng, sizeA), random(rng, (k-1)*ldb+cols), random(rng, (rows-1)*ldc+cols)
 	var m Machine
-	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(80)
+	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(88)
 	const alpha = 0.75
 	for offset, x := range map[uint64]int{tileK: k, tileA: int(pa), tileRSA: 4 * rs, tileCSA: 4 * cs,
 		tileB: int(pb), tileLDB: 4 * ldb, tileC: int(pc), tileLDC: 4 * ldc} {

@@ -34,7 +34,7 @@ const (
 	// VScalar makes V the right operand of VFMAS: float32 at M in every lane, or in the first one only
 	// where the target multiplies by one lane.
 	VScalar
-	Prefetch // the cache line at M, for reading
+	Prefetch // the cache line at M, into the second-level cache
 
 	// Lane by lane: V = A op B. Max and Min return B if either is not a number.
 	VAdd
