@@ -26,7 +26,8 @@ func (benchOptions) Help() string {
 reach in the same minutes on the same number of threads; forward passes; a training step of a rank-4 adapter on q and
 v; switching of adapters; and a batch in which every image has another adapter. Shapes are those of the base.
 
-Medians are shown with their spread, (max - min) / median: a large one means that the machine was busy.
+Medians are shown with their spread, the distance between the quartiles over the median: a large one means that the
+machine was busy.
 
 Examples:
 
@@ -118,7 +119,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		return b.serveRounds(ctx)
 	}
 	c := &b.config
-	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernelSet(), Threads: pool.Workers(),
+	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernel.Name(), Threads: pool.Workers(),
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
 	b.printHeader()
 	for _, part := range benchParts {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"melo/internal/kernel"
 	"melo/internal/par"
 )
 
@@ -18,52 +19,66 @@ type benchPeak struct {
 // timing is the outcome of one measurement.
 type timing struct {
 	Seconds float64 `json:"seconds"` // median
-	Spread  float64 `json:"spread"`  // (max - min) / median
+	Spread  float64 `json:"spread"`  // between the quartiles, over the median
 }
 
 // minSamples is the number of samples that a measurement takes however long they are.
 const minSamples = 3
 
-// peakTime is how long a sample of the peak runs: long enough for the clock rate to settle.
+// peakTime is how long the peak is measured before a round: long enough for the clock rate to settle.
 const peakTime = 20 * time.Millisecond
 
-// measure runs f to warm up, and then for the time of a measurement, between samples of the machine's
-// peak on pool. flops is what one run of f computes. It returns the timing and the share of the peak, the
-// median over samples, each against the peak beside it: on a shared machine both move together.
+// sampleTime is the least duration of one sample: against it the clock and the start of the workers
+// do not matter.
+const sampleTime = 200 * time.Microsecond
+
+// measure runs f to warm up, and then in rounds until the time of a measurement is over. Each round begins
+// with the machine's peak on the threads of pool. flops is what one run of f computes. It returns the
+// timing and the share of the peak, the median over samples, each against the peak of its round: on a
+// shared machine both move together. The share is 0 where the kernel set has no peak.
 func (b *bench) measure(ctx context.Context, pool *par.Pool, flops float64, f func()) (t timing, share float64, err error) {
 	f()
-	repeats := b.repeats(f)
+	repeats := repeatsOf(f)
 	var seconds, shares []float64
 	for spent := time.Duration(0); spent < b.o.Duration || len(seconds) < minSamples; {
 		if err := ctx.Err(); err != nil {
 			return timing{}, 0, err
 		}
-		peak := measurePeak(pool, min(peakTime, b.o.Duration))
+		peak := kernel.MeasurePeak(pool, min(peakTime, b.o.Duration))
 		b.peakSeen[pool.Workers()] = append(b.peakSeen[pool.Workers()], peak)
-		start := time.Now()
-		for range repeats {
-			f()
+		for round := time.Duration(0); round <= b.o.Duration/10; {
+			start := time.Now()
+			for range repeats {
+				f()
+			}
+			took := time.Since(start)
+			round += took
+			seconds = append(seconds, took.Seconds()/float64(repeats))
+			if peak > 0 {
+				shares = append(shares, flops/seconds[len(seconds)-1]/peak)
+			}
+			spent += took
 		}
-		took := time.Since(start)
-		spent += took
-		seconds = append(seconds, took.Seconds()/float64(repeats))
-		shares = append(shares, flops*float64(repeats)/took.Seconds()/peak)
 	}
-	return timing{median(seconds), spread(seconds)}, median(shares), nil
+	if len(shares) > 0 {
+		share = median(shares)
+	}
+	return timing{median(seconds), spread(seconds)}, share, nil
 }
 
-// repeats returns how often f runs in one sample: a tenth of a measurement, so that the clock and the
-// start of the workers do not matter.
-func (b *bench) repeats(f func()) int {
+// repeatsOf returns how often f runs in one sample.
+func repeatsOf(f func()) int {
 	start := time.Now()
 	f()
-	once := max(time.Since(start), time.Microsecond)
-	return max(1, int(b.o.Duration/10/once))
+	return max(1, int(sampleTime/max(time.Since(start), time.Nanosecond)))
 }
 
 // addPeaks puts the peaks that were seen into the document.
 func (b *bench) addPeaks() {
 	for threads, seen := range b.peakSeen {
+		if slices.Max(seen) == 0 {
+			continue // the portable kernels have no peak to be measured
+		}
 		b.doc.Peaks = append(b.doc.Peaks, benchPeak{threads, median(seen) / 1e9, spread(seen)})
 	}
 	slices.SortFunc(b.doc.Peaks, func(x, y benchPeak) int { return x.Threads - y.Threads })
@@ -73,12 +88,18 @@ func (b *bench) addPeaks() {
 }
 
 // median returns the middle value, or the mean of the two middle ones.
-func median(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// spread returns the distance between the quartiles over the median.
+func spread(values []float64) float64 {
+	return (quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
 }
 
-// spread returns (max - min) / median.
-func spread(values []float64) float64 {
-	return (slices.Max(values) - slices.Min(values)) / median(values)
+// quantile interpolates between the sorted values.
+func quantile(values []float64, q float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	at := q * float64(len(s)-1)
+	i := min(int(at), len(s)-1)
+	next := min(i+1, len(s)-1)
+	return s[i] + (at-float64(i))*(s[next]-s[i])
 }
