@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"melo/internal/kernel"
 	"melo/internal/ui"
 )
 
@@ -23,16 +24,24 @@ Examples:
 type doctorDocument struct {
 	Version versionDocument `json:"version"`
 	Machine machineDocument `json:"machine"`
+	Kernels doctorKernels   `json:"kernels"`
+}
+
+// doctorKernels are the kernel sets of this machine.
+type doctorKernels struct {
+	Set       string   `json:"set"`       // in use
+	Available []string `json:"available"` // that this machine can run, the fastest first
 }
 
 // Run examines the machine.
 func (doctorOptions) Run(s *stdio) error {
-	doc := doctorDocument{Version: versionNow(), Machine: thisMachine()}
+	doc := doctorDocument{Version: versionNow(), Machine: thisMachine(), Kernels: doctorKernels{kernel.Name(), kernel.Names()}}
 	m := doc.Machine
 	s.printf("melo     %s, %s", doc.Version.Version, doc.Version.Go)
 	s.printf("CPU      %s (%s/%s)", orUnknown(m.CPU), m.OS, m.Arch)
 	s.printf("class    %s", m.CPUClass)
 	s.printf("features %s", strings.Join(m.Features, " "))
+	s.printf("kernels  %s (this machine can run %s)", doc.Kernels.Set, strings.Join(doc.Kernels.Available, ", "))
 	s.printf("cores    %d, %d workers by default", m.Cores, m.Workers)
 	if m.Memory > 0 {
 		s.printf("memory   %s", ui.Bytes(m.Memory))

@@ -2,14 +2,15 @@ package main
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 )
 
 func TestDoctor(t *testing.T) {
 	var doc doctorDocument
 	melo(t, "doctor", "--json").want(t, exitDone).decode(t, &doc)
-	if doc.Machine.Cores != runtime.NumCPU() || doc.Machine.CPUClass == "" {
-		t.Errorf("got %+v", doc.Machine)
+	if doc.Machine.Cores != runtime.NumCPU() || doc.Machine.CPUClass == "" || !slices.Contains(doc.Kernels.Available, doc.Kernels.Set) {
+		t.Errorf("got %+v", doc)
 	}
 	melo(t, "doctor").want(t, exitDone)
 }
