@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -41,6 +42,27 @@ class Engine:
         if "error" in doc:
             raise RuntimeError(f"{self.name}: {command!r}: {doc['error']}")
         return doc
+
+    def working_bytes(self, command: str) -> int:
+        """The most memory beyond mapped files (RssAnon + RssShmem) that the process holds during a command."""
+        status, most, done = Path(f"/proc/{self.process.pid}/status"), 0, threading.Event()
+
+        def sample() -> None:
+            nonlocal most
+            while True:
+                fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                most = max(most, sum(int(fields[f].split()[0]) for f in ("RssAnon", "RssShmem")) * 1024)
+                if done.wait(0.002):
+                    return
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        try:
+            self.ask(command)
+        finally:
+            done.set()
+            sampler.join()
+        return most
 
     def close(self) -> None:
         try:
@@ -78,13 +100,41 @@ def measure(args, base: Path, workload: str, log) -> dict:
                 time.sleep(args.pause)  # let the spinning threads of the last one go to sleep
                 times[e.name].append(e.ask(workload)["seconds"])
         peaks = {e.name: e.ask("rss")["peak_bytes"] for e in engines}
+        working = {e.name: e.working_bytes(workload) for e in engines}
     finally:
         for e in engines:
             e.close()
-    return summary(workload, times, peaks)
+    return summary(workload, times, peaks, working)
 
 
-def summary(workload: str, times: dict[str, list[float]], peaks: dict[str, int]) -> dict:
+def check(args, base: Path, log, steps: int = 4) -> dict:
+    """Both sides compute the same: logits of one base, and losses of training steps from one start."""
+    commands = {
+        "melo": [*shlex.split(args.melo), "bench", "--serve-rounds", "--base", str(base), *shlex.split(args.melo_args)],
+        "torch": [args.python, str(HERE / "torch_bench.py"), "--threads", str(args.threads), "--base", str(base)],
+    }
+    answers = {}
+    for name, command in commands.items():
+        engine = Engine(name, command, {"GOMAXPROCS": str(args.threads), "OMP_NUM_THREADS": str(args.threads)}, log)
+        try:
+            answers[name] = engine.ask(f"check {steps}")
+        finally:
+            engine.close()
+    out = {}
+    for what in ("logits", "losses"):
+        ours, theirs = answers["melo"][what], answers["torch"][what]
+        if len(ours) != len(theirs):
+            raise SystemExit(f"check: {len(ours)} {what} of melo, {len(theirs)} of PyTorch")
+        out[what] = max(abs(a - b) for a, b in zip(ours, theirs)) / max(map(abs, theirs))
+        # Float32 through twelve blocks; AdamW's division by small second moments magnifies it in the losses.
+        if not out[what] <= 1e-4:
+            raise SystemExit(f"check: {what} differ by {out[what]:.2e} of the largest: {ours[:8]} and {theirs[:8]}")
+    out["final_loss"] = answers["torch"]["losses"][-1]
+    out["first_loss"] = answers["torch"]["losses"][0]
+    return out
+
+
+def summary(workload: str, times: dict[str, list[float]], peaks: dict[str, int], working: dict[str, int]) -> dict:
     median = {n: statistics.median(t) for n, t in times.items()}
     rivals = [n for n in median if n != "melo"]
     best = min(rivals, key=median.get)
@@ -101,6 +151,8 @@ def summary(workload: str, times: dict[str, list[float]], peaks: dict[str, int])
         "peak_bytes": peaks,
         "memory_share": peaks["melo"] / min(peaks[n] for n in rivals),
         "memory_share_of_best": peaks["melo"] / peaks[best],
+        "working_bytes": working,
+        "working_share_of_best": working["melo"] / working[best],
         "seconds": times,
     }
 
@@ -138,12 +190,12 @@ def table(machine: dict, results: list[dict]) -> str:
     lines = [f"{machine.get('Model name', '?')}, {machine['cores']} cores, class: {machine['class']}, "
              f"load {machine['load_average']:.1f}", ""]
     for r in results:
-        lines.append(f"{r['workload']:<12}{'ms':>10}{'img/s':>9}{'spread':>9}{'peak MB':>10}")
+        lines.append(f"{r['workload']:<12}{'ms':>10}{'img/s':>9}{'spread':>9}{'peak MB':>10}{'working MB':>12}")
         for n, s in r["median_seconds"].items():
             lines.append(f"  {n:<14}{s * 1e3:>6.0f}{r['images_per_second'][n]:>11.2f}"
-                         f"{r['spread'][n]:>8.0%}{r['peak_bytes'][n] / 1e6:>10.0f}")
+                         f"{r['spread'][n]:>8.0%}{r['peak_bytes'][n] / 1e6:>10.0f}{r['working_bytes'][n] / 1e6:>12.0f}")
         lines.append(f"  melo is {r['speed_ratio']:.2f} x {r['best_rival']} (paired {r['paired_speed_ratio']:.2f}), "
-                     f"with {r['memory_share_of_best']:.0%} of its memory")
+                     f"with {r['memory_share_of_best']:.0%} of its peak memory, {r['working_share_of_best']:.0%} of its working memory")
     return "\n".join(lines)
 
 
@@ -174,11 +226,14 @@ def main() -> None:
         if base is None:
             base = Path(tmp) / "vit_b16"
             subprocess.run([args.python, str(HERE / "torch_bench.py"), "--export", str(base)], check=True)
+        agreement = check(args, base.resolve(), log)
         machine = cpu()
         results = [measure(args, base.resolve(), w, log) for w in args.workloads]
     print(table(machine, results))
+    print(f"melo and PyTorch agree: logits within {agreement['logits']:.1e} of the largest; losses of 4 steps "
+          f"({agreement['first_loss']:.3f} to {agreement['final_loss']:.3f}) within {agreement['losses']:.1e}")
     if args.json:
-        doc = {"machine": machine, "threads": args.threads, "rounds": args.rounds, "results": results}
+        doc = {"machine": machine, "threads": args.threads, "rounds": args.rounds, "agreement": agreement, "results": results}
         args.json.write_text(json.dumps(doc, indent=1) + "\n")
 
 

@@ -2,6 +2,8 @@
 
     forward B   one inference of B images          {"seconds": x}
     step B      one LoRA training step (r 4, q, v) {"seconds": x}
+    check N     logits, and losses of N steps, on inputs and an adapter that a formula gives; needs --base
+                {"logits": [...], "losses": [...]}
     rss         peak resident memory so far        {"peak_bytes": n}
     quit
 
@@ -16,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
 from torch import nn
@@ -75,11 +78,42 @@ class Step:
         self.optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
         self.call = compiled(self.model, mode)
 
-    def __call__(self, images: torch.Tensor) -> None:
+    def __call__(self, images: torch.Tensor) -> float:
         labels = torch.arange(len(images)) % LABELS
         self.optimiser.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(self.call(images), labels).backward()
+        loss = nn.functional.cross_entropy(self.call(images), labels)
+        loss.backward()
         self.optimiser.step()
+        return loss.item()
+
+
+def formula(seed: int, index: int, *shape: int) -> torch.Tensor:
+    """The inputs of docs/format/adapter.md's self-test: splitmix64, 24 bits a value, in [-1, 1)."""
+    n = int(np.prod(shape))
+    with np.errstate(over="ignore"):
+        at = np.arange(1, n + 1, dtype=np.uint64) + np.uint64(index * n)
+        z = np.uint64(seed) + at * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return torch.from_numpy(((z >> np.uint64(40)).astype(np.float64) / (1 << 23) - 1).astype(np.float32)).reshape(shape)
+
+
+def check(base: Path, steps: int) -> dict:
+    """What both sides must agree on: see cmd/melo/cmd_bench_rounds.go."""
+    images = torch.stack([formula(1, i, 3, 224, 224) for i in range(2)])
+    with torch.inference_mode():
+        logits = load(base).eval()(images)
+    step, seed = Step(base, "eager"), 2
+    with torch.no_grad():
+        for block in step.model.blocks:
+            for a in (block.attn.qkv.a_q, block.attn.qkv.a_v):
+                a.weight.copy_(formula(seed, 0, *a.weight.shape) / a.in_features**0.5)
+                seed += 1
+        head = step.model.head
+        head.weight.copy_(formula(seed, 0, *head.weight.shape) / head.in_features**0.5)
+        head.bias.zero_()
+    return {"logits": logits.flatten().tolist(), "losses": [step(images) for _ in range(steps)]}
 
 
 def compiled(model: nn.Module, mode: str):
@@ -96,6 +130,8 @@ def peak_bytes() -> int:
 def answer(words: list[str], args, work: dict) -> dict:
     if words[0] == "rss":
         return {"peak_bytes": peak_bytes()}
+    if words[0] == "check" and args.base and len(words) == 2:
+        return check(args.base, int(words[1]))
     kinds = {"forward": Forward, "step": Step}
     if words[0] not in kinds or len(words) != 2:
         return {"error": f"unknown command {' '.join(words)!r}"}
