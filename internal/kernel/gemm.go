@@ -143,7 +143,8 @@ func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
 		n1 := min(n0+kBlock, t.b.N)
 		for n := n0; n < n1; n += nr { // kBlock is a multiple of nr: each is one panel
 			panel := t.b.panel(n / nr)
-			packTransposed(buf[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: c.Cols, Cols: nr, Stride: nr})
+			next := t.b.panel(min(n+nr, t.b.N-1) / nr)[c0*nr:]
+			packTransposed(buf[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: c.Cols, Cols: nr, Stride: nr}, next)
 		}
 		w.columns(c, leftOf(t.a.ColRange(n0, n1), false), n1-n0, buf, nr, 1, t.add || n0 > 0)
 	}
@@ -182,7 +183,7 @@ func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulat
 		switch {
 		case transB:
 			panel = scratch(&w.b, k*width)
-			packTransposed(panel, width, b.RowRange(j, j+cols))
+			packTransposed(panel, width, b.RowRange(j, j+cols), nil)
 		case cols == width && c.Rows <= 2*current.rows():
 			panel, ldb = b.Data[j:], b.Stride // read where it lies: packing would cost as much as the product
 		default:

@@ -75,7 +75,7 @@ func (t *packTask) Do(_, j int) {
 		}
 		return
 	}
-	packTransposed(panel, nr, Mat{Data: t.w[n0*p.K : n1*p.K], Rows: n1 - n0, Cols: p.K, Stride: p.K})
+	packTransposed(panel, nr, Mat{Data: t.w[n0*p.K : n1*p.K], Rows: n1 - n0, Cols: p.K, Stride: p.K}, nil)
 }
 
 // panel returns panel j, [K, panel width].
@@ -85,11 +85,15 @@ func (p *Packed) panel(j int) []float32 {
 }
 
 // packTransposed sets dst[k*ldd + i] = m[i][k] for all k and i < ldd, with zeros from m.Rows on.
-func packTransposed(dst []float32, ldd int, m Mat) {
+// next, if not empty, is fetched meanwhile, as much as m has.
+func packTransposed(dst []float32, ldd int, m Mat, next []float32) {
 	i, k4 := 0, m.Cols&^3
 	if current.id != setPortable && k4 > 0 {
+		if len(next) == 0 {
+			next = m.Data
+		}
 		for l := current.lanes; i+l <= min(m.Rows, ldd); i += l {
-			asmTranspose(&dst[i], 4*ldd, &m.Data[i*m.Stride], 4*m.Stride, k4)
+			asmTranspose(&dst[i], 4*ldd, &m.Data[i*m.Stride], 4*m.Stride, k4, &next[min(i*m.Stride, len(next)-1)])
 			for k := k4; k < m.Cols; k++ {
 				for r := i; r < i+l; r++ {
 					dst[k*ldd+r] = m.Data[r*m.Stride+k]

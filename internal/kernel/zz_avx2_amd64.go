@@ -41,7 +41,7 @@ func micro6x1AVX2(t *tile)
 func micro6x2AVX2(t *tile)
 
 //go:noescape
-func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int)
+func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
 func peakAVX2(n int)

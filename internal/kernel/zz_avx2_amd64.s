@@ -1701,32 +1701,37 @@ set:
 	VZEROUPPER
 	RET
 
-// func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int)
+// func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 // sets dst[k*ldd+i] = src[i*lds+k] for 8 rows i and n (a multiple of 4) columns k; strides in bytes.
-TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
+// Meanwhile it fetches as much from next on.
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ ldd+8(FP), BX
 	MOVQ src+16(FP), CX
 	MOVQ lds+24(FP), DX
 	MOVQ n+32(FP), SI
+	MOVQ next+40(FP), DI
 loop:
-	MOVQ CX, DI
-	VMOVUPS (DI), X0
-	ADDQ DX, DI
-	VMOVUPS (DI), X1
-	ADDQ DX, DI
-	VMOVUPS (DI), X2
-	ADDQ DX, DI
-	VMOVUPS (DI), X3
-	ADDQ DX, DI
-	VINSERTF128 $1, (DI), Y0, Y0
-	ADDQ DX, DI
-	VINSERTF128 $1, (DI), Y1, Y1
-	ADDQ DX, DI
-	VINSERTF128 $1, (DI), Y2, Y2
-	ADDQ DX, DI
-	VINSERTF128 $1, (DI), Y3, Y3
-	ADDQ DX, DI
+	MOVQ CX, R8
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	ADDQ $128, DI
+	VMOVUPS (R8), X0
+	ADDQ DX, R8
+	VMOVUPS (R8), X1
+	ADDQ DX, R8
+	VMOVUPS (R8), X2
+	ADDQ DX, R8
+	VMOVUPS (R8), X3
+	ADDQ DX, R8
+	VINSERTF128 $1, (R8), Y0, Y0
+	ADDQ DX, R8
+	VINSERTF128 $1, (R8), Y1, Y1
+	ADDQ DX, R8
+	VINSERTF128 $1, (R8), Y2, Y2
+	ADDQ DX, R8
+	VINSERTF128 $1, (R8), Y3, Y3
+	ADDQ DX, R8
 	VUNPCKLPS Y1, Y0, Y4
 	VUNPCKHPS Y1, Y0, Y5
 	VUNPCKLPS Y3, Y2, Y6

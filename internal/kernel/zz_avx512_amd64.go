@@ -89,7 +89,7 @@ func micro14x1AVX512(t *tile)
 func micro14x2AVX512(t *tile)
 
 //go:noescape
-func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int)
+func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
 func peakAVX512(n int)

@@ -4,12 +4,12 @@
 
 package kernel
 
-func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int) {
+func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
 	if current.id == setAVX512 {
-		transposeAVX512(dst, ldd, src, lds, n)
+		transposeAVX512(dst, ldd, src, lds, n, next)
 		return
 	}
-	transposeAVX2(dst, ldd, src, lds, n)
+	transposeAVX2(dst, ldd, src, lds, n, next)
 }
 
 func asmPeak(n int) {

@@ -4,8 +4,8 @@
 
 package kernel
 
-func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int) {
-	transposeNEON(dst, ldd, src, lds, n)
+func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	transposeNEON(dst, ldd, src, lds, n, next)
 }
 
 func asmPeak(n int) {

@@ -77,7 +77,7 @@ func micro12x1NEON(t *tile)
 func micro12x2NEON(t *tile)
 
 //go:noescape
-func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int)
+func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
 func peakNEON(n int)

@@ -5384,24 +5384,28 @@ set:
 	ADD R11, R10
 	RET
 
-// func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int)
+// func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 // sets dst[k*ldd+i] = src[i*lds+k] for 4 rows i and n (a multiple of 4) columns k; strides in bytes.
-TEXT ·transposeNEON(SB), NOSPLIT, $0-40
+// Meanwhile it fetches as much from next on.
+TEXT ·transposeNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
 	MOVD ldd+8(FP), R1
 	MOVD src+16(FP), R2
 	MOVD lds+24(FP), R3
 	MOVD n+32(FP), R4
+	MOVD next+40(FP), R5
 loop:
-	MOVD R2, R5
-	FMOVQ (R5), F0
-	ADD R3, R5
-	FMOVQ (R5), F1
-	ADD R3, R5
-	FMOVQ (R5), F2
-	ADD R3, R5
-	FMOVQ (R5), F3
-	ADD R3, R5
+	MOVD R2, R6
+	PRFM (R5), PLDL2KEEP
+	ADD $64, R5
+	FMOVQ (R6), F0
+	ADD R3, R6
+	FMOVQ (R6), F1
+	ADD R3, R6
+	FMOVQ (R6), F2
+	ADD R3, R6
+	FMOVQ (R6), F3
+	ADD R3, R6
 	WORD $0x4E813804 // ZIP1 V4.4S, V0.4S, V1.4S
 	WORD $0x4E817805 // ZIP2 V5.4S, V0.4S, V1.4S
 	WORD $0x4E833846 // ZIP1 V6.4S, V2.4S, V3.4S

@@ -71,7 +71,6 @@ func micro(t *Target, rows, cols int) *Func {
 // unrollK is the number of steps over k between two branches.
 const unrollK = 4
 
-
 // storeTile ends a micro-kernel: C = alpha*acc, plus C if acc is set. c and ldc are registers that are free.
 func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int) {
 	t := f.T
@@ -163,15 +162,19 @@ func (r *rowAddr) advance(f *Func, csa G) {
 }
 
 // transpose returns the packing kernel: dst[k*ldd + i] = src[i*lds + k] for i in 0..lanes-1, k in 0..n-1,
-// n a multiple of 4. Strides are in bytes.
+// n a multiple of 4. Strides are in bytes. As many bytes as it reads are fetched from next on.
 func transpose(t *Target) *Func {
-	f := NewFunc(t, "transpose", fmt.Sprintf("sets dst[k*ldd+i] = src[i*lds+k] for %d rows i and n (a multiple of 4) columns k; strides in bytes.", t.Lanes),
-		Arg{"dst", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"})
-	dst, ldd, src, lds, n := f.Arg("dst"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n")
+	f := NewFunc(t, "transpose", fmt.Sprintf("sets dst[k*ldd+i] = src[i*lds+k] for %d rows i and n (a multiple of 4) columns k; strides in bytes.\nMeanwhile it fetches as much from next on.", t.Lanes),
+		Arg{"dst", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
+	dst, ldd, src, lds, n, next := f.Arg("dst"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("next")
 	row := f.G()
 	v, w := f.Vs(4), f.Vs(4)
 	f.Label("loop")
 	f.MovG(row, src)
+	for line := 0; line < 4*t.Bytes(); line += 64 {
+		f.Prefetch(At(next, line))
+	}
+	f.AddI(next, 4*t.Bytes())
 	for part := range t.Lanes / 4 {
 		for i := range 4 {
 			f.Ins(v[i], part, At(row, 0))

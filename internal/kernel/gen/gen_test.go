@@ -97,7 +97,7 @@ func TestTranspose(t *testing.T) {
 		src, dst := random(rng, (target.Lanes-1)*lds+n), make([]float32, (n-1)*ldd+target.Lanes)
 		var m Machine
 		ps, pd := m.AllocFloats(src), m.AllocFloats(dst)
-		if err := m.Run(f, pd, uint64(4*ldd), ps, 4*lds, n); err != nil {
+		if err := m.Run(f, pd, uint64(4*ldd), ps, 4*lds, n, ps); err != nil {
 			t.Fatal(err)
 		}
 		got := m.Floats(pd, len(dst))
