@@ -34,7 +34,7 @@ func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
 	out := &Evaluation{Task: e.Task, Classes: e.Model.Classes()}
 	for b, err := range e.Data.EpochFrom(ctx, 0, 0) {
 		if err != nil {
-			return nil, err
+			return nil, &DataError{err}
 		}
 		values, pass := len(b.Images)/b.N, e.Model.MaxBatch()
 		for i := 0; i < b.N; i += pass {
@@ -50,7 +50,7 @@ func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
 		}
 	}
 	if len(out.Indices) == 0 {
-		return nil, errors.New("train: validation: no sample could be loaded")
+		return nil, &DataError{errors.New("train: validation: no sample could be loaded")}
 	}
 	if i := slices.IndexFunc(out.Logits, func(v float32) bool { return v-v != 0 }); i >= 0 {
 		return nil, fmt.Errorf("train: validation: a logit of sample %d is %v", out.Indices[i/out.Classes], out.Logits[i])

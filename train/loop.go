@@ -63,7 +63,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	for s.Epoch < l.Epochs && !s.Stopped {
 		for batch, err := range l.Data.EpochFrom(ctx, s.Epoch, s.Batch) {
 			if err != nil {
-				return l.interrupted(ctx, err)
+				return l.interrupted(ctx, &DataError{err})
 			}
 			if err := l.step(batch); err != nil {
 				return err
@@ -180,6 +180,15 @@ func grow[T any](buf *[]T, n int) []T {
 	}
 	return (*buf)[:n]
 }
+
+// DataError says that images could not be loaded.
+type DataError struct{ Err error }
+
+// Error is that of Err, which names the file where one is to blame.
+func (e *DataError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *DataError) Unwrap() error { return e.Err }
 
 // NotFiniteError says that a loss or gradient was not a finite number. The parameters are those before the
 // step.

@@ -1,0 +1,26 @@
+package adapterfile
+
+import (
+	"bytes"
+
+	"melo/lora"
+	"melo/safetensors"
+)
+
+// Stored returns f as it will be read from what Write writes with the same dtype: with its numbers rounded.
+// So what is measured can be what is stored. f.Meta is completed as Write does.
+func (f *File) Stored(dtype safetensors.DType) (*File, error) {
+	types := Types{DType: dtype}
+	if f.Meta.Method == lora.MeLo {
+		types = Compact(dtype)
+	}
+	text, tensors, err := f.content(types)
+	if err != nil {
+		return nil, failed(f.Path, err)
+	}
+	var b bytes.Buffer
+	if err := safetensors.Write(&b, tensors, map[string]string{metadataKey: text}); err != nil {
+		return nil, failed(f.Path, err)
+	}
+	return Parse(b.Bytes(), f.Path)
+}
