@@ -57,7 +57,7 @@ type Loop struct {
 }
 
 // Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch.
-// When ctx is done it calls the hooks' Interrupted and returns an error that wraps ctx's.
+// When ctx is done it calls the hooks' Interrupted and returns an *InterruptedError.
 func (l *Loop) Run(ctx context.Context) error {
 	s := &l.State
 	for s.Epoch < l.Epochs && !s.Stopped {
@@ -145,7 +145,7 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 	if err := l.each(Hook.interrupted); err != nil {
 		return err
 	}
-	return fmt.Errorf("train: interrupted in epoch %d, after step %d: %w", l.State.Epoch+1, l.State.Step, ctx.Err())
+	return &InterruptedError{l.State.Epoch + 1, l.State.Step, ctx.Err()}
 }
 
 // keepBest copies the parameters, restoreBest copies them back, if there are any.
@@ -180,6 +180,21 @@ func grow[T any](buf *[]T, n int) []T {
 	}
 	return (*buf)[:n]
 }
+
+// InterruptedError says that a run was stopped from outside, after the hooks had their say.
+type InterruptedError struct {
+	Epoch int   // in which it was, counted from 1
+	Step  int   // steps done
+	Err   error // of the context
+}
+
+// Error says how far the run was.
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("train: interrupted in epoch %d, after step %d", e.Epoch, e.Step)
+}
+
+// Unwrap returns the context's error.
+func (e *InterruptedError) Unwrap() error { return e.Err }
 
 // DataError says that images could not be loaded.
 type DataError struct{ Err error }

@@ -19,6 +19,7 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
+	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
 	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching, mixed batches."`
@@ -34,9 +35,11 @@ melo is research software, not a medical device.`
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	terminal bool // err is a terminal
-	json     bool // --json was given
-	printed  bool // the JSON document is out
+	terminal bool     // err is a terminal
+	json     bool     // --json was given
+	printed  bool     // the JSON document is out
+	args     []string // the command line, without the program's name
+	hints    []string // what to say after an error
 }
 
 // printf prints a line of the human result on standard output; with --json it does nothing.
@@ -91,12 +94,16 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 			panic(p)
 		}
 	}()
+	s.args = args
 	err := dispatch(ctx, args, s)
 	status = exitStatus(err)
 	if err == nil {
 		return status
 	}
 	s.notef("%s", oneLine(err))
+	for _, h := range s.hints {
+		s.notef("%s", h)
+	}
 	if status == exitUsage {
 		fmt.Fprintln(s.err, `Run "melo --help" or "melo COMMAND --help" for the usage.`)
 	}
@@ -120,6 +127,7 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
+		kong.Vars(trainDefaults),
 	)
 	if err != nil {
 		return fmt.Errorf("command line: %w", err)

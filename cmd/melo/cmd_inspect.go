@@ -190,10 +190,10 @@ func (a *adapterDocument) print(s *stdio) {
 		s.printf("  input       %s", recipeLine(m.Recipe))
 	}
 	for _, x := range m.Metrics {
-		s.printf("  %-11s %.4f%s on %s (%d images)%s", x.Name, x.Value, intervalText(x), x.Split, x.N, labelText(x.Label))
+		s.printf("  %-11s %s %.4f%s%s", "on "+x.Split, x.Name, x.Value, intervalText(x), labelText(x))
 	}
 	if t := m.Training; t != nil {
-		s.printf("  trained     %s by %s, seed %d", t.Time, t.Program, t.Seed)
+		s.printf("  trained     %s", trainingLine(t))
 	}
 	if m.Licence != "" {
 		s.printf("  licence     %s", m.Licence)
@@ -201,11 +201,29 @@ func (a *adapterDocument) print(s *stdio) {
 	s.printf("  use         %s", cmp.Or(m.IntendedUse, notice))
 }
 
-func labelText(label string) string {
-	if label == "" {
-		return ""
+func labelText(m adapterfile.Metric) string {
+	if m.Label == "" {
+		return fmt.Sprintf(", %d images", m.N)
 	}
-	return ", " + label
+	return " for " + m.Label
+}
+
+// trainingLine says what an adapter comes from, as far as it tells.
+func trainingLine(t *adapterfile.Training) string {
+	var parts []string
+	if d := t.Data; d != nil && d.Images > 0 {
+		parts = append(parts, fmt.Sprintf("on %s (%d images)", cmp.Or(d.Name, "unnamed data"), d.Images))
+	}
+	if t.Program != "" {
+		parts = append(parts, "by "+t.Program)
+	}
+	if t.Source != "" {
+		parts = append(parts, "imported from "+t.Source)
+	}
+	if t.Time != "" {
+		parts = append(parts, t.Time)
+	}
+	return strings.Join(append(parts, fmt.Sprintf("seed %d", t.Seed)), ", ")
 }
 
 func intervalText(m adapterfile.Metric) string {

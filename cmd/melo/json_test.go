@@ -11,6 +11,7 @@ import (
 var documents = map[string]any{
 	"Errors":       errorDocument{},
 	"melo version": versionDocument{},
+	"melo train":   trainDocument{},
 	"melo predict": predictDocument{},
 	"melo inspect": inspectDocument{},
 	"melo bench":   benchDocument{},

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"melo/dataset"
+	"melo/internal/par"
+	"melo/internal/ui"
+	"melo/lora"
+	"melo/train"
+)
+
+// trainOptions are the options of "melo train".
+type trainOptions struct {
+	Base string `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
+	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, or a folder with one folder per class (with or without train, val and test above them)." placeholder:"DATA"`
+	Out  string `required:"" help:"Adapter file to write." placeholder:"FILE"`
+
+	Method  string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything (${enum})."`
+	Rank    int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
+	Alpha   float32 `group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
+	Sites   string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
+	Blocks  string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
+	RSLoRA  bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
+	Dropout float32 `default:"0" group:"What is trained" help:"Share of the inputs of the first matrix that is dropped."`
+
+	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most (${default})."`
+	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step (${default})."`
+	LR             float64 `name:"lr" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	MinLR          float64 `name:"min-lr" default:"0" group:"How" help:"Learning rate at the end of the cosine."`
+	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
+	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up (${default})."`
+	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices (${default})."`
+	Clip           float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none (${default})."`
+	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1 (${default})."`
+	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"balanced: rare labels weigh more (${enum})."`
+	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never (${default})."`
+	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout (${default})."`
+
+	Augment      bool    `default:"true" negatable:"" group:"Augmentation" help:"Vary the training images; --no-augment switches all of it off."`
+	Flip         bool    `default:"true" negatable:"" group:"Augmentation" help:"Mirror left and right; --no-flip where laterality matters."`
+	FlipVertical bool    `group:"Augmentation" help:"Mirror top and bottom."`
+	Crop         float64 `default:"0.7" group:"Augmentation" help:"Smallest share of the area that a random crop keeps; 1: no crops (${default})."`
+	Rotate       float64 `default:"10" group:"Augmentation" help:"Greatest rotation either way, in degrees (${default})."`
+	Brightness   float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of brightness (${default})."`
+	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast (${default})."`
+
+	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none (${default})."`
+	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none (${default})."`
+	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split (${default})."`
+	LabelColumn     string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
+	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN,..."`
+	GroupColumn     string   `group:"Data" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
+	SplitColumn     string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
+	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
+	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails (${default})."`
+
+	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file (${enum})."`
+	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
+	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
+	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
+	Pass       int    `default:"8" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Workers    int    `group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
+}
+
+// trainDefaults are the numbers in the help that are used elsewhere, too.
+var trainDefaults = map[string]string{"epochs": "30", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001"}
+
+// defaultLR is the peak learning rate of a method.
+func defaultLR(m lora.Method) float64 {
+	return map[lora.Method]float64{lora.MeLo: 2e-3, lora.LinearOnly: 3e-3, lora.FullTuning: 1e-4}[m]
+}
+
+// Help is the long help text.
+func (trainOptions) Help() string {
+	return `Trains an adapter for a base on labelled images and writes it with everything that a prediction needs. The
+best epoch on validation is kept. The test split is not touched: "melo eval" is for that.
+
+Ctrl-C saves a checkpoint and says how to go on. The same options, data and seed give the same file on one
+class of machine, whatever the number of workers, stopped and resumed or not.
+
+Examples:
+
+    melo train --base vit_tiny/ --data busi/ --out busi.safetensors
+    melo train --base vit_tiny/ --data chest.csv --out chest.safetensors --no-flip --group-column patient
+    melo train --base vit_tiny/ --data busi/ --out linear.safetensors --method linear
+    melo train --base vit_tiny/ --data busi/ --out busi.safetensors --resume
+
+Research software, not a medical device.` + exitHelp
+}
+
+// Validate refuses option values that cannot be.
+func (o *trainOptions) Validate() error {
+	share := func(v float64) bool { return v >= 0 && v < 1 }
+	for _, c := range []struct {
+		ok   bool
+		text string
+	}{
+		{o.Epochs >= 1 && o.Epochs <= 100_000, fmt.Sprintf("--epochs %d, expected 1 to 100000", o.Epochs)},
+		{o.Batch >= 1 && o.Batch <= 65536, fmt.Sprintf("--batch %d, expected 1 to 65536", o.Batch)},
+		{o.Pass >= 1 && o.Pass <= 4096, fmt.Sprintf("--pass %d, expected 1 to 4096", o.Pass)},
+		{o.Rank >= 1, fmt.Sprintf("--rank %d, expected at least 1", o.Rank)},
+		{o.Alpha >= 0 && o.Alpha < 1e6, fmt.Sprintf("--alpha %v, expected a positive number", o.Alpha)},
+		{o.Dropout >= 0 && o.Dropout < 1, fmt.Sprintf("--dropout %v, expected 0 to 1", o.Dropout)},
+		{o.LR >= 0 && o.LR < 1e3, fmt.Sprintf("--lr %v, expected a positive number", o.LR)},
+		{o.MinLR >= 0 && o.MinLR < 1e3, fmt.Sprintf("--min-lr %v, expected a positive number", o.MinLR)},
+		{o.LoRAPlus > 0 && o.LoRAPlus <= 1e3, fmt.Sprintf("--lora-plus %v, expected a positive number", o.LoRAPlus)},
+		{o.Warmup >= 0 && o.Warmup <= 1e5, fmt.Sprintf("--warmup %v, expected a number of epochs", o.Warmup)},
+		{o.WeightDecay >= 0 && o.WeightDecay < 1e3, fmt.Sprintf("--weight-decay %v, expected 0 or more", o.WeightDecay)},
+		{o.Clip >= 0 && o.Clip < 1e9, fmt.Sprintf("--clip %v, expected 0 or more", o.Clip)},
+		{share(o.LabelSmoothing), fmt.Sprintf("--label-smoothing %v, expected 0 to 1", o.LabelSmoothing)},
+		{o.Patience >= 0, fmt.Sprintf("--patience %d, expected 0 or more", o.Patience)},
+		{share(o.ValSplit) && share(o.TestSplit) && share(o.ValSplit+o.TestSplit), fmt.Sprintf("--val-split %v and --test-split %v, expected shares that leave some for training", o.ValSplit, o.TestSplit)},
+		{o.MaxBad >= 0, fmt.Sprintf("--max-bad %d, expected 0 or more", o.MaxBad)},
+		{!o.Resume || !o.Restart, "--resume and --restart contradict each other"},
+	} {
+		if !c.ok {
+			return errors.New("train: " + c.text)
+		}
+	}
+	if err := o.augment().Validate(); err != nil {
+		return err
+	}
+	_, _, err := parseSites(o.Sites)
+	return err
+}
+
+// augment is how training images are varied.
+func (o *trainOptions) augment() dataset.Augment {
+	if !o.Augment {
+		return dataset.Augment{}
+	}
+	return dataset.Augment{Flip: o.Flip, FlipVertical: o.FlipVertical, Crop: o.Crop, Rotate: o.Rotate,
+		Brightness: o.Brightness, Contrast: o.Contrast}
+}
+
+// runFolder is where the run's record and checkpoint are.
+func (o *trainOptions) runFolder() string {
+	return cmp.Or(o.Checkpoint, strings.TrimSuffix(o.Out, ".safetensors")+".run")
+}
+
+// checkpointPath is the checkpoint in it.
+func (o *trainOptions) checkpointPath() string {
+	return filepath.Join(o.runFolder(), "checkpoint.safetensors")
+}
+
+// Run trains.
+func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
+	start := time.Now()
+	if err := o.checkOutput(); err != nil {
+		return err
+	}
+	pool := par.New(o.Workers)
+	defer pool.Close()
+	job, err := o.prepare(ctx, s, pool)
+	if err != nil {
+		return err
+	}
+	if err := job.begin(start); err != nil {
+		return err
+	}
+	if err := job.train(ctx); err != nil {
+		return job.unfinished(err)
+	}
+	doc, err := job.finish(ctx, start)
+	if err != nil {
+		return job.unfinished(err)
+	}
+	doc.print(s)
+	return s.document(doc)
+}
+
+// checkOutput finds out before the training whether its result can be written, and guards the checkpoint of
+// an earlier run.
+func (o *trainOptions) checkOutput() error {
+	if info, err := os.Stat(o.Out); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("--out %s: exists and is not a regular file", o.Out)
+	}
+	if err := os.MkdirAll(o.runFolder(), 0o777); err != nil {
+		return fmt.Errorf("folder for the run: %w", err)
+	}
+	for _, dir := range []string{filepath.Dir(o.Out), o.runFolder()} {
+		probe, err := os.CreateTemp(dir, ".melo-*.tmp")
+		if err != nil {
+			return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
+		}
+		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(o.checkpointPath()); err == nil && !o.Resume && !o.Restart {
+		return usage(fmt.Errorf("%s: an interrupted run: give --resume to go on with it, or --restart to start over", o.checkpointPath()))
+	}
+	return nil
+}
+
+// unfinished says how a run that ended too early can be gone on with.
+func (j *trainJob) unfinished(err error) error {
+	if _, statErr := os.Stat(j.o.checkpointPath()); statErr != nil {
+		return err
+	}
+	var mismatch *train.MismatchError
+	if errors.As(err, &mismatch) {
+		return err
+	}
+	j.s.hints = append(j.s.hints, "the checkpoint is in "+j.o.runFolder()+"; to go on:",
+		"    "+j.s.commandLine("--resume", "--restart"))
+	return err
+}
+
+// commandLine is the command as it was given, with one option added and one taken away.
+func (s *stdio) commandLine(with, without string) string {
+	words := []string{"melo"}
+	for _, a := range s.args {
+		if a != with && a != without {
+			words = append(words, shellWord(a))
+		}
+	}
+	return strings.Join(append(words, with), " ")
+}
+
+// shellWord quotes a word that a shell would not take as it is.
+func shellWord(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:+@%", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// trainDocument is the --json document of "melo train".
+type trainDocument struct {
+	Adapter struct {
+		Path   string `json:"path"`
+		Digest string `json:"digest"`
+		Bytes  int64  `json:"bytes"`
+	} `json:"adapter"`
+	Base   string       `json:"base"`
+	Method string       `json:"method"`
+	Data   trainData    `json:"data"`
+	Params trainedShare `json:"parameters"`
+
+	Epochs       int         `json:"epochs"`
+	BestEpoch    int         `json:"best_epoch"`
+	Steps        int         `json:"steps"`
+	StoppedEarly bool        `json:"stopped_early"`
+	Validation   scoreTable  `json:"validation"`
+	Settings     trainConfig `json:"settings"`
+
+	Seconds         float64  `json:"seconds"`
+	ImagesPerSecond float64  `json:"images_per_second"`
+	ShareOfPeak     float64  `json:"share_of_peak"`
+	PeakMemory      int64    `json:"peak_memory_bytes"`
+	Run             string   `json:"run"`
+	Warnings        []string `json:"warnings"`
+	Notice          string   `json:"notice"`
+}
+
+// trainData is what was trained on.
+type trainData struct {
+	Path   string   `json:"path"`
+	Digest string   `json:"digest"`
+	Task   string   `json:"task"`
+	Labels []string `json:"labels"`
+	Rule   string   `json:"rule"` // of the split
+	Train  int      `json:"train"`
+	Val    int      `json:"val"`
+	Test   int      `json:"test"`
+	Bad    []string `json:"bad"` // images that could not be read
+}
+
+// trainedShare counts numbers.
+type trainedShare struct {
+	Trained int64   `json:"trained"` // without the head, except for linear
+	Head    int64   `json:"head"`
+	Base    int64   `json:"base"`
+	Share   float64 `json:"share"` // trained over base
+}
+
+// scoreTable is what validation found: of all labels, and of each.
+type scoreTable struct {
+	Samples  int                `json:"samples"`
+	Scores   map[string]float64 `json:"scores"` // by name; what the data does not define is left out
+	PerLabel map[string]float64 `json:"per_label_auc"`
+}
+
+func (d *trainDocument) print(s *stdio) {
+	s.printf("%s", d.Adapter.Path)
+	s.printf("  size        %s, %s", ui.Bytes(d.Adapter.Bytes), d.Adapter.Digest)
+	s.printf("  trained     %s numbers (%.2f %% of the base) and %s in the head", ui.Count(d.Params.Trained), 100*d.Params.Share, ui.Count(d.Params.Head))
+	best := ""
+	if d.BestEpoch > 0 {
+		best = fmt.Sprintf(", best %d", d.BestEpoch)
+	}
+	s.printf("  epochs      %d%s, %d steps in %s", d.Epochs, best, d.Steps, ui.Duration(time.Duration(d.Seconds*float64(time.Second))))
+	if d.Validation.Samples > 0 {
+		s.printf("  validation  %s (%d images)", scoreLine(d.Validation.Scores, 5), d.Validation.Samples)
+	}
+	for _, label := range d.Data.Labels {
+		if v, ok := d.Validation.PerLabel[label]; ok {
+			s.printf("    AUC %.3f  %s", v, label)
+		}
+	}
+	s.notef("%s", notice)
+}
+
+// scoreLine writes the first scores for people, the AUC, the accuracy and so on.
+func scoreLine(scores map[string]float64, most int) string {
+	var parts []string
+	for _, x := range []struct{ name, show string }{
+		{train.AUC, "AUC"}, {train.Accuracy, "accuracy"}, {train.BalancedAccuracy, "balanced"}, {train.F1, "F1"}, {train.ECE, "ECE"},
+	}[:most] {
+		if v, ok := scores[x.name]; ok {
+			parts = append(parts, fmt.Sprintf("%s %.3f", x.show, v))
+		}
+	}
+	return strings.Join(parts, "  ")
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"melo/internal/kernel"
+	"melo/internal/ui"
+	"melo/lora"
+	"melo/train"
+)
+
+// trainProgress shows how training is getting on: a bar with the time left, and a line per epoch.
+type trainProgress struct {
+	j     *trainJob
+	ui    *ui.Progress
+	meter *ui.Meter
+	total int64 // images to see, validation included
+	done  int64
+	peak  float64 // FLOP/s of the machine, 0 if unknown
+	flops float64 // of one image in training
+
+	began    time.Time // of the epoch's training, less the time of pauses
+	images   int       // trained on in the epoch
+	trained  int       // trained on since the start
+	spent    time.Duration
+	lastRate float64 // images/s
+}
+
+// peakSample is how long the machine's peak is measured.
+const peakSample = 100 * time.Millisecond
+
+func newTrainProgress(j *trainJob) *trainProgress {
+	from := j.model.Depth
+	if d := j.tuner.Adapter().Deltas; len(d) > 0 {
+		from = d[0].Site.Block
+	}
+	p := &trainProgress{j: j, flops: stepFLOPs(&j.model.Config, j.config.Method, from)}
+	p.total = int64(j.config.Epochs) * int64(len(j.parts[0])+len(j.parts[1]))
+	return p
+}
+
+// start begins to draw; what a resumed run has behind it counts as done.
+func (p *trainProgress) start() {
+	j := p.j
+	p.peak = kernel.MeasurePeak(j.pool, peakSample)
+	j.s.notef("%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later",
+		methodText(j.config.Method), j.o.Data, len(j.data.Labels), j.data.Task, len(j.parts[0]), len(j.parts[1]), len(j.parts[2]))
+	j.s.notef("%s", planText(j))
+	state := &j.loop.State
+	p.done = int64(state.Epoch)*int64(len(j.parts[0])+len(j.parts[1])) + int64(state.Images)
+	p.ui = j.s.progress()
+	p.meter = p.ui.Start("training", p.done, p.total)
+	p.began = time.Now()
+}
+
+// planText says what will be trained, and how long.
+func planText(j *trainJob) string {
+	deltas, head := j.tuner.Adapter().Parameters()
+	what := fmt.Sprintf("%s numbers in the head", ui.Count(int64(head)))
+	base := baseParameters(j.model)
+	switch j.config.Method {
+	case lora.MeLo:
+		what = fmt.Sprintf("%s: %s numbers (%.2f %% of the base) and %s", sitesLine(j.tuner.Adapter().Deltas),
+			ui.Count(int64(deltas)), 100*float64(deltas)/float64(base), what)
+	case lora.FullTuning:
+		what = fmt.Sprintf("all %s numbers of the base and %s", ui.Count(base), what)
+	}
+	return fmt.Sprintf("%s; %d epochs of %d steps at most, learning rate %g", what, j.config.Epochs, j.trainLoad.Batches(), j.config.LR)
+}
+
+func methodText(m lora.Method) string {
+	switch m {
+	case lora.LinearOnly:
+		return "linear probe"
+	case lora.FullTuning:
+		return "full fine-tuning"
+	}
+	return "low-rank adapter"
+}
+
+func (p *trainProgress) close() {
+	if p.meter != nil {
+		p.meter.Finish()
+		p.ui.Close()
+	}
+}
+
+// printf prints a line that stays.
+func (p *trainProgress) printf(format string, args ...any) {
+	if p.ui != nil {
+		p.ui.Printf(format, args...)
+		return
+	}
+	p.j.s.notef(format, args...)
+}
+
+// hook follows the loop.
+func (p *trainProgress) hook() train.Hook {
+	return train.Hook{Name: "progress", Step: p.step, Epoch: p.epoch}
+}
+
+func (p *trainProgress) step(l *train.Loop) error {
+	s := &l.State
+	n := s.Images - p.images
+	if n < 0 || p.images == 0 {
+		n = min(s.Images, p.j.config.Batch)
+	}
+	p.images, p.trained = s.Images, p.trained+n
+	p.done += int64(n)
+	status := fmt.Sprintf("epoch %d/%d  loss %.3f", s.Epoch+1, l.Epochs, s.Loss)
+	if k := len(s.History); k > 0 {
+		if v, ok := s.History[k-1].Val[train.AUC]; ok {
+			status += fmt.Sprintf("  AUC %.3f", v)
+		}
+	}
+	p.spent += time.Since(p.began)
+	p.began = time.Now()
+	p.meter.Set(p.done, status+p.speed())
+	return nil
+}
+
+// rate is images/s in training so far.
+func (p *trainProgress) rate() float64 {
+	if p.spent <= 0 {
+		return 0
+	}
+	return float64(p.trained) / p.spent.Seconds()
+}
+
+// share is the share of the machine's peak that the rate comes to, 0 if unknown.
+func (p *trainProgress) share() float64 {
+	if p.peak <= 0 {
+		return 0
+	}
+	return p.rate() * p.flops / p.peak
+}
+
+func (p *trainProgress) speed() string {
+	text := fmt.Sprintf("  %.1f img/s", p.rate())
+	if s := p.share(); s > 0 {
+		text += fmt.Sprintf("  %.0f%% of peak", 100*s)
+	}
+	return text
+}
+
+// beginValidation stops the clock of training; the function that it returns starts it again.
+func (p *trainProgress) beginValidation() func() {
+	base := p.done
+	p.images = 0
+	return func() {
+		p.done = base + int64(len(p.j.parts[1]))
+		p.began = time.Now()
+	}
+}
+
+// validated shows how far a validation is.
+func (p *trainProgress) validated(n int) {
+	p.meter.Set(p.done+int64(n), fmt.Sprintf("epoch %d/%d  validating", p.j.loop.State.Epoch+1, p.j.config.Epochs))
+}
+
+func (p *trainProgress) epoch(l *train.Loop) error {
+	s := &l.State
+	e := s.History[len(s.History)-1]
+	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(l.Epochs)), e.Epoch, l.Epochs, e.Loss)
+	if e.Val != nil {
+		line += "  val " + scoreLine(e.Val, 2)
+		if s.BestEpoch == e.Epoch {
+			line += "  best"
+		}
+	}
+	p.ui.Printf("%s%s", line, p.speed())
+	if s.Stopped {
+		p.ui.Printf("no better validation for %d epochs: stopping", p.j.config.Patience)
+	}
+	p.images, p.began = 0, time.Now()
+	return nil
+}

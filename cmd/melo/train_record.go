@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"time"
+
+	"melo/internal/atomicfile"
+	"melo/train"
+)
+
+// runRecord is run.json in a run's folder: what was asked for, on what, and what came of it.
+type runRecord struct {
+	Format   string          `json:"format"` // "melo-run"
+	Version  int             `json:"version"`
+	Command  []string        `json:"command"` // arguments of melo
+	Program  versionDocument `json:"program"`
+	Machine  machineDocument `json:"machine"`
+	Identity *train.Identity `json:"identity"`
+	Data     trainData       `json:"data"`
+	Started  string          `json:"started"`            // of this process, RFC 3339
+	Finished string          `json:"finished,omitempty"` // absent: not yet, or interrupted
+	Result   *trainDocument  `json:"result,omitempty"`
+}
+
+// begin writes the record of a run that starts.
+func (j *trainJob) begin(start time.Time) error {
+	j.record = runRecord{Format: "melo-run", Version: 1, Command: j.s.args, Program: versionNow(), Machine: thisMachine(),
+		Identity: j.id, Data: j.info, Started: start.UTC().Format(time.RFC3339)}
+	return j.writeRecord()
+}
+
+func (j *trainJob) writeRecord() error {
+	return atomicfile.Write(filepath.Join(j.o.runFolder(), "run.json"), 0o666, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(&j.record)
+	})
+}
+
+// recordHook keeps epochs.jsonl: one line an epoch, as in the checkpoint.
+func (j *trainJob) recordHook() train.Hook {
+	path := filepath.Join(j.o.runFolder(), "epochs.jsonl")
+	return train.Hook{Name: "record", Epoch: func(l *train.Loop) error {
+		err := atomicfile.Write(path, 0o666, func(w io.Writer) error {
+			enc := json.NewEncoder(w)
+			for _, e := range l.State.History {
+				if err := enc.Encode(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			j.progress.printf("melo: %s", oneLine(err))
+		}
+		return nil
+	}}
+}

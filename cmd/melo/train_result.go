@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"melo/dataset"
+	"melo/lora"
+	"melo/lora/adapterfile"
+	"melo/safetensors"
+	"melo/train"
+	"melo/vit"
+)
+
+// selfTestInputs is how many inputs an adapter's self-test has, and selfTestSeed where they come from.
+const (
+	selfTestInputs = 2
+	selfTestSeed   = 0x6d656c6f // "melo"
+)
+
+// dtypes of --dtype.
+var dtypes = map[string]safetensors.DType{"f32": safetensors.F32, "bf16": safetensors.BF16}
+
+// finish measures the trained model as it will be stored, writes the adapter, and sums the run up.
+func (j *trainJob) finish(ctx context.Context, start time.Time) (*trainDocument, error) {
+	file, err := j.adapterFile()
+	if err != nil {
+		return nil, err
+	}
+	dtype := dtypes[j.config.DType]
+	if file, err = file.Stored(dtype); err != nil {
+		return nil, err
+	}
+	if err := j.adopt(file); err != nil {
+		return nil, err
+	}
+	doc := j.document(start)
+	if j.valLoad != nil {
+		out, err := j.evaluator().Run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		doc.Validation = j.measure(out, &file.Meta)
+	}
+	file.Meta.SelfTest = j.selfTest()
+	if err := file.Write(j.o.Out, dtype); err != nil {
+		return nil, fmt.Errorf("the adapter could not be written: %w", err)
+	}
+	doc.Adapter.Path, doc.Adapter.Digest = j.o.Out, file.Digest
+	if info, err := os.Stat(j.o.Out); err == nil {
+		doc.Adapter.Bytes = info.Size()
+	}
+	doc.Seconds = time.Since(start).Seconds()
+	_, doc.PeakMemory = residentBytes()
+	j.record.Finished, j.record.Result = time.Now().UTC().Format(time.RFC3339), doc
+	if err := j.writeRecord(); err != nil {
+		j.s.notef("%s", oneLine(err))
+	}
+	// The adapter is safe: what is left to go on from would only mislead.
+	if err := os.Remove(j.o.checkpointPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		j.s.notef("%s", oneLine(err))
+	}
+	return doc, nil
+}
+
+// adapterFile describes the trained adapter, without what is still to be measured.
+func (j *trainJob) adapterFile() (*adapterfile.File, error) {
+	settings, err := asMap(j.config)
+	if err != nil {
+		return nil, err
+	}
+	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
+		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.o.Base)), j.o.Base, j.digest),
+		Method: j.config.Method, Task: adapterfile.Task(j.data.Task), Labels: adapterfile.Labels(j.data.Labels...),
+		Recipe: j.model.Recipe,
+		Training: &adapterfile.Training{
+			Program: "melo " + version, Seed: j.config.Seed,
+			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.o.Data)), Digest: j.info.Digest, Images: len(j.data.Samples)},
+			Split:           &adapterfile.SplitInfo{Rule: j.info.Rule, Seed: j.config.SplitSeed, Train: j.info.Train, Val: j.info.Val, Test: j.info.Test},
+			Hyperparameters: settings,
+		},
+	}}
+	if j.config.Method != lora.FullTuning {
+		return f, nil
+	}
+	for _, p := range j.tuner.Params() {
+		if p.Name == "head.weight" || p.Name == "head.bias" {
+			continue
+		}
+		t, err := safetensors.FromFloat32s(adapterfile.BasePrefix+p.Name, safetensors.F32, p.Shape, p.Data)
+		if err != nil {
+			return nil, err
+		}
+		f.Extra = append(f.Extra, t)
+	}
+	return f, nil
+}
+
+// adopt puts the numbers that the file will hold into the model, so that they are what is measured.
+func (j *trainJob) adopt(f *adapterfile.File) error {
+	a := j.tuner.Adapter()
+	for i, d := range f.Adapter.Deltas {
+		copy(a.Deltas[i].A, d.A)
+		copy(a.Deltas[i].B, d.B)
+	}
+	copy(a.Head.W, f.Adapter.Head.W)
+	copy(a.Head.Bias, f.Adapter.Head.Bias)
+	extra := map[string]safetensors.TensorData{}
+	for _, x := range f.Extra {
+		extra[x.Name] = x
+	}
+	for _, p := range j.tuner.Params() {
+		x, ok := extra[adapterfile.BasePrefix+p.Name]
+		if !ok {
+			continue
+		}
+		v, err := safetensors.Tensor{Name: x.Name, DType: x.DType, Shape: x.Shape, Data: x.Data}.Float32s(nil)
+		if err != nil {
+			return err
+		}
+		copy(p.Data, v)
+	}
+	j.tuner.Updated()
+	return nil
+}
+
+// measure sums up validation, for the document and for the adapter. Temperatures and thresholds would be fitted
+// to the same evaluation.
+func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) scoreTable {
+	p := out.Predictions()
+	table := scoreTable{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{}}
+	var names []string
+	for name := range table.Scores {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: table.Scores[name], N: p.N()})
+	}
+	for l, label := range j.data.Labels {
+		if v, ok := p.AUC(l); ok {
+			table.PerLabel[label] = v
+			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: train.AUC, Split: "val", Label: label, Value: v, N: p.N()})
+		}
+	}
+	return table
+}
+
+// selfTest computes the logits that a reader can check.
+func (j *trainJob) selfTest() *adapterfile.SelfTest {
+	t := &adapterfile.SelfTest{Seed: selfTestSeed}
+	x := make([]float32, j.model.Recipe.Values())
+	for i := range selfTestInputs {
+		adapterfile.SelfTestInput(x, selfTestSeed, i)
+		t.Logits = append(t.Logits, slices.Clone(j.tuner.Forward(x, 1, false)))
+	}
+	return t
+}
+
+// document is what is known without measuring.
+func (j *trainJob) document(start time.Time) *trainDocument {
+	s := &j.loop.State
+	for _, l := range []*dataset.Loader{j.trainLoad, j.valLoad} {
+		if l == nil {
+			continue
+		}
+		for _, b := range l.Bad() {
+			j.info.Bad = append(j.info.Bad, b.Path)
+		}
+	}
+	d := &trainDocument{
+		Base: j.o.Base, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
+		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.runFolder(), Warnings: append([]string{}, j.data.Warnings...), Notice: notice,
+		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), Seconds: time.Since(start).Seconds(),
+	}
+	deltas, head := j.tuner.Adapter().Parameters()
+	d.Params = trainedShare{Trained: int64(deltas), Head: int64(head), Base: baseParameters(j.model)}
+	if j.config.Method == lora.FullTuning {
+		d.Params.Trained = d.Params.Base
+	}
+	d.Params.Share = float64(d.Params.Trained) / float64(d.Params.Base)
+	return d
+}
+
+// baseParameters counts the numbers of a backbone, without its head.
+func baseParameters(m *vit.Model) int64 {
+	linear := func(l vit.Linear) int { return l.In*l.Out + len(l.Bias) }
+	norm := func(n vit.Norm) int { return len(n.Gain) + len(n.Bias) }
+	n := linear(m.PatchEmbed) + len(m.ClassToken) + len(m.DistToken) + len(m.Register) + len(m.Pos) + norm(m.Pre) + norm(m.Final) + norm(m.Pool)
+	for i := range m.Blocks {
+		b := &m.Blocks[i]
+		n += norm(b.Norm1) + norm(b.Norm2) + len(b.Scale1) + len(b.Scale2)
+		for _, l := range []vit.Linear{b.Q, b.KV, b.Proj, b.FC1, b.FC2} {
+			n += linear(l)
+		}
+	}
+	return int64(n)
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"melo/dataset"
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/lora"
+	"melo/lora/adapterfile"
+	"melo/train"
+	"melo/vit"
+)
+
+// trainJob is one training run, made of options, base and data.
+type trainJob struct {
+	o    *trainOptions
+	s    *stdio
+	pool *par.Pool
+
+	model  *vit.Model
+	digest string // of the base
+	data   *dataset.Dataset
+	info   trainData
+	parts  [3][]int // training, validation and test samples
+	config trainConfig
+	id     *train.Identity
+
+	tuner     *lora.Tuner
+	loop      *train.Loop
+	trainLoad *dataset.Loader
+	valLoad   *dataset.Loader // nil: no validation
+	progress  *trainProgress
+	record    runRecord
+}
+
+// trainConfig is every setting that the result depends on, resolved. It identifies a run, and stands in the
+// adapter as its hyperparameters.
+type trainConfig struct {
+	Method  lora.Method    `json:"method"`
+	Sites   map[string]int `json:"sites,omitempty"`  // rank by kind
+	Blocks  []int          `json:"blocks,omitempty"` // absent: all
+	Alpha   float32        `json:"alpha,omitempty"`  // absent: the rank
+	RSLoRA  bool           `json:"rslora,omitempty"`
+	Dropout float32        `json:"dropout,omitempty"`
+
+	Epochs         int               `json:"epochs"`
+	Batch          int               `json:"batch"`
+	LR             float64           `json:"lr"`
+	MinLR          float64           `json:"min_lr"`
+	LoRAPlus       float32           `json:"lora_plus,omitempty"`
+	Warmup         float64           `json:"warmup"`
+	Optimizer      train.AdamWConfig `json:"optimizer"`
+	LabelSmoothing float64           `json:"label_smoothing"`
+	ClassWeights   []float64         `json:"class_weights,omitempty"`
+	Patience       int               `json:"patience"`
+	Seed           uint64            `json:"seed"`
+	Augment        dataset.Augment   `json:"augment"`
+
+	ValSplit  float64 `json:"val_split"`
+	TestSplit float64 `json:"test_split"`
+	SplitSeed uint64  `json:"split_seed"`
+	MaxBad    int     `json:"max_bad"`
+	DType     string  `json:"dtype"`
+}
+
+// Adam's usual constants.
+const (
+	adamBeta1 = 0.9
+	adamBeta2 = 0.999
+	adamEps   = 1e-8
+)
+
+// prepare opens everything and puts the run together.
+func (o *trainOptions) prepare(ctx context.Context, s *stdio, pool *par.Pool) (*trainJob, error) {
+	j := &trainJob{o: o, s: s, pool: pool}
+	if err := j.openData(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.openBase(); err != nil {
+		return nil, err
+	}
+	if err := j.resolve(); err != nil {
+		return nil, err
+	}
+	if err := j.build(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// openData finds the images, splits them, and says what is there.
+func (j *trainJob) openData(ctx context.Context) error {
+	o := j.o
+	ds, err := dataset.Open(o.Data, dataset.Options{LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
+		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn})
+	if err != nil {
+		return badInput(err)
+	}
+	if err := ds.Hash(ctx); err != nil {
+		return badInput(err)
+	}
+	rule := splitRule(ds)
+	share := func(v float64) float64 { // 0 means none here, and the default there
+		if v == 0 {
+			return -1
+		}
+		return v
+	}
+	j.data = ds
+	j.parts[0], j.parts[1], j.parts[2], err = ds.Split(dataset.SplitOptions{Val: share(o.ValSplit), Test: share(o.TestSplit),
+		Seed: o.SplitSeed, AllowDuplicates: o.AllowDuplicates})
+	if err != nil {
+		return badInput(err)
+	}
+	digest, err := ds.Digest()
+	if err != nil {
+		return badInput(err)
+	}
+	j.info = trainData{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Rule: rule,
+		Train: len(j.parts[0]), Val: len(j.parts[1]), Test: len(j.parts[2]), Bad: []string{}}
+	for _, w := range ds.Warnings {
+		j.s.notef("note: %s", w)
+	}
+	return nil
+}
+
+// splitRule says how the samples are divided, before they are.
+func splitRule(ds *dataset.Dataset) string {
+	given, grouped := map[string]bool{}, false
+	for _, x := range ds.Samples {
+		given[x.Split] = true
+		grouped = grouped || x.Group != ""
+	}
+	random := "random, stratified by label"
+	if grouped {
+		random += ", whole groups"
+	}
+	switch {
+	case given[dataset.Val]:
+		return "given"
+	case given[dataset.Test]:
+		return "given; validation " + random
+	}
+	return random
+}
+
+// openBase opens the base and computes its digest.
+func (j *trainJob) openBase() error {
+	m, err := openBase(j.o.Base, kernel.NewExec(j.pool))
+	if err != nil {
+		return err
+	}
+	if j.digest, err = adapterfile.BaseDigest(j.o.Base); err != nil {
+		return badInput(err)
+	}
+	j.model = m
+	return nil
+}
+
+// resolve fills in what depends on base and data.
+func (j *trainJob) resolve() error {
+	o := j.o
+	c := trainConfig{
+		Method: lora.Method(o.Method), Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
+		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
+		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Seed: o.Seed, Augment: o.augment(),
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, MaxBad: o.MaxBad, DType: o.DType,
+	}
+	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
+	if o.ClassWeights == "balanced" {
+		c.ClassWeights = train.BalancedWeights(j.data, j.parts[0])
+	}
+	if c.Method == lora.MeLo {
+		kinds, ranks, err := parseSites(o.Sites)
+		if err != nil {
+			return usage(err)
+		}
+		c.Sites = map[string]int{}
+		for _, k := range kinds {
+			c.Sites[k.String()] = cmp.Or(ranks[k], o.Rank)
+		}
+		if c.Blocks, err = parseBlocks(o.Blocks, j.model.Depth); err != nil {
+			return usage(err)
+		}
+		c.Alpha, c.RSLoRA, c.Dropout, c.LoRAPlus = o.Alpha, o.RSLoRA, o.Dropout, o.LoRAPlus
+	}
+	j.config = c
+	settings, err := asMap(c)
+	if err != nil {
+		return err
+	}
+	j.id = &train.Identity{Base: j.digest, Data: j.info.Digest, Split: j.splitDigest(), Config: settings}
+	return nil
+}
+
+// asMap is v as a JSON object.
+func asMap(v any) (out map[string]any, err error) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.UseNumber()
+		err = dec.Decode(&out)
+	}
+	return out, err
+}
+
+// splitDigest identifies who is trained and validated on.
+func (j *trainJob) splitDigest() string {
+	h := sha256.New()
+	for p, part := range j.parts {
+		for _, i := range part {
+			fmt.Fprintf(h, "%d %q\n", p, j.data.Samples[i].Path)
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// build makes the model in training, the loaders and the loop.
+func (j *trainJob) build() error {
+	c := &j.config
+	classes := len(j.data.Labels)
+	start, err := j.startAdapter(classes)
+	if err != nil {
+		return usage(err)
+	}
+	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
+	j.tuner, err = lora.NewTuner(j.model, j.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed})
+	if err != nil {
+		return err
+	}
+	if err := j.load(pass); err != nil {
+		return err
+	}
+	loss, err := train.NewLoss(j.data.Task, classes, c.LabelSmoothing, c.ClassWeights)
+	if err != nil {
+		return err
+	}
+	perEpoch := j.trainLoad.Batches()
+	j.loop = &train.Loop{
+		Model: j.tuner, Data: j.trainLoad, Loss: loss, Epochs: c.Epochs,
+		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.pool),
+		Schedule:  train.Cosine(c.LR, c.MinLR, int(math.Round(c.Warmup*float64(perEpoch))), c.Epochs*perEpoch),
+	}
+	j.progress = newTrainProgress(j)
+	if j.valLoad != nil {
+		e := j.evaluator()
+		e.Progress = j.progress.validated
+		j.loop.Validate = func(ctx context.Context) (train.Scores, error) {
+			defer j.progress.beginValidation()()
+			return e.Scores(ctx)
+		}
+		if c.Patience > 0 {
+			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience))
+		}
+	}
+	j.loop.Hooks = append(j.loop.Hooks,
+		j.progress.hook(),
+		j.recordHook(),
+		train.Checkpoints(j.o.checkpointPath(), j.id, checkpointEvery, func(err error) {
+			j.progress.printf("melo: the checkpoint could not be saved, training goes on: %s", oneLine(err))
+		}))
+	return nil
+}
+
+// checkpointEvery is the most that a crash can cost within an epoch.
+const checkpointEvery = 2 * time.Minute
+
+// startAdapter returns the first weights.
+func (j *trainJob) startAdapter(classes int) (*lora.Adapter, error) {
+	c := &j.config
+	cfg := lora.Config{Blocks: c.Blocks, Alpha: c.Alpha, RSLoRA: c.RSLoRA, Dropout: c.Dropout, PerKind: map[vit.Kind]int{}}
+	for name, rank := range c.Sites {
+		kind, err := vit.ParseKind(name)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Kinds = append(cfg.Kinds, kind)
+		cfg.PerKind[kind] = rank
+	}
+	slices.Sort(cfg.Kinds)
+	a, err := lora.New(&j.model.Config, cfg, classes, c.Seed)
+	if err == nil && c.Method != lora.MeLo {
+		a.Deltas = nil
+	}
+	return a, err
+}
+
+// load makes the loaders of training and validation images. Both keep decoded images in memory, within a
+// share of the machine's.
+func (j *trainJob) load(pass int) (err error) {
+	c := &j.config
+	cache := int64(1) << 30
+	if m := memoryBytes(); m > 0 {
+		cache = min(cache, m/8)
+	}
+	opt := dataset.LoaderOptions{Batch: c.Batch, Workers: j.o.Workers, Shuffle: true, Seed: c.Seed, Augment: c.Augment,
+		CacheBytes: cache, MaxBad: c.MaxBad}
+	if j.trainLoad, err = dataset.NewLoader(j.data, j.parts[0], j.model.Recipe, opt); err != nil {
+		return err
+	}
+	if len(j.parts[1]) == 0 {
+		return nil
+	}
+	opt = dataset.LoaderOptions{Batch: pass, Workers: j.o.Workers, CacheBytes: cache / 2, MaxBad: c.MaxBad}
+	j.valLoad, err = dataset.NewLoader(j.data, j.parts[1], j.model.Recipe, opt)
+	return err
+}
+
+// evaluator measures the model in training on validation.
+func (j *trainJob) evaluator() *train.Evaluator {
+	return &train.Evaluator{Model: j.tuner, Data: j.valLoad, Task: j.data.Task}
+}
+
+// train resumes if asked to, and runs the loop.
+func (j *trainJob) train(ctx context.Context) error {
+	if j.o.Resume {
+		err := j.loop.Resume(j.o.checkpointPath(), j.id)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			j.s.notef("no checkpoint in %s: starting from the beginning", j.o.runFolder())
+		case err != nil:
+			return badInput(err)
+		default:
+			j.s.notef("going on after step %d, in epoch %d", j.loop.State.Step, min(j.loop.State.Epoch+1, j.config.Epochs))
+		}
+	}
+	j.progress.start()
+	defer j.progress.close()
+	err := j.loop.Run(ctx)
+	var data *train.DataError
+	if errors.As(err, &data) {
+		return badInput(err)
+	}
+	return err
+}
