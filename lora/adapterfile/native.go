@@ -72,7 +72,7 @@ func readAll(path string, limit int64) ([]byte, error) {
 
 // failed puts the package and the file before an error, unless a deeper package has named them.
 func failed(path string, err error) error {
-	if err == nil || strings.HasPrefix(err.Error(), "safetensors: "+path) {
+	if err == nil || strings.HasPrefix(err.Error(), "safetensors: "+path) || strings.HasPrefix(err.Error(), "adapterfile: "+path) {
 		return err
 	}
 	var pathErr *os.PathError

@@ -323,15 +323,34 @@ func pack(t testing.TB, tensors map[string]safetensors.TensorData, meta any) []b
 		}
 		text = string(raw)
 	}
+	return packTensors(t, tensors, map[string]string{metadataKey: text})
+}
+
+func packTensors(t testing.TB, tensors tensorMap, metadata map[string]string) []byte {
+	t.Helper()
 	var list []safetensors.TensorData
 	for _, x := range tensors {
 		list = append(list, x)
 	}
 	var b bytes.Buffer
-	if err := safetensors.Write(&b, list, map[string]string{metadataKey: text}); err != nil {
+	if err := safetensors.Write(&b, list, metadata); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// floats makes an F32 tensor of equal values.
+func floats(t testing.TB, name string, v float32, shape ...int) safetensors.TensorData {
+	t.Helper()
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	x, err := safetensors.FromFloat32s(name, safetensors.F32, shape, slices.Repeat([]float32{v}, n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
 }
 
 type (
@@ -340,25 +359,16 @@ type (
 )
 
 func TestNativeRefuses(t *testing.T) {
-	floats := func(name string, v float32, shape ...int) safetensors.TensorData {
-		n := 1
-		for _, s := range shape {
-			n *= s
-		}
-		x, err := safetensors.FromFloat32s(name, safetensors.F32, shape, slices.Repeat([]float32{v}, n))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return x
-	}
 	site := func(m document, key string, v any) { m["sites"].([]any)[0].(document)[key] = v }
 	for want, change := range map[string]func(x tensorMap, m document){
 		`missing tensors: sites.1.v.B`:                   func(x tensorMap, _ document) { delete(x, "sites.1.v.B") },
-		`tensors that belong to nothing: "blocks.1.k.A"`: func(x tensorMap, _ document) { x["k"] = floats("blocks.1.k.A", 1, 4, 8) },
-		`tensor "sites.0.q.B": value 0 is NaN`:           func(x tensorMap, _ document) { x["sites.0.q.B"] = floats("sites.0.q.B", float32(math.NaN()), 2, 8, 4) },
-		`tensor "head.bias": value 0 is +Inf`:            func(x tensorMap, _ document) { x["head.bias"] = floats("head.bias", float32(math.Inf(1)), 2) },
+		`tensors that belong to nothing: "blocks.1.k.A"`: func(x tensorMap, _ document) { x["k"] = floats(t, "blocks.1.k.A", 1, 4, 8) },
+		`tensor "sites.0.q.B": value 0 is NaN`: func(x tensorMap, _ document) {
+			x["sites.0.q.B"] = floats(t, "sites.0.q.B", float32(math.NaN()), 2, 8, 4)
+		},
+		`tensor "head.bias": value 0 is +Inf`: func(x tensorMap, _ document) { x["head.bias"] = floats(t, "head.bias", float32(math.Inf(1)), 2) },
 		`tensor "sites.0.q.A": shape [2 4 9], expected [2 4 8]`: func(x tensorMap, _ document) {
-			x["sites.0.q.A"] = floats("sites.0.q.A", 1, 2, 4, 9)
+			x["sites.0.q.A"] = floats(t, "sites.0.q.A", 1, 2, 4, 9)
 		},
 		`tensor "head.weight": shape [2 8], expected [2 8 3]`: func(x tensorMap, _ document) {
 			x["head.weight"] = safetensors.TensorData{Name: "head.weight", DType: Head24, Shape: []int{2, 8}, Data: make([]byte, 16)}

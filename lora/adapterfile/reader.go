@@ -108,7 +108,8 @@ func (r *reader) finish() error {
 	}
 	var list []string
 	if len(r.missing) > 0 {
-		list = append(list, "missing tensors: "+someOf(r.missing))
+		slices.Sort(r.missing)
+		list = append(list, "missing tensors: "+someOf(spans(r.missing)))
 	}
 	if len(unused) > 0 {
 		list = append(list, "tensors that belong to nothing: "+someOf(unused))
@@ -119,6 +120,32 @@ func (r *reader) finish() error {
 	default:
 		return r.err
 	}
+}
+
+// spans writes consecutive numbers at the end of sorted names as "x_000 to x_023".
+func spans(names []string) []string {
+	var list []string
+	for i := 0; i < len(names); {
+		last := i
+		for last+1 < len(names) && follows(names[last], names[last+1]) {
+			last++
+		}
+		switch last - i {
+		case 0, 1:
+			list = append(list, names[i:last+1]...)
+		default:
+			list = append(list, names[i]+" to "+names[last])
+		}
+		i = last + 1
+	}
+	return list
+}
+
+// follows reports whether b is a with the number at its end raised by one.
+func follows(a, b string) bool {
+	stem := strings.TrimRight(a, "0123456789")
+	n, err := strconv.Atoi(a[len(stem):])
+	return err == nil && b == fmt.Sprintf("%s%0*d", stem, len(a)-len(stem), n+1)
 }
 
 // quote shortens text from a file for a message.

@@ -1,0 +1,106 @@
+package adapterfile
+
+import (
+	"fmt"
+
+	"melo/lora"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// Import is what the formats of other software do not tell.
+type Import struct {
+	// Base is the shape of the base that the adapter belongs to. With it the adapter is checked against the
+	// base; without it (nil) the description holds what the tensors and their names tell.
+	Base   *vit.Config
+	Labels []Label // one a class; none: "class 0", "class 1", ...
+	Task   Task    // empty: Binary for one class, else Multiclass
+}
+
+// importFile maps a safetensors file, calls parse, and puts the name of the file before its errors.
+func importFile(path string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
+	st, err := safetensors.Open(path)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	f, err := parse(st)
+	if closed := st.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	return f, nil
+}
+
+// imported completes the description of an adapter that came from other software, and checks it.
+func (f *File) imported(source string, hyperparameters map[string]any, o Import) error {
+	m := &f.Meta
+	m.Method = lora.MeLo
+	if len(f.Adapter.Deltas) == 0 {
+		m.Method = lora.LinearOnly
+	}
+	m.Training = &Training{Source: source, Hyperparameters: hyperparameters}
+	if err := f.labelHead(o); err != nil {
+		return err
+	}
+	f.Adapter.Sort()
+	if o.Base != nil {
+		if m.Base.Family == "vit" && o.Base.Family == "mae" { // the encoder of a ViT-MAE is a ViT
+			m.Base.Family = "mae"
+		}
+		if err := f.CheckBase(o.Base, ""); err != nil {
+			return err
+		}
+		m.Base = NewBase(o.Base, m.Base.ID, "", "")
+	}
+	return f.describe()
+}
+
+// labelHead names the classes.
+func (f *File) labelHead(o Import) error {
+	h := f.Adapter.Head
+	if h == nil {
+		if len(o.Labels) > 0 {
+			return fmt.Errorf("%d labels given, but there is no head", len(o.Labels))
+		}
+		return nil
+	}
+	f.Meta.Base.Features = h.Features
+	f.Meta.Labels, f.Meta.Task = o.Labels, o.Task
+	if len(o.Labels) > 0 && len(o.Labels) != h.Classes {
+		return fmt.Errorf("%d labels given, expected %d as the head has classes", len(o.Labels), h.Classes)
+	}
+	if h.Classes > maxLabels {
+		return fmt.Errorf("head of %d classes, expected at most %d", h.Classes, maxLabels)
+	}
+	for i := len(f.Meta.Labels); i < h.Classes; i++ {
+		f.Meta.Labels = append(f.Meta.Labels, Label{Name: fmt.Sprintf("class %d", i)})
+	}
+	switch {
+	case f.Meta.Task != "":
+	case h.Classes == 1:
+		f.Meta.Task = Binary
+	default:
+		f.Meta.Task = Multiclass
+	}
+	return nil
+}
+
+// Fold returns f with each scale multiplied into B, so that all scales are 1 (alpha = r). Formats with a
+// coarser idea of scale can hold that; products by other than powers of two round.
+func (f *File) Fold() *File {
+	folded := *f
+	a := *f.Adapter
+	a.Deltas = make([]lora.Delta, len(f.Adapter.Deltas))
+	for i, d := range f.Adapter.Deltas {
+		b := make([]float32, len(d.B))
+		for j, v := range d.B {
+			b[j] = v * d.Scale
+		}
+		d.B, d.Alpha, d.Scale = b, float32(d.Rank), 1
+		a.Deltas[i] = d
+	}
+	folded.Adapter = &a
+	return &folded
+}
