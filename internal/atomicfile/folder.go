@@ -1,0 +1,119 @@
+package atomicfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// WriteFolder makes a folder at path with the given files, each filled by its function, in one step: readers
+// see no folder, the old one, or the complete new one. The files are written and synced in a temporary folder
+// beside it, which is then renamed. An existing folder is replaced only if it holds nothing but files of the same
+// names, so that nothing else is lost; where the system can, both change places in one step, else there is a
+// moment without either. On any error the old folder stays as it was.
+func WriteFolder(path string, perm fs.FileMode, files map[string]func(io.Writer) error) error {
+	target, exists, err := resolveFolder(path, files)
+	if err != nil {
+		return failed(path, "", err)
+	}
+	temp, err := createTempFolder(filepath.Dir(target))
+	if err != nil {
+		return failed(path, "create a folder beside it", err)
+	}
+	defer os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := writeNew(filepath.Join(temp, name), perm, files[name]); err != nil {
+			return failed(path, name, err)
+		}
+	}
+	if err := syncDir(temp); err != nil {
+		return failed(path, "sync", err)
+	}
+	if exists {
+		err = replaceFolder(temp, target)
+	} else {
+		err = os.Rename(temp, target)
+	}
+	if err != nil {
+		return failed(path, "rename", err)
+	}
+	if err := syncDir(filepath.Dir(target)); err != nil {
+		return failed(path, "written, but its folder could not be synced", err)
+	}
+	return nil
+}
+
+// resolveFolder follows symbolic links, and refuses what is no folder or holds other files.
+func resolveFolder(path string, files map[string]func(io.Writer) error) (target string, exists bool, err error) {
+	target, err = filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return filepath.Clean(path), false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	entries, err := os.ReadDir(target)
+	if err != nil {
+		return "", false, err
+	}
+	for _, e := range entries {
+		if _, ok := files[e.Name()]; !ok || !e.Type().IsRegular() {
+			return "", false, fmt.Errorf("the folder holds %q, which replacing it would delete", e.Name())
+		}
+	}
+	return target, true, nil
+}
+
+func createTempFolder(dir string) (string, error) {
+	for try := 0; ; try++ {
+		temp := filepath.Join(dir, fmt.Sprintf(".melo-%016x.tmp", rand.Uint64()))
+		err := os.Mkdir(temp, 0o777)
+		if err == nil || !errors.Is(err, fs.ErrExist) || try == 100 {
+			return temp, err
+		}
+	}
+}
+
+// writeNew creates a file, fills and syncs it.
+func writeNew(path string, perm fs.FileMode, fill func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	buf := bufio.NewWriterSize(f, bufferSize)
+	err = fill(buf)
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// replaceFolder puts the folder temp in the place of target, and leaves the old one at temp.
+func replaceFolder(temp, target string) error {
+	if done, err := exchange(temp, target); done || err != nil {
+		return err
+	}
+	return replaceInTwoSteps(temp, target)
+}
+
+// replaceInTwoSteps is replaceFolder with a moment in which there is no folder at target.
+func replaceInTwoSteps(temp, target string) error {
+	old := temp + ".old"
+	if err := os.Rename(target, old); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, target); err != nil {
+		return errors.Join(err, os.Rename(old, target))
+	}
+	return os.Rename(old, temp)
+}

@@ -1,0 +1,333 @@
+package adapterfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"melo/lora"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// How PEFT names the tensors of an adapter: base_model.model.PATH.lora_A.weight [r, in] and
+// lora_B.weight [out, r]; modules of modules_to_save keep their own names after the prefix.
+const (
+	peftPrefix = "base_model.model."
+	peftA      = ".lora_A.weight"
+	peftB      = ".lora_B.weight"
+)
+
+// ReadPEFT reads a PEFT folder (adapter_config.json and adapter_model.safetensors); path is the folder or
+// one of the two files. Plain LoRA on the linear maps of the supported backbones is read, with the names of
+// timm and of transformers 4 and 5, rsLoRA, rank_pattern and alpha_pattern, and a classifier in
+// modules_to_save; anything else is refused by name.
+func ReadPEFT(path string, o Import) (*File, error) {
+	dir := path
+	if name := filepath.Base(path); name == peftConfig || name == peftWeights {
+		dir = filepath.Dir(path)
+	}
+	config, weights := filepath.Join(dir, peftConfig), filepath.Join(dir, peftWeights)
+	text, err := readAll(config, maxPEFTConfig)
+	if err != nil {
+		return nil, failed(config, err)
+	}
+	doc, err := parsePEFTConfig(text)
+	if err != nil {
+		return nil, failed(config, err)
+	}
+	if _, err := os.Stat(weights); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "adapter_model.bin")); err == nil {
+			return nil, failf(dir, "has adapter_model.bin, expected %s: save it with safe_serialization", peftWeights)
+		}
+	}
+	f, err := importFile(weights, func(st *safetensors.File) (*File, error) { return parsePEFT(st, doc, o) })
+	if err != nil {
+		return nil, err
+	}
+	f.Path = dir
+	return f, nil
+}
+
+// peftReader takes the tensors of a PEFT folder.
+type peftReader struct {
+	*reader
+	doc    *peftDoc
+	layout *layout
+	base   *vit.Config // nil if unknown
+	blocks map[int]map[part]string
+	depth  int // of the base, or the largest block there is, plus one
+
+	width, mlp int // 0 if no tensor tells
+	swiglu     bool
+}
+
+func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
+	r := &peftReader{reader: newReader(st), doc: doc, base: o.Base, blocks: map[int]map[part]string{}}
+	if err := r.sort(); err != nil {
+		return nil, err
+	}
+	f := &File{Adapter: &lora.Adapter{}, Path: st.Path()}
+	r.shape()
+	if c := o.Base; c != nil {
+		if r.width != 0 && r.width != c.Width { // the clearest of the messages that would follow
+			return nil, f.baseError("width", fmt.Sprint(r.width), fmt.Sprint(c.Width))
+		}
+		r.width, r.mlp, r.swiglu = c.Width, c.MLP, c.SwiGLU
+	}
+	r.absent()
+	for block := range r.depth {
+		deltas, err := r.block(block, r.blocks[block])
+		if err != nil {
+			return nil, err
+		}
+		f.Adapter.Deltas = append(f.Adapter.Deltas, deltas...)
+	}
+	f.Adapter.Head = r.classifier()
+	if err := r.finish(); err != nil {
+		return nil, err
+	}
+	if h := f.Adapter.Head; h != nil && r.layout.family == "clip" && o.Base != nil && o.Base.Pooling != vit.PoolMean {
+		return nil, errors.New("the head is that of CLIPForImageClassification, which averages the patch tokens; the base pools its class token")
+	}
+	b := &f.Meta.Base
+	b.ID, b.Family, b.Width, b.MLP, b.SwiGLU = doc.baseID, r.layout.family, r.width, r.mlp, r.swiglu
+	b.Source = "hf"
+	if r.layout.names == NamesTimm {
+		b.Source = "timm"
+	}
+	return f, f.imported("peft", nil, o)
+}
+
+// sort picks the layout that knows most of the modules, and groups these by block.
+func (r *peftReader) sort() error {
+	var paths []string
+	for _, name := range r.st.Names() {
+		path, ok := strings.CutPrefix(name, peftPrefix)
+		if !ok {
+			continue
+		}
+		for _, suffix := range []string{peftA, peftB} {
+			if p, ok := strings.CutSuffix(path, suffix); ok && !slices.Contains(paths[max(0, len(paths)-1):], p) {
+				paths = append(paths, p)
+			}
+		}
+	}
+	most := 0
+	for _, l := range layouts() {
+		n := 0
+		for _, path := range paths {
+			if _, _, ok := l.find(path); ok {
+				n++
+			}
+		}
+		if n > most {
+			most, r.layout = n, &l
+		}
+	}
+	if most == 0 {
+		example := "no tensor " + peftPrefix + "MODULE" + peftA
+		if len(paths) > 0 {
+			example = "modules such as " + quote(paths[0])
+		}
+		return fmt.Errorf("%s, expected those of a ViT, such as vit.layers.0.attention.q_proj or blocks.0.attn.qkv", example)
+	}
+	for _, path := range paths {
+		block, m, ok := r.layout.find(path)
+		if !ok || r.doc.knows() && !r.doc.adapts(path) {
+			continue // told as belonging to nothing
+		}
+		if r.blocks[block] == nil {
+			r.blocks[block] = map[part]string{}
+		}
+		if _, twice := r.blocks[block][m.part]; twice {
+			continue // the MLP's map under its other name: told, too
+		}
+		r.blocks[block][m.part] = path
+		r.depth = max(r.depth, block+1)
+	}
+	if r.base != nil {
+		r.depth = max(r.depth, r.base.Depth)
+	}
+	return nil
+}
+
+// shape finds the widths that the tensors tell.
+func (r *peftReader) shape() {
+	fc1 := 0
+	for _, parts := range r.blocks {
+		for p, path := range parts {
+			in, out := r.dim(path+peftA, 1), r.dim(path+peftB, 0)
+			switch p {
+			case partFC2:
+				r.mlp, r.width = max(r.mlp, in), max(r.width, out)
+			case partGate, partUp:
+				r.mlp, r.width, r.swiglu = max(r.mlp, out), max(r.width, in), true
+			case partFC1:
+				fc1, r.width = max(fc1, out), max(r.width, in)
+				r.swiglu = r.swiglu || strings.HasSuffix(path, ".weights_in")
+			default:
+				r.width = max(r.width, in)
+			}
+		}
+	}
+	switch {
+	case fc1 == 0:
+	case r.swiglu:
+		r.mlp = fc1 / 2
+	case r.mlp == 0:
+		r.mlp = fc1
+	case fc1 == 2*r.mlp: // timm's packed SwiGLU
+		r.swiglu = true
+	}
+}
+
+// dim returns one size of a matrix, 0 if it is missing or none.
+func (r *peftReader) dim(name string, axis int) int {
+	t, ok := r.st.Tensor(peftPrefix + name)
+	if !ok || len(t.Shape) != 2 {
+		return 0
+	}
+	return t.Shape[axis]
+}
+
+// absent notes the modules that the configuration asks for and the file does not have.
+func (r *peftReader) absent() {
+	if !r.doc.knows() {
+		return
+	}
+	for block := range r.depth {
+		for _, m := range r.layout.of(r.swiglu) {
+			path := r.layout.path(block, m.tail)
+			if _, ok := r.blocks[block][m.part]; !ok && r.doc.adapts(path) {
+				r.missing = append(r.missing, peftPrefix+path+peftA, peftPrefix+path+peftB)
+			}
+		}
+	}
+}
+
+// pair reads A and B of a module; nil if one is missing or wrong, which finish tells.
+func (r *peftReader) pair(path string, in, out int) *pair {
+	rank := lookUpPattern(r.doc.ranks, path, float64(r.doc.rank))
+	alpha := lookUpPattern(r.doc.alphas, path, r.doc.alpha)
+	if rank != float64(int(rank)) || inRange("rank", int(rank)) != nil {
+		r.used[peftPrefix+path+peftA], r.used[peftPrefix+path+peftB] = true, true
+		r.fail("%s: rank %g, expected 1 to %d", quote(path), rank, maxRank)
+		return nil
+	}
+	p := &pair{rank: int(rank), alpha: float32(alpha)}
+	p.a = r.floats(peftPrefix+path+peftA, p.rank, in)
+	p.b = r.floats(peftPrefix+path+peftB, out, p.rank)
+	if len(p.a) == 0 || len(p.b) == 0 {
+		if r.err == nil && p.a != nil && p.b != nil {
+			r.fail("%s: empty matrices", quote(path))
+		}
+		return nil
+	}
+	return p
+}
+
+// block reads the deltas of one block.
+func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delta, err error) {
+	c := vit.Config{Width: r.width, MLP: r.mlp, SwiGLU: r.swiglu}
+	rs := r.doc.rsLoRA
+	add := func(p *pair, kind vit.Kind) {
+		if p != nil {
+			deltas = append(deltas, p.delta(vit.Site{Block: block, Kind: kind}, rs))
+		}
+	}
+	for kind := vit.Q; kind <= vit.FC2; kind++ {
+		if path, ok := parts[part(kind)]; ok {
+			in, out := c.Dims(kind)
+			add(r.pair(path, in, out), kind)
+		}
+	}
+	if path, ok := parts[partQKV]; ok {
+		if p := r.pair(path, r.width, 3*r.width); p != nil {
+			for i, piece := range p.split(3, rs) {
+				add(piece, vit.Kind(i))
+			}
+		}
+	}
+	halves := make([]*pair, 2)
+	for i, p := range []part{partGate, partUp} {
+		if path, ok := parts[p]; ok {
+			halves[i] = r.pair(path, r.width, r.mlp)
+		}
+	}
+	if halves[0] == nil && halves[1] == nil {
+		return deltas, nil
+	}
+	p, err := fuse(halves, r.mlp, rs)
+	if err != nil { // two scales
+		p, err = fuse([]*pair{halves[0].fold(rs), halves[1].fold(rs)}, r.mlp, rs)
+	}
+	add(p, vit.FC1)
+	return deltas, err
+}
+
+// classifier takes the head, nil if there is none. The two heads of a distilled DeiT, whose logits are averaged, become
+// one on the features of both tokens.
+func (r *peftReader) classifier() *vit.Head {
+	if l := r.layout; l.two != nil && r.hasHead(l.two[1]) {
+		one, other := r.linear(l.headPath(l.two[0])), r.linear(l.headPath(l.two[1]))
+		if one == nil || other == nil {
+			return nil
+		}
+		if one.Classes != other.Classes || one.Features != other.Features {
+			r.fail("heads of %d and %d classes, expected the same", one.Classes, other.Classes)
+			return nil
+		}
+		return average(one, other)
+	}
+	for _, name := range r.layout.heads {
+		if r.hasHead(name) {
+			return r.linear(r.layout.headPath(name))
+		}
+	}
+	return nil
+}
+
+// hasHead reports whether the folder has a head of that name, or its configuration names it. One that is
+// there without being in modules_to_save is told as belonging to nothing: PEFT would not load it.
+func (r *peftReader) hasHead(name string) bool {
+	path := r.layout.headPath(name)
+	_, there := r.st.Tensor(peftPrefix + path + ".weight")
+	return there && r.doc.saves(path) || slices.Contains(r.doc.saved, name)
+}
+
+func (r *peftReader) linear(path string) *vit.Head {
+	name := peftPrefix + path
+	t, _ := r.st.Tensor(name + ".weight")
+	h := &vit.Head{}
+	if len(t.Shape) == 2 {
+		h.Classes, h.Features = t.Shape[0], t.Shape[1]
+	}
+	h.W, h.Bias = r.floats(name+".weight", h.Classes, h.Features), r.floats(name+".bias", h.Classes)
+	if h.W == nil || h.Bias == nil {
+		return nil
+	}
+	if h.Classes == 0 || h.Features == 0 {
+		r.fail("tensor %s: shape %v, expected [classes, features]", quote(name+".weight"), t.Shape)
+		return nil
+	}
+	return h
+}
+
+// average returns the head whose logits on the concatenated features are the mean of both.
+func average(one, other *vit.Head) *vit.Head {
+	n := one.Features
+	h := &vit.Head{Classes: one.Classes, Features: 2 * n}
+	for c := range one.Classes {
+		for _, x := range []*vit.Head{one, other} {
+			for _, v := range x.W[c*n : (c+1)*n] {
+				h.W = append(h.W, v/2)
+			}
+		}
+		h.Bias = append(h.Bias, one.Bias[c]/2+other.Bias[c]/2)
+	}
+	return h
+}

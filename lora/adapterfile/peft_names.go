@@ -1,0 +1,163 @@
+package adapterfile
+
+import (
+	"strconv"
+	"strings"
+
+	"melo/vit"
+)
+
+// Names says which names a PEFT folder is written with.
+type Names string
+
+// The naming schemes of PEFT folders. The same scheme of Hugging Face's modules changed with transformers 5.
+const (
+	NamesHF5  Names = "hf5"  // vit.layers.N.attention.q_proj
+	NamesHF4  Names = "hf4"  // vit.encoder.layer.N.attention.attention.query
+	NamesTimm Names = "timm" // blocks.N.attn.qkv
+)
+
+// part is a linear map as modules have it: one of a block's maps, or a piece or a union of them.
+type part uint8
+
+const (
+	partQ    = part(vit.Q)
+	partK    = part(vit.K)
+	partV    = part(vit.V)
+	partProj = part(vit.Proj)
+	partFC1  = part(vit.FC1) // with SwiGLU the fused [gate; up]
+	partFC2  = part(vit.FC2)
+	partQKV  = part(16) // timm's fused q, k, v
+	partGate = part(17)
+	partUp   = part(18)
+)
+
+// module is a part's name inside a block.
+type module struct {
+	tail string
+	part part
+}
+
+// layout is how one class of models names its modules.
+type layout struct {
+	names   Names
+	family  string // vit.Config.Family; empty if the names do not tell
+	regs    bool   // has register tokens
+	prefix  string // before blocks, and empty for a backbone by itself
+	blocks  string
+	modules []module // of blocks with a plain MLP, and what both have
+	swiglu  []module // of blocks with SwiGLU, instead of fc1 and fc2
+	heads   []string // of one head
+	two     []string // class and distillation head
+}
+
+var (
+	attention5 = []module{{"attention.q_proj", partQ}, {"attention.k_proj", partK}, {"attention.v_proj", partV}, {"attention.o_proj", partProj}}
+	attention4 = []module{{"attention.attention.query", partQ}, {"attention.attention.key", partK},
+		{"attention.attention.value", partV}, {"attention.output.dense", partProj}}
+	mlpFC    = []module{{"mlp.fc1", partFC1}, {"mlp.fc2", partFC2}}
+	mlpDense = []module{{"intermediate.dense", partFC1}, {"output.dense", partFC2}}
+	swiglu5  = []module{{"mlp.gate_proj", partGate}, {"mlp.up_proj", partUp}, {"mlp.down_proj", partFC2}}
+	swiglu4  = []module{{"mlp.weights_in", partFC1}, {"mlp.weights_out", partFC2}}
+	clipMaps = []module{{"self_attn.q_proj", partQ}, {"self_attn.k_proj", partK}, {"self_attn.v_proj", partV}, {"self_attn.out_proj", partProj}}
+	timmMaps = []module{{"attn.qkv", partQKV}, {"attn.proj", partProj}}
+
+	hfHeads   = []string{"classifier"}
+	hfTwo     = []string{"cls_classifier", "distillation_classifier"}
+	timmHeads = []string{"head"}
+	timmTwo   = []string{"head", "head_dist"}
+)
+
+func join(lists ...[]module) (all []module) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// layouts are those that are read, in the order in which they are tried; a family's first is written.
+// Checked against the modules of transformers 4.57 and 5.23 and timm 1.0.
+func layouts() []layout {
+	vit5, vit4 := join(attention5, mlpFC), join(attention4, mlpDense)
+	dino4 := join(attention4, mlpFC)
+	clip, timm := join(clipMaps, mlpFC), join(timmMaps, mlpFC)
+	return []layout{
+		{NamesHF5, "vit", false, "vit.", "layers.", vit5, nil, hfHeads, nil},
+		{NamesHF4, "vit", false, "vit.", "encoder.layer.", vit4, nil, hfHeads, nil},
+		{NamesHF5, "deit", false, "deit.", "layers.", vit5, nil, hfHeads, hfTwo},
+		{NamesHF4, "deit", false, "deit.", "encoder.layer.", vit4, nil, hfHeads, hfTwo},
+		{NamesHF5, "dinov2", false, "dinov2.", "encoder.layer.", vit5, swiglu5, hfHeads, nil},
+		{NamesHF4, "dinov2", false, "dinov2.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
+		{NamesHF5, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", vit5, swiglu5, hfHeads, nil},
+		{NamesHF4, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
+		// Both generations name CLIP's maps alike; only a tower by itself loses its prefix in transformers 5.
+		{NamesHF5, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
+		{NamesHF4, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
+		{NamesHF5, "clip", false, "", "encoder.layers.", clip, nil, hfHeads, nil},
+		{NamesTimm, "", false, "", "blocks.", timm, nil, timmHeads, timmTwo},
+		{NamesTimm, "", false, "timm_model.", "blocks.", timm, nil, timmHeads, timmTwo},
+		// Backbones by themselves: ViT and DeiT, then DINOv2, whose names say less about the family.
+		{NamesHF5, "", false, "", "layers.", vit5, nil, nil, nil},
+		{NamesHF4, "", false, "", "encoder.layer.", vit4, nil, nil, nil},
+		{NamesHF4, "", false, "", "encoder.layer.", dino4, swiglu4, nil, nil},
+		{NamesHF5, "", false, "", "encoder.layer.", vit5, swiglu5, nil, nil},
+	}
+}
+
+// find returns the block and the part that a module's path names.
+func (l *layout) find(path string) (block int, m module, ok bool) {
+	rest, ok := strings.CutPrefix(path, l.prefix+l.blocks)
+	if !ok {
+		return 0, module{}, false
+	}
+	number, tail, _ := strings.Cut(rest, ".")
+	block, err := strconv.Atoi(number)
+	if err != nil || strconv.Itoa(block) != number || block < 0 || block >= maxBlocks {
+		return 0, module{}, false
+	}
+	for _, list := range [][]module{l.modules, l.swiglu} {
+		for _, m := range list {
+			if m.tail == tail {
+				return block, m, true
+			}
+		}
+	}
+	return 0, module{}, false
+}
+
+// path is the inverse of find.
+func (l *layout) path(block int, tail string) string {
+	return l.prefix + l.blocks + strconv.Itoa(block) + "." + tail
+}
+
+// of returns the modules of a block, with one or the other kind of MLP.
+func (l *layout) of(swiglu bool) []module {
+	if !swiglu || l.swiglu == nil {
+		return l.modules
+	}
+	var list []module
+	for _, m := range l.modules {
+		if m.part != partFC1 && m.part != partFC2 {
+			list = append(list, m)
+		}
+	}
+	return append(list, l.swiglu...)
+}
+
+// tail returns the name of a part in a block.
+func (l *layout) tail(p part, swiglu bool) (string, bool) {
+	for _, m := range l.of(swiglu) {
+		if m.part == p {
+			return m.tail, true
+		}
+	}
+	return "", false
+}
+
+// headPath returns the path of a head.
+func (l *layout) headPath(name string) string {
+	if l.names == NamesTimm {
+		return l.prefix + name
+	}
+	return name
+}

@@ -1,0 +1,303 @@
+package adapterfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"melo/internal/atomicfile"
+	"melo/lora"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// PEFTOptions say how a PEFT folder is written.
+type PEFTOptions struct {
+	DType safetensors.DType // F32, F16 or BF16; empty: F32
+	Names Names             // empty: NamesTimm for bases of timm, else NamesHF5
+	// Base is the shape of the base, nil if unknown. Two things cannot be told without: whether CLIP's
+	// features are what CLIPForImageClassification gives its head, and whether all blocks are adapted.
+	Base *vit.Config
+	// Bare names the modules of a backbone by itself (ViTModel), without prefix; then there can be no head.
+	Bare bool
+}
+
+// peftModule is one adapted module as PEFT has it.
+type peftModule struct {
+	path, tail string
+	*pair
+}
+
+// WritePEFT writes f as a PEFT folder at path, in one step: the folder is there as a whole or not at all. An
+// existing folder is replaced if it holds nothing but the two files of an adapter. What PEFT has no place for
+// (labels, thresholds, preprocessing, metrics) is not in it.
+func (f *File) WritePEFT(path string, o PEFTOptions) error {
+	config, tensors, err := f.peft(o)
+	if err != nil {
+		return failed(path, err)
+	}
+	return atomicfile.WriteFolder(path, filePerm, map[string]func(io.Writer) error{
+		peftConfig: func(w io.Writer) error {
+			_, err := w.Write(config)
+			return err
+		},
+		peftWeights: func(w io.Writer) error { return safetensors.Write(w, tensors, map[string]string{"format": "pt"}) },
+	})
+}
+
+// peft returns the contents of the two files.
+func (f *File) peft(o PEFTOptions) (config []byte, tensors []safetensors.TensorData, err error) {
+	if err := f.describe(); err != nil {
+		return nil, nil, err
+	}
+	if f.Meta.Method != lora.MeLo || len(f.Adapter.Deltas) == 0 {
+		return nil, nil, fmt.Errorf("method %q with %d sites cannot be expressed as PEFT's LoRA", f.Meta.Method, len(f.Adapter.Deltas))
+	}
+	if o.DType == "" {
+		o.DType = safetensors.F32
+	}
+	l, err := f.layout(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	modules, err := f.modules(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	add := func(name string, values []float32, shape ...int) {
+		t, e := encodeTensor(peftPrefix+name, o.DType, values, shape)
+		tensors = append(tensors, t)
+		if err == nil {
+			err = e
+		}
+	}
+	for _, m := range modules {
+		add(m.path+peftA, m.a, m.rank, m.in())
+		add(m.path+peftB, m.b, m.out(), m.rank)
+	}
+	var saved []string
+	for _, h := range f.heads(l) {
+		saved = append(saved, h.name)
+		add(l.headPath(h.name)+".weight", h.W, h.Classes, h.Features)
+		add(l.headPath(h.name)+".bias", h.Bias, h.Classes)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err = f.peftConfig(l, o, modules, saved)
+	return config, tensors, err
+}
+
+// layout picks the names, and refuses what the model of that name would compute differently.
+func (f *File) layout(o PEFTOptions) (*layout, error) {
+	b := &f.Meta.Base
+	if o.Names == "" {
+		o.Names = NamesHF5
+		if b.Source == "timm" {
+			o.Names = NamesTimm
+		}
+	}
+	family := b.Family
+	switch {
+	case o.Names == NamesTimm:
+		family = ""
+	case family == "mae": // the encoder of a ViT-MAE is a ViT
+		family = "vit"
+	case family == "":
+		return nil, errors.New("the family of the base is unknown, and with it the names of its modules in transformers: give the base")
+	}
+	for _, l := range layouts() {
+		if l.names != o.Names || l.family != family || l.names != NamesTimm && l.regs != (b.Registers > 0) {
+			continue
+		}
+		if o.Bare {
+			l.prefix = ""
+			if f.Adapter.Head != nil {
+				return nil, errors.New("a backbone by itself has no place for the head")
+			}
+		}
+		return &l, f.headFits(&l, o)
+	}
+	return nil, fmt.Errorf("no names of kind %q for family %q", o.Names, family)
+}
+
+// headFits refuses heads on other features than those of the model that the folder is for.
+func (f *File) headFits(l *layout, o PEFTOptions) error {
+	h, width := f.Adapter.Head, f.Meta.Base.Width
+	switch {
+	case h == nil:
+	case l.family == "dinov2" && h.Features != 2*width:
+		return fmt.Errorf("head on %d features: that of Dinov2ForImageClassification takes %d (class token and mean of patches)", h.Features, 2*width)
+	case l.family == "clip" && (o.Base == nil || o.Base.Pooling != vit.PoolMean):
+		return errors.New("the head of CLIPForImageClassification takes the mean of the patch tokens, this one may not: give a base of that kind, or remove the head")
+	case h.Features != width && h.Features != 2*width || h.Features == 2*width && l.two == nil && l.family != "dinov2":
+		return fmt.Errorf("head on %d features, expected %d", h.Features, width)
+	}
+	return nil
+}
+
+// modules cuts the deltas into modules, by block.
+func (f *File) modules(l *layout) ([]peftModule, error) {
+	rs, swiglu := f.Meta.ScaleRule == ScaleAlphaOverSqrtRank, f.Meta.Base.SwiGLU
+	var list []peftModule
+	for deltas := f.Adapter.Deltas; len(deltas) > 0; {
+		block := deltas[0].Site.Block
+		parts := map[part]*pair{}
+		for len(deltas) > 0 && deltas[0].Site.Block == block {
+			parts[part(deltas[0].Site.Kind)] = pairOf(&deltas[0])
+			deltas = deltas[1:]
+		}
+		if err := recut(parts, l, f.Meta.Base.Width, swiglu, rs); err != nil {
+			return nil, fmt.Errorf("block %d: %w", block, err)
+		}
+		for _, p := range slices.Sorted(maps.Keys(parts)) {
+			tail, ok := l.tail(p, swiglu)
+			if !ok {
+				return nil, fmt.Errorf("block %d: no module of the names %q for %v", block, l.names, vit.Kind(p))
+			}
+			list = append(list, peftModule{l.path(block, tail), tail, parts[p]})
+		}
+	}
+	return list, nil
+}
+
+// recut replaces the sites of one block by the pieces and unions that the layout has modules for.
+func recut(parts map[part]*pair, l *layout, width int, swiglu, rs bool) error {
+	if _, fused := l.tail(partQKV, swiglu); fused {
+		pieces := []*pair{parts[partQ], parts[partK], parts[partV]}
+		for i := range pieces {
+			delete(parts, part(i))
+		}
+		if slices.ContainsFunc(pieces, func(p *pair) bool { return p != nil }) {
+			p, err := fuse(pieces, width, rs)
+			if err != nil {
+				return fmt.Errorf("q, k, v: %w", err)
+			}
+			parts[partQKV] = p
+		}
+	}
+	if _, apart := l.tail(partGate, swiglu); apart && parts[partFC1] != nil {
+		gate, up := parts[partFC1].apart(rs)
+		delete(parts, partFC1)
+		for p, half := range map[part]*pair{partGate: gate, partUp: up} {
+			if half != nil {
+				parts[p] = half
+			}
+		}
+	}
+	return nil
+}
+
+// namedHead is a head under its module's name.
+type namedHead struct {
+	name string
+	*vit.Head
+}
+
+// heads returns the head as its model has it: for a distilled DeiT, one a token, whose logits are averaged.
+func (f *File) heads(l *layout) []namedHead {
+	h, d := f.Adapter.Head, f.Meta.Base.Width
+	switch {
+	case h == nil:
+		return nil
+	case l.two == nil || h.Features != 2*d:
+		return []namedHead{{l.heads[0], h}}
+	}
+	list := make([]namedHead, 2)
+	for i := range list {
+		part := &vit.Head{Classes: h.Classes, Features: d, Bias: h.Bias}
+		for c := range h.Classes {
+			for _, v := range h.W[c*2*d+i*d : c*2*d+(i+1)*d] {
+				part.W = append(part.W, 2*v)
+			}
+		}
+		list[i] = namedHead{l.two[i], part}
+	}
+	return list
+}
+
+// peftConfig writes adapter_config.json.
+func (f *File) peftConfig(l *layout, o PEFTOptions, modules []peftModule, saved []string) ([]byte, error) {
+	ranks, alphas := map[int]int{}, map[float32]int{}
+	for _, m := range modules {
+		ranks[m.rank]++
+		alphas[m.alpha]++
+	}
+	rank, alpha := mostOf(ranks), mostOf(alphas)
+	rankPattern, alphaPattern := map[string]any{}, map[string]any{}
+	for _, m := range modules {
+		if m.rank != rank || m.alpha != alpha { // in both: older PEFT looks one key up in the two maps
+			rankPattern[m.path], alphaPattern[m.path] = m.rank, number(m.alpha)
+		}
+	}
+	var baseID any
+	if id := f.Meta.Base.ID; id != "" {
+		baseID = id
+	}
+	var toSave any
+	if len(saved) > 0 {
+		toSave = saved
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"peft_type": "LORA", "task_type": nil, "base_model_name_or_path": baseID, "revision": nil, "inference_mode": true,
+		"r": rank, "lora_alpha": number(alpha), "rank_pattern": rankPattern, "alpha_pattern": alphaPattern,
+		"use_rslora": f.Meta.ScaleRule == ScaleAlphaOverSqrtRank, "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": false,
+		"init_lora_weights": true, "target_modules": f.targets(l, o, modules), "modules_to_save": toSave,
+	}, "", "  ")
+	return append(text, '\n'), err
+}
+
+// number writes whole numbers without a fraction, as PEFT does.
+func number(v float32) any {
+	if v == float32(int32(v)) {
+		return int32(v)
+	}
+	return float64(v)
+}
+
+// mostOf returns the most frequent key, the smallest of several.
+func mostOf[K int | float32](counts map[K]int) K {
+	keys := slices.Sorted(maps.Keys(counts))
+	return slices.MaxFunc(keys, func(a, b K) int { return counts[a] - counts[b] })
+}
+
+// targets returns target_modules: short names if those mean exactly the adapted modules of this base, else
+// all paths.
+func (f *File) targets(l *layout, o PEFTOptions, modules []peftModule) []string {
+	depth := f.Meta.Base.Depth
+	if o.Base != nil {
+		depth = o.Base.Depth
+	}
+	var short modulesList
+	paths := map[string]bool{}
+	for _, m := range modules {
+		paths[m.path] = true
+		if name := shortName(l, m.tail); !slices.Contains(short.names, name) {
+			short.names = append(short.names, name)
+		}
+	}
+	exact := depth > 0
+	for block := range depth {
+		for _, m := range l.of(f.Meta.Base.SwiGLU) {
+			path := l.path(block, m.tail)
+			exact = exact && short.matches(path) == paths[path]
+		}
+	}
+	if exact {
+		return short.names
+	}
+	return slices.Sorted(maps.Keys(paths))
+}
+
+// shortName is how a module is usually named in target_modules.
+func shortName(l *layout, tail string) string {
+	last := tail[strings.LastIndexByte(tail, '.')+1:]
+	if last == "dense" || l.names == NamesTimm {
+		return tail
+	}
+	return last
+}
