@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -132,8 +133,13 @@ func (b *bench) step(ctx context.Context) error {
 	}
 	images := b.images(stepBatch)
 	flops := stepBatch * stepFLOPs(&b.config, lora.MeLo, 0)
-	t, share, err := b.measure(ctx, b.pool, flops, func() { s.run(images) })
-	if err != nil {
+	var failed error
+	t, share, err := b.measure(ctx, b.pool, flops, func() {
+		if _, err := s.run(images); err != nil {
+			failed = err
+		}
+	})
+	if err := cmp.Or(err, failed); err != nil {
 		return err
 	}
 	deltas, head := s.tuner.Adapter().Parameters()

@@ -105,7 +105,9 @@ func (r *rounds) train(n int) roundAnswer {
 	}
 	s, images := r.step[n], r.b.images(n)
 	start := time.Now()
-	s.run(images)
+	if _, err := s.run(images); err != nil {
+		return roundAnswer{Error: err.Error()}
+	}
 	return roundAnswer{Seconds: time.Since(start).Seconds()}
 }
 
@@ -131,7 +133,11 @@ func (r *rounds) check(steps int) roundAnswer {
 	}
 	answer := roundAnswer{Logits: newInference(r.b, checkBatch).run(images).Data}
 	for range steps {
-		answer.Losses = append(answer.Losses, s.run(images))
+		loss, err := s.run(images)
+		if err != nil {
+			return roundAnswer{Error: err.Error()}
+		}
+		answer.Losses = append(answer.Losses, loss)
 	}
 	return answer
 }
