@@ -118,13 +118,16 @@ func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
 		if ep.Act != Identity {
 			Activate(y, y, ep.Act)
 		}
-		if ep.Scale != nil {
-			Mul(y, y, ep.Scale[c0:c1])
+		switch {
+		case ep.Scale != nil && ep.Residual.Data != nil:
+			MulAdd(dst, y, ep.Scale[c0:c1], ep.Residual.Row(r0 + r)[c0:c1])
+		case ep.Scale != nil:
+			Mul(dst, y, ep.Scale[c0:c1])
+		case ep.Residual.Data != nil:
+			Add(dst, y, ep.Residual.Row(r0 + r)[c0:c1])
+		default:
+			copy(dst, y)
 		}
-		if ep.Residual.Data != nil {
-			AddTo(y, ep.Residual.Row(r0 + r)[c0:c1])
-		}
-		copy(dst, y)
 	}
 }
 

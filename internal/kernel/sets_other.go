@@ -9,3 +9,5 @@ func fastSets() []*set { return nil }
 func asmTranspose(*float32, int, *float32, int, int, *float32) { panic("kernel: no assembly in this build") }
 
 func asmPeak(int) { panic("kernel: no assembly in this build") }
+
+func asmVec(vecOp, *operands) { panic("kernel: no assembly in this build") }

@@ -53,6 +53,9 @@ func printAMD64(p *printer, f *Func, i Instr) {
 	case JumpLT:
 		p.ins("CMPQ", g(i.S), imm(i.Imm))
 		p.ins("JLT", i.Name)
+	case JumpGE:
+		p.ins("CMPQ", g(i.S), imm(i.Imm))
+		p.ins("JGE", i.Name)
 	case SubJumpNZ:
 		p.ins("SUBQ", imm(i.Imm), g(i.D))
 		p.ins("JNZ", i.Name)

@@ -46,6 +46,9 @@ func printARM64(p *printer, f *Func, i Instr) {
 	case JumpLT:
 		p.ins("CMP", imm(i.Imm), g(i.S))
 		p.ins("BLT", i.Name)
+	case JumpGE:
+		p.ins("CMP", imm(i.Imm), g(i.S))
+		p.ins("BGE", i.Name)
 	case SubJumpNZ:
 		p.ins("SUBS", imm(i.Imm), g(i.D))
 		p.ins("BNE", i.Name)

@@ -51,3 +51,43 @@ func dispatch(arch string, targets []*Target) string {
 
 // setName is the constant of package kernel for the kernel set of a target.
 func setName(t *Target) string { return "set" + t.Suffix }
+
+// vecNames returns the Go file with a constant for each kernel over slices.
+func vecNames(funcs []*Func, suffix string) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%spackage kernel\n\n// The kernels over slices.\nconst (\n", header)
+	for i, f := range funcs {
+		name := vecName(strings.TrimSuffix(f.Name, suffix))
+		if i == 0 {
+			name += " vecOp = iota"
+		}
+		fmt.Fprintf(&s, "%s // %s\n", name, f.Doc)
+	}
+	s.WriteString(")\n")
+	return s.String()
+}
+
+func vecName(base string) string { return "vec" + strings.ToUpper(base[:1]) + base[1:] }
+
+// vecDispatch returns the Go file of one architecture that declares the kernels over slices and calls
+// them by number. They are called by name, since the operands of a call through a table would escape.
+func vecDispatch(targets []*Target) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s//go:build !noasm\n\npackage kernel\n", header)
+	fmt.Fprintf(&s, "\n// asmVec runs a kernel of the set in use.\nfunc asmVec(op vecOp, o *operands) {\n")
+	for _, t := range targets[1:] {
+		fmt.Fprintf(&s, "if current.id == %s {\nvec%s(op, o)\nreturn\n}\n", setName(t), t.Suffix)
+	}
+	fmt.Fprintf(&s, "vec%s(op, o)\n}\n", targets[0].Suffix)
+	for _, t := range targets {
+		fmt.Fprintf(&s, "\nfunc vec%s(op vecOp, o *operands) {\nswitch op {\n", t.Suffix)
+		for _, f := range vecFuncs(t) {
+			fmt.Fprintf(&s, "case %s:\n%s(o)\n", vecName(strings.TrimSuffix(f.Name, t.Suffix)), f.Name)
+		}
+		s.WriteString("}\n}\n")
+		for _, f := range vecFuncs(t) {
+			fmt.Fprintf(&s, "\n//go:noescape\n%s\n", f.declaration())
+		}
+	}
+	return s.String()
+}

@@ -136,6 +136,10 @@ func (m *Machine) step(f *Func, i Instr) string {
 		if int64(m.get(i.S)) < int64(i.Imm) {
 			return i.Name
 		}
+	case JumpGE:
+		if int64(m.get(i.S)) >= int64(i.Imm) {
+			return i.Name
+		}
 	case SubJumpNZ:
 		m.g[i.D] = m.get(i.D) - uint64(i.Imm)
 		if m.g[i.D] != 0 {

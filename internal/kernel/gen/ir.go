@@ -21,6 +21,7 @@ const (
 	Jump                // to Name
 	JumpZ               // if S == 0, to Name
 	JumpLT              // if S < Imm (signed), to Name
+	JumpGE              // if S >= Imm (signed), to Name
 	SubJumpNZ           // D -= Imm; if D != 0, to Name
 
 	// Memory and constants.
@@ -227,6 +228,7 @@ func (f *Func) Label(l string)              { f.emit(Instr{Op: Label, Name: l}) 
 func (f *Func) Jump(l string)               { f.emit(Instr{Op: Jump, Name: l}) }
 func (f *Func) JumpZ(s G, l string)         { f.emit(Instr{Op: JumpZ, S: s, Name: l}) }
 func (f *Func) JumpLT(s G, n int, l string) { f.emit(Instr{Op: JumpLT, S: s, Imm: n, Name: l}) }
+func (f *Func) JumpGE(s G, n int, l string) { f.emit(Instr{Op: JumpGE, S: s, Imm: n, Name: l}) }
 func (f *Func) SubJumpNZ(d G, n int, l string) {
 	f.emit(Instr{Op: SubJumpNZ, D: d, Imm: n, Name: l})
 }

@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// functions returns all kernels for one target.
+// functions returns the kernels for one target that are called by name or through the table of micro-kernels;
+// vecFuncs are the others.
 func functions(t *Target) []*Func {
 	return gemmFuncs(t)
 }
@@ -32,10 +33,13 @@ func files() map[string]string {
 		fs := functions(t)
 		out[fmt.Sprintf("zz_%s_%s.s", t.Name, t.Arch)] = assembly(t, fs)
 		out[fmt.Sprintf("zz_%s_%s.go", t.Name, t.Arch)] = gofmt(declarations(t, fs))
+		out[fmt.Sprintf("zz_vec_%s_%s.s", t.Name, t.Arch)] = assembly(t, vecFuncs(t))
 		byArch[t.Arch] = append(byArch[t.Arch], t)
 	}
+	out["zz_vec.go"] = gofmt(vecNames(vecFuncs(targets[0]), targets[0].Suffix))
 	for arch, ts := range byArch {
 		out["zz_dispatch_"+arch+".go"] = gofmt(dispatch(arch, ts))
+		out["zz_vec_"+arch+".go"] = gofmt(vecDispatch(ts))
 	}
 	return out
 }
