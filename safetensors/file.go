@@ -15,10 +15,21 @@ type Tensor struct {
 	Shape []int
 	Data  []byte // a view into the file: read-only, valid until File.Close
 	File  string // path of the file (of the shard) that holds it, for messages
+
+	mapped bool // Data is part of a mapped file
 }
 
 // Len returns the number of elements.
 func (t Tensor) Len() int { return len(t.Data) / max(t.DType.Size(), 1) }
+
+// Forget tells the system that the tensor need not stay in memory, once it has been used for the last time:
+// a mapped file counts as memory of the process for as long as its pages are. Reading it again works, and
+// fetches it again.
+func (t Tensor) Forget() {
+	if t.mapped {
+		forget(t.Data)
+	}
+}
 
 // File is an open safetensors file, or several shards seen as one. It is safe for concurrent reading.
 type File struct {
@@ -41,6 +52,10 @@ func Open(path string) (*File, error) {
 		return nil, errors.Join(err, release())
 	}
 	f.release = append(f.release, release)
+	for name, t := range f.tensors {
+		t.mapped = mapped
+		f.tensors[name] = t
+	}
 	return f, nil
 }
 

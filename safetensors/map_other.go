@@ -4,6 +4,9 @@ package safetensors
 
 import "io"
 
+// mapped says that mapFile maps.
+const mapped = false
+
 // mapFile reads the whole file where mapping is not available.
 func mapFile(path string) ([]byte, func() error, error) {
 	file, size, err := openRegular(path)
@@ -17,3 +20,6 @@ func mapFile(path string) ([]byte, func() error, error) {
 	}
 	return data, func() error { return nil }, nil
 }
+
+// forget does nothing: only a mapping can be read again.
+func forget([]byte) {}

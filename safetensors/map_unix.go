@@ -2,7 +2,15 @@
 
 package safetensors
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapped says that mapFile maps.
+const mapped = true
 
 // mapFile maps a file read-only.
 func mapFile(path string) ([]byte, func() error, error) {
@@ -19,4 +27,14 @@ func mapFile(path string) ([]byte, func() error, error) {
 		return nil, nil, err
 	}
 	return data, func() error { return unix.Munmap(data) }, nil
+}
+
+// forget drops the whole pages of a part of a mapping. They come back from the file when they are read.
+func forget(part []byte) {
+	page := os.Getpagesize()
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(part)))) & (page - 1) // up to the first whole page
+	n := (len(part) - skip) &^ (page - 1)
+	if n > 0 {
+		unix.Madvise(part[skip:skip+n], unix.MADV_DONTNEED) // advice: nothing depends on it
+	}
 }

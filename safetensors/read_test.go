@@ -252,3 +252,41 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// A forgotten tensor reads as before, whether its file is mapped or in memory.
+func TestForget(t *testing.T) {
+	values := make([]float32, 1<<15) // some pages
+	for i := range values {
+		values[i] = float32(i)
+	}
+	x, err := FromFloat32s("x", F32, []int{len(values)}, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := WriteFile(path, 0o644, []TensorData{x}, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inMemory, err := Parse(data, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []*File{f, inMemory} {
+		view, _ := file.Tensor("x")
+		for range 2 {
+			if got, err := view.Float32s(nil); err != nil || !slices.Equal(got, values) {
+				t.Fatalf("values differ: %v", err)
+			}
+			view.Forget()
+		}
+	}
+}

@@ -237,10 +237,16 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 	l.In, l.Out = in, out
 	b.jobs = append(b.jobs, func() error {
 		w, err := b.join(parts)
-		if err == nil {
-			l.W = kernel.Pack(b.ex, w[r0*in:r1*in], out, in)
+		if err != nil {
+			return err
 		}
-		return err
+		l.W = kernel.Pack(b.ex, w[r0*in:r1*in], out, in)
+		if r1*in == len(w) { // what is joined is packed to its end: the file has been read for the last time
+			for _, t := range parts {
+				t.Forget()
+			}
+		}
+		return nil
 	})
 }
 
