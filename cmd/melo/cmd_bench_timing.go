@@ -46,7 +46,7 @@ func (b *bench) measure(ctx context.Context, pool *par.Pool, flops float64, f fu
 		}
 		peak := kernel.MeasurePeak(pool, min(peakTime, b.o.Duration))
 		b.peakSeen[pool.Workers()] = append(b.peakSeen[pool.Workers()], peak)
-		for round := time.Duration(0); round <= b.o.Duration/10; {
+		for round := time.Duration(0); round <= b.o.Duration/4; {
 			start := time.Now()
 			for range repeats {
 				f()
