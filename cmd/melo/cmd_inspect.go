@@ -50,7 +50,7 @@ type inspectDocument struct {
 	Parameters int64             `json:"parameters"`
 	DTypes     map[string]int    `json:"dtypes"`
 	Base       *baseDocument     `json:"base,omitempty"`    // of a base
-	Adapter    *adapterDocument  `json:"adapter,omitempty"` // of a native adapter
+	Adapter    *adapterDocument  `json:"adapter,omitempty"` // of an adapter in any format
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	List       []tensorDocument  `json:"list,omitempty"`
 }
@@ -80,9 +80,9 @@ type baseDocument struct {
 	Labels   []string       `json:"labels,omitempty"`
 }
 
-// adapterDocument is what a native adapter is.
+// adapterDocument is what an adapter is; of a file of other software, as far as that tells.
 type adapterDocument struct {
-	Digest   string               `json:"digest"`
+	Digest   string               `json:"digest,omitempty"` // of a native adapter
 	Deltas   int                  `json:"delta_parameters"`
 	Head     int                  `json:"head_parameters"`
 	Metadata adapterfile.Metadata `json:"metadata"`
@@ -120,9 +120,7 @@ func (d *inspectDocument) describe(path string) error {
 		if err != nil {
 			return err
 		}
-		d.Kind = "adapter"
-		d.Adapter = &adapterDocument{Digest: f.Digest, Metadata: f.Meta, deltas: f.Adapter.Deltas}
-		d.Adapter.Deltas, d.Adapter.Head = f.Adapter.Parameters()
+		d.Kind, d.Adapter = "adapter", newAdapterDocument(f)
 		d.Metadata = nil // said in full by Adapter
 	case adapterfile.BaseWeights:
 		m, err := vit.Open(path, vit.Options{})
@@ -136,11 +134,25 @@ func (d *inspectDocument) describe(path string) error {
 			Classes: m.Classes, Recipe: m.Recipe, Labels: m.Labels,
 		}
 	case adapterfile.LoRAViT:
-		d.Kind = "loravit"
+		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{})
+		if err != nil {
+			return err
+		}
+		d.Kind, d.Adapter = "loravit", newAdapterDocument(f)
 	case adapterfile.PEFT:
-		d.Kind = "peft"
+		f, err := adapterfile.ReadPEFT(path, adapterfile.Import{})
+		if err != nil {
+			return err
+		}
+		d.Kind, d.Adapter = "peft", newAdapterDocument(f)
 	}
 	return nil
+}
+
+func newAdapterDocument(f *adapterfile.File) *adapterDocument {
+	a := &adapterDocument{Digest: f.Digest, Metadata: f.Meta, deltas: f.Adapter.Deltas}
+	a.Deltas, a.Head = f.Adapter.Parameters()
+	return a
 }
 
 func (d *inspectDocument) print(s *stdio) {
@@ -173,7 +185,9 @@ func (b *baseDocument) print(s *stdio) {
 
 func (a *adapterDocument) print(s *stdio) {
 	m := a.Metadata
-	s.printf("  digest      %s", a.Digest)
+	if a.Digest != "" {
+		s.printf("  digest      %s", a.Digest)
+	}
 	s.printf("  method      %s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
 	s.printf("  base        %s", baseLine(m.Base))
 	if len(a.deltas) > 0 {

@@ -14,6 +14,7 @@ var documents = map[string]any{
 	"melo train":   trainDocument{},
 	"melo predict": predictDocument{},
 	"melo inspect": inspectDocument{},
+	"melo convert": convertDocument{},
 	"melo bench":   benchDocument{},
 	"melo doctor":  doctorDocument{},
 }

@@ -17,6 +17,18 @@ type Import struct {
 	Task   Task    // empty: Binary for one class, else Multiclass
 }
 
+// FormatError says that a format has no place for what an adapter is.
+type FormatError struct {
+	Path string // of the file or folder that was to be written
+	Err  error
+}
+
+// Error names the file that was to be written and what does not fit.
+func (e *FormatError) Error() string { return fmt.Sprintf("adapterfile: %s: %v", e.Path, e.Err) }
+
+// Unwrap returns what does not fit.
+func (e *FormatError) Unwrap() error { return e.Err }
+
 // importFile maps a safetensors file, calls parse, and puts the name of the file before its errors.
 func importFile(path string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
 	st, err := safetensors.Open(path)

@@ -174,11 +174,11 @@ func (r *reader) loravitHead() *vit.Head {
 // WriteLoRAViT writes f at path in LoRA-ViT's format, atomically, with all tensors as dtype, and returns
 // the alpha that LoRA-ViT must be given. Only q and v, together and with one rank and one whole-numbered
 // scale, can be expressed (Fold makes every scale 1). LoRA-ViT sees neither the head's bias nor alpha and
-// the blocks; all three are noted for ReadLoRAViT.
+// the blocks; all three are noted for ReadLoRAViT. What cannot be expressed gives a *FormatError.
 func (f *File) WriteLoRAViT(path string, dtype safetensors.DType) (alpha int, err error) {
 	tensors, metadata, alpha, err := f.loravit(dtype)
 	if err != nil {
-		return 0, failed(path, err)
+		return 0, &FormatError{path, err}
 	}
 	return alpha, safetensors.WriteFile(path, filePerm, tensors, metadata)
 }

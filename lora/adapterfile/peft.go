@@ -29,6 +29,8 @@ func ReadPEFT(path string, o Import) (*File, error) {
 	dir := path
 	if name := filepath.Base(path); name == peftConfig || name == peftWeights {
 		dir = filepath.Dir(path)
+	} else if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, failf(path, "tensors of PEFT, expected a folder of %s and %s", peftConfig, peftWeights)
 	}
 	config, weights := filepath.Join(dir, peftConfig), filepath.Join(dir, peftWeights)
 	text, err := readAll(config, maxPEFTConfig)

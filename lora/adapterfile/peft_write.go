@@ -34,11 +34,11 @@ type peftModule struct {
 
 // WritePEFT writes f as a PEFT folder at path, in one step: the folder is there as a whole or not at all. An
 // existing folder is replaced if it holds nothing but the two files of an adapter. What PEFT has no place for
-// (labels, thresholds, preprocessing, metrics) is not in it.
+// (labels, thresholds, preprocessing, metrics) is not in it; what cannot be expressed gives a *FormatError.
 func (f *File) WritePEFT(path string, o PEFTOptions) error {
 	config, tensors, err := f.peft(o)
 	if err != nil {
-		return failed(path, err)
+		return &FormatError{path, err}
 	}
 	return atomicfile.WriteFolder(path, filePerm, map[string]func(io.Writer) error{
 		peftConfig: func(w io.Writer) error {
