@@ -37,6 +37,7 @@ type Exec struct {
 	workers []*Worker
 
 	gemm    gemmTask
+	runs    uint64 // of gemm, so far
 	packing packTask
 	tasks   rowTasks
 	attn    attnTask

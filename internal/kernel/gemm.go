@@ -28,6 +28,7 @@ type gemmTask struct {
 	each   int  // rows of a and b that make one chain (opTN)
 
 	rowBlocks, colGroups int
+	run                  uint64 // number of this run
 	workers              []*Worker
 }
 
@@ -44,6 +45,8 @@ const (
 func (e *Exec) runGemm(rows, cols int) {
 	t := &e.gemm
 	t.workers = e.workers
+	e.runs++
+	t.run = e.runs
 	t.rowBlocks = (t.c.Rows + rows - 1) / rows
 	t.colGroups = (t.c.Cols + cols - 1) / cols
 	e.pool.Run(t.rowBlocks*t.colGroups, t)
@@ -93,7 +96,14 @@ func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
 	if !plain {
 		y = View(scratch(&w.y, c.Rows*c.Cols), c.Rows, c.Cols)
 	}
-	w.columns(y, leftOf(a, false), a.Cols, t.b.data[c0*t.b.K:], current.panel(), 1, false)
+	if t.b.elem != F32 {
+		a = w.narrow(t.b.elem, a, t.run, r0)
+	}
+	right := right{data: t.b.data[c0*a.Cols:], stride: current.panel(), elem: t.b.elem}
+	if t.b.elem == I8 {
+		right.scale, right.sum = t.b.scale[c0:], t.b.sum[c0:]
+	}
+	w.columns(y, leftOf(a, false), a.Cols, right, 1, false)
 	if !plain {
 		t.ep.apply(c, y, r0, c0)
 	}
@@ -149,7 +159,7 @@ func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
 			next := t.b.panel(min(n+nr, t.b.N-1) / nr)[c0*nr:]
 			packTransposed(buf[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: c.Cols, Cols: nr, Stride: nr}, next)
 		}
-		w.columns(c, leftOf(t.a.ColRange(n0, n1), false), n1-n0, buf, nr, 1, t.add || n0 > 0)
+		w.columns(c, leftOf(t.a.ColRange(n0, n1), false), n1-n0, right{data: buf, stride: nr}, 1, t.add || n0 > 0)
 	}
 }
 
@@ -193,7 +203,7 @@ func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulat
 			panel = scratch(&w.b, k*width)
 			packRows(panel, width, b.ColRange(j, j+cols))
 		}
-		w.columns(c.ColRange(j, j+cols), leftOf(a, transA), k, panel, ldb, alpha, accumulate)
+		w.columns(c.ColRange(j, j+cols), leftOf(a, transA), k, right{data: panel, stride: ldb}, alpha, accumulate)
 	}
 }
 

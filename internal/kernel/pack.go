@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // packScratch is a worker's memory for matrix products.
 type packScratch struct {
@@ -8,21 +11,19 @@ type packScratch struct {
 	y    []float32 // rows of the product before the epilogue
 	tile tile
 	edge [maxRows * maxPanel]float32 // a tile that reaches over the edge of C
+
+	narrowed narrowScratch
 }
 
-// Elem is the type of the elements of a Packed.
-type Elem uint8
-
-// The element types. bf16 and int8 follow.
-const F32 Elem = iota
-
 // Packed is a frozen weight [N, K], the right-hand side of Gemm, in panels of as many output columns as a
-// tile of the kernel set in use is wide: panel j has the K rows w[j*panel .. (j+1)*panel][k], filled up
-// with zeros.
+// tile of the kernel set in use is wide: panel j has a row for each k (or each two or four neighbours along
+// k, of narrow elements) with the columns j*panel, j*panel+1 and so on, filled up with zeros.
 type Packed struct {
 	K, N int
 	elem Elem
-	data []float32
+	data []float32 // [panels][words of a row of K][panel], in 32-bit words
+
+	scale, sum []float32 // of I8: each output's scale, and the sum of its bytes; filled up to whole panels
 }
 
 // Elem returns the type of the elements.
@@ -33,15 +34,24 @@ func (p *Packed) Bytes() int64 { return 4 * int64(len(p.data)) }
 
 // packTask packs one panel per item.
 type packTask struct {
-	p      *Packed
-	w      []float32
-	unpack bool
+	p       *Packed
+	w       []float32
+	workers []*Worker
 }
 
-// Pack lays out w [out, in] for Gemm, on all workers of ex.
-func Pack(ex *Exec, w []float32, out, in int) *Packed {
-	panels := (out + current.panel() - 1) / current.panel()
-	p := &Packed{K: in, N: out, data: alignedFloats(panels * current.panel() * in)}
+// Pack lays out w [out, in] as float32 for Gemm, on all workers of ex.
+func Pack(ex *Exec, w []float32, out, in int) *Packed { return PackAs(ex, F32, w, out, in) }
+
+// PackAs lays out w [out, in] for Gemm as elements of type e, which the kernel set must have.
+func PackAs(ex *Exec, e Elem, w []float32, out, in int) *Packed {
+	if !Has(e) {
+		panic("kernel: PackAs: no kernels for " + e.String())
+	}
+	columns := (out + current.panel() - 1) / current.panel() * current.panel()
+	p := &Packed{K: in, N: out, elem: e, data: alignedFloats(columns * e.words(in))}
+	if e == I8 {
+		p.scale, p.sum = alignedFloats(columns), alignedFloats(columns)
+	}
 	p.Repack(ex, w)
 	return p
 }
@@ -51,37 +61,58 @@ func (p *Packed) Repack(ex *Exec, w []float32) {
 	if len(w) < p.N*p.K {
 		panic("kernel: Repack: too few numbers")
 	}
-	ex.packing = packTask{p: p, w: w}
-	ex.pool.Run((p.N+current.panel()-1)/current.panel(), &ex.packing)
+	ex.packing = packTask{p: p, w: w, workers: ex.workers}
+	ex.pool.Run(p.panels(), &ex.packing)
+	ex.packing = packTask{}
 }
 
-// Unpack writes the weight [N, K] to dst.
+// Unpack writes the weight [N, K] to dst, as float32 of what is kept.
 func (p *Packed) Unpack(dst []float32) {
-	for j := range (p.N + current.panel() - 1) / current.panel() {
-		(&packTask{p: p, w: dst, unpack: true}).Do(0, j)
-	}
-}
-
-func (t *packTask) Do(_, j int) {
-	p, nr := t.p, current.panel()
-	n0, n1 := j*nr, min((j+1)*nr, t.p.N)
-	panel := p.panel(j)
-	if t.unpack {
-		for n := n0; n < n1; n++ {
-			row := t.w[n*p.K : (n+1)*p.K]
+	nr, per := current.panel(), p.elem.perWord()
+	for j := range p.panels() {
+		panel := p.panel(j)
+		for n := j * nr; n < min((j+1)*nr, p.N); n++ {
+			row := dst[n*p.K : (n+1)*p.K]
 			for k := range row {
-				row[k] = panel[k*nr+n-n0]
+				row[k] = p.value(panel[k/per*nr+n-j*nr], k%per, n)
 			}
 		}
-		return
 	}
-	packTransposed(panel, nr, Mat{Data: t.w[n0*p.K : n1*p.K], Rows: n1 - n0, Cols: p.K, Stride: p.K}, nil)
 }
 
-// panel returns panel j, [K, panel width].
+// value is element i of a word of output n.
+func (p *Packed) value(word float32, i, n int) float32 {
+	bits := math.Float32bits(word)
+	switch p.elem {
+	case BF16:
+		return math.Float32frombits(bits >> (16 * i) << 16)
+	case I8:
+		return float32(int8(bits>>(8*i))) * p.scale[n]
+	}
+	return word
+}
+
+func (p *Packed) panels() int { return (p.N + current.panel() - 1) / current.panel() }
+
+// panel returns panel j, [words of a row, panel width].
 func (p *Packed) panel(j int) []float32 {
-	n := p.K * current.panel()
+	n := p.elem.words(p.K) * current.panel()
 	return p.data[j*n : (j+1)*n]
+}
+
+// Do packs panel j.
+func (t *packTask) Do(worker, j int) {
+	p, nr := t.p, current.panel()
+	n0, n1 := j*nr, min((j+1)*nr, p.N)
+	rows := Mat{Data: t.w[n0*p.K : n1*p.K], Rows: n1 - n0, Cols: p.K, Stride: p.K}
+	switch p.elem {
+	case F32:
+		packTransposed(p.panel(j), nr, rows, nil)
+	case BF16:
+		t.workers[worker].narrowWeight(BF16, p.panel(j), rows, nil, nil)
+	case I8:
+		t.workers[worker].narrowWeight(I8, p.panel(j), rows, p.scale[n0:], p.sum[n0:n0+nr])
+	}
 }
 
 // packTransposed sets dst[k*ldd + i] = m[i][k] for all k and i < ldd, with zeros from m.Rows on.

@@ -12,23 +12,39 @@ func shapeError(op string, c, a Mat, n, k int) string {
 	return fmt.Sprintf("kernel: %s: C is %d x %d, A is %d x %d, B is %d x %d", op, c.Rows, c.Cols, a.Rows, a.Cols, n, k)
 }
 
-type peakTask struct{ n int }
+type peakTask struct {
+	e Elem
+	n int
+}
 
-func (t *peakTask) Do(int, int) { asmPeak(t.n) }
+func (t *peakTask) Do(int, int) {
+	switch t.e {
+	case BF16:
+		asmPeakBF(t.n)
+	case I8:
+		asmPeakU8(t.n)
+	default:
+		asmPeak(t.n)
+	}
+}
 
-// MeasurePeak returns the machine's float32 rate in operations a second, measured for about d: all workers
-// of the pool run multiply-adds on registers alone. A multiply-add is two operations. It is the best of
-// several runs, since other programs only take away from it; 0 for the portable set, which has no such loop.
-func MeasurePeak(pool *par.Pool, d time.Duration) float64 {
-	if current.id == setPortable {
+// MeasurePeak is MeasurePeakOf float32.
+func MeasurePeak(pool *par.Pool, d time.Duration) float64 { return MeasurePeakOf(F32, pool, d) }
+
+// MeasurePeakOf returns the machine's rate in operations a second for products of type e, measured for about
+// d: all workers of the pool run multiply-adds on registers alone. A multiply-add is two operations. It is
+// the best of several runs, since other programs only take away from it; 0 where the kernel set has no such
+// instructions.
+func MeasurePeakOf(e Elem, pool *par.Pool, d time.Duration) float64 {
+	if current.id == setPortable || !Has(e) {
 		return 0
 	}
 	const rounds = 1 << 18 // some milliseconds: waking the workers must not count
-	flops := float64(pool.Workers()) * rounds * float64(2*current.rows()) * float64(current.lanes) * 2
+	flops := float64(pool.Workers()) * rounds * float64(2*current.rows()*current.lanes*e.perWord()) * 2
 	var rates []float64
 	for start := time.Now(); time.Since(start) < d || len(rates) < 5; {
 		begin := time.Now()
-		pool.Run(pool.Workers(), &peakTask{rounds})
+		pool.Run(pool.Workers(), &peakTask{e, rounds})
 		rates = append(rates, flops/time.Since(begin).Seconds())
 	}
 	return slices.Max(rates)

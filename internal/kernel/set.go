@@ -19,18 +19,21 @@ const (
 type set struct {
 	id    setID
 	name  string
-	lanes int                 // float32 in a vector
-	micro [][2]func(tl *tile) // micro-kernels by rows and vectors of the tile, each less one
+	lanes int          // float32 in a vector
+	micro [elems]tiles // by the type of the elements; nil if the CPU lacks the instructions
 	// chain is the most terms that one chain of multiply-adds has (docs/numerics.md). Shorter chains keep
 	// the part of B that is in use in the first-level cache, which tiles of few rows read often.
 	chain int
 }
 
+// tiles are the micro-kernels by rows and vectors of the tile, each less one.
+type tiles [][2]func(*tile)
+
 // panel is the number of columns of a packed panel: the width of the largest tile.
 func (s *set) panel() int { return 2 * s.lanes }
 
 // rows is the height of the largest tile.
-func (s *set) rows() int { return len(s.micro) }
+func (s *set) rows() int { return len(s.micro[F32]) }
 
 // maxPanel and maxRows bound the tile of any kernel set.
 const (
@@ -68,10 +71,10 @@ func Use(name string) error {
 // sets returns the kernel sets that this machine can run, the fastest first.
 func sets() []*set { return append(fastSets(), portable) }
 
-var portable = &set{id: setPortable, name: "portable", lanes: 8, micro: portableTiles(), chain: 1024}
+var portable = &set{id: setPortable, name: "portable", lanes: 8, micro: [elems]tiles{F32: portableTiles()}, chain: 1024}
 
-func portableTiles() [][2]func(*tile) {
-	var m [][2]func(*tile)
+func portableTiles() tiles {
+	var m tiles
 	for rows := 1; rows <= 4; rows++ {
 		m = append(m, [2]func(*tile){
 			func(t *tile) { t.plain(rows, 8) },

@@ -3,4 +3,6 @@
 package kernel
 
 // Every arm64 CPU has the vector instructions that the kernels use.
-func fastSets() []*set { return []*set{{setNEON, "neon", 4, microNEON[:], 512}} }
+func fastSets() []*set {
+	return []*set{{id: setNEON, name: "neon", lanes: 4, micro: [elems]tiles{F32: microNEON[:]}, chain: 512}}
+}

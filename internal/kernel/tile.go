@@ -23,6 +23,10 @@ type tile struct {
 	_        uint32
 	acc      int
 	next     *float32 // what will be read next: fetched ahead, a vector's worth every four steps of k
+
+	// Of products of bytes: zero point and scale of each row of a, sum and scale of each column of b.
+	rowQuant         *quant
+	colSum, colScale *float32
 }
 
 // fetchTiles is the number of tiles in which a micro-kernel fetches a whole panel.
@@ -67,18 +71,29 @@ func leftOf(m Mat, trans bool) operand {
 	return operand{m.Data, m.Stride, 1}
 }
 
-// columns computes c = alpha * a * b (or adds it). b has a panel for every columns of c that a tile is wide,
-// each with k rows of whole vectors, ldb elements apart. The loop over k is outside, so that the part of a
-// that is in use stays in the second-level cache for all panels.
-func (w *Worker) columns(c Mat, a operand, k int, b []float32, ldb int, alpha float32, accumulate bool) {
+// right is the right-hand side of a product: for every columns of the result that a tile is wide a panel,
+// each with k rows of whole vectors, stride words apart.
+type right struct {
+	data       []float32
+	stride     int
+	elem       Elem
+	scale, sum []float32 // of the columns, for I8
+}
+
+// columns computes c = alpha * a * b (or adds it) over k words. The loop over k is outside, so that the part
+// of a that is in use stays in the second-level cache for all panels.
+func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumulate bool) {
 	if c.Rows == 0 || k == 0 {
 		if !accumulate {
 			zero(c)
 		}
 		return
 	}
-	w.tile = tile{rsa: 4 * a.rs, csa: 4 * a.cs, ldb: 4 * ldb, alpha: alpha}
+	w.tile = tile{rsa: 4 * a.rs, csa: 4 * a.cs, ldb: 4 * b.stride, alpha: alpha}
 	chains := (k + current.chain - 1) / current.chain
+	if b.elem == I8 {
+		chains = 1 // its sums are exact, and scaled once
+	}
 	for i := range chains {
 		k0, k1 := par.Part(k, i, chains)
 		w.tile.k, w.tile.acc = k1-k0, 0
@@ -86,16 +101,19 @@ func (w *Worker) columns(c Mat, a operand, k int, b []float32, ldb int, alpha fl
 			w.tile.acc = 1
 		}
 		for j := 0; j < c.Cols; j += current.panel() {
-			w.tile.b = &b[j*k+k0*ldb]
-			next := b[min(j+current.panel(), c.Cols-1)/current.panel()*current.panel()*k+k0*ldb:]
-			w.tiles(c.ColRange(j, min(j+current.panel(), c.Cols)), operand{a.data[k0*a.cs:], a.rs, a.cs}, next)
+			w.tile.b = &b.data[j*k+k0*b.stride]
+			if b.elem == I8 {
+				w.tile.colScale, w.tile.colSum = &b.scale[j], &b.sum[j]
+			}
+			next := b.data[min(j+current.panel(), c.Cols-1)/current.panel()*current.panel()*k+k0*b.stride:]
+			w.tiles(c.ColRange(j, min(j+current.panel(), c.Cols)), operand{a.data[k0*a.cs:], a.rs, a.cs}, b.elem, next)
 		}
 	}
 }
 
 // tiles runs w.tile over the rows of c, spread evenly, so that no tile is left with one row. Meanwhile the
 // panel next is fetched.
-func (w *Worker) tiles(c Mat, a operand, next []float32) {
+func (w *Worker) tiles(c Mat, a operand, e Elem, next []float32) {
 	vectors := (c.Cols + current.lanes - 1) / current.lanes
 	width := vectors * current.lanes
 	t := &w.tile
@@ -104,7 +122,10 @@ func (w *Worker) tiles(c Mat, a operand, next []float32) {
 		r0, r1 := par.Part(c.Rows, i, n)
 		t.a = &a.data[r0*a.rs]
 		t.next = &next[min(i, fetchTiles-1)*t.k/fetchTiles*(t.ldb/4)]
-		run := current.micro[r1-r0-1][vectors-1]
+		if e == I8 {
+			t.rowQuant = &w.narrowed.quant[r0]
+		}
+		run := current.micro[e][r1-r0-1][vectors-1]
 		if width == c.Cols {
 			t.c, t.ldc = &c.Data[r0*c.Stride], 4*c.Stride
 			run(t)

@@ -41,10 +41,10 @@ func micro6x1AVX2(t *tile)
 func micro6x2AVX2(t *tile)
 
 //go:noescape
-func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+func peakAVX2(n int)
 
 //go:noescape
-func peakAVX2(n int)
+func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 // microAVX2 has the micro-kernels by rows and vectors, each less one.
 var microAVX2 = [...][2]func(*tile){

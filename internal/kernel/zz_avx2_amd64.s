@@ -9,7 +9,7 @@ DATA constantsAVX2<>+4(SB)/4, $0x3f000000
 GLOBL constantsAVX2<>(SB), RODATA|NOPTR, $8
 
 // func micro1x1AVX2(t *tile)
-// computes a tile of 1 rows and 8 columns.
+// computes a tile of 1 rows and 8 columns of float32.
 TEXT ·micro1x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -81,7 +81,7 @@ set:
 	RET
 
 // func micro1x2AVX2(t *tile)
-// computes a tile of 1 rows and 16 columns.
+// computes a tile of 1 rows and 16 columns of float32.
 TEXT ·micro1x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -169,7 +169,7 @@ set:
 	RET
 
 // func micro2x1AVX2(t *tile)
-// computes a tile of 2 rows and 8 columns.
+// computes a tile of 2 rows and 8 columns of float32.
 TEXT ·micro2x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -259,7 +259,7 @@ set:
 	RET
 
 // func micro2x2AVX2(t *tile)
-// computes a tile of 2 rows and 16 columns.
+// computes a tile of 2 rows and 16 columns of float32.
 TEXT ·micro2x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -376,7 +376,7 @@ set:
 	RET
 
 // func micro3x1AVX2(t *tile)
-// computes a tile of 3 rows and 8 columns.
+// computes a tile of 3 rows and 8 columns of float32.
 TEXT ·micro3x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -484,7 +484,7 @@ set:
 	RET
 
 // func micro3x2AVX2(t *tile)
-// computes a tile of 3 rows and 16 columns.
+// computes a tile of 3 rows and 16 columns of float32.
 TEXT ·micro3x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -630,7 +630,7 @@ set:
 	RET
 
 // func micro4x1AVX2(t *tile)
-// computes a tile of 4 rows and 8 columns.
+// computes a tile of 4 rows and 8 columns of float32.
 TEXT ·micro4x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -759,7 +759,7 @@ set:
 	RET
 
 // func micro4x2AVX2(t *tile)
-// computes a tile of 4 rows and 16 columns.
+// computes a tile of 4 rows and 16 columns of float32.
 TEXT ·micro4x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -937,7 +937,7 @@ set:
 	RET
 
 // func micro5x1AVX2(t *tile)
-// computes a tile of 5 rows and 8 columns.
+// computes a tile of 5 rows and 8 columns of float32.
 TEXT ·micro5x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -1084,7 +1084,7 @@ set:
 	RET
 
 // func micro5x2AVX2(t *tile)
-// computes a tile of 5 rows and 16 columns.
+// computes a tile of 5 rows and 16 columns of float32.
 TEXT ·micro5x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -1291,7 +1291,7 @@ set:
 	RET
 
 // func micro6x1AVX2(t *tile)
-// computes a tile of 6 rows and 8 columns.
+// computes a tile of 6 rows and 8 columns of float32.
 TEXT ·micro6x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -1461,7 +1461,7 @@ set:
 	RET
 
 // func micro6x2AVX2(t *tile)
-// computes a tile of 6 rows and 16 columns.
+// computes a tile of 6 rows and 16 columns of float32.
 TEXT ·micro6x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), BX
@@ -1701,6 +1701,42 @@ set:
 	VZEROUPPER
 	RET
 
+// func peakAVX2(n int)
+// runs n rounds of 12 independent multiply-adds on registers.
+TEXT ·peakAVX2(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), AX
+	VBROADCASTSS constantsAVX2<>+0(SB), Y0
+	VBROADCASTSS constantsAVX2<>+4(SB), Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+loop:
+	VFMADD231PS Y1, Y0, Y2
+	VFMADD231PS Y1, Y0, Y3
+	VFMADD231PS Y1, Y0, Y4
+	VFMADD231PS Y1, Y0, Y5
+	VFMADD231PS Y1, Y0, Y6
+	VFMADD231PS Y1, Y0, Y7
+	VFMADD231PS Y1, Y0, Y8
+	VFMADD231PS Y1, Y0, Y9
+	VFMADD231PS Y1, Y0, Y10
+	VFMADD231PS Y1, Y0, Y11
+	VFMADD231PS Y1, Y0, Y12
+	VFMADD231PS Y1, Y0, Y13
+	SUBQ $1, AX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 // sets dst[k*ldd+i] = src[i*lds+k] for 8 rows i and n (a multiple of 4) columns k; strides in bytes.
 // Meanwhile it fetches as much from next on.
@@ -1750,42 +1786,6 @@ loop:
 	ADDQ BX, AX
 	ADDQ $16, CX
 	SUBQ $4, SI
-	JNZ loop
-	VZEROUPPER
-	RET
-
-// func peakAVX2(n int)
-// runs n rounds of 12 independent multiply-adds on registers.
-TEXT ·peakAVX2(SB), NOSPLIT, $0-8
-	MOVQ n+0(FP), AX
-	VBROADCASTSS constantsAVX2<>+0(SB), Y0
-	VBROADCASTSS constantsAVX2<>+4(SB), Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-	VXORPS Y13, Y13, Y13
-loop:
-	VFMADD231PS Y1, Y0, Y2
-	VFMADD231PS Y1, Y0, Y3
-	VFMADD231PS Y1, Y0, Y4
-	VFMADD231PS Y1, Y0, Y5
-	VFMADD231PS Y1, Y0, Y6
-	VFMADD231PS Y1, Y0, Y7
-	VFMADD231PS Y1, Y0, Y8
-	VFMADD231PS Y1, Y0, Y9
-	VFMADD231PS Y1, Y0, Y10
-	VFMADD231PS Y1, Y0, Y11
-	VFMADD231PS Y1, Y0, Y12
-	VFMADD231PS Y1, Y0, Y13
-	SUBQ $1, AX
 	JNZ loop
 	VZEROUPPER
 	RET

@@ -89,10 +89,193 @@ func micro14x1AVX512(t *tile)
 func micro14x2AVX512(t *tile)
 
 //go:noescape
+func peakAVX512(n int)
+
+//go:noescape
+func microBF1x1AVX512(t *tile)
+
+//go:noescape
+func microBF1x2AVX512(t *tile)
+
+//go:noescape
+func microBF2x1AVX512(t *tile)
+
+//go:noescape
+func microBF2x2AVX512(t *tile)
+
+//go:noescape
+func microBF3x1AVX512(t *tile)
+
+//go:noescape
+func microBF3x2AVX512(t *tile)
+
+//go:noescape
+func microBF4x1AVX512(t *tile)
+
+//go:noescape
+func microBF4x2AVX512(t *tile)
+
+//go:noescape
+func microBF5x1AVX512(t *tile)
+
+//go:noescape
+func microBF5x2AVX512(t *tile)
+
+//go:noescape
+func microBF6x1AVX512(t *tile)
+
+//go:noescape
+func microBF6x2AVX512(t *tile)
+
+//go:noescape
+func microBF7x1AVX512(t *tile)
+
+//go:noescape
+func microBF7x2AVX512(t *tile)
+
+//go:noescape
+func microBF8x1AVX512(t *tile)
+
+//go:noescape
+func microBF8x2AVX512(t *tile)
+
+//go:noescape
+func microBF9x1AVX512(t *tile)
+
+//go:noescape
+func microBF9x2AVX512(t *tile)
+
+//go:noescape
+func microBF10x1AVX512(t *tile)
+
+//go:noescape
+func microBF10x2AVX512(t *tile)
+
+//go:noescape
+func microBF11x1AVX512(t *tile)
+
+//go:noescape
+func microBF11x2AVX512(t *tile)
+
+//go:noescape
+func microBF12x1AVX512(t *tile)
+
+//go:noescape
+func microBF12x2AVX512(t *tile)
+
+//go:noescape
+func microBF13x1AVX512(t *tile)
+
+//go:noescape
+func microBF13x2AVX512(t *tile)
+
+//go:noescape
+func microBF14x1AVX512(t *tile)
+
+//go:noescape
+func microBF14x2AVX512(t *tile)
+
+//go:noescape
+func peakBFAVX512(n int)
+
+//go:noescape
+func microU81x1AVX512(t *tile)
+
+//go:noescape
+func microU81x2AVX512(t *tile)
+
+//go:noescape
+func microU82x1AVX512(t *tile)
+
+//go:noescape
+func microU82x2AVX512(t *tile)
+
+//go:noescape
+func microU83x1AVX512(t *tile)
+
+//go:noescape
+func microU83x2AVX512(t *tile)
+
+//go:noescape
+func microU84x1AVX512(t *tile)
+
+//go:noescape
+func microU84x2AVX512(t *tile)
+
+//go:noescape
+func microU85x1AVX512(t *tile)
+
+//go:noescape
+func microU85x2AVX512(t *tile)
+
+//go:noescape
+func microU86x1AVX512(t *tile)
+
+//go:noescape
+func microU86x2AVX512(t *tile)
+
+//go:noescape
+func microU87x1AVX512(t *tile)
+
+//go:noescape
+func microU87x2AVX512(t *tile)
+
+//go:noescape
+func microU88x1AVX512(t *tile)
+
+//go:noescape
+func microU88x2AVX512(t *tile)
+
+//go:noescape
+func microU89x1AVX512(t *tile)
+
+//go:noescape
+func microU89x2AVX512(t *tile)
+
+//go:noescape
+func microU810x1AVX512(t *tile)
+
+//go:noescape
+func microU810x2AVX512(t *tile)
+
+//go:noescape
+func microU811x1AVX512(t *tile)
+
+//go:noescape
+func microU811x2AVX512(t *tile)
+
+//go:noescape
+func microU812x1AVX512(t *tile)
+
+//go:noescape
+func microU812x2AVX512(t *tile)
+
+//go:noescape
+func microU813x1AVX512(t *tile)
+
+//go:noescape
+func microU813x2AVX512(t *tile)
+
+//go:noescape
+func microU814x1AVX512(t *tile)
+
+//go:noescape
+func microU814x2AVX512(t *tile)
+
+//go:noescape
+func peakU8AVX512(n int)
+
+//go:noescape
 func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
-func peakAVX512(n int)
+func narrowBF16AVX512(dst *uint16, src *float32, n int)
+
+//go:noescape
+func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
+
+//go:noescape
+func quantizeAVX512(dst *uint8, src *float32, n int, factor float32, zero float32)
 
 // microAVX512 has the micro-kernels by rows and vectors, each less one.
 var microAVX512 = [...][2]func(*tile){
@@ -110,4 +293,40 @@ var microAVX512 = [...][2]func(*tile){
 	{micro12x1AVX512, micro12x2AVX512},
 	{micro13x1AVX512, micro13x2AVX512},
 	{micro14x1AVX512, micro14x2AVX512},
+}
+
+// microBFAVX512 has the micro-kernels by rows and vectors, each less one.
+var microBFAVX512 = [...][2]func(*tile){
+	{microBF1x1AVX512, microBF1x2AVX512},
+	{microBF2x1AVX512, microBF2x2AVX512},
+	{microBF3x1AVX512, microBF3x2AVX512},
+	{microBF4x1AVX512, microBF4x2AVX512},
+	{microBF5x1AVX512, microBF5x2AVX512},
+	{microBF6x1AVX512, microBF6x2AVX512},
+	{microBF7x1AVX512, microBF7x2AVX512},
+	{microBF8x1AVX512, microBF8x2AVX512},
+	{microBF9x1AVX512, microBF9x2AVX512},
+	{microBF10x1AVX512, microBF10x2AVX512},
+	{microBF11x1AVX512, microBF11x2AVX512},
+	{microBF12x1AVX512, microBF12x2AVX512},
+	{microBF13x1AVX512, microBF13x2AVX512},
+	{microBF14x1AVX512, microBF14x2AVX512},
+}
+
+// microU8AVX512 has the micro-kernels by rows and vectors, each less one.
+var microU8AVX512 = [...][2]func(*tile){
+	{microU81x1AVX512, microU81x2AVX512},
+	{microU82x1AVX512, microU82x2AVX512},
+	{microU83x1AVX512, microU83x2AVX512},
+	{microU84x1AVX512, microU84x2AVX512},
+	{microU85x1AVX512, microU85x2AVX512},
+	{microU86x1AVX512, microU86x2AVX512},
+	{microU87x1AVX512, microU87x2AVX512},
+	{microU88x1AVX512, microU88x2AVX512},
+	{microU89x1AVX512, microU89x2AVX512},
+	{microU810x1AVX512, microU810x2AVX512},
+	{microU811x1AVX512, microU811x2AVX512},
+	{microU812x1AVX512, microU812x2AVX512},
+	{microU813x1AVX512, microU813x2AVX512},
+	{microU814x1AVX512, microU814x2AVX512},
 }

@@ -77,10 +77,10 @@ func micro12x1NEON(t *tile)
 func micro12x2NEON(t *tile)
 
 //go:noescape
-func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+func peakNEON(n int)
 
 //go:noescape
-func peakNEON(n int)
+func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 // microNEON has the micro-kernels by rows and vectors, each less one.
 var microNEON = [...][2]func(*tile){

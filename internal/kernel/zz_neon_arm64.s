@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func micro1x1NEON(t *tile)
-// computes a tile of 1 rows and 4 columns.
+// computes a tile of 1 rows and 4 columns of float32.
 TEXT ·micro1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -74,7 +74,7 @@ set:
 	RET
 
 // func micro1x2NEON(t *tile)
-// computes a tile of 1 rows and 8 columns.
+// computes a tile of 1 rows and 8 columns of float32.
 TEXT ·micro1x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -159,7 +159,7 @@ set:
 	RET
 
 // func micro2x1NEON(t *tile)
-// computes a tile of 2 rows and 4 columns.
+// computes a tile of 2 rows and 4 columns of float32.
 TEXT ·micro2x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -246,7 +246,7 @@ set:
 	RET
 
 // func micro2x2NEON(t *tile)
-// computes a tile of 2 rows and 8 columns.
+// computes a tile of 2 rows and 8 columns of float32.
 TEXT ·micro2x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -360,7 +360,7 @@ set:
 	RET
 
 // func micro3x1NEON(t *tile)
-// computes a tile of 3 rows and 4 columns.
+// computes a tile of 3 rows and 4 columns of float32.
 TEXT ·micro3x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -467,7 +467,7 @@ set:
 	RET
 
 // func micro3x2NEON(t *tile)
-// computes a tile of 3 rows and 8 columns.
+// computes a tile of 3 rows and 8 columns of float32.
 TEXT ·micro3x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -612,7 +612,7 @@ set:
 	RET
 
 // func micro4x1NEON(t *tile)
-// computes a tile of 4 rows and 4 columns.
+// computes a tile of 4 rows and 4 columns of float32.
 TEXT ·micro4x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -740,7 +740,7 @@ set:
 	RET
 
 // func micro4x2NEON(t *tile)
-// computes a tile of 4 rows and 8 columns.
+// computes a tile of 4 rows and 8 columns of float32.
 TEXT ·micro4x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -917,7 +917,7 @@ set:
 	RET
 
 // func micro5x1NEON(t *tile)
-// computes a tile of 5 rows and 4 columns.
+// computes a tile of 5 rows and 4 columns of float32.
 TEXT ·micro5x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -1067,7 +1067,7 @@ set:
 	RET
 
 // func micro5x2NEON(t *tile)
-// computes a tile of 5 rows and 8 columns.
+// computes a tile of 5 rows and 8 columns of float32.
 TEXT ·micro5x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -1277,7 +1277,7 @@ set:
 	RET
 
 // func micro6x1NEON(t *tile)
-// computes a tile of 6 rows and 4 columns.
+// computes a tile of 6 rows and 4 columns of float32.
 TEXT ·micro6x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -1450,7 +1450,7 @@ set:
 	RET
 
 // func micro6x2NEON(t *tile)
-// computes a tile of 6 rows and 8 columns.
+// computes a tile of 6 rows and 8 columns of float32.
 TEXT ·micro6x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -1694,7 +1694,7 @@ set:
 	RET
 
 // func micro7x1NEON(t *tile)
-// computes a tile of 7 rows and 4 columns.
+// computes a tile of 7 rows and 4 columns of float32.
 TEXT ·micro7x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -1891,7 +1891,7 @@ set:
 	RET
 
 // func micro7x2NEON(t *tile)
-// computes a tile of 7 rows and 8 columns.
+// computes a tile of 7 rows and 8 columns of float32.
 TEXT ·micro7x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -2170,7 +2170,7 @@ set:
 	RET
 
 // func micro8x1NEON(t *tile)
-// computes a tile of 8 rows and 4 columns.
+// computes a tile of 8 rows and 4 columns of float32.
 TEXT ·micro8x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -2398,7 +2398,7 @@ set:
 	RET
 
 // func micro8x2NEON(t *tile)
-// computes a tile of 8 rows and 8 columns.
+// computes a tile of 8 rows and 8 columns of float32.
 TEXT ·micro8x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -2719,7 +2719,7 @@ set:
 	RET
 
 // func micro9x1NEON(t *tile)
-// computes a tile of 9 rows and 4 columns.
+// computes a tile of 9 rows and 4 columns of float32.
 TEXT ·micro9x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -2965,7 +2965,7 @@ set:
 	RET
 
 // func micro9x2NEON(t *tile)
-// computes a tile of 9 rows and 8 columns.
+// computes a tile of 9 rows and 8 columns of float32.
 TEXT ·micro9x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -3315,7 +3315,7 @@ set:
 	RET
 
 // func micro10x1NEON(t *tile)
-// computes a tile of 10 rows and 4 columns.
+// computes a tile of 10 rows and 4 columns of float32.
 TEXT ·micro10x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -3579,7 +3579,7 @@ set:
 	RET
 
 // func micro10x2NEON(t *tile)
-// computes a tile of 10 rows and 8 columns.
+// computes a tile of 10 rows and 8 columns of float32.
 TEXT ·micro10x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -3958,7 +3958,7 @@ set:
 	RET
 
 // func micro11x1NEON(t *tile)
-// computes a tile of 11 rows and 4 columns.
+// computes a tile of 11 rows and 4 columns of float32.
 TEXT ·micro11x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -4240,7 +4240,7 @@ set:
 	RET
 
 // func micro11x2NEON(t *tile)
-// computes a tile of 11 rows and 8 columns.
+// computes a tile of 11 rows and 8 columns of float32.
 TEXT ·micro11x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -4648,7 +4648,7 @@ set:
 	RET
 
 // func micro12x1NEON(t *tile)
-// computes a tile of 12 rows and 4 columns.
+// computes a tile of 12 rows and 4 columns of float32.
 TEXT ·micro12x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -4948,7 +4948,7 @@ set:
 	RET
 
 // func micro12x2NEON(t *tile)
-// computes a tile of 12 rows and 8 columns.
+// computes a tile of 12 rows and 8 columns of float32.
 TEXT ·micro12x2NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD 8(R0), R1
@@ -5384,49 +5384,6 @@ set:
 	ADD R11, R10
 	RET
 
-// func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
-// sets dst[k*ldd+i] = src[i*lds+k] for 4 rows i and n (a multiple of 4) columns k; strides in bytes.
-// Meanwhile it fetches as much from next on.
-TEXT ·transposeNEON(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
-	MOVD ldd+8(FP), R1
-	MOVD src+16(FP), R2
-	MOVD lds+24(FP), R3
-	MOVD n+32(FP), R4
-	MOVD next+40(FP), R5
-loop:
-	MOVD R2, R6
-	PRFM (R5), PLDL2KEEP
-	ADD $64, R5
-	FMOVQ (R6), F0
-	ADD R3, R6
-	FMOVQ (R6), F1
-	ADD R3, R6
-	FMOVQ (R6), F2
-	ADD R3, R6
-	FMOVQ (R6), F3
-	ADD R3, R6
-	WORD $0x4E813804 // ZIP1 V4.4S, V0.4S, V1.4S
-	WORD $0x4E817805 // ZIP2 V5.4S, V0.4S, V1.4S
-	WORD $0x4E833846 // ZIP1 V6.4S, V2.4S, V3.4S
-	WORD $0x4E837847 // ZIP2 V7.4S, V2.4S, V3.4S
-	WORD $0x4EC63880 // ZIP1 V0.2D, V4.2D, V6.2D
-	WORD $0x4EC67881 // ZIP2 V1.2D, V4.2D, V6.2D
-	WORD $0x4EC738A2 // ZIP1 V2.2D, V5.2D, V7.2D
-	WORD $0x4EC778A3 // ZIP2 V3.2D, V5.2D, V7.2D
-	FMOVQ F0, (R0)
-	ADD R1, R0
-	FMOVQ F1, (R0)
-	ADD R1, R0
-	FMOVQ F2, (R0)
-	ADD R1, R0
-	FMOVQ F3, (R0)
-	ADD R1, R0
-	ADD $16, R2
-	SUBS $4, R4
-	BNE loop
-	RET
-
 // func peakNEON(n int)
 // runs n rounds of 24 independent multiply-adds on registers.
 TEXT ·peakNEON(SB), NOSPLIT, $0-8
@@ -5485,5 +5442,48 @@ loop:
 	WORD $0x4E21CC18 // FMLA V24.4S, V0.4S, V1.4S
 	WORD $0x4E21CC19 // FMLA V25.4S, V0.4S, V1.4S
 	SUBS $1, R0
+	BNE loop
+	RET
+
+// func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+// sets dst[k*ldd+i] = src[i*lds+k] for 4 rows i and n (a multiple of 4) columns k; strides in bytes.
+// Meanwhile it fetches as much from next on.
+TEXT ·transposeNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD ldd+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD lds+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD next+40(FP), R5
+loop:
+	MOVD R2, R6
+	PRFM (R5), PLDL2KEEP
+	ADD $64, R5
+	FMOVQ (R6), F0
+	ADD R3, R6
+	FMOVQ (R6), F1
+	ADD R3, R6
+	FMOVQ (R6), F2
+	ADD R3, R6
+	FMOVQ (R6), F3
+	ADD R3, R6
+	WORD $0x4E813804 // ZIP1 V4.4S, V0.4S, V1.4S
+	WORD $0x4E817805 // ZIP2 V5.4S, V0.4S, V1.4S
+	WORD $0x4E833846 // ZIP1 V6.4S, V2.4S, V3.4S
+	WORD $0x4E837847 // ZIP2 V7.4S, V2.4S, V3.4S
+	WORD $0x4EC63880 // ZIP1 V0.2D, V4.2D, V6.2D
+	WORD $0x4EC67881 // ZIP2 V1.2D, V4.2D, V6.2D
+	WORD $0x4EC738A2 // ZIP1 V2.2D, V5.2D, V7.2D
+	WORD $0x4EC778A3 // ZIP2 V3.2D, V5.2D, V7.2D
+	FMOVQ F0, (R0)
+	ADD R1, R0
+	FMOVQ F1, (R0)
+	ADD R1, R0
+	FMOVQ F2, (R0)
+	ADD R1, R0
+	FMOVQ F3, (R0)
+	ADD R1, R0
+	ADD $16, R2
+	SUBS $4, R4
 	BNE loop
 	RET

@@ -11,7 +11,8 @@ var amd64Ops = map[Op]string{
 	VFMA: "VFMADD231PS", VFMAS: "VFMADD231PS", VFMS: "VFNMADD231PS",
 	VAddI: "VPADDD", VSubI: "VPSUBD",
 	VZipLo: "VUNPCKLPS", VZipHi: "VUNPCKHPS", VZipLo64: "VUNPCKLPD", VZipHi64: "VUNPCKHPD",
-	VShl: "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
+	VDotU8S8: "VPDPBUSD",
+	VShl:     "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
 }
 
 // Bit operations are typed in the longer vectors.
@@ -91,6 +92,18 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.ins("PREFETCHT1", mem(i.M))
 	case VSqrt:
 		p.ins("VSQRTPS", reg(i.A), reg(i.V))
+	case VRoundI:
+		p.ins("VCVTPS2DQ", reg(i.A), reg(i.V))
+	case VFloat:
+		p.ins("VCVTDQ2PS", reg(i.A), reg(i.V))
+	case VDotBF16:
+		p.bytes(evex(2, 0x52, i.V, i.A, i.B), fmt.Sprintf("VDPBF16PS %s, %s, %s", reg(i.B), reg(i.A), reg(i.V)))
+	case VStoreBF16:
+		// The register that is converted is not needed afterwards.
+		p.bytes(evex(2, 0x72, i.A, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.A))
+		p.ins("VMOVUPS", fmt.Sprintf("Y%d", i.A), mem(i.M))
+	case VStoreU8:
+		p.ins("VPMOVDB", reg(i.A), mem(i.M))
 	case VShl, VShr, VSar:
 		p.ins(amd64Ops[i.Op], imm(i.Imm), reg(i.A), reg(i.V))
 	case VAnd, VOr, VXor:
@@ -119,4 +132,15 @@ func amd64Mem(f *Func, m Mem) string {
 		s = fmt.Sprint(m.Disp) + s
 	}
 	return s
+}
+
+// evex encodes an instruction on 512-bit registers of the map 0F38 with W = 0 and prefix pp (1: 66, 2: F3,
+// 3: F2): destination d, first source a, second source b. The Go assembler has no AVX512_BF16. Intel SDM,
+// volume 2, section 2.7.
+func evex(pp, opcode byte, d, a, b V) []byte {
+	inv := func(v V, bit uint) byte { return byte(^v>>bit) & 1 }
+	p0 := inv(d, 3)<<7 | inv(b, 4)<<6 | inv(b, 3)<<5 | inv(d, 4)<<4 | 2
+	p1 := inv(a, 3)<<6 | inv(a, 2)<<5 | inv(a, 1)<<4 | inv(a, 0)<<3 | 1<<2 | pp
+	p2 := byte(2)<<5 | inv(a, 4)<<3
+	return []byte{0x62, p0, p1, p2, opcode, 0xC0 | byte(d&7)<<3 | byte(b&7)}
 }

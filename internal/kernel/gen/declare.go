@@ -13,38 +13,52 @@ func declarations(t *Target, funcs []*Func) string {
 	for _, f := range funcs {
 		fmt.Fprintf(&s, "\n//go:noescape\n%s\n", f.declaration())
 	}
-	fmt.Fprintf(&s, "\n// micro%s has the micro-kernels by rows and vectors, each less one.\nvar micro%s = [...][2]func(*tile){\n", t.Suffix, t.Suffix)
-	for rows := 1; rows <= t.Rows; rows++ {
-		fmt.Fprintf(&s, "{micro%dx1%s, micro%dx2%s},\n", rows, t.Suffix, rows, t.Suffix)
+	for _, e := range elements(t) {
+		fmt.Fprintf(&s, "\n// micro%[1]s%[2]s has the micro-kernels by rows and vectors, each less one.\nvar micro%[1]s%[2]s = [...][2]func(*tile){\n", e.name, t.Suffix)
+		for rows := 1; rows <= t.Rows; rows++ {
+			fmt.Fprintf(&s, "{micro%[1]s%[2]dx1%[3]s, micro%[1]s%[2]dx2%[3]s},\n", e.name, rows, t.Suffix)
+		}
+		s.WriteString("}\n")
 	}
-	s.WriteString("}\n")
 	return s.String()
 }
 
-// dispatch returns the Go file of one architecture with a function for each kernel, which calls that of
-// the kernel set in use. A function of its own for each kernel, and an if in it, keeps arguments off the heap.
-func dispatch(arch string, targets []*Target) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s//go:build !noasm\n\npackage kernel\n", header)
-	for _, f := range functions(targets[0]) {
-		base := strings.TrimSuffix(f.Name, targets[0].Suffix)
-		if strings.HasPrefix(base, "micro") {
-			continue // called through a table
+// named returns the base names of the functions that are called by name, and one target's form of each.
+func named() (names []string, forms map[string]*Func) {
+	forms = map[string]*Func{}
+	for _, t := range targets {
+		for _, f := range functions(t) {
+			base := strings.TrimSuffix(f.Name, t.Suffix)
+			if forms[base] == nil && !strings.HasPrefix(base, "micro") { // those are called through a table
+				names, forms[base] = append(names, base), f
+			}
 		}
-		name := "asm" + strings.ToUpper(base[:1]) + base[1:]
+	}
+	return names, forms
+}
+
+// dispatch returns the Go file of one architecture (none of ours if there are no targets) with a function
+// for each kernel, which calls that of the kernel set in use. A function of its own for each kernel, and an
+// if in it, keeps arguments off the heap.
+func dispatch(constraint string, targets []*Target) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s//go:build %s\n\npackage kernel\n", header, constraint)
+	names, forms := named()
+	for _, base := range names {
+		f := forms[base]
 		var args []string
 		for _, a := range f.Args {
 			args = append(args, a.Name)
 		}
+		name := "asm" + strings.ToUpper(base[:1]) + base[1:]
 		fmt.Fprintf(&s, "\nfunc %s {\n", strings.Replace(f.declaration(), "func "+f.Name, name, 1))
-		call := func(t *Target) string { return fmt.Sprintf("%s%s(%s)", base, t.Suffix, strings.Join(args, ", ")) }
-		rest := slices.Clone(targets)
-		for len(rest) > 1 {
-			t := rest[len(rest)-1]
-			fmt.Fprintf(&s, "if current.id == %s {\n%s\nreturn\n}\n", setName(t), call(t))
-			rest = rest[:len(rest)-1]
+		has := slices.DeleteFunc(slices.Clone(targets), func(t *Target) bool {
+			return !slices.ContainsFunc(functions(t), func(f *Func) bool { return f.Name == base+t.Suffix })
+		})
+		for _, t := range has {
+			fmt.Fprintf(&s, "if current.id == %s {\n%s%s(%s)\nreturn\n}\n", setName(t), base, t.Suffix, strings.Join(args, ", "))
 		}
-		fmt.Fprintf(&s, "%s\n}\n", call(rest[0]))
+		fmt.Fprintf(&s, "panic(\"kernel: %s is not in this kernel set\")\n}\n", base)
 	}
 	return s.String()
 }

@@ -5,6 +5,21 @@ import "fmt"
 // Offsets in the struct tile of package kernel.
 const (
 	tileK, tileA, tileRSA, tileCSA, tileB, tileLDB, tileC, tileLDC, tileAlpha, tileAcc, tileNext = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80
+	tileRowQuant, tileColSum, tileColScale                                                       = 88, 96, 104
+)
+
+// element is a type of the operands of a product, and how their products are summed.
+type element struct {
+	name string // after "micro"
+	per  int    // numbers of one row in 32 bits: k counts words of so many
+	dot  Op
+	doc  string
+}
+
+var (
+	float32s = element{"", 1, VFMAS, "of float32"}
+	bfloat16 = element{"BF", 2, VDotBF16, "of bfloat16 pairs along k, summed in float32"}
+	bytes8   = element{"U8", 4, VDotU8S8, "of unsigned by signed bytes, four along k, summed in int32 and scaled"}
 )
 
 // micro returns the micro-kernel for a tile of rows x (cols vectors): C = alpha*A*B, or += with acc. A
@@ -12,10 +27,11 @@ const (
 //
 //	for each k: c[i][j] += a[i*rsa + k*csa] * b[k*ldb + j]
 //
-// Any strides are possible, so one kernel serves A, its transpose, packed B and B as it lies.
-func micro(t *Target, rows, cols int) *Func {
-	f := NewFunc(t, fmt.Sprintf("micro%dx%d", rows, cols),
-		fmt.Sprintf("computes a tile of %d rows and %d columns.", rows, cols*t.Lanes), Arg{"t", "*tile"})
+// Any strides are possible, so one kernel serves A, its transpose, packed B and B as it lies. Of narrow
+// elements, two or four along k lie in one 32-bit word, and k counts words.
+func micro(t *Target, e element, rows, cols int) *Func {
+	f := NewFunc(t, fmt.Sprintf("micro%s%dx%d", e.name, rows, cols),
+		fmt.Sprintf("computes a tile of %d rows and %d columns %s.", rows, cols*t.Lanes, e.doc), Arg{"t", "*tile"})
 	p := f.Arg("t")
 	field := func(offset int) G {
 		g := f.G()
@@ -35,7 +51,11 @@ func micro(t *Target, rows, cols int) *Func {
 		for i := range rows {
 			f.Scalar(s[i%2], a.at(i))
 			for j, v := range bs {
-				f.Op2(VFMAS, acc[i*cols+j], v, s[i%2])
+				if e.dot == VFMAS {
+					f.Op2(VFMAS, acc[i*cols+j], v, s[i%2])
+				} else { // of bytes, the first operand is the unsigned one
+					f.Op2(e.dot, acc[i*cols+j], s[i%2], v)
+				}
 			}
 		}
 		a.advance(f, csa)
@@ -64,8 +84,43 @@ func micro(t *Target, rows, cols int) *Func {
 	f.FreeG(next)
 	f.FreeV(s...)
 	f.FreeV(bs...)
+	if e.dot == VDotU8S8 {
+		dequantize(f, p, b, acc, rows, cols)
+	}
 	storeTile(f, p, b, ldb, acc, rows, cols)
 	return f
+}
+
+// dequantize turns the int32 sums of a tile into acc = (acc - zero_i * sum_j) * scale_i * scale_j, where row
+// i of A has a zero point and a scale, and column j of B a sum and a scale. tmp is a register that is free.
+func dequantize(f *Func, p, tmp G, acc []V, rows, cols int) {
+	t := f.T
+	col, row := f.Vs(cols), f.V()
+	columns := func(offset int) {
+		f.LoadG(tmp, At(p, offset))
+		for j, v := range col {
+			f.Load(v, At(tmp, j*t.Bytes()))
+		}
+		f.LoadG(tmp, At(p, tileRowQuant))
+	}
+	columns(tileColSum)
+	for i := range rows {
+		f.Dup(row, At(tmp, 8*i))
+		for j, v := range col {
+			f.Op1(VFloat, acc[i*cols+j], acc[i*cols+j])
+			f.Op2(VFMS, acc[i*cols+j], v, row)
+		}
+	}
+	columns(tileColScale)
+	for i := range rows {
+		f.Dup(row, At(tmp, 8*i+4))
+		for j, v := range col {
+			f.Op2(VMul, acc[i*cols+j], acc[i*cols+j], v)
+			f.Op2(VMul, acc[i*cols+j], acc[i*cols+j], row)
+		}
+	}
+	f.FreeV(row)
+	f.FreeV(col...)
 }
 
 // unrollK is the number of steps over k between two branches.
@@ -201,28 +256,47 @@ func transpose(t *Target) *Func {
 
 // peak returns the loop that measures the machine: n rounds of multiply-adds on registers alone, as many
 // at once as the micro-kernel has.
-func peak(t *Target) *Func {
-	f := NewFunc(t, "peak", fmt.Sprintf("runs n rounds of %d independent multiply-adds on registers.", 2*t.Rows), Arg{"n", "int"})
+func peak(t *Target, e element) *Func {
+	f := NewFunc(t, "peak"+e.name, fmt.Sprintf("runs n rounds of %d independent multiply-adds on registers.", 2*t.Rows), Arg{"n", "int"})
 	n := f.Arg("n")
 	a, b := f.NewConst(1), f.NewConst(0.5)
 	acc := f.Vs(2 * t.Rows)
 	for _, v := range acc {
 		f.Zero(v)
 	}
+	op := e.dot
+	if op == VFMAS {
+		op = VFMA
+	}
 	f.Label("loop")
 	for _, v := range acc {
-		f.Op2(VFMA, v, a, b)
+		f.Op2(op, v, a, b)
 	}
 	f.SubJumpNZ(n, 1, "loop")
 	f.Ret()
 	return f
 }
 
+// elements returns the element types that a target has micro-kernels for.
+func elements(t *Target) []element {
+	if t.Lanes == 16 {
+		return []element{float32s, bfloat16, bytes8}
+	}
+	return []element{float32s}
+}
+
 // gemmFuncs are the kernels of matrix products.
 func gemmFuncs(t *Target) []*Func {
 	var fs []*Func
-	for rows := 1; rows <= t.Rows; rows++ {
-		fs = append(fs, micro(t, rows, 1), micro(t, rows, 2))
+	for _, e := range elements(t) {
+		for rows := 1; rows <= t.Rows; rows++ {
+			fs = append(fs, micro(t, e, rows, 1), micro(t, e, rows, 2))
+		}
+		fs = append(fs, peak(t, e))
 	}
-	return append(fs, transpose(t), peak(t))
+	fs = append(fs, transpose(t))
+	if t.Lanes == 16 {
+		fs = append(fs, narrowBF16(t), rangeOf(t), quantize(t))
+	}
+	return fs
 }

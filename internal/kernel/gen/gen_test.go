@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -34,7 +35,7 @@ func TestMicroKernels(t *testing.T) {
 	for _, target := range targets {
 		for rows := 1; rows <= target.Rows; rows++ {
 			for vectors := 1; vectors <= 2; vectors++ {
-				f := micro(target, rows, vectors)
+				f := micro(target, float32s, rows, vectors)
 				for _, k := range []int{1, 3, 4, 9} {
 					for _, transA := range []bool{false, true} {
 						t.Run(fmt.Sprintf("%s/k=%d,transA=%v", f.Name, k, transA), func(t *testing.T) {
@@ -56,7 +57,7 @@ func checkMicro(t *testing.T, f *Func, rows, cols, k int, transA, add bool) {
 	sizeA := (rows-1)*rs + (k-1)*cs + 1
 	a, b, c := random(rng, sizeA), random(rng, (k-1)*ldb+cols), random(rng, (rows-1)*ldc+cols)
 	var m Machine
-	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(88)
+	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(112)
 	const alpha = 0.75
 	for offset, x := range map[uint64]int{tileK: k, tileA: int(pa), tileRSA: 4 * rs, tileCSA: 4 * cs,
 		tileB: int(pb), tileLDB: 4 * ldb, tileC: int(pc), tileLDC: 4 * ldc} {
@@ -122,5 +123,99 @@ func TestMachineStopsAtTheEdge(t *testing.T) {
 	var m Machine
 	if err := m.Run(f, m.Alloc(target.Bytes())); err == nil {
 		t.Fatal("a vector that begins inside and ends outside was read")
+	}
+}
+
+// TestNarrowMicroKernels does the same for bfloat16 and bytes.
+func TestNarrowMicroKernels(t *testing.T) {
+	for _, target := range targets {
+		for _, e := range elements(target)[1:] {
+			for rows := 1; rows <= target.Rows; rows++ {
+				for vectors := 1; vectors <= 2; vectors++ {
+					for _, k := range []int{1, 5} {
+						checkNarrow(t, micro(target, e, rows, vectors), e, rows, vectors*target.Lanes, k)
+					}
+				}
+			}
+		}
+	}
+}
+
+// element returns number i of a word, as the left or the right operand has it.
+func (e element) number(word float32, i int, left bool) float64 {
+	bits := math.Float32bits(word)
+	switch {
+	case e.per == 2:
+		return float64(widen(bits >> (16 * i)))
+	case left:
+		return float64(uint8(bits >> (8 * i)))
+	}
+	return float64(int8(bits >> (8 * i)))
+}
+
+// words returns n words of random numbers of type e.
+func (e element) words(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		bits := rng.Uint32()
+		if e.per == 2 {
+			lo, hi := math.Float32bits(float32(rng.NormFloat64())), math.Float32bits(float32(rng.NormFloat64()))
+			bits = lo>>16 | hi&0xffff0000
+		}
+		x[i] = math.Float32frombits(bits)
+	}
+	return x
+}
+
+func checkNarrow(t *testing.T, f *Func, e element, rows, cols, k int) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
+	a, b := e.words(rng, rows*k), e.words(rng, k*cols)
+	rowQuant, sums, scales := random(rng, 2*rows), random(rng, cols), random(rng, cols)
+	var m Machine
+	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*rows*cols), m.Alloc(112)
+	for offset, x := range map[uint64]uint64{tileK: uint64(k), tileA: pa, tileRSA: uint64(4 * k), tileCSA: 4, tileB: pb,
+		tileLDB: uint64(4 * cols), tileC: pc, tileLDC: uint64(4 * cols), tileRowQuant: m.AllocFloats(rowQuant),
+		tileColSum: m.AllocFloats(sums), tileColScale: m.AllocFloats(scales)} {
+		m.Put64(p+offset, x)
+	}
+	m.Put32(p+tileAlpha, 1)
+	if err := m.Run(f, p); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range m.Floats(pc, rows*cols) {
+		row, col := i/cols, i%cols
+		var want, size float64
+		for l := range k * e.per {
+			x := e.number(a[row*k+l/e.per], l%e.per, true) * e.number(b[l/e.per*cols+col], l%e.per, false)
+			want += x
+			size += math.Abs(x)
+		}
+		if e.per == 4 {
+			zero, scale := float64(rowQuant[2*row]), float64(rowQuant[2*row+1])*float64(scales[col])
+			want = (want - zero*float64(sums[col])) * scale
+			size = (size + math.Abs(zero*float64(sums[col]))) * math.Abs(scale)
+		}
+		if !(math.Abs(float64(got)-want) <= 1e-6*size) {
+			t.Fatalf("%s, k=%d: element %d, %d: got %v, want %v", f.Name, k, row, col, got, want)
+		}
+	}
+}
+
+// TestEncodings compares instructions that are written as bytes with what GNU as 2.40 makes of them.
+func TestEncodings(t *testing.T) {
+	for _, c := range []struct {
+		instruction string
+		got, want   []byte
+	}{
+		{"vdpbf16ps zmm1, zmm2, zmm3", evex(2, 0x52, 1, 2, 3), []byte{0x62, 0xf2, 0x6e, 0x48, 0x52, 0xcb}},
+		{"vdpbf16ps zmm30, zmm17, zmm9", evex(2, 0x52, 30, 17, 9), []byte{0x62, 0x42, 0x76, 0x40, 0x52, 0xf1}},
+		{"vdpbf16ps zmm9, zmm31, zmm28", evex(2, 0x52, 9, 31, 28), []byte{0x62, 0x12, 0x06, 0x40, 0x52, 0xcc}},
+		{"vcvtneps2bf16 ymm0, zmm0", evex(2, 0x72, 0, 0, 0), []byte{0x62, 0xf2, 0x7e, 0x48, 0x72, 0xc0}},
+		{"vcvtneps2bf16 ymm27, zmm13", evex(2, 0x72, 27, 0, 13), []byte{0x62, 0x42, 0x7e, 0x48, 0x72, 0xdd}},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: got % x, want % x", c.instruction, c.got, c.want)
+		}
 	}
 }

@@ -202,6 +202,19 @@ func (m *Machine) vector(t *Target, i Instr) {
 		fill(binary.LittleEndian.Uint32(m.mem(i.M, 4)))
 	case VConst:
 		fill(i.Bits)
+	case VStoreBF16:
+		b := m.mem(i.M, 2*t.Lanes)
+		for l, x := range m.vec(i.A) {
+			binary.LittleEndian.PutUint16(b[2*l:], roundBF16(x))
+		}
+		delete(m.v, i.A) // the instruction overwrites its operand
+		return
+	case VStoreU8:
+		b := m.mem(i.M, t.Lanes)
+		for l, x := range m.vec(i.A) {
+			b[l] = byte(x)
+		}
+		return
 	case VZero:
 	case VMove:
 		copy(out, m.vec(i.A))
@@ -243,13 +256,14 @@ func (m *Machine) lanes(out []uint32, i Instr) {
 	a := m.vec(i.A)
 	var b, c []uint32
 	switch i.Op {
-	case VSqrt, VShl, VShr, VSar:
+	case VSqrt, VShl, VShr, VSar, VRoundI, VFloat:
 		b = a
 	default:
 		b = m.vec(i.B)
 	}
 	c = out
-	if i.Op == VFMA || i.Op == VFMS || i.Op == VFMAS {
+	switch i.Op {
+	case VFMA, VFMS, VFMAS, VDotBF16, VDotU8S8:
 		c = m.vec(i.V)
 	}
 	for l := range out {
@@ -283,6 +297,18 @@ func lane(i Instr, a, b, c uint32) uint32 {
 		f = float32(math.FMA(-float64(x), float64(y), float64(z)))
 	case VSqrt:
 		f = float32(math.Sqrt(float64(x)))
+	case VDotBF16:
+		f = z + widen(a>>16)*widen(b>>16)
+		f += widen(a) * widen(b)
+	case VDotU8S8:
+		for s := 0; s < 32; s += 8 {
+			c += uint32(int32(byte(a>>s)) * int32(int8(b>>s)))
+		}
+		return c
+	case VRoundI:
+		return uint32(int32(math.RoundToEven(float64(x))))
+	case VFloat:
+		f = float32(int32(a))
 	case VAnd:
 		return a & b
 	case VOr:
@@ -303,4 +329,18 @@ func lane(i Instr, a, b, c uint32) uint32 {
 		panic(fmt.Errorf("no meaning for operation %d", i.Op))
 	}
 	return math.Float32bits(f)
+}
+
+// widen is the float32 of the bfloat16 in the lower half of x.
+func widen(x uint32) float32 { return math.Float32frombits(x << 16) }
+
+// roundBF16 rounds to nearest even, as the processor does: a subnormal becomes 0, a NaN quiet.
+func roundBF16(x uint32) uint16 {
+	switch exponent := x >> 23 & 0xff; {
+	case exponent == 0:
+		return uint16(x>>16) & 0x8000
+	case exponent == 0xff && x<<9 != 0:
+		return uint16(x>>16) | 0x40
+	}
+	return uint16((x + 0x7fff + x>>16&1) >> 16)
 }

@@ -38,9 +38,10 @@ func files() map[string]string {
 	}
 	out["zz_vec.go"] = gofmt(vecNames(vecFuncs(targets[0]), targets[0].Suffix))
 	for arch, ts := range byArch {
-		out["zz_dispatch_"+arch+".go"] = gofmt(dispatch(arch, ts))
+		out["zz_dispatch_"+arch+".go"] = gofmt(dispatch(arch+" && !noasm", ts))
 		out["zz_vec_"+arch+".go"] = gofmt(vecDispatch(ts))
 	}
+	out["zz_dispatch_none.go"] = gofmt(dispatch("noasm || !(amd64 || arm64)", nil))
 	return out
 }
 

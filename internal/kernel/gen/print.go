@@ -66,6 +66,17 @@ func (p *printer) word(w uint32, text string) {
 	fmt.Fprintf(&p.text, "\tWORD $0x%08X // %s\n", w, text)
 }
 
+func (p *printer) bytes(b []byte, text string) {
+	p.text.WriteByte('\t')
+	for i, x := range b {
+		if i > 0 {
+			p.text.WriteString("; ")
+		}
+		fmt.Fprintf(&p.text, "BYTE $0x%02X", x)
+	}
+	fmt.Fprintf(&p.text, " // %s\n", text)
+}
+
 func (p *printer) label(name string) { fmt.Fprintf(&p.text, "%s:\n", name) }
 
 // constant returns the address of a 32-bit constant.

@@ -1,0 +1,40 @@
+package kernel
+
+import "fmt"
+
+// Elem is the type in which the elements of a weight are kept and multiplied. Results are float32 always.
+type Elem uint8
+
+// The element types. With BF16 both sides are rounded to bfloat16 once, and their products summed in
+// float32. With I8 a weight is a signed byte times a scale for each output, activations are unsigned bytes
+// with a zero point and a scale for each row, found as they come, and products are summed exactly in int32.
+const (
+	F32 Elem = iota
+	BF16
+	I8
+	elems
+)
+
+var elemNames = [elems]string{"f32", "bf16", "int8"}
+
+// String returns "f32", "bf16" or "int8".
+func (e Elem) String() string { return elemNames[e] }
+
+// ParseElem is the inverse of Elem.String.
+func ParseElem(s string) (Elem, error) {
+	for i, n := range elemNames {
+		if n == s {
+			return Elem(i), nil
+		}
+	}
+	return 0, fmt.Errorf("kernel: unknown element type %q, expected f32, bf16 or int8", s)
+}
+
+// Has reports whether the kernel set in use multiplies elements of type e.
+func Has(e Elem) bool { return current.micro[e] != nil }
+
+// perWord is the number of elements in a 32-bit word.
+func (e Elem) perWord() int { return 1 << e }
+
+// words is the number of 32-bit words that a row of n elements takes.
+func (e Elem) words(n int) int { return (n + e.perWord() - 1) / e.perWord() }
