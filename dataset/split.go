@@ -134,7 +134,7 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 		d.warnOnce(text)
 	}
 	if len(within) > 0 {
-		d.warnOnce(fmt.Sprintf("%d images stand more than once; copies are kept on one side of a split: %s", len(within), listed(within)))
+		d.warnOnce("identical images, kept on one side of a split: " + listed(within))
 	}
 	return nil
 }

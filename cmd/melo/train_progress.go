@@ -108,7 +108,7 @@ func (p *trainProgress) step(l *train.Loop) error {
 	}
 	p.images, p.trained = s.Images, p.trained+n
 	p.done += int64(n)
-	status := fmt.Sprintf("epoch %d/%d  loss %.3f", s.Epoch+1, l.Epochs, s.Loss)
+	status := fmt.Sprintf("epoch %d/%d  loss %.2f", s.Epoch+1, l.Epochs, s.Loss)
 	if k := len(s.History); k > 0 {
 		if v, ok := s.History[k-1].Val[train.AUC]; ok {
 			status += fmt.Sprintf("  AUC %.3f", v)

@@ -15,6 +15,10 @@ import (
 // plainEvery is the time between two lines of one meter when the output is not a terminal.
 const plainEvery = 10 * time.Second
 
+// barWidth leaves room for what stands behind the bar. A line that fills the terminal could not be taken off
+// again once the terminal has echoed ^C.
+const barWidth = 16
+
 // Progress is a set of meters on one output. It is safe for concurrent use. Close it when done.
 type Progress struct {
 	mu   sync.Mutex
@@ -27,7 +31,7 @@ type Progress struct {
 func New(w io.Writer, terminal bool) *Progress {
 	p := &Progress{w: w, now: time.Now}
 	if terminal {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithWidth(80))
+		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth))
 	}
 	return p
 }
