@@ -71,7 +71,7 @@ type trainOptions struct {
 }
 
 // trainDefaults are the numbers in the help that are used elsewhere, too.
-var trainDefaults = map[string]string{"epochs": "30", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001"}
+var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001"}
 
 // defaultLR is the peak learning rate of a method.
 func defaultLR(m lora.Method) float64 {
