@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 	if err == nil {
 		return status
 	}
-	s.notef("%s", oneLine(err))
+	s.notef("%s", strings.Replace(oneLine(err), context.Canceled.Error(), "interrupted", 1))
 	for _, h := range s.hints {
 		s.notef("%s", h)
 	}

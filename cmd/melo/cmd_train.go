@@ -23,51 +23,51 @@ type trainOptions struct {
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, or a folder with one folder per class (with or without train, val and test above them)." placeholder:"DATA"`
 	Out  string `required:"" help:"Adapter file to write." placeholder:"FILE"`
 
-	Method  string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything (${enum})."`
+	Method  string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
 	Rank    int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
-	Alpha   float32 `group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
+	Alpha   float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
 	Sites   string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
 	Blocks  string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
 	RSLoRA  bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
 	Dropout float32 `default:"0" group:"What is trained" help:"Share of the inputs of the first matrix that is dropped."`
 
-	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most (${default})."`
-	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step (${default})."`
-	LR             float64 `name:"lr" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most."`
+	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step."`
+	LR             float64 `name:"lr" placeholder:"RATE" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
 	MinLR          float64 `name:"min-lr" default:"0" group:"How" help:"Learning rate at the end of the cosine."`
 	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
-	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up (${default})."`
-	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices (${default})."`
-	Clip           float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none (${default})."`
-	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1 (${default})."`
-	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"balanced: rare labels weigh more (${enum})."`
-	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never (${default})."`
-	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout (${default})."`
+	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up."`
+	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices."`
+	Clip           float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
+	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1."`
+	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"none, or balanced: rare labels weigh more."`
+	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never."`
+	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
 
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation" help:"Vary the training images; --no-augment switches all of it off."`
 	Flip         bool    `default:"true" negatable:"" group:"Augmentation" help:"Mirror left and right; --no-flip where laterality matters."`
 	FlipVertical bool    `group:"Augmentation" help:"Mirror top and bottom."`
-	Crop         float64 `default:"0.7" group:"Augmentation" help:"Smallest share of the area that a random crop keeps; 1: no crops (${default})."`
-	Rotate       float64 `default:"10" group:"Augmentation" help:"Greatest rotation either way, in degrees (${default})."`
-	Brightness   float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of brightness (${default})."`
-	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast (${default})."`
+	Crop         float64 `default:"0.7" group:"Augmentation" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
+	Rotate       float64 `default:"10" group:"Augmentation" help:"Greatest rotation either way, in degrees."`
+	Brightness   float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of brightness."`
+	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast."`
 
-	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none (${default})."`
-	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none (${default})."`
-	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split (${default})."`
+	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none."`
+	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
+	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split."`
 	LabelColumn     string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN,..."`
+	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
 	GroupColumn     string   `group:"Data" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
 	SplitColumn     string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
 	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
-	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails (${default})."`
+	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails."`
 
-	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file (${enum})."`
+	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
 	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
 	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
 	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
 	Pass       int    `default:"8" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
-	Workers    int    `group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
+	Workers    int    `placeholder:"N" group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
 }
 
 // trainDefaults are the numbers in the help that are used elsewhere, too.
@@ -259,6 +259,7 @@ type trainDocument struct {
 	Seconds         float64  `json:"seconds"`
 	ImagesPerSecond float64  `json:"images_per_second"`
 	ShareOfPeak     float64  `json:"share_of_peak"`
+	WaitingShare    float64  `json:"waiting_share"` // of the time of training that was spent waiting for images
 	PeakMemory      int64    `json:"peak_memory_bytes"`
 	Run             string   `json:"run"`
 	Warnings        []string `json:"warnings"`

@@ -136,6 +136,14 @@ func (p *trainProgress) share() float64 {
 	return p.rate() * p.flops / p.peak
 }
 
+// waiting is the share of the time of training that was spent waiting for images.
+func (p *trainProgress) waiting() float64 {
+	if p.spent <= 0 {
+		return 0
+	}
+	return min(p.j.trainLoad.WaitSeconds()/p.spent.Seconds(), 1)
+}
+
 func (p *trainProgress) speed() string {
 	text := fmt.Sprintf("  %.1f img/s", p.rate())
 	if s := p.share(); s > 0 {

@@ -176,7 +176,7 @@ func (j *trainJob) document(start time.Time) *trainDocument {
 	d := &trainDocument{
 		Base: j.o.Base, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
 		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.runFolder(), Warnings: append([]string{}, j.data.Warnings...), Notice: notice,
-		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), Seconds: time.Since(start).Seconds(),
+		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
 	}
 	deltas, head := j.tuner.Adapter().Parameters()
 	d.Params = trainedShare{Trained: int64(deltas), Head: int64(head), Base: baseParameters(j.model)}
