@@ -126,6 +126,9 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, part) {
 			continue
 		}
+		if s.json {
+			s.notef("measuring: %s", part)
+		}
 		if err := b.part(ctx, part); err != nil {
 			return err
 		}
