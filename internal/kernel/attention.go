@@ -25,7 +25,10 @@ type attnTask struct {
 	workers        []*Worker
 }
 
-type attnScratch struct{ p, dp []float32 }
+type attnScratch struct {
+	p, dp        []float32
+	largest, sum rowResults
+}
 
 // Attention sets O = softmax(Scale * Q Kᵀ) V for each image and head. If lse is not nil, it receives
 // the log-sum-exp of each row of scores, [Images][Heads][Queries].
@@ -71,12 +74,11 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
 	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
 	p := scratchMat(&w.attn.p, r1-r0, t.Keys)
 	w.Gemm(p, q, k, false, true, 1, false)
-	for r := range p.Rows {
-		lse := Softmax(p.Row(r), t.Scale)
-		if t.lse != nil {
-			t.lse[(image*t.Heads+head)*t.Queries+r0+r] = lse
-		}
+	var lse []float32
+	if t.lse != nil {
+		lse = t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0]
 	}
+	w.softmaxRows(p, t.Scale, lse)
 	w.Gemm(t.part(t.o, image, t.Queries, head).RowRange(r0, r1), p, v, false, false, 1, false)
 }
 
@@ -91,25 +93,21 @@ func (t *attnTask) grad(w *Worker, image, head int) {
 		qb, dob, ob := q.RowRange(r0, r1), do.RowRange(r0, r1), o.RowRange(r0, r1)
 		p := scratchMat(&w.attn.p, r1-r0, t.Keys)
 		w.Gemm(p, qb, k, false, true, 1, false)
-		for r := range p.Rows {
-			SoftmaxFromLSE(p.Row(r), t.Scale, lse[r0+r])
-		}
+		softmaxRowsFromLSE(p, t.Scale, lse[r0:])
 		w.Gemm(dv, p, dob, true, false, 1, r0 > 0)
 		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
 		w.Gemm(dp, dob, v, false, true, 1, false)
-		for r := range p.Rows {
-			SoftmaxGrad(dp.Row(r), p.Row(r), dp.Row(r), Dot(dob.Row(r), ob.Row(r)), t.Scale)
-		}
+		w.softmaxGradRows(dp, p, ob, dob, t.Scale)
 		w.Gemm(dq.RowRange(r0, r1), dp, k, false, false, 1, false)
 		w.Gemm(dk, dp, qb, true, false, 1, r0 > 0)
 	}
 }
 
-// scratchMat returns a rows x cols matrix in *buf, grown if needed, with a stride of whole vectors.
+// scratchMat returns a rows x cols matrix in *buf, grown if needed, with a stride of whole vectors of any set.
 func scratchMat(buf *[]float32, rows, cols int) Mat {
-	stride := (cols + 15) &^ 15
+	stride := (cols + maxLanes - 1) &^ (maxLanes - 1)
 	if n := rows * stride; cap(*buf) < n {
-		*buf = make([]float32, n)
+		*buf = alignedFloats(n)
 	}
 	return Mat{Data: (*buf)[:rows*stride], Rows: rows, Cols: cols, Stride: stride}
 }

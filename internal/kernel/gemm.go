@@ -114,33 +114,6 @@ func (ep *Epilogue) empty() bool {
 	return ep.Bias == nil && ep.Pre.Data == nil && ep.Act == Identity && ep.Scale == nil && ep.Residual.Data == nil
 }
 
-// apply finishes y, the product for rows r0.. and columns c0.., and writes it to c. y is overwritten.
-func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
-	c1 := c0 + c.Cols
-	for r := range c.Rows {
-		dst, y := c.Row(r), y.Row(r)
-		if ep.Bias != nil {
-			AddTo(y, ep.Bias[c0:c1])
-		}
-		if ep.Pre.Data != nil {
-			copy(ep.Pre.Row(r0 + r)[c0:c1], y)
-		}
-		if ep.Act != Identity {
-			Activate(y, y, ep.Act)
-		}
-		switch {
-		case ep.Scale != nil && ep.Residual.Data != nil:
-			MulAdd(dst, y, ep.Scale[c0:c1], ep.Residual.Row(r0 + r)[c0:c1])
-		case ep.Scale != nil:
-			Mul(dst, y, ep.Scale[c0:c1])
-		case ep.Residual.Data != nil:
-			Add(dst, y, ep.Residual.Row(r0 + r)[c0:c1])
-		default:
-			copy(dst, y)
-		}
-	}
-}
-
 // GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
 // The weight is transposed on the fly, panel by panel, so that training needs no second copy of the base.
 func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {

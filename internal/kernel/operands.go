@@ -2,9 +2,6 @@ package kernel
 
 import "unsafe"
 
-// vecOp is a kernel over slices; the constants are generated.
-type vecOp uint8
-
 // maxLanes is the most float32 in a vector of any kernel set.
 const maxLanes = 16
 
@@ -109,3 +106,18 @@ func ptr(x []float32, n int) *float32 {
 	}
 	return unsafe.SliceData(x)
 }
+
+// gridOperands are the arguments of a kernel over the rows of matrices: each takes those that its comment names,
+// with the distances of their rows in bytes. n, the columns, is a positive multiple of the lanes, and rows
+// is positive. Assembly knows the layout of this struct.
+type gridOperands struct {
+	p     [6]*float32
+	ld    [6]int
+	n     int
+	rows  int
+	s     [4]float32
+	lanes [maxLanes]float32 // scratch
+}
+
+// set makes operand i the matrix m, or a row that is the same for all.
+func (o *gridOperands) set(i int, m Mat) { o.p[i], o.ld[i] = unsafe.SliceData(m.Data), 4*m.Stride }

@@ -4,5 +4,7 @@ package kernel
 
 func fastSets() []*set { return nil }
 
-// asmVec is never called without assembly.
+// asmVec and asmGrid are never called without assembly.
 func asmVec(vecOp, *operands) { panic("kernel: no assembly in this build") }
+
+func asmGrid(gridOp, *gridOperands) { panic("kernel: no assembly in this build") }

@@ -2,7 +2,9 @@
 
 package kernel
 
-// The kernels over slices.
+// vecOp is a kernel that takes operands.
+type vecOp uint8
+
 const (
 	vecAdd           vecOp = iota // sets o.p[0] = o.p[1] + o.p[2].
 	vecMul                        // sets o.p[0] = o.p[1] * o.p[2].
@@ -29,4 +31,20 @@ const (
 	vecNormGradAdd                // adds to o.p[0] rstd * (dy*gain - o.s[2] - (x-mean)*rstd*o.s[3]); dy, x, gain in o.p[1:], mean and rstd in o.s.
 	vecNormParamGrad              // adds dy * (x-mean)*rstd to o.p[0] and dy to o.p[1]; dy and x in o.p[2:], mean and rstd in o.s.
 	vecAdamW                      // updates weights o.p[0] and moments o.p[1], o.p[2] from gradients o.p[3], which it sets to 0.
+)
+
+// gridOp is a kernel that takes gridOperands.
+type gridOp uint8
+
+const (
+	gridBias         gridOp = iota // sets c = y + bias.
+	gridBiasAdd                    // sets c = y + bias + residual.
+	gridBiasScaleAdd               // sets c = (y + bias)*scale + residual.
+	gridGeluErf                    // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridGeluTanh                   // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridGeluQuick                  // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridSoftmax                    // sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).
+	gridExp                        // sets x = e^(o.s[0]*x - lse). Operands x, lse.
+	gridDot                        // sums a*b. Operands a, b, the sums.
+	gridSoftmaxGrad                // sets ds = o.s[0] * p * (dp - delta). Operands ds, p, dp, delta.
 )

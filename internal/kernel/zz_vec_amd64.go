@@ -272,3 +272,122 @@ func normParamGradAVX512(o *operands)
 
 //go:noescape
 func adamWAVX512(o *operands)
+
+// asmGrid runs a kernel of the set in use.
+func asmGrid(op gridOp, o *gridOperands) {
+	if current.id == setAVX512 {
+		gridAVX512(op, o)
+		return
+	}
+	gridAVX2(op, o)
+}
+
+func gridAVX2(op gridOp, o *gridOperands) {
+	switch op {
+	case gridBias:
+		gridBiasAVX2(o)
+	case gridBiasAdd:
+		gridBiasAddAVX2(o)
+	case gridBiasScaleAdd:
+		gridBiasScaleAddAVX2(o)
+	case gridGeluErf:
+		gridGeluErfAVX2(o)
+	case gridGeluTanh:
+		gridGeluTanhAVX2(o)
+	case gridGeluQuick:
+		gridGeluQuickAVX2(o)
+	case gridSoftmax:
+		gridSoftmaxAVX2(o)
+	case gridExp:
+		gridExpAVX2(o)
+	case gridDot:
+		gridDotAVX2(o)
+	case gridSoftmaxGrad:
+		gridSoftmaxGradAVX2(o)
+	}
+}
+
+//go:noescape
+func gridBiasAVX2(o *gridOperands)
+
+//go:noescape
+func gridBiasAddAVX2(o *gridOperands)
+
+//go:noescape
+func gridBiasScaleAddAVX2(o *gridOperands)
+
+//go:noescape
+func gridGeluErfAVX2(o *gridOperands)
+
+//go:noescape
+func gridGeluTanhAVX2(o *gridOperands)
+
+//go:noescape
+func gridGeluQuickAVX2(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxAVX2(o *gridOperands)
+
+//go:noescape
+func gridExpAVX2(o *gridOperands)
+
+//go:noescape
+func gridDotAVX2(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxGradAVX2(o *gridOperands)
+
+func gridAVX512(op gridOp, o *gridOperands) {
+	switch op {
+	case gridBias:
+		gridBiasAVX512(o)
+	case gridBiasAdd:
+		gridBiasAddAVX512(o)
+	case gridBiasScaleAdd:
+		gridBiasScaleAddAVX512(o)
+	case gridGeluErf:
+		gridGeluErfAVX512(o)
+	case gridGeluTanh:
+		gridGeluTanhAVX512(o)
+	case gridGeluQuick:
+		gridGeluQuickAVX512(o)
+	case gridSoftmax:
+		gridSoftmaxAVX512(o)
+	case gridExp:
+		gridExpAVX512(o)
+	case gridDot:
+		gridDotAVX512(o)
+	case gridSoftmaxGrad:
+		gridSoftmaxGradAVX512(o)
+	}
+}
+
+//go:noescape
+func gridBiasAVX512(o *gridOperands)
+
+//go:noescape
+func gridBiasAddAVX512(o *gridOperands)
+
+//go:noescape
+func gridBiasScaleAddAVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluErfAVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluTanhAVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluQuickAVX512(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxAVX512(o *gridOperands)
+
+//go:noescape
+func gridExpAVX512(o *gridOperands)
+
+//go:noescape
+func gridDotAVX512(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxGradAVX512(o *gridOperands)

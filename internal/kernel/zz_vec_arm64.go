@@ -138,3 +138,63 @@ func normParamGradNEON(o *operands)
 
 //go:noescape
 func adamWNEON(o *operands)
+
+// asmGrid runs a kernel of the set in use.
+func asmGrid(op gridOp, o *gridOperands) {
+	gridNEON(op, o)
+}
+
+func gridNEON(op gridOp, o *gridOperands) {
+	switch op {
+	case gridBias:
+		gridBiasNEON(o)
+	case gridBiasAdd:
+		gridBiasAddNEON(o)
+	case gridBiasScaleAdd:
+		gridBiasScaleAddNEON(o)
+	case gridGeluErf:
+		gridGeluErfNEON(o)
+	case gridGeluTanh:
+		gridGeluTanhNEON(o)
+	case gridGeluQuick:
+		gridGeluQuickNEON(o)
+	case gridSoftmax:
+		gridSoftmaxNEON(o)
+	case gridExp:
+		gridExpNEON(o)
+	case gridDot:
+		gridDotNEON(o)
+	case gridSoftmaxGrad:
+		gridSoftmaxGradNEON(o)
+	}
+}
+
+//go:noescape
+func gridBiasNEON(o *gridOperands)
+
+//go:noescape
+func gridBiasAddNEON(o *gridOperands)
+
+//go:noescape
+func gridBiasScaleAddNEON(o *gridOperands)
+
+//go:noescape
+func gridGeluErfNEON(o *gridOperands)
+
+//go:noescape
+func gridGeluTanhNEON(o *gridOperands)
+
+//go:noescape
+func gridGeluQuickNEON(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxNEON(o *gridOperands)
+
+//go:noescape
+func gridExpNEON(o *gridOperands)
+
+//go:noescape
+func gridDotNEON(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxGradNEON(o *gridOperands)

@@ -40,6 +40,8 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.ins("MOVQ", g(i.S), g(i.D))
 	case AddG:
 		p.ins("ADDQ", g(i.S), g(i.D))
+	case SubG:
+		p.ins("SUBQ", g(i.S), g(i.D))
 	case AddI:
 		p.ins("ADDQ", imm(i.Imm), g(i.D))
 	case ShlG:

@@ -33,6 +33,8 @@ func printARM64(p *printer, f *Func, i Instr) {
 		p.ins("MOVD", g(i.S), g(i.D))
 	case AddG:
 		p.ins("ADD", g(i.S), g(i.D))
+	case SubG:
+		p.ins("SUB", g(i.S), g(i.D))
 	case AddI:
 		p.ins("ADD", imm(i.Imm), g(i.D))
 	case ShlG:

@@ -66,41 +66,61 @@ func dispatch(constraint string, targets []*Target) string {
 // setName is the constant of package kernel for the kernel set of a target.
 func setName(t *Target) string { return "set" + t.Suffix }
 
-// vecNames returns the Go file with a constant for each kernel over slices.
-func vecNames(funcs []*Func, suffix string) string {
+// family is a set of kernels with the same arguments, which Go calls by number.
+type family struct {
+	name     string // "vec": constants vecXxx of type vecOp, function asmVec
+	operands string // type of the argument
+	funcs    func(t *Target) []*Func
+}
+
+var families = []family{{"vec", "operands", vecFuncs}, {"grid", "gridOperands", gridFuncs}}
+
+// constant is the number of a kernel.
+func (fam family) constant(t *Target, f *Func) string {
+	base := strings.TrimPrefix(strings.TrimSuffix(f.Name, t.Suffix), fam.name)
+	return fam.name + title(base)
+}
+
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// familyNames returns the Go file with the constants of all families.
+func familyNames() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%spackage kernel\n\n// The kernels over slices.\nconst (\n", header)
-	for i, f := range funcs {
-		name := vecName(strings.TrimSuffix(f.Name, suffix))
-		if i == 0 {
-			name += " vecOp = iota"
+	fmt.Fprintf(&s, "%spackage kernel\n", header)
+	for _, fam := range families {
+		fmt.Fprintf(&s, "\n// %sOp is a kernel that takes %s.\ntype %sOp uint8\n\nconst (\n", fam.name, fam.operands, fam.name)
+		for i, f := range fam.funcs(targets[0]) {
+			name := fam.constant(targets[0], f)
+			if i == 0 {
+				name += fmt.Sprintf(" %sOp = iota", fam.name)
+			}
+			fmt.Fprintf(&s, "%s // %s\n", name, f.Doc)
 		}
-		fmt.Fprintf(&s, "%s // %s\n", name, f.Doc)
+		s.WriteString(")\n")
 	}
-	s.WriteString(")\n")
 	return s.String()
 }
 
-func vecName(base string) string { return "vec" + strings.ToUpper(base[:1]) + base[1:] }
-
-// vecDispatch returns the Go file of one architecture that declares the kernels over slices and calls
+// familyDispatch returns the Go file of one architecture that declares the kernels of all families and calls
 // them by number. They are called by name, since the operands of a call through a table would escape.
-func vecDispatch(targets []*Target) string {
+func familyDispatch(targets []*Target) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s//go:build !noasm\n\npackage kernel\n", header)
-	fmt.Fprintf(&s, "\n// asmVec runs a kernel of the set in use.\nfunc asmVec(op vecOp, o *operands) {\n")
-	for _, t := range targets[1:] {
-		fmt.Fprintf(&s, "if current.id == %s {\nvec%s(op, o)\nreturn\n}\n", setName(t), t.Suffix)
-	}
-	fmt.Fprintf(&s, "vec%s(op, o)\n}\n", targets[0].Suffix)
-	for _, t := range targets {
-		fmt.Fprintf(&s, "\nfunc vec%s(op vecOp, o *operands) {\nswitch op {\n", t.Suffix)
-		for _, f := range vecFuncs(t) {
-			fmt.Fprintf(&s, "case %s:\n%s(o)\n", vecName(strings.TrimSuffix(f.Name, t.Suffix)), f.Name)
+	for _, fam := range families {
+		fmt.Fprintf(&s, "\n// asm%s runs a kernel of the set in use.\nfunc asm%s(op %sOp, o *%s) {\n", title(fam.name), title(fam.name), fam.name, fam.operands)
+		for _, t := range targets[1:] {
+			fmt.Fprintf(&s, "if current.id == %s {\n%s%s(op, o)\nreturn\n}\n", setName(t), fam.name, t.Suffix)
 		}
-		s.WriteString("}\n}\n")
-		for _, f := range vecFuncs(t) {
-			fmt.Fprintf(&s, "\n//go:noescape\n%s\n", f.declaration())
+		fmt.Fprintf(&s, "%s%s(op, o)\n}\n", fam.name, targets[0].Suffix)
+		for _, t := range targets {
+			fmt.Fprintf(&s, "\nfunc %s%s(op %sOp, o *%s) {\nswitch op {\n", fam.name, t.Suffix, fam.name, fam.operands)
+			for _, f := range fam.funcs(t) {
+				fmt.Fprintf(&s, "case %s:\n%s(o)\n", fam.constant(t, f), f.Name)
+			}
+			s.WriteString("}\n}\n")
+			for _, f := range fam.funcs(t) {
+				fmt.Fprintf(&s, "\n//go:noescape\n%s\n", f.declaration())
+			}
 		}
 	}
 	return s.String()

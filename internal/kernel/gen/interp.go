@@ -121,6 +121,8 @@ func (m *Machine) step(f *Func, i Instr) string {
 		m.g[i.D] = m.get(i.S)
 	case AddG:
 		m.g[i.D] = m.get(i.D) + m.get(i.S)
+	case SubG:
+		m.g[i.D] = m.get(i.D) - m.get(i.S)
 	case AddI:
 		m.g[i.D] = m.get(i.D) + uint64(i.Imm)
 	case ShlG:

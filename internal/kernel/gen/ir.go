@@ -15,6 +15,7 @@ const (
 	LoadG               // D = 64-bit word at M
 	MovG                // D = S
 	AddG                // D += S
+	SubG                // D -= S
 	AddI                // D += Imm
 	ShlG                // D <<= Imm
 	Label               // Name:
@@ -230,6 +231,7 @@ func (f *Func) NewLabel(what string) string {
 func (f *Func) LoadG(d G, m Mem)            { f.emit(Instr{Op: LoadG, D: d, M: m}) }
 func (f *Func) MovG(d, s G)                 { f.emit(Instr{Op: MovG, D: d, S: s}) }
 func (f *Func) AddG(d, s G)                 { f.emit(Instr{Op: AddG, D: d, S: s}) }
+func (f *Func) SubG(d, s G)                 { f.emit(Instr{Op: SubG, D: d, S: s}) }
 func (f *Func) AddI(d G, n int)             { f.emit(Instr{Op: AddI, D: d, Imm: n}) }
 func (f *Func) ShlG(d G, n int)             { f.emit(Instr{Op: ShlG, D: d, Imm: n}) }
 func (f *Func) Label(l string)              { f.emit(Instr{Op: Label, Name: l}) }

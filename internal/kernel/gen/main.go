@@ -11,7 +11,7 @@ import (
 )
 
 // functions returns the kernels for one target that are called by name or through the table of micro-kernels;
-// vecFuncs are the others.
+// families are the others.
 func functions(t *Target) []*Func {
 	return gemmFuncs(t)
 }
@@ -33,13 +33,17 @@ func files() map[string]string {
 		fs := functions(t)
 		out[fmt.Sprintf("zz_%s_%s.s", t.Name, t.Arch)] = assembly(t, fs)
 		out[fmt.Sprintf("zz_%s_%s.go", t.Name, t.Arch)] = gofmt(declarations(t, fs))
-		out[fmt.Sprintf("zz_vec_%s_%s.s", t.Name, t.Arch)] = assembly(t, vecFuncs(t))
+		var numbered []*Func
+		for _, fam := range families {
+			numbered = append(numbered, fam.funcs(t)...)
+		}
+		out[fmt.Sprintf("zz_vec_%s_%s.s", t.Name, t.Arch)] = assembly(t, numbered)
 		byArch[t.Arch] = append(byArch[t.Arch], t)
 	}
-	out["zz_vec.go"] = gofmt(vecNames(vecFuncs(targets[0]), targets[0].Suffix))
+	out["zz_vec.go"] = gofmt(familyNames())
 	for arch, ts := range byArch {
 		out["zz_dispatch_"+arch+".go"] = gofmt(dispatch(arch+" && !noasm", ts))
-		out["zz_vec_"+arch+".go"] = gofmt(vecDispatch(ts))
+		out["zz_vec_"+arch+".go"] = gofmt(familyDispatch(ts))
 	}
 	out["zz_dispatch_none.go"] = gofmt(dispatch("noasm || !(amd64 || arm64)", nil))
 	return out

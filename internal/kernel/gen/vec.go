@@ -23,6 +23,7 @@ type vec struct {
 	pool   []int          // registers for constants that are set before the loop
 	consts map[uint32]V   // those in use
 	before []Instr        // what sets them
+	mark   int            // where
 	loose  map[V]struct{} // constants that are set where they are needed, for want of registers
 }
 
@@ -41,7 +42,7 @@ func newVec(t *Target, name, doc string, operands, scalars, temps int) *vec {
 	}
 	v.FreeG(o)
 	if temps < len(v.freeV) {
-		v.freeV, v.pool = v.freeV[:temps], v.freeV[temps:]
+		v.freeV, v.pool = slices.Clone(v.freeV[:temps]), v.freeV[temps:]
 	}
 	return v
 }
@@ -63,27 +64,33 @@ func (v *vec) field(base G, offset int) G {
 // loop emits body for unroll vectors at a time, and once more for one at a time. j counts the vectors
 // of a round, so that each can have its own accumulator.
 func (v *vec) loop(unroll int, body func(j int)) {
-	mark, lanes := len(v.Code), v.T.Lanes
+	v.mark = len(v.Code)
+	v.inner(unroll, body)
+}
+
+// inner is loop where constants are set elsewhere.
+func (v *vec) inner(unroll int, body func(j int)) {
+	lanes := v.T.Lanes
+	loop, rest, one, done := v.NewLabel("loop"), v.NewLabel("rest"), v.NewLabel("one"), v.NewLabel("done")
 	if unroll > 1 {
-		v.JumpLT(v.n, unroll*lanes, "rest")
-		v.Label("loop")
+		v.JumpLT(v.n, unroll*lanes, rest)
+		v.Label(loop)
 		for j := range unroll {
 			v.disp = j * v.T.Bytes()
 			body(j)
 		}
 		v.advance(unroll)
 		v.AddI(v.n, -unroll*lanes)
-		v.JumpGE(v.n, unroll*lanes, "loop")
-		v.Label("rest")
-		v.JumpZ(v.n, "done")
+		v.JumpGE(v.n, unroll*lanes, loop)
+		v.Label(rest)
+		v.JumpZ(v.n, done)
 	}
-	v.Label("one")
+	v.Label(one)
 	v.disp = 0
 	body(0)
 	v.advance(1)
-	v.SubJumpNZ(v.n, lanes, "one")
-	v.Label("done")
-	v.Code = slices.Insert(v.Code, mark, v.before...)
+	v.SubJumpNZ(v.n, lanes, one)
+	v.Label(done)
 }
 
 func (v *vec) advance(vectors int) {
@@ -188,7 +195,9 @@ func (v *vec) zeros(n int) []V {
 	return acc
 }
 
+// end puts the constants in front of the loop.
 func (v *vec) end() *Func {
 	v.Ret()
+	v.Code = slices.Insert(v.Code, v.mark, v.before...)
 	return v.Func
 }

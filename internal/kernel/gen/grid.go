@@ -1,0 +1,95 @@
+package main
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// Offsets in the struct gridOperands of package kernel.
+const (
+	gridP     = 0 // six pointers
+	gridLD    = 48
+	gridN     = 96
+	gridRows  = 104
+	gridS     = 112
+	gridLanes = 128
+)
+
+// grid is a kernel over the rows of matrices: an outer loop around the loops of a vec. From row to row, operand
+// i moves by ld[i] bytes.
+type grid struct {
+	*vec
+	o, rows G
+	still   []G // pointers that move with the rows only
+	tmp     G
+}
+
+// newGrid starts a kernel with so many operands that move along a row, and those after them that do not.
+func newGrid(t *Target, name, doc string, moving, still, scalars, temps int) *grid {
+	v := &vec{Func: NewFunc(t, name, doc, Arg{"o", "*gridOperands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
+	g := &grid{vec: v, o: v.Arg("o")}
+	for i := range moving + still {
+		p := v.field(g.o, gridP+8*i)
+		if i < moving {
+			v.p = append(v.p, p)
+		} else {
+			g.still = append(g.still, p)
+		}
+	}
+	v.n, g.rows, g.tmp = v.G(), v.field(g.o, gridRows), v.G()
+	v.s = v.Vs(scalars)
+	for i, r := range v.s {
+		v.Dup(r, At(g.o, gridS+4*i))
+	}
+	if temps < len(v.freeV) {
+		v.freeV, v.pool = slices.Clone(v.freeV[:temps]), v.freeV[temps:]
+	}
+	return g
+}
+
+// eachRow emits the loop over rows around body.
+func (g *grid) eachRow(body func()) *Func {
+	g.mark = len(g.Code)
+	g.Label("row")
+	body()
+	g.rewind()
+	for i, p := range slices.Concat(g.p, g.still) {
+		g.LoadG(g.tmp, At(g.o, gridLD+8*i))
+		g.AddG(p, g.tmp)
+	}
+	g.SubJumpNZ(g.rows, 1, "row")
+	return g.end()
+}
+
+// columns emits a loop over the vectors of a row.
+func (g *grid) columns(unroll int, body func(j int)) {
+	g.LoadG(g.n, At(g.o, gridN))
+	g.inner(unroll, body)
+}
+
+// rewind moves the moving operands back to the beginning of the row.
+func (g *grid) rewind() {
+	g.LoadG(g.tmp, At(g.o, gridN))
+	g.ShlG(g.tmp, 2)
+	for _, p := range g.p {
+		g.SubG(p, g.tmp)
+	}
+}
+
+// spread combines the lanes of acc pairwise, neighbours first, and sets every lane of acc to the result. It goes
+// through memory: the lanes of gridOperands.
+func (g *grid) spread(op Op, acc V) {
+	g.Store(At(g.o, gridLanes), acc)
+	regs := g.Vs(1 + bits.Len(uint(g.T.Lanes-1)))
+	pending := 0 // results that wait for their neighbour, in regs
+	for l := range g.T.Lanes {
+		g.Dup(regs[pending], At(g.o, gridLanes+4*l))
+		for n := l; n&1 == 1; n >>= 1 {
+			pending--
+			g.Op2(op, regs[pending], regs[pending], regs[pending+1])
+		}
+		pending++
+	}
+	g.Move(acc, regs[0])
+	g.FreeV(regs...)
+}
