@@ -186,6 +186,11 @@ func (o *trainOptions) checkOutput() error {
 	if err := os.MkdirAll(o.runFolder(), 0o777); err != nil {
 		return fmt.Errorf("folder for the run: %w", err)
 	}
+	if left, err := filepath.Glob(filepath.Join(o.runFolder(), ".melo-*.tmp")); err == nil {
+		for _, path := range left { // halves of files, of a process that was killed
+			_ = os.Remove(path)
+		}
+	}
 	for _, dir := range []string{filepath.Dir(o.Out), o.runFolder()} {
 		probe, err := os.CreateTemp(dir, ".melo-*.tmp")
 		if err != nil {

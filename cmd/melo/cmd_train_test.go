@@ -11,10 +11,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"melo/internal/kernel"
 	"melo/internal/par"
@@ -293,6 +295,39 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 		if adapterDigest(t, out) != adapterDigest(t, whole) {
 			t.Errorf("stopped at %q: the resumed run's file differs", moment)
 		}
+	}
+}
+
+// TestTrainKilledAndResumed kills the program itself (SIGKILL) wherever it happens to be, again and again; the
+// file is that of a run that was left alone, and nothing is left over.
+func TestTrainKilledAndResumed(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := trainingSet(t, 2, 14)
+	more := []string{"--epochs", "60", "--patience", "0"}
+	whole := filepath.Join(t.TempDir(), "a.safetensors")
+	melo(t, trainArgs(data, whole, more...)...).want(t, exitDone)
+	out := filepath.Join(t.TempDir(), "a.safetensors")
+	args := append(trainArgs(data, out, more...), "--resume")
+	rng := rand.New(rand.NewPCG(4, 2))
+	for range 8 {
+		cmd := exec.CommandContext(t.Context(), path, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	}
+	process(t, "", args...).want(t, exitDone)
+	if adapterDigest(t, out) != adapterDigest(t, whole) {
+		t.Error("the file differs from that of a run that was not killed")
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(out), "a.run", "*"))
+	if err != nil || len(left) != 2 {
+		t.Errorf("left over: %v, %v", left, err)
 	}
 }
 
