@@ -37,10 +37,12 @@ type Exec struct {
 	workers []*Worker
 
 	gemm    gemmTask
-	runs    uint64 // of gemm, so far
 	packing packTask
-	tasks   rowTasks
-	attn    attnTask
+
+	narrowing narrowTask
+	narrowed  narrowed
+	tasks     rowTasks
+	attn      attnTask
 }
 
 // Worker is the scratch memory of one worker and carries the single-threaded compound operations.

@@ -27,8 +27,8 @@ type gemmTask struct {
 	add    bool // to c
 	each   int  // rows of a and b that make one chain (opTN)
 
+	quant                []quant // of the rows of a, if b has bytes
 	rowBlocks, colGroups int
-	run                  uint64 // number of this run
 	workers              []*Worker
 }
 
@@ -45,8 +45,6 @@ const (
 func (e *Exec) runGemm(rows, cols int) {
 	t := &e.gemm
 	t.workers = e.workers
-	e.runs++
-	t.run = e.runs
 	t.rowBlocks = (t.c.Rows + rows - 1) / rows
 	t.colGroups = (t.c.Cols + cols - 1) / cols
 	e.pool.Run(t.rowBlocks*t.colGroups, t)
@@ -86,7 +84,10 @@ func (t *gemmTask) Do(worker, i int) {
 // Gemm computes c = epilogue(a Bᵀ) for a [m, K] and the packed weight b [N, K]; c is [m, N].
 func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
 	check(c.Rows == a.Rows && c.Cols == b.N && a.Cols == b.K, "Gemm", c, a, b.N, b.K)
-	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep}
+	if b.elem != F32 {
+		a = e.narrow(b.elem, a, nil)
+	}
+	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep, quant: e.narrowed.quant}
 	e.runGemm(blockRows, blockCols)
 }
 
@@ -96,12 +97,9 @@ func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
 	if !plain {
 		y = View(scratch(&w.y, c.Rows*c.Cols), c.Rows, c.Cols)
 	}
-	if t.b.elem != F32 {
-		a = w.narrow(t.b.elem, a, t.run, r0)
-	}
 	right := right{data: t.b.data[c0*a.Cols:], stride: current.panel(), elem: t.b.elem}
 	if t.b.elem == I8 {
-		right.scale, right.sum = t.b.scale[c0:], t.b.sum[c0:]
+		right.scale, right.sum, right.rows = t.b.scale[c0:], t.b.sum[c0:], t.quant[r0:]
 	}
 	w.columns(y, leftOf(a, false), a.Cols, right, 1, false)
 	if !plain {
@@ -116,23 +114,56 @@ func (ep *Epilogue) empty() bool {
 
 // GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
 // The weight is transposed on the fly, panel by panel, so that training needs no second copy of the base.
+// With narrow weights, a is rounded to bfloat16, for I8 after its columns have been multiplied by the scales.
 func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
 	check(c.Rows == a.Rows && c.Cols == b.K && a.Cols == b.N, "GemmPackedT", c, a, b.K, b.N)
+	cols := current.panel()
+	switch b.elem {
+	case BF16:
+		a = e.narrow(BF16, a, nil)
+	case I8:
+		a = e.narrow(BF16, a, b.scale)
+		cols *= 2 // one pass over the bytes gives two panels
+	}
 	e.gemm = gemmTask{op: opPackedT, c: c, a: a, b: b, add: accumulate}
-	e.runGemm(max(c.Rows, 1), current.panel())
+	e.runGemm(max(c.Rows, 1), cols)
 }
 
 func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
-	nr := current.panel()
-	buf := scratch(&w.b, kBlock*nr)
-	for n0 := 0; n0 < t.b.N; n0 += kBlock {
+	nr, per := current.panel(), 1
+	r := right{stride: nr}
+	if t.b.elem != F32 {
+		r.elem, per = BF16, 2
+	}
+	buf := scratch(&w.b, 2*kBlock*nr)
+	for n0 := 0; n0 < t.b.N; n0 += kBlock { // kBlock is a multiple of nr
 		n1 := min(n0+kBlock, t.b.N)
-		for n := n0; n < n1; n += nr { // kBlock is a multiple of nr: each is one panel
+		words := (n1 - n0 + per - 1) / per
+		t.packT(buf, n0, n1, c0, c.Cols)
+		for j := 0; j < c.Cols; j += nr {
+			part := c.ColRange(j, min(j+nr, c.Cols))
+			r.data = buf[j/nr*kBlock*nr:]
+			w.columns(part, leftOf(t.a.ColRange(n0/per, n0/per+words), false), words, r, 1, t.add || n0 > 0)
+		}
+	}
+}
+
+// packT packs rows [n0, n1) of B for cols columns from c0 on, at most two panels; the second begins after
+// kBlock rows of the first.
+func (t *gemmTask) packT(buf []float32, n0, n1, c0, cols int) {
+	nr := current.panel()
+	first, second := buf[:kBlock*nr], buf[kBlock*nr:]
+	switch {
+	case t.b.elem == F32:
+		for n := n0; n < n1; n += nr { // each is one panel
 			panel := t.b.panel(n / nr)
 			next := t.b.panel(min(n+nr, t.b.N-1) / nr)[c0*nr:]
-			packTransposed(buf[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: c.Cols, Cols: nr, Stride: nr}, next)
+			packTransposed(first[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: cols, Cols: nr, Stride: nr}, next)
 		}
-		w.columns(c, leftOf(t.a.ColRange(n0, n1), false), n1-n0, right{data: buf, stride: nr}, 1, t.add || n0 > 0)
+	case t.b.elem == BF16:
+		t.b.packNarrowT(first, nil, n0, n1, c0)
+	default:
+		t.b.packNarrowT(first, second, n0, n1, c0)
 	}
 }
 

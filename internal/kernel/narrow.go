@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"slices"
 	"unsafe"
 )
@@ -11,37 +12,58 @@ import (
 // quant says what a byte q of a row stands for: (q - zero) * scale.
 type quant = [2]float32
 
-// narrowScratch is the part of a left-hand side that a worker narrowed last.
-type narrowScratch struct {
+// narrowed is a left-hand side as words of a narrow type.
+type narrowed struct {
 	words []float32
-	quant []quant
-	run   uint64 // of the Exec
-	row   int    // first row
+	quant []quant // of each row, for I8
 }
 
-// narrow returns rows a as words of type e, and their quantisation for I8. Items of one run that share rows
-// narrow them once a worker.
-func (w *Worker) narrow(e Elem, a Mat, run uint64, row int) Mat {
-	n := e.words(a.Cols)
-	stride := (n+15)/16*16 | 16 // whole cache lines, and an odd number of them
-	s := &w.narrowed
-	words := Mat{scratch(&s.words, a.Rows*stride), a.Rows, n, stride}
-	if s.run == run && s.row == row {
-		return words
+// narrowTask narrows the rows of a, chunk by chunk.
+type narrowTask struct {
+	e     Elem
+	a     Mat
+	words Mat
+	quant []quant
+	scale []float32 // of the columns, nil for none
+}
+
+// narrow returns a, its columns multiplied by scale unless that is nil, as words of type e. It is valid until
+// the next call.
+func (e *Exec) narrow(elem Elem, a Mat, scale []float32) Mat {
+	n := elem.words(a.Cols)
+	stride := ((n+15)/16 | 1) * 16 // an odd number of cache lines, as NewBuffer has it
+	words := Mat{scratch(&e.narrowed.words, a.Rows*stride), a.Rows, n, stride}
+	if elem == I8 && cap(e.narrowed.quant) < a.Rows {
+		e.narrowed.quant = make([]quant, a.Rows)
 	}
-	s.run, s.row = run, row
-	if cap(s.quant) < a.Rows {
-		s.quant = make([]quant, a.Rows)
-	}
-	s.quant = s.quant[:a.Rows]
-	for r := range a.Rows {
-		if e == BF16 {
-			roundRow(words.Row(r), a.Row(r))
-		} else {
-			s.quant[r] = quantizeRow(words.Row(r), a.Row(r))
+	e.narrowing = narrowTask{e: elem, a: a, words: words, quant: e.narrowed.quant[:cap(e.narrowed.quant)], scale: scale}
+	e.pool.Run(chunks(a.Rows), &e.narrowing)
+	e.narrowing = narrowTask{}
+	return words
+}
+
+func (t *narrowTask) Do(_, i int) {
+	for r := i * rowChunk; r < min(t.a.Rows, (i+1)*rowChunk); r++ {
+		dst, x := t.words.Row(r), t.a.Row(r)
+		switch {
+		case t.e == I8:
+			t.quant[r] = quantizeRow(dst, x)
+		case t.scale == nil:
+			roundRow(dst, x)
+		default:
+			roundScaled(dst, x, t.scale)
 		}
 	}
-	return words
+}
+
+// roundScaled rounds x*scale to bfloat16, a piece at a time.
+func roundScaled(dst, x, scale []float32) {
+	var piece [512]float32
+	for from := 0; from < len(x); from += len(piece) {
+		p := piece[:min(len(piece), len(x)-from)]
+		Mul(p, x[from:from+len(p)], scale[from:from+len(p)])
+		roundRow(dst[from/2:], p)
+	}
 }
 
 // roundRow rounds x to bfloat16, two a word.
@@ -148,4 +170,49 @@ func (w *Worker) sumColumns(sum, panel []float32, words int) {
 	w.tile = tile{k: words, a: &ones[0], csa: 4, b: &panel[0], ldb: 4 * current.panel(), c: &sum[0], alpha: 1,
 		next: &panel[0], rowQuant: &quant{0, 1}, colSum: &zeros[0], colScale: &units[0]}
 	current.micro[I8][0][1](&w.tile)
+}
+
+// packNarrowT sets the panel of a right-hand side of bfloat16 words (n, n+1) for the columns k0.. of p as
+// rows [n0, n1), 32 columns of it; for I8 without the scales of the outputs. more gets the 32 columns after
+// those, if p has bytes and they exist.
+func (p *Packed) packNarrowT(dst, more []float32, n0, n1, k0 int) {
+	nr, per := current.panel(), p.elem.perWord()
+	row := (k0 / per) * nr
+	whole := k0+16*per <= p.K
+	for n := n0; n < n1; n += nr { // n0 is the first column of a panel
+		panel := p.panel(n / nr)[row:]
+		next := p.panel(min(n+nr, p.N-1) / nr)[row:]
+		at := (n - n0) / 2 * nr
+		switch {
+		case whole && p.elem == BF16:
+			asmTransposeBF16(&dst[at], 4*nr, &panel[0], 4*nr, nr, &next[0])
+		case whole:
+			asmTransposeI8(&dst[at], &more[at], 4*nr, &panel[0], 4*nr, nr, &next[0])
+		default:
+			p.narrowEdge(dst[at:], panel, k0, 0)
+			if more != nil {
+				p.narrowEdge(more[at:], panel, k0, nr)
+			}
+		}
+	}
+}
+
+// narrowEdge does one panel of packNarrowT where the columns from k0+skip on may end.
+func (p *Packed) narrowEdge(dst, panel []float32, k0, skip int) {
+	nr, per := current.panel(), p.elem.perWord()
+	for n := range nr {
+		for k := range nr {
+			var bits uint32
+			if kk := k + skip; k0+kk < p.K {
+				bits = math.Float32bits(p.number(panel[kk/per*nr+n], kk%per)) >> 16
+			}
+			word := math.Float32bits(dst[n/2*nr+k])
+			if n%2 == 0 {
+				word = bits
+			} else {
+				word |= bits << 16
+			}
+			dst[n/2*nr+k] = math.Float32frombits(word)
+		}
+	}
 }

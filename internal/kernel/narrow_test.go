@@ -117,6 +117,51 @@ func checkProduct(t *testing.T, what string, c, a, w Mat) {
 	}
 }
 
+// TestNarrowProductsT: the transposed product takes its left-hand side as bfloat16, for bytes after the scales
+// of the outputs have been multiplied in.
+func TestNarrowProductsT(t *testing.T) {
+	pool := par.New(3)
+	defer pool.Close()
+	ex := NewExec(pool)
+	narrowElems(t, func(t *testing.T, e Elem) {
+		if !Has(BF16) {
+			t.Skip("the backward pass needs bfloat16 instructions")
+		}
+		for _, s := range [][3]int{{1, 1, 1}, {3, 5, 2}, {13, 33, 64}, {15, 31, 96}, {28, 65, 100}, {30, 64, 160}, {230, 1300, 130}} {
+			m, n, k := s[0], s[1], s[2]
+			rng := rand.New(rand.NewPCG(uint64(m), uint64(k)))
+			a, w := normalMat(rng, m, n), normalMat(rng, n, k).Clone()
+			p := PackAs(ex, e, w.Data, n, k)
+			kept, scaled, plain := NewMat(n, k), a.Clone(), NewMat(k, n)
+			p.Unpack(kept.Data)
+			for i := range n {
+				scale := float32(1)
+				if e == I8 {
+					scale = p.scale[i]
+				}
+				for r := range m {
+					scaled.Row(r)[i] *= scale
+				}
+				for l := range k {
+					plain.Row(l)[i] = kept.Row(i)[l] / scale
+				}
+			}
+			c := NewBuffer(m, k)
+			ex.GemmPackedT(c, a, p, false)
+			checkProduct(t, fmt.Sprint(s), c, rounded(BF16, scaled), plain)
+			once := c.Clone()
+			ex.GemmPackedT(c, a, p, true)
+			for r := range m {
+				for l, v := range c.Row(r) {
+					if d := math.Abs(float64(v - 2*once.Row(r)[l])); d > 1e-5*(1+math.Abs(float64(v))) {
+						t.Fatalf("%v: added to itself, element %d, %d is %v, was %v", s, r, l, v, once.Row(r)[l])
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestNarrowRowsAreAlone: a row's result does not depend on the rows beside it, on workers, or on the
 // edge that a tile reaches over.
 func TestNarrowRowsAreAlone(t *testing.T) {

@@ -11,8 +11,6 @@ type packScratch struct {
 	y    []float32 // rows of the product before the epilogue
 	tile tile
 	edge [maxRows * maxPanel]float32 // a tile that reaches over the edge of C
-
-	narrowed narrowScratch
 }
 
 // Packed is a frozen weight [N, K], the right-hand side of Gemm, in panels of as many output columns as a
@@ -74,20 +72,23 @@ func (p *Packed) Unpack(dst []float32) {
 		for n := j * nr; n < min((j+1)*nr, p.N); n++ {
 			row := dst[n*p.K : (n+1)*p.K]
 			for k := range row {
-				row[k] = p.value(panel[k/per*nr+n-j*nr], k%per, n)
+				row[k] = p.number(panel[k/per*nr+n-j*nr], k%per)
+				if p.elem == I8 {
+					row[k] *= p.scale[n]
+				}
 			}
 		}
 	}
 }
 
-// value is element i of a word of output n.
-func (p *Packed) value(word float32, i, n int) float32 {
+// number is element i of a word, for I8 without the scale of its output.
+func (p *Packed) number(word float32, i int) float32 {
 	bits := math.Float32bits(word)
 	switch p.elem {
 	case BF16:
 		return math.Float32frombits(bits >> (16 * i) << 16)
 	case I8:
-		return float32(int8(bits>>(8*i))) * p.scale[n]
+		return float32(int8(bits >> (8 * i)))
 	}
 	return word
 }

@@ -78,6 +78,7 @@ type right struct {
 	stride     int
 	elem       Elem
 	scale, sum []float32 // of the columns, for I8
+	rows       []quant   // of the left-hand side's rows, for I8
 }
 
 // columns computes c = alpha * a * b (or adds it) over k words. The loop over k is outside, so that the part
@@ -106,14 +107,14 @@ func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumu
 				w.tile.colScale, w.tile.colSum = &b.scale[j], &b.sum[j]
 			}
 			next := b.data[min(j+current.panel(), c.Cols-1)/current.panel()*current.panel()*k+k0*b.stride:]
-			w.tiles(c.ColRange(j, min(j+current.panel(), c.Cols)), operand{a.data[k0*a.cs:], a.rs, a.cs}, b.elem, next)
+			w.tiles(c.ColRange(j, min(j+current.panel(), c.Cols)), operand{a.data[k0*a.cs:], a.rs, a.cs}, b, next)
 		}
 	}
 }
 
 // tiles runs w.tile over the rows of c, spread evenly, so that no tile is left with one row. Meanwhile the
 // panel next is fetched.
-func (w *Worker) tiles(c Mat, a operand, e Elem, next []float32) {
+func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 	vectors := (c.Cols + current.lanes - 1) / current.lanes
 	width := vectors * current.lanes
 	t := &w.tile
@@ -122,10 +123,10 @@ func (w *Worker) tiles(c Mat, a operand, e Elem, next []float32) {
 		r0, r1 := par.Part(c.Rows, i, n)
 		t.a = &a.data[r0*a.rs]
 		t.next = &next[min(i, fetchTiles-1)*t.k/fetchTiles*(t.ldb/4)]
-		if e == I8 {
-			t.rowQuant = &w.narrowed.quant[r0]
+		if b.elem == I8 {
+			t.rowQuant = &b.rows[r0]
 		}
-		run := current.micro[e][r1-r0-1][vectors-1]
+		run := current.micro[b.elem][r1-r0-1][vectors-1]
 		if width == c.Cols {
 			t.c, t.ldc = &c.Data[r0*c.Stride], 4*c.Stride
 			run(t)

@@ -277,6 +277,12 @@ func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
 //go:noescape
 func quantizeAVX512(dst *uint8, src *float32, n int, factor float32, zero float32)
 
+//go:noescape
+func transposeBF16AVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+
+//go:noescape
+func transposeI8AVX512(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32)
+
 // microAVX512 has the micro-kernels by rows and vectors, each less one.
 var microAVX512 = [...][2]func(*tile){
 	{micro1x1AVX512, micro1x2AVX512},

@@ -67,3 +67,19 @@ func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32) 
 	}
 	panic("kernel: quantize is not in this kernel set")
 }
+
+func asmTransposeBF16(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	if current.id == setAVX512 {
+		transposeBF16AVX512(dst, ldd, src, lds, n, next)
+		return
+	}
+	panic("kernel: transposeBF16 is not in this kernel set")
+}
+
+func asmTransposeI8(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	if current.id == setAVX512 {
+		transposeI8AVX512(dst, more, ldd, src, lds, n, next)
+		return
+	}
+	panic("kernel: transposeI8 is not in this kernel set")
+}

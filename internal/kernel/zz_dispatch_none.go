@@ -31,3 +31,11 @@ func asmRangeOf(least *float32, most *float32, src *float32, n int) {
 func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32) {
 	panic("kernel: quantize is not in this kernel set")
 }
+
+func asmTransposeBF16(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	panic("kernel: transposeBF16 is not in this kernel set")
+}
+
+func asmTransposeI8(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	panic("kernel: transposeI8 is not in this kernel set")
+}

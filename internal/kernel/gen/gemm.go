@@ -222,30 +222,18 @@ func transpose(t *Target) *Func {
 	f := NewFunc(t, "transpose", fmt.Sprintf("sets dst[k*ldd+i] = src[i*lds+k] for %d rows i and n (a multiple of 4) columns k; strides in bytes.\nMeanwhile it fetches as much from next on.", t.Lanes),
 		Arg{"dst", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
 	dst, ldd, src, lds, n, next := f.Arg("dst"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("next")
-	row := f.G()
-	v, w := f.Vs(4), f.Vs(4)
+	row, v := f.G(), f.Vs(4)
 	f.Label("loop")
+	fetch(f, next)
 	f.MovG(row, src)
-	for line := 0; line < 4*t.Bytes(); line += 64 {
-		f.Prefetch(At(next, line))
-	}
-	f.AddI(next, 4*t.Bytes())
 	for part := range t.Lanes / 4 {
 		for i := range 4 {
 			f.Ins(v[i], part, At(row, 0))
 			f.AddG(row, lds)
 		}
 	}
-	f.Op2(VZipLo, w[0], v[0], v[1])
-	f.Op2(VZipHi, w[1], v[0], v[1])
-	f.Op2(VZipLo, w[2], v[2], v[3])
-	f.Op2(VZipHi, w[3], v[2], v[3])
-	f.Op2(VZipLo64, v[0], w[0], w[2])
-	f.Op2(VZipHi64, v[1], w[0], w[2])
-	f.Op2(VZipLo64, v[2], w[1], w[3])
-	f.Op2(VZipHi64, v[3], w[1], w[3])
-	for i := range 4 {
-		f.Store(At(dst, 0), v[i])
+	for _, x := range transpose4(f, v) {
+		f.Store(At(dst, 0), x)
 		f.AddG(dst, ldd)
 	}
 	f.AddI(src, 16)
@@ -296,7 +284,7 @@ func gemmFuncs(t *Target) []*Func {
 	}
 	fs = append(fs, transpose(t))
 	if t.Lanes == 16 {
-		fs = append(fs, narrowBF16(t), rangeOf(t), quantize(t))
+		fs = append(fs, narrowBF16(t), rangeOf(t), quantize(t), transposeBF16(t), transposeI8(t))
 	}
 	return fs
 }

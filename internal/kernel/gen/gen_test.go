@@ -112,6 +112,39 @@ func TestTranspose(t *testing.T) {
 	}
 }
 
+// TestTransposeNarrow compares the transposing of narrow weights with their definitions.
+func TestTransposeNarrow(t *testing.T) {
+	target := targets[slices.IndexFunc(targets, func(t *Target) bool { return len(elements(t)) > 1 })]
+	const n, lds, ldd = 8, 11, 37
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, e := range elements(target)[1:] {
+		src, rows := e.words(rng, 15*lds+n), 16*e.per
+		var m Machine
+		ps := m.AllocFloats(src)
+		args := []uint64{4 * ldd, ps, 4 * lds, n, ps}
+		var panels []uint64
+		for range rows / 32 {
+			panels = append(panels, m.Alloc(4*((n/2-1)*ldd+32)))
+		}
+		f := transposeBF16(target)
+		if e.per == 4 {
+			f = transposeI8(target)
+		}
+		if err := m.Run(f, append(slices.Clone(panels), args...)...); err != nil {
+			t.Fatal(err)
+		}
+		for k := range rows {
+			got := m.Floats(panels[k/32], (n/2-1)*ldd+32)
+			for col := range n {
+				want := e.number(src[k/e.per*lds+col], k%e.per, false)
+				if x := bfloat16.number(got[col/2*ldd+k%32], col%2, false); x != want {
+					t.Fatalf("%s: k %d of column %d: got %v, want %v", f.Name, k, col, x, want)
+				}
+			}
+		}
+	}
+}
+
 // TestMachineStopsAtTheEdge: the interpreter refuses what a guard page would.
 func TestMachineStopsAtTheEdge(t *testing.T) {
 	target := targets[0]

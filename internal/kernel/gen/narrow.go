@@ -65,3 +65,130 @@ func quantize(t *Target) *Func {
 	f.Ret()
 	return f
 }
+
+// transposeBF16 returns the packing kernel for the transpose of a packed bfloat16 weight. src has a row for
+// each pair of k, with a word (k, k+1) for each of n columns; dst gets a row for each pair of columns, with a
+// word (n, n+1) for each of the k of as many pairs as a vector has lanes: two vectors.
+func transposeBF16(t *Target) *Func {
+	f := NewFunc(t, "transposeBF16", "sets word k of row n/2 of dst to the bfloat16 (n, n+1) of column k, from words (k, k+1) of\nrow k/2 of src, for 32 values of k and n (a multiple of 4) columns; strides in bytes.\nMeanwhile it fetches as much from next on.",
+		Arg{"dst", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
+	dst, ldd, src, lds, n, next := f.Arg("dst"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("next")
+	// Zips work within 128-bit parts, so rows are loaded in the order in which the result comes out right:
+	// part g has rows 2g, 2g+1 and 8+2g, 8+2g+1.
+	far := f.G() // 8 rows
+	f.MovG(far, lds)
+	f.ShlG(far, 3)
+	low := f.NewConstBits(0xffff)
+	high := f.NewConstBits(0xffff0000)
+	v := f.Vs(4)
+	f.Label("loop")
+	fetch(f, next)
+	near, beyond := f.G(), f.G()
+	f.MovG(near, src)
+	f.MovG(beyond, src)
+	f.AddG(beyond, far)
+	for part := range t.Lanes / 4 {
+		for i, m := range []Mem{At(near, 0), {Base: near, Index: lds}, At(beyond, 0), {Base: beyond, Index: lds}} {
+			f.Ins(v[i], part, m)
+		}
+		for range 2 {
+			f.AddG(near, lds)
+			f.AddG(beyond, lds)
+		}
+	}
+	w := transpose4(f, v)
+	a, b, even, odd := f.V(), f.V(), f.V(), f.V()
+	for i := 0; i < 4; i += 2 {
+		f.Op2(VAnd, even, w[i], low)
+		f.Shift(VShl, a, w[i+1], 16)
+		f.Op2(VOr, even, even, a)
+		f.Shift(VShr, odd, w[i], 16)
+		f.Op2(VAnd, b, w[i+1], high)
+		f.Op2(VOr, odd, odd, b)
+		f.Op2(VZipLo, a, even, odd)
+		f.Op2(VZipHi, b, even, odd)
+		f.Store(At(dst, 0), a)
+		f.Store(At(dst, t.Bytes()), b)
+		f.AddG(dst, ldd)
+	}
+	f.AddI(src, 16)
+	f.SubJumpNZ(n, 4, "loop")
+	f.Ret()
+	return f
+}
+
+// transposeI8 returns the packing kernel for the transpose of a packed weight of bytes, as bfloat16 without
+// the scales. src has a row for each four of k; dst and more get the rows of two panels.
+func transposeI8(t *Target) *Func {
+	f := NewFunc(t, "transposeI8", "sets word k of row n/2 of dst to the bfloat16 (n, n+1) of column k, from words (k..k+3) of signed\nbytes of row k/4 of src, for 32 values of k and n (a multiple of 4) columns, and of more for the 32 after\nthem; strides in bytes. Meanwhile it fetches as much from next on.",
+		Arg{"dst", "*float32"}, Arg{"more", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
+	dst, more, ldd, src, lds, n, next := f.Arg("dst"), f.Arg("more"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("next")
+	high := f.NewConstBits(0xffff0000)
+	v := f.Vs(4)
+	f.Label("loop")
+	fetch(f, next)
+	// Row 4i+g goes to place i of part g: then the zips below leave each vector in order.
+	row := f.G()
+	f.MovG(row, src)
+	for i := range 4 {
+		for part := range t.Lanes / 4 {
+			f.Ins(v[i], part, At(row, 0))
+			f.AddG(row, lds)
+		}
+	}
+	w := transpose4(f, v)
+	pairs := f.Vs(4) // of byte 0, 1, 2, 3 of the words
+	a := f.V()
+	for i := 0; i < 4; i += 2 {
+		for b := range 4 {
+			widenByte(f, pairs[b], w[i], b)
+			f.Shift(VShr, pairs[b], pairs[b], 16)
+			widenByte(f, a, w[i+1], b)
+			f.Op2(VAnd, a, a, high)
+			f.Op2(VOr, pairs[b], pairs[b], a)
+		}
+		for j, x := range transpose4(f, pairs) {
+			to := []G{dst, more}[j/2]
+			f.Store(At(to, j%2*t.Bytes()), x)
+		}
+		f.AddG(dst, ldd)
+		f.AddG(more, ldd)
+	}
+	f.AddI(src, 16)
+	f.SubJumpNZ(n, 4, "loop")
+	f.Ret()
+	return f
+}
+
+// widenByte sets v to the float32 of signed byte b of each word of a.
+func widenByte(f *Func, v, a V, b int) {
+	if b < 3 {
+		f.Shift(VShl, v, a, 24-8*b)
+		a = v
+	}
+	f.Shift(VSar, v, a, 24)
+	f.Op1(VFloat, v, v)
+}
+
+// fetch reads ahead what one step of a transposing kernel takes in, and moves next on.
+func fetch(f *Func, next G) {
+	for line := 0; line < 4*f.T.Bytes(); line += 64 {
+		f.Prefetch(At(next, line))
+	}
+	f.AddI(next, 4*f.T.Bytes())
+}
+
+// transpose4 transposes 4 x 4 words in each 128-bit part of v. It returns v.
+func transpose4(f *Func, v []V) []V {
+	w := f.Vs(4)
+	f.Op2(VZipLo, w[0], v[0], v[1])
+	f.Op2(VZipHi, w[1], v[0], v[1])
+	f.Op2(VZipLo, w[2], v[2], v[3])
+	f.Op2(VZipHi, w[3], v[2], v[3])
+	f.Op2(VZipLo64, v[0], w[0], w[2])
+	f.Op2(VZipHi64, v[1], w[0], w[2])
+	f.Op2(VZipLo64, v[2], w[1], w[3])
+	f.Op2(VZipHi64, v[3], w[1], w[3])
+	f.FreeV(w...)
+	return v
+}
