@@ -43,5 +43,5 @@ func mergeLinear(ex *kernel.Exec, l *vit.Linear, parts ...*Delta) {
 			ex.GemmMat(sub, kernel.View(d.B, out, d.Rank), kernel.View(d.A, d.Rank, l.In), false, d.Scale, true)
 		}
 	}
-	l.W = kernel.Pack(ex, w, l.Out, l.In)
+	l.W = kernel.PackAs(ex, l.W.Elem(), w, l.Out, l.In)
 }

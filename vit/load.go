@@ -21,6 +21,8 @@ type Options struct {
 	Image int
 	// Exec does the work of packing weights; nil: all cores.
 	Exec *kernel.Exec
+	// Precision is that of the maps of the blocks; this machine must support it.
+	Precision Precision
 }
 
 // Open reads a base: a folder with config.json and model.safetensors (or its shards and their index), an
@@ -28,6 +30,9 @@ type Options struct {
 // are checked (every tensor of the file is used, or ignored by a rule; all values are finite), converted
 // to float32 and packed. Nothing of the file is needed afterwards.
 func Open(path string, o Options) (*Model, error) {
+	if !Supports(o.Precision) {
+		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
+	}
 	src, err := locate(path)
 	if err != nil {
 		return nil, fmt.Errorf("vit: %s: %w", path, err)
@@ -168,7 +173,7 @@ func load(f *safetensors.File, src *source, o Options) (*Model, error) {
 		defer pool.Close()
 		ex = kernel.NewExec(pool)
 	}
-	return build(s, w, ex)
+	return build(s, w, ex, o.Precision)
 }
 
 // describeFile reads the configuration, or infers it, and sorts the tensors by name.

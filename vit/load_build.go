@@ -11,20 +11,23 @@ type builder struct {
 	*spec
 	w    *weights
 	ex   *kernel.Exec
+	prec Precision // of what is packed next
 	jobs []func() error
 
 	values  valuesTask
 	scratch []float32 // for weights that are converted or joined before packing
 }
 
-func build(s *spec, w *weights, ex *kernel.Exec) (*Model, error) {
-	b := &builder{spec: s, w: w, ex: ex}
-	m := &Model{Config: s.Config, Recipe: s.recipe, Labels: s.labels}
+func build(s *spec, w *weights, ex *kernel.Exec, prec Precision) (*Model, error) {
+	b := &builder{spec: s, w: w, ex: ex, prec: edgePrecision(prec)}
+	m := &Model{Config: s.Config, Precision: prec, Recipe: s.recipe, Labels: s.labels}
 	b.embeddings(m)
 	m.Blocks = make([]Block, s.Depth)
+	b.prec = prec
 	for i := range m.Blocks {
 		b.block(i, &m.Blocks[i])
 	}
+	b.prec = edgePrecision(prec)
 	b.top(m)
 	if err := w.problems(); err != nil {
 		return nil, err
@@ -235,12 +238,13 @@ func (b *builder) linear(l *Linear, out, in int, bias bool, names ...string) {
 // pack queues the packing of rows [r0, r1) of the joined parts, whose rows have in values.
 func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tensor) {
 	l.In, l.Out = in, out
+	prec := b.prec
 	b.jobs = append(b.jobs, func() error {
 		w, err := b.join(parts)
 		if err != nil {
 			return err
 		}
-		l.W = kernel.Pack(b.ex, w[r0*in:r1*in], out, in)
+		l.W = kernel.PackAs(b.ex, prec, w[r0*in:r1*in], out, in)
 		if r1*in == len(w) { // what is joined is packed to its end: the file has been read for the last time
 			for _, t := range parts {
 				t.Forget()

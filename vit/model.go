@@ -36,9 +36,10 @@ type Head struct {
 // Model is a frozen backbone: read-only after Open and safe for concurrent use by many Engines.
 type Model struct {
 	Config
-	Path   string         // where it was opened, for messages
-	Recipe imaging.Recipe // how an image becomes its input
-	Labels []string       // class names of the base's own head, nil if unknown
+	Precision Precision
+	Path      string         // where it was opened, for messages
+	Recipe    imaging.Recipe // how an image becomes its input
+	Labels    []string       // class names of the base's own head, nil if unknown
 
 	PatchEmbed Linear    // In = Channels*Patch*Patch in channel, row, column order
 	ClassToken []float32 // [d]

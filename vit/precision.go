@@ -1,0 +1,41 @@
+package vit
+
+import "melo/internal/kernel"
+
+// Precision is how the maps of the blocks are kept and multiplied; everything between them is float32. See
+// docs/numerics.md.
+type Precision = kernel.Elem
+
+// The precisions. BF16 and I8 need instructions that not every CPU has: see Supports.
+const (
+	F32  = kernel.F32
+	BF16 = kernel.BF16
+	I8   = kernel.I8
+)
+
+// ParsePrecision reads "f32", "bf16" or "int8".
+func ParsePrecision(s string) (Precision, error) { return kernel.ParseElem(s) }
+
+// Supports reports whether this machine can run forward passes in precision p.
+func Supports(p Precision) bool { return kernel.Has(p) }
+
+// SupportsTraining reports whether this machine can run backward passes through a base in precision p: with
+// narrow weights, input gradients are products of bfloat16.
+func SupportsTraining(p Precision) bool { return kernel.Has(p) && (p == F32 || kernel.Has(BF16)) }
+
+// FastestTraining returns BF16 where the CPU has the instructions, else F32.
+func FastestTraining() Precision {
+	if SupportsTraining(BF16) {
+		return BF16
+	}
+	return F32
+}
+
+// edgePrecision is that of the maps before and after the blocks, which see pixels or make embeddings: they
+// are few and keep more digits.
+func edgePrecision(p Precision) Precision {
+	if p != I8 {
+		return p
+	}
+	return FastestTraining()
+}
