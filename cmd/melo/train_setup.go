@@ -332,8 +332,10 @@ func (j *trainJob) train(ctx context.Context) error {
 			j.s.notef("no checkpoint in %s: starting from the beginning", j.o.runFolder())
 		case err != nil:
 			return badInput(err)
+		case j.loop.State.Stopped || j.loop.State.Epoch >= j.config.Epochs:
+			j.s.notef("the training was finished after step %d: the adapter is measured and written", j.loop.State.Step)
 		default:
-			j.s.notef("going on after step %d, in epoch %d", j.loop.State.Step, min(j.loop.State.Epoch+1, j.config.Epochs))
+			j.s.notef("going on after step %d, in epoch %d", j.loop.State.Step, j.loop.State.Epoch+1)
 		}
 	}
 	j.progress.start()
