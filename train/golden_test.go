@@ -21,9 +21,9 @@ import (
 // Tolerances of docs/numerics.md: one step's gradients, and ten steps of AdamW, which divides by the root of
 // small second moments and so magnifies rounding early on.
 const (
-	gradTol  = 1e-4
-	lossTol  = 1e-4
-	finalTol = 5e-4
+	gradTol  = 1e-5
+	lossTol  = 1e-5
+	finalTol = 1e-4
 )
 
 const (
