@@ -22,7 +22,7 @@ type commands struct {
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
-	Convert convertOptions `cmd:"" help:"Convert adapters between the formats of melo, LoRA-ViT and PEFT."`
+	Convert convertOptions `cmd:"" help:"Convert adapters between melo, LoRA-ViT and PEFT, and bases between timm and Hugging Face."`
 	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching, mixed batches."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`

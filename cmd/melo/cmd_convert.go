@@ -15,12 +15,12 @@ import (
 
 // convertOptions are the options of "melo convert".
 type convertOptions struct {
-	In  string `arg:"" help:"Adapter to read: a file of melo or LoRA-ViT, or a PEFT folder. Its format is recognised."`
-	Out string `arg:"" help:"File or, for PEFT, folder to write."`
+	In  string `arg:"" help:"Adapter to read: a file of melo or LoRA-ViT, or a PEFT folder; or a base. What it is is recognised."`
+	Out string `arg:"" help:"File or, for PEFT and bases, folder to write."`
 
-	To    string `enum:"native,loravit,peft," default:"" placeholder:"FORMAT" help:"Format of OUT: native, loravit or peft. Default: native, if IN is of another."`
+	To    string `enum:"native,loravit,peft,hf,timm," default:"" placeholder:"FORMAT" help:"Format of OUT: native, loravit or peft; of bases hf or timm. Default: native, if IN is of another; of bases: as IN."`
 	Base  string `placeholder:"BASE" help:"Base that the adapter belongs to: IN is checked against it, and its identity, shape and preprocessing are recorded."`
-	DType string `name:"dtype" default:"f32" enum:"f32,f16,bf16" help:"Numbers in OUT (${enum})."`
+	DType string `name:"dtype" enum:"f32,f16,bf16," default:"" placeholder:"TYPE" help:"Numbers in OUT: f32, f16 or bf16. Default: f32; of bases: as stored."`
 	Head  string `default:"auto" enum:"auto,f32,f24,f16,bf16,i8" help:"Numbers of the head's weight in a native file (${enum}). auto: f32 beside f32, else i8."`
 
 	Labels []string `placeholder:"NAME,..." group:"What other formats do not tell" help:"Names of the classes, in the order of the head."`
@@ -36,7 +36,8 @@ type convertOptions struct {
 
 // Help is the long help text.
 func (convertOptions) Help() string {
-	return `Converts an adapter between melo's own file, LoRA-ViT's file and PEFT's folder, any to any. Everything in IN
+	return `Converts an adapter between melo's own file, LoRA-ViT's file and PEFT's folder, any to any; or a base between the
+names of timm and Hugging Face (plain ViTs), or to other numbers (all). Everything in IN
 is used, or the command fails and says what is missing and what belongs to nothing. OUT is replaced in one step:
 whatever fails, the old one stays as it was.
 
@@ -50,7 +51,9 @@ Examples:
     melo convert --to peft busi.safetensors peft_folder/
     melo convert --to peft --names gen4 busi.safetensors peft_folder_for_transformers_4/
     melo convert --to loravit --fold-scale busi.safetensors loravit.safetensors
-    melo convert --to native --dtype bf16 busi.safetensors small.safetensors` + exitHelp
+    melo convert --to native --dtype bf16 busi.safetensors small.safetensors
+    melo convert --to timm vit_b/ vit_b_timm/
+    melo convert --dtype bf16 vit_b/ vit_b_bf16/` + exitHelp
 }
 
 // Validate refuses option values that cannot be.
@@ -66,6 +69,9 @@ var formats = map[adapterfile.Kind]string{
 	adapterfile.Native: "native", adapterfile.LoRAViT: "loravit", adapterfile.PEFT: "peft",
 }
 
+// convertTypes are the types of --dtype; the empty one is as it is stored.
+var convertTypes = map[string]safetensors.DType{"f32": safetensors.F32, "f16": safetensors.F16, "bf16": safetensors.BF16}
+
 var moduleNames = map[string]adapterfile.Names{
 	"": "", "gen4": adapterfile.NamesHF4, "gen5": adapterfile.NamesHF5, "timm": adapterfile.NamesTimm,
 }
@@ -76,9 +82,12 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return badInput(err)
 	}
+	if kind == adapterfile.BaseWeights {
+		return o.convertBase(s)
+	}
 	from, ok := formats[kind]
 	if !ok {
-		return badInput(fmt.Errorf("%s: is %v, expected an adapter of melo, LoRA-ViT or PEFT", o.In, kind))
+		return badInput(fmt.Errorf("%s: is %v, expected an adapter of melo, LoRA-ViT or PEFT, or a base", o.In, kind))
 	}
 	if err := o.settle(from); err != nil {
 		return usage(err)
@@ -119,6 +128,12 @@ func (o *convertOptions) settle(from string) error {
 	}
 	if o.To == "" {
 		o.To = "native"
+	}
+	if o.To == "hf" || o.To == "timm" {
+		return fmt.Errorf("convert: --to %s is for bases, %s is an adapter", o.To, o.In)
+	}
+	if o.DType == "" {
+		o.DType = "f32"
 	}
 	for _, x := range []struct {
 		wrong  bool
@@ -200,7 +215,7 @@ func (o *convertOptions) read(kind adapterfile.Kind, base *convertBase) (*adapte
 
 // write writes OUT.
 func (o *convertOptions) write(f *adapterfile.File, base *convertBase, doc *convertDocument) error {
-	dtype := map[string]safetensors.DType{"f32": safetensors.F32, "f16": safetensors.F16, "bf16": safetensors.BF16}[o.DType]
+	dtype := convertTypes[o.DType]
 	doc.Out = convertedFile{Path: o.Out, Format: o.To}
 	var err error
 	switch o.To {

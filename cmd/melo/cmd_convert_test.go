@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,7 +197,13 @@ func TestConvertRefuses(t *testing.T) {
 		{exitUsage, "must be one of", []string{"--to", "onnx", in, out}},
 		{exitBadInput, "no such file", []string{filepath.Join(t.TempDir(), "missing"), out}},
 		{exitBadInput, "truncated", []string{"--to", "peft", write(t, "damaged.safetensors", damaged[:len(damaged)-9]), out}},
-		{exitBadInput, "is the weights of a base, expected an adapter", []string{goldenDir("hf_vit"), out}},
+		{exitUsage, "is a base: give --to hf", []string{goldenDir("hf_vit"), out}},
+		{exitUsage, "--to peft is for adapters", []string{"--to", "peft", goldenDir("hf_vit"), out}},
+		{exitUsage, "--alpha is for adapters", []string{"--to", "timm", "--alpha", "3", goldenDir("hf_vit"), out}},
+		{exitUsage, "--to timm is for bases", []string{"--to", "timm", in, out}},
+		{exitBadInput, "only plain ViTs", []string{"--to", "timm", goldenDir("dinov2"), out}},
+		{exitFailed, "out.safetensors", []string{"--to", "timm", goldenDir("hf_vit"), out}},
+		{exitBadInput, "unknown content, expected an adapter", []string{goldenDir("adapters/loravit/golden.safetensors"), out}},
 		{exitBadInput, "2 labels given, expected 3", []string{"--labels", "a,b", peft, out}},
 		{exitBadInput, "made for another base: width: expected 32, found", []string{"--base", goldenDir("dinov2"), loravit, out}},
 		{exitBadInput, "digest of the weights", []string{"--to", "native", "--base", otherWeights(t), in, out}},
@@ -241,5 +248,32 @@ func TestInspectOtherFormats(t *testing.T) {
 	melo(t, "inspect", "--json", goldenDir("adapters/peft_timm")).want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "peft" || doc.Adapter == nil || doc.Adapter.Deltas == 0 || doc.Adapter.Metadata.Base.Source != "timm" {
 		t.Errorf("%+v", doc)
+	}
+}
+
+// TestConvertBase: a base under other names and with other numbers predicts the same.
+func TestConvertBase(t *testing.T) {
+	image := pictures(t, 1)[0]
+	want := predictBase(t, image)
+	dir := filepath.Join(t.TempDir(), "timm")
+	doc := convert(t, "--to", "timm", goldenDir("hf_vit"), dir)
+	if doc.In.Format != "hf" || doc.Out.Format != "timm" || len(doc.Notes) != 1 || doc.Out.Bytes == 0 {
+		t.Errorf("%+v", doc)
+	}
+	narrow := filepath.Join(t.TempDir(), "bf16")
+	if doc := convert(t, "--dtype", "bf16", dir, narrow); doc.Out.Bytes > doc.In.Bytes*2/3 {
+		t.Errorf("%+v", doc)
+	}
+	for path, tolerance := range map[string]float64{
+		dir:    1e-4, // epsilon of LayerNorm
+		narrow: 0.05, // weights of 8 significant bits through three blocks
+	} {
+		var got predictDocument
+		melo(t, "predict", "--json", "--base", path, image).want(t, exitDone).decode(t, &got)
+		for i, v := range got.Results[0].Logits {
+			if w := want.Results[0].Logits[i]; math.Abs(float64(v-w)) > tolerance {
+				t.Errorf("%s: logit %d is %g, expected %g", path, i, v, w)
+			}
+		}
 	}
 }

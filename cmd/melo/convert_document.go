@@ -24,7 +24,7 @@ type convertDocument struct {
 // convertedFile is one end of a conversion.
 type convertedFile struct {
 	Path   string `json:"path"`
-	Format string `json:"format"` // native, loravit or peft
+	Format string `json:"format"` // native, loravit or peft; of bases hf or timm
 	Bytes  int64  `json:"bytes"`
 	Digest string `json:"digest,omitempty"` // of a native file
 }
@@ -82,7 +82,7 @@ func allZero(values []float32) bool {
 	return true
 }
 
-// bytesAt returns the size of a file, or of the files of an adapter's folder; 0 if there is none.
+// bytesAt returns the size of a file, or of the files of an adapter's or a base's folder; 0 if there is none.
 func bytesAt(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -97,7 +97,8 @@ func bytesAt(path string) int64 {
 	}
 	var total int64
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), "adapter_") {
+		part := strings.HasPrefix(e.Name(), "adapter_") || strings.HasPrefix(e.Name(), "model") || strings.HasSuffix(e.Name(), "config.json")
+		if info, err := e.Info(); err == nil && part && info.Mode().IsRegular() {
 			total += info.Size()
 		}
 	}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"melo/internal/atomicfile"
+	"melo/safetensors"
+	"melo/vit"
+)
+
+// convertBase writes a base under the names of another library, or with other numbers.
+func (o *convertOptions) convertBase(s *stdio) error {
+	if o.To == "" && o.DType == "" {
+		return usage(fmt.Errorf("convert: %s is a base: give --to hf, --to timm or --dtype", o.In))
+	}
+	for option, given := range map[string]bool{
+		"--to " + o.To: o.To != "" && o.To != "hf" && o.To != "timm", "--base": o.Base != "", "--head": o.Head != "auto",
+		"--labels": len(o.Labels) > 0, "--task": o.Task != "", "--alpha": o.Alpha > 0, "--blocks": o.Blocks != "",
+		"--names": o.Names != "", "--bare": o.Bare, "--fold-scale": o.FoldScale, "--drop-head": o.DropHead,
+	} {
+		if given {
+			return usage(fmt.Errorf("convert: %s is for adapters, %s is a base", option, o.In))
+		}
+	}
+	doc := convertDocument{In: convertedFile{Path: o.In}, Out: convertedFile{Path: o.Out}, Lost: []string{}, Notes: []string{}}
+	var failure error // of writing, which is no fault of the input
+	err := vit.Export(o.In, vit.ExportOptions{Source: o.To, DType: convertTypes[o.DType]}, func(x *vit.Exported) error {
+		doc.In.Format, doc.Out.Format, doc.Notes = x.From, x.Source, append(doc.Notes, x.Notes...)
+		files := map[string]func(io.Writer) error{
+			"model.safetensors": func(w io.Writer) error { return safetensors.Write(w, x.Tensors, map[string]string{"format": "pt"}) },
+		}
+		for name, text := range x.Files {
+			files[name] = func(w io.Writer) error {
+				_, err := w.Write(text)
+				return err
+			}
+		}
+		failure = atomicfile.WriteFolder(o.Out, 0o666, files)
+		return failure
+	})
+	if err != nil && failure == nil {
+		return badInput(err)
+	}
+	if err != nil {
+		return err
+	}
+	doc.In.Bytes, doc.Out.Bytes = bytesAt(o.In), bytesAt(o.Out)
+	doc.print(s)
+	return s.document(doc)
+}

@@ -1,0 +1,257 @@
+package vit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"melo/internal/kernel"
+	"melo/safetensors"
+)
+
+// ExportOptions say how Export writes a base.
+type ExportOptions struct {
+	Source string            // names to write: "hf" or "timm"; empty: those that the base has
+	DType  safetensors.DType // F32, F16 or BF16 for all floating-point tensors; empty: as stored
+}
+
+// Exported is the content of a folder with a base.
+type Exported struct {
+	From, Source string                   // names that the base has, and that it is given: "hf" or "timm"
+	Tensors      []safetensors.TensorData // of model.safetensors
+	Files        map[string][]byte        // config.json, and preprocessor_config.json if there is one
+	Notes        []string                 // what is not quite the same
+}
+
+// Export checks the base at path, as Open does, and calls write with the same base under other names, or with
+// other types. The tensors are valid during the call. Names are changed for plain ViTs with a class token, whose
+// tensors have the same meaning in both libraries; other backbones are refused by what they have.
+func Export(path string, o ExportOptions, write func(*Exported) error) error {
+	m, err := Open(path, Options{})
+	if err != nil {
+		return err
+	}
+	src, err := locate(path)
+	if err != nil {
+		return fmt.Errorf("vit: %s: %w", path, err)
+	}
+	open := safetensors.Open
+	if src.sharded {
+		open = safetensors.OpenSharded
+	}
+	f, err := open(src.weights)
+	if err != nil {
+		return fmt.Errorf("vit: %w", err)
+	}
+	x, err := export(f, src, m, o)
+	if err == nil {
+		err = write(x)
+	} else {
+		err = fmt.Errorf("vit: %s: %w", path, err)
+	}
+	return errors.Join(err, f.Close())
+}
+
+func export(f *safetensors.File, src *source, m *Model, o ExportOptions) (x *Exported, err error) {
+	if o.Source == "" {
+		o.Source = m.Source
+	}
+	x = &Exported{From: m.Source, Source: o.Source, Files: map[string][]byte{}}
+	if o.Source == m.Source {
+		if src.config == nil {
+			return nil, fmt.Errorf("has no %s to go with it", configName)
+		}
+		x.Files[configName] = withDType(src.config, o.DType)
+		if src.processor != nil {
+			x.Files[processorName] = src.processor
+		}
+		for _, name := range f.Names() {
+			t, _ := f.Tensor(name)
+			x.Tensors = append(x.Tensors, data(name, t))
+		}
+	} else if err = x.rename(f, src, m, o); err != nil {
+		return nil, err
+	}
+	for i := range x.Tensors {
+		if x.Tensors[i], err = retype(x.Tensors[i], o.DType); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+func data(name string, t safetensors.Tensor) safetensors.TensorData {
+	return safetensors.TensorData{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data}
+}
+
+// retype converts a floating-point tensor; what becomes infinite is refused.
+func retype(t safetensors.TensorData, dtype safetensors.DType) (safetensors.TensorData, error) {
+	floating := t.DType == safetensors.F64 || t.DType == safetensors.F32 || t.DType == safetensors.F16 || t.DType == safetensors.BF16
+	if dtype == "" || dtype == t.DType || !floating {
+		return t, nil
+	}
+	values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: t.Data}.Float32s(nil)
+	if err != nil {
+		return t, err
+	}
+	if dtype == safetensors.F16 {
+		for _, v := range values {
+			if math.Abs(float64(v)) >= 65520 { // rounds to infinity
+				return t, fmt.Errorf("tensor %q: %g is too large for %s", t.Name, v, dtype)
+			}
+		}
+	}
+	return safetensors.FromFloat32s(t.Name, dtype, t.Shape, values)
+}
+
+// withDType changes what config.json says about the type, if it does; otherwise it stays as it is.
+func withDType(config []byte, dtype safetensors.DType) []byte {
+	name, ok := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}[dtype]
+	var doc map[string]json.RawMessage
+	if !ok || json.Unmarshal(config, &doc) != nil {
+		return config
+	}
+	for _, key := range []string{"dtype", "torch_dtype"} {
+		if old, given := doc[key]; given && bytes.HasPrefix(old, []byte(`"`)) {
+			doc[key] = json.RawMessage(`"` + name + `"`)
+		}
+	}
+	text, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return config
+	}
+	return append(text, '\n')
+}
+
+// renamable says what keeps a base from being the same network in the other library.
+func renamable(m *Model, s *spec) error {
+	for _, x := range []struct {
+		has  bool
+		what string
+	}{
+		{m.Family != "vit" && m.Family != "deit", "family " + m.Family}, {m.Dist, "a distillation token"},
+		{!m.Class || !m.PosPrefix, "no class token with a position"}, {m.Registers > 0, "registers"},
+		{m.PreNorm, "a norm before the blocks"}, {m.PoolNorm || !m.FinalNorm, "a norm after pooling"},
+		{m.Pooling != PoolClass, "mean pooling"}, {m.SwiGLU, "SwiGLU"}, {s.layerScale, "LayerScale"},
+		{m.Act != kernel.GELUErf, "another activation than gelu"},
+	} {
+		if x.has {
+			return fmt.Errorf("has %s: only plain ViTs with a class token can be given the names of the other library", x.what)
+		}
+	}
+	return nil
+}
+
+// rename fills x with the names and the configuration of the other library.
+func (x *Exported) rename(f *safetensors.File, src *source, m *Model, o ExportOptions) error {
+	cfg, w, err := describeFile(f, src)
+	if err != nil {
+		return err
+	}
+	s, err := cfg.spec(w, Options{})
+	if err != nil {
+		return err
+	}
+	if err := renamable(m, s); err != nil {
+		return err
+	}
+	if rows := w.dim("pos_embed", -2); rows != m.Tokens() {
+		return fmt.Errorf("has %d position embeddings for %d tokens: only such as need no resizing can be renamed", rows, m.Tokens())
+	}
+	to, prefix := &timmNames, ""
+	if o.Source == "hf" {
+		to = &hfNames
+		if m.Head != nil {
+			prefix = "vit."
+		}
+	} else if o.Source != "timm" {
+		return fmt.Errorf("names %q, expected hf or timm", o.Source)
+	}
+	tensors := maps.Clone(w.tensors)
+	if err := recut(tensors, m.Depth, o.Source == "timm"); err != nil {
+		return err
+	}
+	for _, canon := range slices.Sorted(maps.Keys(tensors)) {
+		name := to.name(canon)
+		if !strings.HasPrefix(canon, "head") {
+			name = prefix + name
+		}
+		x.Tensors = append(x.Tensors, data(name, tensors[canon]))
+	}
+	if n := len(f.Names()) - len(w.tensors); n > 0 {
+		x.Notes = append(x.Notes, fmt.Sprintf("%d tensors that classification does not need are left out", n))
+	}
+	if o.Source == "hf" {
+		return x.hfFiles(m)
+	}
+	return x.timmFiles(m)
+}
+
+// recut joins q, k and v of each block, or cuts them apart.
+func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
+	for i := range depth {
+		for _, last := range []string{".weight", ".bias"} {
+			whole := blockName(i, "qkv"+last)
+			parts := make([]string, 3)
+			for j, p := range []string{"q", "k", "v"} {
+				parts[j] = blockName(i, p+last)
+			}
+			if _, ok := tensors[parts[0]]; ok && fuse {
+				t := tensors[parts[0]]
+				t.Shape, t.Data = slices.Clone(t.Shape), nil
+				t.Shape[0] *= 3
+				for _, p := range parts {
+					if tensors[p].DType != t.DType {
+						return fmt.Errorf("tensor %q is %s beside %s", tensors[p].Name, tensors[p].DType, t.DType)
+					}
+					t.Data = append(t.Data, tensors[p].Data...)
+					delete(tensors, p)
+				}
+				tensors[whole] = t
+			}
+			if t, ok := tensors[whole]; ok && !fuse {
+				n := len(t.Data) / 3
+				for j, p := range parts {
+					part := t
+					part.Shape = slices.Clone(t.Shape)
+					part.Shape[0] /= 3
+					part.Data = t.Data[j*n : (j+1)*n]
+					tensors[p] = part
+				}
+				delete(tensors, whole)
+			}
+		}
+	}
+	return nil
+}
+
+// name is the inverse of canonical, for plain ViTs: of several names for one weight it is the one that files have
+// (Hugging Face's files kept the names of transformers 4), without prefix.
+func (s *naming) name(canon string) string {
+	names, before, rest := s.top, "", canon
+	if inside, ok := strings.CutPrefix(canon, "blocks."); ok {
+		number, part, _ := strings.Cut(inside, ".")
+		names, before, rest = s.block, s.blocks[0]+number+".", part
+	}
+	stem, last := rest, ""
+	if dot := strings.LastIndexByte(rest, '.'); dot >= 0 {
+		stem, last = rest[:dot], rest[dot:]
+	}
+	preferred := map[string]string{"q": "attention.attention.query", "k": "attention.attention.key", "v": "attention.attention.value",
+		"proj": "attention.output.dense", "fc1": "intermediate.dense", "fc2": "output.dense", "norm1": "layernorm_before",
+		"norm2": "layernorm_after", "head": "classifier"}
+	if name := preferred[stem]; s.source == "hf" && names[name] == stem {
+		return before + name + last
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if names[name] == stem {
+			return before + name + last
+		}
+	}
+	return canon
+}
