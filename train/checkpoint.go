@@ -49,7 +49,8 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("train: %s: checkpoint of another run: %s: expected %s, found %s", e.Path, e.What, e.Want, e.Found)
 }
 
-// Save writes a checkpoint at path, atomically.
+// Save writes a checkpoint at path, atomically. It refuses numbers that are not finite, so that a run that has
+// gone wrong does not replace a checkpoint from before.
 func (l *Loop) Save(path string, id *Identity) error {
 	text, err := json.Marshal(checkpointMeta{checkpointVersion, *id, l.State})
 	if err != nil {
@@ -57,6 +58,9 @@ func (l *Loop) Save(path string, id *Identity) error {
 	}
 	var tensors []safetensors.TensorData
 	err = l.eachTensor(l.best != nil, func(name string, shape []int, values []float32) error {
+		if err := checkFinite(name, values); err != nil {
+			return fmt.Errorf("train: checkpoint: %w", err)
+		}
 		t, err := safetensors.FromFloat32s(name, safetensors.F32, shape, values)
 		tensors = append(tensors, t)
 		return err
@@ -147,12 +151,19 @@ func readTensor(f *safetensors.File, name string, shape []int, values []float32)
 	if err != nil {
 		return err
 	}
-	for i, x := range v {
+	if err := checkFinite(name, v); err != nil {
+		return err
+	}
+	copy(values, v)
+	return nil
+}
+
+func checkFinite(name string, values []float32) error {
+	for i, x := range values {
 		if x-x != 0 {
 			return fmt.Errorf("tensor %q: value %d is %v, expected finite numbers", name, i, x)
 		}
 	}
-	copy(values, v)
 	return nil
 }
 

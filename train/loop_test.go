@@ -194,9 +194,23 @@ func TestResumeRefusesDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.State.History = nil
-	l.Model.Params()[0].Data[3] = float32(math.NaN())
 	nan := filepath.Join(t.TempDir(), "n.safetensors")
 	if err := l.Save(nan, testIdentity); err != nil {
+		t.Fatal(err)
+	}
+	l.Model.Params()[0].Data[3] = float32(math.NaN())
+	before, err := os.ReadFile(nan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Save(nan, testIdentity); err == nil || !strings.Contains(err.Error(), "finite") {
+		t.Errorf("a NaN was saved: %v", err)
+	}
+	if now, err := os.ReadFile(nan); err != nil || !slices.Equal(now, before) {
+		t.Errorf("the checkpoint from before is gone: %v", err)
+	}
+	copy(before[len(before)-4:], []byte{0, 0, 0xc0, 0x7f}) // the last number
+	if err := os.WriteFile(nan, before, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []string{path, nan, filepath.Join(golden.Open(t, "train").Dir, "model.safetensors")} {

@@ -212,7 +212,12 @@ func (j *trainJob) unfinished(err error) error {
 		return err
 	}
 	var mismatch *train.MismatchError
-	if errors.As(err, &mismatch) {
+	var diverged *train.NotFiniteError
+	switch {
+	case errors.As(err, &mismatch):
+		return err
+	case errors.As(err, &diverged): // and would do so again
+		j.s.hints = append(j.s.hints, "the last checkpoint is in "+j.o.runFolder()+"; --restart starts over")
 		return err
 	}
 	j.s.hints = append(j.s.hints, "the checkpoint is in "+j.o.runFolder()+"; to go on:",
