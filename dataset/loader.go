@@ -117,6 +117,17 @@ func (l *Loader) Samples() int { return len(l.indices) }
 // Batches returns the number of batches in an epoch.
 func (l *Loader) Batches() int { return (len(l.indices) + l.opt.Batch - 1) / l.opt.Batch }
 
+// Plan returns the samples of each batch of an epoch, before any is left out as unreadable. It must not be
+// called while an epoch runs.
+func (l *Loader) Plan(epoch int) [][]int {
+	l.setOrder(epoch)
+	plan := make([][]int, 0, l.Batches())
+	for at := 0; at < len(l.order); at += l.opt.Batch {
+		plan = append(plan, slices.Clone(l.order[at:min(at+l.opt.Batch, len(l.order))]))
+	}
+	return plan
+}
+
 // WaitSeconds returns the time that epochs have spent waiting for batches so far.
 func (l *Loader) WaitSeconds() float64 { return time.Duration(l.wait.Load()).Seconds() }
 

@@ -122,6 +122,11 @@ func TestLoaderFrom(t *testing.T) {
 		return all
 	}
 	whole := read(0)
+	for n, samples := range l.Plan(3) {
+		if !slices.Equal(samples, whole[n].indices) {
+			t.Errorf("batch %d: planned %v, got %v", n, samples, whole[n].indices)
+		}
+	}
 	for from := range l.Batches() + 1 {
 		rest := read(from)
 		if len(rest) != l.Batches()-from {

@@ -127,6 +127,31 @@ func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
 	return out.Data
 }
 
+// PrefixSize returns how many numbers the frozen part of the model makes of an image: the features of
+// LinearOnly. For other methods it is 0: there is no such part.
+func (t *Tuner) PrefixSize() int {
+	if t.method != LinearOnly {
+		return 0
+	}
+	return t.adapter.Head.Features
+}
+
+// Prefix runs the frozen part on n images into dst [n*PrefixSize].
+func (t *Tuner) Prefix(dst, images []float32, n int) {
+	f := t.engine.Forward(images, n, nil)
+	for i := range n {
+		copy(dst[i*f.Cols:(i+1)*f.Cols], f.Row(i))
+	}
+}
+
+// ForwardFrom is Forward from the results of Prefix on, which must stay as they are until Backward.
+func (t *Tuner) ForwardFrom(prefix []float32, n int, _ bool) []float32 {
+	t.feat = kernel.View(prefix, n, t.adapter.Head.Features)
+	out := t.logits.RowRange(0, n)
+	t.adapter.Head.Logits(out, t.feat)
+	return out.Data
+}
+
 // Backward accumulates the gradients of every parameter from dlogits [n*classes] of the last Forward.
 func (t *Tuner) Backward(dlogits []float32) {
 	n := t.feat.Rows

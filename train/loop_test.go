@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -363,5 +364,77 @@ func TestStateSurvivesJSON(t *testing.T) {
 	var back State
 	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, s) {
 		t.Errorf("%v, %+v", err, back)
+	}
+}
+
+// counted counts the images that pass the frozen part.
+type counted struct {
+	*lora.Tuner
+	images int
+}
+
+func (c *counted) Prefix(dst, images []float32, n int) {
+	c.images += n
+	c.Tuner.Prefix(dst, images, n)
+}
+
+// listed is goldenData with what a cache asks for; images of step 2 are unreadable.
+type listed struct{ goldenData }
+
+const lost = 2 * goldenBatch
+
+func (listed) Samples() int           { return goldenSteps * goldenBatch }
+func (listed) Bad() []dataset.BadFile { return []dataset.BadFile{{Index: lost}} }
+
+func (listed) Plan(int) [][]int {
+	plan := make([][]int, goldenSteps)
+	for i := range plan {
+		for k := range goldenBatch {
+			plan[i] = append(plan[i], i*goldenBatch+k)
+		}
+	}
+	return plan
+}
+
+func (l listed) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error] {
+	return func(yield func(*dataset.Batch, error) bool) {
+		for b, err := range l.goldenData.EpochFrom(ctx, epoch, from) {
+			if err == nil && b.Indices[0] == lost {
+				size := len(b.Images) / b.N
+				b.N, b.Indices, b.Labels, b.Images, b.Targets = b.N-1, b.Indices[1:], b.Labels[1:], b.Images[size:], b.Targets[goldenK:]
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestRelationCache: a linear probe from kept features is, bit for bit, one that computes them every time; each
+// readable image passes the base once.
+func TestRelationCache(t *testing.T) {
+	run := func(cached bool, from *State) (outcome, int) {
+		l := testRun(t, lora.LinearOnly, 2, 3)
+		l.Data = listed{l.Data.(goldenData)}
+		model := &counted{Tuner: l.Model.(*lora.Tuner)}
+		if cached {
+			c := NewCache(model, l.Data.(Source))
+			l.Model, l.Data = c, c
+		}
+		l.Validate = (&Evaluator{Model: l.Model, Data: l.Data, Task: dataset.MultiClass}).Scores
+		if from != nil {
+			l.State = *from
+		}
+		return finish(t, l), model.images
+	}
+	for _, from := range []*State{nil, {Batch: 7}} { // from the start, and from the middle of an epoch
+		want, _ := run(false, from)
+		got, images := run(true, from)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("from %+v: the results differ", from)
+		}
+		if images != goldenSteps*goldenBatch-1 {
+			t.Errorf("from %+v: %d images passed the base, want %d", from, images, goldenSteps*goldenBatch-1)
+		}
 	}
 }

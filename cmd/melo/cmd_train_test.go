@@ -298,6 +298,20 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 	}
 }
 
+// TestTrainLinearFromFeatures: without augmentation features are kept; an interruption changes nothing.
+func TestTrainLinearFromFeatures(t *testing.T) {
+	data := trainingSet(t, 2, 14)
+	more := []string{"--method", "linear", "--no-augment", "--batch", "6"}
+	whole, out := filepath.Join(t.TempDir(), "a.safetensors"), filepath.Join(t.TempDir(), "a.safetensors")
+	melo(t, trainArgs(data, whole, more...)...).want(t, exitDone)
+	ctx, cancel := context.WithCancel(t.Context())
+	meloWatched(ctx, "epoch 2/4", cancel, trainArgs(data, out, more...)...).want(t, exitInterrupted)
+	melo(t, trainArgs(data, out, append(more, "--resume")...)...).want(t, exitDone)
+	if adapterDigest(t, out) != adapterDigest(t, whole) {
+		t.Error("the resumed run's file differs")
+	}
+}
+
 // TestTrainKilledAndResumed kills the program itself (SIGKILL) wherever it happens to be, again and again; the
 // file is that of a run that was left alone, and nothing is left over.
 func TestTrainKilledAndResumed(t *testing.T) {

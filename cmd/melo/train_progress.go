@@ -36,6 +36,9 @@ func newTrainProgress(j *trainJob) *trainProgress {
 		from = d[0].Site.Block
 	}
 	p := &trainProgress{j: j, flops: stepFLOPs(&j.model.Config, j.config.Method, from)}
+	if j.trainData != j.trainLoad {
+		p.flops = 0 // most images do not pass the base at all
+	}
 	p.total = int64(j.config.Epochs) * int64(len(j.parts[0])+len(j.parts[1]))
 	return p
 }

@@ -38,6 +38,10 @@ type trainJob struct {
 	id     *train.Identity
 
 	tuner     *lora.Tuner
+	net       train.Model // the tuner, or a cache before it
+	trainData train.Data
+	valNet    train.Model // the same for validation
+	valData   train.Data
 	loop      *train.Loop
 	trainLoad *dataset.Loader
 	valLoad   *dataset.Loader // nil: no validation
@@ -248,8 +252,9 @@ func (j *trainJob) build() error {
 		return err
 	}
 	perEpoch := j.trainLoad.Batches()
+	j.cache()
 	j.loop = &train.Loop{
-		Model: j.tuner, Data: j.trainLoad, Loss: loss, Epochs: c.Epochs,
+		Model: j.net, Data: j.trainData, Loss: loss, Epochs: c.Epochs,
 		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.pool),
 		Schedule:  train.Cosine(c.LR, c.MinLR, int(math.Round(c.Warmup*float64(perEpoch))), c.Epochs*perEpoch),
 	}
@@ -301,10 +306,7 @@ func (j *trainJob) startAdapter(classes int) (*lora.Adapter, error) {
 // share of the machine's.
 func (j *trainJob) load(pass int) (err error) {
 	c := &j.config
-	cache := int64(1) << 30
-	if m := memoryBytes(); m > 0 {
-		cache = min(cache, m/8)
-	}
+	cache := cacheLimit()
 	opt := dataset.LoaderOptions{Batch: c.Batch, Workers: j.o.Workers, Shuffle: true, Seed: c.Seed, Augment: c.Augment,
 		CacheBytes: cache, MaxBad: c.MaxBad}
 	if j.trainLoad, err = dataset.NewLoader(j.data, j.parts[0], j.model.Recipe, opt); err != nil {
@@ -318,9 +320,37 @@ func (j *trainJob) load(pass int) (err error) {
 	return err
 }
 
+// cache puts a cache before a frozen part, where images are not varied and there is room. Then every image is
+// loaded and passes the frozen part once.
+func (j *trainJob) cache() {
+	j.net, j.trainData = j.tuner, j.trainLoad
+	if j.valLoad != nil {
+		j.valNet, j.valData = j.tuner, j.valLoad
+	}
+	size := int64(j.tuner.PrefixSize()) * 4 * int64(len(j.parts[0])+len(j.parts[1]))
+	if size == 0 || size > cacheLimit() || j.config.Augment != (dataset.Augment{}) {
+		return
+	}
+	c := train.NewCache(j.tuner, j.trainLoad)
+	j.net, j.trainData = c, c
+	if j.valLoad != nil {
+		v := train.NewCache(j.tuner, j.valLoad)
+		j.valNet, j.valData = v, v
+	}
+}
+
+// cacheLimit is the memory that each kind of cache may take.
+func cacheLimit() int64 {
+	limit := int64(1) << 30
+	if m := memoryBytes(); m > 0 {
+		limit = min(limit, m/8)
+	}
+	return limit
+}
+
 // evaluator measures the model in training on validation.
 func (j *trainJob) evaluator() *train.Evaluator {
-	return &train.Evaluator{Model: j.tuner, Data: j.valLoad, Task: j.data.Task}
+	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.data.Task}
 }
 
 // train resumes if asked to, and runs the loop.

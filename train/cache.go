@@ -1,0 +1,134 @@
+package train
+
+import (
+	"context"
+	"iter"
+
+	"melo/dataset"
+)
+
+// Split is a Model with a frozen first part. What that part makes of an image need not be computed twice.
+type Split interface {
+	Model
+	// PrefixSize is the count of numbers that the frozen part makes of an image; 0 if nothing is frozen.
+	PrefixSize() int
+	// Prefix runs the frozen part on n images into dst [n, PrefixSize].
+	Prefix(dst, images []float32, n int)
+	// ForwardFrom is Forward from there on.
+	ForwardFrom(prefix []float32, n int, training bool) []float32
+}
+
+// Source is Data that tells its samples; *dataset.Loader is one.
+type Source interface {
+	Data
+	Samples() int
+	Bad() []dataset.BadFile
+	// Plan returns the samples of each batch of an epoch, unreadable ones included.
+	Plan(epoch int) [][]int
+}
+
+// Cache stands for a Split and its Source: it yields batches of prefixes, and takes them as images. Every
+// sample is loaded and passes the frozen part once. The source must not vary its images. The results are those
+// without a Cache, bit for bit.
+type Cache struct {
+	Split
+	source Source
+	kept   map[int]*kept // by sample
+	batch  dataset.Batch
+}
+
+// kept is what is known of a sample.
+type kept struct {
+	prefix  []float32
+	label   int
+	targets []float32
+}
+
+// NewCache returns an empty cache, which grows to Samples * PrefixSize numbers.
+func NewCache(model Split, source Source) *Cache {
+	return &Cache{Split: model, source: source, kept: map[int]*kept{}}
+}
+
+// Forward takes prefixes, as the batches of EpochFrom have them.
+func (c *Cache) Forward(prefixes []float32, n int, training bool) []float32 {
+	return c.ForwardFrom(prefixes, n, training)
+}
+
+// Batches returns the number of batches in an epoch.
+func (c *Cache) Batches() int { return c.source.Batches() }
+
+// EpochFrom yields the batches of an epoch with prefixes in the place of images.
+func (c *Cache) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error] {
+	if len(c.kept)+len(c.source.Bad()) == c.source.Samples() {
+		return c.fromMemory(ctx, epoch, from)
+	}
+	return func(yield func(*dataset.Batch, error) bool) {
+		for b, err := range c.source.EpochFrom(ctx, epoch, from) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			c.keep(b)
+			if !yield(c.gather(b.Number, b.Indices), nil) {
+				return
+			}
+		}
+	}
+}
+
+// fromMemory needs no images.
+func (c *Cache) fromMemory(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error] {
+	return func(yield func(*dataset.Batch, error) bool) {
+		for number, samples := range c.source.Plan(epoch) {
+			if number < from {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if b := c.gather(number, samples); b.N > 0 && !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// keep computes the prefixes of a batch's new samples, in passes.
+func (c *Cache) keep(b *dataset.Batch) {
+	size, values, labels := c.PrefixSize(), len(b.Images)/b.N, len(b.Targets)/b.N
+	for i := 0; i < b.N; i += c.MaxBatch() {
+		n := min(c.MaxBatch(), b.N-i)
+		known := 0
+		for _, s := range b.Indices[i : i+n] {
+			if c.kept[s] != nil {
+				known++
+			}
+		}
+		if known == n {
+			continue
+		}
+		dst := make([]float32, n*size)
+		c.Prefix(dst, b.Images[i*values:(i+n)*values], n)
+		for k := range n {
+			c.kept[b.Indices[i+k]] = &kept{prefix: dst[k*size : (k+1)*size], label: b.Labels[i+k],
+				targets: append([]float32(nil), b.Targets[(i+k)*labels:(i+k+1)*labels]...)}
+		}
+	}
+}
+
+// gather makes a batch of the samples that are kept; it is valid until the next one.
+func (c *Cache) gather(number int, samples []int) *dataset.Batch {
+	b := &c.batch
+	*b = dataset.Batch{Number: number, Indices: b.Indices[:0], Images: b.Images[:0], Labels: b.Labels[:0], Targets: b.Targets[:0]}
+	for _, s := range samples {
+		k := c.kept[s]
+		if k == nil {
+			continue // unreadable
+		}
+		b.N++
+		b.Indices, b.Labels = append(b.Indices, s), append(b.Labels, k.label)
+		b.Images, b.Targets = append(b.Images, k.prefix...), append(b.Targets, k.targets...)
+	}
+	return b
+}
