@@ -169,6 +169,6 @@ func (e *Engine) delta(site Site, rows Rows, x, y kernel.Mat, a Adapter) {
 }
 
 func (e *Engine) attnShape(q Rows) kernel.AttnShape {
-	return kernel.AttnShape{Images: q.Images, Queries: q.Each, Keys: e.rows.Each, Heads: e.m.Heads,
+	return kernel.AttnShape{Images: q.Images, Queries: q.Each, Keys: e.rows.Each, Heads: e.m.Heads, Elem: edgePrecision(e.m.Precision),
 		Scale: float32(1 / math.Sqrt(float64(e.m.HeadDim())))}
 }

@@ -31,8 +31,8 @@ func FastestTraining() Precision {
 	return F32
 }
 
-// edgePrecision is that of the maps before and after the blocks, which see pixels or make embeddings: they
-// are few and keep more digits.
+// edgePrecision is that of the products of attention and of the maps before and after the blocks, which keep
+// more digits than a byte has.
 func edgePrecision(p Precision) Precision {
 	if p != I8 {
 		return p

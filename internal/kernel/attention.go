@@ -13,6 +13,7 @@ const attnRows = 208
 type AttnShape struct {
 	Images, Queries, Keys, Heads int
 	Scale                        float32 // usually 1/sqrt(dim)
+	Elem                         Elem    // of the operands of its products: F32 or BF16
 }
 
 type attnTask struct {
@@ -73,13 +74,13 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
 	q := t.part(t.q, image, t.Queries, head).RowRange(r0, r1)
 	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
 	p := scratchMat(&w.attn.p, r1-r0, t.Keys)
-	w.Gemm(p, q, k, false, true, 1, false)
+	w.product(t.Elem, p, q, k, false, true, 1, false)
 	var lse []float32
 	if t.lse != nil {
 		lse = t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0]
 	}
 	w.softmaxRows(p, t.Scale, lse)
-	w.Gemm(t.part(t.o, image, t.Queries, head).RowRange(r0, r1), p, v, false, false, 1, false)
+	w.product(t.Elem, t.part(t.o, image, t.Queries, head).RowRange(r0, r1), p, v, false, false, 1, false)
 }
 
 func (t *attnTask) grad(w *Worker, image, head int) {
@@ -92,14 +93,14 @@ func (t *attnTask) grad(w *Worker, image, head int) {
 		r1 := min(r0+attnRows, t.Queries)
 		qb, dob, ob := q.RowRange(r0, r1), do.RowRange(r0, r1), o.RowRange(r0, r1)
 		p := scratchMat(&w.attn.p, r1-r0, t.Keys)
-		w.Gemm(p, qb, k, false, true, 1, false)
+		w.product(t.Elem, p, qb, k, false, true, 1, false)
 		softmaxRowsFromLSE(p, t.Scale, lse[r0:])
-		w.Gemm(dv, p, dob, true, false, 1, r0 > 0)
+		w.product(t.Elem, dv, p, dob, true, false, 1, r0 > 0)
 		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
-		w.Gemm(dp, dob, v, false, true, 1, false)
+		w.product(t.Elem, dp, dob, v, false, true, 1, false)
 		w.softmaxGradRows(dp, p, ob, dob, t.Scale)
-		w.Gemm(dq.RowRange(r0, r1), dp, k, false, false, 1, false)
-		w.Gemm(dk, dp, qb, true, false, 1, r0 > 0)
+		w.product(t.Elem, dq.RowRange(r0, r1), dp, k, false, false, 1, false)
+		w.product(t.Elem, dk, dp, qb, true, false, 1, r0 > 0)
 	}
 }
 

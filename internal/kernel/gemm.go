@@ -187,28 +187,56 @@ func (e *Exec) GemmTN(c, a, b Mat, each int) {
 
 // Gemm computes c = alpha op(a) op(b) on one thread (or adds it to c); op transposes if asked to.
 func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
-	k := a.Cols
+	w.product(F32, c, a, b, transA, transB, alpha, accumulate)
+}
+
+// product is Gemm with both sides as elements of type e: F32, or BF16, rounded as they are packed.
+func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
+	left, k := leftOf(a, transA), a.Cols
 	if transA {
 		k = a.Rows
 	}
-	nr := current.panel()
-	for j := 0; j < c.Cols; j += nr {
-		cols := min(nr, c.Cols-j)
-		width := (cols + current.lanes - 1) / current.lanes * current.lanes
-		var panel []float32
-		ldb := width
-		switch {
-		case transB:
-			panel = scratch(&w.b, k*width)
-			packTransposed(panel, width, b.RowRange(j, j+cols), nil)
-		case cols == width && c.Rows <= 2*current.rows():
-			panel, ldb = b.Data[j:], b.Stride // read where it lies: packing would cost as much as the product
-		default:
-			panel = scratch(&w.b, k*width)
-			packRows(panel, width, b.ColRange(j, j+cols))
-		}
-		w.columns(c.ColRange(j, j+cols), leftOf(a, transA), k, right{data: panel, stride: ldb}, alpha, accumulate)
+	if e == BF16 {
+		left, k = w.leftBF16(a, transA)
 	}
+	for j := 0; j < c.Cols; j += current.panel() {
+		cols := min(current.panel(), c.Cols-j)
+		part := b
+		if transB {
+			part = b.RowRange(j, j+cols)
+		} else {
+			part = b.ColRange(j, j+cols)
+		}
+		r := w.rightOf(e, part, transB, k, c.Rows)
+		w.columns(c.ColRange(j, j+cols), left, k, r, alpha, accumulate)
+	}
+}
+
+// rightOf packs b, or its transpose, as a panel with k words a column, for a product of so many rows.
+func (w *Worker) rightOf(e Elem, b Mat, trans bool, k, rows int) right {
+	cols := b.Cols
+	if trans {
+		cols = b.Rows
+	}
+	width := (cols + current.lanes - 1) / current.lanes * current.lanes
+	r := right{data: scratch(&w.b, k*width), stride: width, elem: e}
+	switch {
+	case e == BF16 && trans:
+		words := scratchMat(&w.y, b.Rows, k)
+		for i := range b.Rows {
+			roundRow(words.Row(i), b.Row(i))
+		}
+		packTransposed(r.data, width, words, nil)
+	case e == BF16:
+		pairRows(Mat{r.data, k, width, width}, b)
+	case trans:
+		packTransposed(r.data, width, b, nil)
+	case cols == width && rows <= 2*current.rows():
+		r.data, r.stride = b.Data, b.Stride // read where it lies: packing would cost as much as the product
+	default:
+		packRows(r.data, width, b)
+	}
+	return r
 }
 
 func check(ok bool, op string, c, a Mat, n, k int) {

@@ -80,6 +80,49 @@ func roundRow(dst, x []float32) {
 	}
 }
 
+// leftBF16 returns a, or its transpose, as a left-hand side of bfloat16, and the number of words along k.
+func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
+	if trans {
+		words := scratchMat(&w.left, (a.Rows+1)/2, a.Cols)
+		pairRows(words, a)
+		return leftOf(words, true), words.Rows
+	}
+	words := scratchMat(&w.left, a.Rows, BF16.words(a.Cols))
+	for r := range a.Rows {
+		roundRow(words.Row(r), a.Row(r))
+	}
+	return leftOf(words, false), words.Cols
+}
+
+// pairRows rounds two rows of m at a time to bfloat16 and interleaves them: word j of row i of dst has
+// m[2i][j] and m[2i+1][j]. What m lacks is 0.
+func pairRows(dst, m Mat) {
+	n := m.Cols &^ 15
+	var none [16]float32
+	for i := range dst.Rows {
+		out, a, b := dst.Row(i), m.Row(2*i), none[:0]
+		if 2*i+1 < m.Rows {
+			b = m.Row(2*i + 1)
+		}
+		for j := 0; j < n && len(b) == 0; j += 16 {
+			asmPairBF16(&out[j], &a[j], &none[0], 16)
+		}
+		if n > 0 && len(b) > 0 {
+			asmPairBF16(&out[0], &a[0], &b[0], n)
+		}
+		if n < m.Cols {
+			var x, y, z [16]float32
+			copy(x[:], a[n:])
+			if len(b) > 0 {
+				copy(y[:], b[n:])
+			}
+			asmPairBF16(&z[0], &x[0], &y[0], 16)
+			clear(out[n:])
+			copy(out[n:], z[:])
+		}
+	}
+}
+
 // quantizeRow turns x into unsigned bytes, four a word, over the range of x and 0.
 func quantizeRow(dst, x []float32) quant {
 	lo, hi := rangeRow(x)

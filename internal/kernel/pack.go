@@ -8,6 +8,7 @@ import (
 // packScratch is a worker's memory for matrix products.
 type packScratch struct {
 	b    []float32 // one panel of the right-hand side [k, panel]
+	left []float32 // a narrow left-hand side
 	y    []float32 // rows of the product before the epilogue
 	tile tile
 	edge [maxRows * maxPanel]float32 // a tile that reaches over the edge of C

@@ -272,6 +272,9 @@ func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *
 func narrowBF16AVX512(dst *uint16, src *float32, n int)
 
 //go:noescape
+func pairBF16AVX512(dst *float32, a *float32, b *float32, n int)
+
+//go:noescape
 func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
 
 //go:noescape

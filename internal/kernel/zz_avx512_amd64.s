@@ -22786,6 +22786,31 @@ loop:
 	VZEROUPPER
 	RET
 
+// func pairBF16AVX512(dst *float32, a *float32, b *float32, n int)
+// sets word i of dst to the bfloat16 (a[i], b[i]) for n numbers, a multiple of the lanes.
+TEXT ·pairBF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), BX
+	MOVQ b+16(FP), CX
+	MOVQ n+24(FP), DX
+loop:
+	VMOVUPS (BX), Z0
+	VMOVUPS (CX), Z1
+	BYTE $0x62; BYTE $0xF2; BYTE $0x7E; BYTE $0x48; BYTE $0x72; BYTE $0xC0 // VCVTNEPS2BF16 Z0, Y0
+	VPMOVZXWD Y0, Z0
+	BYTE $0x62; BYTE $0xF2; BYTE $0x7E; BYTE $0x48; BYTE $0x72; BYTE $0xC9 // VCVTNEPS2BF16 Z1, Y1
+	VPMOVZXWD Y1, Z1
+	VPSLLD $16, Z1, Z1
+	VPORD Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ $64, AX
+	ADDQ $64, BX
+	ADDQ $64, CX
+	SUBQ $16, DX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
 // stores the least and the greatest of src and 0, of each lane of a vector, at least and most; in a lane with
 // a number that is not finite, the least is NaN.

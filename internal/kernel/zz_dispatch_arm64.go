@@ -32,6 +32,10 @@ func asmNarrowBF16(dst *uint16, src *float32, n int) {
 	panic("kernel: narrowBF16 is not in this kernel set")
 }
 
+func asmPairBF16(dst *float32, a *float32, b *float32, n int) {
+	panic("kernel: pairBF16 is not in this kernel set")
+}
+
 func asmRangeOf(least *float32, most *float32, src *float32, n int) {
 	panic("kernel: rangeOf is not in this kernel set")
 }

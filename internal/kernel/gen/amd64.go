@@ -100,6 +100,9 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.ins("VCVTDQ2PS", reg(i.A), reg(i.V))
 	case VDotBF16:
 		p.bytes(evex(2, 0x52, i.V, i.A, i.B), fmt.Sprintf("VDPBF16PS %s, %s, %s", reg(i.B), reg(i.A), reg(i.V)))
+	case VRoundBF16:
+		p.bytes(evex(2, 0x72, i.V, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.V))
+		p.ins("VPMOVZXWD", fmt.Sprintf("Y%d", i.V), reg(i.V))
 	case VStoreBF16:
 		// The register that is converted is not needed afterwards.
 		p.bytes(evex(2, 0x72, i.A, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.A))

@@ -284,7 +284,7 @@ func gemmFuncs(t *Target) []*Func {
 	}
 	fs = append(fs, transpose(t))
 	if t.Lanes == 16 {
-		fs = append(fs, narrowBF16(t), rangeOf(t), quantize(t), transposeBF16(t), transposeI8(t))
+		fs = append(fs, narrowBF16(t), pairBF16(t), rangeOf(t), quantize(t), transposeBF16(t), transposeI8(t))
 	}
 	return fs
 }

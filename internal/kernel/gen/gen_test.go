@@ -145,6 +145,50 @@ func TestTransposeNarrow(t *testing.T) {
 	}
 }
 
+// TestNarrowing interprets the kernels that make narrow operands.
+func TestNarrowing(t *testing.T) {
+	target := targets[slices.IndexFunc(targets, func(t *Target) bool { return len(elements(t)) > 1 })]
+	const n = 48
+	rng := rand.New(rand.NewPCG(5, 6))
+	a, b := random(rng, n), random(rng, n)
+	a[7], a[9] = float32(math.NaN()), float32(math.Inf(-1))
+	var m Machine
+	pa, pb, pd := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*n)
+	run := func(f *Func, args ...uint64) {
+		if err := m.Run(f, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(what string, i int, got, want float64) {
+		if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+			t.Errorf("%s %d: got %v, want %v", what, i, got, want)
+		}
+	}
+	bf := func(x float32) float64 { return float64(widen(uint32(roundBF16(math.Float32bits(x))))) }
+	run(pairBF16(target), pd, pa, pb, n)
+	for i, w := range m.Floats(pd, n) {
+		same("pair", i, bfloat16.number(w, 0, true), bf(a[i]))
+		same("pair", i, bfloat16.number(w, 1, true), bf(b[i]))
+	}
+	run(narrowBF16(target), pd, pa, n)
+	for i, w := range m.Floats(pd, n/2) {
+		same("row", 2*i, bfloat16.number(w, 0, true), bf(a[2*i]))
+		same("row", 2*i+1, bfloat16.number(w, 1, true), bf(a[2*i+1]))
+	}
+	run(quantize(target), pd, pb, n, uint64(math.Float32bits(50)), uint64(math.Float32bits(100)))
+	for i, x := range b {
+		same("byte", i, bytes8.number(m.Floats(pd, n/4)[i/4], i%4, true), math.RoundToEven(float64(min(max(x*50+100, 0), 255))))
+	}
+	lo, hi := m.Alloc(target.Bytes()), m.Alloc(target.Bytes())
+	run(rangeOf(target), lo, hi, pb, n)
+	same("least", 0, float64(slices.Min(m.Floats(lo, target.Lanes))), float64(slices.Min(b)))
+	same("most", 0, float64(slices.Max(m.Floats(hi, target.Lanes))), float64(slices.Max(b)))
+	run(rangeOf(target), lo, hi, pa, n)
+	if least := slices.Min(m.Floats(lo, target.Lanes)); least == least {
+		t.Errorf("least of numbers that are not all finite: got %v, want NaN", least)
+	}
+}
+
 // TestMachineStopsAtTheEdge: the interpreter refuses what a guard page would.
 func TestMachineStopsAtTheEdge(t *testing.T) {
 	target := targets[0]

@@ -258,7 +258,7 @@ func (m *Machine) lanes(out []uint32, i Instr) {
 	a := m.vec(i.A)
 	var b, c []uint32
 	switch i.Op {
-	case VSqrt, VShl, VShr, VSar, VRoundI, VFloat:
+	case VSqrt, VShl, VShr, VSar, VRoundI, VFloat, VRoundBF16:
 		b = a
 	default:
 		b = m.vec(i.B)
@@ -309,6 +309,8 @@ func lane(i Instr, a, b, c uint32) uint32 {
 		return c
 	case VRoundI:
 		return uint32(int32(math.RoundToEven(float64(x))))
+	case VRoundBF16:
+		return uint32(roundBF16(a))
 	case VFloat:
 		f = float32(int32(a))
 	case VAnd:

@@ -65,6 +65,7 @@ const (
 	VDotU8S8   // V += A0*B0 + ... + A3*B3 for unsigned bytes of A and signed bytes of B, in int32
 	VRoundI    // V = int32 nearest to float32 A, ties to even
 	VFloat     // V = float32 of int32 A
+	VRoundBF16 // V = bfloat16 of float32 A, rounded to nearest even, in the lower half of the lane
 	VStoreBF16 // bfloat16 of every lane of A, rounded to nearest even, at M
 	VStoreU8   // low byte of every lane of A at M
 

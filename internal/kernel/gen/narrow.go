@@ -17,6 +17,28 @@ func narrowBF16(t *Target) *Func {
 	return f
 }
 
+// pairBF16 returns the kernel that rounds two rows to bfloat16 and interleaves them.
+func pairBF16(t *Target) *Func {
+	f := NewFunc(t, "pairBF16", "sets word i of dst to the bfloat16 (a[i], b[i]) for n numbers, a multiple of the lanes.",
+		Arg{"dst", "*float32"}, Arg{"a", "*float32"}, Arg{"b", "*float32"}, Arg{"n", "int"})
+	dst, a, b, n := f.Arg("dst"), f.Arg("a"), f.Arg("b"), f.Arg("n")
+	x, y := f.V(), f.V()
+	f.Label("loop")
+	f.Load(x, At(a, 0))
+	f.Load(y, At(b, 0))
+	f.Op1(VRoundBF16, x, x)
+	f.Op1(VRoundBF16, y, y)
+	f.Shift(VShl, y, y, 16)
+	f.Op2(VOr, x, x, y)
+	f.Store(At(dst, 0), x)
+	for _, p := range []G{dst, a, b} {
+		f.AddI(p, t.Bytes())
+	}
+	f.SubJumpNZ(n, t.Lanes, "loop")
+	f.Ret()
+	return f
+}
+
 // rangeOf returns the kernel that finds the least and the greatest of n numbers and 0, lane by lane.
 func rangeOf(t *Target) *Func {
 	f := NewFunc(t, "rangeOf", "stores the least and the greatest of src and 0, of each lane of a vector, at least and most; in a lane with\na number that is not finite, the least is NaN.",
