@@ -183,22 +183,13 @@ func (o *trainOptions) checkOutput() error {
 	if info, err := os.Stat(o.Out); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("--out %s: exists and is not a regular file", o.Out)
 	}
-	if err := os.MkdirAll(o.runFolder(), 0o777); err != nil {
-		return fmt.Errorf("folder for the run: %w", err)
+	dir := filepath.Dir(o.Out)
+	probe, err := os.CreateTemp(dir, ".melo-*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
 	}
-	if left, err := filepath.Glob(filepath.Join(o.runFolder(), ".melo-*.tmp")); err == nil {
-		for _, path := range left { // halves of files, of a process that was killed
-			_ = os.Remove(path)
-		}
-	}
-	for _, dir := range []string{filepath.Dir(o.Out), o.runFolder()} {
-		probe, err := os.CreateTemp(dir, ".melo-*.tmp")
-		if err != nil {
-			return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
-		}
-		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-			return err
-		}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return err
 	}
 	if _, err := os.Stat(o.checkpointPath()); err == nil && !o.Resume && !o.Restart {
 		return usage(fmt.Errorf("%s: an interrupted run: give --resume to go on with it, or --restart to start over", o.checkpointPath()))

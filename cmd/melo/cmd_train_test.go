@@ -440,8 +440,18 @@ func TestTrainBadInput(t *testing.T) {
 			t.Errorf("melo %v: want %q, got stdout %q, stderr %q", c.args, c.says, r.out, r.err)
 		}
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r := meloContext(t, ctx, trainArgs(good, out)...).want(t, exitInterrupted); r.err != "melo: interrupted\n" {
+		t.Errorf("interrupted at once: stderr %q", r.err)
+	}
 	if now, err := os.ReadFile(out); err != nil || !bytes.Equal(now, old) {
 		t.Errorf("the old file is not intact: %q, %v", now, err)
+	}
+	clean := t.TempDir()
+	melo(t, trainArgs(empty, filepath.Join(clean, "a.safetensors"))...).want(t, exitBadInput)
+	if left, err := os.ReadDir(clean); err != nil || len(left) != 0 {
+		t.Errorf("a run that did not begin left %v, %v", left, err)
 	}
 	var doc trainDocument
 	melo(t, append(trainArgs(broken, out), "--json", "--max-bad", "1")...).want(t, exitDone).decode(t, &doc)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,8 +26,17 @@ type runRecord struct {
 	Result   *trainDocument  `json:"result,omitempty"`
 }
 
-// begin writes the record of a run that starts.
+// begin makes the folder of a run that starts, and writes its record: so it can be written to.
 func (j *trainJob) begin(start time.Time) error {
+	dir := j.o.runFolder()
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("folder for the run: %w", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".melo-*.tmp")); err == nil {
+		for _, path := range left { // halves of files, of a process that was killed
+			_ = os.Remove(path)
+		}
+	}
 	j.record = runRecord{Format: "melo-run", Version: 1, Command: j.s.args, Program: versionNow(), Machine: thisMachine(),
 		Identity: j.id, Data: j.info, Started: start.UTC().Format(time.RFC3339)}
 	return j.writeRecord()
