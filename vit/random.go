@@ -6,12 +6,13 @@ import (
 	"melo/internal/kernel"
 )
 
-// Random returns a backbone of shape c without a head, for measurements and tests: the matrices are
-// normal with standard deviation std, gains are near 1, LayerScale (family "dinov2") near 0.5. The same
+// Random returns a backbone of shape c in precision p without a head, for measurements and tests: the matrices
+// are normal with standard deviation std, gains are near 1, LayerScale (family "dinov2") near 0.5. The same
 // seed gives the same weights.
-func Random(ex *kernel.Exec, c Config, std float64, seed uint64) *Model {
-	r := randomWeights{ex: ex, rng: rand.New(rand.NewPCG(seed, 1)), std: std}
-	m := &Model{Config: c, PatchEmbed: r.linear(c.Channels*c.Patch*c.Patch, c.Width)}
+func Random(ex *kernel.Exec, c Config, p Precision, std float64, seed uint64) *Model {
+	r := randomWeights{ex: ex, rng: rand.New(rand.NewPCG(seed, 1)), std: std, prec: edgePrecision(p)}
+	m := &Model{Config: c, Precision: p, PatchEmbed: r.linear(c.Channels*c.Patch*c.Patch, c.Width)}
+	r.prec = p
 	rows := c.Grid() * c.Grid()
 	if c.Class {
 		m.ClassToken = r.vector(c.Width, 0, 0.5)
@@ -43,9 +44,10 @@ func Random(ex *kernel.Exec, c Config, std float64, seed uint64) *Model {
 
 // randomWeights draws weights.
 type randomWeights struct {
-	ex  *kernel.Exec
-	rng *rand.Rand
-	std float64
+	ex   *kernel.Exec
+	rng  *rand.Rand
+	std  float64
+	prec Precision
 }
 
 func (r *randomWeights) vector(n int, mean, std float64) []float32 {
@@ -57,7 +59,7 @@ func (r *randomWeights) vector(n int, mean, std float64) []float32 {
 }
 
 func (r *randomWeights) linear(in, out int) Linear {
-	return Linear{In: in, Out: out, W: kernel.Pack(r.ex, r.vector(in*out, 0, r.std), out, in), Bias: r.vector(out, 0, 0.2)}
+	return Linear{In: in, Out: out, W: kernel.PackAs(r.ex, r.prec, r.vector(in*out, 0, r.std), out, in), Bias: r.vector(out, 0, 0.2)}
 }
 
 func (r *randomWeights) norm(width int) Norm {

@@ -8,7 +8,7 @@ import (
 )
 
 // randomModel returns a backbone of shape c with weights large enough that every path matters.
-func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model { return Random(ex, c, 0.3, seed) }
+func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model { return Random(ex, c, F32, 0.3, seed) }
 
 // families are small shapes that together take every branch of forward and backward.
 func families() map[string]Config {

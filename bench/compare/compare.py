@@ -110,7 +110,7 @@ def measure(args, base: Path, workload: str, log) -> dict:
 def check(args, base: Path, log, steps: int = 4) -> dict:
     """Both sides compute the same: logits of one base, and losses of training steps from one start."""
     commands = {
-        "melo": [*shlex.split(args.melo), "bench", "--serve-rounds", "--base", str(base), *shlex.split(args.melo_args)],
+        "melo": [*shlex.split(args.melo), "bench", "--serve-rounds", "--base", str(base)],  # f32, whatever is timed
         "torch": [args.python, str(HERE / "torch_bench.py"), "--threads", str(args.threads), "--base", str(base)],
     }
     answers = {}

@@ -15,6 +15,7 @@ import (
 type benchOptions struct {
 	Base        string        `help:"Base to measure: a folder or a file. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
 	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed. Default: all." placeholder:"PART,..."`
+	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
 	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
 	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
 	ServeRounds bool          `hidden:"" help:"Answer the timing commands of bench/compare on standard input."`
@@ -33,6 +34,7 @@ Examples:
 
     melo bench
     melo bench --only kernels --duration 2s
+    melo bench --precision bf16 --only forward
     melo bench --base vit_tiny/ --threads 1
     melo --json bench --only forward,step` + exitHelp
 }
@@ -63,6 +65,7 @@ type benchDocument struct {
 	Version   versionDocument `json:"version"`
 	Machine   machineDocument `json:"machine"`
 	KernelSet string          `json:"kernel_set"` // avx512, avx2, neon or portable
+	Precision string          `json:"precision"`  // of the base and of matrix products
 	Threads   int             `json:"threads"`
 	Base      benchBase       `json:"base"`
 	Peaks     []benchPeak     `json:"peaks,omitempty"`
@@ -91,7 +94,8 @@ type bench struct {
 
 	base     *vit.Model // nil until a part needs weights
 	config   vit.Config
-	peakSeen map[int][]float64 // FLOP/s by number of threads
+	prec     vit.Precision
+	peakSeen map[peakKey][]float64 // operations a second
 }
 
 // vitB16 is the shape of ViT-B/16 at 224, the base that the paper and the comparisons use.
@@ -105,13 +109,19 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	if err := checkBasePath(o.Base); err != nil {
 		return err
 	}
+	prec, err := vit.ParsePrecision(o.Precision)
+	if err != nil {
+		return usage(err)
+	}
+	if !vit.Supports(prec) {
+		return usage(fmt.Errorf("--precision %v: this CPU has no instructions for it", prec))
+	}
 	pool := par.New(o.Threads)
 	defer pool.Close()
-	b := &bench{o: o, s: s, pool: pool, config: vitB16(), peakSeen: map[int][]float64{}}
+	b := &bench{o: o, s: s, pool: pool, config: vitB16(), prec: prec, peakSeen: map[peakKey][]float64{}}
 	if o.Base != "" {
-		var err error
-		if b.base, err = openBase(o.Base, kernel.NewExec(pool)); err != nil {
-			return err
+		if b.base, err = vit.Open(o.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: prec}); err != nil {
+			return badInput(err)
 		}
 		b.config = b.base.Config
 	}
@@ -119,7 +129,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		return b.serveRounds(ctx)
 	}
 	c := &b.config
-	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernel.Name(), Threads: pool.Workers(),
+	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: pool.Workers(),
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
 	b.printHeader()
 	for _, part := range benchParts {
@@ -154,14 +164,15 @@ func (b *bench) part(ctx context.Context, name string) error {
 // model returns the base, made on first use if none was named.
 func (b *bench) model() *vit.Model {
 	if b.base == nil {
-		b.base = vit.Random(kernel.NewExec(b.pool), b.config, 0.02, 1)
+		b.base = vit.Random(kernel.NewExec(b.pool), b.config, b.prec, 0.02, 1)
 	}
 	return b.base
 }
 
 func (b *bench) printHeader() {
 	d := &b.doc
-	b.s.printf("%s, class %s, kernels %s, %d threads", orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Threads)
+	b.s.printf("%s, class %s, kernels %s, %s, %d threads",
+		orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Precision, d.Threads)
 	b.s.printf("melo %s %s, %s", d.Version.Version, shortRevision(d.Version.Revision), d.Version.Go)
 	what := "random weights"
 	if d.Base.Path != "" {

@@ -13,9 +13,10 @@ import (
 // benchKernel is one kernel at one shape. Kernels that are bound by memory have a rate of bytes instead of
 // operations.
 type benchKernel struct {
-	Name    string `json:"name"`  // gemm, attention, layernorm, gelu
-	Shape   string `json:"shape"` // "rows x in x out"; "images x tokens x heads x width of a head"; "rows x width"
-	Threads int    `json:"threads"`
+	Name      string `json:"name"`      // gemm, attention, layernorm, gelu
+	Shape     string `json:"shape"`     // "rows x in x out"; "images x tokens x heads x width of a head"; "rows x width"
+	Precision string `json:"precision"` // of the operands
+	Threads   int    `json:"threads"`
 	timing
 	GFLOPS      float64 `json:"gflops,omitempty"`
 	ShareOfPeak float64 `json:"share_of_peak,omitempty"`
@@ -25,6 +26,7 @@ type benchKernel struct {
 // kernelCase is one row to measure.
 type kernelCase struct {
 	name, shape  string
+	elem         kernel.Elem
 	flops, bytes float64
 	run          func()
 }
@@ -32,7 +34,7 @@ type kernelCase struct {
 // kernels measures the kernels at the shapes of the base, a batch of four images and one image, on one
 // thread and on all.
 func (b *bench) kernels(ctx context.Context) error {
-	b.s.printf("\n%-10s %-16s %8s %10s %9s %8s %7s", "kernel", "shape", "threads", "time", "GFLOP/s", "of peak", "spread")
+	b.s.printf("\n%-10s %-16s %-5s %8s %10s %9s %8s %7s", "kernel", "shape", "", "threads", "time", "GFLOP/s", "of peak", "spread")
 	pools := []*par.Pool{b.pool}
 	if b.pool.Workers() > 1 {
 		one := par.New(1)
@@ -41,11 +43,11 @@ func (b *bench) kernels(ctx context.Context) error {
 	}
 	for _, pool := range pools {
 		for _, c := range b.kernelCases(kernel.NewExec(pool)) {
-			t, share, err := b.measure(ctx, pool, c.flops, c.run)
+			t, share, err := b.measure(ctx, pool, c.elem, c.flops, c.run)
 			if err != nil {
 				return err
 			}
-			k := benchKernel{Name: c.name, Shape: c.shape, Threads: pool.Workers(), timing: t}
+			k := benchKernel{Name: c.name, Shape: c.shape, Precision: c.elem.String(), Threads: pool.Workers(), timing: t}
 			if c.flops > 0 {
 				k.GFLOPS, k.ShareOfPeak = c.flops/t.Seconds/1e9, share
 			} else {
@@ -63,7 +65,7 @@ func (b *bench) printKernel(k benchKernel) {
 	if k.GBPerSecond > 0 {
 		rate = fmt.Sprintf("%9s %8s", fmt.Sprintf("%.1f GB/s", k.GBPerSecond), "")
 	}
-	b.s.printf("%-10s %-16s %8d %10s %s %6.0f%%", k.Name, k.Shape, k.Threads, seconds(k.Seconds), rate, 100*k.Spread)
+	b.s.printf("%-10s %-16s %-5s %8d %10s %s %6.0f%%", k.Name, k.Shape, k.Precision, k.Threads, seconds(k.Seconds), rate, 100*k.Spread)
 }
 
 // kernelCases lists the rows, with operands of their own.
@@ -75,7 +77,7 @@ func (b *bench) kernelCases(ex *kernel.Exec) []kernelCase {
 	for _, images := range []int{4, 1} {
 		rows := images * tokens
 		for _, shape := range [][2]int{{d, d}, {d, 3 * d}, {d, c.MLP}, {c.MLP, d}} {
-			cases = append(cases, gemmCase(ex, rng, rows, shape[0], shape[1]))
+			cases = append(cases, gemmCase(ex, b.prec, rng, rows, shape[0], shape[1]))
 		}
 	}
 	rows := 4 * tokens
@@ -87,10 +89,10 @@ func (b *bench) kernelCases(ex *kernel.Exec) []kernelCase {
 }
 
 // gemmCase is y = x Wᵀ + bias, as every linear map of the model.
-func gemmCase(ex *kernel.Exec, rng *rand.Rand, rows, in, out int) kernelCase {
+func gemmCase(ex *kernel.Exec, elem kernel.Elem, rng *rand.Rand, rows, in, out int) kernelCase {
 	x, y := normalMat(rng, rows, in), kernel.NewMat(rows, out)
-	w, bias := kernel.Pack(ex, normalMat(rng, out, in).Data, out, in), make([]float32, out)
-	return kernelCase{name: "gemm", shape: fmt.Sprintf("%dx%dx%d", rows, in, out),
+	w, bias := kernel.PackAs(ex, elem, normalMat(rng, out, in).Data, out, in), make([]float32, out)
+	return kernelCase{name: "gemm", elem: elem, shape: fmt.Sprintf("%dx%dx%d", rows, in, out),
 		flops: 2 * float64(rows) * float64(in) * float64(out),
 		run:   func() { ex.Gemm(y, x, w, kernel.Epilogue{Bias: bias}) }}
 }

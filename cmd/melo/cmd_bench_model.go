@@ -80,7 +80,7 @@ func (b *bench) forward(ctx context.Context) error {
 	for _, n := range []int{1, 4} {
 		f := newInference(b, n)
 		images, flops := b.images(n), float64(n)*forwardFLOPs(&b.config)
-		t, share, err := b.measure(ctx, b.pool, flops, func() { f.run(images) })
+		t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() { f.run(images) })
 		if err != nil {
 			return err
 		}
@@ -121,8 +121,12 @@ func (f *inference) run(images []float32) kernel.Mat {
 	return f.logits
 }
 
-// step measures a training step.
+// step measures a training step, where the machine can train on a base of the precision.
 func (b *bench) step(ctx context.Context) error {
+	if !vit.SupportsTraining(b.prec) {
+		b.s.notef("step: this CPU has no instructions to train on a base of %v", b.prec)
+		return nil
+	}
 	start, err := lora.New(&b.config, lora.Config{Rank: stepRank}, headLabels, 1)
 	if err != nil {
 		return err
@@ -134,7 +138,7 @@ func (b *bench) step(ctx context.Context) error {
 	images := b.images(stepBatch)
 	flops := stepBatch * stepFLOPs(&b.config, lora.MeLo, 0)
 	var failed error
-	t, share, err := b.measure(ctx, b.pool, flops, func() {
+	t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() {
 		if _, err := s.run(images); err != nil {
 			failed = err
 		}

@@ -12,6 +12,7 @@ import (
 	"melo/internal/kernel"
 	"melo/internal/par"
 	"melo/lora"
+	"melo/vit"
 )
 
 func benchArgs(args ...string) []string {
@@ -118,7 +119,7 @@ func TestBenchStatistics(t *testing.T) {
 func TestBenchAdaptersWork(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
-	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[int][]float64{}}
+	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[peakKey][]float64{}}
 	base, err := openBase(goldenDir("hf_vit"), kernel.NewExec(pool))
 	if err != nil {
 		t.Fatal(err)
@@ -135,4 +136,22 @@ func TestBenchAdaptersWork(t *testing.T) {
 	if got := engine.Forward(images, 1, &set); slices.Equal(got.Data, bare) || list[0].Deltas[0].Rank == list[1].Deltas[0].Rank {
 		t.Error("adapters change nothing, or have one rank")
 	}
+}
+
+// Every precision that the machine has is measured against its own peak; the others are refused.
+func TestBenchPrecisions(t *testing.T) {
+	for _, p := range []vit.Precision{vit.BF16, vit.I8} {
+		args := benchArgs("--only", "kernels,forward,step", "--precision", p.String())
+		if !vit.Supports(p) {
+			melo(t, args...).want(t, exitUsage)
+			continue
+		}
+		var doc benchDocument
+		melo(t, args...).want(t, exitDone).decode(t, &doc)
+		if doc.Precision != p.String() || doc.Kernels[0].Precision != p.String() || doc.Kernels[8].Precision != "f32" ||
+			(doc.Step != nil) != vit.SupportsTraining(p) {
+			t.Errorf("%v: got %+v", p, doc)
+		}
+	}
+	melo(t, benchArgs("--precision", "f64")...).want(t, exitUsage)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"melo/internal/kernel"
@@ -11,9 +13,16 @@ import (
 
 // benchPeak is what register-only multiply-add loops reach.
 type benchPeak struct {
-	Threads int     `json:"threads"`
-	GFLOPS  float64 `json:"gflops"`
-	Spread  float64 `json:"spread"`
+	Threads   int     `json:"threads"`
+	Precision string  `json:"precision"`
+	GFLOPS    float64 `json:"gflops"`
+	Spread    float64 `json:"spread"`
+}
+
+// peakKey is what a peak belongs to.
+type peakKey struct {
+	threads int
+	elem    kernel.Elem
 }
 
 // timing is the outcome of one measurement.
@@ -22,7 +31,7 @@ type timing struct {
 	Spread  float64 `json:"spread"`  // between the quartiles, over the median
 }
 
-// minSamples is the number of samples that a measurement takes however long they are.
+// minSamples is the number of samples that a round takes however long they are.
 const minSamples = 3
 
 // peakTime is how long the peak is measured before a round: long enough for the clock rate to settle.
@@ -32,21 +41,22 @@ const peakTime = 20 * time.Millisecond
 // do not matter.
 const sampleTime = 200 * time.Microsecond
 
-// measure runs f to warm up, and then in rounds until the time of a measurement is over. Each round begins
-// with the machine's peak on the threads of pool. flops is what one run of f computes. It returns the
-// timing and the share of the peak, the median over samples, each against the peak of its round: on a
-// shared machine both move together. The share is 0 where the kernel set has no peak.
-func (b *bench) measure(ctx context.Context, pool *par.Pool, flops float64, f func()) (t timing, share float64, err error) {
+// measure runs f to warm up, and then in rounds until the time of a measurement is over: four rounds if f is
+// short, one if it is long. A round begins with the machine's peak for products of elem on the threads of
+// pool. flops is what one run of f computes. It returns the timing and the share of the peak, the median over
+// samples, each against the peak of its round: on a shared machine both move together. The share is 0 where
+// the kernel set has no peak.
+func (b *bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, flops float64, f func()) (t timing, share float64, err error) {
 	f()
 	repeats := repeatsOf(f)
 	var seconds, shares []float64
-	for spent := time.Duration(0); spent < b.o.Duration || len(seconds) < minSamples; {
-		if err := ctx.Err(); err != nil {
-			return timing{}, 0, err
-		}
-		peak := kernel.MeasurePeak(pool, min(peakTime, b.o.Duration))
-		b.peakSeen[pool.Workers()] = append(b.peakSeen[pool.Workers()], peak)
-		for round := time.Duration(0); round <= b.o.Duration/4; {
+	for spent := time.Duration(0); spent < b.o.Duration; {
+		peak, key := kernel.MeasurePeakOf(elem, pool, min(peakTime, b.o.Duration)), peakKey{pool.Workers(), elem}
+		b.peakSeen[key] = append(b.peakSeen[key], peak)
+		for n, round := 0, time.Duration(0); n < minSamples || round < b.o.Duration/4; n++ {
+			if err := ctx.Err(); err != nil {
+				return timing{}, 0, err
+			}
 			start := time.Now()
 			for range repeats {
 				f()
@@ -75,15 +85,17 @@ func repeatsOf(f func()) int {
 
 // addPeaks puts the peaks that were seen into the document.
 func (b *bench) addPeaks() {
-	for threads, seen := range b.peakSeen {
+	for key, seen := range b.peakSeen {
 		if slices.Max(seen) == 0 {
 			continue // the portable kernels have no peak to be measured
 		}
-		b.doc.Peaks = append(b.doc.Peaks, benchPeak{threads, median(seen) / 1e9, spread(seen)})
+		b.doc.Peaks = append(b.doc.Peaks, benchPeak{key.threads, key.elem.String(), median(seen) / 1e9, spread(seen)})
 	}
-	slices.SortFunc(b.doc.Peaks, func(x, y benchPeak) int { return x.Threads - y.Threads })
+	slices.SortFunc(b.doc.Peaks, func(x, y benchPeak) int {
+		return cmp.Or(x.Threads-y.Threads, strings.Compare(x.Precision, y.Precision))
+	})
 	for _, p := range b.doc.Peaks {
-		b.s.printf("peak, threads %d     %.1f GFLOP/s (spread %.0f%%)", p.Threads, p.GFLOPS, 100*p.Spread)
+		b.s.printf("peak of %s on %d threads: %.1f GFLOP/s (spread %.0f%%)", p.Precision, p.Threads, p.GFLOPS, 100*p.Spread)
 	}
 }
 
