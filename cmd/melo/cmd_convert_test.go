@@ -245,7 +245,7 @@ func TestInspectOtherFormats(t *testing.T) {
 		}
 	}
 	var doc inspectDocument
-	melo(t, "inspect", "--json", goldenDir("adapters/peft_timm")).want(t, exitDone).decode(t, &doc)
+	melo(t, "inspect", "--json", goldenDir("adapters/peft_timm/adapter_config.json")).want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "peft" || doc.Adapter == nil || doc.Adapter.Deltas == 0 || doc.Adapter.Metadata.Base.Source != "timm" {
 		t.Errorf("%+v", doc)
 	}

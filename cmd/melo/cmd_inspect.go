@@ -169,6 +169,9 @@ func (d *inspectDocument) print(s *stdio) {
 	if d.Adapter != nil {
 		d.Adapter.print(s)
 	}
+	if d.Kind == "loravit" {
+		s.notef("%s: such a file does not tell alpha, the blocks and the head's bias: taken as the rank, all from 0, and zero unless melo noted them", d.Path)
+	}
 	for _, t := range d.List {
 		s.printf("  %-60s %-5s %v", t.Name, t.DType, t.Shape)
 	}
@@ -302,6 +305,9 @@ func openTensors(path string) (*safetensors.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if filepath.Base(path) == "adapter_config.json" {
+		return openTensors(filepath.Dir(path))
 	}
 	if !info.IsDir() {
 		if filepath.Ext(path) == ".json" {

@@ -160,6 +160,11 @@ func (r *reader) loravitHead() *vit.Head {
 		}
 		in, _ := strconv.Atoi(m[1]) // digits, see the pattern
 		out, _ := strconv.Atoi(m[2])
+		if in == 0 || out == 0 || out > maxLabels {
+			r.used[name] = true
+			r.fail("tensor %s: expected 1 to %d classes on some features", quote(name), maxLabels)
+			return nil
+		}
 		h := &vit.Head{Classes: out, Features: in, W: r.floats(name, out, in)}
 		if _, ok := r.st.Tensor(name + loravitBias); ok {
 			h.Bias = r.floats(name+loravitBias, out)

@@ -209,6 +209,12 @@ func TestReadLoRAViTRefuses(t *testing.T) {
 		`tensor "fc_8in_2out": shape [2 9], expected [2 8]`: {change: func(x tensorMap, _ map[string]string) {
 			x["fc_8in_2out"] = floats(t, "fc_8in_2out", 1, 2, 9)
 		}},
+		// Without the limit a tensor without data would make room for the biases of its classes.
+		`tensor "fc_0in_9999999out": expected 1 to 8192 classes`: {change: func(x tensorMap, _ map[string]string) {
+			delete(x, "fc_8in_2out")
+			delete(x, "fc_8in_2out_bias")
+			x["fc"] = floats(t, "fc_0in_9999999out", 1, 9999999, 0)
+		}},
 		`3 pairs of matrices, expected 2`: {change: func(x tensorMap, _ map[string]string) { delete(x, "w_a_003"); delete(x, "w_b_003") }},
 		`for each of 3 blocks`:            {options: LoRAViTOptions{Blocks: []int{0, 1, 2}}},
 		`blocks.0.q stands twice`:         {options: LoRAViTOptions{Blocks: []int{0, 0}}},

@@ -252,8 +252,8 @@ func (d *peftDoc) adapts(path string) bool {
 	if d.exclude.matches(path) || !d.target.matches(path) {
 		return false
 	}
-	if len(d.layers) == 0 || d.target.re != nil || d.target.all {
-		return true
+	if len(d.layers) == 0 || d.target.re != nil || d.target.all || slices.Contains(d.target.names, path) {
+		return true // layers_to_transform is for names that stand in several blocks
 	}
 	list := d.layersPatterns
 	if len(list) == 0 {

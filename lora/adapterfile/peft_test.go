@@ -352,6 +352,34 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+// TestAdapts follows PEFT's check_target_module_exists; what is expected was taken from it.
+func TestAdapts(t *testing.T) {
+	const q0, q1, fc1 = "vit.layers.0.attention.q_proj", "vit.layers.1.attention.q_proj", "vit.layers.11.mlp.fc1"
+	for config, want := range map[string][3]bool{
+		`{"target_modules": ["q_proj"]}`:    {true, true, false},
+		`{"target_modules": ["proj", "1"]}`: {},
+		`{"target_modules": ["attention.q_proj", "fc1"], "exclude_modules": ["layers.1.attention.q_proj"]}`: {true, false, true},
+		`{"target_modules": "q_proj"}`:                                                                  {},
+		`{"target_modules": ".*(q_proj|fc1)", "exclude_modules": ".*\\.0\\..*"}`:                        {false, true, true},
+		`{"target_modules": ["q_proj", "fc1"], "layers_to_transform": [1, 11]}`:                         {false, true, true},
+		`{"target_modules": ["q_proj", "fc1"], "layers_to_transform": 0, "layers_pattern": "layers"}`:   {true, false, false},
+		`{"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": ["blocks"]}`:      {},
+		`{"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": ["h", "lay..."]}`: {true, false, false},
+		`{"target_modules": ["` + q1 + `", "q_proj"], "layers_to_transform": [0]}`:                      {true, true, false}, // a whole path holds anyway
+		`{"target_modules": ["q_proj"], "layers_to_transform": []}`:                                     {true, true, false},
+		`{"target_modules": "all-linear", "exclude_modules": ["fc1"]}`:                                  {true, true, false},
+	} {
+		d, err := parsePEFTConfig([]byte(`{"peft_type": "LORA", ` + config[1:]))
+		if err != nil {
+			t.Errorf("%s: %v", config, err)
+			continue
+		}
+		if got := [3]bool{d.adapts(q0), d.adapts(q1), d.adapts(fc1)}; got != want {
+			t.Errorf("%s: %v, expected %v", config, got, want)
+		}
+	}
+}
+
 func TestWritePEFTRefuses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	labels := Labels("a", "b")
