@@ -352,30 +352,36 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// TestAdapts follows PEFT's check_target_module_exists; what is expected was taken from it.
-func TestAdapts(t *testing.T) {
-	const q0, q1, fc1 = "vit.layers.0.attention.q_proj", "vit.layers.1.attention.q_proj", "vit.layers.11.mlp.fc1"
-	for config, want := range map[string][3]bool{
-		`{"target_modules": ["q_proj"]}`:    {true, true, false},
-		`{"target_modules": ["proj", "1"]}`: {},
-		`{"target_modules": ["attention.q_proj", "fc1"], "exclude_modules": ["layers.1.attention.q_proj"]}`: {true, false, true},
-		`{"target_modules": "q_proj"}`:                                                                  {},
-		`{"target_modules": ".*(q_proj|fc1)", "exclude_modules": ".*\\.0\\..*"}`:                        {false, true, true},
-		`{"target_modules": ["q_proj", "fc1"], "layers_to_transform": [1, 11]}`:                         {false, true, true},
-		`{"target_modules": ["q_proj", "fc1"], "layers_to_transform": 0, "layers_pattern": "layers"}`:   {true, false, false},
-		`{"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": ["blocks"]}`:      {},
-		`{"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": ["h", "lay..."]}`: {true, false, false},
-		`{"target_modules": ["` + q1 + `", "q_proj"], "layers_to_transform": [0]}`:                      {true, true, false}, // a whole path holds anyway
-		`{"target_modules": ["q_proj"], "layers_to_transform": []}`:                                     {true, true, false},
-		`{"target_modules": "all-linear", "exclude_modules": ["fc1"]}`:                                  {true, true, false},
-	} {
-		d, err := parsePEFTConfig([]byte(`{"peft_type": "LORA", ` + config[1:]))
+// TestGoldenPatterns compares with PEFT's own answers which modules a configuration adapts, and which key of a
+// pattern holds for them.
+func TestGoldenPatterns(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(golden.Root(t), "peft_patterns", "cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases [][4]json.RawMessage
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases) == 0 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for _, c := range cases {
+		var path string
+		var adapted bool
+		var value float64
+		for i, v := range []any{&path, &adapted, &value} {
+			if err := json.Unmarshal(c[i+1], v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := parsePEFTConfig([]byte(`{"peft_type": "LORA", ` + string(c[0])[1:]))
 		if err != nil {
-			t.Errorf("%s: %v", config, err)
+			t.Errorf("%s: %v", c[0], err)
 			continue
 		}
-		if got := [3]bool{d.adapts(q0), d.adapts(q1), d.adapts(fc1)}; got != want {
-			t.Errorf("%s: %v, expected %v", config, got, want)
+		if got := d.adapts(path); got != adapted || !d.knows() {
+			t.Errorf("%s: %s is adapted: %v, expected %v", c[0], path, got, adapted)
+		}
+		if got := lookUpPattern(d.ranks, path, 0); got != value {
+			t.Errorf("%s: %s has value %g, expected %g", c[0], path, got, value)
 		}
 	}
 }

@@ -21,6 +21,7 @@ from torch import nn
 
 from common import Hooked, generator, randn, store
 from kinds import timm_sites
+from patterns import patterns
 
 GOLDEN = Path(__file__).resolve().parents[2] / "testdata" / "golden"
 RANK, CLASSES, STEPS = 4, 3, 5
@@ -213,5 +214,6 @@ JOBS = {
     "adapters/peft_qv_gen4": generation4,
     "adapters/peft_wide": lambda d: peft(d, hf_base, "hf_vit", wide_config()),
     "adapters/peft_wide_gen4": generation4,
+    "peft_patterns": patterns,
     "adapters/peft_timm": lambda d: peft(d, lambda: timm_base(CLASSES), "timm_vit", timm_config()),
 }
