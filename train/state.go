@@ -68,6 +68,11 @@ const (
 	LogLoss          = "log_loss"
 )
 
+// ScoreNames lists them, the most telling first.
+func ScoreNames() []string {
+	return []string{AUC, Accuracy, BalancedAccuracy, F1, ECE, Brier, LogLoss}
+}
+
 // Better tells whether a run had better keep the parameters with scores s than those with scores t: the
 // higher AUC decides; the lower log loss, if AUCs are equal or not defined.
 func (s Scores) Better(t Scores) bool {

@@ -116,7 +116,7 @@ func TestTrain(t *testing.T) {
 				m.Training.Split.Train != 30 || m.Training.Hyperparameters["epochs"] != json.Number("4") || len(m.Metrics) != 10 || m.Training.Time != "" {
 				t.Errorf("%s: %+v", method, m)
 			}
-			if want := doc.Validation.Scores["auc"]; m.Metrics[1].Name != "auc" || m.Metrics[1].Value != want || m.Metrics[1].N != 6 {
+			if want := doc.Validation.Scores["auc"]; m.Metrics[0].Name != "auc" || m.Metrics[0].Value != want || m.Metrics[0].N != 6 {
 				t.Errorf("%s: %+v, document %v", method, m.Metrics, want)
 			}
 			checkSelfTest(t, f)

@@ -74,6 +74,7 @@ func (j *trainJob) adapterFile() (*adapterfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings["best_epoch"], settings["steps"] = j.loop.State.BestEpoch, j.loop.State.Step
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
 		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.o.Base)), j.o.Base, j.digest),
 		Method: j.config.Method, Task: adapterfile.Task(j.data.Task), Labels: adapterfile.Labels(j.data.Labels...),
@@ -134,13 +135,10 @@ func (j *trainJob) adopt(f *adapterfile.File) error {
 func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) scoreTable {
 	p := out.Predictions()
 	table := scoreTable{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{}}
-	var names []string
-	for name := range table.Scores {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: table.Scores[name], N: p.N()})
+	for _, name := range train.ScoreNames() {
+		if v, ok := table.Scores[name]; ok {
+			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: v, N: p.N()})
+		}
 	}
 	for l, label := range j.data.Labels {
 		if v, ok := p.AUC(l); ok {
