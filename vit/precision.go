@@ -39,3 +39,6 @@ func edgePrecision(p Precision) Precision {
 	}
 	return FastestTraining()
 }
+
+// AttentionPrecision is that of attention's products in a base of precision p.
+func AttentionPrecision(p Precision) Precision { return edgePrecision(p) }

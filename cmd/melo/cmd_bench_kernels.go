@@ -8,6 +8,7 @@ import (
 
 	"melo/internal/kernel"
 	"melo/internal/par"
+	"melo/vit"
 )
 
 // benchKernel is one kernel at one shape. Kernels that are bound by memory have a rate of bytes instead of
@@ -102,9 +103,10 @@ func (b *bench) attentionCase(ex *kernel.Exec, rng *rand.Rand, images int) kerne
 	c := &b.config
 	t := c.Tokens()
 	qkv, o := normalMat(rng, images*t, 3*c.Width), kernel.NewMat(images*t, c.Width)
-	shape := kernel.AttnShape{Images: images, Queries: t, Keys: t, Heads: c.Heads, Scale: float32(1 / math.Sqrt(float64(c.HeadDim())))}
+	elem := vit.AttentionPrecision(b.prec)
+	shape := kernel.AttnShape{Images: images, Queries: t, Keys: t, Heads: c.Heads, Elem: elem, Scale: float32(1 / math.Sqrt(float64(c.HeadDim())))}
 	part := func(i int) kernel.Mat { return qkv.ColRange(i*c.Width, (i+1)*c.Width) }
-	return kernelCase{name: "attention", shape: fmt.Sprintf("%dx%dx%dx%d", images, t, c.Heads, c.HeadDim()),
+	return kernelCase{name: "attention", elem: elem, shape: fmt.Sprintf("%dx%dx%dx%d", images, t, c.Heads, c.HeadDim()),
 		flops: float64(images) * attentionFLOPs(c),
 		run:   func() { ex.Attention(shape, o, part(0), part(1), part(2), nil) }}
 }

@@ -257,7 +257,7 @@ func (b *bench) mixed(ctx context.Context) error {
 		ones, manys, ratios = append(ones, x), append(manys, y), append(ratios, y/x)
 	}
 	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: single[0].Deltas[0].Rank,
-		One: timing{median(ones), spread(ones)}, Mixed: timing{median(manys), spread(manys)}, Ratio: median(ratios)}
+		One: timingOf(ones), Mixed: timingOf(manys), Ratio: median(ratios)}
 	b.doc.Mixed = m
 	b.s.printf("mixed, batch %d    %10s with %d adapters of rank %d to %d, %s with one of rank %d: ratio %.3f (spread %.0f%%)",
 		m.Batch, seconds(m.Mixed.Seconds), len(list), m.MinRank, m.MaxRank, seconds(m.One.Seconds), m.OneRank, m.Ratio, 100*m.Mixed.Spread)

@@ -29,6 +29,7 @@ type peakKey struct {
 type timing struct {
 	Seconds float64 `json:"seconds"` // median
 	Spread  float64 `json:"spread"`  // between the quartiles, over the median
+	Fastest float64 `json:"fastest_seconds"`
 }
 
 // minSamples is the number of samples that a round takes however long they are.
@@ -73,7 +74,11 @@ func (b *bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, f
 	if len(shares) > 0 {
 		share = median(shares)
 	}
-	return timing{median(seconds), spread(seconds)}, share, nil
+	return timingOf(seconds), share, nil
+}
+
+func timingOf(seconds []float64) timing {
+	return timing{median(seconds), spread(seconds), slices.Min(seconds)}
 }
 
 // repeatsOf returns how often f runs in one sample.
