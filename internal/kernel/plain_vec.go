@@ -51,18 +51,19 @@ func plainDot(a, b []float32) float32 {
 
 // activation returns the value and the derivative at x.
 func activation(x float64, act Activation) (y, dy float64) {
-	x = max(x, -1e4) // the limits at -Inf
+	x = max(x, -1e4) // the limits at -Inf, and with d at Inf
+	d := min(x, 1e4)
 	switch act {
 	case GELUErf:
 		c := 0.5 * math.Erfc(-x/math.Sqrt2)
-		return x * c, c + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+		return x * c, c + d*math.Exp(-d*d/2)/math.Sqrt(2*math.Pi)
 	case GELUTanh: // 0.5*(1+tanh(z)) is the sigmoid of 2z
 		const k, a = 2 * 0.7978845608028654, 0.044715
 		s := 1 / (1 + math.Exp(-k*(x+a*x*x*x)))
-		return x * s, s + x*s*(1-s)*k*(1+3*a*x*x)
+		return x * s, s + d*s*(1-s)*k*(1+3*a*d*d)
 	case GELUQuick:
 		s := 1 / (1 + math.Exp(-1.702*x))
-		return x * s, s + 1.702*x*s*(1-s)
+		return x * s, s + 1.702*d*s*(1-s)
 	}
 	return x, 1
 }
@@ -97,7 +98,7 @@ func plainSwiGLUGrad(dgate, dup, dy, gate, up []float32) {
 		g, y, u := max(float64(v), -1e4), float64(dy[i]), float64(up[i])
 		s := 1 / (1 + math.Exp(-g))
 		dup[i] = float32(y * g * s)
-		dgate[i] = float32(y * u * (s + g*s*(1-s)))
+		dgate[i] = float32(y * u * (s + min(g, 1e4)*s*(1-s)))
 	}
 }
 

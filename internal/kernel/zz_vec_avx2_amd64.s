@@ -33,7 +33,7 @@ DATA constantsAVX2<>+100(SB)/4, $0x00000000
 DATA constantsAVX2<>+104(SB)/4, $0x3ecc422a
 DATA constantsAVX2<>+108(SB)/4, $0x00000001
 DATA constantsAVX2<>+112(SB)/4, $0x80000000
-DATA constantsAVX2<>+116(SB)/4, $0x411fae14
+DATA constantsAVX2<>+116(SB)/4, $0x41200000
 DATA constantsAVX2<>+120(SB)/4, $0xbfcc422a
 DATA constantsAVX2<>+124(SB)/4, $0xbd922279
 DATA constantsAVX2<>+128(SB)/4, $0xc2ae999a

@@ -33,7 +33,7 @@ DATA constantsAVX512<>+100(SB)/4, $0x00000000
 DATA constantsAVX512<>+104(SB)/4, $0x3ecc422a
 DATA constantsAVX512<>+108(SB)/4, $0x00000001
 DATA constantsAVX512<>+112(SB)/4, $0x80000000
-DATA constantsAVX512<>+116(SB)/4, $0x411fae14
+DATA constantsAVX512<>+116(SB)/4, $0x41200000
 DATA constantsAVX512<>+120(SB)/4, $0xbfcc422a
 DATA constantsAVX512<>+124(SB)/4, $0xbd922279
 DATA constantsAVX512<>+128(SB)/4, $0xc2ae999a

@@ -17,7 +17,7 @@ const sqrt2OverPi = 0.7978845608028654
 
 var (
 	// 0.5*(1+tanh(z)) is sigmoid(2z).
-	geluTanh  = sigmoidAct{"geluTanh", 2 * sqrt2OverPi, 2 * sqrt2OverPi * 0.044715, 9.98}
+	geluTanh  = sigmoidAct{"geluTanh", 2 * sqrt2OverPi, 2 * sqrt2OverPi * 0.044715, 10}
 	geluQuick = sigmoidAct{"geluQuick", 1.702, 0, 87.3 / 1.702}
 	silu      = sigmoidAct{"silu", 1, 0, 87.3}
 )
