@@ -153,7 +153,10 @@ func sizes() []int {
 	for i := range 70 {
 		n = append(n, i)
 	}
-	return append(n, 127, 128, 129, 192, 768, 1001)
+	if testing.Short() {
+		return append(n, 129, 768)
+	}
+	return append(n, 127, 128, 129, 192, 768, 1001, 3072)
 }
 
 // guarded is memory with a margin on both sides, whose contents are known.
