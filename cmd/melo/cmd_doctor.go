@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"melo/internal/kernel"
@@ -12,7 +13,8 @@ type doctorOptions struct{}
 
 // Help is the long help text.
 func (doctorOptions) Help() string {
-	return `Shows the CPU and its class, which kernels were chosen for it, and the limits that matter.
+	return `Shows the CPU and its class, which kernels were chosen for it and whether they compute what they
+should, and the limits that matter.
 
 Examples:
 
@@ -31,22 +33,42 @@ type doctorDocument struct {
 type doctorKernels struct {
 	Set       string   `json:"set"`       // in use
 	Available []string `json:"available"` // that this machine can run, the fastest first
+	SelfTest  string   `json:"self_test"` // "ok", or what is wrong
 }
 
 // Run examines the machine.
 func (doctorOptions) Run(s *stdio) error {
-	doc := doctorDocument{Version: versionNow(), Machine: thisMachine(), Kernels: doctorKernels{kernel.Name(), kernel.Names()}}
+	doc := doctorDocument{Version: versionNow(), Machine: thisMachine(), Kernels: doctorKernels{kernel.Name(), kernel.Names(), "ok"}}
+	fault := testKernels(kernel.Names())
+	if fault != nil {
+		doc.Kernels.SelfTest = fault.Error()
+	}
 	m := doc.Machine
 	s.printf("melo     %s, %s", doc.Version.Version, doc.Version.Go)
 	s.printf("CPU      %s (%s/%s)", orUnknown(m.CPU), m.OS, m.Arch)
 	s.printf("class    %s", m.CPUClass)
 	s.printf("features %s", strings.Join(m.Features, " "))
 	s.printf("kernels  %s (this machine can run %s)", doc.Kernels.Set, strings.Join(doc.Kernels.Available, ", "))
+	s.printf("test     %s", doc.Kernels.SelfTest)
 	s.printf("cores    %d, %d workers by default", m.Cores, m.Workers)
 	if m.Memory > 0 {
 		s.printf("memory   %s", ui.Bytes(m.Memory))
 	}
-	return s.document(doc)
+	if err := s.document(doc); err != nil {
+		return err
+	}
+	return fault
+}
+
+// testKernels compares the results of each kernel set with plain loops.
+func testKernels(sets []string) error {
+	inUse := kernel.Name()
+	for _, name := range sets {
+		if err := errors.Join(kernel.Use(name), kernel.SelfTest(), kernel.Use(inUse)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func orUnknown(s string) string {
