@@ -83,7 +83,7 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 		return badInput(err)
 	}
 	if kind == adapterfile.BaseWeights {
-		return o.convertBase(s)
+		return o.convertBase(ctx, s)
 	}
 	from, ok := formats[kind]
 	if !ok {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -274,6 +275,21 @@ func TestConvertBase(t *testing.T) {
 			if w := want.Results[0].Logits[i]; math.Abs(float64(v-w)) > tolerance {
 				t.Errorf("%s: logit %d is %g, expected %g", path, i, v, w)
 			}
+		}
+	}
+}
+
+func TestConvertInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"--to", "timm", goldenDir("hf_vit"), filepath.Join(dir, "base")},
+		{"--to", "peft", native(t, "hf_vit", lora.Config{}), filepath.Join(dir, "peft")},
+	} {
+		meloContext(t, ctx, append([]string{"convert"}, args...)...).want(t, exitInterrupted)
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+			t.Errorf("%v left %v, %v", args, entries, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // convertBase writes a base under the names of another library, or with other numbers.
-func (o *convertOptions) convertBase(s *stdio) error {
+func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 	if o.To == "" && o.DType == "" {
 		return usage(fmt.Errorf("convert: %s is a base: give --to hf, --to timm or --dtype", o.In))
 	}
@@ -28,7 +29,9 @@ func (o *convertOptions) convertBase(s *stdio) error {
 	err := vit.Export(o.In, vit.ExportOptions{Source: o.To, DType: convertTypes[o.DType]}, func(x *vit.Exported) error {
 		doc.In.Format, doc.Out.Format, doc.Notes = x.From, x.Source, append(doc.Notes, x.Notes...)
 		files := map[string]func(io.Writer) error{
-			"model.safetensors": func(w io.Writer) error { return safetensors.Write(w, x.Tensors, map[string]string{"format": "pt"}) },
+			"model.safetensors": func(w io.Writer) error {
+				return safetensors.Write(contextWriter{ctx, w}, x.Tensors, map[string]string{"format": "pt"})
+			},
 		}
 		for name, text := range x.Files {
 			files[name] = func(w io.Writer) error {
@@ -48,4 +51,17 @@ func (o *convertOptions) convertBase(s *stdio) error {
 	doc.In.Bytes, doc.Out.Bytes = bytesAt(o.In), bytesAt(o.Out)
 	doc.print(s)
 	return s.document(doc)
+}
+
+// contextWriter stops writing when its context is done.
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c contextWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
 }
