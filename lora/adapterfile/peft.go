@@ -92,8 +92,8 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	if err := r.finish(); err != nil {
 		return nil, err
 	}
-	if h := f.Adapter.Head; h != nil && r.layout.family == "clip" && o.Base != nil && o.Base.Pooling != vit.PoolMean {
-		return nil, errors.New("the head is that of CLIPForImageClassification, which averages the patch tokens; the base pools its class token")
+	if h := f.Adapter.Head; h != nil && r.layout.family == "clip" && (o.Base == nil || o.Base.Pooling != vit.PoolMean) {
+		return nil, errors.New("the head is that of CLIPForImageClassification, on the mean of the patch tokens; expected a base that pools them so")
 	}
 	b := &f.Meta.Base
 	b.ID, b.Family, b.Width, b.MLP, b.SwiGLU = doc.baseID, r.layout.family, r.width, r.mlp, r.swiglu

@@ -295,6 +295,19 @@ func TestReadPEFTRefuses(t *testing.T) {
 			t.Errorf("%v\nexpected %s", err, want)
 		}
 	}
+	clip := *tiny()
+	clip.Family, clip.Pooling = "clip", vit.PoolMean
+	folder := filepath.Join(t.TempDir(), "clip")
+	if err := example(t, &clip, lora.Config{}, Labels("a", "b")).WritePEFT(folder, PEFTOptions{Base: &clip}); err != nil {
+		t.Fatal(err)
+	}
+	token := clip
+	token.Pooling = vit.PoolClass
+	for _, base := range []*vit.Config{nil, &token} {
+		if _, err := ReadPEFT(folder, Import{Base: base}); err == nil || !strings.Contains(err.Error(), "on the mean of the patch tokens") {
+			t.Error(err)
+		}
+	}
 	dir := peftFolder(t, func(tensorMap, document) {})
 	if _, err := ReadPEFT(dir, Import{Base: vitB()}); err == nil || !strings.Contains(err.Error(), "made for another base: width: expected 8, found 768") {
 		t.Error(err)
