@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"melo/internal/kernel"
 	"melo/internal/par"
 	"melo/internal/param"
 )
@@ -37,7 +38,7 @@ type AdamW struct {
 // piece is a range of one parameter's numbers.
 type piece struct{ param, from, to int }
 
-// pieceSize is the most numbers of a piece: 3 us of work, or more.
+// pieceSize is the most numbers of a piece: some microseconds of work.
 const pieceSize = 1 << 14
 
 // NewAdamW returns an optimizer of params, with moments of zero.
@@ -88,14 +89,22 @@ func (o *AdamW) blame(norm float64) error {
 	return fmt.Errorf("the norm of the gradients is %v", norm)
 }
 
+// factors are the constants of one update, without the rates of a parameter.
+type factors struct {
+	kernel.AdamWFactors
+	rate, decay float64 // learning rate over the bias correction of m, and times weight decay
+}
+
 // factors of step number o.steps, counted from 1.
-func (o *AdamW) factors(lr, scale float64) adamFactors {
+func (o *AdamW) factors(lr, scale float64) factors {
 	t := float64(o.steps)
-	return adamFactors{
+	return factors{
+		AdamWFactors: kernel.AdamWFactors{
+			Beta1: float32(o.Beta1), Keep1: float32(1 - o.Beta1),
+			Beta2: float32(o.Beta2), Keep2: float32(1 - o.Beta2),
+			Root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))), Eps: float32(o.Eps), Scale: float32(scale),
+		},
 		rate: lr / (1 - math.Pow(o.Beta1, t)), decay: lr * o.WeightDecay,
-		beta1: float32(o.Beta1), keep1: float32(1 - o.Beta1),
-		beta2: float32(o.Beta2), keep2: float32(1 - o.Beta2),
-		root: float32(1 / math.Sqrt(1-math.Pow(o.Beta2, t))), eps: float32(o.Eps), scale: float32(scale),
 	}
 }
 
@@ -110,7 +119,7 @@ func (t *normTask) Do(_, i int) {
 // updateTask updates one piece.
 type updateTask struct {
 	o       *AdamW
-	factors adamFactors
+	factors factors
 }
 
 func (t *updateTask) Do(_, i int) {
@@ -123,7 +132,8 @@ func (t *updateTask) Do(_, i int) {
 	if !w.Decay {
 		f.decay = 0
 	}
-	adamW(w.Data[p.from:p.to], w.Grad[p.from:p.to], t.o.m[p.param][p.from:p.to], t.o.v[p.param][p.from:p.to], &f)
+	f.Shrink, f.Rate = float32(1-f.decay), float32(f.rate)
+	kernel.AdamW(w.Data[p.from:p.to], w.Grad[p.from:p.to], t.o.m[p.param][p.from:p.to], t.o.v[p.param][p.from:p.to], &f.AdamWFactors)
 }
 
 // sumSquares returns the sum of x*x, as four interleaved sums in float64. It is finite exactly if every x is.
@@ -138,31 +148,4 @@ func sumSquares(x []float32) float64 {
 		s[j] += float64(v) * float64(v)
 	}
 	return s[0] + s[1] + s[2] + s[3]
-}
-
-// adamFactors are the constants of one update.
-type adamFactors struct {
-	rate, decay  float64 // rate: learning rate over the bias correction of m; decay: learning rate times weight decay
-	beta1, keep1 float32 // keep is 1 - beta
-	beta2, keep2 float32
-	root         float32 // 1/sqrt of the bias correction of v
-	eps          float32
-	scale        float32 // of the gradient: clipping
-}
-
-// adamW updates w, all slices being equally long, and sets g to zero:
-//
-//	g *= scale; m = beta1 m + keep1 g; v = beta2 v + keep2 g g
-//	w = w (1 - decay) - rate m / (sqrt(v) root + eps)
-func adamW(w, g, m, v []float32, f *adamFactors) {
-	shrink, rate := float32(1-f.decay), float32(f.rate)
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
-	for i := range w {
-		d := g[i] * f.scale
-		a := f.beta1*m[i] + f.keep1*d
-		b := f.beta2*v[i] + f.keep2*d*d
-		m[i], v[i] = a, b
-		w[i] = w[i]*shrink - rate*a/(float32(math.Sqrt(float64(b)))*f.root+f.eps)
-		g[i] = 0
-	}
 }
