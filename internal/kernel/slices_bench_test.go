@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"melo/internal/kernel"
+	"melo/internal/par"
 )
 
 // Benchmarks of the functions over slices at the width of ViT-B's rows, for each kernel set: time per element
@@ -52,4 +53,20 @@ func benchmark(b *testing.B, name string, n, bytes int, f func()) {
 	if err := kernel.Use(before); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkAttention has one image of ViT-B on one thread; an element is a score. The products are in it.
+func BenchmarkAttention(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const tokens, heads, dim = 197, 12, 64
+	m := func() kernel.Mat { m, _ := matrix(rng, tokens, heads*dim, 16); return m }
+	q, k, v, o, do, dq, dk, dv := m(), m(), m(), m(), m(), m(), m(), m()
+	lse := make([]float32, heads*tokens)
+	s := kernel.AttnShape{Images: 1, Queries: tokens, Keys: tokens, Heads: heads, Scale: 0.125}
+	pool := par.New(1)
+	defer pool.Close()
+	ex := kernel.NewExec(pool)
+	const bytes = 4 * 4 * tokens * heads * dim
+	benchmark(b, "forward", heads*tokens*tokens, bytes, func() { ex.Attention(s, o, q, k, v, lse) })
+	benchmark(b, "backward", heads*tokens*tokens, 2*bytes, func() { ex.AttentionGrad(s, dq, dk, dv, do, o, q, k, v, lse) })
 }
