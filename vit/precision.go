@@ -16,16 +16,12 @@ const (
 // ParsePrecision reads "f32", "bf16" or "int8".
 func ParsePrecision(s string) (Precision, error) { return kernel.ParseElem(s) }
 
-// Supports reports whether this machine can run forward passes in precision p.
+// Supports reports whether this machine has kernels for precision p.
 func Supports(p Precision) bool { return kernel.Has(p) }
-
-// SupportsTraining reports whether this machine can run backward passes through a base in precision p: with
-// narrow weights, input gradients are products of bfloat16.
-func SupportsTraining(p Precision) bool { return kernel.Has(p) && (p == F32 || kernel.Has(BF16)) }
 
 // FastestTraining returns BF16 where the CPU has the instructions, else F32.
 func FastestTraining() Precision {
-	if SupportsTraining(BF16) {
+	if Supports(BF16) {
 		return BF16
 	}
 	return F32

@@ -121,12 +121,8 @@ func (f *inference) run(images []float32) kernel.Mat {
 	return f.logits
 }
 
-// step measures a training step, where the machine can train on a base of the precision.
+// step measures a training step.
 func (b *bench) step(ctx context.Context) error {
-	if !vit.SupportsTraining(b.prec) {
-		b.s.notef("step: this CPU has no instructions to train on a base of %v", b.prec)
-		return nil
-	}
 	start, err := lora.New(&b.config, lora.Config{Rank: stepRank}, headLabels, 1)
 	if err != nil {
 		return err

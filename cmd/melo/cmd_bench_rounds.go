@@ -92,9 +92,6 @@ func (r *rounds) inference(n int) *inference {
 }
 
 func (r *rounds) train(n int) roundAnswer {
-	if !vit.SupportsTraining(r.b.prec) {
-		return roundAnswer{Error: fmt.Sprintf("this CPU has no instructions to train on a base of %v", r.b.prec)}
-	}
 	if r.step[n] == nil {
 		start, err := lora.New(&r.b.config, lora.Config{Rank: stepRank}, headLabels, 1)
 		if err != nil {

@@ -7,7 +7,8 @@ type Elem uint8
 
 // The element types. With BF16 both sides are rounded to bfloat16 once, and their products summed in
 // float32. With I8 a weight is a signed byte times a scale for each output, activations are unsigned bytes
-// with a zero point and a scale for each row, found as they come, and products are summed exactly in int32.
+// with a zero point and a scale for each row, found as they come, and products are summed exactly in int32. On
+// CPUs without instructions for that (AVX2 alone), the bytes hold seven bits each, so that sums in int16 do.
 const (
 	F32 Elem = iota
 	BF16
@@ -37,4 +38,10 @@ func Has(e Elem) bool { return current.micro[e] != nil }
 func (e Elem) perWord() int { return 1 << e }
 
 // words is the number of 32-bit words that a row of n elements takes.
-func (e Elem) words(n int) int { return (n + e.perWord() - 1) / e.perWord() }
+func (e Elem) words(n int) int {
+	n = (n + e.perWord() - 1) / e.perWord()
+	if e == I8 {
+		n = (n + current.wordStep - 1) / current.wordStep * current.wordStep
+	}
+	return n
+}

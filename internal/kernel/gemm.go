@@ -25,6 +25,7 @@ type gemmTask struct {
 	transB bool
 	alpha  float32
 	add    bool // to c
+	elem   Elem // of the left-hand side (opPackedT)
 	each   int  // rows of a and b that make one chain (opTN)
 
 	quant                []quant // of the rows of a, if b has bytes
@@ -114,56 +115,37 @@ func (ep *Epilogue) empty() bool {
 
 // GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
 // The weight is transposed on the fly, panel by panel, so that training needs no second copy of the base.
-// With narrow weights, a is rounded to bfloat16, for I8 after its columns have been multiplied by the scales.
+// With narrow weights, a is rounded to bfloat16 where the CPU has products of those, for I8 after its columns
+// have been multiplied by the scales of the outputs.
 func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
 	check(c.Rows == a.Rows && c.Cols == b.K && a.Cols == b.N, "GemmPackedT", c, a, b.K, b.N)
-	cols := current.panel()
-	switch b.elem {
-	case BF16:
-		a = e.narrow(BF16, a, nil)
-	case I8:
-		a = e.narrow(BF16, a, b.scale)
+	cols, elem := current.panel(), F32
+	if b.elem != F32 && Has(BF16) {
+		elem = BF16
+	}
+	if b.elem == I8 {
 		cols *= 2 // one pass over the bytes gives two panels
 	}
-	e.gemm = gemmTask{op: opPackedT, c: c, a: a, b: b, add: accumulate}
+	if b.elem != F32 {
+		a = e.narrow(elem, a, b.scale)
+	}
+	e.gemm = gemmTask{op: opPackedT, c: c, a: a, b: b, add: accumulate, elem: elem}
 	e.runGemm(max(c.Rows, 1), cols)
 }
 
 func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
-	nr, per := current.panel(), 1
-	r := right{stride: nr}
-	if t.b.elem != F32 {
-		r.elem, per = BF16, 2
-	}
+	nr, per := current.panel(), t.elem.perWord()
 	buf := scratch(&w.b, 2*kBlock*nr)
+	first, second := buf[:kBlock*nr], buf[kBlock*nr:]
 	for n0 := 0; n0 < t.b.N; n0 += kBlock { // kBlock is a multiple of nr
 		n1 := min(n0+kBlock, t.b.N)
 		words := (n1 - n0 + per - 1) / per
-		t.packT(buf, n0, n1, c0, c.Cols)
+		t.b.packT(first, second, t.elem, n0, n1, c0)
 		for j := 0; j < c.Cols; j += nr {
 			part := c.ColRange(j, min(j+nr, c.Cols))
-			r.data = buf[j/nr*kBlock*nr:]
+			r := right{data: buf[j/nr*kBlock*nr:], stride: nr, elem: t.elem}
 			w.columns(part, leftOf(t.a.ColRange(n0/per, n0/per+words), false), words, r, 1, t.add || n0 > 0)
 		}
-	}
-}
-
-// packT packs rows [n0, n1) of B for cols columns from c0 on, at most two panels; the second begins after
-// kBlock rows of the first.
-func (t *gemmTask) packT(buf []float32, n0, n1, c0, cols int) {
-	nr := current.panel()
-	first, second := buf[:kBlock*nr], buf[kBlock*nr:]
-	switch {
-	case t.b.elem == F32:
-		for n := n0; n < n1; n += nr { // each is one panel
-			panel := t.b.panel(n / nr)
-			next := t.b.panel(min(n+nr, t.b.N-1) / nr)[c0*nr:]
-			packTransposed(first[(n-n0)*nr:], nr, Mat{Data: panel[c0*nr:], Rows: cols, Cols: nr, Stride: nr}, next)
-		}
-	case t.b.elem == BF16:
-		t.b.packNarrowT(first, nil, n0, n1, c0)
-	default:
-		t.b.packNarrowT(first, second, n0, n1, c0)
 	}
 }
 
@@ -231,7 +213,7 @@ func (w *Worker) rightOf(e Elem, b Mat, trans bool, k, rows int) right {
 		pairRows(Mat{r.data, k, width, width}, b)
 	case trans:
 		packTransposed(r.data, width, b, nil)
-	case cols == width && rows <= 2*current.rows():
+	case cols == width && rows <= 2*current.rows(F32):
 		r.data, r.stride = b.Data, b.Stride // read where it lies: packing would cost as much as the product
 	default:
 		packRows(r.data, width, b)

@@ -27,7 +27,7 @@ type narrowTask struct {
 	scale []float32 // of the columns, nil for none
 }
 
-// narrow returns a, its columns multiplied by scale unless that is nil, as words of type e. It is valid until
+// narrow returns a, its columns multiplied by scale unless that is nil, as words of type elem. It is valid until
 // the next call.
 func (e *Exec) narrow(elem Elem, a Mat, scale []float32) Mat {
 	n := elem.words(a.Cols)
@@ -48,6 +48,8 @@ func (t *narrowTask) Do(_, i int) {
 		switch {
 		case t.e == I8:
 			t.quant[r] = quantizeRow(dst, x)
+		case t.e == F32:
+			Mul(dst, x, t.scale)
 		case t.scale == nil:
 			roundRow(dst, x)
 		default:
@@ -126,12 +128,12 @@ func pairRows(dst, m Mat) {
 // quantizeRow turns x into unsigned bytes, four a word, over the range of x and 0.
 func quantizeRow(dst, x []float32) quant {
 	lo, hi := rangeRow(x)
-	scale := (hi - lo) / 255
+	scale := (hi - lo) / current.mostLeft
 	if scale == 0 {
 		scale = 1
 	}
 	zero := float32(int32(-lo/scale + 0.5))
-	bytesOf(dst, x, 1/scale, zero)
+	bytesOf(dst, x, 1/scale, zero, current.mostLeft)
 	return quant{zero, scale}
 }
 
@@ -149,16 +151,16 @@ func rangeRow(x []float32) (lo, hi float32) {
 	return lo, hi
 }
 
-// bytesOf sets the bytes of dst to round(x*factor + zero).
-func bytesOf(dst, x []float32, factor, zero float32) {
+// bytesOf sets the bytes of dst to round(x*factor + zero), between 0 and most.
+func bytesOf(dst, x []float32, factor, zero, most float32) {
 	n := len(x) &^ 15
 	if n > 0 {
-		asmQuantize((*uint8)(unsafe.Pointer(&dst[0])), &x[0], n, factor, zero)
+		asmQuantize((*uint8)(unsafe.Pointer(&dst[0])), &x[0], n, factor, zero, most)
 	}
 	if n < len(x) {
 		var from, to [16]float32
 		copy(from[:], x[n:])
-		asmQuantize((*uint8)(unsafe.Pointer(&to[0])), &from[0], 16, factor, zero)
+		asmQuantize((*uint8)(unsafe.Pointer(&to[0])), &from[0], 16, factor, zero, most)
 		copy(dst[n/4:], to[:4])
 	}
 }
@@ -173,11 +175,11 @@ func (w *Worker) narrowWeight(e Elem, panel []float32, rows Mat, scale, sum []fl
 			continue
 		}
 		lo, hi := rangeRow(rows.Row(r))
-		scale[r] = max(-lo, hi) / 127
+		scale[r] = max(-lo, hi) / current.mostRight
 		if scale[r] == 0 {
 			scale[r] = 1
 		}
-		bytesOf(words.Row(r), rows.Row(r), 1/scale[r], signed)
+		bytesOf(words.Row(r), rows.Row(r), 1/scale[r], signed, 255)
 		flipSigns(words.Row(r), rows.Cols)
 	}
 	packTransposed(panel, current.panel(), words, nil)
@@ -210,52 +212,59 @@ func (w *Worker) sumColumns(sum, panel []float32, words int) {
 	for i := range units {
 		units[i] = 1
 	}
-	w.tile = tile{k: words, a: &ones[0], csa: 4, b: &panel[0], ldb: 4 * current.panel(), c: &sum[0], alpha: 1,
+	w.tile = tile{k: words / current.wordStep, a: &ones[0], csa: 4, b: &panel[0], ldb: 4 * current.panel(), c: &sum[0], alpha: 1,
 		next: &panel[0], rowQuant: &quant{0, 1}, colSum: &zeros[0], colScale: &units[0]}
 	current.micro[I8][0][1](&w.tile)
 }
 
-// packNarrowT sets the panel of a right-hand side of bfloat16 words (n, n+1) for the columns k0.. of p as
-// rows [n0, n1), 32 columns of it; for I8 without the scales of the outputs. more gets the 32 columns after
-// those, if p has bytes and they exist.
-func (p *Packed) packNarrowT(dst, more []float32, n0, n1, k0 int) {
+// packT sets a panel of a right-hand side that is p transposed: rows [n0, n1) and the columns k0.. of p, as
+// many as a panel has; of float32 if p is, else of bfloat16 words (n, n+1), or of float32 if the CPU has no
+// products of those; for I8 without the scales of the outputs. more gets the panel after that, if p has bytes.
+func (p *Packed) packT(dst, more []float32, to Elem, n0, n1, k0 int) {
 	nr, per := current.panel(), p.elem.perWord()
 	row := (k0 / per) * nr
-	whole := k0+16*per <= p.K
+	whole := k0+current.lanes*per <= p.K
 	for n := n0; n < n1; n += nr { // n0 is the first column of a panel
 		panel := p.panel(n / nr)[row:]
 		next := p.panel(min(n+nr, p.N-1) / nr)[row:]
-		at := (n - n0) / 2 * nr
+		at := (n - n0) / to.perWord() * nr
 		switch {
+		case p.elem == F32:
+			packTransposed(dst[at:], nr, Mat{Data: panel, Rows: min(nr, p.K-k0), Cols: nr, Stride: nr}, next)
 		case whole && p.elem == BF16:
 			asmTransposeBF16(&dst[at], 4*nr, &panel[0], 4*nr, nr, &next[0])
-		case whole:
+		case whole && to == BF16:
 			asmTransposeI8(&dst[at], &more[at], 4*nr, &panel[0], 4*nr, nr, &next[0])
+		case whole:
+			asmTransposeI8F32(&dst[at], &more[at], 4*nr, &panel[0], 4*nr, nr, &next[0])
 		default:
-			p.narrowEdge(dst[at:], panel, k0, 0)
-			if more != nil {
-				p.narrowEdge(more[at:], panel, k0, nr)
+			p.packEdgeT(dst[at:], to, panel, k0, 0)
+			if p.elem == I8 {
+				p.packEdgeT(more[at:], to, panel, k0, nr)
 			}
 		}
 	}
 }
 
-// narrowEdge does one panel of packNarrowT where the columns from k0+skip on may end.
-func (p *Packed) narrowEdge(dst, panel []float32, k0, skip int) {
+// packEdgeT does one panel of packT where the columns from k0+skip on may end.
+func (p *Packed) packEdgeT(dst []float32, to Elem, panel []float32, k0, skip int) {
 	nr, per := current.panel(), p.elem.perWord()
 	for n := range nr {
 		for k := range nr {
-			var bits uint32
+			var x float32
 			if kk := k + skip; k0+kk < p.K {
-				bits = math.Float32bits(p.number(panel[kk/per*nr+n], kk%per)) >> 16
+				x = p.number(panel[kk/per*nr+n], kk%per)
 			}
-			word := math.Float32bits(dst[n/2*nr+k])
-			if n%2 == 0 {
-				word = bits
-			} else {
-				word |= bits << 16
+			if to == F32 {
+				dst[n*nr+k] = x
+				continue
 			}
-			dst[n/2*nr+k] = math.Float32frombits(word)
+			word := &dst[n/2*nr+k]
+			bits := math.Float32bits(x) >> 16
+			if n%2 == 1 {
+				bits = math.Float32bits(*word) | bits<<16
+			}
+			*word = math.Float32frombits(bits)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (t *peakTask) Do(int, int) {
 	case BF16:
 		asmPeakBF(t.n)
 	case I8:
-		asmPeakU8(t.n)
+		asmPeakI8(t.n)
 	default:
 		asmPeak(t.n)
 	}
@@ -40,7 +40,11 @@ func MeasurePeakOf(e Elem, pool *par.Pool, d time.Duration) float64 {
 		return 0
 	}
 	const rounds = 1 << 18 // some milliseconds: waking the workers must not count
-	flops := float64(pool.Workers()) * rounds * float64(2*current.rows()*current.lanes*e.perWord()) * 2
+	words := 1
+	if e == I8 {
+		words = current.wordStep
+	}
+	flops := float64(pool.Workers()) * rounds * float64(2*current.rows(e)*current.lanes*e.perWord()*words) * 2
 	var rates []float64
 	for start := time.Now(); time.Since(start) < d || len(rates) < 5; {
 		begin := time.Now()

@@ -21,6 +21,10 @@ type set struct {
 	name  string
 	lanes int          // float32 in a vector
 	micro [elems]tiles // by the type of the elements; nil if the CPU lacks the instructions
+	// Numbers of I8 are bytes from 0 to mostLeft on the left and from -mostRight to mostRight on the right, in
+	// rows of a multiple of wordStep words, of which a micro-kernel takes so many at once.
+	mostLeft, mostRight float32
+	wordStep            int
 	// chain is the most terms that one chain of multiply-adds has (docs/numerics.md). Shorter chains keep
 	// the part of B that is in use in the first-level cache, which tiles of few rows read often.
 	chain int
@@ -32,8 +36,8 @@ type tiles [][2]func(*tile)
 // panel is the number of columns of a packed panel: the width of the largest tile.
 func (s *set) panel() int { return 2 * s.lanes }
 
-// rows is the height of the largest tile.
-func (s *set) rows() int { return len(s.micro[F32]) }
+// rows is the height of the largest tile for elements of type e.
+func (s *set) rows(e Elem) int { return len(s.micro[e]) }
 
 // maxPanel and maxRows bound the tile of any kernel set.
 const (

@@ -6,7 +6,7 @@ import "golang.org/x/sys/cpu"
 
 func fastSets() (s []*set) {
 	if cpu.X86.HasAVX512F {
-		a := &set{id: setAVX512, name: "avx512", lanes: 16, chain: 1024}
+		a := &set{id: setAVX512, name: "avx512", lanes: 16, chain: 1024, mostLeft: 255, mostRight: 127, wordStep: 1}
 		a.micro[F32] = microAVX512[:]
 		if cpu.X86.HasAVX512BF16 {
 			a.micro[BF16] = microBFAVX512[:]
@@ -17,7 +17,21 @@ func fastSets() (s []*set) {
 		s = append(s, a)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		s = append(s, &set{id: setAVX2, name: "avx2", lanes: 8, micro: [elems]tiles{F32: microAVX2[:]}, chain: 384})
+		a := &set{id: setAVX2, name: "avx2", lanes: 8, chain: 384, mostLeft: 127, mostRight: 63, wordStep: 2}
+		a.micro[F32], a.micro[I8] = microAVX2[:], microU7AVX2[:]
+		if cpu.X86.HasAVXVNNI {
+			a.micro[I8], a.mostLeft, a.mostRight, a.wordStep = microU8AVX2[:], 255, 127, 1
+		}
+		s = append(s, a)
 	}
 	return s
+}
+
+// asmPeakI8 runs the loop that measures products of bytes.
+func asmPeakI8(n int) {
+	if current.wordStep == 1 {
+		asmPeakU8(n)
+	} else {
+		asmPeakU7(n)
+	}
 }

@@ -6,3 +6,5 @@ package kernel
 func fastSets() []*set {
 	return []*set{{id: setNEON, name: "neon", lanes: 4, micro: [elems]tiles{F32: microNEON[:]}, chain: 512}}
 }
+
+func asmPeakI8(int) { panic("kernel: no products of bytes in this kernel set") }

@@ -91,13 +91,13 @@ func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumu
 		return
 	}
 	w.tile = tile{rsa: 4 * a.rs, csa: 4 * a.cs, ldb: 4 * b.stride, alpha: alpha}
-	chains := (k + current.chain - 1) / current.chain
+	chains, step := (k+current.chain-1)/current.chain, 1
 	if b.elem == I8 {
-		chains = 1 // its sums are exact, and scaled once
+		chains, step = 1, current.wordStep // its sums are exact, and scaled once
 	}
 	for i := range chains {
 		k0, k1 := par.Part(k, i, chains)
-		w.tile.k, w.tile.acc = k1-k0, 0
+		w.tile.k, w.tile.acc = (k1-k0)/step, 0
 		if accumulate || i > 0 {
 			w.tile.acc = 1
 		}
@@ -118,7 +118,7 @@ func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 	vectors := (c.Cols + current.lanes - 1) / current.lanes
 	width := vectors * current.lanes
 	t := &w.tile
-	n := (c.Rows + current.rows() - 1) / current.rows()
+	n := (c.Rows + current.rows(b.elem) - 1) / current.rows(b.elem)
 	for i := range n {
 		r0, r1 := par.Part(c.Rows, i, n)
 		t.a = &a.data[r0*a.rs]

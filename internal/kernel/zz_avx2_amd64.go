@@ -5,6 +5,9 @@
 package kernel
 
 //go:noescape
+func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+
+//go:noescape
 func micro1x1AVX2(t *tile)
 
 //go:noescape
@@ -44,7 +47,85 @@ func micro6x2AVX2(t *tile)
 func peakAVX2(n int)
 
 //go:noescape
-func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+func microU71x1AVX2(t *tile)
+
+//go:noescape
+func microU71x2AVX2(t *tile)
+
+//go:noescape
+func microU72x1AVX2(t *tile)
+
+//go:noescape
+func microU72x2AVX2(t *tile)
+
+//go:noescape
+func microU73x1AVX2(t *tile)
+
+//go:noescape
+func microU73x2AVX2(t *tile)
+
+//go:noescape
+func microU74x1AVX2(t *tile)
+
+//go:noescape
+func microU74x2AVX2(t *tile)
+
+//go:noescape
+func microU75x1AVX2(t *tile)
+
+//go:noescape
+func microU75x2AVX2(t *tile)
+
+//go:noescape
+func peakU7AVX2(n int)
+
+//go:noescape
+func microU81x1AVX2(t *tile)
+
+//go:noescape
+func microU81x2AVX2(t *tile)
+
+//go:noescape
+func microU82x1AVX2(t *tile)
+
+//go:noescape
+func microU82x2AVX2(t *tile)
+
+//go:noescape
+func microU83x1AVX2(t *tile)
+
+//go:noescape
+func microU83x2AVX2(t *tile)
+
+//go:noescape
+func microU84x1AVX2(t *tile)
+
+//go:noescape
+func microU84x2AVX2(t *tile)
+
+//go:noescape
+func microU85x1AVX2(t *tile)
+
+//go:noescape
+func microU85x2AVX2(t *tile)
+
+//go:noescape
+func microU86x1AVX2(t *tile)
+
+//go:noescape
+func microU86x2AVX2(t *tile)
+
+//go:noescape
+func peakU8AVX2(n int)
+
+//go:noescape
+func rangeOfAVX2(least *float32, most *float32, src *float32, n int)
+
+//go:noescape
+func quantizeAVX2(dst *uint8, src *float32, n int, factor float32, zero float32, most float32)
+
+//go:noescape
+func transposeI8F32AVX2(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 // microAVX2 has the micro-kernels by rows and vectors, each less one.
 var microAVX2 = [...][2]func(*tile){
@@ -54,4 +135,23 @@ var microAVX2 = [...][2]func(*tile){
 	{micro4x1AVX2, micro4x2AVX2},
 	{micro5x1AVX2, micro5x2AVX2},
 	{micro6x1AVX2, micro6x2AVX2},
+}
+
+// microU7AVX2 has the micro-kernels by rows and vectors, each less one.
+var microU7AVX2 = [...][2]func(*tile){
+	{microU71x1AVX2, microU71x2AVX2},
+	{microU72x1AVX2, microU72x2AVX2},
+	{microU73x1AVX2, microU73x2AVX2},
+	{microU74x1AVX2, microU74x2AVX2},
+	{microU75x1AVX2, microU75x2AVX2},
+}
+
+// microU8AVX2 has the micro-kernels by rows and vectors, each less one.
+var microU8AVX2 = [...][2]func(*tile){
+	{microU81x1AVX2, microU81x2AVX2},
+	{microU82x1AVX2, microU82x2AVX2},
+	{microU83x1AVX2, microU83x2AVX2},
+	{microU84x1AVX2, microU84x2AVX2},
+	{microU85x1AVX2, microU85x2AVX2},
+	{microU86x1AVX2, microU86x2AVX2},
 }

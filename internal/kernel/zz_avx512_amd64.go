@@ -5,6 +5,9 @@
 package kernel
 
 //go:noescape
+func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+
+//go:noescape
 func micro1x1AVX512(t *tile)
 
 //go:noescape
@@ -266,25 +269,25 @@ func microU814x2AVX512(t *tile)
 func peakU8AVX512(n int)
 
 //go:noescape
-func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
-
-//go:noescape
 func narrowBF16AVX512(dst *uint16, src *float32, n int)
 
 //go:noescape
 func pairBF16AVX512(dst *float32, a *float32, b *float32, n int)
 
 //go:noescape
-func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
-
-//go:noescape
-func quantizeAVX512(dst *uint8, src *float32, n int, factor float32, zero float32)
-
-//go:noescape
 func transposeBF16AVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
 func transposeI8AVX512(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32)
+
+//go:noescape
+func rangeOfAVX512(least *float32, most *float32, src *float32, n int)
+
+//go:noescape
+func quantizeAVX512(dst *uint8, src *float32, n int, factor float32, zero float32, most float32)
+
+//go:noescape
+func transposeI8F32AVX512(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 // microAVX512 has the micro-kernels by rows and vectors, each less one.
 var microAVX512 = [...][2]func(*tile){

@@ -4,18 +4,6 @@
 
 package kernel
 
-func asmPeak(n int) {
-	if current.id == setAVX2 {
-		peakAVX2(n)
-		return
-	}
-	if current.id == setAVX512 {
-		peakAVX512(n)
-		return
-	}
-	panic("kernel: peak is not in this kernel set")
-}
-
 func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
 	if current.id == setAVX2 {
 		transposeAVX2(dst, ldd, src, lds, n, next)
@@ -28,20 +16,80 @@ func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *flo
 	panic("kernel: transpose is not in this kernel set")
 }
 
+func asmPeak(n int) {
+	if current.id == setAVX2 {
+		peakAVX2(n)
+		return
+	}
+	if current.id == setAVX512 {
+		peakAVX512(n)
+		return
+	}
+	panic("kernel: peak is not in this kernel set")
+}
+
+func asmPeakU7(n int) {
+	if current.id == setAVX2 {
+		peakU7AVX2(n)
+		return
+	}
+	panic("kernel: peakU7 is not in this kernel set")
+}
+
+func asmPeakU8(n int) {
+	if current.id == setAVX2 {
+		peakU8AVX2(n)
+		return
+	}
+	if current.id == setAVX512 {
+		peakU8AVX512(n)
+		return
+	}
+	panic("kernel: peakU8 is not in this kernel set")
+}
+
+func asmRangeOf(least *float32, most *float32, src *float32, n int) {
+	if current.id == setAVX2 {
+		rangeOfAVX2(least, most, src, n)
+		return
+	}
+	if current.id == setAVX512 {
+		rangeOfAVX512(least, most, src, n)
+		return
+	}
+	panic("kernel: rangeOf is not in this kernel set")
+}
+
+func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32, most float32) {
+	if current.id == setAVX2 {
+		quantizeAVX2(dst, src, n, factor, zero, most)
+		return
+	}
+	if current.id == setAVX512 {
+		quantizeAVX512(dst, src, n, factor, zero, most)
+		return
+	}
+	panic("kernel: quantize is not in this kernel set")
+}
+
+func asmTransposeI8F32(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	if current.id == setAVX2 {
+		transposeI8F32AVX2(dst, more, ldd, src, lds, n, next)
+		return
+	}
+	if current.id == setAVX512 {
+		transposeI8F32AVX512(dst, more, ldd, src, lds, n, next)
+		return
+	}
+	panic("kernel: transposeI8F32 is not in this kernel set")
+}
+
 func asmPeakBF(n int) {
 	if current.id == setAVX512 {
 		peakBFAVX512(n)
 		return
 	}
 	panic("kernel: peakBF is not in this kernel set")
-}
-
-func asmPeakU8(n int) {
-	if current.id == setAVX512 {
-		peakU8AVX512(n)
-		return
-	}
-	panic("kernel: peakU8 is not in this kernel set")
 }
 
 func asmNarrowBF16(dst *uint16, src *float32, n int) {
@@ -58,22 +106,6 @@ func asmPairBF16(dst *float32, a *float32, b *float32, n int) {
 		return
 	}
 	panic("kernel: pairBF16 is not in this kernel set")
-}
-
-func asmRangeOf(least *float32, most *float32, src *float32, n int) {
-	if current.id == setAVX512 {
-		rangeOfAVX512(least, most, src, n)
-		return
-	}
-	panic("kernel: rangeOf is not in this kernel set")
-}
-
-func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32) {
-	if current.id == setAVX512 {
-		quantizeAVX512(dst, src, n, factor, zero)
-		return
-	}
-	panic("kernel: quantize is not in this kernel set")
 }
 
 func asmTransposeBF16(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {

@@ -4,14 +4,6 @@
 
 package kernel
 
-func asmPeak(n int) {
-	if current.id == setNEON {
-		peakNEON(n)
-		return
-	}
-	panic("kernel: peak is not in this kernel set")
-}
-
 func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {
 	if current.id == setNEON {
 		transposeNEON(dst, ldd, src, lds, n, next)
@@ -20,12 +12,36 @@ func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *flo
 	panic("kernel: transpose is not in this kernel set")
 }
 
-func asmPeakBF(n int) {
-	panic("kernel: peakBF is not in this kernel set")
+func asmPeak(n int) {
+	if current.id == setNEON {
+		peakNEON(n)
+		return
+	}
+	panic("kernel: peak is not in this kernel set")
+}
+
+func asmPeakU7(n int) {
+	panic("kernel: peakU7 is not in this kernel set")
 }
 
 func asmPeakU8(n int) {
 	panic("kernel: peakU8 is not in this kernel set")
+}
+
+func asmRangeOf(least *float32, most *float32, src *float32, n int) {
+	panic("kernel: rangeOf is not in this kernel set")
+}
+
+func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32, most float32) {
+	panic("kernel: quantize is not in this kernel set")
+}
+
+func asmTransposeI8F32(dst *float32, more *float32, ldd int, src *float32, lds int, n int, next *float32) {
+	panic("kernel: transposeI8F32 is not in this kernel set")
+}
+
+func asmPeakBF(n int) {
+	panic("kernel: peakBF is not in this kernel set")
 }
 
 func asmNarrowBF16(dst *uint16, src *float32, n int) {
@@ -34,14 +50,6 @@ func asmNarrowBF16(dst *uint16, src *float32, n int) {
 
 func asmPairBF16(dst *float32, a *float32, b *float32, n int) {
 	panic("kernel: pairBF16 is not in this kernel set")
-}
-
-func asmRangeOf(least *float32, most *float32, src *float32, n int) {
-	panic("kernel: rangeOf is not in this kernel set")
-}
-
-func asmQuantize(dst *uint8, src *float32, n int, factor float32, zero float32) {
-	panic("kernel: quantize is not in this kernel set")
 }
 
 func asmTransposeBF16(dst *float32, ldd int, src *float32, lds int, n int, next *float32) {

@@ -5,6 +5,9 @@
 package kernel
 
 //go:noescape
+func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
+
+//go:noescape
 func micro1x1NEON(t *tile)
 
 //go:noescape
@@ -78,9 +81,6 @@ func micro12x2NEON(t *tile)
 
 //go:noescape
 func peakNEON(n int)
-
-//go:noescape
-func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 // microNEON has the micro-kernels by rows and vectors, each less one.
 var microNEON = [...][2]func(*tile){

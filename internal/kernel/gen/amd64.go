@@ -11,8 +11,8 @@ var amd64Ops = map[Op]string{
 	VFMA: "VFMADD231PS", VFMAS: "VFMADD231PS", VFMS: "VFNMADD231PS",
 	VAddI: "VPADDD", VSubI: "VPSUBD",
 	VZipLo: "VUNPCKLPS", VZipHi: "VUNPCKHPS", VZipLo64: "VUNPCKLPD", VZipHi64: "VUNPCKHPD",
-	VDotU8S8: "VPDPBUSD",
-	VShl:     "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
+	VPairsI16: "VPMADDWD", VAddI16: "VPADDW",
+	VShl: "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
 }
 
 // Bit operations are typed in the longer vectors.
@@ -98,6 +98,13 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.ins("VCVTPS2DQ", reg(i.A), reg(i.V))
 	case VFloat:
 		p.ins("VCVTDQ2PS", reg(i.A), reg(i.V))
+	case VDotU8S8:
+		text := fmt.Sprintf("VPDPBUSD %s, %s, %s", reg(i.B), reg(i.A), reg(i.V))
+		if wide {
+			p.ins(text)
+		} else {
+			p.bytes(vex(0x50, i.V, i.A, i.B), text) // the assembler would need AVX-512 registers
+		}
 	case VDotBF16:
 		p.bytes(evex(2, 0x52, i.V, i.A, i.B), fmt.Sprintf("VDPBF16PS %s, %s, %s", reg(i.B), reg(i.A), reg(i.V)))
 	case VRoundBF16:
@@ -108,7 +115,21 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.bytes(evex(2, 0x72, i.A, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.A))
 		p.ins("VMOVUPS", fmt.Sprintf("Y%d", i.A), mem(i.M))
 	case VStoreU8:
-		p.ins("VPMOVDB", reg(i.A), mem(i.M))
+		if wide {
+			p.ins("VPMOVDB", reg(i.A), mem(i.M))
+			break
+		}
+		p.ins("VPACKUSDW", reg(i.A), reg(i.A), reg(i.A))
+		p.ins("VPACKUSWB", reg(i.A), reg(i.A), reg(i.A))
+		p.ins("VEXTRACTI128", "$1", reg(i.A), fmt.Sprintf("X%d", i.B))
+		p.ins("VPUNPCKLDQ", fmt.Sprintf("X%d", i.B), fmt.Sprintf("X%d", i.A), fmt.Sprintf("X%d", i.A))
+		p.ins("VMOVQ", fmt.Sprintf("X%d", i.A), mem(i.M))
+	case VMulU8S8:
+		b := reg(i.B)
+		if i.B == none {
+			b = mem(i.M)
+		}
+		p.ins("VPMADDUBSW", b, reg(i.A), reg(i.V))
 	case VShl, VShr, VSar:
 		p.ins(amd64Ops[i.Op], imm(i.Imm), reg(i.A), reg(i.V))
 	case VAnd, VOr, VXor:
@@ -148,4 +169,11 @@ func evex(pp, opcode byte, d, a, b V) []byte {
 	p1 := inv(a, 3)<<6 | inv(a, 2)<<5 | inv(a, 1)<<4 | inv(a, 0)<<3 | 1<<2 | pp
 	p2 := byte(2)<<5 | inv(a, 4)<<3
 	return []byte{0x62, p0, p1, p2, opcode, 0xC0 | byte(d&7)<<3 | byte(b&7)}
+}
+
+// vex encodes an instruction of AVX-VNNI on 256-bit registers: map 0F38, W = 0, prefix 66. Intel SDM, volume 2,
+// section 2.3.
+func vex(opcode byte, d, a, b V) []byte {
+	inv := func(v V) byte { return byte(^v>>3) & 1 }
+	return []byte{0xC4, inv(d)<<7 | 1<<6 | inv(b)<<5 | 2, byte(^a&15)<<3 | 1<<2 | 1, opcode, 0xC0 | byte(d&7)<<3 | byte(b&7)}
 }

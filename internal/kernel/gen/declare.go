@@ -15,7 +15,7 @@ func declarations(t *Target, funcs []*Func) string {
 	}
 	for _, e := range elements(t) {
 		fmt.Fprintf(&s, "\n// micro%[1]s%[2]s has the micro-kernels by rows and vectors, each less one.\nvar micro%[1]s%[2]s = [...][2]func(*tile){\n", e.name, t.Suffix)
-		for rows := 1; rows <= t.Rows; rows++ {
+		for rows := 1; rows <= e.rows(t); rows++ {
 			fmt.Fprintf(&s, "{micro%[1]s%[2]dx1%[3]s, micro%[1]s%[2]dx2%[3]s},\n", e.name, rows, t.Suffix)
 		}
 		s.WriteString("}\n")

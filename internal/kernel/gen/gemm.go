@@ -10,17 +10,29 @@ const (
 
 // element is a type of the operands of a product, and how their products are summed.
 type element struct {
-	name string // after "micro"
-	per  int    // numbers of one row in 32 bits: k counts words of so many
-	dot  Op
-	doc  string
+	name   string // after "micro"
+	per    int    // numbers of one row in 32 bits: k counts words of so many
+	atOnce int    // words in one step over k
+	dot    Op
+	doc    string
 }
 
 var (
-	float32s = element{"", 1, VFMAS, "of float32"}
-	bfloat16 = element{"BF", 2, VDotBF16, "of bfloat16 pairs along k, summed in float32"}
-	bytes8   = element{"U8", 4, VDotU8S8, "of unsigned by signed bytes, four along k, summed in int32 and scaled"}
+	float32s = element{"", 1, 1, VFMAS, "of float32"}
+	bfloat16 = element{"BF", 2, 1, VDotBF16, "of bfloat16 pairs along k, summed in float32"}
+	bytes8   = element{"U8", 4, 1, VDotU8S8, "of unsigned by signed bytes, four along k, summed in int32 and scaled"}
+	// Without instructions that multiply bytes and sum in int32, two sums of two products are added in int16
+	// before they are widened. With operands of seven bits, at most 127 and 63, nothing is ever cut off.
+	bytes7 = element{"U7", 4, 2, VMulU8S8, "of unsigned by signed numbers of seven bits, eight along k a step, summed in int32 and scaled"}
 )
+
+// rows is the height of the largest tile for the element type.
+func (e element) rows(t *Target) int {
+	if e.dot == VMulU8S8 {
+		return t.Rows - 1 // more registers for what is between
+	}
+	return t.Rows
+}
 
 // micro returns the micro-kernel for a tile of rows x (cols vectors): C = alpha*A*B, or += with acc. A
 // broadcasts its elements, B is read in vectors, the tile stays in registers for all of k:
@@ -28,7 +40,8 @@ var (
 //	for each k: c[i][j] += a[i*rsa + k*csa] * b[k*ldb + j]
 //
 // Any strides are possible, so one kernel serves A, its transpose, packed B and B as it lies. Of narrow
-// elements, two or four along k lie in one 32-bit word, and k counts words.
+// elements, two or four along k lie in one 32-bit word, and k counts words; seven-bit numbers come in steps of
+// two words, which k counts.
 func micro(t *Target, e element, rows, cols int) *Func {
 	f := NewFunc(t, fmt.Sprintf("micro%s%dx%d", e.name, rows, cols),
 		fmt.Sprintf("computes a tile of %d rows and %d columns %s.", rows, cols*t.Lanes, e.doc), Arg{"t", "*tile"})
@@ -39,35 +52,25 @@ func micro(t *Target, e element, rows, cols int) *Func {
 		return g
 	}
 	a, csa, b, ldb, k := newRowAddr(f, field(tileA), field(tileRSA), rows), field(tileCSA), field(tileB), field(tileLDB), field(tileK)
-	bs, s := f.Vs(cols), f.Vs(2)
 	acc := f.Vs(rows * cols)
 	for _, v := range acc {
 		f.Zero(v)
 	}
+	multiply, temps := e.step(f, a, b, ldb, acc, cols)
 	step := func() {
-		for j, v := range bs {
-			f.Load(v, At(b, j*t.Bytes()))
+		multiply()
+		for range e.atOnce {
+			a.advance(f, csa)
+			f.AddG(b, ldb)
 		}
-		for i := range rows {
-			f.Scalar(s[i%2], a.at(i))
-			for j, v := range bs {
-				if e.dot == VFMAS {
-					f.Op2(VFMAS, acc[i*cols+j], v, s[i%2])
-				} else { // of bytes, the first operand is the unsigned one
-					f.Op2(e.dot, acc[i*cols+j], s[i%2], v)
-				}
-			}
-		}
-		a.advance(f, csa)
-		f.AddG(b, ldb)
 	}
 	next := field(tileNext)
 	f.JumpLT(k, unrollK, "rest")
 	f.Label("loop")
-	for line := 0; line < cols*t.Bytes(); line += 64 {
+	for line := 0; line < e.atOnce*cols*t.Bytes(); line += 64 {
 		f.Prefetch(At(next, line))
 	}
-	f.AddI(next, max(cols*t.Bytes(), 64))
+	f.AddI(next, max(e.atOnce*cols*t.Bytes(), 64))
 	for range unrollK {
 		step()
 	}
@@ -82,13 +85,55 @@ func micro(t *Target, e element, rows, cols int) *Func {
 
 	f.Label("store")
 	f.FreeG(next)
-	f.FreeV(s...)
-	f.FreeV(bs...)
-	if e.dot == VDotU8S8 {
+	f.FreeV(temps...)
+	if e.per == 4 {
 		dequantize(f, p, b, acc, rows, cols)
 	}
 	storeTile(f, p, b, ldb, acc, rows, cols)
 	return f
+}
+
+// step returns what emits one step over k, and the registers that it uses.
+func (e element) step(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multiply func(), temps []V) {
+	if e.dot == VMulU8S8 {
+		return e.pairStep(f, a, b, ldb, acc, cols)
+	}
+	bs, s := f.Vs(cols), f.Vs(2)
+	return func() {
+		for j, v := range bs {
+			f.Load(v, At(b, j*f.T.Bytes()))
+		}
+		for i := range len(acc) / cols {
+			f.Scalar(s[i%2], a.at(i))
+			for j, v := range bs {
+				if e.dot == VFMAS {
+					f.Op2(VFMAS, acc[i*cols+j], v, s[i%2])
+				} else { // of bytes, the first operand is the unsigned one
+					f.Op2(e.dot, acc[i*cols+j], s[i%2], v)
+				}
+			}
+		}
+	}, append(bs, s...)
+}
+
+// pairStep is step for seven-bit numbers.
+func (e element) pairStep(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multiply func(), temps []V) {
+	one, s, x, y := f.NewConstBits(0x00010001), f.Vs(2), f.V(), f.V()
+	return func() {
+		for i := range len(acc) / cols {
+			at := a.at(i)
+			f.Scalar(s[0], at)
+			at.Disp += 4
+			f.Scalar(s[1], at)
+			for j := range cols {
+				f.MulU8S8(x, s[0], At(b, j*f.T.Bytes()))
+				f.MulU8S8(y, s[1], Mem{Base: b, Index: ldb, Disp: j * f.T.Bytes()})
+				f.Op2(VAddI16, x, x, y)
+				f.Op2(VPairsI16, x, x, one)
+				f.Op2(VAddI, acc[i*cols+j], acc[i*cols+j], x)
+			}
+		}
+	}, append(s, one, x, y)
 }
 
 // dequantize turns the int32 sums of a tile into acc = (acc - zero_i * sum_j) * scale_i * scale_j, where row
@@ -245,20 +290,30 @@ func transpose(t *Target) *Func {
 // peak returns the loop that measures the machine: n rounds of multiply-adds on registers alone, as many
 // at once as the micro-kernel has.
 func peak(t *Target, e element) *Func {
-	f := NewFunc(t, "peak"+e.name, fmt.Sprintf("runs n rounds of %d independent multiply-adds on registers.", 2*t.Rows), Arg{"n", "int"})
+	f := NewFunc(t, "peak"+e.name, fmt.Sprintf("runs n rounds of %d independent multiply-adds %s on registers.", 2*e.rows(t), e.doc), Arg{"n", "int"})
 	n := f.Arg("n")
 	a, b := f.NewConst(1), f.NewConst(0.5)
-	acc := f.Vs(2 * t.Rows)
+	acc := f.Vs(2 * e.rows(t))
 	for _, v := range acc {
 		f.Zero(v)
 	}
-	op := e.dot
-	if op == VFMAS {
-		op = VFMA
+	multiply := func(v V) { f.Op2(e.dot, v, a, b) }
+	switch e.dot {
+	case VFMAS:
+		multiply = func(v V) { f.Op2(VFMA, v, a, b) }
+	case VMulU8S8:
+		x, y := f.V(), f.V()
+		multiply = func(v V) {
+			f.Op2(VMulU8S8, x, a, b)
+			f.Op2(VMulU8S8, y, a, b)
+			f.Op2(VAddI16, x, x, y)
+			f.Op2(VPairsI16, x, x, b)
+			f.Op2(VAddI, v, v, x)
+		}
 	}
 	f.Label("loop")
 	for _, v := range acc {
-		f.Op2(op, v, a, b)
+		multiply(v)
 	}
 	f.SubJumpNZ(n, 1, "loop")
 	f.Ret()
@@ -267,24 +322,31 @@ func peak(t *Target, e element) *Func {
 
 // elements returns the element types that a target has micro-kernels for.
 func elements(t *Target) []element {
-	if t.Lanes == 16 {
+	switch t.Name {
+	case "avx512":
 		return []element{float32s, bfloat16, bytes8}
+	case "avx2":
+		return []element{float32s, bytes7, bytes8} // the last with AVX-VNNI
 	}
 	return []element{float32s}
 }
 
 // gemmFuncs are the kernels of matrix products.
 func gemmFuncs(t *Target) []*Func {
-	var fs []*Func
+	fs := []*Func{transpose(t)}
 	for _, e := range elements(t) {
-		for rows := 1; rows <= t.Rows; rows++ {
+		for rows := 1; rows <= e.rows(t); rows++ {
 			fs = append(fs, micro(t, e, rows, 1), micro(t, e, rows, 2))
 		}
 		fs = append(fs, peak(t, e))
 	}
-	fs = append(fs, transpose(t))
-	if t.Lanes == 16 {
-		fs = append(fs, narrowBF16(t), pairBF16(t), rangeOf(t), quantize(t), transposeBF16(t), transposeI8(t))
+	for _, e := range elements(t) {
+		switch e.name {
+		case bfloat16.name:
+			fs = append(fs, narrowBF16(t), pairBF16(t), transposeBF16(t), transposeI8(t))
+		case bytes8.name:
+			fs = append(fs, rangeOf(t), quantize(t), transposeI8F32(t))
+		}
 	}
 	return fs
 }

@@ -114,32 +114,44 @@ func TestTranspose(t *testing.T) {
 
 // TestTransposeNarrow compares the transposing of narrow weights with their definitions.
 func TestTransposeNarrow(t *testing.T) {
-	target := targets[slices.IndexFunc(targets, func(t *Target) bool { return len(elements(t)) > 1 })]
+	for _, target := range targets {
+		for _, e := range elements(target)[1:] {
+			if e.per == 4 {
+				checkTranspose(t, target, transposeI8F32(target), e, float32s)
+			}
+			if target.Lanes == 16 && e.per == 4 {
+				checkTranspose(t, target, transposeI8(target), e, bfloat16)
+			} else if e.per == 2 {
+				checkTranspose(t, target, transposeBF16(target), e, bfloat16)
+			}
+		}
+	}
+}
+
+// checkTranspose checks a kernel that transposes elements from to elements to.
+func checkTranspose(t *testing.T, target *Target, f *Func, from, to element) {
+	t.Helper()
 	const n, lds, ldd = 8, 11, 37
+	width := 2 * target.Lanes
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, e := range elements(target)[1:] {
-		src, rows := e.words(rng, 15*lds+n), 16*e.per
-		var m Machine
-		ps := m.AllocFloats(src)
-		args := []uint64{4 * ldd, ps, 4 * lds, n, ps}
-		var panels []uint64
-		for range rows / 32 {
-			panels = append(panels, m.Alloc(4*((n/2-1)*ldd+32)))
-		}
-		f := transposeBF16(target)
-		if e.per == 4 {
-			f = transposeI8(target)
-		}
-		if err := m.Run(f, append(slices.Clone(panels), args...)...); err != nil {
-			t.Fatal(err)
-		}
-		for k := range rows {
-			got := m.Floats(panels[k/32], (n/2-1)*ldd+32)
-			for col := range n {
-				want := e.number(src[k/e.per*lds+col], k%e.per, false)
-				if x := bfloat16.number(got[col/2*ldd+k%32], col%2, false); x != want {
-					t.Fatalf("%s: k %d of column %d: got %v, want %v", f.Name, k, col, x, want)
-				}
+	src, rows := from.words(rng, (target.Lanes-1)*lds+n, false), target.Lanes*from.per
+	var m Machine
+	ps := m.AllocFloats(src)
+	args := []uint64{4 * ldd, ps, 4 * lds, n, ps}
+	var panels []uint64
+	size := (n/to.per-1)*ldd + width
+	for range rows / width {
+		panels = append(panels, m.Alloc(4*size))
+	}
+	if err := m.Run(f, append(slices.Clone(panels), args...)...); err != nil {
+		t.Fatal(err)
+	}
+	for k := range rows {
+		got := m.Floats(panels[k/width], size)
+		for col := range n {
+			want := from.number(src[k/from.per*lds+col], k%from.per, false)
+			if x := to.number(got[col/to.per*ldd+k%width], col%to.per, false); x != want {
+				t.Fatalf("%s: k %d of column %d: got %v, want %v", f.Name, k, col, x, want)
 			}
 		}
 	}
@@ -147,43 +159,78 @@ func TestTransposeNarrow(t *testing.T) {
 
 // TestNarrowing interprets the kernels that make narrow operands.
 func TestNarrowing(t *testing.T) {
-	target := targets[slices.IndexFunc(targets, func(t *Target) bool { return len(elements(t)) > 1 })]
-	const n = 48
+	for _, target := range targets {
+		for _, e := range elements(target)[1:] {
+			if e.per == 2 {
+				checkRounding(t, target)
+			} else {
+				checkQuantizing(t, target)
+			}
+		}
+	}
+}
+
+// narrowOperands returns a machine, random numbers in it with some that are not finite, and room for as many.
+func narrowOperands() (m *Machine, a, b []float32, pa, pb, pd uint64) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	a, b := random(rng, n), random(rng, n)
+	a, b = random(rng, 48), random(rng, 48)
 	a[7], a[9] = float32(math.NaN()), float32(math.Inf(-1))
-	var m Machine
-	pa, pb, pd := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*n)
-	run := func(f *Func, args ...uint64) {
-		if err := m.Run(f, args...); err != nil {
+	m = &Machine{}
+	return m, a, b, m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4 * len(a))
+}
+
+func same(t *testing.T, what string, i int, got, want float64) {
+	t.Helper()
+	if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+		t.Errorf("%s %d: got %v, want %v", what, i, got, want)
+	}
+}
+
+func checkRounding(t *testing.T, target *Target) {
+	m, a, b, pa, pb, pd := narrowOperands()
+	n := len(a)
+	bf := func(x float32) float64 { return float64(widen(uint32(roundBF16(math.Float32bits(x))))) }
+	if err := m.Run(pairBF16(target), pd, pa, pb, uint64(n)); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range m.Floats(pd, n) {
+		same(t, "first of pair", i, bfloat16.number(w, 0, true), bf(a[i]))
+		same(t, "second of pair", i, bfloat16.number(w, 1, true), bf(b[i]))
+	}
+	if err := m.Run(narrowBF16(target), pd, pa, uint64(n)); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range m.Floats(pd, n/2) {
+		same(t, "number", 2*i, bfloat16.number(w, 0, true), bf(a[2*i]))
+		same(t, "number", 2*i+1, bfloat16.number(w, 1, true), bf(a[2*i+1]))
+	}
+}
+
+func checkQuantizing(t *testing.T, target *Target) {
+	m, _, b, pa, pb, pd := narrowOperands()
+	n := len(b)
+	lo, hi := m.Alloc(target.Bytes()), m.Alloc(target.Bytes())
+	float := func(x float32) uint64 { return uint64(math.Float32bits(x)) }
+	for _, run := range []struct {
+		f    *Func
+		args []uint64
+	}{
+		{quantize(target), []uint64{pd, pb, uint64(n), float(50), float(100), float(200)}},
+		{rangeOf(target), []uint64{lo, hi, pb, uint64(n)}},
+	} {
+		if err := m.Run(run.f, run.args...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	same := func(what string, i int, got, want float64) {
-		if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
-			t.Errorf("%s %d: got %v, want %v", what, i, got, want)
-		}
-	}
-	bf := func(x float32) float64 { return float64(widen(uint32(roundBF16(math.Float32bits(x))))) }
-	run(pairBF16(target), pd, pa, pb, n)
-	for i, w := range m.Floats(pd, n) {
-		same("pair", i, bfloat16.number(w, 0, true), bf(a[i]))
-		same("pair", i, bfloat16.number(w, 1, true), bf(b[i]))
-	}
-	run(narrowBF16(target), pd, pa, n)
-	for i, w := range m.Floats(pd, n/2) {
-		same("row", 2*i, bfloat16.number(w, 0, true), bf(a[2*i]))
-		same("row", 2*i+1, bfloat16.number(w, 1, true), bf(a[2*i+1]))
-	}
-	run(quantize(target), pd, pb, n, uint64(math.Float32bits(50)), uint64(math.Float32bits(100)))
 	for i, x := range b {
-		same("byte", i, bytes8.number(m.Floats(pd, n/4)[i/4], i%4, true), math.RoundToEven(float64(min(max(x*50+100, 0), 255))))
+		want := math.RoundToEven(float64(min(max(x*50+100, 0), 200)))
+		same(t, "byte", i, bytes8.number(m.Floats(pd, n/4)[i/4], i%4, true), want)
 	}
-	lo, hi := m.Alloc(target.Bytes()), m.Alloc(target.Bytes())
-	run(rangeOf(target), lo, hi, pb, n)
-	same("least", 0, float64(slices.Min(m.Floats(lo, target.Lanes))), float64(slices.Min(b)))
-	same("most", 0, float64(slices.Max(m.Floats(hi, target.Lanes))), float64(slices.Max(b)))
-	run(rangeOf(target), lo, hi, pa, n)
+	same(t, "least", 0, float64(slices.Min(m.Floats(lo, target.Lanes))), float64(slices.Min(b)))
+	same(t, "most", 0, float64(slices.Max(m.Floats(hi, target.Lanes))), float64(slices.Max(b)))
+	if err := m.Run(rangeOf(target), lo, hi, pa, uint64(n)); err != nil {
+		t.Fatal(err)
+	}
 	if least := slices.Min(m.Floats(lo, target.Lanes)); least == least {
 		t.Errorf("least of numbers that are not all finite: got %v, want NaN", least)
 	}
@@ -207,10 +254,10 @@ func TestMachineStopsAtTheEdge(t *testing.T) {
 func TestNarrowMicroKernels(t *testing.T) {
 	for _, target := range targets {
 		for _, e := range elements(target)[1:] {
-			for rows := 1; rows <= target.Rows; rows++ {
+			for rows := 1; rows <= e.rows(target); rows++ {
 				for vectors := 1; vectors <= 2; vectors++ {
 					for _, k := range []int{1, 5} {
-						checkNarrow(t, micro(target, e, rows, vectors), e, rows, vectors*target.Lanes, k)
+						checkNarrow(t, micro(target, e, rows, vectors), e, rows, vectors*target.Lanes, k*e.atOnce)
 					}
 				}
 			}
@@ -218,10 +265,12 @@ func TestNarrowMicroKernels(t *testing.T) {
 	}
 }
 
-// element returns number i of a word, as the left or the right operand has it.
+// number returns number i of a word, as the left or the right operand has it.
 func (e element) number(word float32, i int, left bool) float64 {
 	bits := math.Float32bits(word)
 	switch {
+	case e.per == 1:
+		return float64(word)
 	case e.per == 2:
 		return float64(widen(bits >> (16 * i)))
 	case left:
@@ -230,11 +279,31 @@ func (e element) number(word float32, i int, left bool) float64 {
 	return float64(int8(bits >> (8 * i)))
 }
 
-// words returns n words of random numbers of type e.
-func (e element) words(rng *rand.Rand, n int) []float32 {
+// sevenBits returns a word of numbers that bytes7 may have, the greatest among them.
+func (e element) sevenBits(rng *rand.Rand, left bool) (bits uint32) {
+	for s := 0; s < 32; s += 8 {
+		b := uint8(rng.IntN(128))
+		if !left {
+			b = uint8(int8(rng.IntN(127) - 63))
+		}
+		if rng.IntN(3) == 0 && left {
+			b = 127
+		} else if rng.IntN(3) == 0 && !left {
+			b = 63
+		}
+		bits |= uint32(b) << s
+	}
+	return bits
+}
+
+// words returns n words of random numbers of type e, as the left or the right operand has them.
+func (e element) words(rng *rand.Rand, n int, left bool) []float32 {
 	x := make([]float32, n)
 	for i := range x {
 		bits := rng.Uint32()
+		if e.dot == VMulU8S8 {
+			bits = e.sevenBits(rng, left)
+		}
 		if e.per == 2 {
 			lo, hi := math.Float32bits(float32(rng.NormFloat64())), math.Float32bits(float32(rng.NormFloat64()))
 			bits = lo>>16 | hi&0xffff0000
@@ -247,11 +316,11 @@ func (e element) words(rng *rand.Rand, n int) []float32 {
 func checkNarrow(t *testing.T, f *Func, e element, rows, cols, k int) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
-	a, b := e.words(rng, rows*k), e.words(rng, k*cols)
+	a, b := e.words(rng, rows*k, true), e.words(rng, k*cols, false)
 	rowQuant, sums, scales := random(rng, 2*rows), random(rng, cols), random(rng, cols)
 	var m Machine
 	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*rows*cols), m.Alloc(112)
-	for offset, x := range map[uint64]uint64{tileK: uint64(k), tileA: pa, tileRSA: uint64(4 * k), tileCSA: 4, tileB: pb,
+	for offset, x := range map[uint64]uint64{tileK: uint64(k / e.atOnce), tileA: pa, tileRSA: uint64(4 * k), tileCSA: 4, tileB: pb,
 		tileLDB: uint64(4 * cols), tileC: pc, tileLDC: uint64(4 * cols), tileRowQuant: m.AllocFloats(rowQuant),
 		tileColSum: m.AllocFloats(sums), tileColScale: m.AllocFloats(scales)} {
 		m.Put64(p+offset, x)
@@ -288,6 +357,9 @@ func TestEncodings(t *testing.T) {
 		{"vdpbf16ps zmm1, zmm2, zmm3", evex(2, 0x52, 1, 2, 3), []byte{0x62, 0xf2, 0x6e, 0x48, 0x52, 0xcb}},
 		{"vdpbf16ps zmm30, zmm17, zmm9", evex(2, 0x52, 30, 17, 9), []byte{0x62, 0x42, 0x76, 0x40, 0x52, 0xf1}},
 		{"vdpbf16ps zmm9, zmm31, zmm28", evex(2, 0x52, 9, 31, 28), []byte{0x62, 0x12, 0x06, 0x40, 0x52, 0xcc}},
+		{"{vex} vpdpbusd ymm1, ymm2, ymm3", vex(0x50, 1, 2, 3), []byte{0xc4, 0xe2, 0x6d, 0x50, 0xcb}},
+		{"{vex} vpdpbusd ymm15, ymm9, ymm12", vex(0x50, 15, 9, 12), []byte{0xc4, 0x42, 0x35, 0x50, 0xfc}},
+		{"{vex} vpdpbusd ymm4, ymm15, ymm8", vex(0x50, 4, 15, 8), []byte{0xc4, 0xc2, 0x05, 0x50, 0xe0}},
 		{"vcvtneps2bf16 ymm0, zmm0", evex(2, 0x72, 0, 0, 0), []byte{0x62, 0xf2, 0x7e, 0x48, 0x72, 0xc0}},
 		{"vcvtneps2bf16 ymm27, zmm13", evex(2, 0x72, 27, 0, 13), []byte{0x62, 0x42, 0x7e, 0x48, 0x72, 0xdd}},
 	} {

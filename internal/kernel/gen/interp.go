@@ -211,11 +211,21 @@ func (m *Machine) vector(t *Target, i Instr) {
 		}
 		delete(m.v, i.A) // the instruction overwrites its operand
 		return
+	case VMulU8S8:
+		b := m.v[i.B]
+		if i.B == none {
+			m.vector(t, Instr{Op: VLoad, V: none, M: i.M})
+			b = m.v[none]
+		}
+		for l, x := range m.vec(i.A) {
+			out[l] = mulPairs(x, b[l])
+		}
 	case VStoreU8:
 		b := m.mem(i.M, t.Lanes)
 		for l, x := range m.vec(i.A) {
 			b[l] = byte(x)
 		}
+		delete(m.v, i.A)
 		return
 	case VZero:
 	case VMove:
@@ -309,6 +319,10 @@ func lane(i Instr, a, b, c uint32) uint32 {
 		return c
 	case VRoundI:
 		return uint32(int32(math.RoundToEven(float64(x))))
+	case VPairsI16:
+		return uint32(int32(int16(a))*int32(int16(b)) + int32(int16(a>>16))*int32(int16(b>>16)))
+	case VAddI16:
+		return uint32(uint16(a)+uint16(b)) | (a>>16+b>>16)<<16
 	case VRoundBF16:
 		return uint32(roundBF16(a))
 	case VFloat:
@@ -347,4 +361,18 @@ func roundBF16(x uint32) uint16 {
 		return uint16(x>>16) | 0x40
 	}
 	return uint16((x + 0x7fff + x>>16&1) >> 16)
+}
+
+// mulPairs multiplies unsigned by signed bytes and adds pairs in int16. The machine saturates; a kernel that
+// gets there is wrong, so the interpreter stops.
+func mulPairs(a, b uint32) uint32 {
+	var out uint32
+	for s := 0; s < 32; s += 16 {
+		x := int(byte(a>>s))*int(int8(b>>s)) + int(byte(a>>(s+8)))*int(int8(b>>(s+8)))
+		if x != int(int16(x)) {
+			panic(fmt.Errorf("sum of two byte products %d does not fit into 16 bits", x))
+		}
+		out |= uint32(uint16(x)) << s
+	}
+	return out
 }

@@ -63,11 +63,14 @@ const (
 	// Narrow numbers, two or four in a lane.
 	VDotBF16   // V += A0*B0 + A1*B1 for bfloat16 pairs
 	VDotU8S8   // V += A0*B0 + ... + A3*B3 for unsigned bytes of A and signed bytes of B, in int32
+	VMulU8S8   // V = A0*B0 + A1*B1 for pairs of unsigned bytes of A and signed bytes of B (or at M), in int16
+	VPairsI16  // V = A0*B0 + A1*B1 for pairs of int16, in int32
+	VAddI16    // V = A + B in int16
 	VRoundI    // V = int32 nearest to float32 A, ties to even
 	VFloat     // V = float32 of int32 A
 	VRoundBF16 // V = bfloat16 of float32 A, rounded to nearest even, in the lower half of the lane
 	VStoreBF16 // bfloat16 of every lane of A, rounded to nearest even, at M
-	VStoreU8   // low byte of every lane of A at M
+	VStoreU8   // low byte of every lane of A at M; A and B are lost
 
 	// Within each 128-bit part, of A = a0 a1 a2 a3 and B = b0 b1 b2 b3.
 	VZipLo   // a0 b0 a1 b1
@@ -256,8 +259,12 @@ func (f *Func) Op1(op Op, v, a V)          { f.emit(Instr{Op: op, V: v, A: a}) }
 func (f *Func) Shift(op Op, v, a V, n int) { f.emit(Instr{Op: op, V: v, A: a, Imm: n}) }
 func (f *Func) Ret()                       { f.emit(Instr{Op: Ret}) }
 
-func (f *Func) StoreBF16(m Mem, a V) { f.emit(Instr{Op: VStoreBF16, A: a, M: m}) }
-func (f *Func) StoreU8(m Mem, a V)   { f.emit(Instr{Op: VStoreU8, A: a, M: m}) }
+func (f *Func) StoreBF16(m Mem, a V)  { f.emit(Instr{Op: VStoreBF16, A: a, M: m}) }
+func (f *Func) StoreU8(m Mem, a, b V) { f.emit(Instr{Op: VStoreU8, A: a, B: b, M: m}) }
+
+// MulU8S8 multiplies unsigned bytes by signed ones in memory. What does not fit into 16 bits is cut off at
+// the greatest number, so operands must be small enough.
+func (f *Func) MulU8S8(v, a V, m Mem) { f.emit(Instr{Op: VMulU8S8, V: v, A: a, B: none, M: m}) }
 
 // Const sets v to a float32 in every lane.
 func (f *Func) Const(v V, x float32) { f.ConstBits(v, math.Float32bits(x)) }

@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // Kernels that make the narrow left-hand sides of matrix products.
 
 // narrowBF16 returns the kernel that rounds n (a multiple of the lanes) numbers to bfloat16.
@@ -65,14 +67,15 @@ func rangeOf(t *Target) *Func {
 
 // quantize returns the kernel that sets dst = round(src*factor + zero) as unsigned bytes.
 func quantize(t *Target) *Func {
-	f := NewFunc(t, "quantize", "sets dst = round(src*factor + zero), between 0 and 255, for n numbers, a multiple of the lanes.",
-		Arg{"dst", "*uint8"}, Arg{"src", "*float32"}, Arg{"n", "int"}, Arg{"factor", "float32"}, Arg{"zero", "float32"})
+	f := NewFunc(t, "quantize", "sets dst = round(src*factor + zero), between 0 and most, for n numbers, a multiple of the lanes.",
+		Arg{"dst", "*uint8"}, Arg{"src", "*float32"}, Arg{"n", "int"}, Arg{"factor", "float32"}, Arg{"zero", "float32"}, Arg{"most", "float32"})
 	dst, src, n := f.Arg("dst"), f.Arg("src"), f.Arg("n")
-	factor, zero, v := f.V(), f.V(), f.V()
+	factor, zero, v, spare := f.V(), f.V(), f.V(), f.V()
 	f.Dup(factor, f.ArgAddr("factor"))
 	f.Dup(zero, f.ArgAddr("zero"))
-	low, high := f.V(), f.NewConst(255)
+	low, high := f.V(), f.V()
 	f.Zero(low)
+	f.Dup(high, f.ArgAddr("most"))
 	f.Label("loop")
 	f.Load(v, At(src, 0))
 	f.Op2(VMul, v, v, factor)
@@ -80,7 +83,7 @@ func quantize(t *Target) *Func {
 	f.Op2(VMax, v, low, v)
 	f.Op2(VMin, v, high, v)
 	f.Op1(VRoundI, v, v)
-	f.StoreU8(At(dst, 0), v)
+	f.StoreU8(At(dst, 0), v, spare)
 	f.AddI(src, t.Bytes())
 	f.AddI(dst, t.Lanes)
 	f.SubJumpNZ(n, t.Lanes, "loop")
@@ -149,16 +152,7 @@ func transposeI8(t *Target) *Func {
 	v := f.Vs(4)
 	f.Label("loop")
 	fetch(f, next)
-	// Row 4i+g goes to place i of part g: then the zips below leave each vector in order.
-	row := f.G()
-	f.MovG(row, src)
-	for i := range 4 {
-		for part := range t.Lanes / 4 {
-			f.Ins(v[i], part, At(row, 0))
-			f.AddG(row, lds)
-		}
-	}
-	w := transpose4(f, v)
+	w := loadSpread(f, v, src, lds)
 	pairs := f.Vs(4) // of byte 0, 1, 2, 3 of the words
 	a := f.V()
 	for i := 0; i < 4; i += 2 {
@@ -169,10 +163,7 @@ func transposeI8(t *Target) *Func {
 			f.Op2(VAnd, a, a, high)
 			f.Op2(VOr, pairs[b], pairs[b], a)
 		}
-		for j, x := range transpose4(f, pairs) {
-			to := []G{dst, more}[j/2]
-			f.Store(At(to, j%2*t.Bytes()), x)
-		}
+		storeFour(f, transpose4(f, pairs), dst, more)
 		f.AddG(dst, ldd)
 		f.AddG(more, ldd)
 	}
@@ -180,6 +171,54 @@ func transposeI8(t *Target) *Func {
 	f.SubJumpNZ(n, 4, "loop")
 	f.Ret()
 	return f
+}
+
+// transposeI8F32 is transposeI8 to float32: dst and more get a row for each of n columns, with as many values
+// of k as two vectors have.
+func transposeI8F32(t *Target) *Func {
+	f := NewFunc(t, "transposeI8F32", fmt.Sprintf("sets number k of row n of dst to that of column k, from words (k..k+3) of signed bytes of row\nk/4 of src, for %[1]d values of k and n (a multiple of 4) columns, and of more for the %[1]d after them;\nstrides in bytes. Meanwhile it fetches as much from next on.", 2*t.Lanes),
+		Arg{"dst", "*float32"}, Arg{"more", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
+	dst, more, ldd, src, lds, n, next := f.Arg("dst"), f.Arg("more"), f.Arg("ldd"), f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("next")
+	v := f.Vs(4)
+	f.Label("loop")
+	fetch(f, next)
+	columns := loadSpread(f, v, src, lds)
+	bytes := f.Vs(4)
+	for _, column := range columns {
+		for b, x := range bytes {
+			widenByte(f, x, column, b)
+		}
+		storeFour(f, transpose4(f, bytes), dst, more)
+		f.AddG(dst, ldd)
+		f.AddG(more, ldd)
+	}
+	f.AddI(src, 16)
+	f.SubJumpNZ(n, 4, "loop")
+	f.Ret()
+	return f
+}
+
+// loadSpread loads four columns of as many rows as a vector has lanes and transposes them. Row P*i+g, where P
+// is the number of parts, comes to place i of part g, so that a second transpose4 of the bytes of a column
+// leaves them in order.
+func loadSpread(f *Func, v []V, src, lds G) []V {
+	row := f.G()
+	f.MovG(row, src)
+	for i := range 4 {
+		for part := range f.T.Lanes / 4 {
+			f.Ins(v[i], part, At(row, 0))
+			f.AddG(row, lds)
+		}
+	}
+	f.FreeG(row)
+	return transpose4(f, v)
+}
+
+// storeFour stores four vectors, two at dst and two at more.
+func storeFour(f *Func, v []V, dst, more G) {
+	for j, x := range v {
+		f.Store(At([]G{dst, more}[j/2], j%2*f.T.Bytes()), x)
+	}
 }
 
 // widenByte sets v to the float32 of signed byte b of each word of a.
