@@ -315,6 +315,9 @@ func TestTrainLinearFromFeatures(t *testing.T) {
 // TestTrainKilledAndResumed kills the program itself (SIGKILL) wherever it happens to be, again and again; the
 // file is that of a run that was left alone, and nothing is left over.
 func TestTrainKilledAndResumed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts the program many times")
+	}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
