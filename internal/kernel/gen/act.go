@@ -50,14 +50,13 @@ func (s sigmoidAct) value(v *vec, x V) V {
 	return v.positiveLess(x, a)
 }
 
-// both returns the value and the derivative at x in new registers.
+// both returns the value (if asked for) and the derivative at x in new registers.
 func (s sigmoidAct) both(v *vec, x V, value bool) (y, g V) {
 	a, e := s.parts(v, x)
 	d := v.V()
 	v.opK(VAdd, d, e, 1)
 	v.kOp(VDiv, d, 1, d)
 	v.Op2(VMul, e, e, d) // S(-a)
-	y = a
 	if value {
 		y = v.V()
 		v.Op2(VMul, y, a, e)
@@ -158,8 +157,7 @@ func actFuncs(t *Target) []*Func {
 	fs := []*Func{value("geluErf", geluErf), grad("geluErf", geluErfGrad)}
 	for _, s := range []sigmoidAct{geluTanh, geluQuick} {
 		fs = append(fs, value(s.name, s.value), grad(s.name, func(v *vec, x V) V {
-			unused, g := s.both(v, x, false)
-			_ = unused
+			_, g := s.both(v, x, false)
 			return g
 		}))
 	}
