@@ -31,7 +31,11 @@ type Base struct {
 // Option changes how a base is opened.
 type Option func(*settings)
 
-type settings struct{ workers, batch, image int }
+type settings struct {
+	workers, batch, image int
+	precision             Precision
+	report                func(reason string)
+}
 
 // Workers sets the number of workers; 0, the default, means all cores. Results do not depend on it.
 func Workers(n int) Option { return func(s *settings) { s.workers = n } }
@@ -50,15 +54,27 @@ const maxBatch = 4096
 // Open opens a base: a folder with config.json and model.safetensors (or shards and their index), or a
 // .safetensors file. Its weights are checked and laid out for the kernels.
 func Open(path string, options ...Option) (*Base, error) {
+	s, err := apply(options)
+	if err != nil {
+		return nil, err
+	}
+	return openBase(path, s)
+}
+
+func apply(options []Option) (settings, error) {
 	s := settings{batch: 8}
 	for _, o := range options {
 		o(&s)
 	}
 	if s.batch < 1 || s.batch > maxBatch {
-		return nil, fmt.Errorf("melo: batch of %d images, expected 1 to %d", s.batch, maxBatch)
+		return s, fmt.Errorf("melo: batch of %d images, expected 1 to %d", s.batch, maxBatch)
 	}
+	return s, nil
+}
+
+func openBase(path string, s settings) (*Base, error) {
 	pool := par.New(s.workers)
-	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool)})
+	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision})
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -70,6 +86,10 @@ func Open(path string, options ...Option) (*Base, error) {
 // OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
 // the adapter says that its base is (as seen from the working folder, or from the adapter's).
 func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, error) {
+	s, err := apply(options)
+	if err != nil {
+		return nil, nil, err
+	}
 	f, err := readAdapter(adapterPath)
 	if err != nil {
 		return nil, nil, err
@@ -79,20 +99,25 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 			return nil, nil, err
 		}
 	}
+	return openFor(f, basePath, s)
+}
+
+// openPair opens the base at path while its digest is computed, and puts the adapter on it.
+func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
 	var b *Base
 	var digest string
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		b, err = Open(basePath, options...)
+		b, err = openBase(path, s)
 		return err
 	})
 	if f.Meta.Base.Digest != "" {
 		group.Go(func() (err error) {
-			digest, err = adapterfile.BaseDigest(basePath)
+			digest, err = adapterfile.BaseDigest(path)
 			return err
 		})
 	}
-	err = group.Wait()
+	err := group.Wait()
 	if b == nil {
 		return nil, nil, err
 	}

@@ -61,9 +61,10 @@ type packed struct {
 	dst *kernel.Packed
 }
 
-// NewFull copies m into a trainable backbone. The original stays as it is.
+// NewFull copies m into a trainable backbone, in float32. The original stays as it is.
 func NewFull(ex *kernel.Exec, m *Model) *Full {
 	c := *m
+	c.Precision = F32
 	f := &Full{Model: &c}
 	c.Blocks = slices.Clone(m.Blocks)
 	f.linear(ex, "patch_embed", &c.PatchEmbed, &f.Grads.PatchEmbed)

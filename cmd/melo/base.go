@@ -30,3 +30,12 @@ func checkBasePath(path string) error {
 	}
 	return nil
 }
+
+// parsePrecision reads the value of --precision; auto is what "auto" means for the command.
+func parsePrecision(s string, auto vit.Precision) (vit.Precision, error) {
+	if s == "auto" {
+		return auto, nil
+	}
+	p, err := vit.ParsePrecision(s)
+	return p, usage(err)
+}

@@ -16,13 +16,14 @@ const notice = "research software, not a medical device"
 
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
-	Adapter string   `help:"Adapter to predict with. Without it the base's own head is used." placeholder:"FILE"`
-	Base    string   `help:"Base: a folder or a file. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	CSV     bool     `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
-	Top     int      `default:"1" help:"Number of labels to show per image in the table."`
-	Batch   int      `default:"8" help:"Images per forward pass."`
-	Workers int      `help:"Workers (default: all cores). The result does not depend on it."`
-	Images  []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
+	Adapter   string   `help:"Adapter to predict with. Without it the base's own head is used." placeholder:"FILE"`
+	Base      string   `help:"Base: a folder or a file. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Precision string   `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
+	CSV       bool     `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
+	Top       int      `default:"1" help:"Number of labels to show per image in the table."`
+	Batch     int      `default:"8" help:"Images per forward pass."`
+	Workers   int      `help:"Workers (default: all cores). The result does not depend on it."`
+	Images    []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
 }
 
 // Help is the long help text.
@@ -87,7 +88,7 @@ type failedImage struct {
 
 // Run predicts.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
-	base, adapter, err := o.open()
+	base, adapter, err := o.open(s)
 	if err != nil {
 		return err
 	}
@@ -109,11 +110,16 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 }
 
 // open opens what --adapter and --base name. Without --adapter it returns the base's own head.
-func (o *predictOptions) open() (*facade.Base, *facade.Adapter, error) {
+func (o *predictOptions) open(s *stdio) (*facade.Base, *facade.Adapter, error) {
 	if err := checkBasePath(o.Base); err != nil {
 		return nil, nil, err
 	}
-	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images)))}
+	precision, err := parsePrecision(o.Precision, facade.Fastest())
+	if err != nil {
+		return nil, nil, err
+	}
+	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images))),
+		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) })}
 	if o.Adapter != "" {
 		base, adapter, err := facade.OpenFor(o.Adapter, o.Base, options...)
 		return base, adapter, badInput(err)
