@@ -48,6 +48,7 @@ type SelfCheckError struct {
 	Distance, Allowed float64
 }
 
+// Error names the adapter, the precision and the two distances.
 func (e *SelfCheckError) Error() string {
 	if math.IsNaN(e.Distance) {
 		return fmt.Sprintf("melo: %s: has no self-test, so that answers in %v cannot be checked", e.Path, e.Precision)
