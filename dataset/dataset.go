@@ -14,6 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Task is the kind of decision that the labels ask for. Its values are those of the adapter file.
@@ -55,7 +58,12 @@ type Dataset struct {
 	Samples  []Sample // in the order of the CSV, or sorted by path
 	Warnings []string // what is odd, but does not prevent training; Split adds to it
 
-	hashes [][32]byte // SHA-256 of each sample's file, once they are needed
+	hashes [][32]byte  // SHA-256 of each sample's file, once they are needed
+	pixels [][32]byte  // the same of its pixels, after Scan
+	infos  []ImageInfo // after Scan
+
+	gateOnce sync.Once
+	gates    *semaphore.Weighted // see bigImage
 }
 
 // Options says how to read a data set. The zero value finds out.

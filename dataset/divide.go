@@ -63,7 +63,7 @@ func (d *Dataset) divide(samples []int, shares []float64, seed uint64) [][]int {
 	return parts
 }
 
-// units joins samples that share a group or a file, in the order of their first samples.
+// units joins samples that share a group or are copies, in the order of their first samples.
 func (d *Dataset) units(samples []int) []unit {
 	parent := make(map[int]int, len(samples)) // disjoint sets
 	root := func(i int) int {
@@ -73,7 +73,7 @@ func (d *Dataset) units(samples []int) []unit {
 		}
 		return i
 	}
-	groups, files := map[string]int{}, map[[32]byte]int{}
+	groups, files, same := map[string]int{}, map[[32]byte]int{}, d.same()
 	for _, i := range samples {
 		parent[i] = i
 		if g := d.Samples[i].Group; g != "" {
@@ -82,10 +82,10 @@ func (d *Dataset) units(samples []int) []unit {
 			}
 			groups[g] = i
 		}
-		if j, ok := files[d.hashes[i]]; ok {
+		if j, ok := files[same[i]]; ok {
 			parent[root(i)] = root(j)
 		}
-		files[d.hashes[i]] = i
+		files[same[i]] = i
 	}
 	at := make(map[int]int, len(samples))
 	var units []unit

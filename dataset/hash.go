@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Hash reads every file and keeps its SHA-256, for finding copies and for the digest. It is called by
-// [Dataset.Split] and [Dataset.Digest] where it was not before; calling it first makes the one slow step
-// interruptible.
+// Hash reads every file and keeps its SHA-256, for finding copies and for the digest. [Dataset.Scan] does
+// that and more. It is called by [Dataset.Split] and [Dataset.Digest] where neither was before; calling it
+// first makes the one slow step interruptible.
 func (d *Dataset) Hash(ctx context.Context) error {
 	if d.hashes != nil {
 		return nil
@@ -80,11 +80,16 @@ func (d *Dataset) Digest() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copies returns the sets of samples with identical files, each in order, at least two in each.
-func (d *Dataset) copies() [][]int {
-	first := make(map[[32]byte]int, len(d.hashes))
+// Copies returns the sets of samples that are one image, each in order, at least two in each: images with
+// equal pixels after [Dataset.Scan], equal files after [Dataset.Hash].
+func (d *Dataset) Copies() [][]int {
+	same := d.same()
+	first := make(map[[32]byte]int, len(same))
 	sets := map[int][]int{}
-	for i, h := range d.hashes {
+	for i, h := range same {
+		if !d.usable(i) {
+			continue
+		}
 		j, ok := first[h]
 		if !ok {
 			first[h] = i
@@ -102,4 +107,12 @@ func (d *Dataset) copies() [][]int {
 		}
 	}
 	return out
+}
+
+// same is what copies of an image have in common.
+func (d *Dataset) same() [][32]byte {
+	if d.pixels != nil {
+		return d.pixels
+	}
+	return d.hashes
 }

@@ -27,7 +27,8 @@ type LoaderOptions struct {
 	// CacheBytes bounds the memory for decoded and resized images, which are then read from disk once;
 	// 0 keeps none. An image of a 224 input takes 50 KB (grey) or 150 KB.
 	CacheBytes int64
-	// MaxBad is the number of unreadable images that are left out (see [Loader.Bad]) before loading fails.
+	// MaxBad is the number of unreadable images that are left out (see [Loader.Bad]) before loading fails,
+	// together with those that [Dataset.Scan] found in the data set.
 	MaxBad int
 	// Limits of decoding; zero fields mean imaging's defaults.
 	Limits imaging.Limits
@@ -66,8 +67,9 @@ type Loader struct {
 	cache     []atomic.Pointer[imaging.Image] // per sample of the data set
 	cacheUsed atomic.Int64
 
-	mu  sync.Mutex
-	bad map[int]BadFile
+	mu     sync.Mutex
+	bad    map[int]BadFile
+	before int // unreadable images that were left out of indices
 }
 
 // worker holds the buffers of one goroutine.
@@ -102,7 +104,7 @@ func NewLoader(ds *Dataset, indices []int, recipe imaging.Recipe, opt LoaderOpti
 	if opt.Ahead <= 0 {
 		opt.Ahead = 2
 	}
-	l := &Loader{ds: ds, indices: slices.Clone(indices), recipe: recipe, opt: opt, bad: map[int]BadFile{}}
+	l := &Loader{ds: ds, indices: slices.Clone(indices), recipe: recipe, opt: opt, bad: map[int]BadFile{}, before: len(ds.Bad())}
 	l.order = slices.Clone(indices)
 	l.workers = make([]worker, opt.Workers)
 	if opt.CacheBytes > 0 {
@@ -158,7 +160,11 @@ func (l *Loader) refuse(i int, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bad[i] = BadFile{Index: i, Path: l.ds.File(i), Err: err}
-	if len(l.bad) <= l.opt.MaxBad {
+	if err := l.ds.gone(err); err != nil {
+		return err
+	}
+	n := len(l.bad) + l.before
+	if n <= l.opt.MaxBad {
 		return nil
 	}
 	at := ""
@@ -168,7 +174,7 @@ func (l *Loader) refuse(i int, err error) error {
 	if l.opt.MaxBad == 0 {
 		return fmt.Errorf("dataset: unreadable image%s: %w", at, err)
 	}
-	return fmt.Errorf("dataset: %d unreadable images, %d are allowed; the last%s: %w", len(l.bad), l.opt.MaxBad, at, err)
+	return fmt.Errorf("dataset: %d unreadable images, %d are allowed; the last%s: %w", n, l.opt.MaxBad, at, err)
 }
 
 // setOrder shuffles for an epoch, from the same start every time.
@@ -185,7 +191,7 @@ func (l *Loader) load(ctx context.Context, w *worker, i, epoch int, dst []float3
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m, err := l.image(w, i)
+	m, err := l.image(ctx, w, i)
 	if err != nil {
 		return err
 	}
@@ -198,7 +204,7 @@ func (l *Loader) load(ctx context.Context, w *worker, i, epoch int, dst []float3
 
 // image returns sample i decoded and resized, from the cache where it is there. It is valid until the
 // worker's next call.
-func (l *Loader) image(w *worker, i int) (*imaging.Image, error) {
+func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, error) {
 	if l.cache != nil {
 		if m := l.cache[i].Load(); m != nil {
 			return m, nil
@@ -207,17 +213,12 @@ func (l *Loader) image(w *worker, i int) (*imaging.Image, error) {
 	if err := l.known(i); err != nil {
 		return nil, err
 	}
-	path := l.ds.File(i)
-	data, err := imaging.ReadFile(path, l.opt.Limits)
-	if err != nil {
-		return nil, err
-	}
-	m, err := imaging.DecodeLimits(data, path, l.opt.Limits)
+	m, err := l.ds.Image(ctx, i, l.opt.Limits)
 	if err != nil {
 		return nil, err
 	}
 	if err := w.scratch.Fit(l.roomy(m), m, &w.fit); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", l.ds.File(i), err)
 	}
 	if l.cache == nil {
 		return &w.fit, nil

@@ -33,7 +33,7 @@ func (o SplitOptions) share(v float64) float64 {
 // Given splits are honoured. A missing validation split is taken from train; a missing test split too, but
 // only when validation is not given either, so that nothing that was named is changed. What is taken is
 // random for the seed, stratified by label, and all samples of a group, and all copies of one image, stay
-// together.
+// together. Images that [Dataset.Scan] could not read are left out.
 //
 // It is an error, which lists the offenders, when a group or an identical image is on both sides of given
 // splits, when a label is missing from train, and when a split has one class only. Oddities that do not
@@ -65,7 +65,7 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	for p := range parts {
 		slices.Sort(parts[p])
 	}
-	if err := d.checkParts(parts); err != nil {
+	if err := d.checkParts("split", splitNames, parts); err != nil {
 		return nil, nil, nil, err
 	}
 	return parts[0], parts[1], parts[2], nil
@@ -74,11 +74,13 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 // splitNames in the order of the parts.
 var splitNames = [3]string{Train, Val, Test}
 
-// given returns the samples of each given split; those without one count as train.
+// given returns the readable samples of each given split; those without one count as train.
 func (d *Dataset) given() (parts [3][]int) {
 	for i := range d.Samples {
-		p := max(slices.Index(splitNames[:], d.Samples[i].Split), 0)
-		parts[p] = append(parts[p], i)
+		if d.usable(i) {
+			p := max(slices.Index(splitNames[:], d.Samples[i].Split), 0)
+			parts[p] = append(parts[p], i)
+		}
 	}
 	return parts
 }
@@ -109,12 +111,19 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 		return badf("split: %d groups are on both sides: %s", len(torn), listed(torn))
 	}
 	var crossing, within []string
-	for _, set := range d.copies() {
-		names, across, differ := make([]string, len(set)), false, false
-		for k, i := range set {
-			names[k] = fmt.Sprintf("%s (%s)", d.Samples[i].Path, d.describe(i))
+	for _, set := range d.Copies() {
+		across, differ := false, false
+		for _, i := range set {
 			across = across || part[i] != part[set[0]]
 			differ = differ || d.describe(i) != d.describe(set[0])
+		}
+		names := make([]string, len(set))
+		for k, i := range set {
+			names[k] = d.describe(i)
+			if across {
+				names[k] += ", " + splitNames[part[i]]
+			}
+			names[k] = fmt.Sprintf("%s (%s)", d.Samples[i].Path, names[k])
 		}
 		text := strings.Join(names, " = ")
 		if across {
@@ -147,6 +156,9 @@ func (d *Dataset) describe(i int) string {
 			names = append(names, name)
 		}
 	}
+	if names == nil {
+		return "no label"
+	}
 	return strings.Join(names, "+")
 }
 
@@ -158,9 +170,9 @@ func (d *Dataset) warnOnce(text string) {
 }
 
 // checkParts demands that a model can be trained on train and measured on the others.
-func (d *Dataset) checkParts(parts [3][]int) error {
+func (d *Dataset) checkParts(what string, names [3]string, parts [3][]int) error {
 	if len(parts[0]) == 0 {
-		return badf("split: no training samples")
+		return badf("%s: no training samples", what)
 	}
 	for p, part := range parts {
 		if len(part) == 0 {
@@ -178,12 +190,12 @@ func (d *Dataset) checkParts(parts [3][]int) error {
 		}
 		if useful == 0 {
 			l := max(slices.Index(counts, len(part)), 0)
-			return badf("split: all %d samples of %s have the same label (%q)", len(part), splitNames[p], d.Labels[l])
+			return badf("%s: all %d samples of %s have the same label (%q)", what, len(part), names[p], d.Labels[l])
 		}
 		if len(absent) == 0 {
 			continue
 		}
-		text := fmt.Sprintf("split: %s has no samples of %s", splitNames[p], listed(absent))
+		text := fmt.Sprintf("%s: %s has no samples of %s", what, names[p], listed(absent))
 		if p == 0 {
 			return badf("%s", text)
 		}

@@ -175,7 +175,7 @@ func TestSplitRefuses(t *testing.T) {
 		want []string
 	}{
 		{"group on both sides", given(func(d *Dataset) { d.Samples[0].Group, d.Samples[2].Group = "p7", "p7" }), SplitOptions{}, []string{`"p7" (train and test)`}},
-		{"image on both sides", same, SplitOptions{}, []string{"00000.png (label0) = 00001.png (label0)", "both sides"}},
+		{"image on both sides", same, SplitOptions{}, []string{"00000.png (label0, train) = 00001.png (label0, val)", "both sides"}},
 		{"one class in train", given(func(d *Dataset) {
 			for i := range 50 {
 				d.Samples[i].Split = Val

@@ -1,0 +1,74 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Fold is one round of cross-validation. The indices are ascending.
+type Fold struct {
+	Train []int // to learn from
+	Val   []int // to choose the epoch, calibration and thresholds by; taken from what is not held out
+	Held  []int // to measure on: every sample is held out in exactly one fold
+}
+
+// MaxFolds bounds the number of folds; more would be leaving single images out.
+const MaxFolds = 100
+
+// Folds divides the samples for k-fold cross-validation: k parts of about equal size, random for the seed,
+// stratified by label, with all samples of a group and all copies of an image in one part. Each part is held
+// out once; of the rest opt.Val (a share of all samples; negative: none) is for validation. opt.Test has no
+// meaning here.
+//
+// A given validation split is taken as training. Samples of a given test split are in no fold: they stay
+// untouched. It is an error when groups or copies are on both sides of that, as in [Dataset.Split], and when
+// a fold cannot be trained or measured on.
+func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
+	if k < 2 || k > MaxFolds {
+		return nil, badf("folds: %d, expected 2 to %d", k, MaxFolds)
+	}
+	if err := d.Hash(context.Background()); err != nil {
+		return nil, err
+	}
+	val := opt.share(opt.Val)
+	if !(val+1/float64(k) < 1) {
+		return nil, badf("folds: a share of %v for validation and one part of %d leave nothing for training", val, k)
+	}
+	parts := d.given()
+	parts[0], parts[1] = append(parts[0], parts[1]...), nil
+	slices.Sort(parts[0])
+	if err := d.checkLeaks(parts, opt.AllowDuplicates); err != nil {
+		return nil, err
+	}
+	if n := len(d.units(parts[0])); n < k {
+		return nil, badf("folds: %d images or groups are too few for %d folds", n, k)
+	}
+	shares := slices.Repeat([]float64{1 / float64(k)}, k)
+	pieces := d.divide(parts[0], shares, opt.Seed)
+	folds := make([]Fold, k)
+	for f := range folds {
+		var rest []int
+		for p, piece := range pieces {
+			if p != f {
+				rest = append(rest, piece...)
+			}
+		}
+		slices.Sort(rest)
+		// val is a share of all; the rest is smaller. Every fold draws anew.
+		share := val / (1 - shares[0])
+		made := d.divide(rest, []float64{1 - share, share}, mix(opt.Seed+uint64(f)+1))
+		folds[f] = Fold{Train: made[0], Val: made[1], Held: pieces[f]}
+		for _, part := range [][]int{made[0], made[1], pieces[f]} {
+			slices.Sort(part)
+		}
+		if len(pieces[f]) == 0 { // few groups, of very different sizes
+			return nil, badf("folds: the images or groups do not fill %d folds", k)
+		}
+		what := fmt.Sprintf("fold %d of %d", f+1, k)
+		if err := d.checkParts(what, [3]string{Train, Val, "the part held out"}, [3][]int{made[0], made[1], pieces[f]}); err != nil {
+			return nil, err
+		}
+	}
+	return folds, nil
+}

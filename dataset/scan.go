@@ -1,0 +1,275 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"melo/imaging"
+)
+
+// ScanOptions says how a data set is looked through. The zero value takes the defaults.
+type ScanOptions struct {
+	// MaxBad is the number of unreadable images that are left out (see [Dataset.Bad]) before Scan fails;
+	// negative: any number.
+	MaxBad int
+	// Limits of decoding; zero fields mean imaging's defaults.
+	Limits imaging.Limits
+	// Progress is told how many images are done, from any goroutine; nil: nobody asks.
+	Progress func(done, total int)
+}
+
+// ImageInfo is what Scan found out about an image. All but Err is zero where that is not nil.
+type ImageInfo struct {
+	W, H     int    // upright, in pixels
+	Channels int    // 1 or 3, without alpha
+	Bits     int    // of a sample: 8 or 16
+	Format   string // of the file: "PNG"
+	Bytes    int64  // that the image takes where it is stored
+	Constant bool   // all pixels are alike
+	Err      error  // why the image cannot be read
+}
+
+// Scan decodes every image once. It finds those that cannot be read, which [Dataset.Split] and
+// [Dataset.Folds] then leave out, and copies by their pixels rather than by their files; and it computes the
+// hashes of [Dataset.Digest]. It fails, naming the files, when more images are unreadable than are allowed.
+func (d *Dataset) Scan(ctx context.Context, opt ScanOptions) error {
+	if d.infos == nil {
+		if err := d.scan(ctx, opt); err != nil {
+			return err
+		}
+		d.warnScanned()
+	}
+	bad := d.Bad()
+	if opt.MaxBad < 0 || len(bad) <= opt.MaxBad {
+		return nil
+	}
+	names := make([]string, len(bad))
+	for k, b := range bad {
+		names[k] = b.Err.Error()
+	}
+	return badf("%s: %d of %d images cannot be read, %d are allowed: %s", d.Root, len(bad), len(d.Samples), opt.MaxBad, listed(names))
+}
+
+// Info returns what Scan found out about sample i.
+func (d *Dataset) Info(i int) ImageInfo {
+	if d.infos == nil {
+		return ImageInfo{}
+	}
+	return d.infos[i]
+}
+
+// Bad lists the images that Scan could not read, in order.
+func (d *Dataset) Bad() []BadFile {
+	var out []BadFile
+	for i := range d.infos {
+		if err := d.infos[i].Err; err != nil {
+			out = append(out, BadFile{Index: i, Path: d.File(i), Err: err})
+		}
+	}
+	return out
+}
+
+// usable tells whether sample i can be read, as far as is known.
+func (d *Dataset) usable(i int) bool { return d.infos == nil || d.infos[i].Err == nil }
+
+func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
+	n := len(d.Samples)
+	hashes, pixels, infos := make([][32]byte, n), make([][32]byte, n), make([]ImageInfo, n)
+	var next, done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(max(runtime.GOMAXPROCS(0), 1), n) {
+		g.Go(func() error {
+			s := scanner{d: d, limits: opt.Limits}
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return nil
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				hashes[i], pixels[i], infos[i] = s.look(ctx, i)
+				if err := d.gone(infos[i].Err); err != nil {
+					return err
+				}
+				if k := int(done.Add(1)); opt.Progress != nil {
+					opt.Progress(k, n)
+				}
+			}
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	d.hashes, d.pixels, d.infos = hashes, pixels, infos
+	return nil
+}
+
+// gone returns an error when err is a missing file because the whole data set has disappeared, by a network
+// folder that was unmounted, say: then no number of unreadable images may be left out.
+func (d *Dataset) gone(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, statErr := os.Stat(d.Root); statErr == nil {
+		return nil
+	}
+	return badf("%s: the data has disappeared: %v", d.Root, err)
+}
+
+// scanner looks at images, one at a time.
+type scanner struct {
+	d      *Dataset
+	limits imaging.Limits
+	buf    []byte
+}
+
+// look returns the hash of an image's file, the hash of its pixels, and the rest. Of an unreadable image the
+// hash of the file stands for that of the pixels.
+func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info ImageInfo) {
+	data, err := s.d.read(i, s.limits)
+	if err != nil {
+		// Without content, the name tells the image from others.
+		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}
+	}
+	file = sha256.Sum256(data)
+	m, format, err := s.d.decode(ctx, i, data, s.limits)
+	if err != nil {
+		return file, file, ImageInfo{Err: err}
+	}
+	constant := false
+	pixels, constant = s.pixels(m)
+	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Format: format, Bytes: int64(len(data)), Constant: constant}
+}
+
+// pixels hashes what a model would see: a colour image that is grey throughout equals the grey one.
+func (s *scanner) pixels(m *imaging.Image) (sum [32]byte, constant bool) {
+	if m.Bits == 16 {
+		constant = alike(m.Pix16, m.C)
+		s.buf = s.buf[:0]
+		c, step := m.C, 1
+		if m.C == 3 && isGrey(m.Pix16) {
+			c, step = 1, 3
+		}
+		for k := 0; k < len(m.Pix16); k += step {
+			s.buf = binary.BigEndian.AppendUint16(s.buf, m.Pix16[k])
+		}
+		return hashPixels(m, c, s.buf), constant
+	}
+	constant = alike(m.Pix8, m.C)
+	if m.C == 1 || !isGrey(m.Pix8) {
+		return hashPixels(m, m.C, m.Pix8), constant
+	}
+	s.buf = s.buf[:0]
+	for k := 0; k < len(m.Pix8); k += 3 {
+		s.buf = append(s.buf, m.Pix8[k])
+	}
+	return hashPixels(m, 1, s.buf), constant
+}
+
+func hashPixels(m *imaging.Image, channels int, samples []byte) (sum [32]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d %d %d\n", m.W, m.H, channels, m.Bits)
+	h.Write(samples)
+	h.Sum(sum[:0])
+	return sum
+}
+
+// isGrey tells whether the three channels are equal everywhere.
+func isGrey[T uint8 | uint16](pix []T) bool {
+	for i := 0; i+2 < len(pix); i += 3 {
+		if pix[i] != pix[i+1] || pix[i] != pix[i+2] {
+			return false
+		}
+	}
+	return true
+}
+
+// alike tells whether every pixel equals the first.
+func alike[T uint8 | uint16](pix []T, c int) bool {
+	for i := c; i < len(pix); i++ {
+		if pix[i] != pix[i-c] {
+			return false
+		}
+	}
+	return true
+}
+
+// tiny is the side in pixels below which an image can hardly show anything.
+const tiny = 8
+
+// warnScanned says what is odd about single images.
+func (d *Dataset) warnScanned() {
+	var constant, small []string
+	for i, x := range d.infos {
+		switch {
+		case x.Err != nil:
+		case min(x.W, x.H) < tiny:
+			small = append(small, fmt.Sprintf("%s (%d x %d)", d.Samples[i].Path, x.W, x.H))
+		case x.Constant:
+			constant = append(constant, d.Samples[i].Path)
+		}
+	}
+	if len(small) > 0 {
+		d.warnf("%d images have a side of fewer than %d pixels: %s", len(small), tiny, listed(small))
+	}
+	if len(constant) > 0 {
+		d.warnf("%d images have the same colour everywhere: %s", len(constant), listed(constant))
+	}
+}
+
+// bigImage and pixelsInFlight bound the memory of decoding whatever the number of workers: images of at least
+// the former are decoded while the sum of their pixels is within the latter, or one at a time.
+const (
+	bigImage       = 1 << 22
+	pixelsInFlight = 100_000_000
+)
+
+// read returns the stored bytes of sample i.
+func (d *Dataset) read(i int, limits imaging.Limits) ([]byte, error) {
+	return imaging.ReadFile(d.File(i), limits)
+}
+
+// decode makes an image, and the name of its format, of what read returned for sample i.
+func (d *Dataset) decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, string, error) {
+	name := d.File(i)
+	w, h, format, err := imaging.Config(data, name, limits)
+	if err != nil {
+		return nil, "", err
+	}
+	if n := int64(w) * int64(h); n >= bigImage {
+		n = min(n, pixelsInFlight)
+		if err := d.gate().Acquire(ctx, n); err != nil {
+			return nil, "", err
+		}
+		defer d.gate().Release(n)
+	}
+	m, err := imaging.DecodeLimits(data, name, limits)
+	return m, format, err
+}
+
+// gate admits big images.
+func (d *Dataset) gate() *semaphore.Weighted {
+	d.gateOnce.Do(func() { d.gates = semaphore.NewWeighted(pixelsInFlight) })
+	return d.gates
+}
+
+// Image decodes sample i.
+func (d *Dataset) Image(ctx context.Context, i int, limits imaging.Limits) (*imaging.Image, error) {
+	data, err := d.read(i, limits)
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := d.decode(ctx, i, data, limits)
+	return m, err
+}
