@@ -1,19 +1,12 @@
 package metric
 
-import (
-	"cmp"
-	"slices"
-)
+import "cmp"
 
 // AUC returns the area under the ROC curve: the probability that a positive scores higher than a negative,
 // ties counting half (the statistic of Mann and Whitney). It is not defined, and ok is false, without a
 // positive or without a negative.
 func AUC(scores []float64, positive []bool) (auc float64, ok bool) {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[a], scores[b]) })
+	order := ascending(scores)
 	var below, wins int64 // negatives scored lower so far; twice the pairs won, a tie being one
 	var positives int64
 	for i := 0; i < len(order); {

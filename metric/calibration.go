@@ -16,7 +16,7 @@ type Bin struct {
 func Reliability(confidence []float64, right []bool, bins int) []Bin {
 	out := make([]Bin, bins)
 	for i, c := range confidence {
-		b := &out[min(max(int(math.Ceil(c*float64(bins)))-1, 0), bins-1)]
+		b := &out[binOf(c, bins)]
 		b.N++
 		b.Confidence += c
 		if right[i] {
@@ -30,6 +30,11 @@ func Reliability(confidence []float64, right []bool, bins int) []Bin {
 		}
 	}
 	return out
+}
+
+// binOf returns the bin of a confidence.
+func binOf(confidence float64, bins int) int {
+	return min(max(int(math.Ceil(confidence*float64(bins)))-1, 0), bins-1)
 }
 
 // calibrationError weighs the gaps between confidence and frequency by the share of samples.

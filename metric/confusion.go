@@ -74,55 +74,68 @@ func (k Counts) Specificity() (float64, bool) { return ratio(k.TN, k.TN+k.FP) }
 // Precision is the share of positive decisions that were right; not defined without positive decisions.
 func (k Counts) Precision() (float64, bool) { return ratio(k.TP, k.TP+k.FP) }
 
+// NegativePrecision is the share of negative decisions that were right (negative predictive value); not defined
+// without negative decisions.
+func (k Counts) NegativePrecision() (float64, bool) { return ratio(k.TN, k.TN+k.FN) }
+
 // F1 is the harmonic mean of precision and sensitivity, 2TP / (2TP+FP+FN): 0 when positives were all
 // missed; not defined when there were neither positives nor positive decisions.
 func (k Counts) F1() (float64, bool) { return ratio(2*k.TP, 2*k.TP+k.FP+k.FN) }
 
-// halfway is the threshold for labels that do not exclude each other, where no other was fitted.
+// halfway is the threshold where no other was fitted.
 const halfway = 0.5
 
-// counts returns the decisions about each label: the most probable label of exclusive ones, else a
-// probability of at least one half.
-func (p *Predictions) counts() []Counts {
-	all := make([]Counts, p.Labels)
-	if p.Exclusive {
-		c := p.Confusion()
-		for l := range all {
-			all[l] = c.Of(l)
-		}
-		return all
+// threshold returns the probability from which a label counts as present.
+func (p *Predictions) threshold(label int) float64 {
+	if p.Thresholds == nil {
+		return halfway
 	}
+	return p.Thresholds[label]
+}
+
+// counts returns the decisions about each label: the most probable label of exclusive ones, else a
+// probability of at least the label's threshold.
+func (p *Predictions) counts() []Counts {
+	if !p.Exclusive {
+		return p.countsAt()
+	}
+	all := make([]Counts, p.Labels)
+	c := p.Confusion()
 	for l := range all {
-		prob, truth := p.Column(l)
-		all[l] = Count(prob, truth, halfway)
+		all[l] = c.Of(l)
 	}
 	return all
 }
 
-// Accuracy returns the share of right decisions: the most probable label is the true one; or, for labels
-// that do not exclude each other, the share of all decisions at one half.
-func (p *Predictions) Accuracy() (float64, bool) {
-	right, all := 0, 0
-	if p.Exclusive {
-		for l, row := range p.Confusion().Count {
-			right += row[l]
-		}
-		return ratio(right, p.N())
+// countsAt returns the decisions about each label by its threshold alone.
+func (p *Predictions) countsAt() []Counts {
+	all := make([]Counts, p.Labels)
+	for l := range all {
+		prob, truth := p.Column(l)
+		all[l] = Count(prob, truth, p.threshold(l))
 	}
-	for _, k := range p.counts() {
-		right += k.TP + k.TN
-		all += k.TP + k.TN + k.FP + k.FN
-	}
-	return ratio(right, all)
+	return all
 }
 
-// BalancedAccuracy returns the mean sensitivity over the exclusive labels that occur; for labels that do not
-// exclude each other the mean of sensitivity and specificity, averaged over the labels that have both.
-func (p *Predictions) BalancedAccuracy() (float64, bool) {
-	all := p.counts()
-	return p.mean(func(l int) (float64, bool) {
+// accuracy is the share of right decisions, given those about each label.
+func accuracy(all []Counts, exclusive bool) (float64, bool) {
+	right, n := 0, 0
+	for _, k := range all {
+		right += k.TP
+		n += k.TP + k.FN
+		if !exclusive {
+			right += k.TN
+			n += k.TN + k.FP
+		}
+	}
+	return ratio(right, n)
+}
+
+// balanced is the mean sensitivity, or where labels do not exclude each other that of sensitivity and specificity.
+func balanced(all []Counts, exclusive bool) (float64, bool) {
+	return mean(len(all), func(l int) (float64, bool) {
 		found, ok := all[l].Sensitivity()
-		if p.Exclusive || !ok {
+		if exclusive || !ok {
 			return found, ok
 		}
 		rest, ok := all[l].Specificity()
@@ -130,8 +143,18 @@ func (p *Predictions) BalancedAccuracy() (float64, bool) {
 	})
 }
 
-// F1 returns the mean F1 over the labels that occur or were decided for (macro average).
-func (p *Predictions) F1() (float64, bool) {
-	all := p.counts()
-	return p.mean(func(l int) (float64, bool) { return all[l].F1() })
+// macroF1 is the mean F1.
+func macroF1(all []Counts) (float64, bool) {
+	return mean(len(all), func(l int) (float64, bool) { return all[l].F1() })
 }
+
+// Accuracy returns the share of right decisions: the most probable label is the true one; or, for labels
+// that do not exclude each other, the share of all decisions by their thresholds.
+func (p *Predictions) Accuracy() (float64, bool) { return accuracy(p.counts(), p.Exclusive) }
+
+// BalancedAccuracy returns the mean sensitivity over the exclusive labels that occur; for labels that do not
+// exclude each other the mean of sensitivity and specificity, averaged over the labels that have both.
+func (p *Predictions) BalancedAccuracy() (float64, bool) { return balanced(p.counts(), p.Exclusive) }
+
+// F1 returns the mean F1 over the labels that occur or were decided for (macro average).
+func (p *Predictions) F1() (float64, bool) { return macroF1(p.counts()) }

@@ -17,6 +17,9 @@ type Predictions struct {
 	Exclusive bool
 	Prob      []float64 // [n, Labels]
 	Truth     []bool    // [n, Labels]
+	// Thresholds are the probabilities from which a label counts as present: one a label, or nil for one half.
+	// Exclusive labels are decided for the most probable one; their thresholds serve to look at one alone.
+	Thresholds []float64
 }
 
 // N returns the number of samples.
@@ -37,6 +40,9 @@ func (p *Predictions) Check() error {
 		if !(v >= 0 && v <= 1) {
 			return fmt.Errorf("metric: sample %d: probability %v of label %d, expected 0 to 1", i/p.Labels, v, i%p.Labels)
 		}
+	}
+	if k := len(p.Thresholds); k != 0 && k != p.Labels {
+		return fmt.Errorf("metric: %d thresholds for %d labels", k, p.Labels)
 	}
 	if !p.Exclusive {
 		return nil
@@ -86,11 +92,16 @@ func (p *Predictions) label(i int) int {
 	return -1
 }
 
-// mean averages what f gives for each label, leaving out labels for which it is not defined. It is not
-// defined if that leaves none.
+// mean averages what f gives for each label.
 func (p *Predictions) mean(f func(label int) (float64, bool)) (float64, bool) {
+	return mean(p.Labels, f)
+}
+
+// mean averages what f gives for 0 to labels-1, leaving out those for which it is not defined. It is not
+// defined if that leaves none.
+func mean(labels int, f func(label int) (float64, bool)) (float64, bool) {
 	sum, n := 0.0, 0
-	for l := range p.Labels {
+	for l := range labels {
 		if v, ok := f(l); ok {
 			sum += v
 			n++

@@ -1,0 +1,211 @@
+package metric
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// What an interval is made of when nothing else is said.
+const (
+	DefaultResamples = 2000
+	DefaultLevel     = 0.95
+)
+
+// Bootstrap finds confidence intervals by drawing samples anew, with replacement (Efron's percentile method).
+// Resample number r depends on Seed and r alone, so that neither the number of workers nor the number of resamples
+// changes it, and different predictions of the same samples meet the same resamples.
+type Bootstrap struct {
+	Resamples int     // 0: DefaultResamples
+	Level     float64 // of the intervals; 0: DefaultLevel
+	Seed      uint64
+	Workers   int // 0: all cores; results do not depend on it
+	// Units are the samples that are drawn together, such as the images of a patient; each sample is in one.
+	// Nil: every sample by itself.
+	Units [][]int
+}
+
+// Units puts samples of the same group together, in the order of their first ones. A sample without a group is a
+// unit of its own.
+func Units(groups []string) [][]int {
+	var units [][]int
+	at := map[string]int{}
+	for i, g := range groups {
+		k, ok := at[g]
+		if !ok || g == "" {
+			k = len(units)
+			at[g] = k
+			units = append(units, nil)
+		}
+		units[k] = append(units[k], i)
+	}
+	return units
+}
+
+// Measure computes the numbers of predictions, with their intervals.
+func (b Bootstrap) Measure(ctx context.Context, p *Predictions) (*Numbers, error) {
+	table, err := b.table(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return b.numbers(table, p.Labels), nil
+}
+
+// Compare measures the differences between two predictions of the same samples, first less second, on the same
+// resamples. The p-value of each is twice the share of resamples in which the difference is zero or on the
+// other side, the samples themselves counting as one resample (so that it is never 0).
+func (b Bootstrap) Compare(ctx context.Context, first, second *Predictions) (*Numbers, error) {
+	if first.Labels != second.Labels || !slices.Equal(first.Truth, second.Truth) {
+		return nil, errors.New("metric: predictions of different samples cannot be compared")
+	}
+	one, err := b.table(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	two, err := b.table(ctx, second)
+	if err != nil {
+		return nil, err
+	}
+	for r, row := range two {
+		for k, v := range row {
+			one[r][k] -= v
+		}
+	}
+	n := b.numbers(one, first.Labels)
+	for k, e := range n.list() {
+		if e.Defined {
+			e.P = pValue(one[1:], k)
+		}
+	}
+	return n, nil
+}
+
+// pValue of differences in column k of the rows, where NaN stands for not defined.
+func pValue(rows [][]float64, k int) float64 {
+	var up, down, all int
+	for _, row := range rows {
+		d := row[k]
+		if d >= 0 {
+			up++
+		}
+		if d <= 0 {
+			down++
+		}
+		if !math.IsNaN(d) {
+			all++
+		}
+	}
+	return min(1, 2*float64(1+min(up, down))/float64(1+all))
+}
+
+// numbers makes estimates of a table.
+func (b Bootstrap) numbers(table [][]float64, labels int) *Numbers {
+	n := newNumbers(labels)
+	column := make([]float64, len(table)-1)
+	for k, e := range n.list() {
+		for r := range column {
+			column[r] = table[r+1][k]
+		}
+		*e = b.estimate(table[0][k], column)
+	}
+	return n
+}
+
+// estimate makes a number of its value and those of the resamples, where NaN stands for not defined.
+func (b Bootstrap) estimate(value float64, resamples []float64) Estimate {
+	e := Estimate{Value: value, Defined: !math.IsNaN(value)}
+	if !e.Defined {
+		e.Value = 0
+	}
+	defined := make([]float64, 0, len(resamples))
+	for _, v := range resamples {
+		if !math.IsNaN(v) {
+			defined = append(defined, v)
+		}
+	}
+	e.Undefined = len(resamples) - len(defined)
+	if !e.Defined || len(defined) == 0 || 2*len(defined) < len(resamples) {
+		return e
+	}
+	slices.Sort(defined)
+	tail := (1 - b.level()) / 2
+	e.Low, e.High, e.Bounded = quantile(defined, tail), quantile(defined, 1-tail), true
+	return e
+}
+
+// quantile of sorted values, linear between them (type 7 of Hyndman and Fan).
+func quantile(sorted []float64, q float64) float64 {
+	at := q * float64(len(sorted)-1)
+	i := min(int(at), len(sorted)-1)
+	j := min(i+1, len(sorted)-1)
+	return sorted[i] + (at-float64(i))*(sorted[j]-sorted[i])
+}
+
+func (b Bootstrap) level() float64 {
+	if b.Level == 0 {
+		return DefaultLevel
+	}
+	return b.Level
+}
+
+// table returns the numbers of the samples themselves, and then those of each resample, as a scorer lists them.
+func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	n := p.N()
+	units := b.Units
+	if units == nil {
+		units = make([][]int, n)
+		for i := range units {
+			units[i] = []int{i}
+		}
+	}
+	resamples := b.Resamples
+	if resamples == 0 {
+		resamples = DefaultResamples
+	}
+	s := newScorer(p)
+	width := len(newNumbers(p.Labels).list())
+	rows := make([][]float64, resamples+1)
+	workers := b.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(workers, len(rows)) {
+		wait.Go(func() {
+			weights, t := make([]int32, n), s.scratch()
+			for r := int(next.Add(1)) - 1; r < len(rows) && ctx.Err() == nil; r = int(next.Add(1)) - 1 {
+				b.draw(weights, units, r)
+				rows[r] = make([]float64, width)
+				s.score(weights, t, rows[r])
+			}
+		})
+	}
+	wait.Wait()
+	return rows, ctx.Err()
+}
+
+// draw sets how often each sample is in resample r; number 0 has each of them once.
+func (b Bootstrap) draw(weights []int32, units [][]int, r int) {
+	clear(weights)
+	if r == 0 {
+		for i := range weights {
+			weights[i] = 1
+		}
+		return
+	}
+	rng := rand.New(rand.NewPCG(b.Seed, uint64(r)))
+	for range units {
+		for _, i := range units[rng.IntN(len(units))] {
+			weights[i]++
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package metric
+
+import "math"
+
+// scorer computes all Numbers of predictions in which each sample counts a whole number of times: the resamples
+// of a bootstrap, without sorting or copying anything anew. It may be shared; scratch may not.
+type scorer struct {
+	p       *Predictions
+	order   [][]int32 // of each label, the samples from the lowest probability up
+	decided []bool    // [n, Labels] as Accuracy counts
+	above   []bool    // [n, Labels] by thresholds; decided itself where labels are not exclusive
+	square  []float64 // [n] of Brier
+	nats    []float64 // [n] of LogLoss
+	bin     []uint8   // [n, columns] of ECE
+	gap     []float64 // [n, columns] confidence less right
+	columns int       // of ECE: 1 if labels are exclusive, else one a label
+}
+
+// scratch is what one run of a scorer writes to.
+type scratch struct {
+	counts, at []Counts
+	gaps       []float64 // [columns, DefaultBins]
+}
+
+func (s *scorer) scratch() *scratch {
+	return &scratch{make([]Counts, s.p.Labels), make([]Counts, s.p.Labels), make([]float64, s.columns*DefaultBins)}
+}
+
+// newScorer prepares predictions, which are checked.
+func newScorer(p *Predictions) *scorer {
+	n := p.N()
+	s := &scorer{p: p, square: make([]float64, n), nats: make([]float64, n), columns: p.Labels}
+	s.above = make([]bool, len(p.Prob))
+	for i, v := range p.Prob {
+		s.above[i] = v >= p.threshold(i%p.Labels)
+	}
+	for l := range p.Labels {
+		prob, _ := p.Column(l)
+		order := make([]int32, n)
+		for k, i := range ascending(prob) {
+			order[k] = int32(i)
+		}
+		s.order = append(s.order, order)
+	}
+	confidence, right := p.Prob, p.Truth
+	s.decided = s.above
+	if p.Exclusive {
+		s.columns = 1
+		confidence, right = p.Confidences()
+		s.decided = make([]bool, len(p.Prob))
+		for i := range n {
+			s.decided[i*p.Labels+p.top(i)] = true
+		}
+	}
+	s.bin, s.gap = make([]uint8, len(confidence)), make([]float64, len(confidence))
+	for i, c := range confidence {
+		s.bin[i] = uint8(binOf(c, DefaultBins))
+		if right[i] {
+			c--
+		}
+		s.gap[i] = c
+	}
+	for i := range n {
+		one := Predictions{Labels: p.Labels, Exclusive: p.Exclusive,
+			Prob: p.Prob[i*p.Labels : (i+1)*p.Labels], Truth: p.Truth[i*p.Labels : (i+1)*p.Labels]}
+		s.square[i], _ = one.Brier()
+		s.nats[i], _ = one.LogLoss()
+	}
+	return s
+}
+
+// notDefined marks, in the plain list of a scorer, a number that the samples do not define.
+var notDefined = math.NaN()
+
+// score computes the numbers, in the order of Numbers.list, for samples that count weights times.
+func (s *scorer) score(weights []int32, t *scratch, out []float64) {
+	t.clear()
+	total := s.count(weights, t)
+	put := func(v float64, ok bool) {
+		if !ok {
+			v = notDefined
+		}
+		out[0], out = v, out[1:]
+	}
+	macro := &out[0] // of the areas that follow
+	put(0, false)
+	put(accuracy(t.counts, s.p.Exclusive))
+	put(balanced(t.counts, s.p.Exclusive))
+	put(macroF1(t.counts))
+	put(s.calibrationError(weights, t, total))
+	put(s.average(s.square, weights, total))
+	put(s.average(s.nats, weights, total))
+	sum, defined := 0.0, 0
+	for l := range s.p.Labels {
+		auc, ok := s.area(l, weights)
+		if ok {
+			sum += auc
+			defined++
+		}
+		put(auc, ok)
+		for _, k := range []*Counts{&t.counts[l], &t.at[l]} {
+			put(k.Sensitivity())
+			put(k.Specificity())
+			put(k.Precision())
+			put(k.NegativePrecision())
+			put(k.F1())
+		}
+	}
+	if defined > 0 {
+		*macro = sum / float64(defined)
+	}
+}
+
+func (t *scratch) clear() {
+	clear(t.counts)
+	clear(t.at)
+	clear(t.gaps)
+}
+
+// count fills in the decisions about each label, and returns the sum of weights.
+func (s *scorer) count(weights []int32, t *scratch) (total int) {
+	labels := s.p.Labels
+	for i, w := range weights {
+		if w == 0 {
+			continue
+		}
+		total += int(w)
+		for l := range labels {
+			k := i*labels + l
+			t.counts[l].add(s.decided[k], s.p.Truth[k], int(w))
+			t.at[l].add(s.above[k], s.p.Truth[k], int(w))
+		}
+	}
+	return total
+}
+
+// add counts a decision w times.
+func (k *Counts) add(decided, truth bool, w int) {
+	switch {
+	case decided && truth:
+		k.TP += w
+	case decided:
+		k.FP += w
+	case truth:
+		k.FN += w
+	default:
+		k.TN += w
+	}
+}
+
+// average is the mean of a number that every sample has.
+func (s *scorer) average(values []float64, weights []int32, total int) (float64, bool) {
+	sum := 0.0
+	for i, w := range weights {
+		sum += float64(w) * values[i]
+	}
+	return sum / float64(total), total > 0
+}
+
+// calibrationError is Predictions.ECE: in each bin the distance of the mean confidence from the share of right
+// ones, times the samples in it, is the size of the sum of their gaps.
+func (s *scorer) calibrationError(weights []int32, t *scratch, total int) (float64, bool) {
+	for i, w := range weights {
+		for c := range s.columns {
+			k := i*s.columns + c
+			t.gaps[c*DefaultBins+int(s.bin[k])] += float64(w) * s.gap[k]
+		}
+	}
+	sum := 0.0
+	for _, g := range t.gaps {
+		sum += math.Abs(g)
+	}
+	return sum / float64(total*s.columns), total > 0
+}
+
+// area is AUC of a label.
+func (s *scorer) area(label int, weights []int32) (float64, bool) {
+	order, labels := s.order[label], s.p.Labels
+	var below, wins, positives int64
+	for i := 0; i < len(order); {
+		var pos, neg int64
+		for v := s.p.Prob[int(order[i])*labels+label]; i < len(order); i++ {
+			k := int(order[i])*labels + label
+			if s.p.Prob[k] != v {
+				break
+			}
+			if s.p.Truth[k] {
+				pos += int64(weights[order[i]])
+			} else {
+				neg += int64(weights[order[i]])
+			}
+		}
+		wins += pos * (2*below + neg)
+		below += neg
+		positives += pos
+	}
+	if positives == 0 || below == 0 {
+		return 0, false
+	}
+	return float64(wins) / float64(2*positives*below), true
+}
