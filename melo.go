@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"melo/internal/kernel"
+	"melo/internal/memo"
 	"melo/internal/par"
 	"melo/lora/adapterfile"
 	"melo/vit"
@@ -22,6 +23,7 @@ type Base struct {
 	pool   *par.Pool
 	batch  int
 	digest func() (string, error)
+	known  *memo.Cache
 
 	mu     sync.Mutex // guards what follows, and the engines of fully tuned adapters
 	run    *runner    // made on first use
@@ -35,6 +37,7 @@ type settings struct {
 	workers, batch, image int
 	precision             Precision
 	report                func(reason string)
+	known                 *memo.Cache
 }
 
 // Workers sets the number of workers; 0, the default, means all cores. Results do not depend on it.
@@ -47,6 +50,10 @@ func Batch(n int) Option { return func(s *settings) { s.batch = n } }
 // ImageSize sets the side of the input in pixels: position embeddings are resized for it. 0, the
 // default, is the base's own.
 func ImageSize(n int) Option { return func(s *settings) { s.image = n } }
+
+// Remember keeps digests of bases and outcomes of self-checks in the folder dir, so that the next start need not
+// read every byte of a base again that has not changed. The folder may be deleted at any time.
+func Remember(dir string) Option { return func(s *settings) { s.known = memo.New(dir) } }
 
 // maxBatch bounds Batch, so that a slip does not ask for absurd memory.
 const maxBatch = 4096
@@ -79,8 +86,8 @@ func openBase(path string, s settings) (*Base, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Base{model: m, pool: pool, batch: s.batch,
-		digest: sync.OnceValues(func() (string, error) { return adapterfile.BaseDigest(path) })}, nil
+	return &Base{model: m, pool: pool, batch: s.batch, known: s.known,
+		digest: sync.OnceValues(func() (string, error) { return adapterfile.BaseDigestMemo(s.known, path) })}, nil
 }
 
 // OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
@@ -113,7 +120,7 @@ func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, er
 	})
 	if f.Meta.Base.Digest != "" {
 		group.Go(func() (err error) {
-			digest, err = adapterfile.BaseDigest(path)
+			digest, err = adapterfile.BaseDigestMemo(s.known, path)
 			return err
 		})
 	}

@@ -245,6 +245,9 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 			return err
 		}
 		l.W = kernel.PackAs(b.ex, prec, w[r0*in:r1*in], out, in)
+		if !l.W.Finite() { // only a view of the file may be
+			return b.finite(parts[0], w, false)
+		}
 		if r1*in == len(w) { // what is joined is packed to its end: the file has been read for the last time
 			for _, t := range parts {
 				t.Forget()
@@ -254,12 +257,12 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 	})
 }
 
-// join returns the values of the parts, checked: a view of the file if that is possible, else scratch memory that
-// the next call overwrites.
+// join returns the values of the parts: a view of the file if that is possible, which packing checks, else checked
+// ones in scratch memory that the next call overwrites.
 func (b *builder) join(parts []safetensors.Tensor) ([]float32, error) {
 	if len(parts) == 1 {
 		if view, ok := parts[0].F32View(); ok {
-			return view, b.finite(parts[0], view, false)
+			return view, nil
 		}
 	}
 	n := 0

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"melo/internal/kernel"
 	"melo/safetensors"
 )
 
@@ -50,24 +51,7 @@ func (v *valuesTask) Do(_, i int) {
 		part.Data = v.t.Data[lo*size : hi*size]
 		part.Float32s(chunk) // the dtype was checked, and the chunk has the length
 	}
-	if !allFinite(chunk) {
+	if !kernel.AllFinite(chunk) {
 		v.bad.Store(true)
 	}
-}
-
-// allFinite uses that 0 * x is NaN for an x that is not finite, and 0 else; the sums stay 0 or NaN.
-func allFinite(values []float32) bool {
-	var a, b, c, d float32
-	for len(values) >= 4 {
-		v := (*[4]float32)(values)
-		a += 0 * v[0]
-		b += 0 * v[1]
-		c += 0 * v[2]
-		d += 0 * v[3]
-		values = values[4:]
-	}
-	for _, v := range values {
-		a += 0 * v
-	}
-	return a+b+c+d == 0
 }

@@ -118,7 +118,7 @@ func (o *predictOptions) open(s *stdio) (*facade.Base, *facade.Adapter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images))),
+	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images))), facade.Remember(cacheDir()),
 		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) })}
 	if o.Adapter != "" {
 		base, adapter, err := facade.OpenFor(o.Adapter, o.Base, options...)

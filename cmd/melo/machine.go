@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -109,4 +110,14 @@ func procField(path, name string) string {
 		}
 	}
 	return ""
+}
+
+// cacheDir is where the program remembers what it found out about files; empty if the system has no such
+// place.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "melo")
 }

@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binaryDir = dir
+	os.Setenv("XDG_CACHE_HOME", dir) // the user's is left alone
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

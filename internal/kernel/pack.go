@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -23,10 +24,15 @@ type Packed struct {
 	data []float32 // [panels][words of a row of K][panel], in 32-bit words
 
 	scale, sum []float32 // of I8: each output's scale, and the sum of its bytes; filled up to whole panels
+	odd        atomic.Bool
 }
 
 // Elem returns the type of the elements.
 func (p *Packed) Elem() Elem { return p.elem }
+
+// Finite reports whether all numbers that were packed last are finite. It is found out on the way, while they
+// are in the cache.
+func (p *Packed) Finite() bool { return !p.odd.Load() }
 
 // Bytes returns the memory that the elements take.
 func (p *Packed) Bytes() int64 { return 4 * int64(len(p.data)) }
@@ -60,6 +66,7 @@ func (p *Packed) Repack(ex *Exec, w []float32) {
 	if len(w) < p.N*p.K {
 		panic("kernel: Repack: too few numbers")
 	}
+	p.odd.Store(false)
 	ex.packing = packTask{p: p, w: w, workers: ex.workers}
 	ex.pool.Run(p.panels(), &ex.packing)
 	ex.packing = packTask{}
@@ -107,6 +114,9 @@ func (t *packTask) Do(worker, j int) {
 	p, nr := t.p, current.panel()
 	n0, n1 := j*nr, min((j+1)*nr, p.N)
 	rows := Mat{Data: t.w[n0*p.K : n1*p.K], Rows: n1 - n0, Cols: p.K, Stride: p.K}
+	if !AllFinite(rows.Data) {
+		p.odd.Store(true)
+	}
 	switch p.elem {
 	case F32:
 		packTransposed(p.panel(j), nr, rows, nil)

@@ -8,6 +8,9 @@ package kernel
 func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
+func timesZeroAVX2(out *float32, src *float32, n int)
+
+//go:noescape
 func micro1x1AVX2(t *tile)
 
 //go:noescape

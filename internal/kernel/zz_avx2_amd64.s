@@ -62,6 +62,37 @@ loop:
 	VZEROUPPER
 	RET
 
+// func timesZeroAVX2(out *float32, src *float32, n int)
+// stores at out, a vector, sums of 0*src: NaN in a lane that has a number that is not finite, else 0. n is a
+// multiple of four vectors.
+TEXT ·timesZeroAVX2(SB), NOSPLIT, $0-24
+	MOVQ out+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ n+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+loop:
+	VMOVUPS (BX), Y5
+	VFMADD231PS Y0, Y5, Y1
+	VMOVUPS 32(BX), Y6
+	VFMADD231PS Y0, Y6, Y2
+	VMOVUPS 64(BX), Y7
+	VFMADD231PS Y0, Y7, Y3
+	VMOVUPS 96(BX), Y8
+	VFMADD231PS Y0, Y8, Y4
+	ADDQ $128, BX
+	SUBQ $32, CX
+	JNZ loop
+	VADDPS Y2, Y1, Y1
+	VADDPS Y3, Y1, Y1
+	VADDPS Y4, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VZEROUPPER
+	RET
+
 // func micro1x1AVX2(t *tile)
 // computes a tile of 1 rows and 8 columns of float32.
 TEXT ·micro1x1AVX2(SB), NOSPLIT, $0-8

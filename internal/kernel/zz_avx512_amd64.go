@@ -8,6 +8,9 @@ package kernel
 func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *float32)
 
 //go:noescape
+func timesZeroAVX512(out *float32, src *float32, n int)
+
+//go:noescape
 func micro1x1AVX512(t *tile)
 
 //go:noescape

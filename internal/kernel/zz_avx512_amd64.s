@@ -81,6 +81,37 @@ loop:
 	VZEROUPPER
 	RET
 
+// func timesZeroAVX512(out *float32, src *float32, n int)
+// stores at out, a vector, sums of 0*src: NaN in a lane that has a number that is not finite, else 0. n is a
+// multiple of four vectors.
+TEXT ·timesZeroAVX512(SB), NOSPLIT, $0-24
+	MOVQ out+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ n+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+loop:
+	VMOVUPS (BX), Z5
+	VFMADD231PS Z0, Z5, Z1
+	VMOVUPS 64(BX), Z6
+	VFMADD231PS Z0, Z6, Z2
+	VMOVUPS 128(BX), Z7
+	VFMADD231PS Z0, Z7, Z3
+	VMOVUPS 192(BX), Z8
+	VFMADD231PS Z0, Z8, Z4
+	ADDQ $256, BX
+	SUBQ $64, CX
+	JNZ loop
+	VADDPS Z2, Z1, Z1
+	VADDPS Z3, Z1, Z1
+	VADDPS Z4, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VZEROUPPER
+	RET
+
 // func micro1x1AVX512(t *tile)
 // computes a tile of 1 rows and 16 columns of float32.
 TEXT ·micro1x1AVX512(SB), NOSPLIT, $0-8

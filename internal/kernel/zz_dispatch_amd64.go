@@ -16,6 +16,18 @@ func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *flo
 	panic("kernel: transpose is not in this kernel set")
 }
 
+func asmTimesZero(out *float32, src *float32, n int) {
+	if current.id == setAVX2 {
+		timesZeroAVX2(out, src, n)
+		return
+	}
+	if current.id == setAVX512 {
+		timesZeroAVX512(out, src, n)
+		return
+	}
+	panic("kernel: timesZero is not in this kernel set")
+}
+
 func asmPeak(n int) {
 	if current.id == setAVX2 {
 		peakAVX2(n)

@@ -12,6 +12,14 @@ func asmTranspose(dst *float32, ldd int, src *float32, lds int, n int, next *flo
 	panic("kernel: transpose is not in this kernel set")
 }
 
+func asmTimesZero(out *float32, src *float32, n int) {
+	if current.id == setNEON {
+		timesZeroNEON(out, src, n)
+		return
+	}
+	panic("kernel: timesZero is not in this kernel set")
+}
+
 func asmPeak(n int) {
 	if current.id == setNEON {
 		peakNEON(n)

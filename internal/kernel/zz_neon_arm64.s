@@ -47,6 +47,36 @@ loop:
 	BNE loop
 	RET
 
+// func timesZeroNEON(out *float32, src *float32, n int)
+// stores at out, a vector, sums of 0*src: NaN in a lane that has a number that is not finite, else 0. n is a
+// multiple of four vectors.
+TEXT ·timesZeroNEON(SB), NOSPLIT, $0-24
+	MOVD out+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD n+16(FP), R2
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+loop:
+	FMOVQ (R1), F5
+	WORD $0x4E20CCA1 // FMLA V1.4S, V5.4S, V0.4S
+	FMOVQ 16(R1), F6
+	WORD $0x4E20CCC2 // FMLA V2.4S, V6.4S, V0.4S
+	FMOVQ 32(R1), F7
+	WORD $0x4E20CCE3 // FMLA V3.4S, V7.4S, V0.4S
+	FMOVQ 48(R1), F8
+	WORD $0x4E20CD04 // FMLA V4.4S, V8.4S, V0.4S
+	ADD $64, R1
+	SUBS $16, R2
+	BNE loop
+	WORD $0x4E22D421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4E23D421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4E24D421 // FADD V1.4S, V1.4S, V4.4S
+	FMOVQ F1, (R0)
+	RET
+
 // func micro1x1NEON(t *tile)
 // computes a tile of 1 rows and 4 columns of float32.
 TEXT ·micro1x1NEON(SB), NOSPLIT, $0-8

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"melo/internal/memo"
 	"melo/safetensors"
 	"melo/vit"
 )
@@ -69,7 +70,11 @@ func (f *File) baseError(what, want, found string) error {
 // file. path is that file, or the folder that holds it as model.safetensors. For a sharded base (an
 // index, or a folder with one) it is the SHA-256 of one line "DIGEST  NAME\n" a shard, sorted by name, as
 // sha256sum prints them. All of the file is read.
-func BaseDigest(path string) (string, error) {
+func BaseDigest(path string) (string, error) { return BaseDigestMemo(nil, path) }
+
+// BaseDigestMemo is BaseDigest that does not read a file again which known has seen and which has not changed
+// since, going by its size, its times and its number on the file system.
+func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", failed(path, err)
@@ -83,7 +88,7 @@ func BaseDigest(path string) (string, error) {
 		}
 	}
 	if !strings.HasSuffix(path, ".index.json") {
-		sum, err := hashFile(path)
+		sum, err := hashFile(known, path)
 		if err != nil {
 			return "", failed(path, err)
 		}
@@ -96,7 +101,7 @@ func BaseDigest(path string) (string, error) {
 	var lines strings.Builder
 	for _, name := range shards {
 		shard := filepath.Join(filepath.Dir(path), name)
-		sum, err := hashFile(shard)
+		sum, err := hashFile(known, shard)
 		if err != nil {
 			return "", failed(shard, err)
 		}
@@ -130,13 +135,18 @@ func shardNames(index string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-func hashFile(path string) (string, error) {
+func hashFile(known *memo.Cache, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
 	}
 	if !info.Mode().IsRegular() {
 		return "", errors.New("not a regular file")
+	}
+	key, stable := memo.FileKey(path, info)
+	key = "sha256 " + key
+	if sum, ok := known.Get(key); ok && stable {
+		return sum, nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -147,5 +157,19 @@ func hashFile(path string) (string, error) {
 	if _, err := io.Copy(h, file); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	sum := hex.EncodeToString(h.Sum(nil))
+	if stable && unchanged(path, key) {
+		known.Put(key, sum) // or the next run reads the file again
+	}
+	return sum, nil
+}
+
+// unchanged reports whether the file still has the key that it had before it was read.
+func unchanged(path, key string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	now, _ := memo.FileKey(path, info)
+	return "sha256 "+now == key
 }

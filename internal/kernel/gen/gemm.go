@@ -333,7 +333,7 @@ func elements(t *Target) []element {
 
 // gemmFuncs are the kernels of matrix products.
 func gemmFuncs(t *Target) []*Func {
-	fs := []*Func{transpose(t)}
+	fs := []*Func{transpose(t), timesZero(t)}
 	for _, e := range elements(t) {
 		for rows := 1; rows <= e.rows(t); rows++ {
 			fs = append(fs, micro(t, e, rows, 1), micro(t, e, rows, 2))

@@ -41,6 +41,30 @@ func pairBF16(t *Target) *Func {
 	return f
 }
 
+// timesZero returns the kernel that looks for numbers that are not finite.
+func timesZero(t *Target) *Func {
+	f := NewFunc(t, "timesZero", "stores at out, a vector, sums of 0*src: NaN in a lane that has a number that is not finite, else 0. n is a\nmultiple of four vectors.",
+		Arg{"out", "*float32"}, Arg{"src", "*float32"}, Arg{"n", "int"})
+	out, src, n := f.Arg("out"), f.Arg("src"), f.Arg("n")
+	zero, acc, v := f.V(), f.Vs(4), f.Vs(4)
+	for _, r := range append([]V{zero}, acc...) {
+		f.Zero(r)
+	}
+	f.Label("loop")
+	for i := range acc {
+		f.Load(v[i], At(src, i*t.Bytes()))
+		f.Op2(VFMA, acc[i], v[i], zero)
+	}
+	f.AddI(src, 4*t.Bytes())
+	f.SubJumpNZ(n, 4*t.Lanes, "loop")
+	for i := 1; i < 4; i++ {
+		f.Op2(VAdd, acc[0], acc[0], acc[i])
+	}
+	f.Store(At(out, 0), acc[0])
+	f.Ret()
+	return f
+}
+
 // rangeOf returns the kernel that finds the least and the greatest of n numbers and 0, lane by lane.
 func rangeOf(t *Target) *Func {
 	f := NewFunc(t, "rangeOf", "stores the least and the greatest of src and 0, of each lane of a vector, at least and most; in a lane with\na number that is not finite, the least is NaN.",

@@ -1,0 +1,19 @@
+package kernel
+
+// AllFinite reports whether x has no NaN and no infinity: 0 times each of those is NaN, and 0 times a number
+// is 0.
+func AllFinite(x []float32) bool {
+	var sums [maxLanes]float32
+	if n := len(x) &^ (4*current.lanes - 1); fast() && n > 0 {
+		asmTimesZero(&sums[0], &x[0], n)
+		x = x[n:]
+	}
+	var odd float32
+	for _, v := range sums {
+		odd += v
+	}
+	for _, v := range x {
+		odd += 0 * v
+	}
+	return odd == 0
+}

@@ -1,0 +1,97 @@
+package memo
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCache(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "made", "when needed"))
+	if _, ok := c.Get("key"); ok {
+		t.Fatal("an empty cache knows something")
+	}
+	if err := c.Put("key", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := c.Get("key"); !ok || v != "value" {
+		t.Fatalf("got %q, %v", v, ok)
+	}
+	if _, ok := c.Get("other"); ok {
+		t.Fatal("another key has a value")
+	}
+	if err := c.Put("key", strings.Repeat("x", maxValue)); err == nil {
+		t.Fatal("a value without bound was taken")
+	}
+	for _, damaged := range []string{"", "key", "other\nvalue\n", "key\nval", strings.Repeat("key\n", maxValue)} {
+		if err := os.WriteFile(c.file("key"), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if v, ok := c.Get("key"); ok {
+			t.Errorf("the damaged file %.20q gives %q", damaged, v)
+		}
+	}
+}
+
+func TestNilCache(t *testing.T) {
+	c := New("")
+	if c.Put("key", "value") == nil {
+		t.Fatal("remembered nowhere")
+	}
+	if _, ok := c.Get("key"); ok {
+		t.Fatal("a nil cache knows something")
+	}
+}
+
+// TestFileKey: what was written again has another key, even with the old size and time.
+func TestFileKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	key := func() (string, bool) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return FileKey(path, info)
+	}
+	write := func(text string, when time.Time) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one", time.Now())
+	if _, ok := key(); ok {
+		t.Error("a file of this moment has a key to rely on")
+	}
+	old := time.Now().Add(-time.Hour)
+	write("one", old)
+	first, ok := key()
+	if !ok {
+		t.Error("an old file has no key")
+	}
+	if again, _ := key(); again != first {
+		t.Error("the same file has two keys")
+	}
+	write("three", old)
+	if other, _ := key(); other == first {
+		t.Error("a longer file has the same key")
+	}
+	time.Sleep(20 * time.Millisecond) // the file system's clock
+	write("two", old)
+	if other, _ := key(); other == first && inode(mustStat(t, path)) != "" {
+		t.Error("a file that was written again has the same key")
+	}
+}
+
+func mustStat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
