@@ -2,6 +2,7 @@ package lora
 
 import (
 	"melo/internal/kernel"
+	"melo/internal/par"
 	"melo/vit"
 )
 
@@ -12,11 +13,29 @@ type Segment struct {
 }
 
 // Set routes the images of one batch to their adapters: it implements vit.Adapter for the forward pass.
-// The base's products run once over all rows, the thin ones per segment. Not safe for concurrent use.
+// The base's products run once over all rows, the thin ones per segment, on all workers at once. Not safe for
+// concurrent use.
 type Set struct {
 	segments []Segment
-	u        []float32 // x Aᵀ of one segment
+	thin     thinTask
 }
+
+// thinTask adds the deltas of the segments at one site, some rows at a time.
+type thinTask struct {
+	ex    *kernel.Exec
+	x, y  kernel.Mat
+	items []thinItem
+	u     [][]float32 // x Aᵀ of each worker's item
+}
+
+// thinItem is rows [r0, r1) of one segment.
+type thinItem struct {
+	delta  *Delta
+	r0, r1 int
+}
+
+// thinRows bounds the rows of an item, so that a batch with one adapter keeps all workers busy, too.
+const thinRows = 200
 
 // Assign replaces the segments. Their images add up to the batch of the next pass.
 func (s *Set) Assign(segments ...Segment) {
@@ -35,6 +54,11 @@ func (s *Set) Has(site vit.Site) bool {
 
 // Forward adds each segment's delta of x to y.
 func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
+	t := &s.thin
+	t.ex, t.x, t.y, t.items = ex, x, y, t.items[:0]
+	for len(t.u) < ex.Pool().Workers() {
+		t.u = append(t.u, nil)
+	}
 	first := 0
 	for _, seg := range s.segments {
 		r0, r1 := first*rows.Each, (first+seg.Images)*rows.Each
@@ -43,9 +67,24 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 			continue
 		}
 		if d := seg.Adapter.Delta(site); d != nil {
-			d.forward(ex, x.RowRange(r0, r1), y.RowRange(r0, r1), grow(&s.u, r1-r0, d.Rank))
+			parts := (r1 - r0 + thinRows - 1) / thinRows
+			for i := range parts {
+				from, to := par.Part(r1-r0, i, parts)
+				t.items = append(t.items, thinItem{d, r0 + from, r0 + to})
+			}
 		}
 	}
+	ex.Pool().Run(len(t.items), t)
+}
+
+// Do adds one item's delta.
+func (t *thinTask) Do(worker, i int) {
+	it := t.items[i]
+	d, w := it.delta, t.ex.Worker(worker)
+	x, y := t.x.RowRange(it.r0, it.r1), t.y.RowRange(it.r0, it.r1)
+	u := grow(&t.u[worker], x.Rows, d.Rank)
+	w.Gemm(u, x, kernel.View(d.A, d.Rank, x.Cols), false, true, d.Scale, false)
+	w.Gemm(y, u, kernel.View(d.B, y.Cols, d.Rank), false, true, 1, true)
 }
 
 // Backward panics: a Set serves; training is the Tuner's.

@@ -62,3 +62,6 @@ func NewExec(pool *par.Pool) *Exec {
 
 // Pool returns the pool that the Exec runs on.
 func (e *Exec) Pool() *par.Pool { return e.pool }
+
+// Worker returns the scratch memory of one worker, for tasks of the pool that use its operations.
+func (e *Exec) Worker(i int) *Worker { return e.workers[i] }
