@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Task is one parallel operation. Do computes item i; worker (0 <= worker < Pool.Workers()) may be
@@ -20,36 +21,56 @@ type Task interface {
 // goroutines; the calls then follow one another.
 type Pool struct {
 	mu      sync.Mutex
-	workers int
-	wake    []chan struct{}
-	done    sync.WaitGroup
+	helpers []*helper
+	spin    time.Duration
+	closed  atomic.Bool
 
 	task Task
 	n    int64
 	next atomic.Int64
+	left atomic.Int64 // helpers that have not finished
+	done sync.WaitGroup
 }
+
+// helper is a worker with a goroutine of its own. It is started by a new value of turn, which it watches for a
+// while after each task, and by wake, if it has gone to sleep meanwhile.
+type helper struct {
+	turn   atomic.Uint64
+	asleep atomic.Bool
+	wake   chan struct{}
+	_      [64]byte // turns of two helpers do not share a cache line
+}
+
+// spinTime is how long a worker watches for the next task, or for the last helper, before it goes to sleep.
+// Waking a thread takes some 100 µs, about as long as the products of a small model; tasks of one pass follow each
+// other in microseconds.
+const spinTime = 200 * time.Microsecond
 
 // New returns a pool of the given number of workers; 0 or less means GOMAXPROCS. Close it when done.
 func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: workers}
+	p := &Pool{}
+	if workers <= runtime.GOMAXPROCS(0) { // else those who watch would keep those who work from a core
+		p.spin = spinTime
+	}
 	for w := 1; w < workers; w++ {
-		c := make(chan struct{}, 1)
-		p.wake = append(p.wake, c)
-		go p.loop(w, c)
+		h := &helper{wake: make(chan struct{}, 1)}
+		p.helpers = append(p.helpers, h)
+		go p.loop(w, h)
 	}
 	return p
 }
 
 // Workers returns the number of workers.
-func (p *Pool) Workers() int { return p.workers }
+func (p *Pool) Workers() int { return 1 + len(p.helpers) }
 
 // Close stops the workers. The pool must be idle and must not be used afterwards.
 func (p *Pool) Close() {
-	for _, c := range p.wake {
-		close(c)
+	p.closed.Store(true)
+	for _, h := range p.helpers {
+		h.start()
 	}
 }
 
@@ -59,32 +80,66 @@ func (p *Pool) Run(n int, t Task) {
 	if n <= 0 {
 		return
 	}
-	if p.workers == 1 || n == 1 {
-		// No other goroutine is involved, but worker 0's scratch may be in use by another caller.
-		p.mu.Lock()
-		for i := range n {
-			t.Do(0, i)
-		}
-		p.mu.Unlock()
-		return
-	}
-	p.mu.Lock()
+	p.mu.Lock() // even if no other goroutine is involved, worker 0's scratch may be in use by another caller
+	defer p.mu.Unlock()
+	helpers := p.helpers[:min(n-1, len(p.helpers))]
 	p.task, p.n = t, int64(n)
 	p.next.Store(0)
-	helpers := min(n, p.workers) - 1
-	p.done.Add(helpers)
-	for _, c := range p.wake[:helpers] {
-		c <- struct{}{}
+	p.left.Store(int64(len(helpers)))
+	p.done.Add(len(helpers))
+	for _, h := range helpers {
+		h.start()
 	}
 	p.claim(0)
+	if p.left.Load() > 0 {
+		p.watch(func() bool { return p.left.Load() == 0 })
+	}
 	p.done.Wait()
 	p.task = nil
-	p.mu.Unlock()
 }
 
-func (p *Pool) loop(worker int, wake <-chan struct{}) {
-	for range wake {
+// start tells the helper that there is a new task.
+func (h *helper) start() {
+	h.turn.Add(1)
+	if h.asleep.CompareAndSwap(true, false) {
+		h.wake <- struct{}{}
+	}
+}
+
+// watch returns true as soon as ready does, or false after a while.
+func (p *Pool) watch(ready func() bool) bool {
+	if p.spin == 0 {
+		return ready()
+	}
+	for start := time.Now(); time.Since(start) < p.spin; {
+		for range 64 {
+			if ready() {
+				return true
+			}
+		}
+		runtime.Gosched()
+	}
+	return ready()
+}
+
+func (p *Pool) loop(worker int, h *helper) {
+	turn := uint64(0)
+	started := func() bool { return h.turn.Load() != turn }
+	for {
+		if !p.watch(started) {
+			h.asleep.Store(true)
+			// A task may have come between the last look and falling asleep: then whoever takes the mark back first,
+			// the caller or we, decides whether there is a signal to wait for.
+			if !started() || !h.asleep.CompareAndSwap(true, false) {
+				<-h.wake
+			}
+		}
+		turn = h.turn.Load()
+		if p.closed.Load() {
+			return
+		}
 		p.claim(worker)
+		p.left.Add(-1)
 		p.done.Done()
 	}
 }
