@@ -8,12 +8,12 @@ import (
 	"melo/vit"
 )
 
-// openBase opens the frozen backbone that --base names: a folder or a file.
-func openBase(path string, ex *kernel.Exec) (*vit.Model, error) {
+// openBase opens the frozen backbone that --base names, a folder or a file, in a precision.
+func openBase(path string, ex *kernel.Exec, p vit.Precision) (*vit.Model, error) {
 	if err := checkBasePath(path); err != nil {
 		return nil, err
 	}
-	m, err := vit.Open(path, vit.Options{Exec: ex})
+	m, err := vit.Open(path, vit.Options{Exec: ex, Precision: p})
 	if err != nil {
 		return nil, badInput(err)
 	}

@@ -167,7 +167,7 @@ func (o *convertOptions) openBase() (*convertBase, error) {
 	}
 	pool := par.New(0)
 	defer pool.Close()
-	m, err := openBase(o.Base, kernel.NewExec(pool))
+	m, err := openBase(o.Base, kernel.NewExec(pool), vit.F32)
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ type trainOptions struct {
 	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
 	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails."`
 
+	Precision  string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the frozen base's products: ${enum}. auto: bf16 where the CPU has it, else f32; full trains in f32."`
 	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
 	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
 	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`

@@ -46,7 +46,7 @@ func newTrainProgress(j *trainJob) *trainProgress {
 // start begins to draw; what a resumed run has behind it counts as done.
 func (p *trainProgress) start() {
 	j := p.j
-	p.peak = kernel.MeasurePeak(j.pool, peakSample)
+	p.peak = kernel.MeasurePeakOf(j.model.Precision, j.pool, peakSample)
 	j.s.notef("%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later",
 		methodText(j.config.Method), j.o.Data, len(j.data.Labels), j.data.Task, len(j.parts[0]), len(j.parts[1]), len(j.parts[2]))
 	j.s.notef("%s", planText(j))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"melo/dataset"
+	"melo/internal/kernel"
 	"melo/lora"
 	"melo/lora/adapterfile"
 	"melo/safetensors"
@@ -47,7 +48,9 @@ func (j *trainJob) finish(ctx context.Context, start time.Time) (*trainDocument,
 		}
 		doc.Validation = j.measure(out, &file.Meta)
 	}
-	file.Meta.SelfTest = j.selfTest()
+	if file.Meta.SelfTest, err = j.selfTest(); err != nil {
+		return nil, err
+	}
 	if err := file.Write(j.o.Out, dtype); err != nil {
 		return nil, fmt.Errorf("the adapter could not be written: %w", err)
 	}
@@ -149,15 +152,30 @@ func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) sc
 	return table
 }
 
-// selfTest computes the logits that a reader can check.
-func (j *trainJob) selfTest() *adapterfile.SelfTest {
+// selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
+func (j *trainJob) selfTest() (*adapterfile.SelfTest, error) {
+	logits := func(x []float32) []float32 { return j.tuner.Forward(x, 1, false) }
+	if j.model.Precision != vit.F32 {
+		m, err := openBase(j.o.Base, kernel.NewExec(j.pool), vit.F32)
+		if err != nil {
+			return nil, err
+		}
+		engine, a := vit.NewEngine(m, j.pool, 1, m.Depth), j.tuner.Adapter()
+		var set lora.Set
+		set.Assign(lora.Segment{Adapter: a, Images: 1})
+		y := kernel.NewMat(1, a.Head.Classes)
+		logits = func(x []float32) []float32 {
+			a.Head.Logits(y, engine.Forward(x, 1, &set))
+			return y.Data
+		}
+	}
 	t := &adapterfile.SelfTest{Seed: selfTestSeed}
 	x := make([]float32, j.model.Recipe.Values())
 	for i := range selfTestInputs {
 		adapterfile.SelfTestInput(x, selfTestSeed, i)
-		t.Logits = append(t.Logits, slices.Clone(j.tuner.Forward(x, 1, false)))
+		t.Logits = append(t.Logits, slices.Clone(logits(x)))
 	}
-	return t
+	return t, nil
 }
 
 // document is what is known without measuring.

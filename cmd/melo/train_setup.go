@@ -16,6 +16,7 @@ import (
 
 	"melo/dataset"
 	"melo/internal/kernel"
+	"melo/internal/memo"
 	"melo/internal/par"
 	"melo/lora"
 	"melo/lora/adapterfile"
@@ -77,6 +78,7 @@ type trainConfig struct {
 	SplitSeed uint64  `json:"split_seed"`
 	MaxBad    int     `json:"max_bad"`
 	DType     string  `json:"dtype"`
+	Precision string  `json:"precision"` // of the base's products
 }
 
 // Adam's usual constants.
@@ -162,15 +164,35 @@ func splitRule(ds *dataset.Dataset) string {
 
 // openBase opens the base and computes its digest.
 func (j *trainJob) openBase() error {
-	m, err := openBase(j.o.Base, kernel.NewExec(j.pool))
+	precision, err := j.precision()
 	if err != nil {
 		return err
 	}
-	if j.digest, err = adapterfile.BaseDigest(j.o.Base); err != nil {
-		return badInput(err)
+	if j.model, err = openBase(j.o.Base, kernel.NewExec(j.pool), precision); err != nil {
+		return err
 	}
-	j.model = m
-	return nil
+	j.digest, err = adapterfile.BaseDigestMemo(memo.New(cacheDir()), j.o.Base)
+	return badInput(err)
+}
+
+// precision is that of the base: what was asked for, if the CPU has it.
+func (j *trainJob) precision() (vit.Precision, error) {
+	full := lora.Method(j.o.Method) == lora.FullTuning
+	auto := vit.FastestTraining()
+	if full {
+		auto = vit.F32
+	}
+	p, err := parsePrecision(j.o.Precision, auto)
+	switch {
+	case err != nil:
+		return p, err
+	case full && p != vit.F32:
+		return p, usage(fmt.Errorf("--precision %v: method full trains the weights themselves, in f32", p))
+	case !vit.Supports(p):
+		j.s.notef("this CPU (%s) has no instructions for %v: using %v", kernel.Name(), p, vit.FastestTraining())
+		p = vit.FastestTraining()
+	}
+	return p, nil
 }
 
 // resolve fills in what depends on base and data.
@@ -180,7 +202,7 @@ func (j *trainJob) resolve() error {
 		Method: lora.Method(o.Method), Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Seed: o.Seed, Augment: o.augment(),
-		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, MaxBad: o.MaxBad, DType: o.DType,
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
 	if o.ClassWeights == "balanced" {
