@@ -1,6 +1,6 @@
 // Package dataset finds labelled images, splits them without leaking, and feeds them to a model.
 //
-// [Open] reads a folder with a labels.csv, a CSV file, or class folders. [Dataset.Split] honours given
+// [Open] reads a folder with a labels.csv, a CSV file, class folders, or an .npz archive of arrays. [Dataset.Split] honours given
 // splits and makes the missing ones: seeded, stratified by label, with all images of a patient (and all
 // copies of an image) on one side. [Loader] decodes, resizes and augments in parallel, with the same
 // numbers for a seed whatever the number of workers.
@@ -41,7 +41,7 @@ var ErrBadData = errors.New("bad data")
 
 // Sample is one labelled image.
 type Sample struct {
-	Path    string            // of the file, relative to [Dataset.Root], with forward slashes; or absolute
+	Path    string            // of the file, relative to [Dataset.Root], with forward slashes; or absolute; "train_images[7]" of arrays
 	Label   int               // index into [Dataset.Labels]; -1 when the task is MultiLabel
 	Targets []float32         // 0 or 1 per label when the task is MultiLabel, else nil
 	Split   string            // Train, Val, Test, or empty when none is given
@@ -52,7 +52,7 @@ type Sample struct {
 
 // Dataset is a list of samples.
 type Dataset struct {
-	Root     string   // folder that sample paths are relative to
+	Root     string   // folder that sample paths are relative to, or the archive
 	Task     Task     // what the labels ask for
 	Labels   []string // names, sorted unless [Options.Labels] says otherwise
 	Samples  []Sample // in the order of the CSV, or sorted by path
@@ -61,6 +61,8 @@ type Dataset struct {
 	hashes [][32]byte  // SHA-256 of each sample's file, once they are needed
 	pixels [][32]byte  // the same of its pixels, after Scan
 	infos  []ImageInfo // after Scan
+
+	arrays *arrays // of an .npz archive; nil: samples are files
 
 	gateOnce sync.Once
 	gates    *semaphore.Weighted // see bigImage
@@ -79,6 +81,11 @@ type Options struct {
 	LabelColumn, GroupColumn, SplitColumn string
 }
 
+// namesColumns tells whether any CSV column is named.
+func (o Options) namesColumns() bool {
+	return o.GroupColumn != "" || o.SplitColumn != "" || o.LabelColumn != "" || len(o.LabelColumns) > 0
+}
+
 // imageExtensions are the files that class folders are searched for.
 const imageExtensions = " .png .jpg .jpeg .gif .bmp .tif .tiff .webp "
 
@@ -93,7 +100,8 @@ func badf(format string, args ...any) error {
 }
 
 // Open reads the data set at path: a folder with labels.csv, a CSV file whose paths are relative to its
-// folder, or a folder of class folders, with or without train, val and test above them.
+// folder, a folder of class folders, with or without train, val and test above them, or an .npz archive with
+// MedMNIST's names: train_images, train_labels, and the same of val and test. Close it when done.
 func Open(path string, opt Options) (*Dataset, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -103,14 +111,15 @@ func Open(path string, opt Options) (*Dataset, error) {
 	switch {
 	case !st.IsDir() && strings.EqualFold(filepath.Ext(path), ".csv"):
 		d, err = openCSV(path, opt)
+	case !st.IsDir() && strings.EqualFold(filepath.Ext(path), ".npz"):
+		d, err = openNPZ(path, opt)
 	case !st.IsDir():
-		return nil, badf("%s: expected a folder or a .csv file", path)
+		return nil, badf("%s: expected a folder, a .csv file or an .npz archive", path)
 	default:
 		table := filepath.Join(path, "labels.csv")
 		if _, statErr := os.Stat(table); statErr == nil {
 			d, err = openCSV(table, opt)
-		} else if d, err = openFolders(path, opt); err == nil && (opt.GroupColumn != "" || opt.SplitColumn != "" ||
-			opt.LabelColumn != "" || len(opt.LabelColumns) > 0) {
+		} else if d, err = openFolders(path, opt); err == nil && opt.namesColumns() {
 			return nil, badf("%s: columns are named, but there is no labels.csv", path)
 		}
 	}
@@ -118,9 +127,17 @@ func Open(path string, opt Options) (*Dataset, error) {
 		return nil, err
 	}
 	if err := d.check(path, opt); err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// Close gives back what an archive holds: its file, and temporary ones.
+func (d *Dataset) Close() error {
+	if d.arrays == nil {
+		return nil
+	}
+	return d.arrays.file.Close()
 }
 
 // check demands what every data set needs: samples, and samples of every label.
@@ -146,8 +163,11 @@ func (d *Dataset) check(path string, opt Options) error {
 	return nil
 }
 
-// File returns the path under which sample i is opened.
+// File returns the path under which sample i is opened; of an array the archive and the row, for messages.
 func (d *Dataset) File(i int) string {
+	if d.arrays != nil {
+		return d.Root + ":" + d.Samples[i].Path
+	}
 	p := filepath.FromSlash(d.Samples[i].Path)
 	if filepath.IsAbs(p) {
 		return p

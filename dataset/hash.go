@@ -32,7 +32,7 @@ func (d *Dataset) Hash(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := hashFile(h, d.File(i), buf); err != nil {
+				if err := d.hash(h, i, buf); err != nil {
 					return fmt.Errorf("dataset: %w", err)
 				}
 				h.Sum(hashes[i][:0])
@@ -47,13 +47,18 @@ func (d *Dataset) Hash(ctx context.Context) error {
 	return nil
 }
 
-func hashFile(h hash.Hash, path string, buf []byte) error {
-	f, err := os.Open(path)
+func (d *Dataset) hash(h hash.Hash, i int, buf []byte) error {
+	h.Reset()
+	if d.arrays != nil {
+		data, err := d.arrays.row(i)
+		h.Write(data)
+		return err
+	}
+	f, err := os.Open(d.File(i))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	h.Reset()
 	// The wrapper hides the file's WriteTo, which would not use the buffer.
 	_, err = io.CopyBuffer(h, struct{ io.Reader }{f}, buf)
 	return err

@@ -199,7 +199,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("missing folder: %v", err)
 	}
 	root := write(t, map[string]string{"x.zip": "PK"})
-	if _, err := Open(filepath.Join(root, "x.zip"), Options{}); err == nil || !strings.Contains(err.Error(), "expected a folder or a .csv") {
+	if _, err := Open(filepath.Join(root, "x.zip"), Options{}); err == nil || !strings.Contains(err.Error(), "expected a folder, a .csv file or an .npz archive") {
 		t.Errorf("zip: %v", err)
 	}
 }

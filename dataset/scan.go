@@ -237,11 +237,17 @@ const (
 
 // read returns the stored bytes of sample i.
 func (d *Dataset) read(i int, limits imaging.Limits) ([]byte, error) {
+	if d.arrays != nil {
+		return d.arrays.row(i)
+	}
 	return imaging.ReadFile(d.File(i), limits)
 }
 
 // decode makes an image, and the name of its format, of what read returned for sample i.
 func (d *Dataset) decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, string, error) {
+	if d.arrays != nil {
+		return d.arrays.image(i, data), "npz", nil
+	}
 	name := d.File(i)
 	w, h, format, err := imaging.Config(data, name, limits)
 	if err != nil {

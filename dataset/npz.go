@@ -1,0 +1,239 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"melo/imaging"
+	"melo/internal/npz"
+)
+
+// maxClasses bounds the class numbers of an archive.
+const maxClasses = 10_000
+
+// arrays are the images of an archive.
+type arrays struct {
+	file   *npz.File
+	images [3]*npz.Array // of each split; nil: none
+	first  [3]int        // sample that the split begins with
+}
+
+// at finds the array and the row of a sample.
+func (a *arrays) at(i int) (*npz.Array, int) {
+	for p := 2; ; p-- {
+		if x := a.images[p]; x != nil && i >= a.first[p] {
+			return x, i - a.first[p]
+		}
+	}
+}
+
+// row reads the bytes of sample i.
+func (a *arrays) row(i int) ([]byte, error) {
+	x, r := a.at(i)
+	row := make([]byte, x.RowBytes())
+	if err := x.Row(r, row); err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// image is sample i of the bytes that row returned, which it keeps.
+func (a *arrays) image(i int, row []byte) *imaging.Image {
+	x, _ := a.at(i)
+	m := &imaging.Image{H: x.Shape[1], W: x.Shape[2], C: 1, Bits: 8 * x.Type.Size}
+	if len(x.Shape) == 4 {
+		m.C = x.Shape[3]
+	}
+	if m.Bits == 8 {
+		m.Pix8 = row
+		return m
+	}
+	m.Pix16 = make([]uint16, len(row)/2)
+	x.Type.Uint16s(m.Pix16, row)
+	return m
+}
+
+// openNPZ reads an archive with MedMNIST's names.
+func openNPZ(path string, opt Options) (*Dataset, error) {
+	if opt.namesColumns() {
+		return nil, badf("%s: columns are named, but an archive has none", path)
+	}
+	f, err := npz.Open(path, npz.Limits{})
+	if err != nil {
+		return nil, badNPZ(err)
+	}
+	d := &Dataset{Root: path, arrays: &arrays{file: f}}
+	if err := d.readNPZ(opt); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return d, nil
+}
+
+// badNPZ marks what is wrong with an archive; its errors name the file.
+func badNPZ(err error) error { return fmt.Errorf("dataset: %w (%w)", err, ErrBadData) }
+
+func (d *Dataset) readNPZ(opt Options) error {
+	f := d.arrays.file
+	labels := [3]npzLabels{}
+	found := false
+	for p, split := range splitNames {
+		images, err := f.Array(split + "_images")
+		if err != nil {
+			return badNPZ(err)
+		}
+		y, err := f.Array(split + "_labels")
+		if err != nil {
+			return badNPZ(err)
+		}
+		if images == nil && y == nil {
+			continue
+		}
+		if images == nil || y == nil {
+			return badf("%s: %s_images and %s_labels: only one of them is there", d.Root, split, split)
+		}
+		if err := d.checkNPZ(images, y); err != nil {
+			return err
+		}
+		if labels[p].values, err = y.Ints(); err != nil {
+			return badNPZ(err)
+		}
+		labels[p].columns = y.RowBytes() / y.Type.Size
+		found = found || images.Rows() > 0
+		d.arrays.images[p], d.arrays.first[p] = images, len(d.Samples)
+		for i := range images.Rows() {
+			d.Samples = append(d.Samples, Sample{Path: fmt.Sprintf("%s[%d]", images.Name, i), Label: -1, Split: split})
+		}
+	}
+	if !found {
+		return badf("%s: no train_images with train_labels: the arrays are %s", d.Root, listed(f.Names()))
+	}
+	return d.setNPZLabels(labels, opt)
+}
+
+// checkNPZ demands arrays of images and labels that go together.
+func (d *Dataset) checkNPZ(images, y *npz.Array) error {
+	s := images.Shape
+	kind := fmt.Sprintf("%s: %s is %s%v", d.Root, images.Name, images.Type, s)
+	if images.Type.Kind != 'u' || images.Type.Size > 2 {
+		return badf("%s: expected uint8 or uint16", kind)
+	}
+	if len(s) != 3 && (len(s) != 4 || s[3] != 1 && s[3] != 3) {
+		return badf("%s: expected images x height x width, or these x 3 colours; volumes are not supported", kind)
+	}
+	if int64(s[1])*int64(s[2]) > imaging.DefaultLimits.MaxPixels {
+		return badf("%s: the limit is %d pixels an image", kind, imaging.DefaultLimits.MaxPixels)
+	}
+	if len(y.Shape) > 2 || y.Rows() != images.Rows() {
+		return badf("%s: %s is %s%v: expected a row of numbers for each of %d images", d.Root, y.Name, y.Type, y.Shape, images.Rows())
+	}
+	return nil
+}
+
+// npzLabels are the numbers of a split, row by row.
+type npzLabels struct {
+	values  []int64
+	columns int
+}
+
+// setNPZLabels takes one column as class numbers, more as labels of 0 and 1.
+func (d *Dataset) setNPZLabels(labels [3]npzLabels, opt Options) error {
+	columns, classes := 0, int64(0)
+	for p, y := range labels {
+		if d.arrays.images[p] == nil {
+			continue
+		}
+		if columns != 0 && y.columns != columns {
+			return badf("%s: %s_labels has %d columns, another split %d", d.Root, splitNames[p], y.columns, columns)
+		}
+		columns = y.columns
+		for _, v := range y.values {
+			classes = max(classes, v+1)
+		}
+	}
+	if columns > 1 {
+		d.Task = MultiLabel
+		classes = int64(columns)
+	}
+	if classes > maxClasses {
+		return badf("%s: class number %d: expected at most %d", d.Root, classes-1, maxClasses)
+	}
+	names := make([]string, max(classes, 0))
+	for l := range names {
+		names[l] = strconv.Itoa(l)
+	}
+	d.setLabels(names, opt)
+	index := labelNumbers(d.Labels, len(names))
+	for p, y := range labels {
+		if err := d.takeNPZLabels(p, y, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// labelNumbers says which label a class number, or a column, of an archive is; -1: none. Labels that are
+// numbers are taken by their value, others are names for 0, 1, 2 and so on.
+func labelNumbers(labels []string, n int) []int {
+	byValue := slices.Repeat([]int{-1}, n)
+	numbers := true
+	for l, name := range labels {
+		v, err := strconv.Atoi(name)
+		if numbers = numbers && err == nil; numbers && v >= 0 && v < n {
+			byValue[v] = l
+		}
+	}
+	if numbers {
+		return byValue
+	}
+	byPlace := slices.Repeat([]int{-1}, n)
+	for l := range min(n, len(labels)) {
+		byPlace[l] = l
+	}
+	return byPlace
+}
+
+func (d *Dataset) takeNPZLabels(p int, y npzLabels, index []int) error {
+	if d.arrays.images[p] == nil {
+		return nil
+	}
+	wrong := func(row int, v int64) error {
+		what := "labels " + listed(d.Labels)
+		if d.Task == MultiLabel {
+			what = "0 or 1"
+		}
+		return badf("%s: %s_labels[%d] is %d: expected %s", d.Root, splitNames[p], row, v, what)
+	}
+	all := []float32(nil)
+	if d.Task == MultiLabel {
+		for l := range d.Labels {
+			if !slices.Contains(index, l) {
+				return badf("%s: %s_labels has no column for label %q", d.Root, splitNames[p], d.Labels[l])
+			}
+		}
+		all = make([]float32, len(y.values)/y.columns*len(d.Labels))
+	}
+	for k, v := range y.values {
+		row, column := k/y.columns, k%y.columns
+		s := &d.Samples[d.arrays.first[p]+row]
+		if d.Task != MultiLabel {
+			if v < 0 || v >= math.MaxInt32 || index[v] < 0 {
+				return wrong(row, v)
+			}
+			s.Label = index[v]
+			continue
+		}
+		if column == 0 {
+			s.Targets = all[row*len(d.Labels) : (row+1)*len(d.Labels)]
+		}
+		if v != 0 && v != 1 {
+			return wrong(row, v)
+		}
+		if l := index[column]; l >= 0 {
+			s.Targets[l] = float32(v)
+		}
+	}
+	return nil
+}
