@@ -56,9 +56,6 @@ func (s *Set) Has(site vit.Site) bool {
 func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
 	t := &s.thin
 	t.ex, t.x, t.y, t.items = ex, x, y, t.items[:0]
-	for len(t.u) < ex.Pool().Workers() {
-		t.u = append(t.u, nil)
-	}
 	first := 0
 	for _, seg := range s.segments {
 		r0, r1 := first*rows.Each, (first+seg.Images)*rows.Each
@@ -74,7 +71,22 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 			}
 		}
 	}
+	t.reserve(ex.Pool().Workers())
 	ex.Pool().Run(len(t.items), t)
+}
+
+// reserve makes room for the largest item for every worker: who gets it is a matter of chance.
+func (t *thinTask) reserve(workers int) {
+	most := 0
+	for _, it := range t.items {
+		most = max(most, (it.r1-it.r0)*it.delta.Rank)
+	}
+	for len(t.u) < workers {
+		t.u = append(t.u, nil)
+	}
+	for w := range t.u {
+		grow(&t.u[w], most, 1)
+	}
 }
 
 // Do adds one item's delta.

@@ -127,17 +127,24 @@ func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
 	return out.Data
 }
 
-// PrefixSize returns how many numbers the frozen part of the model makes of an image: the features of
-// LinearOnly. For other methods it is 0: there is no such part.
+// PrefixSize returns how many numbers the frozen part of the model makes of an image: the features for
+// LinearOnly, what enters the lowest adapted block for MeLo. It is 0 if there is no such part.
 func (t *Tuner) PrefixSize() int {
-	if t.method != LinearOnly {
-		return 0
+	switch {
+	case t.method == LinearOnly:
+		return t.adapter.Head.Features
+	case t.method == MeLo && t.engine.From() > 0:
+		return t.engine.PrefixSize()
 	}
-	return t.adapter.Head.Features
+	return 0
 }
 
 // Prefix runs the frozen part on n images into dst [n*PrefixSize].
 func (t *Tuner) Prefix(dst, images []float32, n int) {
+	if t.method == MeLo {
+		t.engine.Prefix(dst, images, n)
+		return
+	}
 	f := t.engine.Forward(images, n, nil)
 	for i := range n {
 		copy(dst[i*f.Cols:(i+1)*f.Cols], f.Row(i))
@@ -145,8 +152,13 @@ func (t *Tuner) Prefix(dst, images []float32, n int) {
 }
 
 // ForwardFrom is Forward from the results of Prefix on, which must stay as they are until Backward.
-func (t *Tuner) ForwardFrom(prefix []float32, n int, _ bool) []float32 {
-	t.feat = kernel.View(prefix, n, t.adapter.Head.Features)
+func (t *Tuner) ForwardFrom(prefix []float32, n int, training bool) []float32 {
+	if t.method == MeLo {
+		t.deltas.dropout.training = training
+		t.feat = t.engine.ForwardFrom(prefix, n, t.deltas)
+	} else {
+		t.feat = kernel.View(prefix, n, t.adapter.Head.Features)
+	}
 	out := t.logits.RowRange(0, n)
 	t.adapter.Head.Logits(out, t.feat)
 	return out.Data

@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"slices"
 
 	"melo/dataset"
 )
@@ -29,25 +31,29 @@ type Source interface {
 
 // Cache stands for a Split and its Source: it yields batches of prefixes, and takes them as images. Every
 // sample is loaded and passes the frozen part once. The source must not vary its images. The results are those
-// without a Cache, bit for bit.
+// without a Cache, bit for bit. Close it when done.
 type Cache struct {
 	Split
-	source Source
-	kept   map[int]*kept // by sample
-	batch  dataset.Batch
+	source   Source
+	prefixes *prefixes
+	kept     map[int]kept // by sample
+	batch    dataset.Batch
+	scratch  []float32
 }
 
-// kept is what is known of a sample.
+// kept is what is known of a sample besides its prefix.
 type kept struct {
-	prefix  []float32
 	label   int
 	targets []float32
 }
 
 // NewCache returns an empty cache, which grows to Samples * PrefixSize numbers.
-func NewCache(model Split, source Source) *Cache {
-	return &Cache{Split: model, source: source, kept: map[int]*kept{}}
+func NewCache(model Split, source Source, limits CacheLimits) *Cache {
+	return &Cache{Split: model, source: source, prefixes: newPrefixes(model.PrefixSize(), limits), kept: map[int]kept{}}
 }
+
+// Close removes what the cache has on disk.
+func (c *Cache) Close() error { return c.prefixes.close() }
 
 // Forward takes prefixes, as the batches of EpochFrom have them.
 func (c *Cache) Forward(prefixes []float32, n int, training bool) []float32 {
@@ -68,8 +74,14 @@ func (c *Cache) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*datas
 				yield(nil, err)
 				return
 			}
-			c.keep(b)
-			if !yield(c.gather(b.Number, b.Indices), nil) {
+			if err = c.keep(b); err == nil {
+				b, err = c.gather(b.Number, b.Indices)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(b, nil) {
 				return
 			}
 		}
@@ -83,11 +95,12 @@ func (c *Cache) fromMemory(ctx context.Context, epoch, from int) iter.Seq2[*data
 			if number < from {
 				continue
 			}
-			if err := ctx.Err(); err != nil {
+			b, err := c.gather(number, samples)
+			if err = errors.Join(ctx.Err(), err); err != nil {
 				yield(nil, err)
 				return
 			}
-			if b := c.gather(number, samples); b.N > 0 && !yield(b, nil) {
+			if b.N > 0 && !yield(b, nil) {
 				return
 			}
 		}
@@ -95,40 +108,52 @@ func (c *Cache) fromMemory(ctx context.Context, epoch, from int) iter.Seq2[*data
 }
 
 // keep computes the prefixes of a batch's new samples, in passes.
-func (c *Cache) keep(b *dataset.Batch) {
+func (c *Cache) keep(b *dataset.Batch) error {
 	size, values, labels := c.PrefixSize(), len(b.Images)/b.N, len(b.Targets)/b.N
 	for i := 0; i < b.N; i += c.MaxBatch() {
 		n := min(c.MaxBatch(), b.N-i)
-		known := 0
-		for _, s := range b.Indices[i : i+n] {
-			if c.kept[s] != nil {
-				known++
-			}
-		}
-		if known == n {
+		if c.hasAll(b.Indices[i : i+n]) {
 			continue
 		}
-		dst := make([]float32, n*size)
-		c.Prefix(dst, b.Images[i*values:(i+n)*values], n)
-		for k := range n {
-			c.kept[b.Indices[i+k]] = &kept{prefix: dst[k*size : (k+1)*size], label: b.Labels[i+k],
-				targets: append([]float32(nil), b.Targets[(i+k)*labels:(i+k+1)*labels]...)}
+		c.scratch = slices.Grow(c.scratch[:0], n*size)[:n*size]
+		c.Prefix(c.scratch, b.Images[i*values:(i+n)*values], n)
+		for k, s := range b.Indices[i : i+n] {
+			if _, ok := c.kept[s]; ok {
+				continue
+			}
+			if err := c.prefixes.put(s, c.scratch[k*size:(k+1)*size]); err != nil {
+				return err
+			}
+			c.kept[s] = kept{label: b.Labels[i+k], targets: slices.Clone(b.Targets[(i+k)*labels : (i+k+1)*labels])}
 		}
 	}
+	return nil
+}
+
+func (c *Cache) hasAll(samples []int) bool {
+	for _, s := range samples {
+		if _, ok := c.kept[s]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // gather makes a batch of the samples that are kept; it is valid until the next one.
-func (c *Cache) gather(number int, samples []int) *dataset.Batch {
+func (c *Cache) gather(number int, samples []int) (*dataset.Batch, error) {
 	b := &c.batch
 	*b = dataset.Batch{Number: number, Indices: b.Indices[:0], Images: b.Images[:0], Labels: b.Labels[:0], Targets: b.Targets[:0]}
 	for _, s := range samples {
-		k := c.kept[s]
-		if k == nil {
+		k, ok := c.kept[s]
+		if !ok {
 			continue // unreadable
 		}
 		b.N++
-		b.Indices, b.Labels = append(b.Indices, s), append(b.Labels, k.label)
-		b.Images, b.Targets = append(b.Images, k.prefix...), append(b.Targets, k.targets...)
+		b.Indices, b.Labels, b.Targets = append(b.Indices, s), append(b.Labels, k.label), append(b.Targets, k.targets...)
+		var err error
+		if b.Images, err = c.prefixes.appendTo(b.Images, s); err != nil {
+			return nil, err
+		}
 	}
-	return b
+	return b, nil
 }

@@ -27,10 +27,15 @@ var testIdentity = &Identity{Base: "sha256:b", Data: "sha256:d", Split: "sha256:
 // testRun is a run of three epochs with validation, dropout, clipping and a cosine.
 func testRun(t testing.TB, method lora.Method, workers, pass int) *Loop {
 	t.Helper()
+	return testRunOf(t, method, lora.Config{}, workers, pass)
+}
+
+func testRunOf(t testing.TB, method lora.Method, cfg lora.Config, workers, pass int) *Loop {
+	t.Helper()
 	pool := par.New(workers)
 	t.Cleanup(pool.Close)
 	m, data := openTrainBase(t, pool)
-	start, err := lora.New(&m.Config, lora.Config{}, goldenK, 7)
+	start, err := lora.New(&m.Config, cfg, goldenK, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,15 +415,33 @@ func (l listed) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*datas
 	}
 }
 
-// TestRelationCache: a linear probe from kept features is, bit for bit, one that computes them every time; each
-// readable image passes the base once.
+// TestRelationCache: training from kept features, or from what enters the lowest adapted block, is, bit for bit,
+// training that computes them every time, wherever they are kept; each readable image passes the frozen part once.
 func TestRelationCache(t *testing.T) {
+	for _, method := range []lora.Method{lora.LinearOnly, lora.MeLo} {
+		for _, memory := range []int64{1 << 30, 3000, 0} { // all in memory, some, nothing
+			t.Run(fmt.Sprintf("%s, memory %d", method, memory), func(t *testing.T) {
+				checkCache(t, method, CacheLimits{Memory: memory, Dir: t.TempDir()})
+			})
+		}
+	}
+}
+
+func checkCache(t *testing.T, method lora.Method, limits CacheLimits) {
 	run := func(cached bool, from *State) (outcome, int) {
-		l := testRun(t, lora.LinearOnly, 2, 3)
+		l := testRunOf(t, method, lora.Config{Blocks: []int{1}}, 2, 3)
 		l.Data = listed{l.Data.(goldenData)}
 		model := &counted{Tuner: l.Model.(*lora.Tuner)}
 		if cached {
-			c := NewCache(model, l.Data.(Source))
+			c := NewCache(model, l.Data.(Source), limits)
+			defer func() {
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				if left, _ := os.ReadDir(limits.Dir); len(left) > 0 {
+					t.Errorf("%d files are left", len(left))
+				}
+			}()
 			l.Model, l.Data = c, c
 		}
 		l.Validate = (&Evaluator{Model: l.Model, Data: l.Data, Task: dataset.MultiClass}).Scores

@@ -11,19 +11,63 @@ import (
 // Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], normalised by
 // the model's recipe. a may be nil: the bare backbone. The result is valid until the next call.
 func (e *Engine) Forward(images []float32, n int, a Adapter) kernel.Mat {
-	m := e.m
-	if n < 1 || n > e.maxBatch || len(images) < n*m.Channels*m.Image*m.Image {
-		panic(fmt.Sprintf("vit: Forward: %d images in %d numbers, room for %d", n, len(images), e.maxBatch))
+	e.begin(images, n, a)
+	return e.end(a)
+}
+
+// PrefixSize returns how many numbers of an image enter block From(): a row of Width for each token.
+func (e *Engine) PrefixSize() int { return e.m.Tokens() * e.m.Width }
+
+// Prefix computes what enters block From() for n images into dst [n, PrefixSize()]. ForwardFrom goes on from
+// there: an image whose first blocks carry no adapters need not pass them twice.
+func (e *Engine) Prefix(dst, images []float32, n int) {
+	e.begin(images, n, nil)
+	x, d := e.input(e.from), e.m.Width
+	for r := range x.Rows {
+		copy(dst[r*d:(r+1)*d], x.Row(r))
 	}
+}
+
+// ForwardFrom is Forward from the results of Prefix on, bit for bit. a must have no deltas before block From().
+func (e *Engine) ForwardFrom(prefix []float32, n int, a Adapter) kernel.Mat {
+	e.checkBatch("ForwardFrom", len(prefix), n, e.PrefixSize())
+	e.rows = Rows{n, e.m.Tokens()}
+	x, d := e.input(e.from), e.m.Width
+	for r := range x.Rows {
+		copy(x.Row(r), prefix[r*d:(r+1)*d])
+	}
+	return e.end(a)
+}
+
+func (e *Engine) checkBatch(what string, numbers, n, each int) {
+	if n < 1 || n > e.maxBatch || numbers < n*each {
+		panic(fmt.Sprintf("vit: %s: %d images in %d numbers, room for %d", what, n, numbers, e.maxBatch))
+	}
+}
+
+// begin runs the embedding and the blocks before From().
+func (e *Engine) begin(images []float32, n int, a Adapter) {
+	m := e.m
+	e.checkBatch("Forward", len(images), n, m.Channels*m.Image*m.Image)
 	e.rows = Rows{n, m.Tokens()}
 	e.embedTokens(images, e.input(0))
-	for b := range m.Blocks {
+	e.blocks(0, e.from, a)
+}
+
+// end runs the blocks from From() on and pools.
+func (e *Engine) end(a Adapter) kernel.Mat {
+	e.blocks(e.from, e.m.Depth, a)
+	return e.pool()
+}
+
+// blocks runs blocks [from, to).
+func (e *Engine) blocks(from, to int, a Adapter) {
+	for b := from; b < to; b++ {
 		e.block(b, e.input(b), e.input(b+1), a)
 		if e.Tap != nil {
 			e.tap("block."+strconv.Itoa(b), e.input(b+1))
 		}
 	}
-	return e.pool()
 }
 
 // input returns where block b reads its input: its own kept matrix, or the shared residual stream.

@@ -164,6 +164,7 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return err
 	}
+	defer job.close()
 	if err := job.begin(start); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -43,6 +44,7 @@ type trainJob struct {
 	trainData train.Data
 	valNet    train.Model // the same for validation
 	valData   train.Data
+	caches    []*train.Cache
 	loop      *train.Loop
 	trainLoad *dataset.Loader
 	valLoad   *dataset.Loader // nil: no validation
@@ -342,22 +344,36 @@ func (j *trainJob) load(pass int) (err error) {
 	return err
 }
 
-// cache puts a cache before a frozen part, where images are not varied and there is room. Then every image is
-// loaded and passes the frozen part once.
+// cache puts a cache before a frozen part, where images are not varied and there is room in memory or on disk.
+// Then every image is loaded and passes the frozen part once.
 func (j *trainJob) cache() {
 	j.net, j.trainData = j.tuner, j.trainLoad
 	if j.valLoad != nil {
 		j.valNet, j.valData = j.tuner, j.valLoad
 	}
-	size := int64(j.tuner.PrefixSize()) * 4 * int64(len(j.parts[0])+len(j.parts[1]))
-	if size == 0 || size > cacheLimit() || j.config.Augment != (dataset.Augment{}) {
+	row := int64(j.tuner.PrefixSize()) * 4
+	size := row * int64(len(j.parts[0])+len(j.parts[1]))
+	if size == 0 || j.config.Augment != (dataset.Augment{}) || size > cacheLimit()+freeBytes(filepath.Dir(j.o.runFolder()))/2 {
 		return
 	}
-	c := train.NewCache(j.tuner, j.trainLoad)
+	limits := train.CacheLimits{Memory: cacheLimit() * int64(len(j.parts[0])) / int64(len(j.parts[0])+len(j.parts[1])), Dir: filepath.Dir(j.o.runFolder())}
+	c := train.NewCache(j.tuner, j.trainLoad, limits)
 	j.net, j.trainData = c, c
+	j.caches = append(j.caches, c)
 	if j.valLoad != nil {
-		v := train.NewCache(j.tuner, j.valLoad)
+		limits.Memory = cacheLimit() - limits.Memory
+		v := train.NewCache(j.tuner, j.valLoad, limits)
 		j.valNet, j.valData = v, v
+		j.caches = append(j.caches, v)
+	}
+}
+
+// close removes what the caches have on disk.
+func (j *trainJob) close() {
+	for _, c := range j.caches {
+		if err := c.Close(); err != nil {
+			j.s.notef("%s", oneLine(err))
+		}
 	}
 }
 
