@@ -40,16 +40,25 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 	return answers, nil
 }
 
-// PredictFiles decodes and predicts image files, a batch at a time while the next one is being decoded,
-// and calls use with the answer of each, in order. For a file that cannot be read it gets the error
-// instead. The run ends with the first error that use returns. A nil adapter is the base's own head.
+// PredictFiles is PredictEach for image files.
 func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use func(i int, p Prediction, err error) error) error {
+	return b.PredictEach(ctx, a, len(paths), func(_ context.Context, i int) (*imaging.Image, error) {
+		return imaging.DecodeFile(paths[i])
+	}, use)
+}
+
+// PredictEach predicts the images 0 to n-1, a batch at a time while the next one is being read, and calls use with
+// the answer of each, in order. image reads one, and is called from several goroutines; for an image that it
+// cannot read use gets its error instead. The run ends with the first error that use returns. A nil adapter is the
+// base's own head.
+func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
+	use func(i int, p Prediction, err error) error) error {
 	a, err := b.orOwnHead(a)
 	if err != nil {
 		return err
 	}
-	return b.eachBatch(ctx, a, len(paths), func(i int, s *imaging.Scratch, dst []float32) error {
-		img, err := imaging.DecodeFile(paths[i])
+	return b.eachBatch(ctx, a, n, func(i int, s *imaging.Scratch, dst []float32) error {
+		img, err := image(ctx, i)
 		if err != nil {
 			return err
 		}

@@ -81,9 +81,9 @@ func TestScorer(t *testing.T) {
 		pair("log loss", n.LogLoss)(long.LogLoss())
 		for l := range p.Labels {
 			pair("AUC of a label", n.Labels[l].AUC)(long.AUC(l))
-			pair("sensitivity", n.Labels[l].Decided.Sensitivity)(long.counts()[l].Sensitivity())
+			pair("sensitivity", n.Labels[l].Decided.Sensitivity)(long.Counts()[l].Sensitivity())
 			prob, truth := long.Column(l)
-			pair("specificity at a threshold", n.Labels[l].At.Specificity)(Count(prob, truth, p.threshold(l)).Specificity())
+			pair("specificity at a threshold", n.Labels[l].At.Specificity)(Count(prob, truth, p.Threshold(l)).Specificity())
 		}
 	}
 }

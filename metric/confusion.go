@@ -85,17 +85,17 @@ func (k Counts) F1() (float64, bool) { return ratio(2*k.TP, 2*k.TP+k.FP+k.FN) }
 // halfway is the threshold where no other was fitted.
 const halfway = 0.5
 
-// threshold returns the probability from which a label counts as present.
-func (p *Predictions) threshold(label int) float64 {
+// Threshold returns the probability from which a label counts as present.
+func (p *Predictions) Threshold(label int) float64 {
 	if p.Thresholds == nil {
 		return halfway
 	}
 	return p.Thresholds[label]
 }
 
-// counts returns the decisions about each label: the most probable label of exclusive ones, else a
+// Counts returns the decisions about each label: the most probable label of exclusive ones, else a
 // probability of at least the label's threshold.
-func (p *Predictions) counts() []Counts {
+func (p *Predictions) Counts() []Counts {
 	if !p.Exclusive {
 		return p.countsAt()
 	}
@@ -112,7 +112,7 @@ func (p *Predictions) countsAt() []Counts {
 	all := make([]Counts, p.Labels)
 	for l := range all {
 		prob, truth := p.Column(l)
-		all[l] = Count(prob, truth, p.threshold(l))
+		all[l] = Count(prob, truth, p.Threshold(l))
 	}
 	return all
 }
@@ -150,11 +150,11 @@ func macroF1(all []Counts) (float64, bool) {
 
 // Accuracy returns the share of right decisions: the most probable label is the true one; or, for labels
 // that do not exclude each other, the share of all decisions by their thresholds.
-func (p *Predictions) Accuracy() (float64, bool) { return accuracy(p.counts(), p.Exclusive) }
+func (p *Predictions) Accuracy() (float64, bool) { return accuracy(p.Counts(), p.Exclusive) }
 
 // BalancedAccuracy returns the mean sensitivity over the exclusive labels that occur; for labels that do not
 // exclude each other the mean of sensitivity and specificity, averaged over the labels that have both.
-func (p *Predictions) BalancedAccuracy() (float64, bool) { return balanced(p.counts(), p.Exclusive) }
+func (p *Predictions) BalancedAccuracy() (float64, bool) { return balanced(p.Counts(), p.Exclusive) }
 
 // F1 returns the mean F1 over the labels that occur or were decided for (macro average).
-func (p *Predictions) F1() (float64, bool) { return macroF1(p.counts()) }
+func (p *Predictions) F1() (float64, bool) { return macroF1(p.Counts()) }

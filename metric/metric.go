@@ -61,6 +61,16 @@ func (p *Predictions) Check() error {
 	return nil
 }
 
+// Subset returns the predictions of some samples.
+func (p *Predictions) Subset(samples []int) *Predictions {
+	out := &Predictions{Labels: p.Labels, Exclusive: p.Exclusive, Thresholds: p.Thresholds}
+	for _, i := range samples {
+		out.Prob = append(out.Prob, p.Prob[i*p.Labels:(i+1)*p.Labels]...)
+		out.Truth = append(out.Truth, p.Truth[i*p.Labels:(i+1)*p.Labels]...)
+	}
+	return out
+}
+
 // Column returns the probabilities and truths of one label.
 func (p *Predictions) Column(label int) (prob []float64, truth []bool) {
 	n := p.N()

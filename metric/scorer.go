@@ -32,7 +32,7 @@ func newScorer(p *Predictions) *scorer {
 	s := &scorer{p: p, square: make([]float64, n), nats: make([]float64, n), columns: p.Labels}
 	s.above = make([]bool, len(p.Prob))
 	for i, v := range p.Prob {
-		s.above[i] = v >= p.threshold(i%p.Labels)
+		s.above[i] = v >= p.Threshold(i%p.Labels)
 	}
 	for l := range p.Labels {
 		prob, _ := p.Column(l)

@@ -20,6 +20,7 @@ type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
+	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
 	Convert convertOptions `cmd:"" help:"Convert adapters between melo, LoRA-ViT and PEFT, and bases between timm and Hugging Face."`

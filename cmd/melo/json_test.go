@@ -12,6 +12,7 @@ var documents = map[string]any{
 	"Errors":       errorDocument{},
 	"melo version": versionDocument{},
 	"melo train":   trainDocument{},
+	"melo eval":    evalDocument{},
 	"melo predict": predictDocument{},
 	"melo inspect": inspectDocument{},
 	"melo convert": convertDocument{},

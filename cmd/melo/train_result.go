@@ -78,6 +78,7 @@ func (j *trainJob) adapterFile() (*adapterfile.File, error) {
 		return nil, err
 	}
 	settings["best_epoch"], settings["steps"] = j.loop.State.BestEpoch, j.loop.State.Step
+	settings["split_digest"] = j.id.Split // "melo eval" makes the split again
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
 		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.o.Base)), j.o.Base, j.digest),
 		Method: j.config.Method, Task: adapterfile.Task(j.data.Task), Labels: adapterfile.Labels(j.data.Labels...),

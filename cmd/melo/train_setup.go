@@ -229,7 +229,7 @@ func (j *trainJob) resolve() error {
 	if err != nil {
 		return err
 	}
-	j.id = &train.Identity{Base: j.digest, Data: j.info.Digest, Split: j.splitDigest(), Config: settings}
+	j.id = &train.Identity{Base: j.digest, Data: j.info.Digest, Split: splitDigest(j.data, j.parts), Config: settings}
 	return nil
 }
 
@@ -244,12 +244,12 @@ func asMap(v any) (out map[string]any, err error) {
 	return out, err
 }
 
-// splitDigest identifies who is trained and validated on.
-func (j *trainJob) splitDigest() string {
+// splitDigest identifies who is trained, validated and tested on.
+func splitDigest(ds *dataset.Dataset, parts [3][]int) string {
 	h := sha256.New()
-	for p, part := range j.parts {
+	for p, part := range parts {
 		for _, i := range part {
-			fmt.Fprintf(h, "%d %q\n", p, j.data.Samples[i].Path)
+			fmt.Fprintf(h, "%d %q\n", p, ds.Samples[i].Path)
 		}
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))

@@ -1,0 +1,204 @@
+package main
+
+import "melo/metric"
+
+// evalDocument is the --json document of "melo eval". Numbers that the images do not define are null.
+type evalDocument struct {
+	Adapter adapterReference `json:"adapter"`
+	Base    string           `json:"base"`
+	Data    evalData         `json:"data"`
+	Task    string           `json:"task"`
+	Labels  []string         `json:"labels"`
+
+	evalNumbers
+	PerLabel    []evalLabel     `json:"per_label"`
+	Confusion   evalConfusion   `json:"confusion"`
+	Thresholds  []evalThreshold `json:"thresholds"`
+	Calibration evalCalibration `json:"calibration"`
+	Subgroups   []evalSubgroup  `json:"subgroups"`
+
+	Bootstrap struct {
+		Level     float64 `json:"level"`
+		Resamples int     `json:"resamples"`
+		Seed      uint64  `json:"seed"`
+		Unit      string  `json:"unit"` // image or group
+		Units     int     `json:"units"`
+	} `json:"bootstrap"`
+	Predictions string        `json:"predictions,omitempty"`
+	Failed      []failedImage `json:"failed"`
+	Warnings    []string      `json:"warnings"`
+	Seconds     float64       `json:"seconds"`
+	Notice      string        `json:"notice"`
+}
+
+// evalData is what was evaluated on.
+type evalData struct {
+	Path     string `json:"path"`
+	Digest   string `json:"digest"`
+	Split    string `json:"split"`
+	Rule     string `json:"rule,omitempty"`   // how the data was split
+	Training bool   `json:"same_as_training"` // the data that the adapter was trained on
+}
+
+// evalNumbers judge over all labels.
+type evalNumbers struct {
+	N                int         `json:"n"`
+	AUC              *float64    `json:"auc"`
+	AUCInterval      *[2]float64 `json:"auc_ci"`
+	Accuracy         *float64    `json:"accuracy"`
+	AccuracyInterval *[2]float64 `json:"accuracy_ci"`
+	Balanced         *float64    `json:"balanced_accuracy"`
+	BalancedInterval *[2]float64 `json:"balanced_accuracy_ci"`
+	F1               *float64    `json:"f1"`
+	F1Interval       *[2]float64 `json:"f1_ci"`
+	evalProbabilities
+	Undefined map[string]int `json:"undefined_resamples"` // by name, of what some resamples did not define
+}
+
+// evalProbabilities judge probabilities rather than decisions.
+type evalProbabilities struct {
+	ECE             *float64    `json:"ece"`
+	ECEInterval     *[2]float64 `json:"ece_ci"`
+	Brier           *float64    `json:"brier"`
+	BrierInterval   *[2]float64 `json:"brier_ci"`
+	LogLoss         *float64    `json:"log_loss"`
+	LogLossInterval *[2]float64 `json:"log_loss_ci"`
+}
+
+// evalLabel judges one label against the rest.
+type evalLabel struct {
+	Label            string      `json:"label"`
+	Positives        int         `json:"positives"`
+	Negatives        int         `json:"negatives"`
+	AUC              *float64    `json:"auc"`
+	AUCInterval      *[2]float64 `json:"auc_ci"`
+	DeLong           *[2]float64 `json:"auc_delong_ci"`
+	AveragePrecision *float64    `json:"average_precision"`
+	evalRates
+	F1         *float64    `json:"f1"`
+	F1Interval *[2]float64 `json:"f1_ci"`
+}
+
+// evalRates are about decisions for and against a label.
+type evalRates struct {
+	Sensitivity               *float64    `json:"sensitivity"`
+	SensitivityInterval       *[2]float64 `json:"sensitivity_ci"`
+	Specificity               *float64    `json:"specificity"`
+	SpecificityInterval       *[2]float64 `json:"specificity_ci"`
+	Precision                 *float64    `json:"precision"`
+	PrecisionInterval         *[2]float64 `json:"precision_ci"`
+	NegativePrecision         *float64    `json:"negative_precision"`
+	NegativePrecisionInterval *[2]float64 `json:"negative_precision_ci"`
+}
+
+// evalConfusion counts decisions.
+type evalConfusion struct {
+	Counts   [][]int          `json:"counts,omitempty"` // of exclusive labels: [true label][decided label]
+	PerLabel []evalLabelCount `json:"per_label"`
+}
+
+// evalLabelCount counts the decisions about one label.
+type evalLabelCount struct {
+	Label string `json:"label"`
+	TP    int    `json:"tp"`
+	FP    int    `json:"fp"`
+	TN    int    `json:"tn"`
+	FN    int    `json:"fn"`
+}
+
+// evalThreshold judges the decisions about one label by its threshold alone.
+type evalThreshold struct {
+	Label     string  `json:"label"`
+	Threshold float64 `json:"threshold"`
+	Source    string  `json:"source"` // adapter, or default
+	evalRates
+	AtSpecificity []evalPoint `json:"at_specificity"` // read off the curve of these images: optimistic
+	AtSensitivity []evalPoint `json:"at_sensitivity"`
+}
+
+// evalPoint is the best point of the ROC curve that reaches what is asked for.
+type evalPoint struct {
+	Asked       float64  `json:"at_least"`
+	Sensitivity float64  `json:"sensitivity"`
+	Specificity float64  `json:"specificity"`
+	Threshold   *float64 `json:"threshold"` // null: nothing counts as positive
+}
+
+// evalCalibration compares probabilities with frequencies.
+type evalCalibration struct {
+	Temperatures []float64         `json:"temperatures"` // of the adapter: none, one, or one a label
+	Calibrated   evalProbabilities `json:"calibrated"`
+	Uncalibrated evalProbabilities `json:"uncalibrated"`
+	Bins         []evalBin         `json:"bins"`
+	RawBins      []evalBin         `json:"uncalibrated_bins"`
+}
+
+// evalBin is one bar of a reliability diagram.
+type evalBin struct {
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
+	N          int     `json:"n"`
+	Confidence float64 `json:"confidence"`
+	Frequency  float64 `json:"frequency"`
+}
+
+// evalSubgroup judges the images with one value in a column.
+type evalSubgroup struct {
+	Column string `json:"column"`
+	Value  string `json:"value"`
+	Units  int    `json:"units"` // drawn for the intervals
+	evalNumbers
+	PerLabel []evalSubgroupLabel `json:"per_label"`
+	Small    bool                `json:"small"` // too few images to rely on
+	Reason   string              `json:"reason,omitempty"`
+}
+
+// evalSubgroupLabel is one label within a subgroup.
+type evalSubgroupLabel struct {
+	Label       string      `json:"label"`
+	Positives   int         `json:"positives"`
+	AUC         *float64    `json:"auc"`
+	AUCInterval *[2]float64 `json:"auc_ci"`
+}
+
+// pair returns a number and its interval for a document, nil where they are not defined.
+func pair(e metric.Estimate) (value *float64, interval *[2]float64) {
+	if e.Defined {
+		value = &e.Value
+	}
+	if e.Bounded {
+		interval = &[2]float64{e.Low, e.High}
+	}
+	return value, interval
+}
+
+// numbersOf fills in the numbers over all labels.
+func numbersOf(n *metric.Numbers, samples int) evalNumbers {
+	d := evalNumbers{N: samples, evalProbabilities: probabilitiesOf(n), Undefined: map[string]int{}}
+	d.AUC, d.AUCInterval = pair(n.AUC)
+	d.Accuracy, d.AccuracyInterval = pair(n.Accuracy)
+	d.Balanced, d.BalancedInterval = pair(n.BalancedAccuracy)
+	d.F1, d.F1Interval = pair(n.F1)
+	for name, e := range map[string]metric.Estimate{"auc": n.AUC, "accuracy": n.Accuracy, "balanced_accuracy": n.BalancedAccuracy,
+		"f1": n.F1, "ece": n.ECE, "brier": n.Brier, "log_loss": n.LogLoss} {
+		if e.Undefined > 0 {
+			d.Undefined[name] = e.Undefined
+		}
+	}
+	return d
+}
+
+func probabilitiesOf(n *metric.Numbers) (d evalProbabilities) {
+	d.ECE, d.ECEInterval = pair(n.ECE)
+	d.Brier, d.BrierInterval = pair(n.Brier)
+	d.LogLoss, d.LogLossInterval = pair(n.LogLoss)
+	return d
+}
+
+func ratesOf(r *metric.Rates) (d evalRates) {
+	d.Sensitivity, d.SensitivityInterval = pair(r.Sensitivity)
+	d.Specificity, d.SpecificityInterval = pair(r.Specificity)
+	d.Precision, d.PrecisionInterval = pair(r.Precision)
+	d.NegativePrecision, d.NegativePrecisionInterval = pair(r.NegativePrecision)
+	return d
+}

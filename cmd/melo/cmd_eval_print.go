@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"melo/internal/atomicfile"
+)
+
+// nameWidth is the room for names of labels and values in tables, which are at most 80 columns wide.
+const nameWidth = 22
+
+// cut shortens a name to a width, and fills it up to that; right aligns it to the right.
+func cut(name string, width int, right bool) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, name)
+	if n := utf8.RuneCountInString(name); n > width {
+		name = string([]rune(name)[:width-1]) + "~"
+	} else if fill := strings.Repeat(" ", width-n); right {
+		name = fill + name
+	} else {
+		name += fill
+	}
+	return name
+}
+
+// share writes a number between 0 and 1, or so, in five columns.
+func share(v *float64) string {
+	if v == nil {
+		return "    -"
+	}
+	return fmt.Sprintf("%5.3f", *v)
+}
+
+// interval95 writes an interval in 14 columns.
+func interval95(v *[2]float64) string {
+	if v == nil {
+		return "-             "
+	}
+	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
+}
+
+// print shows the evaluation to people.
+func (j *evalJob) print() {
+	d, s := &j.doc, j.s
+	if s.json {
+		return
+	}
+	s.printf("%s on %s", filepath.Base(d.Adapter.Path), d.Data.Path)
+	rule := ""
+	if d.Data.Rule != "" && d.Data.Split != "all" {
+		rule = ", split " + d.Data.Rule
+	}
+	s.printf("  %s: %d images%s", d.Data.Split, d.N, rule)
+	of := "images"
+	if d.Bootstrap.Unit == "group" {
+		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
+	}
+	s.printf("  intervals: 95 %%, %d resamples of %s", d.Bootstrap.Resamples, of)
+	s.printf("")
+	j.printNumbers()
+	j.printLabels()
+	j.printConfusion()
+	j.printSubgroups()
+	if d.Predictions != "" {
+		s.printf("\npredictions: %s", d.Predictions)
+	}
+	s.notef("%s", notice)
+}
+
+func (j *evalJob) printNumbers() {
+	d := &j.doc
+	line := func(name string, v *float64, ci *[2]float64, remark string) {
+		j.s.printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s  %s", cut(name, nameWidth, false), share(v), interval95(ci), remark), " "))
+	}
+	macro := ""
+	if len(d.Labels) > 1 {
+		macro = "mean over labels"
+	}
+	line("AUC", d.AUC, d.AUCInterval, macro)
+	line("accuracy", d.Accuracy, d.AccuracyInterval, "")
+	line("balanced accuracy", d.Balanced, d.BalancedInterval, "")
+	line("F1", d.F1, d.F1Interval, macro)
+	c := &d.Calibration
+	if len(c.Temperatures) == 0 {
+		line("calibration error", d.ECE, d.ECEInterval, "ECE, not calibrated")
+		line("Brier score", d.Brier, d.BrierInterval, "")
+		return
+	}
+	line("calibration error", d.ECE, d.ECEInterval, "ECE, calibrated")
+	line("  uncalibrated", c.Uncalibrated.ECE, c.Uncalibrated.ECEInterval, "")
+	line("Brier score", d.Brier, d.BrierInterval, "calibrated")
+	line("  uncalibrated", c.Uncalibrated.Brier, c.Uncalibrated.BrierInterval, "")
+}
+
+func (j *evalJob) printLabels() {
+	d := &j.doc
+	j.s.printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
+	for l := range d.PerLabel {
+		x, t := &d.PerLabel[l], &d.Thresholds[l]
+		j.s.printf("  %s %5d  %s  %s  %.3f  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval),
+			t.Threshold, share(t.Sensitivity), share(t.Specificity))
+	}
+	j.s.printf("  found, spared: sensitivity and specificity of probabilities from the")
+	if d.Thresholds[0].Source == "adapter" {
+		j.s.printf("  threshold on, which validation chose")
+	} else {
+		j.s.printf("  threshold on; the adapter has none of its own")
+	}
+}
+
+// maxShownClasses is how many columns of counts fit.
+const maxShownClasses = 8
+
+func (j *evalJob) printConfusion() {
+	d := &j.doc
+	if d.Confusion.Counts == nil || len(d.Labels) > maxShownClasses {
+		return
+	}
+	width := min(10, (78-nameWidth)/len(d.Labels)-1)
+	line := "  " + cut("true \\ decided", nameWidth, false)
+	for _, name := range d.Labels {
+		line += " " + cut(name, width, true)
+	}
+	j.s.printf("\n%s", line)
+	for l, row := range d.Confusion.Counts {
+		line = "  " + cut(d.Labels[l], nameWidth, false)
+		for _, n := range row {
+			line += fmt.Sprintf(" %*d", width, n)
+		}
+		j.s.printf("%s", line)
+	}
+}
+
+func (j *evalJob) printSubgroups() {
+	last, small := "", false
+	for i := range j.doc.Subgroups {
+		g := &j.doc.Subgroups[i]
+		if g.Column != last {
+			j.s.printf("\n  %s     n    AUC  95 %%            accuracy  95 %%", cut(g.Column, nameWidth, false))
+			last = g.Column
+		}
+		mark := ""
+		if g.Small {
+			mark, small = "*", true
+		}
+		j.s.printf("  %s %5d  %s  %s   %s  %s%s", cut(cmp.Or(g.Value, "(empty)"), nameWidth, false), g.N,
+			share(g.AUC), interval95(g.AUCInterval), share(g.Accuracy), strings.TrimRight(interval95(g.AccuracyInterval), " "), mark)
+	}
+	if small {
+		j.s.printf("  * few images: the numbers are uncertain, and differences may be chance")
+	}
+}
+
+// writePredictions writes --predictions: one row an image.
+func (j *evalJob) writePredictions() error {
+	return atomicfile.Write(j.o.Predictions, 0o666, func(out io.Writer) error {
+		w := csv.NewWriter(out)
+		labels := j.adapter.Labels()
+		head := []string{"path", "group"}
+		if j.exclusive() {
+			head = append(head, "label", "decided")
+		}
+		for _, prefix := range []string{"true:", "probability:", "logit:"} {
+			for _, l := range labels {
+				head = append(head, prefix+l)
+			}
+		}
+		w.Write(append(head, j.o.By...))
+		for k, i := range j.samples {
+			w.Write(j.row(k, i))
+		}
+		w.Flush()
+		return w.Error()
+	})
+}
+
+// row is what there is to say about sample i, the one at position k.
+func (j *evalJob) row(k, i int) []string {
+	x, p := &j.data.Samples[i], &j.answers[k]
+	row := []string{x.Path, x.Group}
+	if j.exclusive() {
+		row = append(row, j.adapter.Labels()[x.Label], p.Label)
+	}
+	for l := range p.Logits {
+		row = append(row, map[bool]string{true: "1", false: "0"}[j.has(i, l)])
+	}
+	for _, v := range p.Probabilities {
+		row = append(row, strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	for _, v := range p.Logits {
+		row = append(row, strconv.FormatFloat(float64(v), 'g', -1, 32))
+	}
+	for _, by := range j.o.By {
+		row = append(row, x.Attr[by])
+	}
+	return row
+}
