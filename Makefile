@@ -1,5 +1,5 @@
 # Shortcuts for developers. The checks that a change must pass are in .ci/run.
-.PHONY: build test check generate bench compare lint golden size
+.PHONY: build test check generate bench compare compare-all lint golden size
 
 build:     ## the program, as it is shipped
 	CGO_ENABLED=0 go build -trimpath -o bin/melo ./cmd/melo
@@ -16,8 +16,11 @@ generate:  ## write the kernels' assembly anew
 bench:     ## kernels, forward and step on this machine
 	go run ./cmd/melo bench
 
-compare:   ## side by side with PyTorch; needs Python, see bench/compare
+compare:   ## side by side with PyTorch, ONNX Runtime and OpenVINO, ViT-B; needs Python, see bench/compare
 	bash bench/compare/run.sh
+
+compare-all: ## the same for ViT-Ti, S, B and L
+	bash bench/compare/run.sh --models ti,s,b,l
 
 lint:      ## golangci-lint with .golangci.yml
 	golangci-lint run

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# melo beside PyTorch: bash bench/compare/run.sh [options of compare.py]
+# melo beside PyTorch, ONNX Runtime and OpenVINO: bash bench/compare/run.sh [options of compare.py]
 #
 # PYTHON names an interpreter that has the packages of requirements.txt. Without it, they are installed
 # once into a virtual environment: VENV, or bench/compare/.venv.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -20,24 +21,28 @@ import (
 type roundAnswer struct {
 	Seconds float64   `json:"seconds,omitempty"`
 	Peak    int64     `json:"peak_bytes,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
 	Logits  []float32 `json:"logits,omitempty"`
 	Losses  []float64 `json:"losses,omitempty"`
 	Error   string    `json:"error,omitempty"`
 }
 
-// maxRoundBatch bounds the batch of a command.
-const maxRoundBatch = 1024
+// maxRoundNumber bounds the numbers of a command.
+const maxRoundNumber = 1024
 
-// rounds answers timing commands; what a workload needs is made by its first command and not timed.
+// rounds answers timing commands. What a workload needs is made by its first command and not timed; it is
+// kept for one size of batch, so that the memory that is measured is that of one.
 type rounds struct {
-	b       *bench
-	forward map[int]*inference
-	step    map[int]*trainingStep
+	b        *bench
+	batch    int
+	forward  *inference
+	step     *trainingStep
+	adapters []*lora.Adapter
 }
 
 // serveRounds answers the commands on standard input, one line each, until "quit" or the end.
 func (b *bench) serveRounds(ctx context.Context) error {
-	r := &rounds{b: b, forward: map[int]*inference{}, step: map[int]*trainingStep{}}
+	r := &rounds{b: b}
 	lines := bufio.NewScanner(b.s.in)
 	out := json.NewEncoder(b.s.out)
 	for lines.Scan() {
@@ -56,90 +61,153 @@ func (b *bench) serveRounds(ctx context.Context) error {
 }
 
 func (r *rounds) answer(command string) roundAnswer {
-	name, batch, _ := strings.Cut(command, " ")
-	if command == "rss" {
-		_, peak := residentBytes()
-		return roundAnswer{Peak: peak}
+	name, n, err := parseRound(command)
+	if err != nil {
+		return roundAnswer{Error: err.Error()}
 	}
-	n, err := strconv.Atoi(batch)
-	if err != nil || n < 1 || n > maxRoundBatch {
-		return unknownCommand(command)
-	}
+	var a roundAnswer
 	switch name {
+	case "rss":
+		_, a.Peak = residentBytes()
 	case "forward":
-		f, images := r.inference(n), r.b.images(n)
-		start := time.Now()
-		f.run(images)
-		return roundAnswer{Seconds: time.Since(start).Seconds()}
+		a.Seconds = r.infer(n[0])
 	case "step":
-		return r.train(n)
-	case "check":
-		return r.check(n)
+		a.Seconds, err = r.train(n[0])
+	case "logits":
+		a.Logits = r.logits(n[0])
+	case "losses":
+		a.Losses, err = r.losses(n[0], n[1])
+	case "adapters":
+		a.Bytes, err = r.resident(n[0])
 	}
-	return unknownCommand(command)
+	if err != nil {
+		return roundAnswer{Error: err.Error()}
+	}
+	return a
 }
 
-func unknownCommand(command string) roundAnswer {
-	return roundAnswer{Error: fmt.Sprintf(
-		"command %.40q: expected rss, quit, or one of forward, step, check and a number from 1 to %d", command, maxRoundBatch)}
+// roundCommands has the number of numbers that each command takes.
+var roundCommands = map[string]int{"rss": 0, "forward": 1, "step": 1, "logits": 1, "losses": 2, "adapters": 1}
+
+func parseRound(command string) (name string, numbers []int, err error) {
+	words := strings.Fields(command)
+	if len(words) > 0 {
+		if want, known := roundCommands[words[0]]; known && len(words) == 1+want {
+			for _, w := range words[1:] {
+				if n, err := strconv.Atoi(w); err == nil && n >= 1 && n <= maxRoundNumber {
+					numbers = append(numbers, n)
+				}
+			}
+			if len(numbers) == want {
+				return words[0], numbers, nil
+			}
+		}
+	}
+	return "", nil, fmt.Errorf("command %.40q: expected quit, rss, forward B, step B, logits B, losses B N or adapters N, numbers from 1 to %d",
+		command, maxRoundNumber)
+}
+
+// resize lets go of what was made for another size of batch.
+func (r *rounds) resize(batch int) {
+	if r.batch != batch {
+		r.batch, r.forward, r.step = batch, nil, nil
+		debug.FreeOSMemory()
+	}
 }
 
 func (r *rounds) inference(n int) *inference {
-	if r.forward[n] == nil {
-		r.forward[n] = newInference(r.b, n)
+	r.resize(n)
+	if r.forward == nil {
+		r.forward = newInference(r.b, n)
 	}
-	return r.forward[n]
+	return r.forward
 }
 
-func (r *rounds) train(n int) roundAnswer {
-	if r.step[n] == nil {
+func (r *rounds) infer(n int) float64 {
+	f, images := r.inference(n), r.b.images(n)
+	start := time.Now()
+	f.run(images)
+	return time.Since(start).Seconds()
+}
+
+func (r *rounds) train(n int) (seconds float64, err error) {
+	r.resize(n)
+	if r.step == nil {
 		start, err := lora.New(&r.b.config, lora.Config{Rank: stepRank}, headLabels, 1)
 		if err != nil {
-			return roundAnswer{Error: err.Error()}
+			return 0, err
 		}
-		s, err := newTrainingStep(r.b, n, start)
-		if err != nil {
-			return roundAnswer{Error: err.Error()}
+		if r.step, err = newTrainingStep(r.b, n, start); err != nil {
+			return 0, err
 		}
-		r.step[n] = s
 	}
-	s, images := r.step[n], r.b.images(n)
+	images := r.b.images(n)
 	start := time.Now()
-	if _, err := s.run(images); err != nil {
-		return roundAnswer{Error: err.Error()}
+	if _, err := r.step.run(images); err != nil {
+		return 0, err
 	}
-	return roundAnswer{Seconds: time.Since(start).Seconds()}
+	return time.Since(start).Seconds(), nil
 }
 
-// checkBatch is the number of images that "check" looks at.
-const checkBatch = 2
+// checkedImages is the number of images whose logits are compared.
+const checkedImages = 2
 
-// check computes what both sides of the comparison must agree on, from inputs and an adapter that a
-// formula gives (adapterfile.SelfTestInput): the logits of the base's own head, and the losses of steps.
-func (r *rounds) check(steps int) roundAnswer {
+// logits returns what the engines must agree on: the logits of the base's own head for the first images of a
+// batch that a formula gives.
+func (r *rounds) logits(batch int) []float32 {
+	y := r.inference(batch).run(r.checkImages(batch))
+	return y.Data[:min(batch, checkedImages)*y.Cols]
+}
+
+// losses returns the losses of the first training steps on such a batch, from an adapter that a formula gives.
+func (r *rounds) losses(batch, steps int) ([]float64, error) {
+	r.resize(batch)
+	r.step = nil
+	start, err := checkAdapter(&r.b.config)
+	if err != nil {
+		return nil, err
+	}
+	if r.step, err = newTrainingStep(r.b, batch, start); err != nil {
+		return nil, err
+	}
+	images, losses := r.checkImages(batch), make([]float64, steps)
+	for i := range losses {
+		if losses[i], err = r.step.run(images); err != nil {
+			return nil, err
+		}
+	}
+	return losses, nil
+}
+
+// checkImages returns the inputs of adapterfile.SelfTestInput with seed 1.
+func (r *rounds) checkImages(batch int) []float32 {
 	c := &r.b.config
-	images := make([]float32, checkBatch*c.Channels*c.Image*c.Image)
-	for i := range checkBatch {
-		each := len(images) / checkBatch
+	each := c.Channels * c.Image * c.Image
+	images := make([]float32, batch*each)
+	for i := range batch {
 		adapterfile.SelfTestInput(images[i*each:(i+1)*each], 1, i)
 	}
-	start, err := checkAdapter(c)
-	if err != nil {
-		return roundAnswer{Error: err.Error()}
-	}
-	s, err := newTrainingStep(r.b, checkBatch, start)
-	if err != nil {
-		return roundAnswer{Error: err.Error()}
-	}
-	answer := roundAnswer{Logits: newInference(r.b, checkBatch).run(images).Data}
-	for range steps {
-		loss, err := s.run(images)
+	return images
+}
+
+// resident returns the memory by which the process grows when it holds n more adapters.
+func (r *rounds) resident(n int) (int64, error) {
+	r.b.model() // is not counted
+	debug.FreeOSMemory()
+	before, _ := residentBytes()
+	for i := range n {
+		a, err := lora.New(&r.b.config, lora.Config{Rank: stepRank}, headLabels, uint64(i))
 		if err != nil {
-			return roundAnswer{Error: err.Error()}
+			return 0, err
 		}
-		answer.Losses = append(answer.Losses, loss)
+		for _, d := range a.Deltas {
+			kernel.Scale(d.B, d.A[:len(d.B)], 0.5) // untouched zeros might not be resident
+		}
+		r.adapters = append(r.adapters, a)
 	}
-	return answer
+	debug.FreeOSMemory()
+	after, _ := residentBytes()
+	return after - before, nil
 }
 
 // checkAdapter fills A of each site, block by block, q before v, and the head's weight by the formula,

@@ -81,20 +81,45 @@ func serve(t *testing.T, commands ...string) []roundAnswer {
 }
 
 func TestServeRounds(t *testing.T) {
-	got := serve(t, "forward 1", "step 2", "nonsense", "forward 0", "forward", "check 3", "rss", "quit", "forward 1")
+	got := serve(t, "forward 1", "step 2", "losses 2 3", "logits 4", "logits 1", "adapters 20", "rss", "quit", "forward 1")
 	if len(got) != 7 {
 		t.Fatalf("%d answers: %+v", len(got), got)
 	}
-	if got[0].Seconds <= 0 || got[1].Seconds <= 0 || got[2].Error == "" || got[3].Error == "" || got[4].Error == "" {
-		t.Errorf("got %+v", got)
+	for i, a := range got {
+		if a.Error != "" {
+			t.Fatalf("answer %d: %s", i, a.Error)
+		}
 	}
-	losses := got[5].Losses
-	if len(losses) != 3 || len(got[5].Logits) == 0 || !(losses[2] < losses[0]) {
-		t.Errorf("steps do not lower the loss: %+v", got[5])
+	if got[0].Seconds <= 0 || got[1].Seconds <= 0 {
+		t.Errorf("got %+v", got[:2])
+	}
+	losses := got[2].Losses
+	if len(losses) != 3 || !(losses[2] < losses[0]) {
+		t.Errorf("steps do not lower the loss: %v", losses)
 	}
 	// The first loss: the head's weights are small and its bias is zero, so all classes are about equal.
 	if math.Abs(losses[0]-math.Log(headLabels)) > 1 {
 		t.Errorf("loss %g before the first step, expected about log %d", losses[0], headLabels)
+	}
+	two, one := got[3].Logits, got[4].Logits
+	if len(one) == 0 || len(two) != 2*len(one) || !slices.Equal(two[:len(one)], one) {
+		t.Errorf("logits %v in a batch of four, %v alone", two, one)
+	}
+}
+
+// The losses are those of a fresh adapter, whatever was trained before.
+func TestServeRoundsLossesAgain(t *testing.T) {
+	got := serve(t, "losses 2 2", "step 2", "step 2", "losses 2 2")
+	if len(got) != 4 || !slices.Equal(got[0].Losses, got[3].Losses) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestServeRoundsRefuses(t *testing.T) {
+	for i, a := range serve(t, "nonsense", "forward 0", "forward", "forward 1025", "losses 2", "losses 2 x", "rss 1", "", "step 1 1") {
+		if !strings.Contains(a.Error, "expected quit, rss, forward B") {
+			t.Errorf("command %d: %+v", i, a)
+		}
 	}
 }
 
