@@ -79,10 +79,11 @@ class Engine:
         sampler = threading.Thread(target=sample)
         sampler.start()
         try:
-            return self.ask(command), most
+            answer = self.ask(command)
         finally:
             done.set()
             sampler.join()
+        return answer, max(most, machine.memory_of(self.process.pid))
 
     def kill(self) -> None:
         """Ends the process and what it started, such as compilers."""
