@@ -115,24 +115,25 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 		across, differ := false, false
 		for _, i := range set {
 			across = across || part[i] != part[set[0]]
-			differ = differ || d.describe(i) != d.describe(set[0])
+			differ = differ || d.LabelsOf(i) != d.LabelsOf(set[0])
 		}
 		names := make([]string, len(set))
 		for k, i := range set {
-			names[k] = d.describe(i)
+			names[k] = d.LabelsOf(i)
 			if across {
 				names[k] += ", " + splitNames[part[i]]
 			}
 			names[k] = fmt.Sprintf("%s (%s)", d.Samples[i].Path, names[k])
 		}
 		text := strings.Join(names, " = ")
-		if across {
-			crossing = append(crossing, text)
-		} else {
-			within = append(within, text)
-		}
 		if differ {
 			d.warnOnce("one image, two labels: " + text)
+		}
+		switch {
+		case across:
+			crossing = append(crossing, text)
+		case !differ: // is named already
+			within = append(within, text)
 		}
 	}
 	if len(crossing) > 0 {
@@ -148,8 +149,8 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 	return nil
 }
 
-// describe names a sample's labels.
-func (d *Dataset) describe(i int) string {
+// LabelsOf names the labels of sample i, joined by "+".
+func (d *Dataset) LabelsOf(i int) string {
 	var names []string
 	for l, name := range d.Labels {
 		if d.has(i, l) {

@@ -19,6 +19,7 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
+	Data    dataOptions    `cmd:"" help:"Show what a data set is before anyone trains on it."`
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`

@@ -11,6 +11,7 @@ import (
 var documents = map[string]any{
 	"Errors":       errorDocument{},
 	"melo version": versionDocument{},
+	"melo data":    dataDocument{},
 	"melo train":   trainDocument{},
 	"melo eval":    evalDocument{},
 	"melo predict": predictDocument{},

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"melo/dataset"
+	"melo/internal/ui"
+)
+
+// dataDocument is the --json document of "melo data".
+type dataDocument struct {
+	Path       string        `json:"path"`
+	Digest     string        `json:"digest"`
+	Task       string        `json:"task"`
+	Labels     []string      `json:"labels"`
+	Images     int           `json:"images"`
+	Bytes      int64         `json:"bytes"`
+	Rule       string        `json:"rule"`
+	Counts     []dataCount   `json:"counts"`
+	Total      dataTotal     `json:"total"`
+	Folds      []dataFold    `json:"folds"`
+	Sizes      dataSizes     `json:"sizes"`
+	Modes      []dataMode    `json:"modes"`
+	Groups     dataGroups    `json:"groups"`
+	Attributes []string      `json:"attributes"`
+	Duplicates []dataCopies  `json:"duplicates"`
+	Unreadable []failedImage `json:"unreadable"`
+	Warnings   []string      `json:"warnings"`
+	Problem    string        `json:"problem"`
+	Sheet      string        `json:"sheet,omitempty"`
+}
+
+// dataTotal counts readable images.
+type dataTotal struct {
+	Train int `json:"train"`
+	Val   int `json:"val"`
+	Test  int `json:"test"`
+	All   int `json:"all"`
+}
+
+// dataCount counts the images of a label.
+type dataCount struct {
+	Label string `json:"label"`
+	dataTotal
+}
+
+// dataFold is one round of a cross-validation.
+type dataFold struct {
+	Train  int   `json:"train"`
+	Val    int   `json:"val"`
+	Held   int   `json:"held"`
+	Counts []int `json:"held_per_label"`
+}
+
+// dataSize is a size with the number of images that have it.
+type dataSize struct {
+	Width  int `json:"width"`
+	Height int `json:"height"`
+	Images int `json:"images"`
+}
+
+type dataSizes struct {
+	Distinct int        `json:"distinct"`
+	Smallest dataSize   `json:"smallest"` // by area
+	Largest  dataSize   `json:"largest"`
+	Common   []dataSize `json:"common"` // the most frequent first, ten at most
+}
+
+type dataMode struct {
+	Format   string `json:"format"`
+	Channels int    `json:"channels"`
+	Bits     int    `json:"bits"`
+	Images   int    `json:"images"`
+}
+
+type dataGroups struct {
+	Groups  int `json:"groups"`
+	Images  int `json:"images"` // that have one
+	Largest int `json:"largest"`
+}
+
+// dataCopies is one image under several names.
+type dataCopies struct {
+	Images     []string `json:"images"`
+	Labels     []string `json:"labels"`      // of each
+	LabelsVary bool     `json:"labels_vary"` // and which is right is not known
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}
+
+// count fills in the images of each label and part.
+func (d *dataDocument) count(ds *dataset.Dataset, parts [3][]int) {
+	at := [3][]int{}
+	for p, part := range parts {
+		at[p] = ds.Counts(append([]int{}, part...)) // nil would be all
+	}
+	for l, name := range ds.Labels {
+		c := dataTotal{Train: at[0][l], Val: at[1][l], Test: at[2][l]}
+		c.All = c.Train + c.Val + c.Test
+		d.Counts = append(d.Counts, dataCount{name, c})
+	}
+	d.Total = dataTotal{len(parts[0]), len(parts[1]), len(parts[2]), len(parts[0]) + len(parts[1]) + len(parts[2])}
+}
+
+// measure fills in sizes and modes.
+func (d *dataDocument) measure(ds *dataset.Dataset) {
+	sizes, modes := map[[2]int]int{}, map[dataMode]int{}
+	for i := range ds.Samples {
+		x := ds.Info(i)
+		if x.Err != nil {
+			continue
+		}
+		d.Bytes += x.Bytes
+		sizes[[2]int{x.W, x.H}]++
+		modes[dataMode{Format: x.Format, Channels: x.Channels, Bits: x.Bits}]++
+	}
+	all := make([]dataSize, 0, len(sizes))
+	for s, n := range sizes {
+		all = append(all, dataSize{s[0], s[1], n})
+	}
+	slices.SortFunc(all, func(a, b dataSize) int {
+		return cmp.Or(cmp.Compare(a.Width*a.Height, b.Width*b.Height), cmp.Compare(a.Width, b.Width))
+	})
+	d.Sizes = dataSizes{Distinct: len(all), Common: []dataSize{}}
+	if len(all) > 0 {
+		d.Sizes.Smallest, d.Sizes.Largest = all[0], all[len(all)-1]
+		slices.SortStableFunc(all, func(a, b dataSize) int { return cmp.Compare(b.Images, a.Images) })
+		d.Sizes.Common = all[:min(10, len(all))]
+	}
+	d.Modes = []dataMode{}
+	for m, n := range modes {
+		m.Images = n
+		d.Modes = append(d.Modes, m)
+	}
+	slices.SortFunc(d.Modes, func(a, b dataMode) int {
+		return cmp.Or(cmp.Compare(b.Images, a.Images), cmp.Compare(a.Format, b.Format), cmp.Compare(a.Channels, b.Channels), cmp.Compare(a.Bits, b.Bits))
+	})
+}
+
+// relate fills in what belongs together: groups and copies.
+func (d *dataDocument) relate(ds *dataset.Dataset) {
+	groups := map[string]int{}
+	for i := range ds.Samples {
+		if g := ds.Samples[i].Group; g != "" {
+			groups[g]++
+			d.Groups.Images++
+		}
+	}
+	d.Groups.Groups = len(groups)
+	if len(groups) > 0 {
+		d.Groups.Largest = slices.Max(slices.Collect(maps.Values(groups)))
+	}
+	d.Duplicates = []dataCopies{}
+	for _, set := range ds.Copies() {
+		var c dataCopies
+		for _, i := range set {
+			c.Images, c.Labels = append(c.Images, ds.Samples[i].Path), append(c.Labels, ds.LabelsOf(i))
+		}
+		c.LabelsVary = len(slices.Compact(sorted(slices.Clone(c.Labels)))) > 1
+		d.Duplicates = append(d.Duplicates, c)
+	}
+}
+
+// listedAtMost is the number of copies and unreadable files that are shown to people; --json has all.
+const listedAtMost = 10
+
+func (d *dataDocument) print(s *stdio) {
+	s.printf("data       %s", d.Path)
+	s.printf("digest     %s", d.Digest)
+	s.printf("task       %s, %d labels", d.Task, len(d.Labels))
+	s.printf("images     %s, %s", ui.Count(int64(d.Images)), ui.Bytes(d.Bytes))
+	s.printf("")
+	d.printCounts(s)
+	s.printf("split      %s", d.Rule)
+	for f, x := range d.Folds {
+		s.printf("  fold %-3d train %d, val %d, held out %d %v", f+1, x.Train, x.Val, x.Held, x.Counts)
+	}
+	s.printf("")
+	for k, m := range d.Modes {
+		colour := map[int]string{1: "grey", 3: "colour"}[m.Channels]
+		s.printf("%-10s %s, %s, %d bits: %s", titleOnce("kinds", k), m.Format, colour, m.Bits, ui.Count(int64(m.Images)))
+	}
+	d.printSizes(s)
+	if d.Groups.Groups > 0 {
+		s.printf("groups     %s of %s images, %d in the largest", ui.Count(int64(d.Groups.Groups)), ui.Count(int64(d.Groups.Images)), d.Groups.Largest)
+	} else {
+		s.printf("groups     none known: if a patient has several images, name the column with --group-column")
+	}
+	if len(d.Attributes) > 0 {
+		s.printf("columns    %s", strings.Join(d.Attributes, ", "))
+	}
+	d.printOffenders(s)
+	if d.Sheet != "" {
+		s.printf("sheet      %s", d.Sheet)
+	}
+	for _, w := range d.Warnings {
+		s.notef("note: %s", w)
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return ui.Count(int64(n)) + " " + many
+}
+
+// titleOnce is the title in the first of several lines.
+func titleOnce(title string, line int) string {
+	if line > 0 {
+		return ""
+	}
+	return title
+}
+
+// printCounts is the table of labels and splits.
+func (d *dataDocument) printCounts(s *stdio) {
+	width := len("all images")
+	for _, c := range d.Counts {
+		width = max(width, utf8.RuneCountInString(c.Label))
+	}
+	s.printf("%-*s  %7s %7s %7s %7s   share", width, "label", "train", "val", "test", "all")
+	row := func(label string, c dataTotal) {
+		share := 0.0
+		if d.Total.All > 0 {
+			share = 100 * float64(c.All) / float64(d.Total.All)
+		}
+		pad := strings.Repeat(" ", width-utf8.RuneCountInString(label))
+		s.printf("%s%s  %7d %7d %7d %7d  %5.1f%%", label, pad, c.Train, c.Val, c.Test, c.All, share)
+	}
+	for _, c := range d.Counts {
+		row(c.Label, c.dataTotal)
+	}
+	row("all images", d.Total)
+	s.printf("")
+}
+
+func (d *dataDocument) printSizes(s *stdio) {
+	x := d.Sizes
+	text := func(z dataSize) string { return fmt.Sprintf("%d x %d", z.Width, z.Height) }
+	switch {
+	case x.Distinct == 0:
+		s.printf("sizes      none")
+	case x.Distinct == 1:
+		s.printf("sizes      %s, all of them", text(x.Smallest))
+	default:
+		s.printf("sizes      %d, from %s to %s; the most frequent %s (%s)", x.Distinct, text(x.Smallest), text(x.Largest), text(x.Common[0]), ui.Count(int64(x.Common[0].Images)))
+	}
+}
+
+// printOffenders lists copies and files that cannot be read.
+func (d *dataDocument) printOffenders(s *stdio) {
+	s.printf("copies     %s", plural(len(d.Duplicates), "image stands more than once", "images stand more than once"))
+	for _, c := range d.Duplicates[:min(listedAtMost, len(d.Duplicates))] {
+		vary := ""
+		if c.LabelsVary {
+			vary = "   labels: " + strings.Join(c.Labels, ", ")
+		}
+		s.printf("  %s%s", strings.Join(c.Images, " = "), vary)
+	}
+	s.printf("unreadable %d", len(d.Unreadable))
+	for _, f := range d.Unreadable[:min(listedAtMost, len(d.Unreadable))] {
+		s.printf("  %s", f.Error)
+	}
+	if hidden := max(len(d.Duplicates), len(d.Unreadable)) - listedAtMost; hidden > 0 {
+		s.printf("  (--json lists all)")
+	}
+}
