@@ -89,13 +89,16 @@ func (b *bench) kernelCases(ex *kernel.Exec) []kernelCase {
 	return cases
 }
 
-// gemmCase is y = x Wᵀ + bias, as every linear map of the model.
+// gemmCase is y = x Wᵀ, the product of every linear map of the model, in matrices as the engine has them.
 func gemmCase(ex *kernel.Exec, elem kernel.Elem, rng *rand.Rand, rows, in, out int) kernelCase {
-	x, y := normalMat(rng, rows, in), kernel.NewMat(rows, out)
-	w, bias := kernel.PackAs(ex, elem, normalMat(rng, out, in).Data, out, in), make([]float32, out)
+	x, y := kernel.NewBuffer(rows, in), kernel.NewBuffer(rows, out)
+	for i := range x.Data {
+		x.Data[i] = float32(rng.NormFloat64())
+	}
+	w := kernel.PackAs(ex, elem, normalMat(rng, out, in).Data, out, in)
 	return kernelCase{name: "gemm", elem: elem, shape: fmt.Sprintf("%dx%dx%d", rows, in, out),
 		flops: 2 * float64(rows) * float64(in) * float64(out),
-		run:   func() { ex.Gemm(y, x, w, kernel.Epilogue{Bias: bias}) }}
+		run:   func() { ex.Gemm(y, x, w, kernel.Epilogue{}) }}
 }
 
 // attentionCase is the forward pass of attention; softmax is not counted as operations.
