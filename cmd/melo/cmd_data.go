@@ -21,16 +21,7 @@ type dataOptions struct {
 	Sheet    string `group:"Contact sheet" help:"Write a contact sheet, a PNG with images of each label." placeholder:"FILE"`
 	PerLabel int    `default:"16" group:"Contact sheet" help:"Images of each label on it."`
 
-	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none."`
-	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples for test where no split is given; 0: none."`
-	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split."`
-	Folds           int      `default:"0" group:"Data" help:"Show the folds of a cross-validation instead of one split; 0: none." placeholder:"K"`
-	LabelColumn     string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
-	GroupColumn     string   `group:"Data" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
-	SplitColumn     string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
-	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that may be left out."`
+	dataSource
 }
 
 // Help is the long help text.
@@ -51,35 +42,18 @@ Examples:
 
 // Validate refuses option values that cannot be.
 func (o *dataOptions) Validate() error {
-	share := func(v float64) bool { return v >= 0 && v < 1 }
-	switch {
-	case !share(o.ValSplit) || !share(o.TestSplit) || !share(o.ValSplit+o.TestSplit):
-		return fmt.Errorf("data: --val-split %v and --test-split %v, expected shares that leave some for training", o.ValSplit, o.TestSplit)
-	case o.Folds != 0 && (o.Folds < 2 || o.Folds > dataset.MaxFolds):
-		return fmt.Errorf("data: --folds %d, expected 2 to %d", o.Folds, dataset.MaxFolds)
-	case o.MaxBad < 0:
-		return fmt.Errorf("data: --max-bad %d, expected 0 or more", o.MaxBad)
-	case o.PerLabel < 1 || o.PerLabel > 1000:
+	if err := o.check(); err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	if o.PerLabel < 1 || o.PerLabel > 1000 {
 		return fmt.Errorf("data: --per-label %d, expected 1 to 1000", o.PerLabel)
 	}
 	return nil
 }
 
-// splitOptions are the options of dividing; a share of 0 is none here, and the default there.
-func (o *dataOptions) splitOptions() dataset.SplitOptions {
-	share := func(v float64) float64 {
-		if v == 0 {
-			return -1
-		}
-		return v
-	}
-	return dataset.SplitOptions{Val: share(o.ValSplit), Test: share(o.TestSplit), Seed: o.SplitSeed, AllowDuplicates: o.AllowDuplicates}
-}
-
 // Run shows the data.
 func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
-	ds, err := dataset.Open(o.Data, dataset.Options{LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn})
+	ds, err := o.open(o.Data, nil)
 	if err != nil {
 		return badInput(err)
 	}
@@ -104,16 +78,6 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 	return badInput(problem)
 }
 
-// scanData decodes every image, with a meter.
-func scanData(ctx context.Context, s *stdio, ds *dataset.Dataset, opt dataset.ScanOptions) error {
-	progress := s.progress()
-	defer progress.Close()
-	meter := progress.Start("reading images", 0, int64(len(ds.Samples)))
-	defer meter.Finish()
-	opt.Progress = func(done, _ int) { meter.Set(int64(done), "") }
-	return ds.Scan(ctx, opt)
-}
-
 // examine puts the document together. The problem is what training would stop at.
 func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *dataDocument, problem, err error) {
 	digest, err := ds.Digest()
@@ -121,12 +85,12 @@ func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *da
 		return nil, nil, err
 	}
 	doc = &dataDocument{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Images: len(ds.Samples),
-		Rule: splitRule(ds), Unreadable: []failedImage{}, Folds: []dataFold{}, Attributes: attributes(ds)}
+		Rule: o.rule(ds), Unreadable: []failedImage{}, Folds: []dataFold{}, Attributes: attributes(ds)}
 	for _, b := range ds.Bad() {
 		doc.Unreadable = append(doc.Unreadable, failedImage{b.Path, oneLine(b.Err)})
 	}
 	problem = ds.Scan(ctx, dataset.ScanOptions{MaxBad: o.MaxBad}) // finds nothing new, but may be too much
-	parts, splitProblem := o.divide(ds, doc)
+	parts, splitProblem := o.show(ds, doc)
 	if problem == nil {
 		problem = splitProblem
 	}
@@ -140,10 +104,9 @@ func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *da
 	return doc, problem, nil
 }
 
-// divide splits the data as asked. Where that is not possible it returns the splits as they are given.
-func (o *dataOptions) divide(ds *dataset.Dataset, doc *dataDocument) (parts [3][]int, err error) {
+// show splits the data as asked. Where that is not possible it returns the splits as they are given.
+func (o *dataOptions) show(ds *dataset.Dataset, doc *dataDocument) (parts [3][]int, err error) {
 	if o.Folds > 0 {
-		doc.Rule = fmt.Sprintf("%d folds, random, stratified by label", o.Folds)
 		var folds []dataset.Fold
 		folds, err = ds.Folds(o.Folds, o.splitOptions())
 		for _, f := range folds {

@@ -129,3 +129,35 @@ func TestDataRefuses(t *testing.T) {
 	cancel()
 	meloContext(t, ctx, "data", root).want(t, exitInterrupted)
 }
+
+// TestDataTrainAgree: training sees the splits, the copies and the bad files that "melo data" shows.
+func TestDataTrainAgree(t *testing.T) {
+	files := map[string]string{"a/broken.png": "x"}
+	for i := range 24 {
+		files[string(rune('a'+i%2))+"/"+string(rune('A'+i))+".png"] = "#" + string(rune('A'+i))
+	}
+	root := dataFolder(t, files)
+	out := filepath.Join(t.TempDir(), "a.safetensors")
+	base := trainArgs(root, out, "--json", "--epochs", "1")
+	r := melo(t, base...).want(t, exitBadInput)
+	if !strings.Contains(r.err, "1 of 25 images cannot be read, 0 are allowed") || !strings.Contains(r.err, "a/broken.png") {
+		t.Errorf("stderr: %s", r.err)
+	}
+	for fold := range 3 {
+		var trained trainDocument
+		var shown dataDocument
+		options := []string{"--max-bad", "1", "--folds", "3", "--val-split", "0.2"}
+		melo(t, append(append(base, options...), "--fold", string(rune('1'+fold)))...).want(t, exitDone).decode(t, &trained)
+		melo(t, append([]string{"data", "--json", root}, options...)...).want(t, exitDone).decode(t, &shown)
+		f := shown.Folds[fold]
+		if trained.Data.Train != f.Train || trained.Data.Val != f.Val || trained.Data.Test != f.Held || trained.Data.Digest != shown.Digest {
+			t.Errorf("fold %d: trained on %+v, shown %+v", fold+1, trained.Data, f)
+		}
+		if len(trained.Data.Bad) != 1 || !strings.HasPrefix(trained.Data.Rule, "fold "+string(rune('1'+fold))+" of 3 folds") || trained.Settings.Fold != fold+1 {
+			t.Errorf("got %+v", trained.Data)
+		}
+	}
+	melo(t, append(base, "--folds", "3")...).want(t, exitUsage)
+	melo(t, append(base, "--fold", "2")...).want(t, exitUsage)
+	melo(t, append(base, "--folds", "3", "--fold", "4")...).want(t, exitUsage)
+}

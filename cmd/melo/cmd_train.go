@@ -20,7 +20,7 @@ import (
 // trainOptions are the options of "melo train".
 type trainOptions struct {
 	Base string `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
-	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, or a folder with one folder per class (with or without train, val and test above them)." placeholder:"DATA"`
+	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out  string `required:"" help:"Adapter file to write." placeholder:"FILE"`
 
 	Method  string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
@@ -52,15 +52,8 @@ type trainOptions struct {
 	Brightness   float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of brightness."`
 	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast."`
 
-	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none."`
-	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
-	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split."`
-	LabelColumn     string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
-	GroupColumn     string   `group:"Data" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
-	SplitColumn     string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
-	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails."`
+	dataSource
+	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
 
 	Precision  string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the frozen base's products: ${enum}. auto: bf16 where the CPU has it, else f32; full trains in f32."`
 	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
@@ -93,6 +86,7 @@ Examples:
     melo train --base vit_tiny/ --data chest.csv --out chest.safetensors --no-flip --group-column patient
     melo train --base vit_tiny/ --data busi/ --out linear.safetensors --method linear
     melo train --base vit_tiny/ --data busi/ --out busi.safetensors --resume
+    melo train --base vit_tiny/ --data busi/ --out fold1.safetensors --folds 5 --fold 1
 
 Research software, not a medical device.` + exitHelp
 }
@@ -118,13 +112,15 @@ func (o *trainOptions) Validate() error {
 		{o.Clip >= 0 && o.Clip < 1e9, fmt.Sprintf("--clip %v, expected 0 or more", o.Clip)},
 		{share(o.LabelSmoothing), fmt.Sprintf("--label-smoothing %v, expected 0 to 1", o.LabelSmoothing)},
 		{o.Patience >= 0, fmt.Sprintf("--patience %d, expected 0 or more", o.Patience)},
-		{share(o.ValSplit) && share(o.TestSplit) && share(o.ValSplit+o.TestSplit), fmt.Sprintf("--val-split %v and --test-split %v, expected shares that leave some for training", o.ValSplit, o.TestSplit)},
-		{o.MaxBad >= 0, fmt.Sprintf("--max-bad %d, expected 0 or more", o.MaxBad)},
+		{o.Folds == 0 && o.Fold == 0 || o.Fold >= 1 && o.Fold <= o.Folds, fmt.Sprintf("--folds %d and --fold %d, expected the number of a fold", o.Folds, o.Fold)},
 		{!o.Resume || !o.Restart, "--resume and --restart contradict each other"},
 	} {
 		if !c.ok {
 			return errors.New("train: " + c.text)
 		}
+	}
+	if err := o.check(); err != nil {
+		return fmt.Errorf("train: %w", err)
 	}
 	if err := o.augment().Validate(); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -213,33 +214,62 @@ func TestTrainWithoutValidation(t *testing.T) {
 	}
 }
 
-// TestTrainTestSplitIsUntouched: damaged test images do not matter, since nobody reads their pixels.
+// TestTrainTestSplitIsUntouched: whatever the test images show, the trained numbers and validation are the same.
 func TestTrainTestSplitIsUntouched(t *testing.T) {
-	data := t.TempDir()
-	for _, split := range []string{"train", "val", "test"} {
-		if err := os.Rename(trainingSet(t, 2, 6), filepath.Join(data, split)); err != nil {
-			t.Fatal(err)
-		}
-		for c := range 2 { // the same pictures in every split would be refused
-			for i := range 6 {
-				path := filepath.Join(data, split, fmt.Sprintf("class_%c", 'a'+c), fmt.Sprintf("%02d.png", i))
-				whole, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if split == "test" {
-					whole = append([]byte("damaged"), whole[:20]...)
-				}
-				if err := os.WriteFile(path, append(whole, split[0], byte(i), byte(c)), 0o644); err != nil {
-					t.Fatal(err)
+	tuned := func(level uint8) (*lora.Adapter, trainDocument) {
+		data := t.TempDir()
+		for k, split := range []string{"train", "val", "test"} {
+			if err := os.Rename(trainingSet(t, 2, 6), filepath.Join(data, split)); err != nil {
+				t.Fatal(err)
+			}
+			for c := range 2 { // the same pictures in every split would be refused
+				for i := range 6 {
+					path := filepath.Join(data, split, fmt.Sprintf("class_%c", 'a'+c), fmt.Sprintf("%02d.png", i))
+					corner := uint8(10 * k)
+					if split == "test" {
+						corner = level
+					}
+					repaint(t, path, corner)
 				}
 			}
 		}
+		out := filepath.Join(t.TempDir(), "a.safetensors")
+		var doc trainDocument
+		melo(t, trainArgs(data, out, "--json")...).want(t, exitDone).decode(t, &doc)
+		f, err := adapterfile.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Adapter, doc
 	}
-	var doc trainDocument
-	melo(t, trainArgs(data, filepath.Join(t.TempDir(), "a.safetensors"), "--json")...).want(t, exitDone).decode(t, &doc)
-	if doc.Data.Rule != "given" || doc.Data.Train != 12 || doc.Data.Val != 12 || doc.Data.Test != 12 {
+	a, doc := tuned(200)
+	b, other := tuned(220)
+	if doc.Data.Rule != "given" || doc.Data.Train != 12 || doc.Data.Val != 12 || doc.Data.Test != 12 || doc.Data.Digest == other.Data.Digest {
 		t.Errorf("%+v", doc.Data)
+	}
+	if !reflect.DeepEqual(a, b) || !reflect.DeepEqual(doc.Validation, other.Validation) {
+		t.Error("other test images give another adapter")
+	}
+}
+
+// repaint gives the corner of a grey picture another level.
+func repaint(t *testing.T, path string, level uint8) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.(*image.Gray).Pix[0] = level
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -78,6 +78,8 @@ type trainConfig struct {
 	ValSplit  float64 `json:"val_split"`
 	TestSplit float64 `json:"test_split"`
 	SplitSeed uint64  `json:"split_seed"`
+	Folds     int     `json:"folds,omitempty"`
+	Fold      int     `json:"fold,omitempty"` // that is held out, from 1
 	MaxBad    int     `json:"max_bad"`
 	DType     string  `json:"dtype"`
 	Precision string  `json:"precision"` // of the base's products
@@ -111,25 +113,16 @@ func (o *trainOptions) prepare(ctx context.Context, s *stdio, pool *par.Pool) (*
 // openData finds the images, splits them, and says what is there.
 func (j *trainJob) openData(ctx context.Context) error {
 	o := j.o
-	ds, err := dataset.Open(o.Data, dataset.Options{LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn})
+	ds, err := o.open(o.Data, nil)
 	if err != nil {
 		return badInput(err)
-	}
-	if err := ds.Hash(ctx); err != nil {
-		return badInput(err)
-	}
-	rule := splitRule(ds)
-	share := func(v float64) float64 { // 0 means none here, and the default there
-		if v == 0 {
-			return -1
-		}
-		return v
 	}
 	j.data = ds
-	j.parts[0], j.parts[1], j.parts[2], err = ds.Split(dataset.SplitOptions{Val: share(o.ValSplit), Test: share(o.TestSplit),
-		Seed: o.SplitSeed, AllowDuplicates: o.AllowDuplicates})
-	if err != nil {
+	if err := scanData(ctx, j.s, ds, dataset.ScanOptions{MaxBad: o.MaxBad}); err != nil {
+		return badInput(err)
+	}
+	var rule string
+	if j.parts, rule, err = o.divide(ds, o.Fold); err != nil {
 		return badInput(err)
 	}
 	digest, err := ds.Digest()
@@ -138,30 +131,14 @@ func (j *trainJob) openData(ctx context.Context) error {
 	}
 	j.info = trainData{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Rule: rule,
 		Train: len(j.parts[0]), Val: len(j.parts[1]), Test: len(j.parts[2]), Bad: []string{}}
+	for _, b := range ds.Bad() {
+		j.info.Bad = append(j.info.Bad, b.Path)
+		j.s.notef("note: left out: %s", oneLine(b.Err))
+	}
 	for _, w := range ds.Warnings {
 		j.s.notef("note: %s", w)
 	}
 	return nil
-}
-
-// splitRule says how the samples are divided, before they are.
-func splitRule(ds *dataset.Dataset) string {
-	given, grouped := map[string]bool{}, false
-	for _, x := range ds.Samples {
-		given[x.Split] = true
-		grouped = grouped || x.Group != ""
-	}
-	random := "random, stratified by label"
-	if grouped {
-		random += ", whole groups"
-	}
-	switch {
-	case given[dataset.Val]:
-		return "given"
-	case given[dataset.Test]:
-		return "given; validation " + random
-	}
-	return random
 }
 
 // openBase opens the base and computes its digest.
@@ -204,7 +181,7 @@ func (j *trainJob) resolve() error {
 		Method: lora.Method(o.Method), Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Seed: o.Seed, Augment: o.augment(),
-		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
 	if o.ClassWeights == "balanced" {
@@ -368,8 +345,11 @@ func (j *trainJob) cache() {
 	}
 }
 
-// close removes what the caches have on disk.
+// close removes what the caches and the data have on disk.
 func (j *trainJob) close() {
+	if err := j.data.Close(); err != nil {
+		j.s.notef("%s", oneLine(err))
+	}
 	for _, c := range j.caches {
 		if err := c.Close(); err != nil {
 			j.s.notef("%s", oneLine(err))
