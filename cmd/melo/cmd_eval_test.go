@@ -344,3 +344,35 @@ func TestEvalKnowsTheSplit(t *testing.T) {
 		t.Errorf("standard error %q", r.err)
 	}
 }
+
+// TestTrainCalibrates: temperatures and thresholds come from validation, stand in the adapter, and are what "melo eval"
+// decides by.
+func TestTrainCalibrates(t *testing.T) {
+	data := trainingSet(t, 3, 60)
+	for _, more := range [][]string{nil, {"--sensitivity", "0.95"}} {
+		out := filepath.Join(t.TempDir(), "a.safetensors")
+		var doc trainDocument
+		melo(t, trainArgs(data, out, append(more, "--json", "--precision", "f32")...)...).want(t, exitDone).decode(t, &doc)
+		f, err := adapterfile.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := doc.Validation
+		if len(v.Temperatures) != 1 || !slices.Equal(f.Meta.Temperatures, v.Temperatures) || len(v.Thresholds) != 3 || !slices.Equal(f.Meta.Thresholds, v.Thresholds) {
+			t.Fatalf("%v: document %+v, adapter %v %v", more, v, f.Meta.Temperatures, f.Meta.Thresholds)
+		}
+		if v.Scores["log_loss"] >= v.Uncalibrated["log_loss"] {
+			t.Errorf("log loss %v, uncalibrated %v", v.Scores["log_loss"], v.Uncalibrated["log_loss"])
+		}
+		val := evaluate(t, out, data, "--split", "val")
+		// In one precision, the grouping of images into batches changes no bit.
+		same(t, "log loss", val.LogLoss, v.Scores["log_loss"], true)
+		same(t, "uncalibrated log loss", val.Calibration.Uncalibrated.LogLoss, v.Uncalibrated["log_loss"], true)
+		for _, x := range val.Thresholds {
+			if x.Source != "adapter" || more != nil && *x.Sensitivity < 0.95 {
+				t.Errorf("%v: %+v", more, x)
+			}
+		}
+	}
+	melo(t, trainArgs(data, "x.safetensors", "--sensitivity", "1.5")...).want(t, exitUsage)
+}

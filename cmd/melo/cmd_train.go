@@ -42,6 +42,7 @@ type trainOptions struct {
 	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1."`
 	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"none, or balanced: rare labels weigh more."`
 	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never."`
+	Sensitivity    float64 `placeholder:"SHARE" group:"How" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
 	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
 
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation" help:"Vary the training images; --no-augment switches all of it off."`
@@ -109,6 +110,7 @@ func (o *trainOptions) Validate() error {
 		{o.LoRAPlus > 0 && o.LoRAPlus <= 1e3, fmt.Sprintf("--lora-plus %v, expected a positive number", o.LoRAPlus)},
 		{o.Warmup >= 0 && o.Warmup <= 1e5, fmt.Sprintf("--warmup %v, expected a number of epochs", o.Warmup)},
 		{o.WeightDecay >= 0 && o.WeightDecay < 1e3, fmt.Sprintf("--weight-decay %v, expected 0 or more", o.WeightDecay)},
+		{o.Sensitivity >= 0 && o.Sensitivity <= 1, fmt.Sprintf("--sensitivity %v, expected 0 to 1", o.Sensitivity)},
 		{o.Clip >= 0 && o.Clip < 1e9, fmt.Sprintf("--clip %v, expected 0 or more", o.Clip)},
 		{share(o.LabelSmoothing), fmt.Sprintf("--label-smoothing %v, expected 0 to 1", o.LabelSmoothing)},
 		{o.Patience >= 0, fmt.Sprintf("--patience %d, expected 0 or more", o.Patience)},
@@ -291,6 +293,10 @@ type scoreTable struct {
 	Samples  int                `json:"samples"`
 	Scores   map[string]float64 `json:"scores"` // by name; what the data does not define is left out
 	PerLabel map[string]float64 `json:"per_label_auc"`
+	// Uncalibrated are the scores without temperatures, with decisions at one half.
+	Uncalibrated map[string]float64 `json:"uncalibrated"`
+	Temperatures []float64          `json:"temperatures"`
+	Thresholds   []float64          `json:"thresholds"`
 }
 
 func (d *trainDocument) print(s *stdio) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binaryDir = dir
-	os.Setenv("XDG_CACHE_HOME", dir) // the user's is left alone
+	os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")) // the user's is left alone; the program itself is dir/melo
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

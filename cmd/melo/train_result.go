@@ -134,11 +134,14 @@ func (j *trainJob) adopt(f *adapterfile.File) error {
 	return nil
 }
 
-// measure sums up validation, for the document and for the adapter. Temperatures and thresholds would be fitted
-// to the same evaluation.
+// measure fits temperatures and thresholds to validation and sums it up as calibrated, for the document and for
+// the adapter.
 func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) scoreTable {
-	p := out.Predictions()
-	table := scoreTable{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{}}
+	c := out.Calibrate(j.config.Sensitivity)
+	meta.Temperatures, meta.Thresholds = c.Temperatures, c.Thresholds
+	p := out.Calibrated(c)
+	table := scoreTable{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{},
+		Uncalibrated: train.ScoresOf(out.Predictions()), Temperatures: append([]float64{}, c.Temperatures...), Thresholds: c.Thresholds}
 	for _, name := range train.ScoreNames() {
 		if v, ok := table.Scores[name]; ok {
 			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: v, N: p.N()})

@@ -72,6 +72,7 @@ type trainConfig struct {
 	LabelSmoothing float64           `json:"label_smoothing"`
 	ClassWeights   []float64         `json:"class_weights,omitempty"`
 	Patience       int               `json:"patience"`
+	Sensitivity    float64           `json:"sensitivity,omitempty"` // that thresholds are chosen for; absent: Youden
 	Seed           uint64            `json:"seed"`
 	Augment        dataset.Augment   `json:"augment"`
 
@@ -180,7 +181,7 @@ func (j *trainJob) resolve() error {
 	c := trainConfig{
 		Method: lora.Method(o.Method), Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
-		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Seed: o.Seed, Augment: o.augment(),
+		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))

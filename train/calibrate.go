@@ -1,0 +1,84 @@
+package train
+
+import (
+	"melo/dataset"
+	"melo/lora/adapterfile"
+	"melo/metric"
+)
+
+// Calibration is what validation says about a model's probabilities. The adapter file stores it.
+type Calibration struct {
+	// Temperatures divide the logits: one for exclusive labels, one a label for others; empty if the samples
+	// do not tell any (a class is missing, say, or the classes are separated completely).
+	Temperatures []float64
+	// Thresholds are the calibrated probabilities from which each label counts as present: one a label.
+	Thresholds []float64
+}
+
+// Calibrate fits temperatures, then thresholds of the calibrated probabilities, to an evaluation, which must be
+// of validation: test images would not be unseen any more. A threshold has the greatest sum of sensitivity and
+// specificity (Youden) or, if sensitivity is not 0, the greatest specificity at no less than that sensitivity.
+// A label that all samples have or lack gets one half.
+func (e *Evaluation) Calibrate(sensitivity float64) Calibration {
+	c := Calibration{Temperatures: e.temperatures(), Thresholds: make([]float64, e.Classes)}
+	p := e.Calibrated(c)
+	for l := range c.Thresholds {
+		curve := metric.NewCurve(p.Column(l))
+		i, ok := curve.Youden()
+		if sensitivity > 0 {
+			i, ok = curve.AtSensitivity(sensitivity)
+		}
+		c.Thresholds[l] = 0.5
+		if ok {
+			c.Thresholds[l] = curve.Between(i)
+		}
+	}
+	return c
+}
+
+// temperatures fits those that the samples tell.
+func (e *Evaluation) temperatures() []float64 {
+	if e.Task != dataset.MultiLabel {
+		class := make([]int, len(e.Truth)/e.Classes)
+		for i, yes := range e.Truth {
+			if yes {
+				class[i/e.Classes] = i % e.Classes
+			}
+		}
+		t, ok := metric.SoftmaxTemperature(e.Logits, e.Classes, class)
+		if !ok {
+			return nil
+		}
+		return []float64{t}
+	}
+	var list []float64
+	any := false
+	for l := range e.Classes {
+		var logits []float32
+		var truth []bool
+		for at := l; at < len(e.Logits); at += e.Classes {
+			logits, truth = append(logits, e.Logits[at]), append(truth, e.Truth[at])
+		}
+		t, ok := metric.SigmoidTemperature(logits, truth)
+		list, any = append(list, t), any || ok
+	}
+	if !any {
+		return nil
+	}
+	return list
+}
+
+// Calibrated turns logits into the probabilities that an adapter with this calibration gives, and decides by its
+// thresholds.
+func (e *Evaluation) Calibrated(c Calibration) *metric.Predictions {
+	meta := adapterfile.Metadata{Task: adapterfile.Task(e.Task), Temperatures: c.Temperatures}
+	p := &metric.Predictions{Labels: e.Classes, Exclusive: e.Task != dataset.MultiLabel,
+		Prob: make([]float64, len(e.Logits)), Truth: e.Truth, Thresholds: c.Thresholds}
+	for at := 0; at < len(e.Logits); at += e.Classes {
+		meta.Probabilities(p.Prob[at:at+e.Classes], e.Logits[at:at+e.Classes])
+	}
+	for i, v := range p.Prob {
+		p.Prob[i] = min(v, 1) // a softmax may exceed 1 by rounding
+	}
+	return p
+}
