@@ -14,7 +14,7 @@ import (
 // evalOptions are the options of "melo eval".
 type evalOptions struct {
 	Adapter string   `required:"" help:"Adapter to evaluate." placeholder:"FILE"`
-	Data    string   `required:"" help:"Data: a folder with labels.csv, a CSV file, or a folder with one folder per class (with or without train, val and test above them)." placeholder:"DATA"`
+	Data    string   `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Base    string   `help:"Base that the adapter was trained on, if it is no longer where it was." placeholder:"BASE"`
 	Split   string   `default:"test" enum:"train,val,test,all" help:"Images to evaluate: ${enum}. Where the data names no splits, those of the training are made again."`
 	By      []string `help:"CSV columns, such as sex, site or device: each value is evaluated by itself, too." placeholder:"COLUMN"`
@@ -90,6 +90,7 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	j := &evalJob{o: o, s: s, base: base, adapter: adapter}
+	defer j.close()
 	if err := j.openData(ctx); err != nil {
 		return err
 	}
@@ -107,6 +108,16 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	j.doc.Seconds = time.Since(start).Seconds()
 	j.print()
 	return s.document(&j.doc)
+}
+
+// close gives back what the data holds.
+func (j *evalJob) close() {
+	if j.data == nil {
+		return
+	}
+	if err := j.data.Close(); err != nil {
+		j.s.notef("%s", oneLine(err))
+	}
 }
 
 // open opens the adapter and its base.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"melo/dataset"
 	"melo/imaging"
@@ -24,15 +26,15 @@ func (j *evalJob) image(ctx context.Context, k int) (*imaging.Image, error) {
 // openData finds the images with the labels of the adapter, and chooses the split.
 func (j *evalJob) openData(ctx context.Context) error {
 	o, labels := j.o, j.adapter.Labels()
-	opt := dataset.Options{Labels: labels, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn}
-	if !j.exclusive() && len(opt.LabelColumns) == 0 {
-		opt.LabelColumns = labels
+	source := dataSource{LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns, GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn}
+	if !j.exclusive() && len(source.LabelColumns) == 0 && !strings.EqualFold(filepath.Ext(o.Data), ".npz") {
+		source.LabelColumns = labels
 	}
-	ds, err := dataset.Open(o.Data, opt)
+	ds, err := source.open(o.Data, labels)
 	if err != nil {
 		return badInput(fmt.Errorf("data for %s, whose labels are %s: %w", o.Adapter, listNames(labels), err))
 	}
+	j.data = ds
 	if (ds.Task != dataset.MultiLabel) != j.exclusive() {
 		what := map[bool]string{true: "one label an image", false: "a column of 0 and 1 for each label"}
 		return badInput(fmt.Errorf("%s: has %s, but %s was trained for %s", o.Data, what[!j.exclusive()], o.Adapter, what[j.exclusive()]))
@@ -44,7 +46,6 @@ func (j *evalJob) openData(ctx context.Context) error {
 	if err != nil {
 		return badInput(err)
 	}
-	j.data = ds
 	j.doc.Data = evalData{Path: o.Data, Digest: "sha256:" + digest, Split: o.Split}
 	if t := j.adapter.Metadata().Training; t != nil && t.Data != nil {
 		j.doc.Data.Training = t.Data.Digest == j.doc.Data.Digest
@@ -57,14 +58,7 @@ func (j *evalJob) openData(ctx context.Context) error {
 
 // checkColumns refuses columns that are not there before anything is computed.
 func (j *evalJob) checkColumns() error {
-	var names []string
-	for i := range j.data.Samples {
-		for name := range j.data.Samples[i].Attr {
-			names = append(names, name)
-		}
-		break // all samples have the same columns
-	}
-	slices.Sort(names)
+	names := attributes(j.data)
 	for _, by := range j.o.By {
 		if !slices.Contains(names, by) {
 			if len(names) == 0 {
@@ -133,29 +127,30 @@ func (j *evalJob) givenSplit() ([]int, error) {
 // trainingSplit makes the split of the training again, and returns the samples of a part.
 func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	t := j.adapter.Metadata().Training
-	opt := dataset.SplitOptions{AllowDuplicates: true, // if there were any, training was told that they are allowed
-		Val: settingOr(t.Hyperparameters, "val_split", 0), Test: settingOr(t.Hyperparameters, "test_split", 0)}
-	for _, share := range []*float64{&opt.Val, &opt.Test} {
-		if *share == 0 { // none, which 0 is not for SplitOptions
-			*share = -1
-		}
-	}
 	if t.Split == nil {
 		return nil, badInput(fmt.Errorf("%s: does not say how its data was split", j.o.Adapter))
 	}
-	opt.Seed = t.Split.Seed
+	number := func(name string) float64 { return settingOr(t.Hyperparameters, name, 0) }
+	source := dataSource{ValSplit: number("val_split"), TestSplit: number("test_split"), SplitSeed: t.Split.Seed, Folds: int(number("folds")),
+		AllowDuplicates: true} // if there were any, training was told that they are allowed
+	fold := int(number("fold"))
+	if err := source.check(); err != nil || source.Folds > 0 && (fold < 1 || fold > source.Folds) {
+		return nil, badInput(fmt.Errorf("%s: its training was split in a way that cannot be: fold %d of %d, shares %v and %v", j.o.Adapter, fold, source.Folds, source.ValSplit, source.TestSplit))
+	}
 	j.doc.Data.Rule = t.Split.Rule
 	// Training may have looked at every image before it split them: then copies are told by pixels, and what cannot
-	// be read is left out. The digest of the split shows whether it has.
+	// be read is left out. That takes time and seldom changes the split, whose digest shows whether it has.
 	for _, scan := range []bool{false, true} {
 		if scan {
-			if err := j.data.Scan(ctx, dataset.ScanOptions{MaxBad: -1}); err != nil {
+			if err := scanData(ctx, j.s, j.data, dataset.ScanOptions{MaxBad: -1}); err != nil {
 				return nil, badInput(err)
 			}
 		}
-		var parts [3][]int
-		var err error
-		if parts[0], parts[1], parts[2], err = j.data.Split(opt); err != nil {
+		parts, _, err := source.divide(j.data, fold)
+		if err != nil && !scan {
+			continue
+		}
+		if err != nil {
 			return nil, badInput(err)
 		}
 		if !sameSplit(t, j.data, parts) {

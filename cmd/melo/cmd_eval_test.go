@@ -339,6 +339,10 @@ func TestEvalKnowsTheSplit(t *testing.T) {
 	if doc["error"] == nil {
 		t.Errorf("document %v", doc)
 	}
+	fold := trained(t, data, "--folds", "4", "--fold", "3")
+	if doc := evaluate(t, fold, data); doc.N != 10 || !strings.Contains(doc.Data.Rule, "fold 3") {
+		t.Errorf("%d images of %+v, want the 10 held out", doc.N, doc.Data)
+	}
 	without := trained(t, data, "--test-split", "0")
 	if r := melo(t, "eval", "--adapter", without, "--data", data).want(t, exitBadInput); !strings.Contains(r.err, "without a test split") {
 		t.Errorf("standard error %q", r.err)
