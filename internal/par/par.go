@@ -51,10 +51,15 @@ func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{}
-	if workers <= runtime.GOMAXPROCS(0) { // else those who watch would keep those who work from a core
-		p.spin = spinTime
+	spin := spinTime
+	if workers > runtime.GOMAXPROCS(0) { // those who watch would keep those who work from a core
+		spin = 0
 	}
+	return newPool(workers, spin)
+}
+
+func newPool(workers int, spin time.Duration) *Pool {
+	p := &Pool{spin: spin}
 	for w := 1; w < workers; w++ {
 		h := &helper{wake: make(chan struct{}, 1)}
 		p.helpers = append(p.helpers, h)
@@ -126,7 +131,8 @@ func (p *Pool) loop(worker int, h *helper) {
 	turn := uint64(0)
 	started := func() bool { return h.turn.Load() != turn }
 	for {
-		if !p.watch(started) {
+		// A signal may come late, for a turn that was seen without it: so it starts nothing by itself.
+		for !p.watch(started) {
 			h.asleep.Store(true)
 			// A task may have come between the last look and falling asleep: then whoever takes the mark back first,
 			// the caller or we, decides whether there is a signal to wait for.

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // count records how often each index was computed and that workers stay in range.
@@ -89,3 +90,23 @@ func BenchmarkRun(b *testing.B) {
 		p.Run(p.Workers(), nothing{})
 	}
 }
+
+// TestManyShortRuns hands out tasks to workers that are awake, falling asleep and asleep.
+func TestManyShortRuns(t *testing.T) {
+	for _, spin := range []time.Duration{0, time.Microsecond, spinTime} {
+		p := newPool(4, spin)
+		var sum counter
+		const runs = 5000
+		for range runs {
+			p.Run(5, &sum)
+		}
+		if got := sum.n.Load(); got != 5*runs {
+			t.Errorf("watching for %v: %d items were computed, want %d", spin, got, 5*runs)
+		}
+		p.Close()
+	}
+}
+
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) Do(int, int) { c.n.Add(1) }
