@@ -103,6 +103,9 @@ func (t *Tuner) Base() *vit.Model { return t.engine.Model() }
 // Classes returns the number of logits of an image.
 func (t *Tuner) Classes() int { return t.adapter.Head.Classes }
 
+// SetMark sets the Mark of the engine, for profiles.
+func (t *Tuner) SetMark(mark func(block int, p vit.Part)) { t.engine.Mark = mark }
+
 // MaxBatch returns the largest batch.
 func (t *Tuner) MaxBatch() int { return t.engine.MaxBatch() }
 

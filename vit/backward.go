@@ -40,11 +40,13 @@ func (e *Engine) Backward(dfeat kernel.Mat, a Adapter, g *Grads) {
 	}
 	e.initGrad()
 	dx := e.poolGrad(dfeat, g)
+	e.mark(Outside, PartPool)
 	for b := e.m.Depth - 1; b >= e.from; b-- {
 		dx = e.blockGrad(b, dx, a, g)
 	}
 	if g != nil {
 		e.embedGrad(dx, g)
+		e.mark(Outside, PartEmbed)
 	}
 }
 
@@ -133,6 +135,7 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	dact := e.grad.act.RowRange(0, n)
 	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, Site{b, FC2}, bb.rows, a, bg)
 	e.linearGrad(Site{b, FC2}, bb.rows, &blk.FC2, act, dy, dact, a, bg.linear(FC2))
+	e.mark(b, PartFC2)
 
 	dpre := dact
 	if m.SwiGLU {
@@ -144,12 +147,15 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	if bg != nil || has(a, Site{b, FC1}) {
 		e.ex.LayerNormApply(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, bb.st2)
 	}
+	e.mark(b, PartFC1)
 	dh := e.grad.h.RowRange(0, n)
 	e.linearGrad(Site{b, FC1}, bb.rows, &blk.FC1, h, dpre, dh, a, bg.linear(FC1))
+	e.mark(b, PartFC1)
 	if bg != nil {
 		e.col.normParam(e.ex, bg.Norm2, dh, bb.mid, bb.st2)
 	}
 	e.ex.LayerNormGrad(dx, dh, bb.mid, blk.Norm2.Gain, bb.st2, true)
+	e.mark(b, PartNorm)
 }
 
 // attentionGrad turns dmid, the gradient of in + ls1*proj(attention(LN1(in))), into that of in. frozen
@@ -159,6 +165,7 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	do := e.grad.h.RowRange(0, dmid.Rows)
 	dy := e.scaleGrad(dmid, bb.o, &blk.Proj, blk.Scale1, Site{b, Proj}, bb.rows, a, bg)
 	e.linearGrad(Site{b, Proj}, bb.rows, &blk.Proj, bb.o, dy, do, a, bg.linear(Proj))
+	e.mark(b, PartProj)
 
 	last := frozen && b == e.from // no gradient of the input is wanted
 	if last && !has(a, Site{b, Q}) && !has(a, Site{b, K}) && !has(a, Site{b, V}) {
@@ -170,10 +177,12 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 		dq = classRows(dq, e.rows)
 	}
 	e.ex.AttentionGrad(e.attnShape(bb.rows), dq, dk, dv, do, bb.o, bb.q, bb.k, bb.v, bb.lse)
+	e.mark(b, PartAttention)
 
 	in := e.tokens(e.keep[b-e.from].in)
 	h := e.tokens(e.h)
 	e.ex.LayerNormApply(h, in, blk.Norm1.Gain, blk.Norm1.Bias, bb.st1)
+	e.mark(b, PartNorm)
 	var dh kernel.Mat
 	if !last {
 		dh = e.tokens(e.grad.h)
@@ -188,6 +197,7 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	dx := e.tokens(e.grad.x)
 	if !e.prunes(b) {
 		e.ex.LayerNormGrad(dx, dh, in, blk.Norm1.Gain, bb.st1, true)
+		e.mark(b, PartNorm)
 		return dx
 	}
 	// The residual reached the class token only: keep its gradient while dx becomes full-sized.
@@ -195,6 +205,7 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	copyRows(mid, dmid)
 	e.ex.LayerNormGrad(dx, dh, in, m.Blocks[b].Norm1.Gain, bb.st1, false)
 	addRows(classRows(dx, e.rows), mid)
+	e.mark(b, PartNorm)
 	return dx
 }
 
@@ -217,6 +228,7 @@ func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a 
 		e.weightGrad(bg.Q, hq, dq, q)
 		e.weightGrad(bg.KV, h, dkv, e.rows)
 	}
+	e.mark(b, PartQKV)
 	for _, s := range [...]struct {
 		kind     Kind
 		x, dy, d kernel.Mat
@@ -224,6 +236,7 @@ func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a 
 	}{{Q, hq, dq, dhq, q}, {K, h, dk, dh, e.rows}, {V, h, dv, dh, e.rows}} {
 		if site := (Site{b, s.kind}); has(a, site) {
 			a.Backward(e.ex, site, s.rows, s.x, s.dy, s.d)
+			e.mark(b, PartAdapters)
 		}
 	}
 }
@@ -235,7 +248,9 @@ func (e *Engine) linearGrad(site Site, rows Rows, l *Linear, x, dy, dx kernel.Ma
 		e.weightGrad(lg, x, dy, rows)
 	}
 	if has(a, site) {
+		e.mark(site.Block, partOf(site.Kind))
 		a.Backward(e.ex, site, rows, x, dy, dx)
+		e.mark(site.Block, PartAdapters)
 	}
 }
 

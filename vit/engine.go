@@ -20,6 +20,10 @@ type Engine struct {
 	// as [rows, d]. It turns off class-token-only work in the last block, so that all rows are real.
 	Tap func(stage string, x kernel.Mat)
 
+	// Mark, if set, is called after each operation of Forward and Backward with its block (or Outside) and
+	// what it was: the time since the last call is that of the operation.
+	Mark func(block int, p Part)
+
 	rows    Rows       // of the batch in flight
 	patches []float32  // [n*grid*grid, 3*patch*patch]
 	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]

@@ -51,13 +51,16 @@ func (e *Engine) begin(images []float32, n int, a Adapter) {
 	e.checkBatch("Forward", len(images), n, m.Channels*m.Image*m.Image)
 	e.rows = Rows{n, m.Tokens()}
 	e.embedTokens(images, e.input(0))
+	e.mark(Outside, PartEmbed)
 	e.blocks(0, e.from, a)
 }
 
 // end runs the blocks from From() on and pools.
 func (e *Engine) end(a Adapter) kernel.Mat {
 	e.blocks(e.from, e.m.Depth, a)
-	return e.pool()
+	features := e.pool()
+	e.mark(Outside, PartPool)
+	return features
 }
 
 // blocks runs blocks [from, to).
@@ -126,19 +129,25 @@ func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
 	blk, bb := &e.m.Blocks[b], e.buffers(b)
 	h := e.tokens(e.h)
 	e.ex.LayerNorm(h, in, blk.Norm1.Gain, blk.Norm1.Bias, e.m.Eps, bb.st1)
+	e.mark(b, PartNorm)
 	e.project(b, h, bb, a)
 	e.ex.Attention(e.attnShape(bb.rows), bb.o, bb.q, bb.k, bb.v, bb.lse)
+	e.mark(b, PartAttention)
 	res := in
 	if e.prunes(b) {
 		res = classRows(in, e.rows)
 	}
 	e.linear(Site{b, Proj}, bb.rows, &blk.Proj, bb.mid, bb.o, blk.Scale1, res, a)
+	e.mark(b, PartProj)
 
 	h = e.h.RowRange(0, bb.mid.Rows)
 	e.ex.LayerNorm(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, e.m.Eps, bb.st2)
+	e.mark(b, PartNorm)
 	act := e.act.RowRange(0, bb.mid.Rows)
 	e.expand(b, act, h, bb, a)
+	e.mark(b, PartFC1)
 	e.linear(Site{b, FC2}, bb.rows, &blk.FC2, out, act, blk.Scale2, bb.mid, a)
+	e.mark(b, PartFC2)
 }
 
 // project computes q (for the query rows), k and v from the normalised input h.
@@ -149,6 +158,7 @@ func (e *Engine) project(b int, h kernel.Mat, bb blockBuffers, a Adapter) {
 	}
 	e.ex.Gemm(bb.q, hq, blk.Q.W, kernel.Epilogue{Bias: blk.Q.Bias})
 	e.ex.Gemm(kv(bb), h, blk.KV.W, kernel.Epilogue{Bias: blk.KV.Bias})
+	e.mark(b, PartQKV)
 	e.delta(Site{b, Q}, bb.rows, hq, bb.q, a)
 	e.delta(Site{b, K}, e.rows, h, bb.k, a)
 	e.delta(Site{b, V}, e.rows, h, bb.v, a)
@@ -207,9 +217,12 @@ func (e *Engine) scratchY(rows int) kernel.Mat {
 func has(a Adapter, site Site) bool { return a != nil && a.Has(site) }
 
 func (e *Engine) delta(site Site, rows Rows, x, y kernel.Mat, a Adapter) {
-	if has(a, site) {
-		a.Forward(e.ex, site, rows, x, y)
+	if !has(a, site) {
+		return
 	}
+	e.mark(site.Block, partOf(site.Kind)) // the product that it is added to
+	a.Forward(e.ex, site, rows, x, y)
+	e.mark(site.Block, PartAdapters)
 }
 
 func (e *Engine) attnShape(q Rows) kernel.AttnShape {

@@ -14,10 +14,11 @@ import (
 // benchOptions are the options of "melo bench".
 type benchOptions struct {
 	Base        string        `help:"Base to measure: a folder or a file. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
-	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed. Default: all." placeholder:"PART,..."`
+	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART,..."`
 	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
 	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
 	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
+	Profile     bool          `help:"Also show where the time of a forward pass and of a step goes; alone with --only=profile."`
 	ServeRounds bool          `hidden:"" help:"Answer the timing commands of bench/compare on standard input."`
 }
 
@@ -36,11 +37,12 @@ Examples:
     melo bench --only kernels --duration 2s
     melo bench --precision bf16 --only forward
     melo bench --base vit_tiny/ --threads 1
+    melo bench --only profile --precision int8
     melo --json bench --only forward,step` + exitHelp
 }
 
 // benchParts are the values of --only, in the order in which they run.
-var benchParts = []string{"kernels", "forward", "step", "switch", "mixed"}
+var benchParts = []string{"kernels", "forward", "step", "switch", "mixed", "profile"}
 
 // Validate refuses option values that cannot be.
 func (o *benchOptions) Validate() error {
@@ -54,8 +56,8 @@ func (o *benchOptions) Validate() error {
 		return fmt.Errorf("bench: --threads %d, expected 1 to 1024, or 0 for all cores", o.Threads)
 	case o.Duration <= 0 || o.Duration > time.Hour:
 		return fmt.Errorf("bench: --duration %v, expected up to 1h", o.Duration)
-	case o.ServeRounds && len(o.Only) > 0:
-		return fmt.Errorf("bench: --serve-rounds takes no --only")
+	case o.ServeRounds && (len(o.Only) > 0 || o.Profile):
+		return fmt.Errorf("bench: --serve-rounds takes neither --only nor --profile")
 	}
 	return nil
 }
@@ -74,6 +76,7 @@ type benchDocument struct {
 	Step      *benchStep      `json:"step,omitempty"`
 	Switch    *benchSwitch    `json:"switch,omitempty"`
 	Mixed     *benchMixed     `json:"mixed,omitempty"`
+	Profile   []benchProfile  `json:"profile,omitempty"`
 }
 
 // benchBase is the shape that was measured.
@@ -133,7 +136,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
 	b.printHeader()
 	for _, part := range benchParts {
-		if len(o.Only) > 0 && !slices.Contains(o.Only, part) {
+		if !o.wants(part) {
 			continue
 		}
 		if s.json {
@@ -147,6 +150,17 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(&b.doc)
 }
 
+// wants reports whether a part was asked for.
+func (o *benchOptions) wants(part string) bool {
+	if part == "profile" && o.Profile {
+		return true
+	}
+	if len(o.Only) == 0 {
+		return part != "profile"
+	}
+	return slices.Contains(o.Only, part)
+}
+
 func (b *bench) part(ctx context.Context, name string) error {
 	switch name {
 	case "kernels":
@@ -157,6 +171,8 @@ func (b *bench) part(ctx context.Context, name string) error {
 		return b.step(ctx)
 	case "switch":
 		return b.switching(ctx)
+	case "profile":
+		return b.profile(ctx)
 	}
 	return b.mixed(ctx)
 }

@@ -112,7 +112,11 @@ func newInference(b *bench, batch int) *inference {
 
 // run computes the logits [batch, classes] of a full batch.
 func (f *inference) run(images []float32) kernel.Mat {
-	features := f.engine.Forward(images, f.engine.MaxBatch(), nil)
+	return f.classify(f.engine.Forward(images, f.engine.MaxBatch(), nil))
+}
+
+// classify applies the head to the features of a full batch.
+func (f *inference) classify(features kernel.Mat) kernel.Mat {
 	if m := f.engine.Model(); m.Head != nil {
 		m.Logits(f.logits, features)
 	} else {

@@ -15,6 +15,7 @@ type trainingStep struct {
 	targets   train.Targets // image i is of class i modulo headLabels
 	dlogits   []float32
 	losses    []float64
+	done      func(what string) // if set, called after each part of a step that is not the backbone's
 }
 
 // stepAdamW are PyTorch's defaults.
@@ -43,14 +44,24 @@ func newTrainingStep(b *bench, batch int, start *lora.Adapter) (*trainingStep, e
 // run trains on one full batch and returns its mean loss.
 func (s *trainingStep) run(images []float32) (loss float64, err error) {
 	logits := s.tuner.Forward(images, len(s.losses), true)
+	s.finished("head")
 	s.loss.Backward(s.losses, s.dlogits, logits, s.targets, s.loss.Weight(s.targets))
+	s.finished("loss")
 	s.tuner.Backward(s.dlogits)
+	s.finished("backward")
 	if _, err := s.optimizer.Step(stepRate); err != nil {
 		return 0, err
 	}
 	s.tuner.Updated()
+	s.finished("update")
 	for _, l := range s.losses {
 		loss += l
 	}
 	return loss, nil
+}
+
+func (s *trainingStep) finished(what string) {
+	if s.done != nil {
+		s.done(what)
+	}
 }

@@ -180,3 +180,38 @@ func TestBenchPrecisions(t *testing.T) {
 	}
 	melo(t, benchArgs("--precision", "f64")...).want(t, exitUsage)
 }
+
+// A profile accounts for the whole pass, has every part and block, and is made only when asked for.
+func TestBenchProfile(t *testing.T) {
+	var doc benchDocument
+	melo(t, benchArgs("--only", "profile")...).want(t, exitDone).decode(t, &doc)
+	if doc.Forward != nil || len(doc.Profile) != 2 {
+		t.Fatalf("got %+v", doc)
+	}
+	for _, d := range doc.Profile {
+		share, found := 0.0, map[string]int{}
+		for _, p := range d.Parts {
+			share += p.Share
+			found[p.Phase+" "+p.Part] = p.Calls
+		}
+		if math.Abs(share-1) > 1e-9 || len(d.Blocks) != doc.Base.Depth {
+			t.Errorf("shares add up to %g, %d blocks", share, len(d.Blocks))
+		}
+		for part, calls := range map[string]int{"norm": 2, "attention": 1, "proj": 1, "fc1": 1, "fc2": 1} {
+			if got := found["forward "+part]; got != calls*doc.Base.Depth {
+				t.Errorf("%d calls of %s, expected %d: %v", got, part, calls*doc.Base.Depth, found)
+			}
+		}
+	}
+	step := map[string]int{}
+	for _, p := range doc.Profile[1].Parts {
+		step[p.Phase+" "+p.Part] = p.Calls
+	}
+	if step["forward adapters"] != 2*doc.Base.Depth || step["backward adapters"] != 2*doc.Base.Depth || step["update update"] != 1 || step["backward attention"] == 0 {
+		t.Errorf("got %v", step)
+	}
+	r := melo(t, benchArgs("--only", "profile")[1:]...).want(t, exitDone)
+	if !strings.Contains(r.out, "where the time goes: step") || !strings.Contains(r.out, "block 0") {
+		t.Errorf("table %q", r.out)
+	}
+}
