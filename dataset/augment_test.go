@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"melo/imaging"
@@ -154,5 +155,75 @@ func TestReflect(t *testing.T) {
 	}
 	if reflect(-1000, 1) != 0 || reflect(1000, 1) != 0 {
 		t.Error("one pixel")
+	}
+}
+
+// TestWarpStretches: the fast stretches of a row are what pixel by pixel gives, to the bit.
+func TestWarpStretches(t *testing.T) {
+	const s = 19
+	for i := range uint64(3000) {
+		draw := mix(i)
+		m := &imaging.Image{W: 1 + int(draw%29), H: 1 + int(draw>>8%31), C: 1 + 2*int(draw>>16&1), Bits: 8}
+		m.Pix8 = make([]uint8, m.W*m.H*m.C)
+		for k := range m.Pix8 {
+			m.Pix8[k] = uint8(mix(uint64(k) + draw))
+		}
+		var lut [3][256]float32
+		for ch := range lut {
+			for p := range lut[ch] {
+				lut[ch][p] = float32(ch*1000 + p)
+			}
+		}
+		v := Augment{Flip: true, FlipVertical: true, Crop: 0.3, Rotate: float64(draw >> 20 % 181), CropAspect: 2}.draw(draw, 0, i)
+		if i%5 == 0 {
+			v.angle = float64(i%4) * math.Pi / 2 // steps of exactly zero
+		}
+		a := affineOf(v, m, s)
+		got, want := make([]float32, 3*s*s), make([]float32, 3*s*s)
+		warp8(got, m, &lut, a, s)
+		for y := range s {
+			u, w := a.x0+y*a.yx+1<<(warpDrop-1), a.y0+y*a.yy+1<<(warpDrop-1)
+			warpEdge(want[y*s:2*s*s+(y+1)*s], m, &lut, a, u, w, s*s, 0, s)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d x %d x %d, %+v: differs", m.W, m.H, m.C, v)
+		}
+	}
+}
+
+// TestCollapse: a picture that is grey throughout gives the same tensor, stored in colour or not.
+func TestCollapse(t *testing.T) {
+	for _, bits := range []int{8, 16} {
+		grey := &imaging.Image{W: 23, H: 17, C: 1, Bits: bits}
+		colour := &imaging.Image{W: 23, H: 17, C: 3, Bits: bits}
+		for k := range 23 * 17 {
+			v := mix(uint64(k))
+			if bits == 16 {
+				grey.Pix16 = append(grey.Pix16, uint16(v))
+				colour.Pix16 = append(colour.Pix16, uint16(v), uint16(v), uint16(v))
+			} else {
+				grey.Pix8 = append(grey.Pix8, uint8(v))
+				colour.Pix8 = append(colour.Pix8, uint8(v), uint8(v), uint8(v))
+			}
+		}
+		render := func(m *imaging.Image) []float32 {
+			var s imaging.Scratch
+			var fit imaging.Image
+			if err := s.Fit(testRecipe, m, &fit); err != nil {
+				t.Fatal(err)
+			}
+			dst := make([]float32, testRecipe.Values())
+			render(dst, &fit, testRecipe, allAugment.draw(1, 2, 3))
+			return dst
+		}
+		want := render(colour)
+		collapse(colour)
+		if colour.C != 1 || !slices.Equal(render(colour), want) || !slices.Equal(render(grey), want) {
+			t.Errorf("%d bits: another tensor", bits)
+		}
+	}
+	tinted := &imaging.Image{W: 2, H: 1, C: 3, Bits: 8, Pix8: []uint8{1, 1, 1, 5, 5, 6}}
+	if collapse(tinted); tinted.C != 3 || len(tinted.Pix8) != 6 {
+		t.Error("a tinted image became grey")
 	}
 }

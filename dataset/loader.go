@@ -217,6 +217,7 @@ func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, e
 	if err != nil {
 		return nil, err
 	}
+	collapse(m)
 	if err := w.scratch.Fit(l.roomy(m), m, &w.fit); err != nil {
 		return nil, fmt.Errorf("%s: %w", l.ds.File(i), err)
 	}

@@ -124,36 +124,103 @@ func affineOf(v variation, m *imaging.Image, s int) affine {
 	}
 }
 
-// warp8 interpolates with weights of 8 bits, rounds to 8 bits and looks up.
+// warp8 interpolates with weights of 8 bits, rounds to 8 bits and looks up. A row of the output crosses the
+// image in a straight line: the stretch of it whose four neighbours are all inside needs no mirroring.
 func warp8(dst []float32, m *imaging.Image, lut *[3][256]float32, a affine, s int) {
-	const drop = 24 - 8 // from fixed point to 8 fractional bits
+	inner := warpGrey
+	if m.C == 3 {
+		inner = warpColour
+	}
 	n := s * s
 	for y := range s {
-		u, v := a.x0+y*a.yx+1<<(drop-1), a.y0+y*a.yy+1<<(drop-1)
+		u, v := a.x0+y*a.yx+1<<(warpDrop-1), a.y0+y*a.yy+1<<(warpDrop-1)
 		o := dst[y*s : 2*n+(y+1)*s]
-		for x := range s {
-			ix, iy, wx, wy := u>>24, v>>24, u>>drop&255, v>>drop&255
-			u, v = u+a.xx, v+a.xy
-			right, down := m.C, m.W*m.C
-			if uint(ix) >= uint(m.W-1) || uint(iy) >= uint(m.H-1) {
-				nx, ny := reflect(ix+1, m.W), reflect(iy+1, m.H)
-				ix, iy = reflect(ix, m.W), reflect(iy, m.H)
-				right, down = (nx-ix)*m.C, (ny-iy)*m.W*m.C
-			}
-			at := (iy*m.W + ix) * m.C
-			w11 := wx * wy
-			w01, w10 := wx<<8-w11, wy<<8-w11
-			w00 := 1<<16 - w11 - w01 - w10
-			for ch := range m.C {
-				p := at + ch
-				t := int(m.Pix8[p])*w00 + int(m.Pix8[p+right])*w01 + int(m.Pix8[p+down])*w10 + int(m.Pix8[p+right+down])*w11
-				level := uint8((t + 1<<15) >> 16)
-				o[ch*n+x] = lut[ch][level]
-				if m.C == 1 {
-					o[n+x], o[2*n+x] = lut[1][level], lut[2][level]
-				}
-			}
+		from, to := inside(u, a.xx, m.W-1, 0, s)
+		from, to = inside(v, a.xy, m.H-1, from, to)
+		warpEdge(o, m, lut, a, u, v, n, 0, from)
+		inner(o, m, lut, a, u+from*a.xx, v+from*a.xy, n, from, to)
+		warpEdge(o, m, lut, a, u+to*a.xx, v+to*a.xy, n, to, s)
+	}
+}
+
+// warpDrop takes a fixed-point number to 8 fractional bits.
+const warpDrop = 24 - 8
+
+// inside narrows [from, to) to the x at which the pixel of u + x*step is in [0, n).
+func inside(u, step, n, from, to int) (int, int) {
+	top := n<<24 - 1 // the greatest u whose pixel is n-1
+	if step < 0 {    // the same line from the other side
+		u, step = top-u, -step
+	}
+	if step == 0 {
+		if u < 0 || u > top {
+			return from, from
 		}
+		return from, to
+	}
+	if u < 0 {
+		from = min(max(from, (-u+step-1)/step), to)
+	}
+	if u > top {
+		return from, from
+	}
+	to = min(to, (top-u)/step+1)
+	return from, max(from, to)
+}
+
+// weights are those of the four neighbours, from the fractions of u and v; they add up to 1<<16.
+func weights(u, v int) (w00, w01, w10, w11 int) {
+	wx, wy := u>>warpDrop&255, v>>warpDrop&255
+	w11 = wx * wy
+	w01, w10 = wx<<8-w11, wy<<8-w11
+	return 1<<16 - w11 - w01 - w10, w01, w10, w11
+}
+
+// warpEdge writes the pixels [from, to) of a row, mirroring what lies outside.
+func warpEdge(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, v, n, from, to int) {
+	for x := from; x < to; x++ {
+		ix, iy := u>>24, v>>24
+		w00, w01, w10, w11 := weights(u, v)
+		u, v = u+a.xx, v+a.xy
+		x0, x1 := reflect(ix, m.W)*m.C, reflect(ix+1, m.W)*m.C
+		y0, y1 := reflect(iy, m.H)*m.W*m.C, reflect(iy+1, m.H)*m.W*m.C
+		for ch := range 3 {
+			c := min(ch, m.C-1)
+			t := int(m.Pix8[y0+x0+c])*w00 + int(m.Pix8[y0+x1+c])*w01 + int(m.Pix8[y1+x0+c])*w10 + int(m.Pix8[y1+x1+c])*w11
+			o[ch*n+x] = lut[ch][uint8((t+1<<15)>>16)]
+		}
+	}
+}
+
+// warpGrey writes the pixels [from, to) of a row, all of whose neighbours are inside.
+func warpGrey(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, v, n, from, to int) {
+	red, green, blue := o[:to], o[n:n+to], o[2*n:2*n+to]
+	for x := from; x < to; x++ {
+		at := v>>24*m.W + u>>24
+		w00, w01, w10, w11 := weights(u, v)
+		u, v = u+a.xx, v+a.xy
+		p, q := m.Pix8[at:at+2:at+2], m.Pix8[at+m.W:at+m.W+2:at+m.W+2]
+		t := int(p[0])*w00 + int(p[1])*w01 + int(q[0])*w10 + int(q[1])*w11
+		level := uint8((t + 1<<15) >> 16)
+		red[x], green[x], blue[x] = lut[0][level], lut[1][level], lut[2][level]
+	}
+}
+
+// warpColour is warpGrey for three channels.
+func warpColour(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, v, n, from, to int) {
+	red, green, blue := o[:to], o[n:n+to], o[2*n:2*n+to]
+	down := 3 * m.W
+	for x := from; x < to; x++ {
+		at := 3 * (v>>24*m.W + u>>24)
+		w00, w01, w10, w11 := weights(u, v)
+		u, v = u+a.xx, v+a.xy
+		p, q := m.Pix8[at:at+6:at+6], m.Pix8[at+down:at+down+6:at+down+6]
+		r := int(p[0])*w00 + int(p[3])*w01 + int(q[0])*w10 + int(q[3])*w11
+		g := int(p[1])*w00 + int(p[4])*w01 + int(q[1])*w10 + int(q[4])*w11
+		b := int(p[2])*w00 + int(p[5])*w01 + int(q[2])*w10 + int(q[5])*w11
+		red[x] = lut[0][uint8((r+1<<15)>>16)]
+		green[x] = lut[1][uint8((g+1<<15)>>16)]
+		blue[x] = lut[2][uint8((b+1<<15)>>16)]
 	}
 }
 
