@@ -34,6 +34,7 @@ type attnScratch struct {
 // Attention sets O = softmax(Scale * Q Kᵀ) V for each image and head. If lse is not nil, it receives
 // the log-sum-exp of each row of scores, [Images][Heads][Queries].
 func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
+	e.level()
 	items := s.Images * s.Heads
 	split := 1
 	if items < 4*e.pool.Workers() && s.Queries >= 64 {
@@ -45,6 +46,7 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 
 // AttentionGrad sets dQ, dK and dV from dO, given the operands, the output and the log-sum-exp of Attention.
 func (e *Exec) AttentionGrad(s AttnShape, dq, dk, dv, do, o, q, k, v Mat, lse []float32) {
+	e.level()
 	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
 		lse: lse, backward: true, split: 1, workers: e.workers}
 	e.pool.Run(s.Images*s.Heads, &e.attn)

@@ -65,3 +65,26 @@ func (e *Exec) Pool() *par.Pool { return e.pool }
 
 // Worker returns the scratch memory of one worker, for tasks of the pool that use its operations.
 func (e *Exec) Worker(i int) *Worker { return e.workers[i] }
+
+// scratches are the buffers of a worker that grow.
+var scratches = [...]func(w *Worker) *[]float32{
+	func(w *Worker) *[]float32 { return &w.b },
+	func(w *Worker) *[]float32 { return &w.left },
+	func(w *Worker) *[]float32 { return &w.y },
+	func(w *Worker) *[]float32 { return &w.attn.p },
+	func(w *Worker) *[]float32 { return &w.attn.dp },
+}
+
+// level gives every worker as much scratch memory as the one that needed most so far: which worker gets the
+// largest item is a matter of chance, and no later pass shall allocate because of it.
+func (e *Exec) level() {
+	for _, of := range scratches {
+		most := 0
+		for _, w := range e.workers {
+			most = max(most, cap(*of(w)))
+		}
+		for _, w := range e.workers {
+			scratch(of(w), most)
+		}
+	}
+}

@@ -44,6 +44,7 @@ const (
 
 // run cuts c into items of at most rows x cols and computes them.
 func (e *Exec) runGemm(rows, cols int) {
+	e.level()
 	t := &e.gemm
 	t.workers = e.workers
 	t.rowBlocks = (t.c.Rows + rows - 1) / rows
