@@ -26,7 +26,7 @@ lint:      ## golangci-lint with .golangci.yml
 	golangci-lint run
 
 golden:    ## the reference values in testdata/golden; needs Python, see tools/golden
-	bash tools/golden/run.sh
+	$(or $(PYTHON),python3) tools/golden/generate.py
 
 size:      ## size of the stripped program
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/melo ./cmd/melo && ls -l bin/melo

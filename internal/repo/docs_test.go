@@ -1,0 +1,78 @@
+package repo
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	quoted = regexp.MustCompile("`([^`\n]+)`")
+	fenced = regexp.MustCompile("(?ms)^```.*?^```")
+	// pathLike is a name with a slash in it and nothing of a command, a pattern or an address.
+	pathLike = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+/?$`)
+)
+
+// documents returns the Markdown files of the tree, relative to the root.
+func documents(t *testing.T, top string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != top && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(p) == ".md" {
+			all = append(all, p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Documents are read by people who then look for what they name.
+func TestDocumentsNamePathsThatExist(t *testing.T) {
+	top := root(t)
+	for _, doc := range documents(t, top) {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel, _ := filepath.Rel(top, doc)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			target, _, _ := strings.Cut(m[1], "#")
+			if target == "" || strings.Contains(target, "://") {
+				continue
+			}
+			if !exists(filepath.Join(filepath.Dir(doc), target)) {
+				t.Errorf("%s links to %s, which does not exist", rel, m[1])
+			}
+		}
+		for _, m := range quoted.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
+			name := m[1]
+			// Only names that begin with a folder of the tree claim to be a path of it.
+			first, _, _ := strings.Cut(name, "/")
+			// Hidden ones are made by what the document describes.
+			if !pathLike.MatchString(name) || first == ".." || strings.Contains(name, "/.") || !exists(filepath.Join(top, first)) {
+				continue
+			}
+			if !exists(filepath.Join(top, name)) && !exists(filepath.Join(filepath.Dir(doc), name)) {
+				t.Errorf("%s names %s, which does not exist", rel, name)
+			}
+		}
+	}
+}
