@@ -28,9 +28,6 @@ func (t *peakTask) Do(int, int) {
 	}
 }
 
-// MeasurePeak is MeasurePeakOf float32.
-func MeasurePeak(pool *par.Pool, d time.Duration) float64 { return MeasurePeakOf(F32, pool, d) }
-
 // MeasurePeakOf returns the machine's rate in operations a second for products of type e, measured for about
 // d: all workers of the pool run multiply-adds on registers alone. A multiply-add is two operations. It is
 // the best of several runs, since other programs only take away from it; 0 where the kernel set has no such
