@@ -48,7 +48,7 @@ func Workers(n int) Option { return func(s *settings) { s.workers = n } }
 func Batch(n int) Option { return func(s *settings) { s.batch = n } }
 
 // ImageSize sets the side of the input in pixels: position embeddings are resized for it. 0, the
-// default, is the base's own.
+// default, is the base's own or, with OpenFor, that of the adapter.
 func ImageSize(n int) Option { return func(s *settings) { s.image = n } }
 
 // Remember keeps digests of bases and outcomes of self-checks in the folder dir, so that the next start need not

@@ -146,6 +146,9 @@ func slower(p Precision) Precision {
 // openFor opens the base at path for the adapter in f, in the fastest precision from s.precision on that the CPU
 // has and the adapter's self-test allows.
 func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
+	if s.image == 0 {
+		s.image = f.Meta.Recipe.Size // position embeddings are resized as they were in training
+	}
 	for {
 		if !vit.Supports(s.precision) {
 			s.tell(fmt.Sprintf("this CPU (%s) has no instructions for %v", kernel.Name(), s.precision))

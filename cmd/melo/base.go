@@ -8,12 +8,18 @@ import (
 	"melo/vit"
 )
 
-// openBase opens the frozen backbone that --base names, a folder or a file, in a precision.
-func openBase(path string, ex *kernel.Exec, p vit.Precision) (*vit.Model, error) {
+// baseForm is how a base lies in memory.
+type baseForm struct {
+	precision vit.Precision
+	image     int // side of the input in pixels; 0: the base's own
+}
+
+// openBase opens the frozen backbone that --base names, a folder or a file.
+func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
 	if err := checkBasePath(path); err != nil {
 		return nil, err
 	}
-	m, err := vit.Open(path, vit.Options{Exec: ex, Precision: p})
+	m, err := vit.Open(path, vit.Options{Image: form.image, Exec: ex, Precision: form.precision})
 	if err != nil {
 		return nil, badInput(err)
 	}

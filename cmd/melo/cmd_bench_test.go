@@ -147,7 +147,7 @@ func TestBenchAdaptersWork(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
 	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[peakKey][]float64{}}
-	base, err := openBase(goldenDir("hf_vit"), kernel.NewExec(pool), vit.F32)
+	base, err := openBase(goldenDir("hf_vit"), kernel.NewExec(pool), baseForm{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	if err := o.settle(from); err != nil {
 		return usage(err)
 	}
-	base, err := o.openBase()
+	base, err := o.openBase(kind)
 	if err != nil {
 		return err
 	}
@@ -161,13 +161,21 @@ type convertBase struct {
 	digest string
 }
 
-func (o *convertOptions) openBase() (*convertBase, error) {
+func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	if o.Base == "" {
 		return nil, nil
 	}
+	var form baseForm
+	if kind == adapterfile.Native { // the adapter may take images of another size than the base
+		f, err := adapterfile.Read(o.In)
+		if err != nil {
+			return nil, badInput(err)
+		}
+		form.image = f.Meta.Recipe.Size
+	}
 	pool := par.New(0)
 	defer pool.Close()
-	m, err := openBase(o.Base, kernel.NewExec(pool), vit.F32)
+	m, err := openBase(o.Base, kernel.NewExec(pool), form)
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,7 @@ type trainOptions struct {
 	dataSource
 	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
 
+	ImageSize  int    `placeholder:"N" group:"Output and machine" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
 	Precision  string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the frozen base's products: ${enum}. auto: bf16 where the CPU has it, else f32; full trains in f32."`
 	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
 	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
@@ -102,6 +103,7 @@ func (o *trainOptions) Validate() error {
 		{o.Epochs >= 1 && o.Epochs <= 100_000, fmt.Sprintf("--epochs %d, expected 1 to 100000", o.Epochs)},
 		{o.Batch >= 1 && o.Batch <= 65536, fmt.Sprintf("--batch %d, expected 1 to 65536", o.Batch)},
 		{o.Pass >= 1 && o.Pass <= 4096, fmt.Sprintf("--pass %d, expected 1 to 4096", o.Pass)},
+		{o.ImageSize >= 0 && o.ImageSize <= 8192, fmt.Sprintf("--image-size %d, expected a side in pixels", o.ImageSize)},
 		{o.Rank >= 1, fmt.Sprintf("--rank %d, expected at least 1", o.Rank)},
 		{o.Alpha >= 0 && o.Alpha < 1e6, fmt.Sprintf("--alpha %v, expected a positive number", o.Alpha)},
 		{o.Dropout >= 0 && o.Dropout < 1, fmt.Sprintf("--dropout %v, expected 0 to 1", o.Dropout)},
@@ -158,18 +160,20 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	pool := par.New(o.Workers)
 	defer pool.Close()
-	job, err := o.prepare(ctx, s, pool)
+	set, err := openTrainSet(ctx, s, o.Data, &o.dataSource)
 	if err != nil {
 		return err
 	}
-	defer job.close()
-	if err := job.begin(start); err != nil {
+	defer set.close(s)
+	base, err := openTrainBase(o.Base, pool)
+	if err != nil {
 		return err
 	}
-	if err := job.train(ctx); err != nil {
-		return job.unfinished(err)
+	job, err := newTrainJob(o, s, base, set, runView{})
+	if err != nil {
+		return err
 	}
-	doc, err := job.finish(ctx, start)
+	doc, err := job.run(ctx, start)
 	if err != nil {
 		return job.unfinished(err)
 	}

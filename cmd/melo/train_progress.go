@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -46,15 +47,27 @@ func newTrainProgress(j *trainJob) *trainProgress {
 // start begins to draw; what a resumed run has behind it counts as done.
 func (p *trainProgress) start() {
 	j := p.j
-	p.peak = kernel.MeasurePeakOf(j.model.Precision, j.pool, peakSample)
-	j.s.notef("%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later",
-		methodText(j.config.Method), j.o.Data, len(j.data.Labels), j.data.Task, len(j.parts[0]), len(j.parts[1]), len(j.parts[2]))
-	j.s.notef("%s", planText(j))
+	p.peak = kernel.MeasurePeakOf(j.model.Precision, j.base.pool, peakSample)
+	if !j.view.quiet {
+		j.s.notef("%s%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later", p.prefix(),
+			methodText(j.config.Method), j.set.path, len(j.set.Labels), j.set.Task, len(j.parts[0]), len(j.parts[1]), len(j.parts[2]))
+		j.s.notef("%s%s", p.prefix(), planText(j))
+	}
 	state := &j.loop.State
 	p.done = int64(state.Epoch)*int64(len(j.parts[0])+len(j.parts[1])) + int64(state.Images)
-	p.ui = j.s.progress()
-	p.meter = p.ui.Start("training", p.done, p.total)
+	if p.ui = j.view.ui; p.ui == nil {
+		p.ui = j.s.progress()
+	}
+	p.meter = p.ui.Start(cmp.Or(j.view.title, "training"), p.done, p.total)
 	p.began = time.Now()
+}
+
+// prefix is what the run's lines begin with.
+func (p *trainProgress) prefix() string {
+	if p.j.view.title == "" {
+		return ""
+	}
+	return p.j.view.title + ": "
 }
 
 // planText says what will be trained, and how long.
@@ -85,6 +98,8 @@ func methodText(m lora.Method) string {
 func (p *trainProgress) close() {
 	if p.meter != nil {
 		p.meter.Finish()
+	}
+	if p.ui != nil && p.j.view.ui == nil {
 		p.ui.Close()
 	}
 }
@@ -180,9 +195,11 @@ func (p *trainProgress) epoch(l *train.Loop) error {
 			line += "  best"
 		}
 	}
-	p.ui.Printf("%s%s", line, p.speed())
-	if s.Stopped {
-		p.ui.Printf("no better validation for %d epochs: stopping", p.j.config.Patience)
+	if !p.j.view.quiet {
+		p.ui.Printf("%s%s%s", p.prefix(), line, p.speed())
+		if s.Stopped {
+			p.ui.Printf("%sno better validation for %d epochs: stopping", p.prefix(), p.j.config.Patience)
+		}
 	}
 	p.images, p.began = 0, time.Now()
 	return nil

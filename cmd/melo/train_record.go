@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"melo/internal/atomicfile"
+	"melo/lora/adapterfile"
 	"melo/train"
 )
 
@@ -48,6 +50,30 @@ func (j *trainJob) writeRecord() error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(&j.record)
 	})
+}
+
+// maxRecord bounds what is read of a record, in bytes.
+const maxRecord = 64 << 20
+
+// finished returns the result of this very run, if it was done before and its adapter is still what it was; nil if
+// not. A record that cannot be read is none.
+func (j *trainJob) finished() *trainDocument {
+	f, err := os.Open(filepath.Join(j.o.runFolder(), "run.json"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var r runRecord
+	dec := json.NewDecoder(io.LimitReader(f, maxRecord))
+	dec.UseNumber()
+	if dec.Decode(&r) != nil || r.Result == nil || !reflect.DeepEqual(r.Identity, j.id) {
+		return nil
+	}
+	a, err := adapterfile.Read(j.o.Out)
+	if err != nil || a.Digest != r.Result.Adapter.Digest {
+		return nil
+	}
+	return r.Result
 }
 
 // recordHook keeps epochs.jsonl: one line an epoch, as in the checkpoint.

@@ -80,12 +80,12 @@ func (j *trainJob) adapterFile() (*adapterfile.File, error) {
 	settings["best_epoch"], settings["steps"] = j.loop.State.BestEpoch, j.loop.State.Step
 	settings["split_digest"] = j.id.Split // "melo eval" makes the split again
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
-		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.o.Base)), j.o.Base, j.digest),
-		Method: j.config.Method, Task: adapterfile.Task(j.data.Task), Labels: adapterfile.Labels(j.data.Labels...),
+		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.base.path)), j.base.path, j.base.digest),
+		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
 		Recipe: j.model.Recipe,
 		Training: &adapterfile.Training{
 			Program: "melo " + version, Seed: j.config.Seed,
-			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.o.Data)), Digest: j.info.Digest, Images: len(j.data.Samples)},
+			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.set.path)), Digest: j.info.Digest, Images: len(j.set.Samples)},
 			Split:           &adapterfile.SplitInfo{Rule: j.info.Rule, Seed: j.config.SplitSeed, Train: j.info.Train, Val: j.info.Val, Test: j.info.Test},
 			Hyperparameters: settings,
 		},
@@ -147,7 +147,7 @@ func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) sc
 			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: v, N: p.N()})
 		}
 	}
-	for l, label := range j.data.Labels {
+	for l, label := range j.set.Labels {
 		if v, ok := p.AUC(l); ok {
 			table.PerLabel[label] = v
 			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: train.AUC, Split: "val", Label: label, Value: v, N: p.N()})
@@ -156,15 +156,31 @@ func (j *trainJob) measure(out *train.Evaluation, meta *adapterfile.Metadata) sc
 	return table
 }
 
+// evaluate runs the model of a finished run, with the numbers that its file holds, on samples of the data.
+func (j *trainJob) evaluate(ctx context.Context, samples []int) (*train.Evaluation, error) {
+	opt := dataset.LoaderOptions{Batch: j.tuner.MaxBatch(), Workers: j.o.Workers, MaxBad: j.config.MaxBad}
+	load, err := dataset.NewLoader(j.set.Dataset, samples, j.model.Recipe, opt)
+	if err != nil {
+		return nil, err
+	}
+	e := train.Evaluator{Model: j.tuner, Data: load, Task: j.set.Task}
+	out, err := e.Run(ctx)
+	var data *train.DataError
+	if errors.As(err, &data) {
+		return nil, badInput(err)
+	}
+	return out, err
+}
+
 // selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
 func (j *trainJob) selfTest() (*adapterfile.SelfTest, error) {
 	logits := func(x []float32) []float32 { return j.tuner.Forward(x, 1, false) }
 	if j.model.Precision != vit.F32 {
-		m, err := openBase(j.o.Base, kernel.NewExec(j.pool), vit.F32)
+		m, err := j.base.model(baseForm{image: j.o.ImageSize})
 		if err != nil {
 			return nil, err
 		}
-		engine, a := vit.NewEngine(m, j.pool, 1, m.Depth), j.tuner.Adapter()
+		engine, a := vit.NewEngine(m, j.base.pool, 1, m.Depth), j.tuner.Adapter()
 		var set lora.Set
 		set.Assign(lora.Segment{Adapter: a, Images: 1})
 		y := kernel.NewMat(1, a.Head.Classes)
@@ -194,8 +210,8 @@ func (j *trainJob) document(start time.Time) *trainDocument {
 		}
 	}
 	d := &trainDocument{
-		Base: j.o.Base, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
-		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.runFolder(), Warnings: append([]string{}, j.data.Warnings...), Notice: notice,
+		Base: j.base.path, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
+		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.runFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: notice,
 		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
 	}
 	deltas, head := j.tuner.Adapter().Parameters()

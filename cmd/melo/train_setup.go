@@ -17,23 +17,21 @@ import (
 
 	"melo/dataset"
 	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
+	"melo/internal/ui"
 	"melo/lora"
-	"melo/lora/adapterfile"
 	"melo/train"
 	"melo/vit"
 )
 
-// trainJob is one training run, made of options, base and data.
+// trainJob is one training run: options on a base and data that others may use, too.
 type trainJob struct {
 	o    *trainOptions
 	s    *stdio
-	pool *par.Pool
+	base *trainBase
+	set  *trainSet
+	view runView
 
 	model  *vit.Model
-	digest string // of the base
-	data   *dataset.Dataset
 	info   trainData
 	parts  [3][]int // training, validation and test samples
 	config trainConfig
@@ -50,6 +48,13 @@ type trainJob struct {
 	valLoad   *dataset.Loader // nil: no validation
 	progress  *trainProgress
 	record    runRecord
+}
+
+// runView is how a run shows itself.
+type runView struct {
+	title string       // before each of its lines; empty: the only run
+	quiet bool         // no line an epoch, nor what the run is
+	ui    *ui.Progress // to draw on; nil: its own
 }
 
 // trainConfig is every setting that the result depends on, resolved. It identifies a run, and stands in the
@@ -83,7 +88,8 @@ type trainConfig struct {
 	Fold      int     `json:"fold,omitempty"` // that is held out, from 1
 	MaxBad    int     `json:"max_bad"`
 	DType     string  `json:"dtype"`
-	Precision string  `json:"precision"` // of the base's products
+	Precision string  `json:"precision"`            // of the base's products
+	ImageSize int     `json:"image_size,omitempty"` // side of the input; absent: the base's own
 }
 
 // Adam's usual constants.
@@ -93,66 +99,41 @@ const (
 	adamEps   = 1e-8
 )
 
-// prepare opens everything and puts the run together.
-func (o *trainOptions) prepare(ctx context.Context, s *stdio, pool *par.Pool) (*trainJob, error) {
-	j := &trainJob{o: o, s: s, pool: pool}
-	if err := j.openData(ctx); err != nil {
+// newTrainJob divides the data and settles what the run is. It computes nothing yet.
+func newTrainJob(o *trainOptions, s *stdio, base *trainBase, set *trainSet, view runView) (*trainJob, error) {
+	j := &trainJob{o: o, s: s, base: base, set: set, view: view}
+	parts, rule, err := o.divide(set.Dataset, o.Fold)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	set.tell(s)
+	j.parts = parts
+	j.info = trainData{Path: set.path, Digest: set.digest, Task: string(set.Task), Labels: set.Labels, Rule: rule,
+		Train: len(parts[0]), Val: len(parts[1]), Test: len(parts[2]), Bad: slices.Clone(set.bad)}
+	form := baseForm{image: o.ImageSize}
+	if form.precision, err = j.precision(); err != nil {
 		return nil, err
 	}
-	if err := j.openBase(); err != nil {
+	if j.model, err = base.model(form); err != nil {
 		return nil, err
 	}
-	if err := j.resolve(); err != nil {
-		return nil, err
-	}
+	return j, j.resolve()
+}
+
+// run trains from the beginning or, with --resume, from the checkpoint, and writes adapter and record. When it
+// fails after it began, the checkpoint is what is left.
+func (j *trainJob) run(ctx context.Context, start time.Time) (*trainDocument, error) {
 	if err := j.build(); err != nil {
 		return nil, err
 	}
-	return j, nil
-}
-
-// openData finds the images, splits them, and says what is there.
-func (j *trainJob) openData(ctx context.Context) error {
-	o := j.o
-	ds, err := o.open(o.Data, nil)
-	if err != nil {
-		return badInput(err)
+	defer j.close()
+	if err := j.begin(start); err != nil {
+		return nil, err
 	}
-	j.data = ds
-	if err := scanData(ctx, j.s, ds, dataset.ScanOptions{MaxBad: o.MaxBad}); err != nil {
-		return badInput(err)
+	if err := j.train(ctx); err != nil {
+		return nil, err
 	}
-	var rule string
-	if j.parts, rule, err = o.divide(ds, o.Fold); err != nil {
-		return badInput(err)
-	}
-	digest, err := ds.Digest()
-	if err != nil {
-		return badInput(err)
-	}
-	j.info = trainData{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Rule: rule,
-		Train: len(j.parts[0]), Val: len(j.parts[1]), Test: len(j.parts[2]), Bad: []string{}}
-	for _, b := range ds.Bad() {
-		j.info.Bad = append(j.info.Bad, b.Path)
-		j.s.notef("note: left out: %s", oneLine(b.Err))
-	}
-	for _, w := range ds.Warnings {
-		j.s.notef("note: %s", w)
-	}
-	return nil
-}
-
-// openBase opens the base and computes its digest.
-func (j *trainJob) openBase() error {
-	precision, err := j.precision()
-	if err != nil {
-		return err
-	}
-	if j.model, err = openBase(j.o.Base, kernel.NewExec(j.pool), precision); err != nil {
-		return err
-	}
-	j.digest, err = adapterfile.BaseDigestMemo(memo.New(cacheDir()), j.o.Base)
-	return badInput(err)
+	return j.finish(ctx, start)
 }
 
 // precision is that of the base: what was asked for, if the CPU has it.
@@ -183,10 +164,11 @@ func (j *trainJob) resolve() error {
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
+		ImageSize: o.ImageSize,
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
 	if o.ClassWeights == "balanced" {
-		c.ClassWeights = train.BalancedWeights(j.data, j.parts[0])
+		c.ClassWeights = train.BalancedWeights(j.set.Dataset, j.parts[0])
 	}
 	if c.Method == lora.MeLo {
 		kinds, ranks, err := parseSites(o.Sites)
@@ -207,7 +189,7 @@ func (j *trainJob) resolve() error {
 	if err != nil {
 		return err
 	}
-	j.id = &train.Identity{Base: j.digest, Data: j.info.Digest, Split: splitDigest(j.data, j.parts), Config: settings}
+	j.id = &train.Identity{Base: j.base.digest, Data: j.info.Digest, Split: splitDigest(j.set.Dataset, j.parts), Config: settings}
 	return nil
 }
 
@@ -236,20 +218,20 @@ func splitDigest(ds *dataset.Dataset, parts [3][]int) string {
 // build makes the model in training, the loaders and the loop.
 func (j *trainJob) build() error {
 	c := &j.config
-	classes := len(j.data.Labels)
+	classes := len(j.set.Labels)
 	start, err := j.startAdapter(classes)
 	if err != nil {
 		return usage(err)
 	}
 	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
-	j.tuner, err = lora.NewTuner(j.model, j.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed})
+	j.tuner, err = lora.NewTuner(j.model, j.base.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed})
 	if err != nil {
 		return err
 	}
 	if err := j.load(pass); err != nil {
 		return err
 	}
-	loss, err := train.NewLoss(j.data.Task, classes, c.LabelSmoothing, c.ClassWeights)
+	loss, err := train.NewLoss(j.set.Task, classes, c.LabelSmoothing, c.ClassWeights)
 	if err != nil {
 		return err
 	}
@@ -257,7 +239,7 @@ func (j *trainJob) build() error {
 	j.cache()
 	j.loop = &train.Loop{
 		Model: j.net, Data: j.trainData, Loss: loss, Epochs: c.Epochs,
-		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.pool),
+		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
 		Schedule:  train.Cosine(c.LR, c.MinLR, int(math.Round(c.Warmup*float64(perEpoch))), c.Epochs*perEpoch),
 	}
 	j.progress = newTrainProgress(j)
@@ -311,14 +293,14 @@ func (j *trainJob) load(pass int) (err error) {
 	cache := cacheLimit()
 	opt := dataset.LoaderOptions{Batch: c.Batch, Workers: j.o.Workers, Shuffle: true, Seed: c.Seed, Augment: c.Augment,
 		CacheBytes: cache, MaxBad: c.MaxBad}
-	if j.trainLoad, err = dataset.NewLoader(j.data, j.parts[0], j.model.Recipe, opt); err != nil {
+	if j.trainLoad, err = dataset.NewLoader(j.set.Dataset, j.parts[0], j.model.Recipe, opt); err != nil {
 		return err
 	}
 	if len(j.parts[1]) == 0 {
 		return nil
 	}
 	opt = dataset.LoaderOptions{Batch: pass, Workers: j.o.Workers, CacheBytes: cache / 2, MaxBad: c.MaxBad}
-	j.valLoad, err = dataset.NewLoader(j.data, j.parts[1], j.model.Recipe, opt)
+	j.valLoad, err = dataset.NewLoader(j.set.Dataset, j.parts[1], j.model.Recipe, opt)
 	return err
 }
 
@@ -346,11 +328,8 @@ func (j *trainJob) cache() {
 	}
 }
 
-// close removes what the caches and the data have on disk.
+// close removes what the caches have on disk.
 func (j *trainJob) close() {
-	if err := j.data.Close(); err != nil {
-		j.s.notef("%s", oneLine(err))
-	}
 	for _, c := range j.caches {
 		if err := c.Close(); err != nil {
 			j.s.notef("%s", oneLine(err))
@@ -369,7 +348,7 @@ func cacheLimit() int64 {
 
 // evaluator measures the model in training on validation.
 func (j *trainJob) evaluator() *train.Evaluator {
-	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.data.Task}
+	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.set.Task}
 }
 
 // train resumes if asked to, and runs the loop.
@@ -377,14 +356,15 @@ func (j *trainJob) train(ctx context.Context) error {
 	if j.o.Resume {
 		err := j.loop.Resume(j.o.checkpointPath(), j.id)
 		switch {
+		case errors.Is(err, os.ErrNotExist) && j.view.quiet: // whoever runs many resumes all of them
 		case errors.Is(err, os.ErrNotExist):
-			j.s.notef("no checkpoint in %s: starting from the beginning", j.o.runFolder())
+			j.s.notef("%sno checkpoint in %s: starting from the beginning", j.progress.prefix(), j.o.runFolder())
 		case err != nil:
 			return badInput(err)
 		case j.loop.State.Stopped || j.loop.State.Epoch >= j.config.Epochs:
-			j.s.notef("the training was finished after step %d: the adapter is measured and written", j.loop.State.Step)
+			j.s.notef("%sthe training was finished after step %d: the adapter is measured and written", j.progress.prefix(), j.loop.State.Step)
 		default:
-			j.s.notef("going on after step %d, in epoch %d", j.loop.State.Step, j.loop.State.Epoch+1)
+			j.s.notef("%sgoing on after step %d, in epoch %d", j.progress.prefix(), j.loop.State.Step, j.loop.State.Epoch+1)
 		}
 	}
 	j.progress.start()

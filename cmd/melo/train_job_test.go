@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"melo/internal/par"
+	"melo/lora/adapterfile"
+	"melo/train"
+)
+
+// TestTrainImageSize: an adapter that was trained on smaller images says so, and every command follows.
+func TestTrainImageSize(t *testing.T) {
+	data := trainingSet(t, 2, 14)
+	for _, method := range []string{"melo", "full"} {
+		out := filepath.Join(t.TempDir(), "a.safetensors")
+		melo(t, trainArgs(data, out, "--image-size", "8", "--method", method)...).want(t, exitDone)
+		f, err := adapterfile.Read(out)
+		if err != nil || f.Meta.Recipe.Size != 8 || f.Meta.Base.Image != 8 {
+			t.Fatalf("%s: %v, %+v", method, err, f.Meta.Recipe)
+		}
+		var trained trainDocument
+		again := filepath.Join(t.TempDir(), "a.safetensors")
+		melo(t, trainArgs(data, again, "--json", "--image-size", "8", "--method", method, "--precision", "f32")...).want(t, exitDone).decode(t, &trained)
+		var doc evalDocument
+		melo(t, "--json", "eval", "--adapter", again, "--data", data, "--split", "val").want(t, exitDone).decode(t, &doc)
+		if got, want := *doc.AUC, trained.Validation.Scores["auc"]; got != want {
+			t.Errorf("%s: eval on validation: AUC %v, training found %v", method, got, want)
+		}
+		melo(t, "predict", "--adapter", out, filepath.Join(data, "class_b", "03.png")).want(t, exitDone)
+		if method == "melo" {
+			melo(t, "convert", "--base", goldenDir("hf_vit"), "--to", "peft", out, filepath.Join(t.TempDir(), "peft")).want(t, exitDone)
+		}
+	}
+	r := melo(t, trainArgs(data, filepath.Join(t.TempDir(), "a.safetensors"), "--image-size", "13")...).want(t, exitBadInput)
+	if !strings.Contains(r.err, "image side 13") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+// TestTrainJobs: runs that share base and data are those of the command, and are known when they are done.
+func TestTrainJobs(t *testing.T) {
+	data, dir := trainingSet(t, 2, 14), t.TempDir()
+	whole := filepath.Join(t.TempDir(), "a.safetensors")
+	melo(t, trainArgs(data, whole, "--seed", "2")...).want(t, exitDone)
+	var stderr strings.Builder
+	s := &stdio{in: strings.NewReader(""), out: &strings.Builder{}, err: &stderr}
+	pool := par.New(2)
+	defer pool.Close()
+	base, err := openTrainBase(goldenDir("hf_vit"), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := parseTrain(t, trainArgs(data, "unused.safetensors")...)
+	set, err := openTrainSet(t.Context(), s, data, &o.dataSource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.close(s)
+	job := func(seed uint64) *trainJob {
+		mine := *o
+		mine.Seed, mine.Out = seed, filepath.Join(dir, fmt.Sprintf("%d.safetensors", seed))
+		j, err := newTrainJob(&mine, s, base, set, runView{title: fmt.Sprint("seed ", seed), quiet: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	for _, seed := range []uint64{1, 2} {
+		j := job(seed)
+		if j.finished() != nil {
+			t.Fatal("finished before it began")
+		}
+		doc, err := j.run(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		val, err := j.evaluate(t.Context(), j.parts[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := train.ScoresOf(val.Predictions())[train.AUC]; got != doc.Validation.Uncalibrated[train.AUC] {
+			t.Errorf("evaluate: AUC %v, the run found %v", got, doc.Validation.Uncalibrated[train.AUC])
+		}
+		if d := job(seed).finished(); !reflect.DeepEqual(d, doc) {
+			t.Errorf("finished: %+v, want %+v", d, doc)
+		}
+	}
+	if adapterDigest(t, filepath.Join(dir, "2.safetensors")) != adapterDigest(t, whole) {
+		t.Error("the second of two runs gives another file than the command")
+	}
+	if stderr.Len() != 0 {
+		t.Errorf("a quiet run says %q", stderr.String())
+	}
+	if err := os.Remove(filepath.Join(dir, "2.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	if job(2).finished() != nil {
+		t.Error("finished without its adapter")
+	}
+}
+
+// parseTrain returns the options of a command line.
+func parseTrain(t *testing.T, args ...string) *trainOptions {
+	t.Helper()
+	var c commands
+	parser, err := kong.New(&c, kong.Vars(trainDefaults))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return &c.Train
+}
