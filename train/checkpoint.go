@@ -21,8 +21,9 @@ type Identity struct {
 	Config map[string]any `json:"config"` // every setting that the result depends on
 }
 
-// A checkpoint is a safetensors file: "param.NAME", "m.NAME" and "v.NAME" (the optimizer's moments) and, once
-// there is one, "best.NAME" for each parameter, and a JSON document under this key of its metadata.
+// A checkpoint is a safetensors file: "param.NAME", "m.NAME" and "v.NAME" (the optimizer's moments), with an Average
+// "average.NAME" and, once there is one, "best.NAME" for each parameter, and a JSON document under this key of its
+// metadata.
 const checkpointKey = "melo-checkpoint"
 
 const (
@@ -74,13 +75,16 @@ func (l *Loop) Save(path string, id *Identity) error {
 // eachTensor visits everything that a checkpoint holds.
 func (l *Loop) eachTensor(best bool, visit func(name string, shape []int, values []float32) error) error {
 	for i, p := range l.Model.Params() {
-		kinds := []struct {
+		type kind struct {
 			prefix string
 			values []float32
-		}{{"param.", p.Data}, {"m.", l.Optimizer.m[i]}, {"v.", l.Optimizer.v[i]}}
+		}
+		kinds := []kind{{"param.", p.Data}, {"m.", l.Optimizer.m[i]}, {"v.", l.Optimizer.v[i]}}
+		if l.Average != nil {
+			kinds = append(kinds, kind{"average.", l.Average.data[i]})
+		}
 		if best {
-			kinds = append(kinds, kinds[0])
-			kinds[3].prefix, kinds[3].values = "best.", l.best[i]
+			kinds = append(kinds, kind{"best.", l.best[i]})
 		}
 		for _, k := range kinds {
 			if err := visit(k.prefix+p.Name, p.Shape, k.values); err != nil {

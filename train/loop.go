@@ -1,7 +1,7 @@
 // Package train fits a model to labelled images.
 //
 // Read it from the top: [Loop] is the loop, [AdamW] the optimizer, [Cosine] the schedule, [Loss] what is
-// minimised, [Evaluator] the validation, [Hook] everything that a loop may have besides, and [Identity] what
+// minimised, [Average] what may be kept in the place of the last parameters, [Evaluator] the validation, [Hook] everything that a loop may have besides, and [Identity] what
 // a checkpoint belongs to. A run depends on its configuration, data, seed and class of machine alone: not on
 // workers, on the size of passes, or on whether it was stopped and resumed.
 package train
@@ -48,6 +48,7 @@ type Loop struct {
 	Schedule  Schedule
 	Epochs    int
 	Validate  func(context.Context) (Scores, error) // after each epoch; nil: never
+	Average   *Average                              // is validated and kept in the place of the parameters; nil: none
 	Hooks     []Hook
 	State     State
 
@@ -56,7 +57,8 @@ type Loop struct {
 	losses  []float64
 }
 
-// Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch.
+// Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch or,
+// without validation, of the last (or their average).
 // When ctx is done it calls the hooks' Interrupted and returns an *InterruptedError.
 func (l *Loop) Run(ctx context.Context) error {
 	s := &l.State
@@ -81,6 +83,20 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	l.restoreBest()
 	return nil
+}
+
+// averaged calls f while the parameters are the average, if there is one.
+func (l *Loop) averaged(f func() error) error {
+	if l.Average == nil {
+		return f()
+	}
+	swap := func() {
+		l.Average.swap()
+		l.Model.Updated()
+	}
+	swap()
+	defer swap()
+	return f()
 }
 
 // step updates the parameters by one batch, in as many passes as it takes.
@@ -110,6 +126,9 @@ func (l *Loop) step(b *dataset.Batch) error {
 	}
 	l.Model.Updated()
 	s.Step, s.Batch = s.Step+1, b.Number+1
+	if l.Average != nil {
+		l.Average.add(s.Step)
+	}
 	s.LossSum, s.Images = s.LossSum+loss*float64(b.N), s.Images+b.N
 	s.Loss, s.Norm = loss, norm
 	return nil
@@ -123,17 +142,26 @@ func (l *Loop) endEpoch(ctx context.Context) error {
 		e.Loss = s.LossSum / float64(s.Images)
 	}
 	if l.Validate != nil {
-		var err error
-		if e.Val, err = l.Validate(ctx); err != nil {
+		if err := l.averaged(func() error { return l.validate(ctx, &e) }); err != nil {
 			return err
-		}
-		if s.BestEpoch == 0 || e.Val.Better(s.Best) {
-			s.BestEpoch, s.Best = e.Epoch, e.Val
-			l.keepBest()
 		}
 	}
 	s.History = append(s.History, e)
 	s.Epoch, s.Batch, s.LossSum, s.Images = s.Epoch+1, 0, 0, 0
+	return nil
+}
+
+// validate measures the parameters, and keeps them if they are the best so far.
+func (l *Loop) validate(ctx context.Context, e *Epoch) error {
+	s := &l.State
+	var err error
+	if e.Val, err = l.Validate(ctx); err != nil {
+		return err
+	}
+	if s.BestEpoch == 0 || e.Val.Better(s.Best) {
+		s.BestEpoch, s.Best = e.Epoch, e.Val
+		l.keepBest()
+	}
 	return nil
 }
 
@@ -160,11 +188,15 @@ func (l *Loop) keepBest() {
 }
 
 func (l *Loop) restoreBest() {
-	if l.best == nil {
+	kept := l.best
+	if kept == nil && l.Average != nil {
+		kept = l.Average.data
+	}
+	if kept == nil {
 		return
 	}
 	for i, p := range l.Model.Params() {
-		copy(p.Data, l.best[i])
+		copy(p.Data, kept[i])
 	}
 	l.Model.Updated()
 }

@@ -41,15 +41,22 @@ type piece struct{ param, from, to int }
 // pieceSize is the most numbers of a piece: some microseconds of work.
 const pieceSize = 1 << 14
 
+// piecesOf cuts parameters into pieces.
+func piecesOf(params []param.Param) (pieces []piece) {
+	for i, p := range params {
+		for at := 0; at < len(p.Data); at += pieceSize {
+			pieces = append(pieces, piece{i, at, min(at+pieceSize, len(p.Data))})
+		}
+	}
+	return pieces
+}
+
 // NewAdamW returns an optimizer of params, with moments of zero.
 func NewAdamW(params []param.Param, cfg AdamWConfig, pool *par.Pool) *AdamW {
-	o := &AdamW{AdamWConfig: cfg, params: params, pool: pool}
-	for i, p := range params {
+	o := &AdamW{AdamWConfig: cfg, params: params, pool: pool, pieces: piecesOf(params)}
+	for _, p := range params {
 		n := len(p.Data)
 		o.m, o.v = append(o.m, make([]float32, n)), append(o.v, make([]float32, n))
-		for at := 0; at < n; at += pieceSize {
-			o.pieces = append(o.pieces, piece{i, at, min(at+pieceSize, n)})
-		}
 	}
 	o.norms = make([]float64, len(o.pieces))
 	o.norm.o, o.update.o = o, o

@@ -39,8 +39,11 @@ type trainOptions struct {
 	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up."`
 	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices."`
 	Clip           float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
+	Loss           string  `default:"ce" enum:"ce,focal" group:"How" help:"ce: cross-entropy; focal: what is easy already weighs less."`
+	Gamma          float64 `default:"2" group:"How" help:"Exponent of the focal loss."`
 	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1."`
 	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"none, or balanced: rare labels weigh more."`
+	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
 	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never."`
 	Sensitivity    float64 `placeholder:"SHARE" group:"How" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
 	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
@@ -82,10 +85,14 @@ best epoch on validation is kept. The test split is not touched: "melo eval" is 
 Ctrl-C saves a checkpoint and says how to go on. The same options, data and seed give the same file on one
 class of machine, whatever the number of workers, stopped and resumed or not.
 
+--batch images make one step, in passes of --pass images whose gradients are added up: that is gradient
+accumulation, and the number of passes changes no bit of the result, only memory.
+
 Examples:
 
     melo train --base vit_tiny/ --data busi/ --out busi.safetensors
     melo train --base vit_tiny/ --data chest.csv --out chest.safetensors --no-flip --group-column patient
+    melo train --base vit_tiny/ --data skin/ --out skin.safetensors --loss focal --class-weights balanced --ema 0.99
     melo train --base vit_tiny/ --data busi/ --out linear.safetensors --method linear
     melo train --base vit_tiny/ --data busi/ --out busi.safetensors --resume
     melo train --base vit_tiny/ --data busi/ --out fold1.safetensors --folds 5 --fold 1
@@ -114,6 +121,8 @@ func (o *trainOptions) Validate() error {
 		{o.WeightDecay >= 0 && o.WeightDecay < 1e3, fmt.Sprintf("--weight-decay %v, expected 0 or more", o.WeightDecay)},
 		{o.Sensitivity >= 0 && o.Sensitivity <= 1, fmt.Sprintf("--sensitivity %v, expected 0 to 1", o.Sensitivity)},
 		{o.Clip >= 0 && o.Clip < 1e9, fmt.Sprintf("--clip %v, expected 0 or more", o.Clip)},
+		{o.Gamma >= 0 && o.Gamma <= train.MaxGamma, fmt.Sprintf("--gamma %v, expected 0 to %v", o.Gamma, train.MaxGamma)},
+		{share(o.EMA), fmt.Sprintf("--ema %v, expected a decay below 1", o.EMA)},
 		{share(o.LabelSmoothing), fmt.Sprintf("--label-smoothing %v, expected 0 to 1", o.LabelSmoothing)},
 		{o.Patience >= 0, fmt.Sprintf("--patience %d, expected 0 or more", o.Patience)},
 		{o.Folds == 0 && o.Fold == 0 || o.Fold >= 1 && o.Fold <= o.Folds, fmt.Sprintf("--folds %d and --fold %d, expected the number of a fold", o.Folds, o.Fold)},

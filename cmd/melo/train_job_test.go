@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,6 +106,49 @@ func TestTrainJobs(t *testing.T) {
 	}
 	if job(2).finished() != nil {
 		t.Error("finished without its adapter")
+	}
+}
+
+// TestTrainLossAndAverage: the focal loss and the average change the file, are recorded, and resume.
+func TestTrainLossAndAverage(t *testing.T) {
+	data := trainingSet(t, 2, 14)
+	plain := filepath.Join(t.TempDir(), "a.safetensors")
+	melo(t, trainArgs(data, plain, "--patience", "0")...).want(t, exitDone)
+	for _, c := range []struct {
+		name  string
+		value json.Number
+		more  []string
+	}{
+		{"gamma", "1.5", []string{"--loss", "focal", "--gamma", "1.5"}},
+		{"ema", "0.9", []string{"--ema", "0.9"}},
+	} {
+		more := append(c.more, "--patience", "0")
+		whole, out := filepath.Join(t.TempDir(), "a.safetensors"), filepath.Join(t.TempDir(), "a.safetensors")
+		melo(t, trainArgs(data, whole, more...)...).want(t, exitDone)
+		f, err := adapterfile.Read(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Meta.Training.Hyperparameters[c.name]; got != c.value || f.Digest == adapterDigest(t, plain) {
+			t.Errorf("%s: %v recorded, digest %s", c.name, got, f.Digest)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		meloWatched(ctx, "epoch 2/4", cancel, trainArgs(data, out, more...)...).want(t, exitInterrupted)
+		melo(t, trainArgs(data, out, append(more, "--resume")...)...).want(t, exitDone)
+		if adapterDigest(t, out) != f.Digest {
+			t.Errorf("%s: the resumed run's file differs", c.name)
+		}
+	}
+	// Gamma is that of the focal loss alone.
+	out := filepath.Join(t.TempDir(), "a.safetensors")
+	melo(t, trainArgs(data, out, "--patience", "0", "--gamma", "5")...).want(t, exitDone)
+	if adapterDigest(t, out) != adapterDigest(t, plain) {
+		t.Error("--gamma changes the cross-entropy")
+	}
+	for _, more := range [][]string{{"--gamma", "-1"}, {"--ema", "1"}, {"--loss", "hinge"}} {
+		if r := melo(t, trainArgs(data, out, more...)...).want(t, exitUsage); !strings.Contains(r.err, more[0]) {
+			t.Errorf("stderr %q", r.err)
+		}
 	}
 }
 

@@ -74,6 +74,8 @@ type trainConfig struct {
 	LoRAPlus       float32           `json:"lora_plus,omitempty"`
 	Warmup         float64           `json:"warmup"`
 	Optimizer      train.AdamWConfig `json:"optimizer"`
+	Gamma          float64           `json:"gamma,omitempty"` // of the focal loss; absent: cross-entropy
+	EMA            float64           `json:"ema,omitempty"`   // decay of the average that is kept; absent: none
 	LabelSmoothing float64           `json:"label_smoothing"`
 	ClassWeights   []float64         `json:"class_weights,omitempty"`
 	Patience       int               `json:"patience"`
@@ -164,9 +166,12 @@ func (j *trainJob) resolve() error {
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
-		ImageSize: o.ImageSize,
+		ImageSize: o.ImageSize, EMA: o.EMA,
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
+	if o.Loss == "focal" {
+		c.Gamma = o.Gamma
+	}
 	if o.ClassWeights == "balanced" {
 		c.ClassWeights = train.BalancedWeights(j.set.Dataset, j.parts[0])
 	}
@@ -231,7 +236,7 @@ func (j *trainJob) build() error {
 	if err := j.load(pass); err != nil {
 		return err
 	}
-	loss, err := train.NewLoss(j.set.Task, classes, c.LabelSmoothing, c.ClassWeights)
+	loss, err := train.NewFocalLoss(j.set.Task, classes, c.Gamma, c.LabelSmoothing, c.ClassWeights)
 	if err != nil {
 		return err
 	}
@@ -241,6 +246,11 @@ func (j *trainJob) build() error {
 		Model: j.net, Data: j.trainData, Loss: loss, Epochs: c.Epochs,
 		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
 		Schedule:  train.Cosine(c.LR, c.MinLR, int(math.Round(c.Warmup*float64(perEpoch))), c.Epochs*perEpoch),
+	}
+	if c.EMA > 0 {
+		if j.loop.Average, err = train.NewAverage(j.tuner.Params(), c.EMA, j.base.pool); err != nil {
+			return err
+		}
 	}
 	j.progress = newTrainProgress(j)
 	if j.valLoad != nil {

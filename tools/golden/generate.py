@@ -15,6 +15,7 @@ import torch
 import transformers
 
 import adapters
+import losses
 import training
 from common import Hooked, SEED, Spec, file_grads, objective, randn, run, store
 from kinds import KINDS
@@ -112,7 +113,7 @@ def write_manifest() -> None:
 
 def main() -> None:
     jobs = {k: (lambda d, k=k: write_kind(KINDS[k](), d)) for k in KINDS}
-    jobs |= training.JOBS | adapters.JOBS
+    jobs |= training.JOBS | adapters.JOBS | losses.JOBS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(jobs), help="rewrite these alone")
     chosen = parser.parse_args().only or list(jobs)

@@ -1,0 +1,62 @@
+package train
+
+import (
+	"fmt"
+
+	"melo/internal/par"
+	"melo/internal/param"
+)
+
+// Average is an exponential moving average of parameters: after step t, counted from 1, it is d times itself plus
+// (1-d) times the parameters, with d = min(Decay, (1+t)/(10+t)), so that the first steps are soon forgotten.
+type Average struct {
+	Decay  float64
+	params []param.Param
+	data   [][]float32 // parallel to params
+	pool   *par.Pool
+	pieces []piece
+	task   averageTask
+}
+
+// NewAverage returns an average that begins with the parameters as they are.
+func NewAverage(params []param.Param, decay float64, pool *par.Pool) (*Average, error) {
+	if !(decay > 0 && decay < 1) {
+		return nil, fmt.Errorf("train: decay %v of the average, expected a number between 0 and 1", decay)
+	}
+	a := &Average{Decay: decay, params: params, pool: pool, pieces: piecesOf(params)}
+	for _, p := range params {
+		a.data = append(a.data, append([]float32(nil), p.Data...))
+	}
+	a.task.a = a
+	return a, nil
+}
+
+// add takes in the parameters after a step.
+func (a *Average) add(step int) {
+	t := float64(step)
+	a.task.share = float32(1 - min(a.Decay, (1+t)/(10+t)))
+	a.pool.Run(len(a.pieces), &a.task)
+}
+
+// swap exchanges average and parameters.
+func (a *Average) swap() {
+	for i, p := range a.params {
+		for k, v := range p.Data {
+			p.Data[k], a.data[i][k] = a.data[i][k], v
+		}
+	}
+}
+
+// averageTask takes in one piece.
+type averageTask struct {
+	a     *Average
+	share float32
+}
+
+func (t *averageTask) Do(_, i int) {
+	p := t.a.pieces[i]
+	avg, now := t.a.data[p.param][p.from:p.to], t.a.params[p.param].Data[p.from:p.to]
+	for k, v := range now {
+		avg[k] += t.share * (v - avg[k])
+	}
+}
