@@ -92,7 +92,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 			return nil, err
 		}
 	}
-	return a, b.checkSelf(a)
+	return a, b.checkSelf(a, f)
 }
 
 // Path returns where the adapter was read; empty for the base's own head.

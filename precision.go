@@ -3,8 +3,6 @@ package melo
 import (
 	"errors"
 	"fmt"
-	"math"
-	"runtime/debug"
 
 	"melo/internal/kernel"
 	"melo/lora/adapterfile"
@@ -41,89 +39,16 @@ func Fastest() Precision {
 
 // SelfCheckError says that an adapter on this base does not answer the inputs of its self-test as it did
 // when it was made.
-type SelfCheckError struct {
-	Path      string // of the adapter
-	Precision Precision
-	// Distance is the greatest difference of a logit, relative to the greatest logit or 1; Allowed is what it
-	// may be. Distance is NaN if there is no self-test to compare with.
-	Distance, Allowed float64
-}
-
-// Error names the adapter, the precision and the two distances.
-func (e *SelfCheckError) Error() string {
-	if math.IsNaN(e.Distance) {
-		return fmt.Sprintf("melo: %s: has no self-test, so that answers in %v cannot be checked", e.Path, e.Precision)
-	}
-	return fmt.Sprintf("melo: %s: in %v the answers to its self-test are off by %.3g, allowed are %.3g", e.Path, e.Precision, e.Distance, e.Allowed)
-}
-
-// allowedDistance is how far the logits of a self-test may be off. Products are good to 0.2 % in bf16 and 1 to 2 % in int8 (docs/numerics.md), through
-// a dozen blocks that partly average it out; five times what trained adapters show is a fault.
-var allowedDistance = map[Precision]float64{BF16: 0.05, I8: 0.25}
+type SelfCheckError = adapterfile.SelfCheckError
 
 // checkSelf compares the adapter's answers to its self-test with those that its file has. float32 is taken on
 // trust: its products differ by rounding only, and a pass or two would double the time to the first answer.
-func (b *Base) checkSelf(a *Adapter) error {
+func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	p := b.model.Precision
 	if p == F32 || a.tuned != nil { // tuned weights are float32
 		return nil
 	}
-	test := a.meta.SelfTest
-	if test == nil {
-		return &SelfCheckError{a.path, p, math.NaN(), allowedDistance[p]}
-	}
-	// The answers depend on base, adapter, precision and kernels, and on this program.
-	key := fmt.Sprintf("self-check of %s on %s in %v with %s by %s", a.digest, a.meta.Base.Digest, p, kernel.Name(), revision())
-	known := b.known
-	if a.meta.Base.Digest == "" || revision() == "" {
-		known = nil
-	}
-	if _, passed := known.Get(key); passed {
-		return nil
-	}
-	input := make([]float32, a.recipe.Values())
-	worst := 0.0
-	for i, want := range test.Logits {
-		adapterfile.SelfTestInput(input, test.Seed, i)
-		got, err := b.logits(a, input)
-		if err != nil {
-			return err
-		}
-		worst = max(worst, distance(got, want))
-	}
-	if !(worst <= allowedDistance[p]) {
-		return &SelfCheckError{a.path, p, worst, allowedDistance[p]}
-	}
-	known.Put(key, "passed") // or it is checked again
-	return nil
-}
-
-// revision names the program's source, if it is exactly a commit.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	commit := ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value
-		case s.Key == "vcs.modified" && s.Value != "false":
-			return ""
-		}
-	}
-	return commit
-}
-
-// distance is the greatest difference, relative to the greatest magnitude of want or 1.
-func distance(got, want []float32) float64 {
-	size, worst := 1.0, 0.0
-	for i, w := range want {
-		size = max(size, math.Abs(float64(w)))
-		worst = max(worst, math.Abs(float64(got[i]-w)))
-	}
-	return worst / size
+	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) { return b.logits(a, input) })
 }
 
 // logits returns the logits of one input [3, side, side].

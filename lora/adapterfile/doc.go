@@ -32,13 +32,14 @@ const BasePrefix = "base."
 
 // Limits on what a description may ask for, far above any published adapter.
 const (
-	maxRank     = 1 << 12
-	maxBlocks   = 1 << 8
-	maxWidth    = 1 << 18
-	maxLabels   = 1 << 13
-	maxMetadata = 4 << 20 // bytes of the JSON document
-	maxTokens   = 1 << 17 // keys, values and brackets in it: each may cost a hundred bytes of memory
-	maxFile     = 64 << 30
+	maxRank      = 1 << 12
+	maxBlocks    = 1 << 8
+	maxWidth     = 1 << 18
+	maxLabels    = 1 << 13
+	maxSelfTests = 64      // inputs: each is a pass through the base
+	maxMetadata  = 4 << 20 // bytes of the JSON document
+	maxTokens    = 1 << 17 // keys, values and brackets in it: each may cost a hundred bytes of memory
+	maxFile      = 64 << 30
 )
 
 // failf makes an error about one file.

@@ -15,6 +15,14 @@ func (m *Metadata) LabelNames() []string {
 	return names
 }
 
+// Threshold returns the probability from which a label counts as present: one half where the file has none.
+func (m *Metadata) Threshold(label int) float64 {
+	if len(m.Thresholds) == 0 {
+		return 0.5
+	}
+	return m.Thresholds[label]
+}
+
 // Probabilities sets dst to the calibrated probabilities of one image's logits, one a label: divided by
 // the temperatures, then softmax, or for multilabel and for a single logit a sigmoid each. It computes in
 // float64.

@@ -187,6 +187,9 @@ func (m *Metadata) checkEvidence() error {
 		}
 	}
 	if s := m.SelfTest; s != nil {
+		if len(s.Logits) > maxSelfTests {
+			return fmt.Errorf("self-test of %d inputs, expected at most %d", len(s.Logits), maxSelfTests)
+		}
 		for _, row := range s.Logits {
 			if len(row) != len(m.Labels) {
 				return fmt.Errorf("self-test has %d logits an input, expected %d", len(row), len(m.Labels))

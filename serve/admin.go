@@ -1,0 +1,227 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"melo/internal/atomicfile"
+	"melo/lora/adapterfile"
+)
+
+// joinName is the path of the current version of name.
+func joinName(dir, name string) string { return filepath.Join(dir, name+extension) }
+
+// Load makes the adapter answer again if it was unloaded, looks at its files, and loads its current version. The
+// name may be "name@version".
+func (r *Registry) Load(ctx context.Context, name string) error {
+	name, wanted := splitName(name)
+	if err := checkName("name", name); err != nil {
+		return &InputError{err}
+	}
+	if err := r.refresh(ctx, name); err != nil {
+		return err
+	}
+	if err := r.decide(name, Restored, func(d *decision) error { d.Unloaded = false; return nil }); err != nil {
+		return err
+	}
+	return r.warm(ctx, name, wanted, true)
+}
+
+// Reload is Load that also tries anew what was refused.
+func (r *Registry) Reload(ctx context.Context, name string) error { return r.Load(ctx, name) }
+
+// warm loads a version.
+func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) error {
+	for range holdTries {
+		v, err := r.resolve(name, wanted)
+		if err != nil {
+			return err
+		}
+		if anew {
+			v.content.refusal.Store(nil)
+		}
+		h, _, err := r.hold(ctx, v.content)
+		if errors.Is(err, errChanged) {
+			if err := r.refresh(ctx, name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return brokenBy(v, err)
+		}
+		h.release()
+		return nil
+	}
+	return errChanged
+}
+
+// holdTries is how often a request looks again when files change under its hands.
+const holdTries = 4
+
+// LoadBytes checks an adapter file that was sent, puts it into the folder in one step, as name or "name@version", and
+// loads it. A file that is refused leaves everything as it was.
+func (r *Registry) LoadBytes(ctx context.Context, name string, data []byte) error {
+	base, wanted := splitName(name)
+	if err := checkName("name", base); err != nil {
+		return &InputError{err}
+	}
+	if wanted != "" {
+		if err := checkName("version", wanted); err != nil {
+			return &InputError{err}
+		}
+	}
+	path := joinName(r.dir, full(base, wanted))
+	f, err := adapterfile.Parse(data, path)
+	if err == nil {
+		err = r.reader.check(f)
+	}
+	if err == nil {
+		err = r.try(ctx, path, f)
+	}
+	if err != nil {
+		return &BrokenError{Name: base, Path: path, Err: err}
+	}
+	if r.dir == "" {
+		return errors.New("serve: there is no folder of adapters")
+	}
+	err = atomicfile.Write(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.Load(ctx, name)
+}
+
+// try lets a file that is not in the folder yet pass its self-test.
+func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File) error {
+	c := r.reader.content(f)
+	if err := r.cache.reserve(ctx, c.bytes); err != nil {
+		return err
+	}
+	defer r.cache.freed(c.bytes)
+	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter, cache: r.cache})
+}
+
+// Unload withdraws the adapter: requests for it are refused until Load. Those that have it finish.
+func (r *Registry) Unload(name string) error {
+	if err := r.decide(name, Withdrawn, func(d *decision) error { d.Unloaded = true; return nil }); err != nil {
+		return err
+	}
+	if e := r.table.Load().entries[name]; e != nil {
+		for _, v := range e.versions {
+			if !r.sharedContent(v) {
+				r.cache.unload(v.content)
+			}
+		}
+	}
+	return nil
+}
+
+// sharedContent reports whether another name that answers means the same content.
+func (r *Registry) sharedContent(v *version) bool {
+	for name, e := range r.table.Load().entries {
+		if name != v.Name && !e.unloaded && e.byDigest(v.Digest) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Pin keeps what name means in memory, or no longer. It loads it, and fails if that cannot be.
+func (r *Registry) Pin(ctx context.Context, name string, pinned bool) error {
+	if pinned {
+		if err := r.warm(ctx, name, "", false); err != nil {
+			return err
+		}
+	}
+	return r.decide(name, Changed, func(d *decision) error { d.Pinned = pinned; return nil })
+}
+
+// SetAlias makes alias a further name of the version with that digest (or beginning of one, or alias); an empty
+// digest removes it. CurrentAlias chooses what the bare name means, whatever its file holds.
+func (r *Registry) SetAlias(name, alias, digest string) error {
+	if err := checkName("alias", alias); err != nil {
+		return &InputError{err}
+	}
+	return r.decide(name, Changed, func(d *decision) error {
+		if digest == "" {
+			delete(d.Aliases, alias)
+			return nil
+		}
+		e := r.table.Load().entries[name]
+		v, err := e.find(digest)
+		if err != nil {
+			return err
+		}
+		for _, f := range r.files {
+			if f.name == name && f.version == alias {
+				return &InputError{fmt.Errorf("alias %q is the version of %s", alias, f.path)}
+			}
+		}
+		d.Aliases[alias] = v.Digest
+		return nil
+	})
+}
+
+// SetCanary gives the version with that digest (or beginning of one, or alias) a share of the requests for the
+// bare name, 0 to 1. An empty digest, or weight 0, ends that.
+func (r *Registry) SetCanary(name, digest string, weight float64) error {
+	if !(weight >= 0 && weight <= 1) {
+		return &InputError{fmt.Errorf("canary weight %v, expected 0 to 1", weight)}
+	}
+	return r.decide(name, Changed, func(d *decision) error {
+		d.Canary, d.Weight = "", 0
+		if digest == "" || weight == 0 {
+			return nil
+		}
+		v, err := r.table.Load().entries[name].find(digest)
+		if err != nil {
+			return err
+		}
+		d.Canary, d.Weight = v.Digest, weight
+		return nil
+	})
+}
+
+// decide changes what is decided about a name, keeps it, and publishes what follows.
+func (r *Registry) decide(name string, change Change, f func(d *decision) error) error {
+	r.admin.Lock()
+	defer r.admin.Unlock()
+	e := r.table.Load().entries[name]
+	if e == nil {
+		return &UnknownError{Name: name}
+	}
+	old := r.state.Adapters[name]
+	d := old.clone()
+	if err := f(d); err != nil {
+		return err
+	}
+	restore := func() {
+		delete(r.state.Adapters, name)
+		if old != nil {
+			r.state.Adapters[name] = old
+		}
+	}
+	restore()
+	if d.empty() {
+		delete(r.state.Adapters, name)
+	} else {
+		r.state.Adapters[name] = d
+	}
+	if equalDecisions(old, d) {
+		return nil
+	}
+	if err := r.state.write(r.statePath); err != nil {
+		restore()
+		return err
+	}
+	r.publish()
+	r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: Identity{Name: name}})
+	return nil
+}

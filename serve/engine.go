@@ -1,0 +1,252 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"melo/imaging"
+	"melo/internal/kernel"
+	"melo/internal/memo"
+	"melo/internal/par"
+	"melo/lora/adapterfile"
+	"melo/vit"
+)
+
+// Config says what an engine serves and how. The zero value of a field means its default.
+type Config struct {
+	Base     string // folder or file of the base
+	Adapters string // folder of adapter files; empty: none
+	// AnyBase takes adapters that do not say which base they belong to, if their shape fits.
+	AnyBase bool
+
+	Precision vit.Precision // of the base
+	Workers   int           // default all cores
+	Batch     int           // the most images of a pass; default what the batching curve says, at most 16
+	Queue     int           // requests that may wait, default 256
+	Budget    int64         // bytes of memory for resident adapters; 0: no limit
+	State     string        // file that keeps what operators decided (pins, aliases, canaries, unloaded adapters); empty: nothing is kept
+	Remember  string        // folder that keeps facts between runs: digests, passed self-tests, the batching curve; empty: none
+	Observer  Observer      // is told what happens; may be nil
+}
+
+const (
+	defaultQueue = 256
+	defaultBatch = 16
+)
+
+// Engine answers requests. It is safe for concurrent use.
+type Engine struct {
+	config   Config
+	model    *vit.Model
+	digest   string // of the base
+	pool     *par.Pool
+	known    *memo.Cache
+	observer Observer
+	registry *Registry
+	counts   counters
+
+	draining atomic.Bool
+	mu       sync.Mutex    // guards what follows
+	active   int           // calls of Predict
+	idle     chan struct{} // closed when draining and active is 0
+}
+
+// counters are what Stats tells.
+type counters struct {
+	requests, answered, failed, overloaded, canceled, unknown atomic.Uint64
+	batches, images, loads, evictions, refusals               atomic.Uint64
+}
+
+// Open opens the base of c, scans its folder of adapters and returns an engine that is ready. Close it when done.
+func Open(ctx context.Context, c Config) (*Engine, error) {
+	if !vit.Supports(c.Precision) {
+		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", kernel.Name(), c.Precision)
+	}
+	pool := par.New(c.Workers)
+	m, err := vit.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision})
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	digest, err := adapterfile.BaseDigestMemo(memo.New(c.Remember), c.Base)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return New(ctx, m, digest, pool, c)
+}
+
+// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest). The engine closes
+// the pool.
+func New(ctx context.Context, m *vit.Model, digest string, pool *par.Pool, c Config) (*Engine, error) {
+	if c.Queue == 0 {
+		c.Queue = defaultQueue
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	e := &Engine{config: c, model: m, digest: digest, pool: pool, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
+	var err error
+	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
+		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase},
+		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
+	if err == nil {
+		err = e.registry.Scan(ctx)
+	}
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Registry returns the adapters that the engine serves.
+func (e *Engine) Registry() *Registry { return e.registry }
+
+// Model returns the base, read-only.
+func (e *Engine) Model() *vit.Model { return e.model }
+
+// BaseDigest returns the identity of the base's weights.
+func (e *Engine) BaseDigest() string { return e.digest }
+
+// Side returns the side of the input in pixels.
+func (e *Engine) Side() int { return e.model.Image }
+
+// Recipe returns how an image becomes an input where an adapter does not say otherwise.
+func (e *Engine) Recipe() imaging.Recipe { return e.model.Recipe }
+
+// Ready reports whether new requests are taken.
+func (e *Engine) Ready() bool { return !e.draining.Load() }
+
+// Live reports whether the engine works: false asks for the process to be started anew.
+func (e *Engine) Live() bool { return true }
+
+// Drain makes Ready false and new requests fail, and waits until those under way are answered or ctx ends.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.draining.Store(true)
+	e.mu.Lock()
+	if e.active == 0 {
+		e.closeIdle()
+	}
+	e.mu.Unlock()
+	select {
+	case <-e.idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Engine) closeIdle() {
+	select {
+	case <-e.idle:
+	default:
+		close(e.idle)
+	}
+}
+
+// enter counts a call of Predict in, leave out.
+func (e *Engine) enter() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining.Load() {
+		return ErrDraining
+	}
+	e.active++
+	return nil
+}
+
+func (e *Engine) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.active--
+	if e.active == 0 && e.draining.Load() {
+		e.closeIdle()
+	}
+}
+
+// Close ends the engine. Requests under way are answered first.
+func (e *Engine) Close() error {
+	err := e.Drain(context.Background())
+	e.registry.close()
+	e.pool.Close()
+	return err
+}
+
+// Stats returns the counts since the engine was made.
+func (e *Engine) Stats() Stats {
+	c := &e.counts
+	s := Stats{Requests: c.requests.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(), Overloaded: c.overloaded.Load(),
+		Canceled: c.canceled.Load(), Unknown: c.unknown.Load(), Batches: c.batches.Load(), Images: c.images.Load(),
+		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget}
+	s.Resident, s.ResidentBytes = e.registry.cache.usage()
+	s.Adapters = len(e.registry.table.Load().names)
+	return s
+}
+
+// Predict answers requests; both results have one element a request, and one that fails does not make others
+// fail. See UnknownError, BrokenError, OverloadError, InputError, ErrDraining and the errors of ctx.
+func (e *Engine) Predict(ctx context.Context, requests ...Request) ([]Answer, []error) {
+	answers, errs := make([]Answer, len(requests)), make([]error, len(requests))
+	if err := e.enter(); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return answers, errs
+	}
+	defer e.leave()
+	e.predict(ctx, requests, answers, errs)
+	return answers, errs
+}
+
+// done counts a request and tells the observer.
+func (e *Engine) done(ctx context.Context, id Identity, v *version, start time.Time, t Timing, err error) {
+	e.counts.requests.Add(1)
+	var overload *OverloadError
+	switch {
+	case err == nil:
+		e.counts.answered.Add(1)
+	default:
+		e.counts.failed.Add(1)
+		switch {
+		case errors.As(err, &overload):
+			e.counts.overloaded.Add(1)
+		case errors.Is(err, ErrUnknownAdapter):
+			e.counts.unknown.Add(1)
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			e.counts.canceled.Add(1)
+		}
+	}
+	if v != nil {
+		v.stats.count(start, t, err)
+	}
+	e.observer.RequestDone(ctx, RequestEvent{Identity: id, Start: start, Timing: t, Err: err})
+}
+
+// count adds one request.
+func (s *versionStats) count(start time.Time, t Timing, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Last = start
+	total := time.Since(start)
+	if err != nil {
+		s.Fail.add(total)
+		return
+	}
+	s.Success.add(total)
+	s.Load.add(t.Load)
+	s.Queue.add(t.Queue)
+	s.Prepare.add(t.Prepare)
+	s.Compute.add(t.Compute)
+	s.Requests++
+}
+
+func (t *Total) add(d time.Duration) {
+	t.Count++
+	t.Time += d
+}

@@ -1,0 +1,75 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrUnknownAdapter is wrapped by the errors of names and versions that there are not, or that an operator has
+// unloaded.
+var ErrUnknownAdapter = errors.New("unknown adapter")
+
+// ErrDraining is the answer to requests that come while the engine finishes those it has.
+var ErrDraining = errors.New("serve: the server is shutting down")
+
+// UnknownError says which adapter there is not, and why.
+type UnknownError struct {
+	Name, Version string // as asked for
+	Reason        string // such as "unloaded"; may be empty
+}
+
+// Error names the adapter and the reason.
+func (e *UnknownError) Error() string {
+	msg := fmt.Sprintf("serve: unknown adapter %.100q", full(e.Name, e.Version))
+	if e.Reason != "" {
+		msg += ": " + e.Reason
+	}
+	return msg
+}
+
+// Unwrap returns ErrUnknownAdapter.
+func (e *UnknownError) Unwrap() error { return ErrUnknownAdapter }
+
+// BrokenError says that an adapter is there, but refused: its file is damaged, belongs to another base or
+// fails its self-test.
+type BrokenError struct {
+	Name string
+	Path string
+	Err  error
+}
+
+// Error names the adapter and what is wrong.
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("serve: adapter %.100q is refused: %v", e.Name, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// OverloadError says that the queue is full, or that the answer would come after the request's deadline.
+type OverloadError struct {
+	RetryAfter time.Duration // when there should be room
+}
+
+// Error says when to try again.
+func (e *OverloadError) Error() string {
+	return fmt.Sprintf("serve: overloaded, try again in %v", e.RetryAfter.Round(time.Millisecond))
+}
+
+// InputError says what is wrong with an input.
+type InputError struct{ Err error }
+
+// Error says what is wrong.
+func (e *InputError) Error() string { return "serve: input: " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *InputError) Unwrap() error { return e.Err }
+
+// full is the name with the version, if there is one.
+func full(name, version string) string {
+	if version == "" {
+		return name
+	}
+	return name + "@" + version
+}

@@ -1,0 +1,212 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"melo/imaging"
+	"melo/lora"
+	"melo/lora/adapterfile"
+	"melo/vit"
+)
+
+// reader turns files into contents and adapters, with every check that does not need a pass through the base.
+type reader struct {
+	config  *vit.Config
+	recipe  imaging.Recipe // of the base
+	digest  string         // of the base
+	anyBase bool           // adapters that do not say which base they belong to are taken
+}
+
+// errChanged says that a file has no longer the content that it had when it was looked at.
+var errChanged = errors.New("serve: the file has changed")
+
+// read reads and checks the adapter at path.
+func (r *reader) read(path string) (*adapterfile.File, error) {
+	f, err := adapterfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return f, r.check(f)
+}
+
+func (r *reader) check(f *adapterfile.File) error {
+	switch {
+	case f.Adapter.Head == nil:
+		return fmt.Errorf("serve: %s: the adapter has no head, so it cannot answer", f.Path)
+	case f.Meta.Method == lora.FullTuning:
+		return fmt.Errorf("serve: %s: method %q: a fully tuned model has a base of its own and cannot share this one", f.Path, f.Meta.Method)
+	case f.Meta.Base.Digest == "" && !r.anyBase:
+		return fmt.Errorf("serve: %s: does not say which base it belongs to", f.Path)
+	}
+	if err := f.CheckBase(r.config, r.digest); err != nil {
+		return err
+	}
+	if recipe := r.recipeOf(f); recipe.Size != r.config.Image {
+		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, r.config.Image)
+	}
+	return nil
+}
+
+func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
+	if f.Meta.Recipe == (imaging.Recipe{}) {
+		return r.recipe
+	}
+	return f.Meta.Recipe
+}
+
+// content describes a checked file.
+func (r *reader) content(f *adapterfile.File) *content {
+	meta := f.Meta
+	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: footprint(f.Adapter)}
+	if meta.Task != adapterfile.Multiclass {
+		c.thresholds = make([]float64, len(c.labels))
+		for i := range c.thresholds {
+			c.thresholds[i] = meta.Threshold(i)
+		}
+	}
+	return c
+}
+
+// footprint is the memory that an adapter takes.
+func footprint(a *lora.Adapter) int64 {
+	const perDelta, perAdapter = 96, 512 // the structs around the numbers
+	deltas, head := a.Parameters()
+	return 4*int64(deltas+head) + perDelta*int64(len(a.Deltas)) + perAdapter
+}
+
+// flight is one loading, and who waits for it.
+type flight struct {
+	done    chan struct{}
+	waiters int // guarded by content.mu until done is closed
+	handle  *handle
+	err     error
+}
+
+// hold returns the adapter of c, loading it if need be; release it. Whoever asks while it is being loaded waits
+// for the same loading. The time is what the loading took of the request.
+func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration, error) {
+	if h := c.hold(&r.cache.clock); h != nil {
+		return h, 0, nil
+	}
+	if err := c.refused(); err != nil {
+		return nil, 0, err
+	}
+	start := time.Now()
+	c.mu.Lock()
+	if h := c.hold(&r.cache.clock); h != nil { // it came meanwhile
+		c.mu.Unlock()
+		return h, time.Since(start), nil
+	}
+	f := c.flight
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		c.flight = f
+		if !r.spawn(func() { r.load(c, f) }) {
+			c.flight = nil
+			c.mu.Unlock()
+			return nil, 0, ErrDraining
+		}
+	}
+	f.waiters++
+	c.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.handle, time.Since(start), f.err
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-f.done: // both: the handle is already held for this request
+		if f.handle != nil {
+			f.handle.release()
+		}
+	default:
+		f.waiters--
+	}
+	return nil, time.Since(start), ctx.Err()
+}
+
+// load does the work of a flight.
+func (r *Registry) load(c *content, f *flight) {
+	start := time.Now()
+	h, err := r.loadFile(c)
+	c.mu.Lock()
+	if err == nil {
+		r.cache.settle(c, h, f.waiters)
+		if f.waiters > 0 {
+			f.handle = h
+		}
+	}
+	c.refusal.Store(refusalOf(err))
+	f.err = err
+	c.flight = nil
+	close(f.done)
+	c.mu.Unlock()
+	id := Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest}
+	switch {
+	case err == nil:
+		r.counts.loads.Add(1)
+		r.observer.AdapterChanged(AdapterEvent{Change: Loaded, Identity: id, Bytes: c.bytes, Duration: time.Since(start)})
+	case !errors.Is(err, errChanged) && !errors.Is(err, context.Canceled):
+		r.counts.refusals.Add(1)
+		r.observer.AdapterChanged(AdapterEvent{Change: Refused, Identity: id, Duration: time.Since(start), Err: err})
+	}
+}
+
+// retryAfter is how long a failure that may pass is remembered.
+const retryAfter = 2 * time.Second
+
+// refusalOf says for how long a failed loading is remembered.
+func refusalOf(err error) *refusal {
+	var unfit *adapterfile.SelfCheckError
+	switch {
+	case err == nil, errors.Is(err, errChanged), errors.Is(err, context.Canceled):
+		return nil
+	case errors.As(err, &unfit):
+		return &refusal{err: err}
+	}
+	return &refusal{err: err, until: time.Now().Add(retryAfter)}
+}
+
+// loadFile reads the adapter of c again, checks it again, and lets it pass its self-test.
+func (r *Registry) loadFile(c *content) (*handle, error) {
+	if err := r.cache.reserve(r.ctx, c.bytes); err != nil {
+		return nil, err
+	}
+	h, err := r.readHandle(c)
+	if err != nil {
+		r.cache.freed(c.bytes)
+		return nil, err
+	}
+	return h, nil
+}
+
+func (r *Registry) readHandle(c *content) (*handle, error) {
+	select {
+	case r.loading <- struct{}{}:
+		defer func() { <-r.loading }()
+	case <-r.ctx.Done():
+		return nil, r.ctx.Err()
+	}
+	path := *c.path.Load()
+	f, err := r.reader.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Digest != c.digest {
+		return nil, errChanged
+	}
+	h := &handle{content: c, adapter: f.Adapter, cache: r.cache}
+	if c.tested.Load() {
+		return h, nil
+	}
+	if err := r.selfTest(r.ctx, path, h); err != nil {
+		return nil, err
+	}
+	c.tested.Store(true)
+	return h, nil
+}

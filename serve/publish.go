@@ -1,0 +1,211 @@
+package serve
+
+import (
+	"maps"
+	"slices"
+)
+
+// publish makes the table anew from the files and the decisions, swaps it, and lets go of what is no longer in it;
+// r.admin is held.
+func (r *Registry) publish() {
+	old := r.table.Load()
+	contents, versions := map[string]*content{}, map[Identity]*version{}
+	next := &table{entries: map[string]*entry{}}
+	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+		f := r.files[path]
+		e := next.entries[f.name]
+		if e == nil {
+			e = &entry{name: f.name, byAlias: map[string]string{}}
+			next.entries[f.name] = e
+		}
+		if f.content == nil {
+			e.addDamaged(f)
+			continue
+		}
+		// Equal bytes are one content, whichever file was read first.
+		if c := contents[f.content.digest]; c != nil {
+			f.content = c
+		} else if c := r.contents[f.content.digest]; c != nil {
+			f.content = c
+		}
+		contents[f.content.digest] = f.content
+		if f.err == nil || f.content.path.Load() == nil {
+			f.content.path.Store(&f.path)
+		}
+		e.addVersion(f, r.versions, versions)
+	}
+	for name, e := range next.entries {
+		e.decide(r.files, r.dir, r.state.Adapters[name])
+	}
+	next.names = slices.Sorted(maps.Keys(next.entries))
+	retired := r.contents
+	r.contents, r.versions = contents, versions
+	r.table.Store(next)
+	for digest, c := range retired {
+		if contents[digest] != c {
+			r.cache.retire(c)
+		}
+	}
+	r.repin(next)
+	r.report(old, next)
+}
+
+// addDamaged lists a file that holds nothing.
+func (e *entry) addDamaged(f *file) {
+	s := Status{Identity: Identity{Name: f.name}, Path: f.path, State: Unavailable, Reason: f.err.Error(), Modified: f.modified}
+	if f.version != "" {
+		s.Aliases = []string{f.version}
+	}
+	e.damaged = append(e.damaged, s)
+}
+
+// addVersion adds what a file holds. Versions keep their counts from table to table.
+func (e *entry) addVersion(f *file, before, now map[Identity]*version) {
+	id := Identity{Name: f.name, Version: short(f.content.digest), Digest: f.content.digest}
+	v := now[id]
+	if v == nil {
+		v = &version{Identity: id, content: f.content, path: f.path, modified: f.modified, stats: &versionStats{}}
+		if last := before[id]; last != nil && last.content == f.content {
+			v.stats = last.stats
+		}
+		now[id] = v
+		e.versions = append(e.versions, v)
+	}
+	if f.err != nil {
+		v.problem = f.err
+	}
+	if f.version != "" {
+		v.aliases = append(v.aliases, f.version)
+		e.byAlias[f.version] = v.Digest
+	}
+}
+
+// decide says what the bare name means, from the files and from what operators decided.
+func (e *entry) decide(files map[string]*file, dir string, d *decision) {
+	e.chooseByFiles(files, dir)
+	if d != nil {
+		e.apply(d)
+	}
+	slices.SortStableFunc(e.versions, func(a, b *version) int {
+		switch {
+		case a == e.current:
+			return -1
+		case b == e.current:
+			return 1
+		}
+		return 0
+	})
+	for _, v := range e.versions {
+		slices.Sort(v.aliases)
+		v.aliases = slices.Compact(v.aliases)
+	}
+}
+
+// chooseByFiles takes the file of the bare name or, without one, the only version.
+func (e *entry) chooseByFiles(files map[string]*file, dir string) {
+	if f := files[joinName(dir, e.name)]; f != nil {
+		if f.content == nil {
+			e.broken = &BrokenError{Name: e.name, Path: f.path, Err: f.err}
+			return
+		}
+		e.current = e.byDigest(f.content.digest)
+		return
+	}
+	switch {
+	case len(e.versions) == 1 && len(e.damaged) == 0:
+		e.current = e.versions[0]
+	case len(e.versions) == 0 && len(e.damaged) == 1:
+		e.broken = &BrokenError{Name: e.name, Path: e.damaged[0].Path, Err: errorText(e.damaged[0].Reason)}
+	default:
+		e.noReason = "has several versions and none that is current: ask for one of them"
+	}
+}
+
+// errorText is an error that was text already.
+type errorText string
+
+func (e errorText) Error() string { return string(e) }
+
+// apply applies what operators decided.
+func (e *entry) apply(d *decision) {
+	e.unloaded, e.pinned = d.Unloaded, d.Pinned
+	for alias, digest := range d.Aliases {
+		v := e.byDigest(digest)
+		if alias == CurrentAlias {
+			e.current, e.broken = v, nil
+			if v == nil {
+				e.noReason = "no file has the digest " + digest + " that an operator made current"
+			}
+			continue
+		}
+		if _, taken := e.byAlias[alias]; !taken { // a file's version goes before
+			e.byAlias[alias] = digest
+			if v != nil {
+				v.aliases = append(v.aliases, alias)
+			}
+		}
+	}
+	if v := e.byDigest(d.Canary); v != nil && e.current != nil && v != e.current {
+		e.canary, e.weight = v, d.Weight
+	}
+}
+
+func (e *entry) byDigest(digest string) *version {
+	for _, v := range e.versions {
+		if v.Digest == digest {
+			return v
+		}
+	}
+	return nil
+}
+
+// repin keeps resident what pinned names mean now; r.admin is held.
+func (r *Registry) repin(t *table) {
+	pinned := map[*content]bool{}
+	for _, e := range t.entries {
+		for _, v := range []*version{e.current, e.canary} {
+			if v != nil && e.pinned && !e.unloaded {
+				pinned[v.content] = true
+			}
+		}
+	}
+	for _, c := range r.contents {
+		was := r.cache.pin(c, pinned[c])
+		if pinned[c] && !was {
+			r.spawn(func() {
+				if h, _, err := r.hold(r.ctx, c); err == nil {
+					h.release()
+				}
+			})
+		}
+	}
+}
+
+// report tells the observer what a new table changed.
+func (r *Registry) report(old, next *table) {
+	tell := func(change Change, list []*version, others *table) {
+		for _, v := range list {
+			if e := others.entries[v.Name]; e == nil || e.byDigest(v.Digest) == nil {
+				r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: v.Identity})
+			}
+		}
+	}
+	for _, name := range next.names {
+		tell(Published, next.entries[name].versions, old)
+		for _, d := range next.entries[name].damaged {
+			if !old.damagedAlike(d) {
+				r.counts.refusals.Add(1)
+				r.observer.AdapterChanged(AdapterEvent{Change: Refused, Identity: d.Identity, Err: errorText(d.Reason)})
+			}
+		}
+	}
+	for _, name := range old.names {
+		tell(Removed, old.entries[name].versions, next)
+	}
+}
+
+// damagedAlike reports whether a file was damaged in the same way before.
+func (t *table) damagedAlike(d Status) bool {
+	e := t.entries[d.Name]
+	return e != nil && slices.ContainsFunc(e.damaged, func(x Status) bool { return x.Path == d.Path && x.Reason == d.Reason })
+}

@@ -1,0 +1,297 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// CurrentAlias is the alias that an operator sets to choose what the bare name means.
+const CurrentAlias = "current"
+
+// Registry knows the adapters in a folder and what their names mean, and keeps those in memory that are asked
+// for. It is safe for concurrent use.
+//
+// A file "busi.safetensors" is the current version of the adapter busi, "busi@v2.safetensors" another version of it,
+// with the alias v2. Files that change, come or go are noticed by Watch, Scan and Load. A file that cannot be used
+// makes no other adapter fail, and is looked at again when it changes. While the version that it should replace is
+// still in memory, that one goes on answering.
+type Registry struct {
+	dir       string
+	statePath string
+	reader    reader
+	cache     *cache
+	observer  Observer
+	counts    *counters
+	selfTest  func(ctx context.Context, path string, h *handle) error
+	loading   chan struct{} // slots of files that are being read
+
+	ctx     context.Context // ends with the engine
+	cancel  context.CancelFunc
+	group   sync.WaitGroup // what runs in the background
+	closed  bool           // guarded by closeMu
+	closeMu sync.Mutex
+
+	table atomic.Pointer[table]
+
+	admin    sync.Mutex // serialises changes; guards what follows
+	state    *state
+	files    map[string]*file    // by path
+	contents map[string]*content // by digest
+	versions map[Identity]*version
+	scanErr  error
+}
+
+// registryConfig is what a Registry is made of.
+type registryConfig struct {
+	dir, state string
+	budget     int64
+	readers    int // files that are read at once
+	reader     reader
+	observer   Observer
+	counts     *counters
+	selfTest   func(ctx context.Context, path string, h *handle) error
+}
+
+func newRegistry(c registryConfig) (*Registry, error) {
+	s, err := readState(c.state)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{dir: c.dir, statePath: c.state, reader: c.reader, observer: c.observer, counts: c.counts, selfTest: c.selfTest,
+		loading: make(chan struct{}, c.readers), state: s, files: map[string]*file{}, contents: map[string]*content{},
+		versions: map[Identity]*version{}}
+	r.cache = newCache(c.budget, r.wasEvicted)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.table.Store(&table{entries: map[string]*entry{}})
+	return r, nil
+}
+
+// close ends what runs in the background, and waits for it.
+func (r *Registry) close() {
+	r.closeMu.Lock()
+	r.closed = true
+	r.closeMu.Unlock()
+	r.cancel()
+	r.group.Wait()
+}
+
+// spawn runs f in the background, unless the registry is closed.
+func (r *Registry) spawn(f func()) bool {
+	r.closeMu.Lock()
+	defer r.closeMu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.group.Go(f)
+	return true
+}
+
+func (r *Registry) wasEvicted(c *content) {
+	r.counts.evictions.Add(1)
+	r.observer.AdapterChanged(AdapterEvent{Change: Evicted, Bytes: c.bytes,
+		Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest}})
+}
+
+// nameOf returns a name of c, for events.
+func (r *Registry) nameOf(c *content) string {
+	name, _, _ := fileName(*c.path.Load())
+	return name
+}
+
+// Resolve returns which adapter a request for name and version gets now, without loading it; of a name with a
+// canary it draws. The error is an *UnknownError or a *BrokenError.
+func (r *Registry) Resolve(name, version string) (Identity, error) {
+	v, err := r.resolve(name, version)
+	if err != nil {
+		return Identity{Name: name}, err
+	}
+	return v.Identity, nil
+}
+
+func (r *Registry) resolve(name, wanted string) (*version, error) {
+	if wanted == "" {
+		name, wanted = splitName(name)
+	}
+	e := r.table.Load().entries[name]
+	switch {
+	case e == nil:
+		return nil, &UnknownError{Name: name, Version: wanted}
+	case e.unloaded:
+		return nil, &UnknownError{Name: name, Version: wanted, Reason: "unloaded"}
+	case wanted != "":
+		return e.find(wanted)
+	case e.current == nil && e.broken != nil:
+		return nil, e.broken
+	case e.current == nil:
+		return nil, &UnknownError{Name: name, Reason: e.noReason}
+	case e.canary != nil && rand.Float64() < e.weight:
+		return e.canary, nil
+	}
+	return e.current, nil
+}
+
+// find returns the version with that alias, digest or beginning of a digest.
+func (e *entry) find(wanted string) (*version, error) {
+	if digest, ok := e.byAlias[wanted]; ok {
+		for _, v := range e.versions {
+			if v.Digest == digest {
+				return v, nil
+			}
+		}
+		return nil, &UnknownError{Name: e.name, Version: wanted, Reason: "no file has its digest " + digest}
+	}
+	var found *version
+	for _, v := range e.versions {
+		if isPrefix(wanted, v.Digest) {
+			if found != nil {
+				return nil, &UnknownError{Name: e.name, Version: wanted, Reason: "several versions begin like that"}
+			}
+			found = v
+		}
+	}
+	if found == nil {
+		for _, d := range e.damaged {
+			if slices.Contains(d.Aliases, wanted) {
+				return nil, &BrokenError{Name: full(e.name, wanted), Path: d.Path, Err: errors.New(d.Reason)}
+			}
+		}
+		return nil, &UnknownError{Name: e.name, Version: wanted}
+	}
+	return found, nil
+}
+
+// Names returns the names of the adapters, sorted, those that are refused or unloaded included.
+func (r *Registry) Names() []string { return slices.Clone(r.table.Load().names) }
+
+// List returns every version of every adapter and every file that cannot be used, by name; the current version
+// comes first.
+func (r *Registry) List() []Status {
+	t := r.table.Load()
+	var list []Status
+	for _, name := range t.names {
+		list = append(list, t.entries[name].list()...)
+	}
+	return list
+}
+
+// Versions returns the part of List with that name, nil if there is none.
+func (r *Registry) Versions(name string) []Status {
+	e := r.table.Load().entries[name]
+	if e == nil {
+		return nil
+	}
+	return e.list()
+}
+
+// Describe returns one version, as a request would find it: without a version the current one, never the canary.
+func (r *Registry) Describe(name, version string) (Status, error) {
+	if version == "" {
+		name, version = splitName(name)
+	}
+	e := r.table.Load().entries[name]
+	if e == nil {
+		return Status{}, &UnknownError{Name: name, Version: version}
+	}
+	v := e.current
+	if version != "" {
+		var err error
+		if v, err = e.find(version); err != nil {
+			return Status{}, err
+		}
+	}
+	if v != nil {
+		return e.status(v), nil
+	}
+	if e.broken != nil {
+		return Status{}, e.broken
+	}
+	return Status{}, &UnknownError{Name: name, Version: version, Reason: e.noReason}
+}
+
+func (e *entry) list() []Status {
+	list := make([]Status, 0, len(e.versions)+len(e.damaged))
+	for _, v := range e.versions {
+		list = append(list, e.status(v))
+	}
+	for _, d := range e.damaged {
+		if e.unloaded {
+			d.State = Unloaded
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+func (e *entry) status(v *version) Status {
+	c := v.content
+	s := Status{Identity: v.Identity, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
+		Bytes: c.bytes, Modified: v.modified, Card: c.card}
+	if v == e.canary {
+		s.Canary = e.weight
+	}
+	if c.live.Load() != nil {
+		s.Resident = c.bytes
+	}
+	if v.problem != nil {
+		s.Reason = v.problem.Error()
+	}
+	c.mu.Lock()
+	loading := c.flight != nil
+	c.mu.Unlock()
+	switch err := c.refused(); {
+	case e.unloaded:
+		s.State, s.Reason = Unloaded, "unloaded by an operator"
+	case err != nil && s.Resident == 0:
+		s.State, s.Reason = Unavailable, err.Error()
+	case loading:
+		s.State = Loading
+	}
+	return s
+}
+
+// Stats returns the counts of the versions that there are, by name.
+func (r *Registry) Stats() []VersionStats {
+	t := r.table.Load()
+	var list []VersionStats
+	for _, name := range t.names {
+		for _, v := range t.entries[name].versions {
+			v.stats.mu.Lock()
+			s := v.stats.VersionStats
+			v.stats.mu.Unlock()
+			s.Identity = v.Identity
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Err returns why the folder could not be looked at the last time, or nil.
+func (r *Registry) Err() error {
+	r.admin.Lock()
+	defer r.admin.Unlock()
+	return r.scanErr
+}
+
+// brokenBy makes err, from loading, an error about the adapter.
+func brokenBy(v *version, err error) error {
+	var broken *BrokenError
+	if errors.As(err, &broken) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrDraining) {
+		return err
+	}
+	return &BrokenError{Name: v.Name, Path: *v.content.path.Load(), Err: err}
+}
+
+// checkDigest returns an error if s is no full digest.
+func checkDigest(s string) error {
+	digits, ok := strings.CutPrefix(s, digestPrefix)
+	if !ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return fmt.Errorf("serve: digest %.100q, expected %q and 64 hexadecimal digits", s, digestPrefix)
+	}
+	return nil
+}

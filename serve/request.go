@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"time"
+
+	"melo/imaging"
+)
+
+// Identity is which adapter answered.
+type Identity struct {
+	Name    string // of the file, without ".safetensors" and version
+	Version string // the short form of the digest
+	Digest  string // "sha256:" and 64 hexadecimal digits: of the whole file
+}
+
+// Input is what a request asks about: one of the two.
+type Input struct {
+	// Image is prepared by the adapter's recipe. Requests of one call with the same pointer share the work where
+	// their recipes are equal.
+	Image *imaging.Image
+	// Tensor is prepared by the client: [3, side, side] normalised values. Nothing reads it after Predict has
+	// returned.
+	Tensor []float32
+}
+
+// Request asks one adapter about one input.
+type Request struct {
+	Name string // of the adapter; "name@version" may stand for Name and Version
+	// Version is an alias, a digest or the beginning of one that only one version has. Empty is the current
+	// version, or by chance its canary.
+	Version string
+	Input   Input
+}
+
+// Answer is what one adapter says about one input.
+type Answer struct {
+	Identity
+	Labels        []string  // names of the outputs; shared, not to be changed
+	Logits        []float32 // one a label
+	Probabilities []float64 // one a label, calibrated
+	Label         string    // the most probable one, of equal ones the first
+	Probability   float64   // of Label
+	// Present says by label whether its probability reaches Thresholds; nil for multiclass, where Label is the
+	// decision.
+	Present    []bool
+	Thresholds []float64 // of the adapter, or one half; nil where Present is; shared, not to be changed
+	Timing     Timing
+}
+
+// Timing is where the time of a request went.
+type Timing struct {
+	Load    time.Duration // waiting for the adapter to be read; 0 if it was resident
+	Prepare time.Duration // making the input tensor, waiting for a turn included
+	Queue   time.Duration // waiting for a batch
+	Compute time.Duration // of the whole batch
+	Batch   int           // images of that batch
+}
