@@ -19,11 +19,24 @@ import (
 
 // trainOptions are the options of "melo train".
 type trainOptions struct {
-	Base string `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
-	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
-	Out  string `required:"" help:"Adapter file to write." placeholder:"FILE"`
+	Base   string  `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
+	Data   string  `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
+	Out    string  `required:"" help:"Adapter file to write." placeholder:"FILE"`
+	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	Seed   uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
 
-	Method  string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
+	trainRecipe
+	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
+
+	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
+	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
+	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
+}
+
+// trainRecipe are the options that say how to train, and on what machine: those that commands which make many runs
+// have, too.
+type trainRecipe struct {
 	Rank    int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
 	Alpha   float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
 	Sites   string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
@@ -33,7 +46,6 @@ type trainOptions struct {
 
 	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most."`
 	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step."`
-	LR             float64 `name:"lr" placeholder:"RATE" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
 	MinLR          float64 `name:"min-lr" default:"0" group:"How" help:"Learning rate at the end of the cosine."`
 	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
 	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up."`
@@ -46,7 +58,6 @@ type trainOptions struct {
 	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
 	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never."`
 	Sensitivity    float64 `placeholder:"SHARE" group:"How" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
-	Seed           uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
 
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation" help:"Vary the training images; --no-augment switches all of it off."`
 	Flip         bool    `default:"true" negatable:"" group:"Augmentation" help:"Mirror left and right; --no-flip where laterality matters."`
@@ -57,16 +68,12 @@ type trainOptions struct {
 	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast."`
 
 	dataSource
-	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
 
-	ImageSize  int    `placeholder:"N" group:"Output and machine" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
-	Precision  string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the frozen base's products: ${enum}. auto: bf16 where the CPU has it, else f32; full trains in f32."`
-	DType      string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
-	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
-	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
-	Pass       int    `default:"8" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
-	Workers    int    `placeholder:"N" group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
+	ImageSize int    `placeholder:"N" group:"Output and machine" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the frozen base's products: ${enum}. auto: bf16 where the CPU has it, else f32; full trains in f32."`
+	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
+	Pass      int    `default:"8" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Workers   int    `placeholder:"N" group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
 }
 
 // trainDefaults are the numbers in the help that are used elsewhere, too.
@@ -143,7 +150,7 @@ func (o *trainOptions) Validate() error {
 }
 
 // augment is how training images are varied.
-func (o *trainOptions) augment() dataset.Augment {
+func (o *trainRecipe) augment() dataset.Augment {
 	if !o.Augment {
 		return dataset.Augment{}
 	}
