@@ -16,7 +16,7 @@ type Adapter struct {
 	meta         adapterfile.Metadata
 	labels       []string
 	recipe       imaging.Recipe
-	lora         *lora.Adapter // nil: the base's own head
+	lora         *lora.Resident // nil: the base's own head
 
 	tuned *vit.Model // method full: the base with its trained weights; else nil
 	run   *runner    // of tuned; guarded by Base.mu
@@ -79,7 +79,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&b.model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter}
+	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident()}
 	if a.recipe == (imaging.Recipe{}) {
 		a.recipe = b.model.Recipe
 	}

@@ -85,7 +85,7 @@ func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]Prediction, error)
 	if a.lora == nil {
 		b.model.Logits(logits, features)
 	} else {
-		a.lora.Head.Logits(logits, features)
+		a.lora.Head().Logits(logits, features)
 	}
 	answers := make([]Prediction, n)
 	for i := range answers {
@@ -128,7 +128,7 @@ func (b *Base) runnerOf(a *Adapter) *runner {
 
 // features returns [n, Features()], valid until the next call. Switching adapters is this assignment.
 func (r *runner) features(a *Adapter, pixels []float32, n int) kernel.Mat {
-	if a.lora == nil || len(a.lora.Deltas) == 0 {
+	if a.lora == nil || !a.lora.Adapts() {
 		return r.engine.Forward(pixels, n, nil)
 	}
 	r.set.Assign(lora.Segment{Adapter: a.lora, Images: n})

@@ -72,7 +72,7 @@ func TestRelationZeroBIsBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s Set
-	s.Assign(Segment{a, 2})
+	s.Assign(Segment{a.Resident(), 2})
 	if got := e.Forward(images(2), 2, &s).Data; !slices.Equal(got, want) {
 		t.Fatal("features with B = 0 differ from the bare base")
 	}
@@ -95,12 +95,12 @@ func TestRelationMixedBatchEqualsSingles(t *testing.T) {
 	var s Set
 	segs := make([]Segment, n)
 	for i, a := range adapters {
-		segs[i] = Segment{a, 1}
+		segs[i] = Segment{a.Resident(), 1}
 	}
 	s.Assign(segs...)
 	mixed := slices.Clone(e.Forward(x, n, &s).Data)
 	for i, a := range adapters {
-		s.Assign(Segment{a, 1})
+		s.Assign(Segment{a.Resident(), 1})
 		got := e.Forward(x[i*len(x)/n:(i+1)*len(x)/n], 1, &s)
 		if !slices.Equal(got.Data, mixed[i*got.Cols:(i+1)*got.Cols]) {
 			t.Errorf("image %d: alone and in a mixed batch differ", i)
@@ -117,7 +117,7 @@ func TestRelationMergedEqualsUnmerged(t *testing.T) {
 	before := slices.Clone(e.Forward(x, 2, nil).Data)
 	a := randomAdapter(t, base, Config{Kinds: allKinds, Rank: 5, Alpha: 8}, 0, 2)
 	var s Set
-	s.Assign(Segment{a, 2})
+	s.Assign(Segment{a.Resident(), 2})
 	want := slices.Clone(e.Forward(x, 2, &s).Data)
 	merged, err := Merge(ex, base, a)
 	if err != nil {

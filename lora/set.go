@@ -8,7 +8,7 @@ import (
 
 // Segment is a run of consecutive images of a batch that use one adapter; nil is the bare base.
 type Segment struct {
-	Adapter *Adapter
+	Adapter *Resident
 	Images  int
 }
 
@@ -25,12 +25,18 @@ type thinTask struct {
 	ex    *kernel.Exec
 	x, y  kernel.Mat
 	items []thinItem
-	u     [][]float32 // x Aᵀ of each worker's item
+	room  []thinRoom // of each worker
+}
+
+// thinRoom is scratch memory for an item.
+type thinRoom struct {
+	u    []float32 // x Aᵀ
+	a, b []float32 // of an adapter that is kept in 16 bits
 }
 
 // thinItem is rows [r0, r1) of one segment.
 type thinItem struct {
-	delta  *Delta
+	delta  *residentDelta
 	r0, r1 int
 }
 
@@ -45,7 +51,7 @@ func (s *Set) Assign(segments ...Segment) {
 // Has reports whether any segment has a delta at site.
 func (s *Set) Has(site vit.Site) bool {
 	for _, seg := range s.segments {
-		if seg.Adapter != nil && seg.Adapter.Delta(site) != nil {
+		if seg.Adapter != nil && seg.Adapter.delta(site) != nil {
 			return true
 		}
 	}
@@ -63,7 +69,7 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 		if seg.Adapter == nil {
 			continue
 		}
-		if d := seg.Adapter.Delta(site); d != nil {
+		if d := seg.Adapter.delta(site); d != nil {
 			parts := (r1 - r0 + thinRows - 1) / thinRows
 			for i := range parts {
 				from, to := par.Part(r1-r0, i, parts)
@@ -77,26 +83,30 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 
 // reserve makes room for the largest item for every worker: who gets it is a matter of chance.
 func (t *thinTask) reserve(workers int) {
-	most := 0
+	u, a, b := 0, 0, 0
 	for _, it := range t.items {
-		most = max(most, (it.r1-it.r0)*it.delta.Rank)
+		u = max(u, (it.r1-it.r0)*it.delta.rank)
+		a, b = max(a, len(it.delta.a.bf16)), max(b, len(it.delta.b.bf16))
 	}
-	for len(t.u) < workers {
-		t.u = append(t.u, nil)
+	for len(t.room) < workers {
+		t.room = append(t.room, thinRoom{})
 	}
-	for w := range t.u {
-		grow(&t.u[w], most, 1)
+	for w := range t.room {
+		room := &t.room[w]
+		grow(&room.u, u, 1)
+		grow(&room.a, a, 1)
+		grow(&room.b, b, 1)
 	}
 }
 
 // Do adds one item's delta.
 func (t *thinTask) Do(worker, i int) {
 	it := t.items[i]
-	d, w := it.delta, t.ex.Worker(worker)
+	d, w, room := it.delta, t.ex.Worker(worker), &t.room[worker]
 	x, y := t.x.RowRange(it.r0, it.r1), t.y.RowRange(it.r0, it.r1)
-	u := grow(&t.u[worker], x.Rows, d.Rank)
-	w.Gemm(u, x, kernel.View(d.A, d.Rank, x.Cols), false, true, d.Scale, false)
-	w.Gemm(y, u, kernel.View(d.B, y.Cols, d.Rank), false, true, 1, true)
+	u := grow(&room.u, x.Rows, d.rank)
+	w.Gemm(u, x, d.a.matrix(&room.a, d.rank, x.Cols), false, true, d.scale, false)
+	w.Gemm(y, u, d.b.matrix(&room.b, y.Cols, d.rank), false, true, 1, true)
 }
 
 // Backward panics: a Set serves; training is the Tuner's.

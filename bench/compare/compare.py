@@ -32,16 +32,16 @@ def build_melo(folder: Path) -> str:
     return str(binary)
 
 
-def resident_adapters(args, model: str, folder: Path, env: dict[str, str]) -> dict:
-    """The memory that args.adapters adapters take beside their base."""
+def resident_adapters(args, model: str, bits: int, folder: Path, env: dict[str, str]) -> dict:
+    """The memory that args.adapters adapters of 32 or 16 bits take beside their base."""
     entry = melo(args, folder, "f32", "melo")
     engine = Engine(entry.name, entry.command, env, ROOT)
     try:
-        answer = engine.ask(f"adapters {args.adapters}")
+        answer = engine.ask(f"adapters {args.adapters} {bits}")
     finally:
         engine.close()
-    note(f"adapters, ViT-{model.capitalize()}: {args.adapters} take {answer['bytes'] / 1e9:.3f} GB")
-    return {"model": model, "adapters": args.adapters, "bytes": answer["bytes"]}
+    note(f"adapters, ViT-{model.capitalize()}: {args.adapters} of {bits} bits take {answer['bytes'] / 1e9:.3f} GB")
+    return {"model": model, "adapters": args.adapters, "bits": bits, "bytes": answer["bytes"]}
 
 
 def compare(args, work: Path) -> dict:
@@ -63,7 +63,7 @@ def compare(args, work: Path) -> dict:
             doc["results"].append(start.run(args, model, ROOT, env, prepared[model]))
         if "adapters" in args.workloads:
             prepared[model].need("base")
-            doc["adapters"].append(resident_adapters(args, model, folders[model], env))
+            doc["adapters"] += [resident_adapters(args, model, bits, folders[model], env) for bits in (32, 16)]
     for result in doc["results"]:
         report.add_ratios(result)
     doc["problems"] = report.problems(doc["results"])

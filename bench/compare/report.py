@@ -48,7 +48,7 @@ def markdown(doc: dict) -> str:
         if results:
             lines += [f"### {title}", "", *engine_table(results), "", *ratio_table(results), ""]
     for a in doc["adapters"]:
-        lines += [f"{a['adapters']} resident adapters (r 4 on q and v, 14 labels) of ViT-{a['model'].capitalize()}: {a['bytes'] / 1e9:.3f} GB", ""]
+        lines += [f"{a['adapters']} resident adapters in {a['bits']} bits (r 4 on q and v, 14 labels) of ViT-{a['model'].capitalize()}: {a['bytes'] / 1e9:.3f} GB", ""]
     for r in doc["results"]:
         for n, why in r["left_out"].items():
             lines.append(f"- {r['workload']} {r['precision']}, ViT-{r['model'].capitalize()}: {n}: {why['status']}: {why['reason']}")

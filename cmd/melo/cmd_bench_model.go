@@ -153,8 +153,8 @@ func (b *bench) step(ctx context.Context) error {
 }
 
 // adapters returns n adapters at q and v with the given ranks and B that is not zero.
-func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Adapter, error) {
-	list := make([]*lora.Adapter, n)
+func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Resident, error) {
+	list := make([]*lora.Resident, n)
 	for i := range list {
 		a, err := lora.New(&b.config, lora.Config{Rank: rank(i)}, headLabels, uint64(i))
 		if err != nil {
@@ -163,7 +163,7 @@ func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Adapter, error) {
 		for _, d := range a.Deltas {
 			copy(d.B, normalMat(rand.New(rand.NewPCG(uint64(i), 4)), 1, len(d.B)).Data)
 		}
-		list[i] = a
+		list[i] = a.Resident()
 	}
 	return list, nil
 }
@@ -228,7 +228,8 @@ func (b *bench) mixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	single, err := b.adapters(1, func(int) int { return min(mixedRank, b.config.Width) })
+	rank := min(mixedRank, b.config.Width)
+	single, err := b.adapters(1, func(int) int { return rank })
 	if err != nil {
 		return err
 	}
@@ -256,7 +257,7 @@ func (b *bench) mixed(ctx context.Context) error {
 		x, y := run(&one), run(&many)
 		ones, manys, ratios = append(ones, x), append(manys, y), append(ratios, y/x)
 	}
-	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: single[0].Deltas[0].Rank,
+	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: rank,
 		One: timingOf(ones), Mixed: timingOf(manys), Ratio: median(ratios)}
 	b.doc.Mixed = m
 	b.s.printf("mixed, batch %d    %10s with %d adapters of rank %d to %d, %s with one of rank %d: ratio %.3f (spread %.0f%%)",

@@ -14,6 +14,7 @@ import (
 	"melo/internal/kernel"
 	"melo/lora"
 	"melo/lora/adapterfile"
+	"melo/safetensors"
 	"melo/vit"
 )
 
@@ -37,7 +38,7 @@ type rounds struct {
 	batch    int
 	forward  *inference
 	step     *trainingStep
-	adapters []*lora.Adapter
+	adapters []*lora.Resident
 }
 
 // serveRounds answers the commands on standard input, one line each, until "quit" or the end.
@@ -78,7 +79,7 @@ func (r *rounds) answer(command string) roundAnswer {
 	case "losses":
 		a.Losses, err = r.losses(n[0], n[1])
 	case "adapters":
-		a.Bytes, err = r.resident(n[0])
+		a.Bytes, err = r.resident(n[0], n[1])
 	}
 	if err != nil {
 		return roundAnswer{Error: err.Error()}
@@ -87,7 +88,7 @@ func (r *rounds) answer(command string) roundAnswer {
 }
 
 // roundCommands has the number of numbers that each command takes.
-var roundCommands = map[string]int{"rss": 0, "forward": 1, "step": 1, "logits": 1, "losses": 2, "adapters": 1}
+var roundCommands = map[string]int{"rss": 0, "forward": 1, "step": 1, "logits": 1, "losses": 2, "adapters": 2}
 
 func parseRound(command string) (name string, numbers []int, err error) {
 	words := strings.Fields(command)
@@ -103,7 +104,7 @@ func parseRound(command string) (name string, numbers []int, err error) {
 			}
 		}
 	}
-	return "", nil, fmt.Errorf("command %.40q: expected quit, rss, forward B, step B, logits B, losses B N or adapters N, numbers from 1 to %d",
+	return "", nil, fmt.Errorf("command %.40q: expected quit, rss, forward B, step B, logits B, losses B N or adapters N BITS, numbers from 1 to %d",
 		command, maxRoundNumber)
 }
 
@@ -190,8 +191,9 @@ func (r *rounds) checkImages(batch int) []float32 {
 	return images
 }
 
-// resident returns the memory by which the process grows when it holds n more adapters.
-func (r *rounds) resident(n int) (int64, error) {
+// resident returns the memory by which the process grows when it holds n more adapters, whose numbers are of 32
+// or of 16 bits.
+func (r *rounds) resident(n, bits int) (int64, error) {
 	r.b.model() // is not counted
 	debug.FreeOSMemory()
 	before, _ := residentBytes()
@@ -200,14 +202,26 @@ func (r *rounds) resident(n int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		if bits == 16 {
+			roundDown(a)
+		}
 		for _, d := range a.Deltas {
 			kernel.Scale(d.B, d.A[:len(d.B)], 0.5) // untouched zeros might not be resident
 		}
-		r.adapters = append(r.adapters, a)
+		r.adapters = append(r.adapters, a.Resident())
 	}
 	debug.FreeOSMemory()
 	after, _ := residentBytes()
 	return after - before, nil
+}
+
+// roundDown rounds A to bfloat16.
+func roundDown(a *lora.Adapter) {
+	for _, d := range a.Deltas {
+		for i, v := range d.A {
+			d.A[i] = safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v))
+		}
+	}
 }
 
 // checkAdapter fills A of each site, block by block, q before v, and the head's weight by the formula,

@@ -1,0 +1,57 @@
+package lora
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"melo/vit"
+)
+
+// TestResidentHalves: an adapter whose numbers are those of bfloat16 takes half the memory, and changes no bit
+// of a result, in one batch with others or alone.
+func TestResidentHalves(t *testing.T) {
+	pool, _, base := setup(t, 3)
+	a := randomAdapter(t, base, Config{Kinds: allKinds, Rank: 5}, 3, 1)
+	wide := a.Resident()
+	if wide.deltas[0].a.bf16 != nil {
+		t.Fatal("numbers lost bits")
+	}
+	before := wide.Bytes()
+	for _, d := range a.Deltas {
+		for _, x := range [][]float32{d.A, d.B} {
+			for i, v := range x {
+				x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+			}
+		}
+	}
+	half := a.Resident() // wide still sees the memory of a
+	deltas, head := a.Parameters()
+	if got, want := half.Bytes(), int64(2*deltas+4*head); got != want || before != int64(4*(deltas+head)) {
+		t.Errorf("%d bytes of %d, expected %d", got, before, want)
+	}
+	x, e := images(3), vit.NewEngine(base, pool, 3, base.Depth)
+	var s Set
+	s.Assign(Segment{wide, 3})
+	want := slices.Clone(e.Forward(x, 3, &s).Data)
+	s.Assign(Segment{half, 1}, Segment{wide, 1}, Segment{half, 1})
+	if !slices.Equal(e.Forward(x, 3, &s).Data, want) {
+		t.Error("features of an adapter in 16 bits differ")
+	}
+	if allocs := testing.AllocsPerRun(5, func() { e.Forward(x, 3, &s) }); allocs > 0 {
+		t.Errorf("a pass allocates %v times", allocs)
+	}
+}
+
+// TestResidentOfNothing: no adapter, and one without deltas.
+func TestResidentOfNothing(t *testing.T) {
+	if (*Adapter)(nil).Resident() != nil {
+		t.Error("nothing became something")
+	}
+	_, _, base := setup(t, 1)
+	linear := randomAdapter(t, base, Config{}, 2, 1)
+	linear.Deltas = nil
+	if r := linear.Resident(); r.Adapts() || r.Head() != linear.Head {
+		t.Error("a head alone became something else")
+	}
+}
