@@ -7,9 +7,9 @@ type gradState struct {
 	x   kernel.Mat // gradient of the residual stream [n*T, d]
 	mid kernel.Mat // the same after attention in a pruned block [n, d]
 	h   kernel.Mat // gradient of a LayerNorm output [n*T, d]
-	qkv kernel.Mat // [n*T, 3d]
+	qkv kernel.Mat // [n*T, 3d]; the MLP's buffer, if that is wide enough: the two are never needed at once
 	up  kernel.Mat // gradient of the MLP pre-activation [n*T, up] (SwiGLU only; else in act)
-	act kernel.Mat // gradient of the MLP activation [n*T, mlp]
+	act kernel.Mat // gradient of the MLP activation [n*T, mlp], where the activation itself is needed, too
 	row kernel.Mat // one feature-wide row an image [n, ...]
 }
 
@@ -22,13 +22,24 @@ func (e *Engine) initGrad() {
 	_, up := m.Dims(FC1)
 	e.grad.x = kernel.NewBuffer(n, m.Width)
 	e.grad.h = kernel.NewBuffer(n, m.Width)
-	e.grad.qkv = kernel.NewBuffer(n, 3*m.Width)
-	e.grad.act = kernel.NewBuffer(n, m.MLP)
+	if m.MLP >= 3*m.Width {
+		e.grad.qkv = e.act.ColRange(0, 3*m.Width)
+	} else {
+		e.grad.qkv = kernel.NewBuffer(n, 3*m.Width)
+	}
 	if m.SwiGLU {
 		e.grad.up = kernel.NewBuffer(n, up)
 	}
 	e.grad.mid = kernel.NewMat(e.maxBatch, m.Width)
 	e.grad.row = kernel.NewMat(e.maxBatch, m.Features())
+}
+
+// secondAct returns a buffer like act, made when it is first needed.
+func (e *Engine) secondAct() kernel.Mat {
+	if e.grad.act.Data == nil {
+		e.grad.act = kernel.NewBuffer(e.act.Rows, e.act.Cols)
+	}
+	return e.grad.act
 }
 
 // Backward propagates dfeat [n, Features()], the gradient of the last Forward's result, down to block
@@ -125,14 +136,15 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	blk, m := &e.m.Blocks[b], e.m
 	n := dx.Rows
 	act, h := e.act.RowRange(0, n), e.h.RowRange(0, n)
+	dact := act
 	if bg != nil || has(a, Site{b, FC2}) {
+		dact = e.secondAct().RowRange(0, n)
 		if m.SwiGLU {
 			e.ex.SwiGLU(act, bb.pre)
 		} else {
 			e.ex.Activate(act, bb.pre, m.Act)
 		}
 	}
-	dact := e.grad.act.RowRange(0, n)
 	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, Site{b, FC2}, bb.rows, a, bg)
 	e.linearGrad(Site{b, FC2}, bb.rows, &blk.FC2, act, dy, dact, a, bg.linear(FC2))
 	e.mark(b, PartFC2)

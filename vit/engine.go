@@ -80,9 +80,9 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 	e.act = kernel.NewBuffer(n, m.MLP)
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
-		e.keep[i] = e.newBlockState(n, up)
+		e.keep[i] = e.newBlockState(n, up, e.queryRows(from+i))
 	}
-	e.out = kernel.NewBuffer(n, d)
+	e.out = kernel.NewBuffer(e.queryRows(m.Depth-1), d)
 	e.normSt = kernel.NewRowStats(n)
 	e.poolSt = kernel.NewRowStats(maxBatch)
 	e.pooled = kernel.NewMat(maxBatch, m.Features())
@@ -90,13 +90,34 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 	return e
 }
 
-func (e *Engine) newBlockState(n, up int) blockState {
+// newBlockState makes room for n tokens, queries of which go on after attention.
+func (e *Engine) newBlockState(n, up, queries int) blockState {
 	m := e.m
 	return blockState{
-		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(n, m.Width),
-		qkv: kernel.NewBuffer(n, 3*m.Width), o: kernel.NewBuffer(n, m.Width),
-		pre: kernel.NewBuffer(n, up), lse: make([]float32, n*m.Heads),
+		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(queries, m.Width),
+		qkv: kernel.NewBuffer(n, 3*m.Width), o: kernel.NewBuffer(queries, m.Width),
+		pre: kernel.NewBuffer(queries, up), lse: make([]float32, n*m.Heads),
 		st1: kernel.NewRowStats(n), st2: kernel.NewRowStats(n),
+	}
+}
+
+// queryRows returns how many rows go on after attention in block b.
+func (e *Engine) queryRows(b int) int {
+	if e.prunes(b) {
+		return e.maxBatch
+	}
+	return e.maxBatch * e.m.Tokens()
+}
+
+// fit makes the buffers of the last block as large as they must be: a Tap wants all rows of it.
+func (e *Engine) fit() {
+	last := e.m.Depth - 1
+	if n := e.queryRows(last); e.out.Rows < n {
+		e.out = kernel.NewBuffer(n, e.m.Width)
+		if last >= e.from {
+			_, up := e.m.Dims(FC1)
+			e.keep[last-e.from] = e.newBlockState(n, up, n)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func (e *Engine) Prefix(dst, images []float32, n int) {
 // ForwardFrom is Forward from the results of Prefix on, bit for bit. a must have no deltas before block From().
 func (e *Engine) ForwardFrom(prefix []float32, n int, a Adapter) kernel.Mat {
 	e.checkBatch("ForwardFrom", len(prefix), n, e.PrefixSize())
+	e.fit()
 	e.rows = Rows{n, e.m.Tokens()}
 	x, d := e.input(e.from), e.m.Width
 	for r := range x.Rows {
@@ -49,6 +50,7 @@ func (e *Engine) checkBatch(what string, numbers, n, each int) {
 func (e *Engine) begin(images []float32, n int, a Adapter) {
 	m := e.m
 	e.checkBatch("Forward", len(images), n, m.Channels*m.Image*m.Image)
+	e.fit()
 	e.rows = Rows{n, m.Tokens()}
 	e.embedTokens(images, e.input(0))
 	e.mark(Outside, PartEmbed)
