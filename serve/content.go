@@ -53,7 +53,7 @@ func (c *content) refused() error {
 // replaced meanwhile.
 type handle struct {
 	content *content
-	adapter *lora.Adapter
+	adapter *lora.Resident
 	cache   *cache
 	refs    atomic.Int64 // 1 for being resident, and 1 for each request that holds it
 }

@@ -60,7 +60,7 @@ func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 // content describes a checked file.
 func (r *reader) content(f *adapterfile.File) *content {
 	meta := f.Meta
-	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: footprint(f.Adapter)}
+	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident().Bytes()}
 	if meta.Task != adapterfile.Multiclass {
 		c.thresholds = make([]float64, len(c.labels))
 		for i := range c.thresholds {
@@ -68,13 +68,6 @@ func (r *reader) content(f *adapterfile.File) *content {
 		}
 	}
 	return c
-}
-
-// footprint is the memory that an adapter takes.
-func footprint(a *lora.Adapter) int64 {
-	const perDelta, perAdapter = 96, 512 // the structs around the numbers
-	deltas, head := a.Parameters()
-	return 4*int64(deltas+head) + perDelta*int64(len(a.Deltas)) + perAdapter
 }
 
 // flight is one loading, and who waits for it.
@@ -200,7 +193,7 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 	if f.Digest != c.digest {
 		return nil, errChanged
 	}
-	h := &handle{content: c, adapter: f.Adapter, cache: r.cache}
+	h := &handle{content: c, adapter: f.Adapter.Resident(), cache: r.cache}
 	if c.tested.Load() {
 		return h, nil
 	}

@@ -59,14 +59,14 @@ func (e *Engine) one(ctx context.Context, q Request) (a Answer, err error) {
 	return a, nil
 }
 
-func (e *Engine) compute(ad *lora.Adapter, x []float32) []float32 {
+func (e *Engine) compute(ad *lora.Resident, x []float32) []float32 {
 	turn.Lock()
 	defer turn.Unlock()
 	engine := vit.NewEngine(e.model, e.pool, 1, e.model.Depth)
 	var set lora.Set
 	set.Assign(lora.Segment{Adapter: ad, Images: 1})
-	y := kernel.NewMat(1, ad.Head.Classes)
-	ad.Head.Logits(y, engine.Forward(x, 1, &set))
+	y := kernel.NewMat(1, ad.Head().Classes)
+	ad.Head().Logits(y, engine.Forward(x, 1, &set))
 	return y.Data
 }
 
