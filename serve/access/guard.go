@@ -1,0 +1,135 @@
+package access
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// ErrUnauthenticated is wrapped by errors about clients that have not said, or not proved, who they are.
+var ErrUnauthenticated = errors.New("access: authentication required")
+
+// ErrForbidden is wrapped by errors about clients whose role is not enough.
+var ErrForbidden = errors.New("access: not allowed")
+
+// ErrUnavailable is wrapped by errors about clients that cannot be checked now, since the identity provider does
+// not answer.
+var ErrUnavailable = errors.New("access: the identity provider cannot be reached")
+
+// Credentials are what a client shows.
+type Credentials struct {
+	Authorization string            // the header of that name, or gRPC metadata
+	Certificate   *x509.Certificate // verified against the server's authority; nil if there is none
+	Address       string            // "host:port" or host of the other side
+}
+
+// Guard decides. Its fields are not to be changed once it is in use.
+type Guard struct {
+	Tokens      *Watched[Tokens] // nil: there are none
+	OIDC        *OIDC            // nil: there is none
+	Certificate Role             // of clients that show a certificate and no token; Public: it says nothing
+	Anonymous   Role             // of clients that show nothing
+	Defaults    Limits           // of clients without their own
+	Limiter     *Limiter
+	Now         func() time.Time // nil: time.Now
+}
+
+// failedLimits bounds attempts with credentials that are wrong, of one address.
+var failedLimits = Limits{Rate: 2, Burst: 20}
+
+// Authenticate returns who shows these credentials. Wrong ones are an error even where none are needed. Errors wrap
+// ErrUnauthenticated or ErrUnavailable, or are a *LimitError for an address that keeps on trying.
+func (g *Guard) Authenticate(ctx context.Context, c Credentials) (Principal, error) {
+	address := clientAddress(c.Address)
+	switch {
+	case c.Authorization != "":
+		p, err := g.bearer(ctx, c.Authorization)
+		if errors.Is(err, ErrUnauthenticated) {
+			done, limited := g.Limiter.Admit("failed "+address, failedLimits)
+			if limited != nil {
+				return Principal{}, limited
+			}
+			done()
+		}
+		return p, err
+	case c.Certificate != nil && g.Certificate > Public:
+		return Principal{Name: certificateName(c.Certificate), Role: g.Certificate, Via: "certificate"}, nil
+	}
+	return Principal{Name: address, Role: g.Anonymous, Via: "address"}, nil
+}
+
+func (g *Guard) bearer(ctx context.Context, header string) (Principal, error) {
+	scheme, token, _ := strings.Cut(header, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "bearer") || token == "" {
+		return Principal{}, fmt.Errorf("%w: the Authorization is not Bearer and a token", ErrUnauthenticated)
+	}
+	if g.Tokens != nil {
+		if p, ok := g.Tokens.Get().Find(token, g.now()); ok {
+			return p, nil
+		}
+	}
+	if g.OIDC != nil && strings.Count(token, ".") == 2 {
+		return g.OIDC.verify(ctx, token)
+	}
+	return Principal{}, fmt.Errorf("%w: the token is unknown or has expired", ErrUnauthenticated)
+}
+
+func (g *Guard) now() time.Time {
+	if g.Now != nil {
+		return g.Now()
+	}
+	return time.Now()
+}
+
+// Authorize returns an error unless p may do what takes the role need.
+func (g *Guard) Authorize(p Principal, need Role) error {
+	switch {
+	case p.Role >= need:
+		return nil
+	case p.Via == "address":
+		return fmt.Errorf("%w: this takes the role %v", ErrUnauthenticated, need)
+	}
+	return fmt.Errorf("%w: this takes the role %v, and %s is %v", ErrForbidden, need, p.Name, p.Role)
+}
+
+// Admit counts a request of p, or returns a *LimitError. done must be called once when it has been answered.
+func (g *Guard) Admit(p Principal) (done func(), err error) {
+	return g.Limiter.Admit(p.Via+" "+p.Name, g.LimitsOf(p))
+}
+
+// LimitsOf returns the limits of p: its own, and the server's where it has none.
+func (g *Guard) LimitsOf(p Principal) Limits { return p.Limits.orElse(g.Defaults) }
+
+// clientAddress is what stands for a nameless client: its address, of IPv6 the network that one household or machine
+// has to itself.
+func clientAddress(s string) string {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		port, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return "unknown"
+		}
+		addr = port.Addr()
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() && !addr.IsLoopback() {
+		if network, err := addr.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return addr.String()
+}
+
+// certificateName is the common name of a client certificate, or its serial number if that cannot be a name.
+func certificateName(c *x509.Certificate) string {
+	name := strings.ReplaceAll(c.Subject.CommonName, " ", "_")
+	if CheckName(name) != nil {
+		return "serial:" + c.SerialNumber.Text(16)
+	}
+	return name
+}

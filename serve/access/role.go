@@ -1,0 +1,58 @@
+package access
+
+import (
+	"context"
+	"fmt"
+)
+
+// Role is what a client may do. A role may do what those below it may.
+type Role int
+
+// The roles. Public is that of whoever has not said who it is: it may ask whether the server lives.
+const (
+	Public   Role = iota
+	Viewer        // predicts, and sees adapters and their cards
+	Operator      // loads, unloads, pins and publishes adapters
+	Admin         // everything else: metrics in detail, settings of names
+)
+
+var roleNames = [...]string{"public", "viewer", "operator", "admin"}
+
+// String returns the name of the role.
+func (r Role) String() string {
+	if r < 0 || int(r) >= len(roleNames) {
+		return fmt.Sprintf("role %d", int(r))
+	}
+	return roleNames[r]
+}
+
+// ParseRole reads the name of a role that can be given to a client: viewer, operator or admin.
+func ParseRole(s string) (Role, error) {
+	for r := Viewer; r <= Admin; r++ {
+		if roleNames[r] == s {
+			return r, nil
+		}
+	}
+	return Public, fmt.Errorf("role %.40q, expected viewer, operator or admin", s)
+}
+
+// Principal is who asks.
+type Principal struct {
+	Name   string // for the audit log and limits; unique within Via
+	Role   Role
+	Via    string // how it was recognised: token, oidc, certificate, address
+	Limits Limits // of this client; zero fields are the server's defaults
+}
+
+type principalKey struct{}
+
+// With returns a context that carries the principal of a request.
+func With(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// From returns the principal of a request; without one, a nameless Public.
+func From(ctx context.Context) Principal {
+	p, _ := ctx.Value(principalKey{}).(Principal)
+	return p
+}
