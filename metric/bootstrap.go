@@ -49,40 +49,106 @@ func Units(groups []string) [][]int {
 
 // Measure computes the numbers of predictions, with their intervals.
 func (b Bootstrap) Measure(ctx context.Context, p *Predictions) (*Numbers, error) {
-	table, err := b.table(ctx, p)
+	return b.MeasureRuns(ctx, []*Predictions{p})
+}
+
+// MeasureRuns computes the mean of each number over several predictions of the same samples, such as those of
+// models that were trained from different seeds. The intervals are those of the mean, for which every resample is
+// drawn once for all of them: they say how much the samples matter, not how much the seeds do.
+func (b Bootstrap) MeasureRuns(ctx context.Context, runs []*Predictions) (*Numbers, error) {
+	table, err := b.meanTable(ctx, runs)
 	if err != nil {
 		return nil, err
 	}
-	return b.numbers(table, p.Labels), nil
+	return b.numbers(table, runs[0].Labels), nil
 }
 
 // Compare measures the differences between two predictions of the same samples, first less second, on the same
 // resamples. The p-value of each is twice the share of resamples in which the difference is zero or on the
 // other side, the samples themselves counting as one resample (so that it is never 0).
 func (b Bootstrap) Compare(ctx context.Context, first, second *Predictions) (*Numbers, error) {
-	if first.Labels != second.Labels || !slices.Equal(first.Truth, second.Truth) {
-		return nil, errors.New("metric: predictions of different samples cannot be compared")
-	}
-	one, err := b.table(ctx, first)
+	return b.CompareRuns(ctx, []*Predictions{first}, []*Predictions{second})
+}
+
+// CompareRuns is Compare for the means over several predictions each.
+func (b Bootstrap) CompareRuns(ctx context.Context, first, second []*Predictions) (*Numbers, error) {
+	one, err := b.meanTable(ctx, first)
 	if err != nil {
 		return nil, err
 	}
-	two, err := b.table(ctx, second)
+	two, err := b.meanTable(ctx, second)
 	if err != nil {
 		return nil, err
+	}
+	if !sameSamples(first[0], second[0]) {
+		return nil, errOtherSamples
 	}
 	for r, row := range two {
 		for k, v := range row {
 			one[r][k] -= v
 		}
 	}
-	n := b.numbers(one, first.Labels)
+	n := b.numbers(one, first[0].Labels)
 	for k, e := range n.list() {
 		if e.Defined {
 			e.P = pValue(one[1:], k)
 		}
 	}
 	return n, nil
+}
+
+var errOtherSamples = errors.New("metric: predictions of different samples cannot be compared")
+
+// sameSamples tells whether two predictions can be of the same samples.
+func sameSamples(a, b *Predictions) bool {
+	return a.Labels == b.Labels && a.Exclusive == b.Exclusive && slices.Equal(a.Truth, b.Truth)
+}
+
+// checkRuns refuses predictions that are no several runs on the same samples.
+func checkRuns(runs []*Predictions) error {
+	if len(runs) == 0 {
+		return errors.New("metric: no predictions")
+	}
+	for _, p := range runs {
+		if err := p.Check(); err != nil {
+			return err
+		}
+		if !sameSamples(p, runs[0]) {
+			return errOtherSamples
+		}
+	}
+	return nil
+}
+
+// meanTable is the mean of the tables of runs; what one of them does not define is not defined.
+func (b Bootstrap) meanTable(ctx context.Context, runs []*Predictions) ([][]float64, error) {
+	if err := checkRuns(runs); err != nil {
+		return nil, err
+	}
+	var sum [][]float64
+	for _, p := range runs {
+		t, err := b.table(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if sum == nil {
+			sum = t
+			continue
+		}
+		for r, row := range t {
+			for k, v := range row {
+				sum[r][k] += v
+			}
+		}
+	}
+	if n := float64(len(runs)); n > 1 {
+		for _, row := range sum {
+			for k := range row {
+				row[k] /= n
+			}
+		}
+	}
+	return sum, nil
 }
 
 // pValue of differences in column k of the rows, where NaN stands for not defined.
@@ -154,11 +220,23 @@ func (b Bootstrap) level() float64 {
 }
 
 // table returns the numbers of the samples themselves, and then those of each resample, as a scorer lists them.
+// The predictions are checked.
 func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, error) {
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	n := p.N()
+	s := newScorer(p)
+	width := len(newNumbers(p.Labels).list())
+	return b.rows(ctx, p.N(), func() func([]int32) []float64 {
+		t := s.scratch()
+		return func(weights []int32) []float64 {
+			row := make([]float64, width)
+			s.score(weights, t, row)
+			return row
+		}
+	})
+}
+
+// rows computes a row of the n samples themselves, and then one of each resample. Every worker asks once for the
+// function that makes a row of how often each sample counts.
+func (b Bootstrap) rows(ctx context.Context, n int, worker func() func(weights []int32) []float64) ([][]float64, error) {
 	units := b.Units
 	if units == nil {
 		units = make([][]int, n)
@@ -170,8 +248,6 @@ func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, erro
 	if resamples == 0 {
 		resamples = DefaultResamples
 	}
-	s := newScorer(p)
-	width := len(newNumbers(p.Labels).list())
 	rows := make([][]float64, resamples+1)
 	workers := b.Workers
 	if workers <= 0 {
@@ -181,11 +257,10 @@ func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, erro
 	var wait sync.WaitGroup
 	for range min(workers, len(rows)) {
 		wait.Go(func() {
-			weights, t := make([]int32, n), s.scratch()
+			weights, row := make([]int32, n), worker()
 			for r := int(next.Add(1)) - 1; r < len(rows) && ctx.Err() == nil; r = int(next.Add(1)) - 1 {
 				b.draw(weights, units, r)
-				rows[r] = make([]float64, width)
-				s.score(weights, t, rows[r])
+				rows[r] = row(weights)
 			}
 		})
 	}

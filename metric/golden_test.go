@@ -56,6 +56,13 @@ type goldenFile struct {
 		Accuracy           goldenInterval
 		AUCByPatient       goldenInterval `json:"auc_by_patient"`
 	}
+	Paired struct {
+		Thousandths [][]int // of four runs, two of each kind
+		Truth       []int
+		AUC         []float64
+		Difference  goldenInterval
+		P           float64
+	}
 }
 
 type goldenInterval struct {
@@ -234,5 +241,29 @@ func TestGoldenBootstrap(t *testing.T) {
 			math.Abs(low) > c.tolerance || math.Abs(high) > c.tolerance {
 			t.Errorf("%s: %+v, want %v: off by %v and %v standard errors", c.name, e, c.want, low, high)
 		}
+	}
+}
+
+// TestGoldenPaired: the difference between the means of two runs each is scipy's, and the p-value with it.
+func TestGoldenPaired(t *testing.T) {
+	g := openGolden(t).Paired
+	var runs []*Predictions
+	for k, scores := range g.Thousandths {
+		runs = append(runs, &Predictions{Labels: 1, Prob: parts(scores, 1000), Truth: bools(g.Truth)})
+		check(t, "AUC of a run", g.AUC[k])(runs[k].AUC(0))
+	}
+	n, err := Bootstrap{Resamples: 20000}.CompareRuns(t.Context(), runs[:2], runs[2:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := n.AUC
+	check(t, "difference", (g.AUC[0]+g.AUC[1]-g.AUC[2]-g.AUC[3])/2)(e.Value, e.Defined)
+	low, high := (e.Low-g.Difference.Interval[0])/g.Difference.SE, (e.High-g.Difference.Interval[1])/g.Difference.SE
+	if !e.Bounded || math.Abs(low) > 0.12 || math.Abs(high) > 0.12 {
+		t.Errorf("%+v, want %v: off by %v and %v standard errors", e, g.Difference, low, high)
+	}
+	// A share of 20,000 resamples has a standard error of at most sqrt(p/20000) here: four of them, on both sides.
+	if math.Abs(e.P-g.P) > 8*math.Sqrt(g.P/20000) {
+		t.Errorf("p-value %v, want %v", e.P, g.P)
 	}
 }

@@ -1,0 +1,134 @@
+package metric
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Bands are the two curves of a label at given places, each with its interval: mean curves of several runs, if there
+// are several.
+type Bands struct {
+	At        []float64  // ascending
+	ROC       []Estimate // sensitivity at a false positive rate of At, linear between the points of the curve
+	Precision []Estimate // the precision of the first point of the curve whose sensitivity is At or more
+}
+
+// Grid returns n+1 places from 0 to 1 at equal distances.
+func Grid(n int) []float64 {
+	at := make([]float64, n+1)
+	for i := range at {
+		at[i] = float64(i) / float64(n)
+	}
+	return at
+}
+
+// Bands measures the curves of a label, with pointwise intervals, on the resamples that Measure draws. What is not
+// defined without a positive (or, of the ROC curve, without a negative) is counted as Measure does.
+func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at []float64) (*Bands, error) {
+	if err := checkRuns(runs); err != nil {
+		return nil, err
+	}
+	if label < 0 || label >= runs[0].Labels || !slices.IsSorted(at) {
+		return nil, fmt.Errorf("metric: bands of label %d of %d, at %d places", label, runs[0].Labels, len(at))
+	}
+	var sweeps []*sweep
+	for _, p := range runs {
+		sweeps = append(sweeps, newSweep(p.Column(label)))
+	}
+	rows, err := b.rows(ctx, runs[0].N(), func() func([]int32) []float64 {
+		one := make([]float64, 2*len(at))
+		return func(weights []int32) []float64 {
+			sum := make([]float64, len(one))
+			for _, s := range sweeps {
+				s.curves(weights, at, one)
+				for k, v := range one {
+					sum[k] += v
+				}
+			}
+			for k := range sum {
+				sum[k] /= float64(len(sweeps))
+			}
+			return sum
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &Bands{At: slices.Clone(at)}
+	column := make([]float64, len(rows)-1)
+	for k := range rows[0] {
+		for r := range column {
+			column[r] = rows[r+1][k]
+		}
+		e := b.estimate(rows[0][k], column)
+		if k < len(at) {
+			out.ROC = append(out.ROC, e)
+		} else {
+			out.Precision = append(out.Precision, e)
+		}
+	}
+	return out, nil
+}
+
+// sweep is the scores of one label, the highest first.
+type sweep struct {
+	order    []int
+	last     []bool // of equal scores, in that order
+	positive []bool
+}
+
+func newSweep(scores []float64, positive []bool) *sweep {
+	s := &sweep{order: ascending(scores), positive: positive, last: make([]bool, len(scores))}
+	slices.Reverse(s.order)
+	for k, i := range s.order {
+		s.last[k] = k == len(s.order)-1 || scores[s.order[k+1]] != scores[i]
+	}
+	return s
+}
+
+// rounding is more than the product of a place and a number of samples may be off by.
+const rounding = 1e-6
+
+// curves fills out [2*len(at)] with the ROC and the precision-recall curve of samples that count weights times;
+// notDefined where they have none.
+func (s *sweep) curves(weights []int32, at, out []float64) {
+	positives, negatives := 0, 0
+	for i, w := range weights {
+		if s.positive[i] {
+			positives += int(w)
+		} else {
+			negatives += int(w)
+		}
+	}
+	roc, precision := out[:len(at)], out[len(at):]
+	for k := range out {
+		out[k] = notDefined
+	}
+	if positives == 0 {
+		return
+	}
+	var tp, fp, lastTP, lastFP, x, y int
+	for k, i := range s.order {
+		if s.positive[i] {
+			tp += int(weights[i])
+		} else {
+			fp += int(weights[i])
+		}
+		if !s.last[k] || tp == lastTP && fp == lastFP {
+			continue
+		}
+		// The places that this piece of the ROC curve reaches; what is straight above a place is left to the next.
+		for ; negatives > 0 && x < len(at) && at[x]*float64(negatives) < float64(fp)-rounding; x++ {
+			t := max(at[x]*float64(negatives)-float64(lastFP), 0) / float64(fp-lastFP)
+			roc[x] = (float64(lastTP) + t*float64(tp-lastTP)) / float64(positives)
+		}
+		for ; tp > 0 && y < len(at) && at[y]*float64(positives) <= float64(tp)+rounding; y++ {
+			precision[y] = float64(tp) / float64(tp+fp)
+		}
+		lastTP, lastFP = tp, fp
+	}
+	for ; negatives > 0 && x < len(at); x++ {
+		roc[x] = 1
+	}
+}
