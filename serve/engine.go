@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type Config struct {
 const (
 	defaultQueue = 256
 	defaultBatch = 16
+	maxBatch     = 1024
 )
 
 // Engine answers requests. It is safe for concurrent use.
@@ -48,8 +50,13 @@ type Engine struct {
 	known    *memo.Cache
 	observer Observer
 	registry *Registry
+	inputs   *inputPool
+	queue    *queue
+	curve    *curve
+	runner   *runner
 	counts   counters
 
+	close    sync.Once
 	draining atomic.Bool
 	mu       sync.Mutex    // guards what follows
 	active   int           // calls of Predict
@@ -84,25 +91,50 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 // New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest). The engine closes
 // the pool.
 func New(ctx context.Context, m *vit.Model, digest string, pool *par.Pool, c Config) (*Engine, error) {
-	if c.Queue == 0 {
-		c.Queue = defaultQueue
-	}
-	if c.Observer == nil {
-		c.Observer = nobody{}
+	if err := c.complete(); err != nil {
+		pool.Close()
+		return nil, err
 	}
 	e := &Engine{config: c, model: m, digest: digest, pool: pool, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
+	e.curve = newCurve(cmp.Or(c.Batch, defaultBatch), c.Batch > 0)
+	e.curve.load(e.known, e.curveKey())
+	e.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
+	e.queue = newQueue(c.Queue, e.curve.perImage, e.curve.perBatch)
+	e.runner = newRunner(e)
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
 		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase},
 		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
-	if err == nil {
-		err = e.registry.Scan(ctx)
-	}
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
+	go e.runner.run()
+	if err := e.registry.Scan(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return e, nil
+}
+
+// complete fills in defaults.
+func (c *Config) complete() error {
+	c.Queue = cmp.Or(c.Queue, defaultQueue)
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	switch {
+	case c.Batch < 0 || c.Batch > maxBatch:
+		return fmt.Errorf("serve: batch of %d images, expected 1 to %d", c.Batch, maxBatch)
+	case c.Queue < 1:
+		return fmt.Errorf("serve: queue of %d requests, expected at least 1", c.Queue)
+	case c.Budget < 0:
+		return fmt.Errorf("serve: budget of %d bytes, expected 0 (no limit) or more", c.Budget)
+	}
+	return nil
+}
+
+func (e *Engine) curveKey() string {
+	return curveKey(e.digest, e.model.Precision, e.pool.Workers(), e.curve.max)
 }
 
 // Registry returns the adapters that the engine serves.
@@ -123,8 +155,11 @@ func (e *Engine) Recipe() imaging.Recipe { return e.model.Recipe }
 // Ready reports whether new requests are taken.
 func (e *Engine) Ready() bool { return !e.draining.Load() }
 
-// Live reports whether the engine works: false asks for the process to be started anew.
-func (e *Engine) Live() bool { return true }
+// stalled is how long a batch may take before the engine counts as stuck.
+const stalled = 5 * time.Minute
+
+// Live reports whether the engine works: false, because a batch does not end, asks for the process to be started anew.
+func (e *Engine) Live() bool { return e.runner.busy() < stalled }
 
 // Drain makes Ready false and new requests fail, and waits until those under way are answered or ctx ends.
 func (e *Engine) Drain(ctx context.Context) error {
@@ -172,11 +207,26 @@ func (e *Engine) leave() {
 
 // Close ends the engine. Requests under way are answered first.
 func (e *Engine) Close() error {
-	err := e.Drain(context.Background())
-	e.registry.close()
-	e.pool.Close()
-	return err
+	e.close.Do(func() {
+		e.Drain(context.Background()) // ends without an error
+		e.registry.close()
+		e.queue.close()
+		<-e.runner.done
+		e.curve.save(e.known, e.curveKey())
+		e.pool.Close()
+	})
+	return nil
 }
+
+// CurvePoint is what a pass of so many images takes.
+type CurvePoint struct {
+	Images  int
+	Seconds float64
+	Samples int // passes that were measured; of what an earlier process learnt, a few
+}
+
+// Curve returns what is known of how the time of a pass grows with its images.
+func (e *Engine) Curve() []CurvePoint { return e.curve.points() }
 
 // Stats returns the counts since the engine was made.
 func (e *Engine) Stats() Stats {
@@ -185,7 +235,8 @@ func (e *Engine) Stats() Stats {
 		Canceled: c.canceled.Load(), Unknown: c.unknown.Load(), Batches: c.batches.Load(), Images: c.images.Load(),
 		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget}
 	s.Resident, s.ResidentBytes = e.registry.cache.usage()
-	s.Adapters = len(e.registry.table.Load().names)
+	s.Adapters, s.Waiting = len(e.registry.table.Load().names), e.queue.waiting()
+	s.Batch, s.PerImage = e.curve.max, e.curve.perImage()
 	return s
 }
 

@@ -3,78 +3,201 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/lora"
+	"melo/imaging"
 	"melo/lora/adapterfile"
-	"melo/vit"
 )
 
-type lane struct{}
-
-var turn sync.Mutex
-
-func (e *Engine) predict(ctx context.Context, requests []Request, answers []Answer, errs []error) {
-	for i, q := range requests {
-		answers[i], errs[i] = e.one(ctx, q)
-	}
+// call is one call of Predict. So many of its requests are under way at once that batches fill, and no more, so that
+// one call for all adapters leaves room for others.
+type call struct {
+	e       *Engine
+	ctx     context.Context
+	shared  *sharing // nil: a single request
+	mu      sync.Mutex
+	running int           // requests that the queue has let in
+	ended   chan struct{} // closed, and made anew, when one of them is answered
 }
 
-func (e *Engine) one(ctx context.Context, q Request) (a Answer, err error) {
+// predict answers requests into answers and errs.
+func (e *Engine) predict(ctx context.Context, requests []Request, answers []Answer, errs []error) {
+	c := &call{e: e, ctx: ctx, ended: make(chan struct{})}
+	if len(requests) == 1 {
+		answers[0], errs[0] = c.one(requests[0])
+		return
+	}
+	c.shared = newSharing(requests)
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range min(len(requests), 2*e.curve.max) {
+		group.Go(func() {
+			for i := range next {
+				answers[i], errs[i] = c.one(requests[i])
+				c.shared.served(requests[i].Input)
+			}
+		})
+	}
+	for i := range requests {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+}
+
+// one answers one request and tells the observer.
+func (c *call) one(q Request) (Answer, error) {
 	start := time.Now()
-	v, err := e.registry.resolve(q.Name, q.Version)
-	id := Identity{Name: q.Name}
-	defer func() { e.done(ctx, id, v, start, a.Timing, err) }()
+	var a Answer
+	v, err := c.e.registry.resolve(q.Name, q.Version)
 	if err != nil {
-		return a, err
+		a.Name, _ = splitName(q.Name)
 	}
-	id = v.Identity
-	h, load, err := e.registry.hold(ctx, v.content)
-	a.Timing.Load = load
-	if err != nil {
-		return a, brokenBy(v, err)
-	}
-	defer h.release()
-	c := h.content
-	x := make([]float32, c.recipe.Values())
-	switch {
-	case q.Input.Image != nil:
-		if err := c.recipe.Apply(q.Input.Image, x); err != nil {
-			return a, &InputError{err}
+	for try := 1; err == nil; try++ {
+		a.Identity = v.Identity
+		if err = c.compute(v, q.Input, &a); err == nil || !errors.Is(err, errChanged) {
+			break
 		}
-	case len(q.Input.Tensor) == len(x):
-		copy(x, q.Input.Tensor)
-	default:
-		return a, &InputError{fmt.Errorf("tensor of %d values, expected 3 x %d x %d", len(q.Input.Tensor), e.Side(), e.Side())}
+		if try == holdTries {
+			err = &BrokenError{Name: v.Name, Path: v.path, Err: err}
+		} else if err = c.e.registry.refresh(c.ctx, v.Name); err == nil {
+			v, err = c.e.registry.resolve(q.Name, q.Version)
+		}
 	}
-	if err := ctx.Err(); err != nil {
-		return a, err
+	c.e.done(c.ctx, a.Identity, v, start, a.Timing, err)
+	if err != nil {
+		return Answer{Identity: a.Identity, Timing: a.Timing}, err
 	}
-	logits := e.compute(h.adapter, x)
-	a.fill(v, logits)
 	return a, nil
 }
 
-func (e *Engine) compute(ad *lora.Resident, x []float32) []float32 {
-	turn.Lock()
-	defer turn.Unlock()
-	engine := vit.NewEngine(e.model, e.pool, 1, e.model.Depth)
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: ad, Images: 1})
-	y := kernel.NewMat(1, ad.Head().Classes)
-	ad.Head().Logits(y, engine.Forward(x, 1, &set))
-	return y.Data
+// compute takes a request for v through admission, loading, preparation and the queue.
+func (c *call) compute(v *version, x Input, a *Answer) error {
+	for {
+		if err := c.enter(v.content); err != nil {
+			return err
+		}
+		it, err := c.queued(v, x, &a.Timing)
+		if err == nil {
+			err = c.wait(it)
+		}
+		c.leave()
+		var overload *OverloadError
+		if errors.As(err, &overload) && c.patient() {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
+		a.fill(v, it.logits)
+		return nil
+	}
+}
+
+// enter asks the queue for a place. Where it is full, requests of this call wait for others of it.
+func (c *call) enter(x *content) error {
+	for {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		err := c.e.queue.admit(c.ctx, &x.lane)
+		if err == nil {
+			c.mu.Lock()
+			c.running++
+			c.mu.Unlock()
+			return nil
+		}
+		var overload *OverloadError
+		if !errors.As(err, &overload) || !c.patient() {
+			return err
+		}
+	}
+}
+
+// patient waits until a request of this call has been answered; it returns false if none is under way.
+func (c *call) patient() bool {
+	c.mu.Lock()
+	ended, running := c.ended, c.running
+	c.mu.Unlock()
+	if running == 0 {
+		return false
+	}
+	select {
+	case <-ended:
+	case <-c.ctx.Done():
+	}
+	return true
+}
+
+func (c *call) leave() {
+	c.mu.Lock()
+	c.running--
+	close(c.ended)
+	c.ended = make(chan struct{})
+	c.mu.Unlock()
+}
+
+// queued loads the adapter, prepares the input and puts the request into the queue.
+func (c *call) queued(v *version, x Input, t *Timing) (*item, error) {
+	h, loading, err := c.e.registry.hold(c.ctx, v.content)
+	t.Load += loading
+	if err != nil {
+		c.e.queue.leave(&v.content.lane)
+		if !errors.Is(err, errChanged) {
+			err = brokenBy(v, err)
+		}
+		return nil, err
+	}
+	start := time.Now()
+	in, err := c.prepare(x, v.content.recipe)
+	t.Prepare += time.Since(start)
+	if err != nil {
+		c.e.queue.leave(&v.content.lane)
+		h.release()
+		return nil, err
+	}
+	it := &item{handle: h, input: in, stats: v.stats, queued: time.Now(), done: make(chan struct{}, 1)}
+	it.deadline, _ = c.ctx.Deadline()
+	c.e.queue.put(it)
+	return it, nil
+}
+
+func (c *call) prepare(x Input, recipe imaging.Recipe) (*input, error) {
+	if c.shared == nil {
+		return c.e.inputs.prepare(c.ctx, x, recipe)
+	}
+	return c.shared.prepare(c.ctx, c.e.inputs, x, recipe)
+}
+
+// wait returns when the item is answered, or ctx ends: then its place in the queue is free.
+func (c *call) wait(it *item) error {
+	select {
+	case <-it.done:
+		return it.err
+	case <-c.ctx.Done():
+		c.e.queue.cancel(it)
+		return c.ctx.Err()
+	}
 }
 
 // selfTest lets an adapter answer the inputs in its file.
 func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 	f := &adapterfile.File{Path: path, Digest: h.content.digest, Meta: *h.content.card}
+	c := &call{e: e, ctx: ctx}
+	h.refs.Store(1) // the caller's
 	return f.CheckSelf(e.model.Precision, h.content.recipe.Values(), e.known, func(input []float32) ([]float32, error) {
-		return e.compute(h.adapter, slices.Clone(input)), ctx.Err()
+		in := e.inputs.get()
+		copy(in.data, input)
+		h.acquire()
+		it := &item{handle: h, input: in, queued: time.Now(), done: make(chan struct{}, 1)}
+		e.queue.enter(&h.content.lane)
+		e.queue.put(it)
+		if err := c.wait(it); err != nil {
+			return nil, err
+		}
+		return it.logits, nil
 	})
 }
 
@@ -100,5 +223,3 @@ func (a *Answer) fill(v *version, logits []float32) {
 		a.Present[i] = p >= c.thresholds[i]
 	}
 }
-
-var _ = errors.New

@@ -19,8 +19,9 @@ import (
 // file is an adapter file as it was seen last.
 type file struct {
 	path, name, version string
-	key                 string // what tells that it was written again
-	settled             bool   // key is old enough to tell
+	key                 string    // what tells that it was written again
+	settled             bool      // key is old enough to tell
+	seen                time.Time // when it was seen first with that key
 	modified            time.Time
 	content             *content // what it holds or, with err, what it held and memory still has
 	err                 error
@@ -69,6 +70,9 @@ func (r *Registry) Scan(ctx context.Context) error {
 	return r.look(ctx, slices.Sorted(maps.Keys(paths)))
 }
 
+// settledAfter is how long a file must have looked the same to be taken as written.
+const settledAfter = 2 * time.Second
+
 // look reads those of the files that have changed and publishes what there is; r.admin is held.
 func (r *Registry) look(ctx context.Context, paths []string) error {
 	fresh := make([]*file, len(paths))
@@ -86,13 +90,18 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			continue
 		}
 		key, settled := memo.FileKey(path, info)
-		if old != nil && old.key == key && old.settled {
-			fresh[i] = old
-			continue
+		seen := time.Now()
+		if old != nil && old.key == key {
+			if old.settled {
+				fresh[i] = old
+				continue
+			}
+			seen = old.seen
 		}
+		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
 		group.Go(func() error {
 			f := r.newFile(path, old)
-			f.key, f.settled, f.modified = key, settled, info.ModTime()
+			f.key, f.settled, f.seen, f.modified = key, settled, seen, info.ModTime()
 			if ctx.Err() == nil {
 				r.readFile(f)
 				fresh[i] = f

@@ -1,0 +1,160 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"melo/imaging"
+	"melo/internal/kernel"
+)
+
+// input is a prepared tensor [3, side, side] that several requests may share.
+type input struct {
+	data []float32
+	refs atomic.Int32
+	pool *inputPool
+}
+
+func (in *input) release() {
+	if in.refs.Add(-1) == 0 {
+		in.pool.free.Put(in)
+	}
+}
+
+// inputPool makes inputs, on a bounded number of goroutines at once.
+type inputPool struct {
+	values int
+	slots  chan struct{}
+	free   sync.Pool
+}
+
+func newInputPool(values, workers int) *inputPool {
+	return &inputPool{values: values, slots: make(chan struct{}, workers)}
+}
+
+// get returns an input with one reference.
+func (p *inputPool) get() *input {
+	in, ok := p.free.Get().(*input)
+	if !ok {
+		in = &input{data: make([]float32, p.values), pool: p}
+	}
+	in.refs.Store(1)
+	return in
+}
+
+// prepare makes an input by the recipe, or copies a tensor: after that nothing reads what the caller gave.
+func (p *inputPool) prepare(ctx context.Context, x Input, recipe imaging.Recipe) (*input, error) {
+	switch {
+	case (x.Image == nil) == (x.Tensor == nil):
+		return nil, &InputError{errors.New("expected either an image or a tensor")}
+	case x.Tensor != nil && len(x.Tensor) != p.values:
+		return nil, &InputError{fmt.Errorf("tensor of %d values, expected 3 x %d x %d", len(x.Tensor), recipe.Size, recipe.Size)}
+	}
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	in := p.get()
+	if x.Tensor != nil {
+		copy(in.data, x.Tensor)
+		if !kernel.AllFinite(in.data) {
+			in.release()
+			return nil, &InputError{errors.New("the tensor has a NaN or an infinity, expected finite numbers")}
+		}
+		return in, nil
+	}
+	if err := recipe.Apply(x.Image, in.data); err != nil {
+		in.release()
+		return nil, &InputError{err}
+	}
+	return in, nil
+}
+
+// source identifies what a caller gave: an image or a tensor.
+type source struct {
+	image  *imaging.Image
+	tensor *float32
+	values int
+}
+
+func sourceOf(x Input) source {
+	s := source{image: x.Image, values: len(x.Tensor)}
+	if len(x.Tensor) > 0 {
+		s.tensor = &x.Tensor[0]
+	}
+	return s
+}
+
+// preparedKey is what requests of one call share their input by.
+type preparedKey struct {
+	source
+	recipe imaging.Recipe
+}
+
+// prepared is one input of a call, made once.
+type prepared struct {
+	once sync.Once
+	in   *input
+	err  error
+}
+
+// sharing lets the requests of one call share prepared inputs. It keeps each until the last request with its source
+// has been served.
+type sharing struct {
+	mu   sync.Mutex
+	left map[source]int // requests
+	made map[preparedKey]*prepared
+}
+
+func newSharing(requests []Request) *sharing {
+	s := &sharing{left: map[source]int{}, made: map[preparedKey]*prepared{}}
+	for _, q := range requests {
+		s.left[sourceOf(q.Input)]++
+	}
+	return s
+}
+
+// prepare returns an input that the caller releases.
+func (s *sharing) prepare(ctx context.Context, p *inputPool, x Input, recipe imaging.Recipe) (*input, error) {
+	if x.Image == nil {
+		recipe = imaging.Recipe{Size: recipe.Size} // a tensor is what it is
+	}
+	key := preparedKey{sourceOf(x), recipe}
+	s.mu.Lock()
+	made := s.made[key]
+	if made == nil {
+		made = &prepared{}
+		s.made[key] = made
+	}
+	s.mu.Unlock()
+	made.once.Do(func() { made.in, made.err = p.prepare(ctx, x, recipe) })
+	if made.err != nil {
+		return nil, made.err
+	}
+	made.in.refs.Add(1)
+	return made.in, nil
+}
+
+// served says that a request with this source needs it no more.
+func (s *sharing) served(x Input) {
+	from := sourceOf(x)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left[from]--
+	if s.left[from] > 0 {
+		return
+	}
+	for key, made := range s.made {
+		if key.source == from {
+			delete(s.made, key)
+			if made.in != nil {
+				made.in.release()
+			}
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package serve
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// item is one request in the queue. Whoever ends it, the runner or who cancels it, lets go of the adapter and
+// the input.
+type item struct {
+	handle   *handle
+	input    *input
+	stats    *versionStats // of the version that was asked for; nil for self-tests
+	deadline time.Time     // zero: none
+	queued   time.Time
+
+	waiting bool          // in its lane; guarded by the queue
+	done    chan struct{} // gets one value when what follows is set
+	err     error
+	logits  []float32
+	wait    time.Duration // in the queue
+	compute time.Duration // of the batch
+	batch   int           // its rows
+}
+
+// free lets go of what the item holds.
+func (it *item) free() {
+	it.handle.release()
+	it.input.release()
+}
+
+// end answers the item and lets go of what it holds.
+func (it *item) end(err error) {
+	it.free()
+	it.err = err
+	it.done <- struct{}{}
+}
+
+// bare reports whether the item needs nothing but the bare base and a head. Such items share the rows of equal
+// inputs.
+func (it *item) bare() bool { return !it.handle.adapter.Adapts() }
+
+// lane is what waits for one adapter, the earliest deadline first.
+type lane struct {
+	items    []*item
+	admitted int  // items, and requests on their way here (loading, preparing)
+	active   bool // in the queue's turn order
+}
+
+// queue holds requests until a batch takes them. Adapters take turns, whatever waits for each, so that none starves the
+// others. It is bounded: who comes when it is full is sent away, or pushes out the youngest request of the adapter
+// that has most.
+type queue struct {
+	limit    int
+	perImage func() time.Duration // estimate of the time of one more image
+	perBatch func() time.Duration
+
+	mu     sync.Mutex
+	ready  sync.Cond // there is something to take, or the queue is closed
+	closed bool
+	turns  []*lane // lanes with items, the next one first; some may have been emptied meanwhile
+	queued int     // items in lanes
+	inside int     // requests that were admitted and are not being computed yet
+}
+
+func newQueue(limit int, perImage, perBatch func() time.Duration) *queue {
+	q := &queue{limit: limit, perImage: perImage, perBatch: perBatch}
+	q.ready.L = &q.mu
+	return q
+}
+
+// admit lets a request for the adapter of l in, or says why not. It owes a put or a leave.
+func (q *queue) admit(ctx context.Context, l *lane) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrDraining
+	}
+	if deadline, ok := ctx.Deadline(); ok && q.inside > 0 && time.Until(deadline) < q.delay(l) {
+		return &OverloadError{RetryAfter: q.retryAfter()}
+	}
+	if q.inside >= q.limit {
+		longest := q.longest()
+		if longest == nil || longest.admitted <= l.admitted+1 {
+			return &OverloadError{RetryAfter: q.retryAfter()}
+		}
+		youngest := longest.items[len(longest.items)-1]
+		q.remove(longest, len(longest.items)-1)
+		youngest.end(&OverloadError{RetryAfter: q.retryAfter()})
+	}
+	q.inside++
+	l.admitted++
+	return nil
+}
+
+// delay estimates how long one more request of l would wait: adapters take turns, so before it come its own lane and
+// as many of every other.
+func (q *queue) delay(l *lane) time.Duration {
+	before := len(l.items)
+	for _, other := range q.turns {
+		if other != l {
+			before += min(len(other.items), len(l.items)+1)
+		}
+	}
+	return time.Duration(before) * q.perImage()
+}
+
+// retryAfter is when a batch will have made room.
+func (q *queue) retryAfter() time.Duration { return max(q.perBatch(), 10*time.Millisecond) }
+
+func (q *queue) longest() (longest *lane) {
+	for _, l := range q.turns {
+		if len(l.items) > 0 && (longest == nil || l.admitted > longest.admitted) {
+			longest = l
+		}
+	}
+	return longest
+}
+
+// enter is admit for the engine's own requests, which are always let in.
+func (q *queue) enter(l *lane) {
+	q.mu.Lock()
+	q.inside++
+	l.admitted++
+	q.mu.Unlock()
+}
+
+// leave takes back an admit.
+func (q *queue) leave(l *lane) {
+	q.mu.Lock()
+	q.left(l)
+	q.mu.Unlock()
+}
+
+func (q *queue) left(l *lane) {
+	q.inside--
+	l.admitted--
+}
+
+// put makes an admitted item wait for a batch.
+func (q *queue) put(it *item) {
+	l := &it.handle.content.lane
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		q.left(l)
+		it.end(ErrDraining)
+		return
+	}
+	at := len(l.items)
+	if !it.deadline.IsZero() {
+		for at > 0 && (l.items[at-1].deadline.IsZero() || l.items[at-1].deadline.After(it.deadline)) {
+			at--
+		}
+	}
+	l.items = slices.Insert(l.items, at, it)
+	it.waiting = true
+	q.queued++
+	if !l.active {
+		l.active = true
+		q.turns = append(q.turns, l)
+	}
+	q.ready.Signal()
+}
+
+// remove takes item i out of l; q.mu is held.
+func (q *queue) remove(l *lane, i int) {
+	l.items[i].waiting = false
+	l.items = slices.Delete(l.items, i, i+1)
+	q.queued--
+	q.left(l)
+}
+
+// cancel ends an item that still waits. One that is being computed is left to the runner.
+func (q *queue) cancel(it *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if it.waiting {
+		l := &it.handle.content.lane
+		q.remove(l, slices.Index(l.items, it))
+		it.free()
+	}
+}
+
+// take waits for requests and returns those of the next batch: one of every adapter in turn, until pick(number that
+// wait) rows are full. It returns none when the queue is closed. left is how many stay.
+func (q *queue) take(batch []*item, pick func(queued int) int) (_ []*item, left int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(batch) == 0 {
+		for q.queued == 0 && !q.closed {
+			q.ready.Wait()
+		}
+		if q.queued == 0 {
+			return nil, 0
+		}
+		batch = q.fill(batch, pick(q.queued))
+	}
+	return batch, q.queued
+}
+
+func (q *queue) fill(batch []*item, rows int) []*item {
+	now := time.Now()
+	for used := 0; q.queued > 0; {
+		l := q.turns[0]
+		if len(l.items) > 0 {
+			it := l.items[0]
+			expired := !it.deadline.IsZero() && now.After(it.deadline)
+			if !expired && !shares(batch, it) {
+				if used == rows {
+					return batch
+				}
+				used++
+			}
+			q.remove(l, 0)
+			if expired {
+				it.end(context.DeadlineExceeded)
+			} else {
+				it.wait = now.Sub(it.queued)
+				batch = append(batch, it)
+			}
+		}
+		q.turns = append(q.turns[:0], q.turns[1:]...)
+		if len(l.items) > 0 {
+			q.turns = append(q.turns, l)
+		} else {
+			l.active = false
+		}
+	}
+	return batch
+}
+
+// shares reports whether it can share a row with another item of the batch.
+func shares(batch []*item, it *item) bool {
+	if !it.bare() {
+		return false
+	}
+	return slices.ContainsFunc(batch, func(x *item) bool { return x.input == it.input && x.bare() })
+}
+
+// close ends the queue: items that wait are still taken, new ones are refused.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.ready.Broadcast()
+	q.mu.Unlock()
+}
+
+// waiting returns how many requests were admitted and are not being computed yet.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inside
+}

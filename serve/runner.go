@@ -1,0 +1,161 @@
+package serve
+
+import (
+	"sync/atomic"
+	"time"
+
+	"melo/internal/kernel"
+	"melo/lora"
+	"melo/vit"
+)
+
+// runner computes batches, one after the other: a pass uses all workers.
+type runner struct {
+	engine   *vit.Engine
+	queue    *queue
+	curve    *curve
+	counts   *counters
+	observer Observer
+	done     chan struct{} // closed when run returns
+	epoch    time.Time
+	since    atomic.Int64 // when the batch under way began, in nanoseconds after epoch; 0: none
+
+	set      lora.Set
+	segments []lora.Segment
+	pixels   []float32        // [rows, 3, side, side]
+	ordered  []*item          // of the batch, by row
+	rowOf    []int            // of each of them
+	seen     map[any]struct{} // adapters and versions of the batch
+}
+
+func newRunner(e *Engine) *runner {
+	m := e.model
+	return &runner{engine: vit.NewEngine(m, e.pool, e.curve.max, m.Depth), queue: e.queue, curve: e.curve, counts: &e.counts,
+		observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{},
+		pixels: make([]float32, e.curve.max*e.inputs.values)}
+}
+
+// run computes batches until the queue is closed and empty.
+func (r *runner) run() {
+	defer close(r.done)
+	var batch []*item
+	for {
+		var left int
+		if batch, left = r.queue.take(batch[:0], r.curve.pick); len(batch) == 0 {
+			return
+		}
+		r.batch(batch, left)
+		clear(batch)
+	}
+}
+
+// batch answers the items of one batch.
+func (r *runner) batch(batch []*item, left int) {
+	start := time.Now()
+	r.since.Store(int64(start.Sub(r.epoch)) + 1)
+	rows := r.arrange(batch)
+	features := r.forward(rows)
+	for i, it := range r.ordered {
+		row := r.rowOf[i]
+		head := it.handle.adapter.Head()
+		it.logits = make([]float32, head.Classes)
+		head.Logits(kernel.View(it.logits, 1, head.Classes), features.RowRange(row, row+1))
+	}
+	took := time.Since(start)
+	r.since.Store(0)
+	r.curve.record(rows, took)
+	r.counts.batches.Add(1)
+	r.counts.images.Add(uint64(rows))
+	r.observer.BatchDone(BatchEvent{Start: start, Duration: took, Images: rows, Requests: len(batch), Adapters: r.different(), Queued: left})
+	for _, it := range r.ordered {
+		it.compute, it.batch = took, rows
+		it.end(nil)
+	}
+	clear(r.ordered)
+}
+
+// different returns the number of adapters in the batch, and counts the pass for each version that was asked for.
+func (r *runner) different() (adapters int) {
+	clear(r.seen)
+	for _, it := range r.ordered {
+		if _, ok := r.seen[it.handle]; !ok {
+			r.seen[it.handle] = struct{}{}
+			adapters++
+		}
+		if _, ok := r.seen[it.stats]; !ok && it.stats != nil {
+			r.seen[it.stats] = struct{}{}
+			it.stats.executed()
+		}
+	}
+	return adapters
+}
+
+// arrange lays out the rows: those with one adapter are consecutive, and items that need nothing but the bare base
+// share the row of their input.
+func (r *runner) arrange(batch []*item) (rows int) {
+	r.ordered, r.rowOf, r.segments = r.ordered[:0], r.rowOf[:0], r.segments[:0]
+	for i, it := range batch {
+		if it == nil {
+			continue
+		}
+		segment := lora.Segment{Adapter: it.handle.adapter}
+		if it.bare() {
+			segment.Adapter = nil
+		}
+		first := len(r.ordered)
+		for j := i; j < len(batch); j++ {
+			x := batch[j]
+			if x == nil || x.handle != it.handle && (segment.Adapter != nil || !x.bare()) {
+				continue
+			}
+			batch[j] = nil
+			row := -1
+			if segment.Adapter == nil {
+				row = r.sharedRow(first, x)
+			}
+			if row < 0 {
+				row = rows
+				n := len(x.input.data)
+				copy(r.pixels[row*n:(row+1)*n], x.input.data)
+				rows++
+				segment.Images++
+			}
+			r.ordered, r.rowOf = append(r.ordered, x), append(r.rowOf, row)
+		}
+		r.segments = append(r.segments, segment)
+	}
+	return rows
+}
+
+// sharedRow returns the row that already has the input of x, among the items from first on, or -1.
+func (r *runner) sharedRow(first int, x *item) int {
+	for i := first; i < len(r.ordered); i++ {
+		if r.ordered[i].input == x.input {
+			return r.rowOf[i]
+		}
+	}
+	return -1
+}
+
+// forward returns the features of the rows, valid until the next call. What changes from adapter to adapter is
+// this assignment.
+func (r *runner) forward(rows int) kernel.Mat {
+	r.set.Assign(r.segments...)
+	return r.engine.Forward(r.pixels, rows, &r.set)
+}
+
+// busy returns how long the batch under way has taken, 0 if there is none. Clocks that are set change nothing.
+func (r *runner) busy() time.Duration {
+	since := r.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(r.epoch) - time.Duration(since)
+}
+
+// executed counts a pass.
+func (s *versionStats) executed() {
+	s.mu.Lock()
+	s.Executions++
+	s.mu.Unlock()
+}
