@@ -1,8 +1,8 @@
 // Package train fits a model to labelled images.
 //
 // Read it from the top: [Loop] is the loop, [AdamW] the optimizer, [Cosine] the schedule, [Loss] what is
-// minimised, [Average] what may be kept in the place of the last parameters, [Evaluator] the validation, [Hook] everything that a loop may have besides, and [Identity] what
-// a checkpoint belongs to. A run depends on its configuration, data, seed and class of machine alone: not on
+// minimised, [Average] what may be kept in the place of the last parameters, [Evaluator] the validation, [Hook]
+// everything that a loop may have besides, and [Identity] what a checkpoint belongs to. A run depends on its configuration, data, seed and class of machine alone: not on
 // workers, on the size of passes, or on whether it was stopped and resumed.
 package train
 

@@ -37,12 +37,13 @@ type trainOptions struct {
 // trainRecipe are the options that say how to train, and on what machine: those that commands which make many runs
 // have, too.
 type trainRecipe struct {
-	Rank    int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
-	Alpha   float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
-	Sites   string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
-	Blocks  string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
-	RSLoRA  bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
-	Dropout float32 `default:"0" group:"What is trained" help:"Share of the inputs of the first matrix that is dropped."`
+	Rank     int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
+	Alpha    float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
+	Sites    string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
+	Blocks   string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
+	RSLoRA   bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
+	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained" help:"First head: zero, or uniform as PyTorch's linear layers."`
+	Dropout  float32 `default:"0" group:"What is trained" help:"Share of the inputs of the first matrix that is dropped."`
 
 	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most."`
 	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step."`

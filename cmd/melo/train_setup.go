@@ -60,12 +60,13 @@ type runView struct {
 // trainConfig is every setting that the result depends on, resolved. It identifies a run, and stands in the
 // adapter as its hyperparameters.
 type trainConfig struct {
-	Method  lora.Method    `json:"method"`
-	Sites   map[string]int `json:"sites,omitempty"`  // rank by kind
-	Blocks  []int          `json:"blocks,omitempty"` // absent: all
-	Alpha   float32        `json:"alpha,omitempty"`  // absent: the rank
-	RSLoRA  bool           `json:"rslora,omitempty"`
-	Dropout float32        `json:"dropout,omitempty"`
+	Method   lora.Method    `json:"method"`
+	Sites    map[string]int `json:"sites,omitempty"`  // rank by kind
+	Blocks   []int          `json:"blocks,omitempty"` // absent: all
+	Alpha    float32        `json:"alpha,omitempty"`  // absent: the rank
+	RSLoRA   bool           `json:"rslora,omitempty"`
+	Dropout  float32        `json:"dropout,omitempty"`
+	HeadInit string         `json:"head_init"`
 
 	Epochs         int               `json:"epochs"`
 	Batch          int               `json:"batch"`
@@ -166,7 +167,7 @@ func (j *trainJob) resolve() error {
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
-		ImageSize: o.ImageSize, EMA: o.EMA,
+		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
 	if o.Loss == "focal" {
@@ -290,10 +291,17 @@ func (j *trainJob) startAdapter(classes int) (*lora.Adapter, error) {
 	}
 	slices.Sort(cfg.Kinds)
 	a, err := lora.New(&j.model.Config, cfg, classes, c.Seed)
-	if err == nil && c.Method != lora.MeLo {
+	if err != nil {
+		return nil, err
+	}
+	if c.Method != lora.MeLo {
 		a.Deltas = nil
 	}
-	return a, err
+	if c.HeadInit == "zero" { // as good as blind at first, instead of confidently wrong: docs/results.md
+		clear(a.Head.W)
+		clear(a.Head.Bias)
+	}
+	return a, nil
 }
 
 // load makes the loaders of training and validation images. Both keep decoded images in memory, within a

@@ -1,0 +1,167 @@
+"""Trains and evaluates everything that docs/results.md has tables of; see README.md.
+
+    python3 bench/quality/run.py PART... --melo MELO --base vit_tiny --data PREPARED --out OUT [--python VENV/bin/python]
+
+Every run leaves OUT/PART/NAME.json and is not done again, so that the command may be stopped and repeated. One process
+runs at a time. Needs the standard library only (and, for part pytorch, an interpreter with PyTorch).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SETS = ["busi", "cxr_pneumonia", "brain_mri", "ham10000"]
+
+# The recipes of torch_peer.py as melo's options.
+RECIPES = {
+    "peft": ["--no-augment"],
+    "loravit": ["--no-augment", "--lr", "0.001", "--min-lr", "0.000001", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
+                "--label-smoothing", "0.1", "--head-init", "uniform"],
+}
+
+ABLATION = {
+    "default": [],
+    "q,v r2": ["--rank", "2"],
+    "q,v r8": ["--rank", "8"],
+    "q,v r16": ["--rank", "16"],
+    "q,v r32": ["--rank", "32"],
+    "q,k,v,proj r4": ["--sites", "q,k,v,proj"],
+    "all six r4": ["--sites", "q,k,v,proj,fc1,fc2"],
+    "q,v r16 rslora": ["--rank", "16", "--rslora"],
+    "q,v r4 lora+ 4": ["--lora-plus", "4"],
+    "q,v r4 lora+ 16": ["--lora-plus", "16"],
+    "q,v r4 head uniform": ["--head-init", "uniform"],
+}
+
+
+class Bench:
+    def __init__(self, a):
+        self.a = a
+
+    def run(self, command: list[str]) -> str:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    def once(self, part: str, name: str, work) -> dict:
+        """The document of a run, from before or by work."""
+        path = self.a.out / part / f"{name}.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            start = time.time()
+            doc = work(path.with_suffix(".safetensors"))
+            doc["wall"] = time.time() - start
+            path.write_text(json.dumps(doc))
+            print(f"{part} {name}: {doc.get('auc', 0):.4f} ({doc['wall']:.0f} s)", flush=True)
+        return json.loads(path.read_text())
+
+    def train(self, part: str, name: str, data: Path, seed: int, options: list[str], base: Path | None = None,
+              epochs: int | None = None) -> dict:
+        """Trains with melo, then measures the test split."""
+        a = self.a
+
+        def work(adapter: Path) -> dict:
+            command = [a.melo, "--json", "train", "--base", base or a.base, "--data", data, "--out", adapter, "--seed", seed,
+                       "--epochs", epochs or a.epochs, "--image-size", a.image_size, "--restart", *options]
+            trained = json.loads(self.run(command))
+            doc = self.evaluate(adapter, data, "f32")
+            doc |= {"command": " ".join(map(str, command)), "val_auc": trained["validation"]["scores"]["auc"],
+                    "parameters": trained["parameters"], "bytes": trained["adapter"]["bytes"], "seconds": trained["seconds"],
+                    "epochs": trained["epochs"], "best_epoch": trained["best_epoch"]}
+            return doc
+
+        return self.once(part, name, work)
+
+    def evaluate(self, adapter: Path, data: Path, precision: str) -> dict:
+        text = self.run([self.a.melo, "--json", "eval", "--adapter", adapter, "--data", data, "--precision", precision,
+                         "--resamples", self.a.resamples])
+        doc = json.loads(text)
+        keep = ("n", "auc", "auc_ci", "accuracy", "balanced_accuracy", "f1", "ece", "brier", "log_loss")
+        return {k: doc[k] for k in keep} | {"uncalibrated_ece": doc["calibration"]["uncalibrated"]["ece"]}
+
+    # Parts.
+
+    def pytorch(self) -> None:
+        """The same recipe in both programs."""
+        a = self.a
+        for s in a.sets:
+            for recipe, options in RECIPES.items():
+                for seed in a.seeds:
+                    self.train("pytorch", f"{s}-{recipe}-melo-{seed}", a.data / s, seed, [*options, "--precision", "f32"])
+                names = [f"{s}-{recipe}-torch-{seed}" for seed in a.seeds]
+                if all((a.out / "pytorch" / f"{n}.json").exists() for n in names):
+                    continue
+                command = [a.python, Path(__file__).with_name("torch_peer.py"), "--recipe", recipe, "--base", a.base, "--data", a.data / s,
+                           "--epochs", a.epochs, "--image-size", a.image_size, "--seeds", *a.seeds]
+                docs = [json.loads(line) for line in self.run(command).splitlines()]
+                for name, doc in zip(names, docs):
+                    self.once("pytorch", name, lambda _, doc=doc: doc | {"command": " ".join(map(str, command))})
+
+    def claim(self) -> None:
+        """melo, linear probe, full fine-tuning, and melo on random weights."""
+        a = self.a
+        for seed in a.seeds:
+            for s in a.sets:
+                for method in ("melo", "linear", "full"):
+                    self.train("claim", f"{s}-{method}-{seed}", a.data / s, seed, ["--method", method])
+                self.train("claim", f"{s}-random-{seed}", a.data / s, seed, [], base=a.random)
+
+    def precision(self) -> None:
+        """Trained adapters evaluated in every precision, and training on an int8 base."""
+        a = self.a
+        for seed in a.seeds:
+            for s in a.sets:
+                self.train("claim", f"{s}-melo-{seed}", a.data / s, seed, ["--method", "melo"])
+                self.train("precision", f"{s}-int8-{seed}", a.data / s, seed, ["--precision", "int8"])
+                for p in ("f32", "bf16", "int8"):
+                    for part, trained in (("claim", "melo"), ("precision", "int8")):
+                        adapter = a.out / part / f"{s}-{trained}-{seed}.safetensors"
+                        self.once("precision", f"{s}-{trained}-in-{p}-{seed}", lambda _, adapter=adapter, p=p: self.evaluate(adapter, a.data / s, p))
+
+    def lowdata(self) -> None:
+        """A share of the training images; small shares get more epochs, so that there are enough steps."""
+        a = self.a
+        for seed in a.seeds:
+            for s in a.sets:
+                for share, times in ((5, 4), (10, 3), (25, 2)):
+                    data = a.data.with_name(f"{a.data.name}-{share}") / s
+                    for method in ("melo", "linear"):
+                        self.train("lowdata", f"{s}-{share}-{method}-{seed}", data, seed, ["--method", method, "--patience", "0"], epochs=a.epochs * times)
+
+    def ablation(self) -> None:
+        """Sites and ranks, one after the other beside the defaults."""
+        a = self.a
+        for seed in a.seeds:
+            for s in a.sets:
+                for name, options in ABLATION.items():
+                    self.train("ablation", f"{s}-{name}-{seed}", a.data / s, seed, options)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation"])
+    p.add_argument("--melo", type=Path, default=Path("melo"))
+    p.add_argument("--base", type=Path, required=True)
+    p.add_argument("--random", type=Path, help="the base with random weights, from random_base.py")
+    p.add_argument("--data", type=Path, required=True, help="what prepare.py wrote")
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--python", default=sys.executable)
+    p.add_argument("--sets", nargs="*", default=SETS)
+    p.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    p.add_argument("--epochs", type=int, default=6)
+    p.add_argument("--image-size", type=int, default=112)
+    p.add_argument("--resamples", type=int, default=2000)
+    a = p.parse_args()
+    bench = Bench(a)
+    for part in a.parts:
+        getattr(bench, part)()
+
+
+if __name__ == "__main__":
+    main()
