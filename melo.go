@@ -81,7 +81,7 @@ func apply(options []Option) (settings, error) {
 
 func openBase(path string, s settings) (*Base, error) {
 	pool := par.New(s.workers)
-	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision})
+	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision, Known: s.known})
 	if err != nil {
 		pool.Close()
 		return nil, err

@@ -72,11 +72,15 @@ func (t *TensorData) check() error {
 // tensors are sorted by element size, the largest first, so that each is aligned, and then by name.
 // metadata may be nil.
 func Write(w io.Writer, tensors []TensorData, metadata map[string]string) error {
+	return write(w, tensors, metadata, 8)
+}
+
+func write(w io.Writer, tensors []TensorData, metadata map[string]string, align int) error {
 	sorted := slices.Clone(tensors)
 	slices.SortFunc(sorted, func(a, b TensorData) int {
 		return cmp.Or(cmp.Compare(b.DType.Size(), a.DType.Size()), cmp.Compare(a.Name, b.Name))
 	})
-	header, err := encodeHeader(sorted, metadata)
+	header, err := encodeHeader(sorted, metadata, align)
 	if err != nil {
 		return err
 	}
@@ -96,9 +100,15 @@ func WriteFile(path string, perm fs.FileMode, tensors []TensorData, metadata map
 	return atomicfile.Write(path, perm, func(w io.Writer) error { return Write(w, tensors, metadata) })
 }
 
+// WriteAligned is WriteFile with the data of the tensors beginning at a multiple of align bytes, itself a multiple
+// of 8.
+func WriteAligned(path string, perm fs.FileMode, tensors []TensorData, metadata map[string]string, align int) error {
+	return atomicfile.Write(path, perm, func(w io.Writer) error { return write(w, tensors, metadata, align) })
+}
+
 // encodeHeader returns the length and the JSON, padded with spaces so that the data begins at a multiple
-// of 8 bytes.
-func encodeHeader(tensors []TensorData, metadata map[string]string) ([]byte, error) {
+// of align bytes.
+func encodeHeader(tensors []TensorData, metadata map[string]string, align int) ([]byte, error) {
 	type jsonEntry struct {
 		DType   DType  `json:"dtype"`
 		Shape   []int  `json:"shape"`
@@ -147,7 +157,7 @@ func encodeHeader(tensors []TensorData, metadata map[string]string) ([]byte, err
 		b.WriteByte('{')
 	}
 	b.WriteByte('}')
-	for b.Len()%8 != 0 {
+	for b.Len()%align != 0 {
 		b.WriteByte(' ')
 	}
 	header := b.Bytes()

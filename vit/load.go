@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"melo/internal/kernel"
+	"melo/internal/memo"
 	"melo/internal/par"
 	"melo/safetensors"
 )
@@ -23,6 +24,9 @@ type Options struct {
 	Exec *kernel.Exec
 	// Precision is that of the maps of the blocks; this machine must support it.
 	Precision Precision
+	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
+	// all weights again, and processes share their memory. nil: every run packs.
+	Known *memo.Cache
 }
 
 // Open reads a base: a folder with config.json and model.safetensors (or its shards and their index), an
@@ -173,7 +177,7 @@ func load(f *safetensors.File, src *source, o Options) (*Model, error) {
 		defer pool.Close()
 		ex = kernel.NewExec(pool)
 	}
-	return build(s, w, ex, o.Precision)
+	return build(s, w, ex, o.Precision, openKept(o.Known, src, o.Precision))
 }
 
 // describeFile reads the configuration, or infers it, and sorts the tensors by name.

@@ -13,13 +13,14 @@ type builder struct {
 	ex   *kernel.Exec
 	prec Precision // of what is packed next
 	jobs []func() error
+	kept *kept
 
 	values  valuesTask
 	scratch []float32 // for weights that are converted or joined before packing
 }
 
-func build(s *spec, w *weights, ex *kernel.Exec, prec Precision) (*Model, error) {
-	b := &builder{spec: s, w: w, ex: ex, prec: edgePrecision(prec)}
+func build(s *spec, w *weights, ex *kernel.Exec, prec Precision, k *kept) (*Model, error) {
+	b := &builder{spec: s, w: w, ex: ex, prec: edgePrecision(prec), kept: k}
 	m := &Model{Config: s.Config, Precision: prec, Recipe: s.recipe, Labels: s.labels}
 	b.embeddings(m)
 	m.Blocks = make([]Block, s.Depth)
@@ -37,6 +38,7 @@ func build(s *spec, w *weights, ex *kernel.Exec, prec Precision) (*Model, error)
 			return nil, err
 		}
 	}
+	k.keep()
 	return m, nil
 }
 
@@ -240,6 +242,9 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 	l.In, l.Out = in, out
 	prec := b.prec
 	b.jobs = append(b.jobs, func() error {
+		if l.W = b.kept.next(prec, out, in); l.W != nil {
+			return nil
+		}
 		w, err := b.join(parts)
 		if err != nil {
 			return err
@@ -248,6 +253,7 @@ func (b *builder) pack(l *Linear, out, in, r0, r1 int, parts ...safetensors.Tens
 		if !l.W.Finite() { // only a view of the file may be
 			return b.finite(parts[0], w, false)
 		}
+		b.kept.add(l.W)
 		if r1*in == len(w) { // what is joined is packed to its end: the file has been read for the last time
 			for _, t := range parts {
 				t.Forget()

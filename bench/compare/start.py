@@ -21,6 +21,9 @@ ANSWER_WITHIN = 5e-3  # relative, L2: another order of summation, and pixels in 
 def commands(args, folder: Path) -> dict[str, list[str]]:
     out = {"melo": [args.melo, "--json", "predict", "--workers", str(args.threads), "--base", str(folder / "base"),
                     "--adapter", str(folder / "adapter.safetensors"), str(folder / "image.png")]}
+    for precision in ("bf16", "int8"):  # the adapter of a PEFT folder has no self-test, so that it is answered in f32 only
+        out[f"melo {precision}, base alone"] = [args.melo, "--json", "predict", "--workers", str(args.threads), "--precision", precision,
+                                                "--base", str(folder / "base"), str(folder / "image.png")]
     for library, name in (("timm", "torch, timm"), ("peft", "torch, peft"), ("onnxruntime", "onnxruntime, base alone")):
         out[name] = [args.python, str(HERE / "start_peer.py"), "--with", library, "--threads", str(args.threads), "--dir", str(folder)]
     return {n: c for n, c in out.items() if not args.engines or any(word in n for word in args.engines)}
@@ -99,7 +102,7 @@ def result(model: str, times, peaks, answers, left_out) -> dict:
             away = relative(got, want)
             agreement[name] = {"what": "logits", "difference": away, "within": ANSWER_WITHIN, "ok": away <= ANSWER_WITHIN}
             note(f"  {name}: logits differ by {away:.1e}")
-    engines = {n: {"precision": "f32", "ours": n == "melo", "median_seconds": statistics.median(t), "images_per_second": 1 / statistics.median(t),
+    engines = {n: {"precision": "f32", "ours": n.startswith("melo"), "median_seconds": statistics.median(t), "images_per_second": 1 / statistics.median(t),
                    "spread": (max(t) - min(t)) / statistics.median(t), "peak_bytes": peaks[n], "working_bytes": 0, "seconds": t}
                for n, t in times.items()}
     rounds = max((len(t) for t in times.values()), default=0)

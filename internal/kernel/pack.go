@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"sync/atomic"
 	"unsafe"
@@ -25,6 +26,7 @@ type Packed struct {
 
 	scale, sum []float32 // of I8: each output's scale, and the sum of its bytes; filled up to whole panels
 	odd        atomic.Bool
+	fixed      bool // the memory is not to be written to
 }
 
 // Elem returns the type of the elements.
@@ -61,8 +63,35 @@ func PackAs(ex *Exec, e Elem, w []float32, out, in int) *Packed {
 	return p
 }
 
-// Repack replaces the values.
+// Layout names how weights are packed by the kernel set in use: what was packed under one name is read under the
+// same name only.
+func Layout() string {
+	return fmt.Sprintf("%s-%d-%v-%v-%d", current.name, current.panel(), current.mostLeft, current.mostRight, current.wordStep)
+}
+
+// Parts returns what a Packed consists of, read-only: the words of its elements and, for I8, scales and sums of
+// the outputs. Laid is the inverse.
+func (p *Packed) Parts() (data, scale, sum []float32) { return p.data, p.scale, p.sum }
+
+// Laid returns a weight [out, in] from the Parts of one that was packed in the same Layout. It reads that memory,
+// which should begin at a cache line and must stay. The error says that sizes do not fit.
+func Laid(e Elem, out, in int, data, scale, sum []float32) (*Packed, error) {
+	columns := (out + current.panel() - 1) / current.panel() * current.panel()
+	scales := 0
+	if e == I8 {
+		scales = columns
+	}
+	if len(data) != columns*e.words(in) || len(scale) != scales || len(sum) != scales {
+		return nil, fmt.Errorf("kernel: a weight [%d, %d] in %v of %d words, %d scales and %d sums", out, in, e, len(data), len(scale), len(sum))
+	}
+	return &Packed{K: in, N: out, elem: e, data: data, scale: scale, sum: sum, fixed: true}, nil
+}
+
+// Repack replaces the values. That of Laid has memory that is not its own, and panics.
 func (p *Packed) Repack(ex *Exec, w []float32) {
+	if p.fixed {
+		panic("kernel: Repack: the weight lies in memory that is read-only")
+	}
 	if len(w) < p.N*p.K {
 		panic("kernel: Repack: too few numbers")
 	}

@@ -95,3 +95,29 @@ func mustStat(t *testing.T, path string) os.FileInfo {
 	}
 	return info
 }
+
+func TestReserve(t *testing.T) {
+	c := New(t.TempDir())
+	if err := c.Reserve(2); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for i, key := range []string{"old", "older", "new"} {
+		path := c.Large(key)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := now.Add([]time.Duration{-1, -2, 0}[i] * time.Hour)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Reserve(2); err != nil {
+		t.Fatal(err)
+	}
+	for key, kept := range map[string]bool{"old": true, "older": false, "new": true} {
+		if _, err := os.Stat(c.Large(key)); (err == nil) != kept {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

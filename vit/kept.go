@@ -1,0 +1,140 @@
+package vit
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"slices"
+	"strings"
+
+	"melo/internal/kernel"
+	"melo/internal/memo"
+	"melo/safetensors"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// kept are the packed weights of a base in a file that an earlier run has written, or this one will write. They
+// come in the order in which a builder packs them. Nothing depends on the file: what is not there, or not as it
+// should be, is packed. A nil kept keeps nothing.
+type kept struct {
+	cache *memo.Cache
+	key   string
+	path  string
+
+	file *safetensors.File // mapped for as long as the process lives: models share its memory
+	at   int
+	made []*kernel.Packed
+}
+
+// keptVersion is part of the key. It changes with what is packed, in which order, and how.
+const keptVersion = 1
+
+// keptFiles is how many such files the cache may have; the oldest go first.
+const keptFiles = 6
+
+// openKept looks for the packed weights of src. Those of sharded bases are not kept.
+func openKept(cache *memo.Cache, src *source, prec Precision) *kept {
+	if cache == nil || src.sharded {
+		return nil
+	}
+	info, err := os.Stat(src.weights)
+	if err != nil {
+		return nil
+	}
+	name, ok := memo.FileKey(src.weights, info)
+	if !ok {
+		return nil
+	}
+	k := &kept{cache: cache, key: fmt.Sprintf("packed %d %s %v %x %s", keptVersion, kernel.Layout(), prec, sha256.Sum256(src.config), name)}
+	k.path = cache.Large(k.key)
+	f, err := safetensors.Open(k.path)
+	if err != nil {
+		return k
+	}
+	if f.Metadata()["key"] == k.key && f.Metadata()["crc32c"] == checksums(f) {
+		k.file = f
+	} else {
+		f.Close()
+	}
+	return k
+}
+
+// checksums returns those of all tensors, in the order of their names.
+func checksums(f *safetensors.File) string {
+	names := f.Names()
+	slices.Sort(names)
+	var group errgroup.Group
+	sums := make([]string, len(names))
+	for i, name := range names {
+		group.Go(func() error {
+			t, _ := f.Tensor(name)
+			sums[i] = checksum(t.Data)
+			return nil
+		})
+	}
+	group.Wait()
+	return strings.Join(sums, " ")
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
+
+// next returns the next weight if it is kept, else nil.
+func (k *kept) next(e Precision, out, in int) *kernel.Packed {
+	if k == nil || k.file == nil {
+		return nil
+	}
+	var parts [3][]float32
+	for i, part := range keptParts {
+		if t, ok := k.file.Tensor(keptName(k.at, part)); ok {
+			parts[i], _ = t.F32View()
+		}
+	}
+	p, err := kernel.Laid(e, out, in, parts[0], parts[1], parts[2])
+	if err != nil {
+		return nil
+	}
+	k.at++
+	return p
+}
+
+// keptParts are those of kernel.Packed.Parts.
+var keptParts = [3]string{"data", "scale", "sum"}
+
+func keptName(i int, part string) string { return fmt.Sprintf("%04d.%s", i, part) }
+
+// add notes a weight that was packed.
+func (k *kept) add(p *kernel.Packed) {
+	if k != nil {
+		k.made = append(k.made, p)
+	}
+}
+
+// keep writes what was packed, unless the file had it all. That it cannot be written is no reason to fail.
+func (k *kept) keep() {
+	if k == nil || len(k.made) == 0 || k.file != nil {
+		return
+	}
+	var tensors []safetensors.TensorData
+	var sums []string
+	for i, p := range k.made {
+		data, scale, sum := p.Parts()
+		for j, part := range [3][]float32{data, scale, sum} {
+			if len(part) == 0 {
+				continue
+			}
+			t, err := safetensors.FromFloat32s(keptName(i, keptParts[j]), safetensors.F32, []int{len(part)}, part)
+			if err != nil {
+				return
+			}
+			tensors, sums = append(tensors, t), append(sums, checksum(t.Data))
+		}
+	}
+	const cacheLine = 64 // every part is a multiple of it
+	if k.cache.Reserve(keptFiles-1) == nil {
+		_ = safetensors.WriteAligned(k.path, 0o600, tensors, map[string]string{"key": k.key, "crc32c": strings.Join(sums, " ")}, cacheLine)
+	}
+}
