@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Event is what happened.
+type Event struct {
+	Time    time.Time `json:"time"` // of the wall clock; the order of events is that of their numbers
+	Action  string    `json:"action"`
+	Client  string    `json:"client,omitempty"` // name of the principal
+	Via     string    `json:"via,omitempty"`    // how it was recognised
+	Role    string    `json:"role,omitempty"`
+	Request string    `json:"request,omitempty"` // id of the request, as in the logs
+	Adapter string    `json:"adapter,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Digest  string    `json:"digest,omitempty"`
+	Outcome string    `json:"outcome"`          // ok, or the kind of error
+	Detail  string    `json:"detail,omitempty"` // of actions other than predictions
+}
+
+// Entry is an event in the chain.
+type Entry struct {
+	Seq uint64 `json:"seq"` // counts from 1
+	Event
+	Prev string `json:"prev"` // Hash of the entry before; zeros for the first
+	Hash string `json:"-"`
+}
+
+// Head is where a chain ends.
+type Head struct {
+	Seq  uint64
+	Hash string // 64 hexadecimal digits
+}
+
+// Start is the head of a chain that has no entries.
+var Start = Head{0, strings.Repeat("0", 2*sha256.Size)}
+
+// String writes the head as ParseHead reads it.
+func (h Head) String() string { return fmt.Sprintf("%d:%s", h.Seq, h.Hash) }
+
+// ParseHead reads "SEQ:HASH".
+func ParseHead(s string) (Head, error) {
+	var h Head
+	if n, err := fmt.Sscanf(s, "%d:%64s", &h.Seq, &h.Hash); n != 2 || err != nil || h.String() != s || !isHash(h.Hash) {
+		return Head{}, fmt.Errorf("audit: head %.100q, expected a number, a colon and 64 hexadecimal digits", s)
+	}
+	return h, nil
+}
+
+// maxEntry bounds a line of the log in bytes.
+const maxEntry = 8 << 10
+
+// hashKey stands between what is hashed and its hash.
+const hashKey = `,"hash":"`
+
+// tail is how much a line ends in after what is hashed, without the line break.
+const tail = len(hashKey) + 2*sha256.Size + len(`"}`)
+
+// encode returns the line of the event that follows head, and the new head.
+func encode(e Event, head Head) ([]byte, Head, error) {
+	e.Time = e.Time.UTC().Round(0)
+	for _, s := range []*string{&e.Action, &e.Client, &e.Via, &e.Role, &e.Request, &e.Adapter, &e.Version, &e.Digest, &e.Outcome, &e.Detail} {
+		*s = clip(*s)
+	}
+	body, err := json.Marshal(Entry{Seq: head.Seq + 1, Event: e, Prev: head.Hash})
+	if err != nil {
+		return nil, head, fmt.Errorf("audit: %w", err)
+	}
+	body = body[:len(body)-1] // the closing brace comes after the hash
+	sum := sha256.Sum256(body)
+	next := Head{head.Seq + 1, hex.EncodeToString(sum[:])}
+	return append(body, hashKey+next.Hash+"\"}\n"...), next, nil
+}
+
+// maxField bounds a text of an event, so that a line stays below maxEntry whatever its escapes.
+const maxField = 128
+
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= maxField {
+		return s
+	}
+	cut := maxField
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
+
+// decode reads a line, without its line break, and checks its hash; whether it fits the line before is left to the
+// caller.
+func decode(line []byte) (Entry, error) {
+	var e Entry
+	if len(line) > maxEntry {
+		return e, fmt.Errorf("a line of more than %d bytes", maxEntry)
+	}
+	if len(line) < tail || !bytes.HasPrefix(line[len(line)-tail:], []byte(hashKey)) || !bytes.HasSuffix(line, []byte(`"}`)) {
+		return e, errors.New("it does not end in its hash")
+	}
+	body := line[:len(line)-tail]
+	e.Hash = string(line[len(line)-tail+len(hashKey) : len(line)-len(`"}`)])
+	sum := sha256.Sum256(body)
+	if e.Hash != hex.EncodeToString(sum[:]) {
+		return e, errors.New("its hash is not that of its content: it was changed")
+	}
+	d := json.NewDecoder(io.MultiReader(bytes.NewReader(body), strings.NewReader("}")))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return e, fmt.Errorf("it is no entry: %w", err)
+	}
+	if d.More() || e.Seq == 0 || !isHash(e.Prev) {
+		return e, errors.New("it is no entry")
+	}
+	return e, nil
+}
+
+func isHash(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 2*sha256.Size && strings.ToLower(s) == s
+}

@@ -1,0 +1,304 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// file is what a Log needs of its file, so that tests can make each operation fail.
+type file interface {
+	io.Writer
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+	Stat() (os.FileInfo, error)
+}
+
+// Log is a log that is being written, by one process at a time. It may be used by several goroutines.
+type Log struct {
+	path string
+	now  func() time.Time
+
+	mu      sync.Mutex
+	f       file
+	size    int64 // of the entries in f
+	head    Head  // of the last entry, also one that is still pending
+	pending []byte
+	waiting uint64 // entries in pending
+	lost    uint64 // entries for which pending had no room
+	dirty   bool   // there is something to sync
+	err     error  // why the last attempt to write failed
+	trouble error  // why what was written may not last: the file was moved and none can be made, or does not sync
+	closed  bool
+
+	stop, done chan struct{}
+}
+
+// Bounds and intervals.
+const (
+	maxPending = 4 << 20            // bytes that wait for room on the disk
+	syncEvery  = time.Second        // what a power cut can take; a crash of the process takes nothing
+	perm       = os.FileMode(0o600) // who asked what is nobody else's business
+)
+
+// Open opens the log at path, or makes it. A last line that a crash has torn is cut off, and the log says so. A log
+// whose last entry is broken is refused: what came after it would prove nothing.
+func Open(path string) (*Log, error) {
+	f, size, head, torn, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	l := &Log{path: path, now: time.Now, f: f, size: size, head: head, stop: make(chan struct{}), done: make(chan struct{})}
+	if len(torn) > 0 {
+		err = l.Record(Event{Action: "recover", Outcome: "ok",
+			Detail: fmt.Sprintf("%d bytes of a torn entry were cut off, SHA-256 %x", len(torn), sha256.Sum256(torn))})
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	go l.run()
+	return l, nil
+}
+
+// open locks the file at path and finds its head. Torn bytes at its end are cut off, and returned.
+func open(path string) (f *os.File, size int64, head Head, torn []byte, err error) {
+	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm); err != nil {
+		return nil, 0, head, nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, head, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, head, nil, errors.New("not a regular file")
+	}
+	if err = lock(f); err != nil {
+		return nil, 0, head, nil, err
+	}
+	size, head, torn, err = ending(f, info.Size())
+	if err == nil && len(torn) > 0 {
+		err = f.Truncate(size)
+	}
+	return f, size, head, torn, err
+}
+
+// ending finds the last whole entry of a log of size bytes. end is where it ends, torn what follows it.
+func ending(r io.ReaderAt, size int64) (end int64, head Head, torn []byte, err error) {
+	from := max(0, size-2*(maxEntry+1)) // room for one entry and a torn one
+	text := make([]byte, size-from)
+	if _, err := r.ReadAt(text, from); err != nil {
+		return 0, head, nil, err
+	}
+	n := bytes.LastIndexByte(text, '\n') + 1
+	torn = text[n:]
+	if n == 0 && from == 0 {
+		if !begins(torn) {
+			return 0, head, nil, errors.New("there is something in it that is no audit log")
+		}
+		return 0, Start, torn, nil
+	}
+	last := text[:max(n-1, 0)]
+	last = last[bytes.LastIndexByte(last, '\n')+1:]
+	e, err := decode(last)
+	if err != nil || len(torn) > maxEntry {
+		return 0, head, nil, errors.New("its last entry is broken, so that it cannot be continued: run \"melo audit verify\" and begin a new file")
+	}
+	return from + int64(n), Head{e.Seq, e.Hash}, torn, nil
+}
+
+// begins reports whether text can be what a crash left of a first entry: its beginning, or nothing but zeros.
+func begins(text []byte) bool {
+	const first = `{"seq":1,`
+	return len(text) <= maxEntry && (len(bytes.Trim(text, "\x00")) == 0 ||
+		bytes.HasPrefix(text, []byte(first)) || bytes.HasPrefix([]byte(first), text))
+}
+
+// Record appends an event. When it returns nil, the entry outlives a crash of the process; a power cut may take the
+// last second. If the disk takes no more, the entry is kept in memory until it does, in its place in the chain, and
+// the error says so: the server should not go on answering.
+func (l *Log) Record(e Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errors.New("audit: the log is closed")
+	}
+	if e.Time.IsZero() {
+		e.Time = l.now()
+	}
+	if len(l.pending) >= maxPending {
+		if l.flush(); len(l.pending) >= maxPending {
+			l.lost++
+			return l.failure()
+		}
+	}
+	line, head, err := encode(e, l.head)
+	if err != nil {
+		return err
+	}
+	l.pending, l.head = append(l.pending, line...), head
+	l.waiting++
+	l.flush()
+	return l.failure()
+}
+
+// flush writes what is pending; l.mu is held.
+func (l *Log) flush() {
+	if len(l.pending) == 0 {
+		l.err = nil
+		return
+	}
+	if l.err != nil {
+		// Part of an entry may be in the file.
+		if err := l.f.Truncate(l.size); err != nil {
+			l.err = err
+			return
+		}
+	}
+	n, err := l.f.Write(l.pending)
+	if err == nil && n < len(l.pending) {
+		err = io.ErrShortWrite
+	}
+	l.dirty = l.dirty || n > 0
+	if err != nil {
+		l.err = err
+		l.f.Truncate(l.size) // or it is done before the next attempt
+		return
+	}
+	l.size += int64(n)
+	l.pending, l.waiting, l.err = l.pending[:0], 0, nil
+	if l.lost > 0 {
+		lost := l.lost
+		l.lost = 0
+		if line, head, err := encode(Event{Time: l.now(), Action: "lost", Outcome: "failed",
+			Detail: fmt.Sprintf("%d entries for which there was no room", lost)}, l.head); err == nil {
+			l.pending, l.head, l.waiting = append(l.pending, line...), head, 1
+			l.flush()
+		}
+	}
+}
+
+// failure describes l.err; l.mu is held.
+func (l *Log) failure() error {
+	if l.err == nil && l.trouble == nil {
+		return nil
+	}
+	if l.err == nil {
+		return fmt.Errorf("audit: %s: %w", l.path, l.trouble)
+	}
+	return fmt.Errorf("audit: %s: %d entries wait to be written: %w", l.path, l.waiting, l.err)
+}
+
+// Healthy returns why entries cannot be written now, after one more attempt.
+func (l *Log) Healthy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errors.New("audit: the log is closed")
+	}
+	if l.err != nil {
+		l.flush()
+	}
+	return l.failure()
+}
+
+// Head returns the number and the hash of the last entry.
+func (l *Log) Head() Head {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head
+}
+
+// run syncs, tries again what could not be written, and notices when the file has been moved away.
+func (l *Log) run() {
+	defer close(l.done)
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+			l.tend()
+		}
+	}
+}
+
+// tend does what is due once a second.
+func (l *Log) tend() {
+	l.mu.Lock()
+	if l.err != nil {
+		l.flush()
+	}
+	l.reopen()
+	f, dirty := l.f, l.dirty
+	l.dirty = false
+	l.mu.Unlock()
+	if !dirty {
+		return
+	}
+	if err := f.Sync(); err != nil { // without the lock: requests need not wait for the disk
+		l.mu.Lock()
+		l.dirty, l.trouble = true, err
+		l.mu.Unlock()
+	}
+}
+
+// reopen makes a new file that continues the chain if the log has been moved away, as programs that rotate logs do;
+// l.mu is held. The file that was moved stays whole.
+func (l *Log) reopen() {
+	if l.err != nil || len(l.pending) > 0 {
+		return
+	}
+	l.trouble = nil
+	mine, err := l.f.Stat()
+	if err != nil {
+		return
+	}
+	if there, err := os.Stat(l.path); err == nil && os.SameFile(mine, there) || err != nil && !os.IsNotExist(err) {
+		return
+	}
+	f, size, head, _, err := open(l.path)
+	if err != nil {
+		l.trouble = fmt.Errorf("it was moved away, and no new one can be made: %w", err)
+		return
+	}
+	if head != Start {
+		f.Close()
+		l.trouble = errors.New("it was moved away, and there is another log in its place")
+		return
+	}
+	l.f.Sync()
+	l.f.Close()
+	l.f, l.size = f, size
+}
+
+// Close writes what is left, syncs and closes.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.err != nil {
+		l.flush()
+	}
+	l.closed = true
+	err := l.failure()
+	l.mu.Unlock()
+	close(l.stop)
+	<-l.done
+	return errors.Join(err, l.f.Sync(), l.f.Close())
+}
