@@ -59,6 +59,27 @@ func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) err
 	return errChanged
 }
 
+// CheckAll loads every version once, so that those which fail their self-test are known before they are asked for. It
+// tells report of each; the least recently used make room for the others. It ends early with an error of ctx alone.
+func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err error)) error {
+	t := r.table.Load()
+	for _, name := range t.names {
+		for _, v := range t.entries[name].versions {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			h, _, err := r.hold(ctx, v.content)
+			if err == nil {
+				h.release()
+			} else {
+				err = brokenBy(v, err)
+			}
+			report(v.Identity, err)
+		}
+	}
+	return nil
+}
+
 // holdTries is how often a request looks again when files change under its hands.
 const holdTries = 4
 

@@ -150,3 +150,12 @@ func TestPredict(t *testing.T) {
 		}
 	}
 }
+
+// selfTestOf is a self-test that no adapter of the tests passes.
+func selfTestOf(labels int) *adapterfile.SelfTest {
+	wrong := make([]float32, labels)
+	for i := range wrong {
+		wrong[i] = 1e6
+	}
+	return &adapterfile.SelfTest{Seed: 1, Logits: [][]float32{wrong}}
+}

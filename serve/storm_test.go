@@ -201,7 +201,7 @@ func (s *storm) operator(ctx context.Context, seed uint64) {
 // that the digest it carries gives alone. Nothing is left behind.
 func TestStorm(t *testing.T) {
 	before := runtime.NumGoroutine()
-	names, length := 200, 4*time.Second
+	names, length := 200, 2*time.Second
 	if testing.Short() {
 		names, length = 60, time.Second
 	}
