@@ -1,0 +1,117 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"melo/serve"
+	"melo/serve/access"
+)
+
+// NewLogger returns a logger that writes lines of JSON or of key=value to w. A record whose context belongs to a
+// request says which one (requestID may be nil), whose, and of which trace.
+func NewLogger(w io.Writer, format string, level slog.Level, requestID func(context.Context) string) (*slog.Logger, error) {
+	if requestID == nil {
+		requestID = func(context.Context) string { return "" }
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "json":
+		return slog.New(&requestHandler{slog.NewJSONHandler(w, o), requestID}), nil
+	case "text":
+		return slog.New(&requestHandler{slog.NewTextHandler(w, o), requestID}), nil
+	}
+	return nil, fmt.Errorf("telemetry: log format %.40q, expected text or json", format)
+}
+
+// requestHandler adds what a context says.
+type requestHandler struct {
+	slog.Handler
+	requestID func(context.Context) string
+}
+
+// Handle adds the request to a record.
+func (h *requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id := h.requestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request", id))
+	}
+	if p := access.From(ctx); p.Name != "" {
+		r.AddAttrs(slog.String("client", p.Name))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		r.AddAttrs(slog.String("trace", span.TraceID().String()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs returns a handler with further attributes.
+func (h *requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &requestHandler{h.Handler.WithAttrs(attrs), h.requestID}
+}
+
+// WithGroup returns a handler whose further attributes are in a group.
+func (h *requestHandler) WithGroup(name string) slog.Handler {
+	return &requestHandler{h.Handler.WithGroup(name), h.requestID}
+}
+
+// LogObserver writes changes of adapters to a log. Requests are logged by the doors.
+type LogObserver struct{ Log *slog.Logger }
+
+// RequestDone does nothing.
+func (LogObserver) RequestDone(context.Context, serve.RequestEvent) {}
+
+// BatchDone does nothing.
+func (LogObserver) BatchDone(serve.BatchEvent) {}
+
+// AdapterChanged writes one line.
+func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
+	attrs := []slog.Attr{slog.String("adapter", e.Name)}
+	if e.Digest != "" {
+		attrs = append(attrs, slog.String("digest", e.Digest))
+	}
+	if e.Bytes > 0 {
+		attrs = append(attrs, slog.Int64("bytes", e.Bytes))
+	}
+	if e.Duration > 0 {
+		attrs = append(attrs, slog.Float64("seconds", e.Duration.Seconds()))
+	}
+	level := slog.LevelInfo
+	switch e.Change {
+	case serve.Loaded, serve.Evicted:
+		level = slog.LevelDebug // as often as a working set changes
+	case serve.Refused:
+		level = slog.LevelWarn
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	o.Log.LogAttrs(context.Background(), level, "adapter "+string(e.Change), attrs...)
+}
+
+// Observers tells several observers.
+type Observers []serve.Observer
+
+// RequestDone tells all.
+func (all Observers) RequestDone(ctx context.Context, e serve.RequestEvent) {
+	for _, o := range all {
+		o.RequestDone(ctx, e)
+	}
+}
+
+// BatchDone tells all.
+func (all Observers) BatchDone(e serve.BatchEvent) {
+	for _, o := range all {
+		o.BatchDone(e)
+	}
+}
+
+// AdapterChanged tells all.
+func (all Observers) AdapterChanged(e serve.AdapterEvent) {
+	for _, o := range all {
+		o.AdapterChanged(e)
+	}
+}

@@ -1,0 +1,207 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"melo/serve"
+)
+
+// Metrics counts what an engine and its doors do. It is a serve.Observer.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests *prometheus.CounterVec // by outcome
+	duration prometheus.Histogram
+	load     prometheus.Histogram
+	prepare  prometheus.Histogram
+	queue    prometheus.Histogram
+	batch    prometheus.Histogram // seconds of a pass
+	images   prometheus.Histogram
+	adapters prometheus.Histogram // different ones in a pass
+	changes  *prometheus.CounterVec
+	loading  prometheus.Histogram
+	calls    *prometheus.CounterVec
+	callTime *prometheus.HistogramVec
+	inFlight *prometheus.GaugeVec
+	denied   *prometheus.CounterVec
+
+	mu       sync.Mutex
+	failures map[failure]uint64 // of versions that there are
+}
+
+// failure is why requests of a version failed, in Triton's words.
+type failure struct {
+	id     serve.Identity
+	reason string
+}
+
+// seconds are buckets from a tenth of a millisecond to a minute, and counts those of numbers of images.
+var (
+	seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	counts  = []float64{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64}
+)
+
+// NewMetrics returns metrics that count from 0.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), failures: map[failure]uint64{}}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		m.registry.MustRegister(c)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		m.registry.MustRegister(h)
+		return h
+	}
+	m.requests = counter("melo_requests_total", "Questions to adapters, one image and one adapter each, by outcome.", "outcome")
+	m.duration = histogram("melo_request_duration_seconds", "Time in the engine of questions that were answered.", seconds)
+	m.load = histogram("melo_request_load_seconds", "Time that answered questions waited for their adapter to be read, if it was not resident.", seconds)
+	m.prepare = histogram("melo_request_prepare_seconds", "Time in which the input of a question was made of its image.", seconds)
+	m.queue = histogram("melo_request_queue_seconds", "Time that answered questions waited for a batch.", seconds)
+	m.batch = histogram("melo_batch_duration_seconds", "Time of a pass through the base.", seconds)
+	m.images = histogram("melo_batch_images", "Images of a pass.", counts)
+	m.adapters = histogram("melo_batch_adapters", "Different adapters of a pass.", counts)
+	m.changes = counter("melo_adapter_changes_total", "What happened to adapters.", "change")
+	m.loading = histogram("melo_adapter_load_duration_seconds", "Time of reading and checking an adapter.", seconds)
+	m.calls = counter("melo_calls_total", "Calls by door, route and status.", "protocol", "route", "code")
+	m.callTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "melo_call_duration_seconds", Help: "Time of calls by door and route.", Buckets: seconds}, []string{"protocol", "route"})
+	m.inFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "melo_calls_in_flight", Help: "Calls under way by door."}, []string{"protocol"})
+	m.denied = counter("melo_denied_total", "Calls that were refused before they were looked at, by reason.", "reason")
+	m.registry.MustRegister(m.callTime, m.inFlight, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, outcome := range Outcomes {
+		m.requests.WithLabelValues(outcome)
+	}
+	for _, protocol := range []string{"http", "grpc"} {
+		m.inFlight.WithLabelValues(protocol)
+	}
+	return m
+}
+
+// Register adds a collector, which must not be registered yet.
+func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) }
+
+// Gauge adds a value that is asked for when metrics are read.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// Info adds a gauge of value 1 whose labels say something.
+func (m *Metrics) Info(name, help string, labels map[string]string) {
+	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return 1 }))
+}
+
+// scrapes bounds the readers at once, and scrapeTime the time of one.
+const (
+	scrapes    = 4
+	scrapeTime = 10 * time.Second
+)
+
+// Handler answers with all metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes, Timeout: scrapeTime, EnableOpenMetrics: true})
+}
+
+// Outcomes are the values of the label outcome of melo_requests_total.
+var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "canceled", "deadline", "error"}
+
+// Outcome says in one word how a request ended.
+func Outcome(err error) string {
+	var (
+		broken   *serve.BrokenError
+		overload *serve.OverloadError
+		input    *serve.InputError
+	)
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, serve.ErrUnknownAdapter):
+		return "unknown"
+	case errors.As(err, &broken):
+		return "refused"
+	case errors.As(err, &overload):
+		return "overloaded"
+	case errors.Is(err, serve.ErrDraining):
+		return "draining"
+	case errors.As(err, &input):
+		return "input"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline"
+	}
+	return "error"
+}
+
+// tritonReason is the outcome of a failure as Triton calls it.
+func tritonReason(outcome string) string {
+	switch outcome {
+	case "overloaded", "draining":
+		return "REJECTED"
+	case "canceled", "deadline":
+		return "CANCELED"
+	case "refused", "error":
+		return "BACKEND"
+	}
+	return "OTHER"
+}
+
+// RequestDone counts a request.
+func (m *Metrics) RequestDone(_ context.Context, e serve.RequestEvent) {
+	outcome := Outcome(e.Err)
+	m.requests.WithLabelValues(outcome).Inc()
+	if e.Err == nil {
+		m.duration.Observe(time.Since(e.Start).Seconds())
+		m.prepare.Observe(e.Timing.Prepare.Seconds())
+		m.queue.Observe(e.Timing.Queue.Seconds())
+		if e.Timing.Load > 0 {
+			m.load.Observe(e.Timing.Load.Seconds())
+		}
+		return
+	}
+	if e.Digest == "" {
+		return // names that clients make up are no labels
+	}
+	m.mu.Lock()
+	m.failures[failure{e.Identity, tritonReason(outcome)}]++
+	m.mu.Unlock()
+}
+
+// BatchDone counts a pass through the base.
+func (m *Metrics) BatchDone(e serve.BatchEvent) {
+	m.batch.Observe(e.Duration.Seconds())
+	m.images.Observe(float64(e.Images))
+	m.adapters.Observe(float64(e.Adapters))
+}
+
+// AdapterChanged counts a change.
+func (m *Metrics) AdapterChanged(e serve.AdapterEvent) {
+	m.changes.WithLabelValues(string(e.Change)).Inc()
+	if e.Change == serve.Loaded {
+		m.loading.Observe(e.Duration.Seconds())
+	}
+}
+
+// Call counts a call in and returns what counts it out, with its status. route must be one of a fixed set.
+func (m *Metrics) Call(protocol, route string) (done func(code string)) {
+	start := time.Now()
+	gauge := m.inFlight.WithLabelValues(protocol)
+	gauge.Inc()
+	return func(code string) {
+		gauge.Dec()
+		m.calls.WithLabelValues(protocol, route, code).Inc()
+		m.callTime.WithLabelValues(protocol, route).Observe(time.Since(start).Seconds())
+	}
+}
+
+// Denied counts a call that was refused. reason must be one of a fixed set.
+func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
