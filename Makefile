@@ -10,8 +10,9 @@ test:      ## every test of the main module
 check:     ## everything that a change must pass
 	bash .ci/run
 
-generate:  ## write the kernels' assembly anew
+generate:  ## write the kernels' assembly and the protocol's code anew
 	cd internal/kernel/gen && go run .
+	cd tools/protogen && go run .
 
 bench:     ## kernels, forward and step on this machine
 	go run ./cmd/melo bench
