@@ -1,0 +1,114 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"path/filepath"
+	"strings"
+
+	"melo/serve/oip"
+)
+
+// form is what a person sends: images, and the adapters to ask.
+type form struct {
+	images   []oip.Encoded
+	files    []string // their names, as the client gave them
+	adapters []string
+	all      bool
+}
+
+// maxAdapterField bounds the length of a name.
+const maxAdapterField = 512
+
+// boundary returns the separator of a multipart form.
+func boundary(r *http.Request) (string, error) {
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" || parameters["boundary"] == "" {
+		return "", oip.NewFault(oip.Invalid, "expected a form of type multipart/form-data with fields image and adapter")
+	}
+	return parameters["boundary"], nil
+}
+
+// parseForm reads a form within limits.
+func parseForm(body io.Reader, boundary string, limits oip.Limits) (*form, error) {
+	f := &form{}
+	parts := multipart.NewReader(body, boundary)
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, formFault(err)
+		}
+		if err := f.add(part, limits); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(f.images) == 0:
+		return nil, oip.NewFault(oip.Invalid, "the form has no field image")
+	case len(f.adapters) == 0 && !f.all:
+		return nil, oip.NewFault(oip.Invalid, "the form has no field adapter; all asks every adapter")
+	}
+	return f, nil
+}
+
+// add takes one part of the form.
+func (f *form) add(part *multipart.Part, limits oip.Limits) error {
+	switch name := part.FormName(); name {
+	case "image":
+		if len(f.images) == limits.Rows {
+			return oip.NewFault(oip.TooLarge, fmt.Sprintf("more than %d images", limits.Rows))
+		}
+		data, err := io.ReadAll(part)
+		if err != nil {
+			return formFault(err)
+		}
+		i := len(f.images)
+		f.images = append(f.images, oip.Encoded{Name: fmt.Sprintf("image %d", i), Data: data})
+		f.files = append(f.files, fileName(part.FileName()))
+	case "adapter":
+		if len(f.adapters) == limits.Answers {
+			return oip.NewFault(oip.TooLarge, fmt.Sprintf("more than %d adapters", limits.Answers))
+		}
+		text, err := io.ReadAll(io.LimitReader(part, maxAdapterField+1))
+		if err != nil {
+			return formFault(err)
+		}
+		if len(text) > maxAdapterField {
+			return oip.NewFault(oip.Invalid, "the name of an adapter is too long")
+		}
+		if adapter := strings.TrimSpace(string(text)); adapter == "all" {
+			f.all = true
+		} else {
+			f.adapters = append(f.adapters, adapter)
+		}
+	default:
+		return oip.NewFault(oip.Invalid, fmt.Sprintf("the form has the field %.40q, expected image and adapter", name))
+	}
+	return nil
+}
+
+// formFault says why a form could not be read.
+func formFault(err error) error {
+	var fault *oip.Fault
+	if errors.As(err, &fault) {
+		return fault
+	}
+	return bodyFault(err)
+}
+
+// fileName is the name of a file without folders, for the answer.
+func fileName(s string) string {
+	const longest = 255
+	s = strings.ToValidUTF8(filepath.Base(strings.ReplaceAll(s, `\`, "/")), "?")
+	if s == "." || s == "/" {
+		return ""
+	}
+	return s[:min(len(s), longest)]
+}

@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"melo/serve/oip"
+)
+
+func openAPI(a *api, w http.ResponseWriter, _ *http.Request) error {
+	write(w, http.StatusOK, "application/json", a.openapi, a.Write)
+	return nil
+}
+
+type object = map[string]any
+
+// document makes the OpenAPI document from the routes and the types of their bodies.
+func document(s *oip.Service) []byte {
+	d := &schemas{known: object{}}
+	paths := object{}
+	for _, r := range routes {
+		item, _ := paths[r.Path].(object)
+		if item == nil {
+			item = object{}
+			paths[r.Path] = item
+		}
+		item[strings.ToLower(r.Method)] = d.operation(r)
+	}
+	doc := object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": "melo", "version": s.ServerMetadata().Version,
+			"description": "Adapters beside one Vision Transformer, switched per request. " + strings.ToUpper(oip.Notice[:1]) + oip.Notice[1:] + ".",
+		},
+		"paths":      paths,
+		"components": object{"schemas": d.known, "securitySchemes": object{"bearer": object{"type": "http", "scheme": "bearer"}}},
+	}
+	body, err := json.MarshalIndent(doc, "", " ")
+	if err != nil {
+		panic(err) // made of strings and maps
+	}
+	return body
+}
+
+// schemas collects the schemas of types by name.
+type schemas struct{ known object }
+
+// operation describes a route.
+func (d *schemas) operation(r Route) object {
+	op := object{"operationId": r.Name, "summary": r.Summary, "x-role": string(r.Role)}
+	if r.Role != oip.Public {
+		op["security"] = []any{object{}, object{"bearer": []any{}}} // open servers ask for none
+	}
+	if p := parametersOf(r); len(p) > 0 {
+		op["parameters"] = p
+	}
+	if r.request != nil {
+		media := r.media
+		if media == "" {
+			media = "application/json"
+		}
+		op["requestBody"] = object{"content": object{media: object{"schema": d.of(reflect.TypeOf(r.request))}}}
+	}
+	ok := object{"description": "Done."}
+	if r.response != nil {
+		ok["content"] = object{"application/json": object{"schema": d.of(reflect.TypeOf(r.response))}}
+	}
+	failed := object{"description": "Failed.", "content": object{"application/json": object{"schema": d.of(reflect.TypeOf(errorDocument{}))}}}
+	op["responses"] = object{"200": ok, "default": failed}
+	return op
+}
+
+// parametersOf lists what stands in the path and in the query.
+func parametersOf(r Route) []any {
+	var list []any
+	for _, part := range strings.Split(r.Path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			list = append(list, object{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": object{"type": "string"}})
+		}
+	}
+	for _, name := range r.query {
+		list = append(list, object{"name": name, "in": "query", "schema": object{"type": "string"}})
+	}
+	return list
+}
+
+// of returns the schema of a type; structs are referred to by name.
+func (d *schemas) of(t reflect.Type) object {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return d.of(t.Elem())
+	case reflect.String:
+		return object{"type": "string"}
+	case reflect.Bool:
+		return object{"type": "boolean"}
+	case reflect.Float32, reflect.Float64:
+		return object{"type": "number"}
+	case reflect.Slice, reflect.Array:
+		return object{"type": "array", "items": d.of(t.Elem())}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": d.of(t.Elem())}
+	case reflect.Interface:
+		return object{} // anything
+	case reflect.Struct:
+		return d.structure(t)
+	}
+	return object{"type": "integer"} // the rest of what the documents have
+}
+
+func (d *schemas) structure(t reflect.Type) object {
+	if t == reflect.TypeFor[file]() {
+		return object{"type": "string", "contentMediaType": "application/octet-stream"}
+	}
+	if t.Name() == "" { // an empty struct: an object without fields
+		return object{"type": "object", "additionalProperties": false}
+	}
+	name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+	reference := object{"$ref": "#/components/schemas/" + name}
+	if _, ok := d.known[name]; ok {
+		return reference
+	}
+	schema, properties, required := object{"type": "object", "additionalProperties": false}, object{}, []string{}
+	d.known[name] = schema // before its fields, which may refer to it
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if key == "" || key == "-" {
+			continue
+		}
+		p := d.of(f.Type)
+		if doc := f.Tag.Get("doc"); doc != "" {
+			p["description"] = doc
+		}
+		if values := f.Tag.Get("enum"); values != "" {
+			p["enum"] = strings.Split(values, ",")
+		}
+		properties[key] = p
+		if !strings.Contains(options, "omit") {
+			required = append(required, key)
+		}
+	}
+	schema["properties"], schema["required"] = properties, required
+	return reference
+}

@@ -1,0 +1,45 @@
+package httpapi
+
+import (
+	_ "embed"
+	"net/http"
+
+	"melo/serve/oip"
+)
+
+//go:embed page.html
+var pageHTML []byte
+
+//go:embed page.js
+var pageScript []byte
+
+//go:embed page.css
+var pageStyle []byte
+
+// assets are the files of the page for people, by path.
+var assets = map[string]struct {
+	media string
+	body  []byte
+}{
+	"/":         {"text/html; charset=utf-8", pageHTML},
+	"/page.js":  {"text/javascript; charset=utf-8", pageScript},
+	"/page.css": {"text/css; charset=utf-8", pageStyle},
+}
+
+// pagePolicy lets the page load what this server serves and nothing else. Pictures that the person chose are shown
+// from memory (blob).
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// asset serves a file of the page.
+func asset(a *api, w http.ResponseWriter, r *http.Request) error {
+	f, ok := assets[r.URL.Path]
+	if !ok {
+		return oip.NewFault(oip.NotFound, "no such address")
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Referrer-Policy", "no-referrer")
+	write(w, http.StatusOK, f.media, f.body, a.Write)
+	return nil
+}

@@ -1,0 +1,254 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"melo/serve/oip"
+)
+
+// Options are the settings of the door. A zero field means its default.
+type Options struct {
+	Service *oip.Service
+	// Wrap puts middleware around a route: who may use it, limits, audits, metrics. nil is none. It runs inside of
+	// what gives requests their identity.
+	Wrap func(Route, http.Handler) http.Handler
+	// Log gets internal errors; nil is nowhere.
+	Log *slog.Logger
+	// Body is the time that a client has to send a request; default 30 s.
+	Body time.Duration
+	// Request is the time in which a request must be answered once it is there; default 60 s.
+	Request time.Duration
+	// Write is the time that a client has to take the answer; default 30 s.
+	Write time.Duration
+}
+
+// api is the door.
+type api struct {
+	Options
+	mux     *http.ServeMux
+	openapi []byte
+}
+
+// headerTimeout bounds the time of a request's header; idleTimeout that of an idle connection.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 32 << 10
+)
+
+// New returns the door. Requests get an identity and errors one shape.
+func New(o Options) http.Handler {
+	fill := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	fill(&o.Body, 30*time.Second)
+	fill(&o.Request, time.Minute)
+	fill(&o.Write, 30*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &api{Options: o, mux: http.NewServeMux(), openapi: document(o.Service)}
+	for _, route := range routes {
+		var h http.Handler = a.handler(route)
+		if o.Wrap != nil {
+			h = o.Wrap(route, h)
+		}
+		a.mux.Handle(route.Pattern(), h)
+	}
+	a.mux.HandleFunc("/", a.nowhere)
+	return http.HandlerFunc(a.enter)
+}
+
+// NewServer returns an HTTP server for the door (or for what is around it) that does not wait for slow clients. The
+// caller sets its address and TLS.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+}
+
+// enter gives a request its identity and keeps a bug from ending more than the request.
+func (a *api) enter(w http.ResponseWriter, r *http.Request) {
+	id := oip.SaneRequestID(r.Header.Get("X-Request-Id"))
+	h := w.Header()
+	h.Set("X-Request-Id", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	r = r.WithContext(oip.WithRequestID(r.Context(), id))
+	defer func() {
+		if bug := recover(); bug != nil {
+			if bug == http.ErrAbortHandler {
+				panic(bug)
+			}
+			a.Log.ErrorContext(r.Context(), "bug", "panic", bug, "stack", string(debug.Stack()))
+			a.fail(w, r, oip.NewFault(oip.Internal, "internal error, see the server's log"))
+		}
+	}()
+	a.mux.ServeHTTP(w, r)
+}
+
+// handler runs a route.
+func (a *api) handler(route Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := route.handle(a, w, r); err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+// nowhere answers for addresses and methods that there are not.
+func (a *api) nowhere(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{get, post, put, del} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := a.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		a.fail(w, r, oip.NewFault(oip.NotFound, "no such address; GET /openapi.json lists those that there are"))
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	a.writeJSON(w, http.StatusMethodNotAllowed, errorDocument{"this address takes " + strings.Join(allowed, ", ")})
+}
+
+// errorDocument is the answer to a request that failed.
+type errorDocument struct {
+	Error string `json:"error" doc:"One line that says what is wrong."`
+}
+
+// statusCanceled is what log lines call a request whose client went away; nobody reads it.
+const statusCanceled = 499
+
+// statuses by oip.Kind.
+var statuses = map[oip.Kind]int{
+	oip.Internal: http.StatusInternalServerError, oip.Invalid: http.StatusBadRequest, oip.TooLarge: http.StatusRequestEntityTooLarge,
+	oip.Unsupported: http.StatusNotImplemented, oip.NotFound: http.StatusNotFound, oip.Refused: http.StatusFailedDependency,
+	oip.Overloaded: http.StatusTooManyRequests, oip.Unavailable: http.StatusServiceUnavailable, oip.DeadlineError: http.StatusGatewayTimeout,
+	oip.Canceled: statusCanceled, oip.Unauthorized: http.StatusUnauthorized, oip.Forbidden: http.StatusForbidden,
+	oip.Slow: http.StatusRequestTimeout,
+}
+
+// fail answers with an error.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	fault := oip.FaultOf(err)
+	if fault.Kind == oip.Internal {
+		a.Log.ErrorContext(r.Context(), "internal error", "request", oip.RequestID(r.Context()), "error", errors.Unwrap(fault))
+	}
+	WriteError(w, fault)
+}
+
+// WriteError answers with an error in the door's shape: for middleware that refuses a request.
+func WriteError(w http.ResponseWriter, fault *oip.Fault) {
+	if fault.Kind == oip.Overloaded || fault.Kind == oip.Unavailable {
+		seconds := max(int64((fault.RetryAfter+time.Second-1)/time.Second), 1)
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	body, _ := json.Marshal(errorDocument{fault.Message}) // a string
+	write(w, statuses[fault.Kind], "application/json", body, 0)
+}
+
+// writeJSON answers with a document.
+func (a *api) writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	write(w, status, "application/json", body, a.Write)
+	return nil
+}
+
+// write sends an answer, and gives the client so much time to take it. Errors are the client's, who is gone.
+func write(w http.ResponseWriter, status int, media string, body []byte, patience time.Duration) {
+	h := w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	control := http.NewResponseController(w)
+	if patience > 0 {
+		_ = control.SetWriteDeadline(time.Now().Add(patience))
+		defer control.SetWriteDeadline(time.Time{}) // the connection may have further requests
+	}
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err == nil {
+		_ = control.Flush()
+	}
+}
+
+// incoming is a request's body, which ends by the door's deadline and limits.
+type incoming struct {
+	*oip.Body
+	control *http.ResponseController
+}
+
+// arrived says that the body is there: from now on only the answer takes time.
+func (in incoming) arrived() { _ = in.control.SetReadDeadline(time.Time{}) }
+
+// open returns the body of a request. The caller releases it.
+func (a *api) open(w http.ResponseWriter, r *http.Request) (incoming, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return incoming{}, oip.NewFault(oip.Unsupported, "compressed requests are not supported: send images and tensors as they are")
+	}
+	if limit := a.Service.Limits().Body; r.ContentLength > limit {
+		return incoming{}, oip.NewFault(oip.TooLarge, fmt.Sprintf("request of %d bytes, the limit is %d", r.ContentLength, limit))
+	}
+	in := incoming{Body: a.Service.Body(r.Body), control: http.NewResponseController(w)}
+	_ = in.control.SetReadDeadline(time.Now().Add(a.Body))
+	return in, nil
+}
+
+// body reads the body of a request within the limits. release says that it is no longer needed.
+func (a *api) body(w http.ResponseWriter, r *http.Request) (data []byte, release func(), err error) {
+	in, err := a.open(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	const first = 1 << 20 // more than that is allocated as it comes, whatever the header says
+	buffer := make([]byte, 0, min(max(r.ContentLength, 0), first)+512)
+	for {
+		n, err := in.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		if err == io.EOF {
+			in.arrived()
+			return buffer, in.Release, nil
+		}
+		if err != nil {
+			in.Release()
+			return nil, nil, bodyFault(err)
+		}
+		if len(buffer) == cap(buffer) {
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+	}
+}
+
+// bodyFault says why a body could not be read.
+func bodyFault(err error) error {
+	var fault *oip.Fault
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return oip.NewFault(oip.Slow, "the request did not arrive in time")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return oip.NewFault(oip.Canceled, "the request ended early")
+	}
+	return oip.NewFault(oip.Invalid, "the request cannot be read: "+err.Error())
+}
+
+// deadline is the context in which a request that has arrived is answered.
+func (a *api) deadline(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), a.Request)
+}

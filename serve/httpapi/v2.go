@@ -1,0 +1,237 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"melo/serve/oip"
+)
+
+// lengthHeader is the header field with the length of the JSON object before binary tensors.
+const lengthHeader = "Inference-Header-Content-Length"
+
+func live(a *api, w http.ResponseWriter, _ *http.Request) error {
+	return a.health(w, a.Service.Live())
+}
+
+func ready(a *api, w http.ResponseWriter, _ *http.Request) error {
+	return a.health(w, a.Service.Ready())
+}
+
+// health answers a probe: the status says it all.
+func (a *api) health(w http.ResponseWriter, ok bool) error {
+	if !ok {
+		return oip.NewFault(oip.Unavailable, "the server is not ready")
+	}
+	write(w, http.StatusOK, "application/json", nil, a.Write)
+	return nil
+}
+
+func serverMetadata(a *api, w http.ResponseWriter, _ *http.Request) error {
+	return a.writeJSON(w, http.StatusOK, a.Service.ServerMetadata())
+}
+
+func modelMetadata(a *api, w http.ResponseWriter, r *http.Request) error {
+	m, err := a.Service.ModelMetadata(r.PathValue("model"), r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	return a.writeJSON(w, http.StatusOK, m)
+}
+
+func modelConfig(a *api, w http.ResponseWriter, r *http.Request) error {
+	c, err := a.Service.ModelConfig(r.PathValue("model"), r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	return a.writeJSON(w, http.StatusOK, c)
+}
+
+func modelReady(a *api, w http.ResponseWriter, r *http.Request) error {
+	ok, err := a.Service.ModelReady(r.PathValue("model"), r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return oip.NewFault(oip.Unavailable, "the adapter is not ready; the repository's index says why")
+	}
+	write(w, http.StatusOK, "application/json", nil, a.Write)
+	return nil
+}
+
+// statisticsDocument is the answer of the statistics routes.
+type statisticsDocument struct {
+	Stats []oip.ModelStatistics `json:"model_stats"`
+}
+
+func modelStatistics(a *api, w http.ResponseWriter, r *http.Request) error {
+	list, err := a.Service.Statistics(r.PathValue("model"), r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	return a.writeJSON(w, http.StatusOK, statisticsDocument{list})
+}
+
+// indexRequest is the body of an index request.
+type indexRequest struct {
+	Ready bool `json:"ready,omitempty" doc:"List only adapters that answer."`
+}
+
+func repositoryIndex(a *api, w http.ResponseWriter, r *http.Request) error {
+	body, release, err := a.body(w, r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ready, err := a.Service.Codec().ParseIndex(body)
+	if err != nil {
+		return err
+	}
+	return a.writeJSON(w, http.StatusOK, a.Service.RepositoryIndex(ready))
+}
+
+// loadRequest is the body of a load or unload request.
+type loadRequest struct {
+	Parameters map[string]string `json:"parameters,omitempty" doc:"Of a load: file:VERSION/NAME, an adapter file in base64 to publish; version 1 is the current one."`
+}
+
+func repositoryLoad(a *api, w http.ResponseWriter, r *http.Request) error {
+	body, release, err := a.body(w, r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	files, err := a.Service.Codec().ParseLoad(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.deadline(r)
+	defer cancel()
+	if err := a.Service.Load(ctx, r.PathValue("model"), files); err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", nil, a.Write)
+	return nil
+}
+
+func repositoryUnload(a *api, w http.ResponseWriter, r *http.Request) error {
+	body, release, err := a.body(w, r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := a.Service.Codec().ParseUnload(body); err != nil {
+		return err
+	}
+	if err := a.Service.Unload(r.PathValue("model")); err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", nil, a.Write)
+	return nil
+}
+
+func modelInfer(a *api, w http.ResponseWriter, r *http.Request) error {
+	header := int64(-1)
+	if v := r.Header.Get(lengthHeader); v != "" {
+		var err error
+		if header, err = strconv.ParseInt(v, 10, 64); err != nil || header < 0 {
+			return oip.NewFault(oip.Invalid, lengthHeader+" is not a length")
+		}
+	}
+	body, release, err := a.body(w, r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	request, err := a.Service.Codec().ParseJSON(body, header)
+	if err != nil {
+		return err
+	}
+	request.Model, request.Version = r.PathValue("model"), r.PathValue("version")
+	ctx, cancel := a.deadline(r)
+	defer cancel()
+	response, err := a.Service.Infer(ctx, request)
+	if err != nil {
+		return err
+	}
+	return a.writeInfer(w, response)
+}
+
+// inferRequest is the JSON object of an inference request, for the OpenAPI document; oip reads it.
+type inferRequest struct {
+	ID         string         `json:"id,omitempty" doc:"Of the request, echoed."`
+	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form."`
+	Inputs     []inferTensor  `json:"inputs" doc:"One: pixel_values, FP32 [n,3,side,side], or image, BYTES [n], encoded images."`
+	Outputs    []inferWanted  `json:"outputs,omitempty" doc:"None: all of logits, probabilities and label."`
+}
+
+// inferTensor is a tensor in JSON.
+type inferTensor struct {
+	Name       string         `json:"name"`
+	Datatype   string         `json:"datatype" enum:"FP32,BYTES"`
+	Shape      []int64        `json:"shape"`
+	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data_size: length of the tensor in binary form, after the JSON object."`
+	Data       any            `json:"data,omitempty" doc:"Numbers, or strings (of an input image: base64), in row-major order."`
+}
+
+// inferWanted is an output that is asked for.
+type inferWanted struct {
+	Name       string         `json:"name" enum:"logits,probabilities,label"`
+	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data: in binary form; classification: the best so many classes, as value:index:label."`
+}
+
+// inferResponse is the JSON object of an answer.
+type inferResponse struct {
+	Model      string            `json:"model_name"`
+	Version    string            `json:"model_version" doc:"Beginning of the digest."`
+	ID         string            `json:"id,omitempty"`
+	Parameters map[string]string `json:"parameters" doc:"adapter and digest: what answered."`
+	Outputs    []inferTensor     `json:"outputs"`
+}
+
+// writeInfer answers with tensors, in binary form where the client wants it.
+func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
+	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{},
+		Parameters: map[string]string{"adapter": r.Name, "digest": r.Digest}}
+	var raw []byte
+	for i := range r.Outputs {
+		o := &r.Outputs[i]
+		t := inferTensor{Name: o.Name, Datatype: o.Datatype, Shape: o.Shape}
+		switch {
+		case o.Binary:
+			before := len(raw)
+			raw = o.AppendRaw(raw)
+			t.Parameters = map[string]any{"binary_data_size": len(raw) - before}
+		case o.Datatype == oip.FP32:
+			t.Data = o.Floats
+		default:
+			t.Data = texts(o.Bytes)
+		}
+		doc.Outputs = append(doc.Outputs, t)
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	media := "application/json"
+	if raw != nil {
+		w.Header().Set(lengthHeader, strconv.Itoa(len(body)))
+		media, body = "application/octet-stream", append(body, raw...)
+	}
+	write(w, http.StatusOK, media, body, a.Write)
+	return nil
+}
+
+// texts returns labels as strings of JSON; one that is no text would be base64.
+func texts(list [][]byte) []string {
+	out := make([]string, len(list))
+	for i, b := range list {
+		if out[i] = string(b); !utf8.Valid(b) {
+			out[i] = base64.StdEncoding.EncodeToString(b)
+		}
+	}
+	return out
+}

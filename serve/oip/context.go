@@ -1,0 +1,55 @@
+package oip
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+)
+
+// Role is what a client must be allowed to do for a route or a method.
+type Role string
+
+// The roles. Each includes those before it.
+const (
+	Public   Role = ""         // anybody: health, documents
+	Viewer   Role = "viewer"   // asks adapters, sees what there is
+	Operator Role = "operator" // publishes, withdraws, pins
+	Admin    Role = "admin"    // everything
+)
+
+type requestIDKey struct{}
+
+// WithRequestID returns a context with the identity of a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestID returns the identity of the request that ctx belongs to, empty if it has none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// maxRequestID bounds the length of an identity that a client gives.
+const maxRequestID = 64
+
+// SaneRequestID returns id if it can be put into logs and headers as it is, else a new one.
+func SaneRequestID(id string) string {
+	if id == "" || len(id) > maxRequestID {
+		return newRequestID()
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return newRequestID()
+		}
+	}
+	return id
+}
+
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

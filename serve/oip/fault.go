@@ -1,0 +1,141 @@
+package oip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"melo/imaging"
+	"melo/serve"
+)
+
+// Kind says what an error means to a client. Each door has its status for it.
+type Kind int
+
+// The kinds of error.
+const (
+	Internal      Kind = iota // a bug or a broken disk: details go to the log, not to the client
+	Invalid                   // the request is wrong
+	TooLarge                  // the request is above a limit
+	Unsupported               // the protocol has it, this server has not
+	NotFound                  // no such adapter or version
+	Refused                   // the adapter is there and failed its checks
+	Overloaded                // no room now: try again after RetryAfter
+	Unavailable               // the server is going down
+	DeadlineError             // the request's time is up
+	Canceled                  // the client went away
+	Unauthorized              // who are you?
+	Forbidden                 // the client's role does not allow it
+	Slow                      // the body did not arrive in time
+)
+
+var kindNames = [...]string{"internal", "invalid", "too_large", "unsupported", "not_found", "refused", "overloaded",
+	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow"}
+
+// String names the kind, for logs and metrics.
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return kindNames[k]
+}
+
+// Fault is an error as a client sees it: one line, without paths of the server.
+type Fault struct {
+	Kind       Kind
+	Message    string
+	RetryAfter time.Duration // of Overloaded and Unavailable, 0 if unknown
+	Cause      error         // for the log; nil if Message says it all
+}
+
+// Error returns the message.
+func (f *Fault) Error() string { return f.Message }
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Cause }
+
+// Faultf makes a fault of a kind with a message for the client.
+func Faultf(kind Kind, format string, args ...any) *Fault {
+	return &Fault{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// NewFault makes a fault of a kind with a message for the client.
+func NewFault(kind Kind, message string) *Fault { return &Fault{Kind: kind, Message: message} }
+
+// FaultOf tells what an error means to a client. Faults are returned as they are.
+func FaultOf(err error) *Fault {
+	var fault *Fault
+	if errors.As(err, &fault) {
+		return fault
+	}
+	fault = engineFault(err)
+	fault.Message, fault.Cause = clean(fault.Message), err
+	return fault
+}
+
+// engineFault maps the errors of package serve.
+func engineFault(err error) *Fault {
+	var (
+		input    *serve.InputError
+		broken   *serve.BrokenError
+		overload *serve.OverloadError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Faultf(Canceled, "the request was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return Faultf(DeadlineError, "the request's time was up before it was answered")
+	case errors.As(err, &overload):
+		f := NewFault(Overloaded, err.Error())
+		f.RetryAfter = overload.RetryAfter
+		return f
+	case errors.Is(err, serve.ErrDraining):
+		f := NewFault(Unavailable, err.Error())
+		f.RetryAfter = time.Second
+		return f
+	case errors.Is(err, serve.ErrUnknownAdapter):
+		return NewFault(NotFound, err.Error())
+	case errors.As(err, &broken):
+		return NewFault(Refused, withoutFolder(err.Error(), broken.Path))
+	case errors.As(err, &input):
+		return NewFault(Invalid, err.Error())
+	case errors.Is(err, imaging.ErrTooLarge):
+		return NewFault(TooLarge, err.Error())
+	}
+	return Faultf(Internal, "internal error, see the server's log")
+}
+
+// maxMessage bounds the length of what a client is told.
+const maxMessage = 500
+
+// clean makes one printable line of a message.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "") + "..."
+	}
+	return s
+}
+
+// clip shortens a name that came from outside, for messages.
+func clip(s string) string {
+	const longest = 64
+	if len(s) <= longest {
+		return s
+	}
+	cut := longest
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}

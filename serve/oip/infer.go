@@ -1,0 +1,220 @@
+package oip
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+
+	"melo/serve"
+)
+
+// The names of the tensors that every adapter takes and gives.
+const (
+	InputPixels         = "pixel_values"  // FP32 [n, 3, side, side], prepared by the client
+	InputImage          = "image"         // BYTES [n], encoded images
+	OutputLogits        = "logits"        // FP32 [n, labels]
+	OutputProbabilities = "probabilities" // FP32 [n, labels], calibrated
+	OutputLabel         = "label"         // BYTES [n], the most probable label
+)
+
+// Platform is what model metadata calls the kind of model.
+const Platform = "melo"
+
+// outputs are all, in the order in which they are given when a client names none.
+var outputs = []string{OutputLogits, OutputProbabilities, OutputLabel}
+
+// InferResponse is the answer to an InferRequest.
+type InferResponse struct {
+	serve.Identity
+	ID      string
+	Outputs []Output
+	Rows    []serve.Answer // what the outputs were made of
+}
+
+// Output is one tensor of an answer.
+type Output struct {
+	Tensor
+	Binary bool
+}
+
+// Infer answers an inference request: each row is a request of the engine.
+func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, error) {
+	if r.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.Timeout)
+		defer cancel()
+	}
+	wanted, err := wantedOutputs(r)
+	if err != nil {
+		return nil, err
+	}
+	rows, release, err := s.rows(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	answers, err := s.predict(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Rows: answers}
+	for _, w := range wanted {
+		t, err := outputTensor(w, answers)
+		if err != nil {
+			return nil, err
+		}
+		response.Outputs = append(response.Outputs, Output{Tensor: t, Binary: w.Binary})
+	}
+	return response, nil
+}
+
+// wantedOutputs returns the outputs that a request asks for, checked.
+func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
+	if len(r.Outputs) == 0 {
+		all := make([]RequestedOutput, len(outputs))
+		for i, name := range outputs {
+			all[i] = RequestedOutput{Name: name, Binary: r.BinaryOutput}
+		}
+		return all, nil
+	}
+	for i, o := range r.Outputs {
+		switch {
+		case !slices.Contains(outputs, o.Name):
+			return nil, Faultf(Invalid, "output %q: expected one of %q", o.Name, outputs)
+		case o.Classification > 0 && o.Name == OutputLabel:
+			return nil, Faultf(Invalid, "output %q has no classification: ask for that of %q or %q", o.Name, OutputLogits, OutputProbabilities)
+		case slices.ContainsFunc(r.Outputs[:i], func(p RequestedOutput) bool { return p.Name == o.Name }):
+			return nil, Faultf(Invalid, "output %q is asked for twice", o.Name)
+		}
+	}
+	return r.Outputs, nil
+}
+
+// rows turns the input of a request into requests of the engine.
+func (s *Service) rows(ctx context.Context, r *InferRequest) ([]serve.Request, func(), error) {
+	if len(r.Inputs) != 1 {
+		return nil, nil, Faultf(Invalid, "%d inputs, expected one: %q or %q", len(r.Inputs), InputPixels, InputImage)
+	}
+	in := &r.Inputs[0]
+	switch in.Name {
+	case InputPixels:
+		rows, err := s.pixelRows(r, in)
+		return rows, func() {}, err
+	case InputImage:
+		return s.imageRows(ctx, r, in)
+	}
+	return nil, nil, Faultf(Invalid, "input %q: expected %q or %q", in.Name, InputPixels, InputImage)
+}
+
+// pixelRows takes a tensor [n, 3, side, side], or [3, side, side], apart.
+func (s *Service) pixelRows(r *InferRequest, in *Tensor) ([]serve.Request, error) {
+	side, shape := int64(s.side), in.Shape
+	if len(shape) == 3 {
+		shape = slices.Insert(slices.Clone(shape), 0, 1)
+	}
+	if in.Datatype != FP32 || len(shape) != 4 || shape[1] != 3 || shape[2] != side || shape[3] != side {
+		return nil, Faultf(Invalid, "input %q: %s %s, expected FP32 [n,3,%d,%d]", in.Name, clip(in.Datatype), shapeString(in.Shape), side, side)
+	}
+	if err := in.checkFinite(); err != nil {
+		return nil, err
+	}
+	rows, err := s.newRows(r, shape[0])
+	values := 3 * s.side * s.side
+	for i := range rows {
+		rows[i].Input.Tensor = in.Floats[i*values : (i+1)*values : (i+1)*values]
+	}
+	return rows, err
+}
+
+// imageRows decodes a tensor [n], or [n, 1], of encoded images.
+func (s *Service) imageRows(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Request, func(), error) {
+	if in.Datatype != BYTES || len(in.Shape) > 2 || len(in.Shape) == 2 && in.Shape[1] != 1 {
+		return nil, nil, Faultf(Invalid, "input %q: %s %s, expected BYTES [n]", in.Name, clip(in.Datatype), shapeString(in.Shape))
+	}
+	rows, err := s.newRows(r, int64(len(in.Bytes)))
+	if err != nil {
+		return nil, nil, err
+	}
+	encoded := make([]Encoded, len(in.Bytes))
+	for i, data := range in.Bytes {
+		encoded[i] = Encoded{Name: rowName(i), Data: data}
+	}
+	images, release, err := s.decoder.Decode(ctx, encoded)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, img := range images {
+		if img.Err != nil {
+			release()
+			return nil, nil, img.Err
+		}
+		rows[i].Input.Image = img.Image
+	}
+	return rows, release, nil
+}
+
+// newRows returns n requests without inputs.
+func (s *Service) newRows(r *InferRequest, n int64) ([]serve.Request, error) {
+	if n < 1 || n > int64(s.limits.Rows) {
+		return nil, Faultf(TooLarge, "%d rows, expected 1 to %d", n, s.limits.Rows)
+	}
+	rows := make([]serve.Request, n)
+	for i := range rows {
+		rows[i].Name, rows[i].Version = r.Model, r.Version
+	}
+	return rows, nil
+}
+
+// outputTensor collects one output of all rows.
+func outputTensor(w RequestedOutput, rows []serve.Answer) (Tensor, error) {
+	n, labels := int64(len(rows)), int64(len(rows[0].Labels))
+	t := Tensor{Name: w.Name, Datatype: BYTES, Shape: []int64{n}}
+	switch {
+	case w.Name == OutputLabel:
+		for i := range rows {
+			t.Bytes = append(t.Bytes, []byte(rows[i].Label))
+		}
+	case w.Classification > 0:
+		count := min(int64(w.Classification), labels)
+		t.Shape = []int64{n, count}
+		for i := range rows {
+			t.Bytes = append(t.Bytes, classes(values(w.Name, &rows[i]), rows[i].Labels, int(count))...)
+		}
+	default:
+		t.Datatype, t.Shape = FP32, []int64{n, labels}
+		for i := range rows {
+			t.Floats = append(t.Floats, values(w.Name, &rows[i])...)
+		}
+	}
+	return t, nil
+}
+
+// values returns the numbers of one row.
+func values(output string, a *serve.Answer) []float32 {
+	if output == OutputLogits {
+		return a.Logits
+	}
+	narrow := make([]float32, len(a.Probabilities))
+	for i, p := range a.Probabilities {
+		narrow[i] = float32(p)
+	}
+	return narrow
+}
+
+// classes returns the n largest values as "value:index:label", the largest first and equal ones in order, with six
+// decimals as Triton prints them.
+func classes(v []float32, labels []string, n int) [][]byte {
+	order := make([]int, len(v))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(v[b], v[a]) })
+	list := make([][]byte, n)
+	for i, at := range order[:n] {
+		s := strconv.AppendFloat(nil, float64(v[at]), 'f', 6, 64)
+		s = append(strconv.AppendInt(append(s, ':'), int64(at), 10), ':')
+		list[i] = append(s, labels[at]...)
+	}
+	return list
+}

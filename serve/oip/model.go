@@ -1,0 +1,203 @@
+package oip
+
+import (
+	"context"
+	"slices"
+
+	"melo/serve"
+)
+
+// ServerMetadata is what the server says of itself.
+type ServerMetadata struct {
+	Name       string   `json:"name"`
+	Version    string   `json:"version"`
+	Extensions []string `json:"extensions"`
+}
+
+// Extensions are the parts of Triton's protocol beyond the Open Inference Protocol that are served.
+var Extensions = []string{"binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics"}
+
+// TensorMetadata describes an input or an output. A dimension of -1 is free.
+type TensorMetadata struct {
+	Name     string  `json:"name"`
+	Datatype string  `json:"datatype"`
+	Shape    []int64 `json:"shape"`
+}
+
+// ModelMetadata describes an adapter as a model.
+type ModelMetadata struct {
+	Name       string            `json:"name"`
+	Versions   []string          `json:"versions"` // short digests and aliases, the current one first
+	Platform   string            `json:"platform"`
+	Inputs     []TensorMetadata  `json:"inputs"`
+	Outputs    []TensorMetadata  `json:"outputs"`
+	Parameters map[string]string `json:"parameters"` // digest, task, ...; not in the gRPC message
+	Labels     []string          `json:"labels"`     // likewise
+}
+
+// ModelConfig is the part of Triton's model configuration that has a meaning here.
+type ModelConfig struct {
+	Name         string                  `json:"name"`
+	Platform     string                  `json:"platform"`
+	Backend      string                  `json:"backend"`
+	MaxBatchSize int32                   `json:"max_batch_size"`
+	Input        []ConfigTensor          `json:"input"`
+	Output       []ConfigTensor          `json:"output"`
+	Batching     struct{}                `json:"dynamic_batching"`
+	Parameters   map[string]ConfigString `json:"parameters"`
+	Transaction  ModelTransactionPolicy  `json:"model_transaction_policy"`
+}
+
+// ConfigTensor is an input or an output of a ModelConfig; its dimensions are without the batch.
+type ConfigTensor struct {
+	Name     string  `json:"name"`
+	DataType string  `json:"data_type"`
+	Format   string  `json:"format,omitempty"`
+	Dims     []int64 `json:"dims"`
+	Optional bool    `json:"optional,omitempty"`
+}
+
+// ConfigString is a parameter of a ModelConfig.
+type ConfigString struct {
+	Value string `json:"string_value"`
+}
+
+// ModelTransactionPolicy says that each request has one answer.
+type ModelTransactionPolicy struct {
+	Decoupled bool `json:"decoupled"`
+}
+
+// ServerMetadata describes the server.
+func (s *Service) ServerMetadata() ServerMetadata {
+	return ServerMetadata{Name: "melo", Version: s.options.Version, Extensions: slices.Clone(Extensions)}
+}
+
+// ModelReady reports whether a version answers. An adapter that there is not is an error.
+func (s *Service) ModelReady(name, version string) (bool, error) {
+	status, err := s.engine.Registry().Describe(name, version)
+	if err != nil {
+		return false, err
+	}
+	return s.engine.Ready() && (status.State == serve.Ready || status.State == serve.Loading), nil
+}
+
+// describe returns a version that has a card.
+func (s *Service) describe(name, version string) (serve.Status, error) {
+	status, err := s.engine.Registry().Describe(name, version)
+	switch {
+	case err != nil:
+		return status, err
+	case status.Card == nil:
+		return status, NewFault(Refused, withoutFolder(status.Reason, status.Path))
+	}
+	return status, nil
+}
+
+// ModelMetadata describes a version of an adapter.
+func (s *Service) ModelMetadata(name, version string) (ModelMetadata, error) {
+	status, err := s.describe(name, version)
+	if err != nil {
+		return ModelMetadata{}, err
+	}
+	side, labels := int64(s.side), int64(len(status.Card.Labels))
+	m := ModelMetadata{Name: status.Name, Versions: []string{}, Platform: Platform, Labels: status.Card.LabelNames(),
+		Inputs: []TensorMetadata{
+			{InputPixels, FP32, []int64{-1, 3, side, side}},
+			{InputImage, BYTES, []int64{-1}},
+		},
+		Outputs: []TensorMetadata{
+			{OutputLogits, FP32, []int64{-1, labels}},
+			{OutputProbabilities, FP32, []int64{-1, labels}},
+			{OutputLabel, BYTES, []int64{-1}},
+		},
+		Parameters: s.parameters(&status)}
+	for _, v := range s.engine.Registry().Versions(status.Name) {
+		if v.Digest != "" {
+			m.Versions = append(append(m.Versions, v.Version), v.Aliases...)
+		}
+	}
+	return m, nil
+}
+
+// parameters is what a client should know of a version, in strings.
+func (s *Service) parameters(status *serve.Status) map[string]string {
+	p := map[string]string{"adapter": status.Name, "digest": status.Digest, "task": string(status.Card.Task), "notice": Notice}
+	if s.options.Base != "" {
+		p["base"] = s.options.Base
+	}
+	if s.options.Digest != "" {
+		p["base_digest"] = s.options.Digest
+	}
+	return p
+}
+
+// Notice stands wherever an answer is shown to people.
+const Notice = "research software, not a medical device"
+
+// ModelConfig describes a version of an adapter in the words of Triton.
+func (s *Service) ModelConfig(name, version string) (ModelConfig, error) {
+	status, err := s.describe(name, version)
+	if err != nil {
+		return ModelConfig{}, err
+	}
+	side, labels := int64(s.side), int64(len(status.Card.Labels))
+	c := ModelConfig{Name: status.Name, Platform: Platform, Backend: Platform, MaxBatchSize: int32(s.limits.Rows),
+		Input: []ConfigTensor{
+			{Name: InputPixels, DataType: "TYPE_FP32", Format: "FORMAT_NCHW", Dims: []int64{3, side, side}, Optional: true},
+			{Name: InputImage, DataType: "TYPE_STRING", Format: "FORMAT_NONE", Dims: []int64{1}, Optional: true},
+		},
+		Output: []ConfigTensor{
+			{Name: OutputLogits, DataType: "TYPE_FP32", Dims: []int64{labels}},
+			{Name: OutputProbabilities, DataType: "TYPE_FP32", Dims: []int64{labels}},
+			{Name: OutputLabel, DataType: "TYPE_STRING", Dims: []int64{1}},
+		},
+		Parameters: map[string]ConfigString{}}
+	for k, v := range s.parameters(&status) {
+		c.Parameters[k] = ConfigString{v}
+	}
+	return c, nil
+}
+
+// Index is one line of the repository's index.
+type Index struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	State   string `json:"state"`
+	Reason  string `json:"reason"`
+}
+
+// RepositoryIndex lists every version of every adapter, or those that answer.
+func (s *Service) RepositoryIndex(ready bool) []Index {
+	list := []Index{}
+	for _, status := range s.engine.Registry().List() {
+		if !ready || status.State == serve.Ready {
+			list = append(list, Index{status.Name, status.Version, string(status.State), clean(withoutFolder(status.Reason, status.Path))})
+		}
+	}
+	return list
+}
+
+// Load makes an adapter answer (again). files are the files that a client sends to be published, by Triton's names
+// for them, "file:1/NAME": at most one. Its version 1 is the current one; another becomes that version's.
+func (s *Service) Load(ctx context.Context, name string, files map[string][]byte) error {
+	if len(files) > 1 {
+		return Faultf(Invalid, "%d files, an adapter is one", len(files))
+	}
+	for key, data := range files {
+		version, err := fileVersion(key)
+		if err != nil {
+			return err
+		}
+		if int64(len(data)) > s.limits.Adapter {
+			return Faultf(TooLarge, "adapter file of %d bytes, the limit is %d", len(data), s.limits.Adapter)
+		}
+		if version != "" {
+			name += "@" + version
+		}
+		return s.engine.Registry().LoadBytes(ctx, name, data)
+	}
+	return s.engine.Registry().Load(ctx, name)
+}
+
+// Unload withdraws an adapter until it is loaded again.
+func (s *Service) Unload(name string) error { return s.engine.Registry().Unload(name) }

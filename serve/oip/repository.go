@@ -1,0 +1,87 @@
+package oip
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+)
+
+// filePrefix begins the parameters of a load request that hold files.
+const filePrefix = "file:"
+
+// fileVersion returns the version that a parameter "file:VERSION/NAME" is for; empty is the current one.
+func fileVersion(key string) (string, error) {
+	version, name, ok := strings.Cut(strings.TrimPrefix(key, filePrefix), "/")
+	if !ok || name == "" || strings.Contains(name, "/") {
+		return "", Faultf(Invalid, "parameter %q: expected file:VERSION/NAME", clip(key))
+	}
+	if version == "1" {
+		version = ""
+	}
+	return version, nil
+}
+
+// ParseLoad reads the body of a REST load request and returns the files in it. "config", Triton's model configuration,
+// is accepted and means nothing: an adapter file describes itself.
+func (c *Codec) ParseLoad(body []byte) (map[string][]byte, error) {
+	p, err := parseParameters(body)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for key, raw := range p {
+		if !strings.HasPrefix(key, filePrefix) {
+			if key != "config" {
+				return nil, Faultf(Invalid, "parameter %q: expected config or file:VERSION/NAME", clip(key))
+			}
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return nil, Faultf(Invalid, "parameter %q: expected a string of base64", clip(key))
+		}
+		if int64(base64.StdEncoding.DecodedLen(len(text))) > c.limits.Adapter+3 {
+			return nil, Faultf(TooLarge, "parameter %q: the limit of an adapter file is %d bytes", clip(key), c.limits.Adapter)
+		}
+		data, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, Faultf(Invalid, "parameter %q: %v", clip(key), err)
+		}
+		files[key] = data
+	}
+	return files, nil
+}
+
+// ParseUnload reads the body of a REST unload request. "unload_dependents" means nothing: no adapter depends on another.
+func (c *Codec) ParseUnload(body []byte) error {
+	p, err := parseParameters(body)
+	for key := range p {
+		if key != "unload_dependents" {
+			return Faultf(Invalid, "parameter %q: expected unload_dependents", clip(key))
+		}
+	}
+	return err
+}
+
+// ParseIndex reads the body of a REST index request and reports whether only adapters that answer are asked for.
+func (c *Codec) ParseIndex(body []byte) (ready bool, err error) {
+	var doc struct {
+		Ready bool `json:"ready"`
+	}
+	if len(body) == 0 {
+		return false, nil
+	}
+	err = decodeJSON(body, &doc)
+	return doc.Ready, err
+}
+
+func parseParameters(body []byte) (parameters, error) {
+	var doc struct {
+		Parameters parameters `json:"parameters"`
+	}
+	if len(body) == 0 {
+		return nil, nil
+	}
+	err := decodeJSON(body, &doc)
+	return doc.Parameters, err
+}

@@ -1,0 +1,84 @@
+package oip
+
+import (
+	"time"
+
+	"melo/serve"
+)
+
+// Duration is how often something happened and how long it took together.
+type Duration struct {
+	Count uint64 `json:"count"`
+	Ns    uint64 `json:"ns"`
+}
+
+// InferStatistics are the times of requests. What melo does not have, a cache of answers, is zero.
+type InferStatistics struct {
+	Success       Duration `json:"success"`
+	Fail          Duration `json:"fail"`
+	Queue         Duration `json:"queue"`
+	ComputeInput  Duration `json:"compute_input"`
+	ComputeInfer  Duration `json:"compute_infer"`
+	ComputeOutput Duration `json:"compute_output"`
+	CacheHit      Duration `json:"cache_hit"`
+	CacheMiss     Duration `json:"cache_miss"`
+}
+
+// MemoryUsage is the memory that a model takes.
+type MemoryUsage struct {
+	Type  string `json:"type"`
+	ID    int64  `json:"id"`
+	Bytes uint64 `json:"byte_size"`
+}
+
+// ModelStatistics are the counts of one version of an adapter.
+type ModelStatistics struct {
+	Name           string              `json:"name"`
+	Version        string              `json:"version"`
+	LastInference  uint64              `json:"last_inference"` // milliseconds since 1970
+	InferenceCount uint64              `json:"inference_count"`
+	ExecutionCount uint64              `json:"execution_count"`
+	InferStats     InferStatistics     `json:"inference_stats"`
+	BatchStats     []struct{}          `json:"batch_stats"` // batches are of many adapters: none
+	MemoryUsage    []MemoryUsage       `json:"memory_usage"`
+	ResponseStats  map[string]struct{} `json:"response_stats"` // of models with several answers: none
+}
+
+// Statistics returns the counts of a version, of all versions of a name, or of everything.
+func (s *Service) Statistics(name, version string) ([]ModelStatistics, error) {
+	registry, digest := s.engine.Registry(), ""
+	if name != "" {
+		status, err := registry.Describe(name, version)
+		if err != nil {
+			return nil, err
+		}
+		name = status.Name
+		if version != "" {
+			digest = status.Digest
+		}
+	}
+	resident := map[serve.Identity]int64{}
+	for _, status := range registry.List() {
+		resident[status.Identity] = status.Resident
+	}
+	list := []ModelStatistics{}
+	for _, v := range registry.Stats() {
+		if name != "" && v.Name != name || digest != "" && v.Digest != digest {
+			continue
+		}
+		m := ModelStatistics{Name: v.Name, Version: v.Version, LastInference: milliseconds(v.Last), InferenceCount: v.Success.Count,
+			ExecutionCount: v.Executions, BatchStats: []struct{}{}, MemoryUsage: []MemoryUsage{}, ResponseStats: map[string]struct{}{},
+			InferStats: InferStatistics{Success: duration(v.Success), Fail: duration(v.Fail), Queue: duration(v.Queue),
+				ComputeInput: duration(v.Prepare), ComputeInfer: duration(v.Compute),
+				ComputeOutput: Duration{Count: v.Success.Count}}}
+		if bytes := resident[v.Identity]; bytes > 0 {
+			m.MemoryUsage = append(m.MemoryUsage, MemoryUsage{Type: "CPU", Bytes: uint64(bytes)})
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+func duration(t serve.Total) Duration {
+	return Duration{Count: t.Count, Ns: uint64(max(t.Time, 0) / time.Nanosecond)}
+}

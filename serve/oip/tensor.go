@@ -1,0 +1,144 @@
+package oip
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The datatypes that adapters take and give. The protocol's others are refused by name.
+const (
+	FP32  = "FP32"
+	BYTES = "BYTES"
+)
+
+// Tensor is an input or an output. Its elements, in row-major order, are in Floats (FP32) or Bytes (BYTES); how many
+// there are is what Shape says.
+type Tensor struct {
+	Name     string
+	Datatype string
+	Shape    []int64
+	Floats   []float32
+	Bytes    [][]byte
+}
+
+// maxDimensions bounds the length of a shape.
+const maxDimensions = 8
+
+// elements returns the product of a tensor's shape. Every dimension must be 1 to limit, and so must the product.
+func elements(name string, shape []int64, limit int64) (int64, error) {
+	if len(shape) == 0 || len(shape) > maxDimensions {
+		return 0, Faultf(Invalid, "input %q: shape of %d dimensions, expected 1 to %d", name, len(shape), maxDimensions)
+	}
+	n := int64(1)
+	for _, d := range shape {
+		if d < 1 {
+			return 0, Faultf(Invalid, "input %q: shape %s: expected dimensions of at least 1", name, shapeString(shape))
+		}
+		if d > limit/n { // n*d would be above the limit; says so without computing it
+			return 0, Faultf(TooLarge, "input %q: shape %s: the limit is %d elements", name, shapeString(shape), limit)
+		}
+		n *= d
+	}
+	return n, nil
+}
+
+func shapeString(shape []int64) string {
+	parts := make([]string, 0, maxDimensions+1)
+	for i, d := range shape {
+		if i == maxDimensions {
+			parts = append(parts, "...")
+			break
+		}
+		parts = append(parts, strconv.FormatInt(d, 10))
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
+
+// setRaw fills in the elements from their binary form: little-endian floats, or BYTES elements each with its length
+// before it. Elements of BYTES are views into raw.
+func (t *Tensor) setRaw(raw []byte, limit int64) error {
+	n, err := elements(t.Name, t.Shape, limit)
+	if err != nil {
+		return err
+	}
+	switch t.Datatype {
+	case FP32:
+		if int64(len(raw)) != 4*n {
+			return Faultf(Invalid, "input %q: shape %s of FP32 is %d bytes, found %d", t.Name, shapeString(t.Shape), 4*n, len(raw))
+		}
+		t.Floats = make([]float32, n)
+		for i := range t.Floats {
+			t.Floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+	case BYTES:
+		t.Bytes, err = splitBytes(t.Name, raw, n)
+	default:
+		err = unknownDatatype(t)
+	}
+	return err
+}
+
+func unknownDatatype(t *Tensor) error {
+	return Faultf(Invalid, "input %q: datatype %q, expected FP32 or BYTES", t.Name, clip(t.Datatype))
+}
+
+// splitBytes takes a BYTES tensor of n elements apart: 4 bytes of length (little-endian), then the element.
+func splitBytes(name string, raw []byte, n int64) ([][]byte, error) {
+	if n > int64(len(raw))/4 {
+		return nil, Faultf(Invalid, "input %q: %d bytes cannot hold %d elements of BYTES", name, len(raw), n)
+	}
+	list := make([][]byte, 0, n)
+	for rest := raw; len(rest) > 0; {
+		at := len(raw) - len(rest)
+		if int64(len(list)) == n {
+			return nil, Faultf(Invalid, "input %q: %d bytes after the last of %d elements", name, len(rest), n)
+		}
+		if len(rest) < 4 {
+			return nil, Faultf(Invalid, "input %q: %d bytes at byte %d, expected the 4 of a length", name, len(rest), at)
+		}
+		size := binary.LittleEndian.Uint32(rest)
+		rest = rest[4:]
+		if uint64(size) > uint64(len(rest)) {
+			return nil, Faultf(Invalid, "input %q: element %d says %d bytes, %d are left", name, len(list), size, len(rest))
+		}
+		list = append(list, rest[:size:size])
+		rest = rest[size:]
+	}
+	if int64(len(list)) != n {
+		return nil, Faultf(Invalid, "input %q: %d elements of BYTES, expected %d", name, len(list), n)
+	}
+	return list, nil
+}
+
+// rawSize returns the length of the tensor's binary form.
+func (t *Tensor) rawSize() int {
+	n := 4 * len(t.Floats)
+	for _, b := range t.Bytes {
+		n += 4 + len(b)
+	}
+	return n
+}
+
+// AppendRaw appends the tensor's elements in binary form.
+func (t *Tensor) AppendRaw(dst []byte) []byte {
+	for _, v := range t.Floats {
+		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(v))
+	}
+	for _, b := range t.Bytes {
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b)))
+		dst = append(dst, b...)
+	}
+	return dst
+}
+
+// checkFinite refuses numbers that are none: they would become an answer that looks like one.
+func (t *Tensor) checkFinite() error {
+	for i, v := range t.Floats {
+		if v-v != 0 { // NaN or infinite
+			return Faultf(Invalid, "input %q: element %d is %v, expected a finite number", t.Name, i, v)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+// Package servetest makes small engines for the tests of the doors and of what is around them: a random base of a few
+// thousand weights, and adapters for it.
+package servetest
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"melo/imaging"
+	"melo/internal/kernel"
+	"melo/internal/par"
+	"melo/lora"
+	"melo/lora/adapterfile"
+	"melo/safetensors"
+	"melo/serve"
+	"melo/vit"
+)
+
+// BaseDigest is what the tests call the weights of the random base.
+const BaseDigest = "sha256:00000000000000000000000000000000000000000000000000000000000000ba"
+
+// Side is the side of the base's input.
+const Side = 8
+
+func config() vit.Config {
+	return vit.Config{Family: "vit", Width: 16, Depth: 2, Heads: 2, MLP: 32, Image: Side, Patch: 4, Channels: 3,
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+}
+
+// Engine returns an engine over the random base that serves the folder c.Adapters. It is closed with the test.
+func Engine(t testing.TB, c serve.Config) *serve.Engine {
+	t.Helper()
+	pool := par.New(2)
+	m := vit.Random(kernel.NewExec(pool), config(), vit.F32, 0.3, 1)
+	m.Recipe = imaging.Recipe{Size: Side, Interpolation: imaging.Bilinear, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}}
+	e, err := serve.New(t.Context(), m, BaseDigest, pool, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// Adapter makes an adapter with these labels that differs for every seed.
+func Adapter(t testing.TB, seed uint64, task adapterfile.Task, labels ...string) *adapterfile.File {
+	t.Helper()
+	c := config()
+	a, err := lora.New(&c, lora.Config{Rank: 2}, len(labels), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(seed, 5))
+	for _, d := range a.Deltas {
+		for i := range d.B {
+			d.B[i] = float32(rng.NormFloat64()) * 0.3
+		}
+	}
+	meta := adapterfile.Metadata{Base: adapterfile.NewBase(&c, "test", "", BaseDigest), Method: lora.MeLo, Task: task,
+		Labels: adapterfile.Labels(labels...), Temperatures: []float64{1.5}, IntendedUse: "tests",
+		Metrics: []adapterfile.Metric{{Name: "auc", Split: "val", Value: 0.75, Interval: []float64{0.5, 1}, Level: 0.95, N: 12}}}
+	if task == adapterfile.Multilabel {
+		for range labels {
+			meta.Thresholds = append(meta.Thresholds, 0.25+rng.Float64()/2)
+		}
+	}
+	return &adapterfile.File{Adapter: a, Meta: meta}
+}
+
+// Publish writes an adapter into a folder.
+func Publish(t testing.TB, dir, name string, f *adapterfile.File) {
+	t.Helper()
+	if err := f.WriteTypes(filepath.Join(dir, name+".safetensors"), adapterfile.Types{DType: safetensors.F32}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Folder returns a folder with three adapters: lesion (binary), view (three labels that exclude each other), and
+// findings (two labels that do not).
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	Publish(t, dir, "lesion", Adapter(t, 1, adapterfile.Binary, "benign", "malignant"))
+	Publish(t, dir, "view", Adapter(t, 2, adapterfile.Multiclass, "front", "back", "side"))
+	Publish(t, dir, "findings", Adapter(t, 3, adapterfile.Multilabel, "effusion", "nodule"))
+	return dir
+}
+
+// Bytes returns the file of an adapter.
+func Bytes(t testing.TB, f *adapterfile.File) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	Publish(t, dir, "x", f)
+	data, err := os.ReadFile(filepath.Join(dir, "x.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// PNG returns a picture of w x h pixels that differs for every seed.
+func PNG(t testing.TB, seed uint64, w, h int) []byte {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 7))
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			img.Set(x, y, color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), 255})
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Tensor returns a prepared input that differs for every seed.
+func Tensor(seed uint64) []float32 {
+	rng := rand.New(rand.NewPCG(seed, 6))
+	x := make([]float32, 3*Side*Side)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
