@@ -1,5 +1,7 @@
 package metric
 
+import "math"
+
 // Confusion counts exclusive decisions: Count[true label][decided label].
 type Confusion struct{ Count [][]int }
 
@@ -158,3 +160,16 @@ func (p *Predictions) BalancedAccuracy() (float64, bool) { return balanced(p.Cou
 
 // F1 returns the mean F1 over the labels that occur or were decided for (macro average).
 func (p *Predictions) F1() (float64, bool) { return macroF1(p.Counts()) }
+
+// Wilson returns the interval of a share of which successes of n were seen, at a confidence level such as 0.95, by
+// Wilson's score (1927). Of nothing seen it is 0 to 1.
+func Wilson(successes, n int, level float64) (low, high float64) {
+	if n <= 0 {
+		return 0, 1
+	}
+	z := math.Sqrt2 * math.Erfinv(level)
+	p, m := float64(successes)/float64(n), float64(n)
+	middle := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return max(0, middle-half), min(1, middle+half)
+}

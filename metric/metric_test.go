@@ -215,3 +215,16 @@ func TestReliabilityCoversEverySample(t *testing.T) {
 		t.Errorf("first bin: %+v", bins[0])
 	}
 }
+
+// TestWilson: ends as scipy.stats.binomtest(k, n).proportion_ci(method="wilson") gives them.
+func TestWilson(t *testing.T) {
+	for _, c := range []struct {
+		k, n      int
+		low, high float64
+	}{{8, 10, 0.4901624715366418, 0.9433178485456248}, {0, 5, 0.0, 0.43448246478317476}, {5, 5, 0.5655175352168251, 1.0}, {1, 1, 0.20654931437723745, 1.0}, {37, 90, 0.315132040238447, 0.5143676265285444}, {0, 0, 0, 1}} {
+		low, high := Wilson(c.k, c.n, 0.95)
+		if math.Abs(low-c.low) > 1e-12 || math.Abs(high-c.high) > 1e-12 {
+			t.Errorf("%d of %d: %v to %v, want %v to %v", c.k, c.n, low, high, c.low, c.high)
+		}
+	}
+}

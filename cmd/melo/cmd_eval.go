@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	facade "melo"
@@ -20,6 +21,8 @@ type evalOptions struct {
 	By      []string `help:"CSV columns, such as sex, site or device: each value is evaluated by itself, too." placeholder:"COLUMN"`
 
 	Predictions string `group:"Output" help:"CSV file to write: every image with truth, probabilities and logits." placeholder:"FILE"`
+	HTML        string `name:"html" group:"Output" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
+	Pictures    int    `default:"12" group:"Output" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
 
 	LabelColumn  string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
 	LabelColumns []string `group:"Data" help:"CSV columns of 0 and 1. Default: the labels of the adapter." placeholder:"COLUMN"`
@@ -49,6 +52,7 @@ Examples:
     melo eval --adapter busi.safetensors --data busi/
     melo eval --adapter skin.safetensors --data ham10000/ --group-column lesion --by sex --by device
     melo eval --adapter chest.safetensors --data other_hospital/ --split all --predictions answers.csv
+    melo eval --adapter busi.safetensors --data busi/ --html busi.html
     melo --json eval --adapter busi.safetensors --data busi/
 
 Research software, not a medical device.` + exitHelp
@@ -63,6 +67,8 @@ func (o *evalOptions) Validate() error {
 		return fmt.Errorf("eval: --resamples %d, expected 100 to 1000000", o.Resamples)
 	case o.MaxBad < 0:
 		return fmt.Errorf("eval: --max-bad %d, expected 0 or more", o.MaxBad)
+	case o.Pictures < 0 || o.Pictures > maxPictures:
+		return fmt.Errorf("eval: --pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
 		return errors.New("eval: give --label-column or --label-columns, not both")
 	}
@@ -79,11 +85,20 @@ type evalJob struct {
 	samples []int // of the data, that are evaluated
 	answers []facade.Prediction
 	doc     evalDocument
+	judged  *judgement
 }
 
 // Run evaluates.
 func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	start := time.Now()
+	for _, path := range []string{o.Predictions, o.HTML} { // before there is anything to lose
+		if path == "" {
+			continue
+		}
+		if err := tryFolder(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
 	base, adapter, err := o.open(s)
 	if err != nil {
 		return err
@@ -102,6 +117,11 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	if o.Predictions != "" {
 		if err := j.writePredictions(); err != nil {
+			return err
+		}
+	}
+	if o.HTML != "" {
+		if err := j.writeReport(ctx); err != nil {
 			return err
 		}
 	}

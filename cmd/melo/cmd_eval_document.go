@@ -25,6 +25,7 @@ type evalDocument struct {
 		Units     int     `json:"units"`
 	} `json:"bootstrap"`
 	Predictions string        `json:"predictions,omitempty"`
+	Report      string        `json:"report,omitempty"`
 	Failed      []failedImage `json:"failed"`
 	Warnings    []string      `json:"warnings"`
 	Seconds     float64       `json:"seconds"`

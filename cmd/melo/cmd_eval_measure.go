@@ -29,6 +29,8 @@ func (j *evalJob) measure(ctx context.Context) error {
 			return err
 		}
 	}
+	j.judged = &judgement{labels: d.Labels, boot: boot, file: func(k int) string { return j.data.Samples[j.samples[k]].Path }, image: j.image,
+		all: []*judged{{color: 1, runs: []*metric.Predictions{p}, raw: []*metric.Predictions{raw}, numbers: n, rawAll: uncalibrated}}}
 	d.evalNumbers = numbersOf(n, p.N())
 	d.Calibration = evalCalibration{Temperatures: append([]float64{}, meta.Temperatures...), Calibrated: probabilitiesOf(n),
 		Uncalibrated: probabilitiesOf(uncalibrated), Bins: binsOf(p), RawBins: binsOf(raw)}
@@ -39,7 +41,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	if err := j.subgroups(ctx, p); err != nil {
 		return err
 	}
-	d.Predictions = j.o.Predictions
+	d.Predictions, d.Report = j.o.Predictions, j.o.HTML
 	d.Failed, d.Warnings = append([]failedImage{}, d.Failed...), append([]string{}, d.Warnings...)
 	return nil
 }

@@ -75,6 +75,9 @@ func (j *evalJob) print() {
 	if d.Predictions != "" {
 		s.printf("\npredictions: %s", d.Predictions)
 	}
+	if d.Report != "" {
+		s.printf("report: %s", d.Report)
+	}
 	s.notef("%s", notice)
 }
 

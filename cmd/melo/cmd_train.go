@@ -204,18 +204,22 @@ func (o *trainOptions) checkOutput() error {
 	if info, err := os.Stat(o.Out); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("--out %s: exists and is not a regular file", o.Out)
 	}
-	dir := filepath.Dir(o.Out)
-	probe, err := os.CreateTemp(dir, ".melo-*.tmp")
-	if err != nil {
-		return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
-	}
-	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+	if err := tryFolder(filepath.Dir(o.Out)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(o.checkpointPath()); err == nil && !o.Resume && !o.Restart {
 		return usage(fmt.Errorf("%s: an interrupted run: give --resume to go on with it, or --restart to start over", o.checkpointPath()))
 	}
 	return nil
+}
+
+// tryFolder finds out whether files can be made in a folder.
+func tryFolder(dir string) error {
+	probe, err := os.CreateTemp(dir, ".melo-*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // unfinished says how a run that ended too early can be gone on with.

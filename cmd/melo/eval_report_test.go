@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pageOf reads a report, which must name nothing outside itself.
+func pageOf(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, bad := range []string{"http:", "https:", "<script", "NaN", "%!"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("%s contains %q", path, bad)
+		}
+	}
+	if !strings.HasSuffix(page, "</html>\n") {
+		t.Errorf("%s is not whole", path)
+	}
+	return page
+}
+
+// wants checks that a page has texts.
+func wants(t *testing.T, page string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(page, text) {
+			t.Errorf("the report lacks %q", text)
+		}
+	}
+}
+
+// TestEvalHTML: the report has the numbers of the document, curves of each label, and the mistakes as pictures.
+func TestEvalHTML(t *testing.T) {
+	data := table(t, trainingSet(t, 3, 14), "label", "group", "sex")
+	adapter := trained(t, data)
+	path := filepath.Join(t.TempDir(), "report.html")
+	doc := evaluate(t, adapter, data, "--split", "all", "--html", path, "--by", "sex", "--pictures", "5")
+	if doc.Report != path {
+		t.Errorf("the document names %q", doc.Report)
+	}
+	page := pageOf(t, path)
+	wants(t, page, fmt.Sprintf("AUC %.3f (%.3f to %.3f)", *doc.AUC, doc.AUCInterval[0], doc.AUCInterval[1]), "class_a", "class_b", "class_c",
+		"Subgroups", "Learning curves", doc.Adapter.Digest, "Research software, not a medical device.")
+	wrong := 0
+	for truth, row := range doc.Confusion.Counts {
+		for decided, n := range row {
+			if truth != decided {
+				wrong += n
+			}
+		}
+	}
+	wants(t, page, fmt.Sprintf("<h3>%d wrong", wrong))
+	if n := strings.Count(page, "data:image/jpeg"); n != min(wrong, 5) {
+		t.Errorf("%d pictures, want %d", n, min(wrong, 5))
+	}
+	if n := strings.Count(page, "<svg "); n != 3+3+2+3 {
+		t.Errorf("%d figures, want 11", n)
+	}
+	for _, x := range doc.PerLabel {
+		wants(t, page, fmt.Sprintf("AUC %.3f</text>", *x.AUC))
+	}
+	evaluate(t, adapter, data, "--html", path, "--pictures", "0")
+	if page := pageOf(t, path); strings.Contains(page, "data:image") || strings.Contains(page, "Worst mistakes") {
+		t.Error("a report without pictures has some")
+	}
+}
+
+// TestEvalHTMLMultiLabel: each label has a table of its decisions, and names are text wherever they stand.
+func TestEvalHTMLMultiLabel(t *testing.T) {
+	data := table(t, trainingSet(t, 2, 14), "class_a", "class_b")
+	csv := filepath.Join(data, "labels.csv")
+	text, err := os.ReadFile(csv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "path,class_a,class_b", "path,<b>a</b>,b&amp;", 1))
+	if err := os.WriteFile(csv, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	adapter := trained(t, data, "--label-columns", "<b>a</b>,b&amp;")
+	path := filepath.Join(t.TempDir(), "report.html")
+	doc := evaluate(t, adapter, data, "--split", "all", "--html", path)
+	page := pageOf(t, path)
+	wants(t, page, "&lt;b&gt;a&lt;/b&gt;", "b&amp;amp;", "present", "absent")
+	if strings.Contains(page, "<b>a</b>") {
+		t.Error("a label is an element")
+	}
+	wrong := 0
+	for _, k := range doc.Confusion.PerLabel {
+		wrong += k.FP + k.FN
+	}
+	if found := regexp.MustCompile(`<h3>(\d+) wrong`).FindStringSubmatch(page); found == nil || found[1] != fmt.Sprint(wrong) {
+		t.Errorf("%v, want %d wrong", found, wrong)
+	}
+}
+
+// TestEvalOutputFolder: an output that cannot be written is found out before the work.
+func TestEvalOutputFolder(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "no", "report.html")
+	for _, option := range []string{"--html", "--predictions"} {
+		r := melo(t, "eval", "--adapter", "missing.safetensors", "--data", "missing", option, missing).want(t, exitFailed)
+		if !strings.Contains(r.err, filepath.Dir(missing)) {
+			t.Errorf("%s: stderr %q", option, r.err)
+		}
+	}
+}

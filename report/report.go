@@ -1,0 +1,211 @@
+// Package report writes results as one HTML file that needs nothing else: no network, no script, no other file.
+//
+// A [Page] is plain data. Whatever comes from outside (labels, paths, columns) is escaped here, when it is written.
+package report
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	"melo/report/plot"
+)
+
+// Page is a report.
+type Page struct {
+	Title    string
+	Lead     string   // a sentence under the title
+	Warnings []string // what to know before believing the numbers
+	Facts    []Fact   // what was measured, on what, and how
+	Sections []Section
+	Notice   string // at the end, and under the title
+}
+
+// Fact is a name with a value.
+type Fact struct{ Name, Value string }
+
+// Section is a part of a page with a heading.
+type Section struct {
+	Title string
+	Parts []Part
+}
+
+// Part is a Text, a Command, a Table, Figures, a Matrix or Pictures.
+type Part interface{ write(w *writer) }
+
+// Text is a paragraph.
+type Text string
+
+// Command is a command line, set in a fixed font.
+type Command string
+
+// Table has a heading for each column, and rows of as many cells.
+type Table struct {
+	Caption string
+	Head    []string
+	Rows    [][]string
+	// Words is how many of the first columns hold words rather than numbers; 0: one. The first cell of a row is its
+	// heading. What follows a line break in a cell is set smaller.
+	Words int
+}
+
+// Figures stand side by side where there is room.
+type Figures []*plot.Figure
+
+// Matrices are confusion matrices, side by side where there is room.
+type Matrices []Matrix
+
+// Matrix counts decisions: Counts[true label][decided label], means over several runs maybe.
+type Matrix struct {
+	Title  string
+	Labels []string
+	Counts [][]float64
+}
+
+// Pictures are images with what there is to say about each.
+type Pictures struct {
+	Title string
+	List  []Picture
+}
+
+// Picture is a JPEG with lines of text under it.
+type Picture struct {
+	JPEG  []byte
+	W, H  int
+	Alt   string
+	Lines []string
+}
+
+// writer collects a page.
+type writer struct {
+	strings.Builder
+	figures int // so far
+}
+
+// esc is text for an element or an attribute.
+func esc(s string) string { return html.EscapeString(plot.Clean(s)) }
+
+func (w *writer) f(format string, args ...any) { fmt.Fprintf(&w.Builder, format, args...) }
+
+// Write writes the page as HTML.
+func (p *Page) Write(out io.Writer) error {
+	w := &writer{}
+	w.f("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
+	w.f("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n")
+	w.f("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n")
+	w.f("<title>%s</title>\n<style>\n%s%s</style>\n</head>\n<body>\n", esc(p.Title), style, plot.CSS())
+	w.f("<header>\n<h1>%s</h1>\n", esc(p.Title))
+	if p.Lead != "" {
+		w.f("<p class=\"lead\">%s</p>\n", esc(p.Lead))
+	}
+	if p.Notice != "" {
+		w.f("<p class=\"notice\">%s</p>\n", esc(p.Notice))
+	}
+	w.f("</header>\n")
+	p.contents(w)
+	w.f("<main>\n")
+	if len(p.Warnings) > 0 {
+		w.f("<section aria-label=\"Cautions\"><ul class=\"warnings\">\n")
+		for _, t := range p.Warnings {
+			w.f("<li>%s</li>\n", esc(t))
+		}
+		w.f("</ul></section>\n")
+	}
+	for i := range p.Sections {
+		s := &p.Sections[i]
+		w.f("<section aria-labelledby=\"s%d\">\n<h2 id=\"s%d\">%s</h2>\n", i+1, i+1, esc(s.Title))
+		for _, part := range s.Parts {
+			part.write(w)
+		}
+		w.f("</section>\n")
+	}
+	if len(p.Facts) > 0 {
+		w.f("<section aria-labelledby=\"facts\">\n<h2 id=\"facts\">What was measured</h2>\n<dl>\n")
+		for _, f := range p.Facts {
+			w.f("<div><dt>%s</dt><dd>%s</dd></div>\n", esc(f.Name), esc(f.Value))
+		}
+		w.f("</dl>\n</section>\n")
+	}
+	w.f("</main>\n")
+	if p.Notice != "" {
+		w.f("<footer><p class=\"notice\">%s</p></footer>\n", esc(p.Notice))
+	}
+	w.f("</body>\n</html>\n")
+	_, err := io.WriteString(out, w.String())
+	return err
+}
+
+// contents lists the sections of a long page.
+func (p *Page) contents(w *writer) {
+	if len(p.Sections) < 3 {
+		return
+	}
+	w.f("<nav aria-label=\"Contents\"><ul>\n")
+	for i := range p.Sections {
+		w.f("<li><a href=\"#s%d\">%s</a></li>\n", i+1, esc(p.Sections[i].Title))
+	}
+	if len(p.Facts) > 0 {
+		w.f("<li><a href=\"#facts\">What was measured</a></li>\n")
+	}
+	w.f("</ul></nav>\n")
+}
+
+func (t Text) write(w *writer) { w.f("<p>%s</p>\n", esc(string(t))) }
+
+func (c Command) write(w *writer) { w.f("<pre><code>%s</code></pre>\n", esc(string(c))) }
+
+// scroll begins a box for what may be wider than the page: it scrolls by itself, with the keyboard, too.
+func (w *writer) scroll(label string) {
+	w.f("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">", esc(label))
+}
+
+func (t *Table) write(w *writer) {
+	w.scroll(t.Caption)
+	w.f("<table>\n")
+	if t.Caption != "" {
+		w.f("<caption>%s</caption>\n", esc(t.Caption))
+	}
+	words := max(t.Words, 1)
+	class := func(i int) string {
+		if i < words {
+			return ""
+		}
+		return ` class="n"`
+	}
+	w.f("<thead><tr>")
+	for i, h := range t.Head {
+		w.f("<th scope=\"col\"%s>%s</th>", class(i), esc(h))
+	}
+	w.f("</tr></thead>\n<tbody>\n")
+	for _, row := range t.Rows {
+		w.f("<tr>")
+		for i, cell := range row {
+			if i == 0 {
+				w.f("<th scope=\"row\">%s</th>", esc(cell))
+			} else {
+				value, below, _ := strings.Cut(cell, "\n")
+				w.f("<td%s>%s", class(i), esc(value))
+				if below != "" {
+					w.f("<small>%s</small>", esc(below))
+				}
+				w.f("</td>")
+			}
+		}
+		w.f("</tr>\n")
+	}
+	w.f("</tbody>\n</table></div>\n")
+}
+
+func (list Figures) write(w *writer) {
+	w.f("<div class=\"figures\">\n")
+	for _, f := range list {
+		w.figures++
+		w.f("<figure>\n")
+		if f.Title != "" {
+			w.f("<figcaption>%s</figcaption>\n", esc(f.Title))
+		}
+		w.f("%s\n</figure>\n", f.SVG(fmt.Sprintf("figure-%d", w.figures)))
+	}
+	w.f("</div>\n")
+}
