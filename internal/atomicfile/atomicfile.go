@@ -103,6 +103,21 @@ func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.
 	return nil
 }
 
+// Finish makes a file that was written piece by piece, as a download is, the content of the file at path, in the same
+// folder: it is synced and renamed, then the folder is synced. f is the open file at partial, and stays open.
+func Finish(f *os.File, partial, path string) error {
+	if err := f.Sync(); err != nil {
+		return failed(path, "sync", err)
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return failed(path, "rename", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return failed(path, "written, but its folder could not be synced", err)
+	}
+	return nil
+}
+
 // createTemp makes a hidden file with a fresh name; the name does not contain the target's, which may
 // already be as long as the file system allows.
 func createTemp(fsys fileSystem, dir string, perm fs.FileMode) (file, string, error) {

@@ -1,0 +1,312 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"melo/internal/atomicfile"
+)
+
+const (
+	retries     = 5
+	firstPause  = time.Second
+	stall       = 30 * time.Second // without a byte, a connection is given up
+	maxDocument = 32 << 20         // what the hub says about a model
+	maxSize     = 1 << 40          // of a file
+)
+
+// unreachableError says that the hub did not answer, or not as a hub does when it works.
+type unreachableError struct{ err error }
+
+func (e *unreachableError) Error() string { return "hub: " + e.err.Error() }
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// statusError is an answer of the hub that is final.
+func statusError(r Ref, what string, status int) error {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return fmt.Errorf("hub: %v: %s: no such model, revision or file, or it may be read with a token only (HF_TOKEN): %s", r, what, http.StatusText(status))
+	}
+	return fmt.Errorf("hub: %v: %s: the hub answers %d %s", r, what, status, http.StatusText(status))
+}
+
+// get sends a request that does not follow redirects to elsewhere, again while the failure may pass.
+func (c *Client) get(ctx context.Context, method, url string, header http.Header, use func(*http.Response) error) error {
+	pause := c.pause
+	if pause == 0 {
+		pause = firstPause
+	}
+	for try := 1; ; try++ {
+		err := c.once(ctx, method, url, header, use)
+		var passing *unreachableError
+		if err == nil || !errors.As(err, &passing) || ctx.Err() != nil || try == retries {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context, method, url string, header http.Header, use func(*http.Response) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	alarm := time.AfterFunc(stall, cancel)
+	defer alarm.Stop()
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "melo")
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := c.client(method).Do(req)
+	if err != nil {
+		return &unreachableError{err}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		return &unreachableError{fmt.Errorf("%s answers %s", req.URL.Host, resp.Status)}
+	}
+	resp.Body = &watched{resp.Body, alarm}
+	return use(resp)
+}
+
+// client follows redirects, without the token to other hosts and, for HEAD, whose answer has the checksum, to other
+// hosts not at all.
+func (c *Client) client(method string) *http.Client {
+	client := *http.DefaultClient
+	if c.http != nil {
+		client = *c.http
+	}
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		away := req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme
+		switch {
+		case len(via) > 5:
+			return errors.New("too many redirects")
+		case away && method == http.MethodHead:
+			return http.ErrUseLastResponse
+		case away:
+			req.Header.Del("Authorization")
+		}
+		return nil
+	}
+	return &client
+}
+
+// watched puts off the alarm whenever bytes come.
+type watched struct {
+	io.ReadCloser
+	alarm *time.Timer
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 {
+		w.alarm.Reset(stall)
+	}
+	return n, err
+}
+
+// describe asks which commit a revision is, and which files it has.
+func (c *Client) describe(ctx context.Context, r Ref) (*model, error) {
+	address := c.Endpoint + "/api/models/" + r.Owner + "/" + r.Name + "/revision/" + url.PathEscape(r.Revision)
+	var m model
+	err := c.get(ctx, http.MethodGet, address, nil, func(resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return statusError(r, "its description", resp.StatusCode)
+		}
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(&m); err != nil {
+			return &unreachableError{fmt.Errorf("%v: what %s answers is no description of a model: %w", r, c.Endpoint, err)}
+		}
+		return nil
+	})
+	if err == nil && !commitPattern.MatchString(m.Commit) {
+		err = fmt.Errorf("hub: %v: commit %.60q, expected 40 hexadecimal digits", r, m.Commit)
+	}
+	return &m, err
+}
+
+// blob is a file's content: its checksum, which is its name in the cache, and its size.
+type blob struct {
+	sum  string // SHA-256 of a large file; of others the SHA-1 that git gives them
+	size int64
+}
+
+// file makes a file of a snapshot be there.
+func (c *Client) file(ctx context.Context, r Ref, commit, name string) error {
+	path := filepath.Join(c.folder(r), "snapshots", commit, name)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	address := c.Endpoint + "/" + r.Owner + "/" + r.Name + "/resolve/" + commit + "/" + url.PathEscape(name)
+	b, err := c.look(ctx, r, name, address)
+	if err != nil {
+		return err
+	}
+	target := filepath.Join(c.folder(r), "blobs", b.sum)
+	if info, err := os.Stat(target); err != nil || info.Size() != b.size {
+		if err := c.download(ctx, r, name, address, b, target); err != nil {
+			return err
+		}
+	}
+	if err := link(target, path); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	return nil
+}
+
+// look asks for a file's checksum and size.
+func (c *Client) look(ctx context.Context, r Ref, name, address string) (b blob, err error) {
+	err = c.get(ctx, http.MethodHead, address, nil, func(resp *http.Response) error {
+		if resp.StatusCode >= 400 {
+			return statusError(r, name, resp.StatusCode)
+		}
+		h := resp.Header
+		b.sum, b.size = tag(h.Get("X-Linked-Etag")), resp.ContentLength
+		if b.sum == "" {
+			b.sum = tag(h.Get("Etag"))
+		}
+		if s := h.Get("X-Linked-Size"); s != "" {
+			b.size, _ = strconv.ParseInt(s, 10, 64)
+		}
+		if b.sum == "" || b.size < 1 || b.size > maxSize {
+			return fmt.Errorf("hub: %v: %s: no checksum and size in the answer, so that it could not be checked", r, name)
+		}
+		return nil
+	})
+	return b, err
+}
+
+// tag is the checksum in an entity tag, or empty.
+func tag(etag string) string {
+	etag = strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
+	if !checksumPattern.MatchString(etag) {
+		return ""
+	}
+	return etag
+}
+
+// download brings a blob into the cache, going on where an earlier attempt has stopped.
+func (c *Client) download(ctx context.Context, r Ref, name, address string, b blob, target string) error {
+	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	partial := target + ".incomplete"
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	defer f.Close()
+	if err := lock(f); err != nil {
+		return fmt.Errorf("hub: %v: %s: is being downloaded by another process: %w", r, name, err)
+	}
+	if info, err := os.Stat(target); err == nil && info.Size() == b.size {
+		return nil // by another process, meanwhile
+	}
+	sum, err := c.receive(ctx, r, name, address, b, f)
+	if err != nil {
+		return err
+	}
+	if sum != b.sum {
+		return errors.Join(fmt.Errorf("hub: %v: %s: checksum %s, expected %s: it was deleted, try again", r, name, sum, b.sum), os.Remove(partial))
+	}
+	return atomicfile.Finish(f, partial, target)
+}
+
+// receive completes the file and returns its checksum.
+func (c *Client) receive(ctx context.Context, r Ref, name, address string, b blob, f *os.File) (string, error) {
+	h := b.hash()
+	done, err := io.Copy(h, f)
+	if err == nil && done > b.size {
+		h, done, err = b.hash(), 0, errors.Join(f.Truncate(0), rewind(f))
+	}
+	if err != nil {
+		return "", fmt.Errorf("hub: %w", err)
+	}
+	for done < b.size {
+		header := http.Header{"Range": {fmt.Sprintf("bytes=%d-", done)}}
+		err := c.get(ctx, http.MethodGet, address, header, func(resp *http.Response) error {
+			switch {
+			case resp.StatusCode == http.StatusOK && done > 0: // from the beginning, after all
+				h, done = b.hash(), 0
+				if err := errors.Join(f.Truncate(0), rewind(f)); err != nil {
+					return err
+				}
+			case resp.StatusCode == http.StatusOK:
+			case resp.StatusCode != http.StatusPartialContent:
+				return statusError(r, name, resp.StatusCode)
+			case !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", done)):
+				return fmt.Errorf("hub: %v: %s: another range than that asked for: %q", r, name, resp.Header.Get("Content-Range"))
+			}
+			n, err := io.Copy(io.MultiWriter(f, h, c.meter(name, &done, b.size)), io.LimitReader(resp.Body, b.size-done))
+			var file *os.PathError
+			switch {
+			case errors.As(err, &file): // the disk is full, say
+				return fmt.Errorf("hub: %v: %s: %w", r, name, err)
+			case err != nil:
+				header.Set("Range", fmt.Sprintf("bytes=%d-", done))
+				return &unreachableError{err}
+			case done < b.size && n == 0:
+				return fmt.Errorf("hub: %v: %s: ends after %d bytes of %d", r, name, done, b.size)
+			}
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func rewind(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// hash is that of the blob's checksum. git's begins with the size.
+func (b blob) hash() hash.Hash {
+	if len(b.sum) == 2*sha256.Size {
+		return sha256.New()
+	}
+	h := sha1.New()
+	fmt.Fprintf(h, "blob %d\x00", b.size)
+	return h
+}
+
+// meter counts what is written to it.
+func (c *Client) meter(name string, done *int64, total int64) io.Writer {
+	return writer(func(p []byte) (int, error) {
+		*done += int64(len(p))
+		if c.Progress != nil {
+			c.Progress(name, *done, total)
+		}
+		return len(p), nil
+	})
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
