@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"melo/bases"
 	"melo/internal/kernel"
 	"melo/internal/memo"
 	"melo/internal/par"
@@ -59,7 +60,8 @@ func Remember(dir string) Option { return func(s *settings) { s.known = memo.New
 const maxBatch = 4096
 
 // Open opens a base: a folder with config.json and model.safetensors (or shards and their index), or a
-// .safetensors file. Its weights are checked and laid out for the kernels.
+// .safetensors file, or "embedded", the small base that is part of the program. Its weights are checked and laid
+// out for the kernels.
 func Open(path string, options ...Option) (*Base, error) {
 	s, err := apply(options)
 	if err != nil {
@@ -81,13 +83,13 @@ func apply(options []Option) (settings, error) {
 
 func openBase(path string, s settings) (*Base, error) {
 	pool := par.New(s.workers)
-	m, err := vit.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision, Known: s.known})
+	m, err := bases.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision, Known: s.known})
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return &Base{model: m, pool: pool, batch: s.batch, known: s.known,
-		digest: sync.OnceValues(func() (string, error) { return adapterfile.BaseDigestMemo(s.known, path) })}, nil
+		digest: sync.OnceValues(func() (string, error) { return bases.Digest(s.known, path) })}, nil
 }
 
 // OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
@@ -120,7 +122,7 @@ func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, er
 	})
 	if f.Meta.Base.Digest != "" {
 		group.Go(func() (err error) {
-			digest, err = adapterfile.BaseDigestMemo(s.known, path)
+			digest, err = bases.Digest(s.known, path)
 			return err
 		})
 	}
@@ -143,6 +145,9 @@ func findBase(f *adapterfile.File) (string, error) {
 	hint := f.Meta.Base.PathHint
 	if hint == "" {
 		return "", fmt.Errorf("melo: %s: does not say where its base %s is: name the base", f.Path, f.Meta.Base.ID)
+	}
+	if hint == bases.Embedded {
+		return hint, nil
 	}
 	for _, path := range []string{hint, filepath.Join(filepath.Dir(f.Path), hint)} {
 		if _, err := os.Stat(path); err == nil {

@@ -10,17 +10,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"melo/bases"
 	"melo/imaging"
 	"melo/internal/kernel"
 	"melo/internal/memo"
 	"melo/internal/par"
-	"melo/lora/adapterfile"
 	"melo/vit"
 )
 
 // Config says what an engine serves and how. The zero value of a field means its default.
 type Config struct {
-	Base     string // folder or file of the base
+	Base     string // folder or file of the base, or "embedded"
 	Adapters string // folder of adapter files; empty: none
 	// AnyBase takes adapters that do not say which base they belong to, if their shape fits.
 	AnyBase bool
@@ -75,12 +75,12 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", kernel.Name(), c.Precision)
 	}
 	pool := par.New(c.Workers)
-	m, err := vit.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision})
+	m, err := bases.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision})
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	digest, err := adapterfile.BaseDigestMemo(memo.New(c.Remember), c.Base)
+	digest, err := bases.Digest(memo.New(c.Remember), c.Base)
 	if err != nil {
 		pool.Close()
 		return nil, err

@@ -106,6 +106,8 @@ func (m *Model) poolOneGrad(dx kernel.Mat, d []float32) {
 	case PoolClassMean:
 		copy(dx.Row(0), d[:w])
 		m.meanPatchesGrad(dx, d[w:])
+	case PoolTokens:
+		copyRows(dx, kernel.View(d, dx.Rows, w))
 	}
 }
 

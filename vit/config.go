@@ -24,6 +24,8 @@ const (
 	// PoolClassMean concatenates the class token and the mean of the patch tokens [2d], as
 	// Hugging Face's Dinov2ForImageClassification does.
 	PoolClassMean
+	// PoolTokens concatenates all tokens [T*d]: for objectives that look at every token. No file says so.
+	PoolTokens
 )
 
 // Config is the shape of a plain pre-norm ViT encoder. It holds everything that the forward pass needs
@@ -84,6 +86,9 @@ func (c *Config) HeadDim() int { return c.Width / c.Heads }
 func (c *Config) Features() int {
 	if c.Pooling == PoolClassDist || c.Pooling == PoolClassMean {
 		return 2 * c.Width
+	}
+	if c.Pooling == PoolTokens {
+		return c.Tokens() * c.Width
 	}
 	return c.Width
 }

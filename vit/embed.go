@@ -143,6 +143,8 @@ func (m *Model) poolOne(dst []float32, x kernel.Mat) {
 	case PoolClassMean:
 		copy(dst, x.Row(0))
 		m.meanPatches(dst[d:], x)
+	case PoolTokens:
+		copyRows(kernel.View(dst, x.Rows, d), x)
 	}
 }
 

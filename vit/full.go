@@ -62,9 +62,13 @@ type packed struct {
 }
 
 // NewFull copies m into a trainable backbone, in float32. The original stays as it is.
-func NewFull(ex *kernel.Exec, m *Model) *Full {
+func NewFull(ex *kernel.Exec, m *Model) *Full { return NewFullAs(ex, m, F32) }
+
+// NewFullAs is NewFull whose products are of precision p, F32 or BF16: the weights are trained in float32 and
+// rounded when they are packed, products with them take bf16 numbers, and gradients of weights are float32.
+func NewFullAs(ex *kernel.Exec, m *Model, p Precision) *Full {
 	c := *m
-	c.Precision = F32
+	c.Precision = p
 	f := &Full{Model: &c}
 	c.Blocks = slices.Clone(m.Blocks)
 	f.linear(ex, "patch_embed", &c.PatchEmbed, &f.Grads.PatchEmbed)
@@ -122,7 +126,7 @@ func (f *Full) norm(name string, n, g *Norm) {
 func (f *Full) linear(ex *kernel.Exec, name string, l *Linear, g *LinearGrads) {
 	w := make([]float32, l.In*l.Out)
 	l.W.Unpack(w)
-	l.W = kernel.Pack(ex, w, l.Out, l.In)
+	l.W = kernel.PackAs(ex, f.Model.Precision, w, l.Out, l.In)
 	g.W = make([]float32, len(w))
 	f.packs = append(f.packs, packed{w, l.W})
 	f.params = append(f.params, param.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})

@@ -57,6 +57,37 @@ func Open(path string, o Options) (*Model, error) {
 	return m, nil
 }
 
+// OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
+func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
+	if !Supports(o.Precision) {
+		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
+	}
+	src := &source{weights: name + "/" + weightsName, dir: name}
+	var weights []byte
+	for _, x := range []struct {
+		file     string
+		text     *[]byte
+		optional bool
+	}{{weightsName, &weights, false}, {configName, &src.config, true}, {processorName, &src.processor, true}} {
+		text, err := fs.ReadFile(fsys, x.file)
+		if err != nil && !(x.optional && errors.Is(err, fs.ErrNotExist)) {
+			return nil, fmt.Errorf("vit: %s/%s: %w", name, x.file, cause(err))
+		}
+		*x.text = text
+	}
+	f, err := safetensors.Parse(weights, src.weights)
+	if err != nil {
+		return nil, fmt.Errorf("vit: %w", err)
+	}
+	o.Known = nil // there is no file whose times would tell that it has changed
+	m, err := load(f, src, o)
+	if err != nil {
+		return nil, err
+	}
+	m.Path = name
+	return m, nil
+}
+
 // source is where a base lies on disk.
 type source struct {
 	weights   string // a .safetensors file or an index

@@ -21,6 +21,7 @@ func families() map[string]Config {
 		"deit":       with(func(c *Config) { c.Dist, c.Pooling = true, PoolClassDist }),
 		"dinov2":     with(func(c *Config) { c.Family, c.Registers, c.SwiGLU = "dinov2", 4, true }),
 		"class+mean": with(func(c *Config) { c.Family, c.Pooling = "dinov2", PoolClassMean }),
+		"tokens":     with(func(c *Config) { c.Pooling = PoolTokens }),
 		"clip": with(func(c *Config) {
 			c.PreNorm, c.FinalNorm, c.PoolNorm, c.Act = true, false, true, kernel.GELUQuick
 		}),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"melo/bases"
 	"melo/internal/kernel"
 	"melo/vit"
 )
@@ -14,12 +15,12 @@ type baseForm struct {
 	image     int // side of the input in pixels; 0: the base's own
 }
 
-// openBase opens the frozen backbone that --base names, a folder or a file.
+// openBase opens the frozen backbone that --base names: a folder, a file, or "embedded".
 func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
 	if err := checkBasePath(path); err != nil {
 		return nil, err
 	}
-	m, err := vit.Open(path, vit.Options{Image: form.image, Exec: ex, Precision: form.precision})
+	m, err := bases.Open(path, vit.Options{Image: form.image, Exec: ex, Precision: form.precision})
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -28,11 +29,8 @@ func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
 
 // checkBasePath refuses the values of --base that this version cannot serve.
 func checkBasePath(path string) error {
-	switch {
-	case path == "embedded":
-		return usage(fmt.Errorf("--base embedded: this version has no embedded base: give a folder or a file"))
-	case strings.HasPrefix(path, "hf:"):
-		return usage(fmt.Errorf("--base %s: this version does not download: give a folder or a file", path))
+	if strings.HasPrefix(path, "hf:") {
+		return usage(fmt.Errorf("--base %s: this version does not download: give a folder, a file or embedded", path))
 	}
 	return nil
 }

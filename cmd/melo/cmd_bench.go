@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"melo/bases"
 	"melo/internal/kernel"
 	"melo/internal/par"
 	"melo/vit"
@@ -13,7 +14,7 @@ import (
 
 // benchOptions are the options of "melo bench".
 type benchOptions struct {
-	Base        string        `help:"Base to measure: a folder or a file. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
+	Base        string        `help:"Base to measure: a folder, a file or embedded. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
 	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART,..."`
 	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
 	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
@@ -123,7 +124,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	defer pool.Close()
 	b := &bench{o: o, s: s, pool: pool, config: vitB16(), prec: prec, peakSeen: map[peakKey][]float64{}}
 	if o.Base != "" {
-		if b.base, err = vit.Open(o.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: prec}); err != nil {
+		if b.base, err = bases.Open(o.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: prec}); err != nil {
 			return badInput(err)
 		}
 		b.config = b.base.Config

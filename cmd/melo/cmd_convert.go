@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"melo/bases"
 	"melo/internal/kernel"
 	"melo/internal/par"
 	"melo/lora/adapterfile"
@@ -179,7 +180,7 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest, err := adapterfile.BaseDigest(o.Base)
+	digest, err := bases.Digest(nil, o.Base)
 	if err != nil {
 		return nil, badInput(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"melo/bases"
 	"melo/imaging"
 	"melo/internal/ui"
 	"melo/lora"
@@ -23,7 +24,7 @@ import (
 
 // inspectOptions are the options of "melo inspect".
 type inspectOptions struct {
-	Path    string `arg:"" help:"A base or an adapter: a .safetensors file or a folder."`
+	Path    string `arg:"" help:"A base or an adapter: a .safetensors file, a folder, or embedded: the base that is part of melo."`
 	Tensors bool   `help:"List every tensor."`
 	Digest  bool   `help:"Compute the SHA-256 of the file (reads all of it)."`
 }
@@ -37,6 +38,7 @@ Examples:
 
     melo inspect busi.safetensors
     melo inspect --tensors vit_tiny/
+    melo inspect embedded
     melo --json inspect busi.safetensors` + exitHelp
 }
 
@@ -51,6 +53,7 @@ type inspectDocument struct {
 	DTypes     map[string]int    `json:"dtypes"`
 	Base       *baseDocument     `json:"base,omitempty"`    // of a base
 	Adapter    *adapterDocument  `json:"adapter,omitempty"` // of an adapter in any format
+	Licence    string            `json:"licence,omitempty"` // of the embedded base
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	List       []tensorDocument  `json:"list,omitempty"`
 }
@@ -99,7 +102,12 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 	if err := doc.describe(o.Path); err != nil {
 		return badInput(err)
 	}
-	if o.Digest {
+	switch {
+	case o.Path == bases.Embedded:
+		if err := doc.embedded(); err != nil {
+			return err
+		}
+	case o.Digest:
 		if doc.Digest, err = fileDigest(ctx, doc.Path); err != nil {
 			return badInput(err)
 		}
@@ -110,7 +118,10 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 
 // describe adds what the tensors mean.
 func (d *inspectDocument) describe(path string) error {
-	kind, err := adapterfile.Sniff(path)
+	kind, err := adapterfile.BaseWeights, error(nil)
+	if path != bases.Embedded {
+		kind, err = adapterfile.Sniff(path)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +134,7 @@ func (d *inspectDocument) describe(path string) error {
 		d.Kind, d.Adapter = "adapter", newAdapterDocument(f)
 		d.Metadata = nil // said in full by Adapter
 	case adapterfile.BaseWeights:
-		m, err := vit.Open(path, vit.Options{})
+		m, err := bases.Open(path, vit.Options{})
 		if err != nil {
 			return err
 		}
@@ -149,6 +160,14 @@ func (d *inspectDocument) describe(path string) error {
 	return nil
 }
 
+// embedded adds what is known of the base that is part of the program.
+func (d *inspectDocument) embedded() (err error) {
+	if d.Digest, err = bases.Digest(nil, bases.Embedded); err == nil {
+		d.Licence, err = bases.Licence()
+	}
+	return err
+}
+
 func newAdapterDocument(f *adapterfile.File) *adapterDocument {
 	a := &adapterDocument{Digest: f.Digest, Metadata: f.Meta, deltas: f.Adapter.Deltas}
 	a.Deltas, a.Head = f.Adapter.Parameters()
@@ -171,6 +190,9 @@ func (d *inspectDocument) print(s *stdio) {
 	}
 	if d.Kind == "loravit" {
 		s.notef("%s: such a file does not tell alpha, the blocks and the head's bias: taken as the rank, all from 0, and zero unless melo noted them", d.Path)
+	}
+	if d.Licence != "" {
+		s.printf("  licence     %s", strings.ReplaceAll(strings.TrimSpace(d.Licence), "\n", "\n              "))
 	}
 	for _, t := range d.List {
 		s.printf("  %-60s %-5s %v", t.Name, t.DType, t.Shape)
@@ -302,6 +324,9 @@ func counts(m map[string]int) string {
 
 // openTensors opens a file, a folder with one, or a sharded model.
 func openTensors(path string) (*safetensors.File, error) {
+	if path == bases.Embedded {
+		return bases.Tensors()
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -343,6 +368,9 @@ func inspectTensors(path string, list bool) (*inspectDocument, error) {
 		if list {
 			doc.List = append(doc.List, tensorDocument{name, string(t.DType), t.Shape})
 		}
+	}
+	if path == bases.Embedded {
+		return doc, nil
 	}
 	if info, err := os.Stat(f.Path()); err == nil && info.Mode().IsRegular() && filepath.Ext(f.Path()) != ".json" {
 		doc.Bytes = info.Size()

@@ -37,6 +37,18 @@ func TestInspectListsTensors(t *testing.T) {
 	}
 }
 
+func TestInspectEmbedded(t *testing.T) {
+	var doc inspectDocument
+	melo(t, "inspect", "--json", "embedded").want(t, exitDone).decode(t, &doc)
+	if doc.Kind != "base" || doc.Base == nil || doc.Base.Image == 0 || doc.Licence == "" || len(doc.Digest) != len("sha256:")+64 {
+		t.Errorf("got %+v", doc)
+	}
+	r := melo(t, "inspect", "embedded").want(t, exitDone)
+	if !strings.Contains(r.out, doc.Digest) || !strings.Contains(r.out, "Apache-2.0") {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
 func TestInspectBadInput(t *testing.T) {
 	whole, err := os.ReadFile(filepath.Join(goldenDir("hf_vit"), "model.safetensors"))
 	if err != nil {

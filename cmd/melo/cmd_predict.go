@@ -17,7 +17,7 @@ const notice = "research software, not a medical device"
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
 	Adapter   string   `help:"Adapter to predict with. Without it the base's own head is used." placeholder:"FILE"`
-	Base      string   `help:"Base: a folder or a file. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Base      string   `help:"Base: a folder, a file or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
 	Precision string   `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
 	CSV       bool     `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
 	Top       int      `default:"1" help:"Number of labels to show per image in the table."`

@@ -121,9 +121,10 @@ func TestPredictBadInput(t *testing.T) {
 		{exitUsage, "--adapter", []string{"predict", image}},
 		{exitUsage, "--batch", []string{"predict", "--base", goldenDir("hf_vit"), "--batch", "0", image}},
 		{exitUsage, "image", []string{"predict", "--base", goldenDir("hf_vit")}},
-		{exitUsage, "embedded", []string{"predict", "--base", "embedded", image}},
+		{exitUsage, "hf:", []string{"predict", "--base", "hf:owner/name", image}},
 		{exitBadInput, "nowhere", []string{"predict", "--base", "nowhere", image}},
 		{exitBadInput, "swin", []string{"predict", "--base", unknown, image}},
+		{exitBadInput, "no head", []string{"predict", "--base", "embedded", image}},
 		{exitBadInput, "no head", []string{"predict", "--base", goldenDir("mae"), image}},
 	} {
 		r := melo(t, c.args...).want(t, c.status)

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 
+	"melo/bases"
 	"melo/dataset"
 	"melo/internal/kernel"
 	"melo/internal/memo"
 	"melo/internal/par"
-	"melo/lora/adapterfile"
 	"melo/vit"
 )
 
@@ -24,7 +24,7 @@ func openTrainBase(path string, pool *par.Pool) (*trainBase, error) {
 	if err := checkBasePath(path); err != nil {
 		return nil, err
 	}
-	digest, err := adapterfile.BaseDigestMemo(memo.New(cacheDir()), path)
+	digest, err := bases.Digest(memo.New(cacheDir()), path)
 	if err != nil {
 		return nil, badInput(err)
 	}

@@ -38,6 +38,8 @@ var layers = []layer{
 		"adapters know the backbone they sit beside, and neither files nor training"},
 	{"melo/lora/adapterfile", []string{"melo/internal/...", "melo/vit", "melo/lora", "melo/safetensors", "melo/imaging", "melo/metric"},
 		"the adapter file holds a lora.Adapter and its description"},
+	{"melo/bases", []string{"melo/internal/...", "melo/vit", "melo/lora/adapterfile", "melo/safetensors"},
+		"a base has a name before anything is done with it"},
 	{"melo/dataset", []string{"melo/internal/...", "melo/imaging"},
 		"samples are files and labels; no model is needed to count or split them"},
 	{"melo/report/plot", []string{"melo/internal/..."},
@@ -46,7 +48,7 @@ var layers = []layer{
 		"a report shows numbers that others computed"},
 	{"melo/train/...", []string{"melo/internal/...", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging", "melo/dataset", "melo/metric", "melo/report/..."},
 		"training and serving never import each other: either must be usable alone"},
-	{"melo/serve/...", []string{"melo/internal/...", "melo/serve/...", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging"},
+	{"melo/serve/...", []string{"melo/internal/...", "melo/serve/...", "melo/bases", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging"},
 		"training and serving never import each other: either must be usable alone"},
 }
 

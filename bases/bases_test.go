@@ -1,0 +1,57 @@
+package bases
+
+import (
+	"math"
+	"testing"
+
+	"melo/internal/par"
+	"melo/vit"
+)
+
+// TestEmbedded: the base that is part of the program opens, and tells images apart.
+func TestEmbedded(t *testing.T) {
+	m, err := Open(Embedded, vit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Path != Embedded || m.Recipe.Size != m.Image {
+		t.Errorf("path %q, recipe %+v, image %d", m.Path, m.Recipe, m.Image)
+	}
+	pool := par.New(0)
+	defer pool.Close()
+	values := m.Recipe.Values()
+	images := make([]float32, 2*values)
+	for i := range values {
+		images[i] = float32(math.Sin(float64(i) / 7))
+		images[values+i] = float32(math.Sin(float64(i) / 11))
+	}
+	f := vit.NewEngine(m, pool, 2, m.Depth).Forward(images, 2, nil)
+	var size, apart float64
+	for k := range f.Cols {
+		a, b := float64(f.Row(0)[k]), float64(f.Row(1)[k])
+		size, apart = size+a*a+b*b, apart+(a-b)*(a-b)
+	}
+	if !(size > 0) || !(apart > 1e-4*size) {
+		t.Errorf("features of squared size %g lie %g apart", size, apart)
+	}
+	digest, err := Digest(nil, Embedded)
+	if err != nil || len(digest) != len("sha256:")+64 {
+		t.Errorf("digest %q, %v", digest, err)
+	}
+	if text, err := Licence(); err != nil || text == "" {
+		t.Errorf("licence %q, %v", text, err)
+	}
+	if m, err = Open(Embedded, vit.Options{Image: 128}); err != nil || m.Image != 128 {
+		t.Errorf("at another size: %v", err)
+	}
+}
+
+func TestOpenPath(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir, vit.Options{}); err == nil {
+		t.Error("an empty folder was opened")
+	}
+	if _, err := Digest(nil, dir); err == nil {
+		t.Error("an empty folder has a digest")
+	}
+}
