@@ -49,14 +49,17 @@ def compare(args, work: Path) -> dict:
         (work / name).mkdir(parents=True, exist_ok=True)
     env = {"GOMAXPROCS": str(args.threads), "OMP_NUM_THREADS": str(args.threads), "TMPDIR": str(work / "tmp"),
            "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"), "ONNXRUNTIME_DISABLE_TELEMETRY": "1", "OPENVINO_TELEMETRY_DISABLED": "1"}
+    if args.isa:
+        env |= {"ONEDNN_MAX_CPU_ISA": args.isa.upper(), "DNNL_MAX_CPU_ISA": args.isa.upper(), "ATEN_CPU_CAPABILITY": args.isa,
+                "MKL_ENABLE_INSTRUCTIONS": args.isa.upper()}
     tempfile.tempdir = str(work / "tmp")
     args.melo = str(Path(args.melo).resolve()) if args.melo else build_melo(work)
     about = machine.describe()
     doc = {"machine": about, "versions": machine.versions(args.python), "melo": melo_version(args.melo), "threads": args.threads,
-           "results": [], "adapters": []}
+           "isa": args.isa, "results": [], "adapters": []}
     folders = {m: work / m for m in args.models}
     prepared = {m: Preparation(args, m, folders[m], env) for m in args.models}
-    for group in groups(args, folders, "avx512_bf16" in about.get("flags", ())):
+    for group in groups(args, folders, "avx512_bf16" in about.get("flags", ()) and not args.isa):
         doc["results"].append(rounds.run(group, args, ROOT, env, prepared[group.model]))
     for model in args.models:
         if "start" in args.workloads:
@@ -107,6 +110,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--adapters", type=int, default=1000, help="number of resident adapters")
     parser.add_argument("--freezing", action="store_true", help="also inductor's weight freezing (inference)")
     parser.add_argument("--plain-lora", action="store_true", help="also steps with LoRA written by hand on timm's network")
+    parser.add_argument("--isa", choices=("avx2",), help="let every engine use AVX2 at most, where that can be told to it: an older machine's "
+                        "instructions, not its speed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15, help="most rounds of a row")
     parser.add_argument("--min-rounds", type=int, default=5, help="least rounds of a row, however long they take")

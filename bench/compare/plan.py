@@ -49,6 +49,8 @@ class Group:
 
 def melo(args, folder: Path, precision: str, name: str) -> Entry:
     command = [args.melo, "bench", "--serve-rounds", "--base", str(folder / "base"), "--precision", precision, "--threads", str(args.threads)]
+    if args.isa:
+        command += ["--kernels", args.isa]
     return Entry(name, command, precision, ours=True)
 
 
@@ -115,6 +117,8 @@ def groups(args, folders: dict[str, Path], has_bf16: bool) -> list[Group]:
                 entries = step(args, folders[model], precision, precision == best and "int8" in args.precisions)
                 out.append(Group(model, "step", precision, [args.step_batch], entries))
     for group in out:
+        if args.isa:  # ONNX Runtime has no switch
+            group.entries = [e for e in group.entries if "onnxruntime" not in e.name]
         group.entries = [e for e in group.entries if not args.engines or any(word in e.name for word in args.engines)]
     return [g for g in out if g.entries]
 

@@ -39,7 +39,7 @@ def problems(results: list[dict]) -> list[str]:
 
 def markdown(doc: dict) -> str:
     m = doc["machine"]
-    lines = [f"{m.get('Model name', '?')}, {m['cores']} cores, class: {m['class']}; {doc['threads']} threads; "
+    lines = [f"{m.get('Model name', '?')}, {m['cores']} cores, class: {m['class']}{', told to use ' + doc['isa'].upper() + ' at most' if doc.get('isa') else ''}; {doc['threads']} threads; "
              f"load at the start {m['load_average']:.1f}",
              "", "Versions: " + ", ".join(f"{n} {v}" for n, v in doc["versions"].items()) + f"; melo {doc['melo']}", ""]
     for workload, title in (("forward", "Inference"), ("step", "LoRA step (r 4 on q and v, head; forward, loss, backward, AdamW)"),

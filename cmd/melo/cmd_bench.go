@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ type benchOptions struct {
 	Base        string        `help:"Base to measure: a folder, a file or embedded. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
 	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART,..."`
 	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
+	Kernels     string        `placeholder:"SET" help:"Kernel set to measure, of those that this machine can run (see melo doctor). Default: the fastest."`
 	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
 	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
 	Profile     bool          `help:"Also show where the time of a forward pass and of a step goes; alone with --only=profile."`
@@ -37,7 +39,7 @@ Examples:
     melo bench
     melo bench --only kernels --duration 2s
     melo bench --precision bf16 --only forward
-    melo bench --base vit_tiny/ --threads 1
+    melo bench --base vit_tiny/ --threads 1 --kernels avx2
     melo bench --only profile --precision int8
     melo --json bench --only forward,step` + exitHelp
 }
@@ -113,12 +115,16 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	if err := checkBasePath(o.Base); err != nil {
 		return err
 	}
+	defer kernel.Use(kernel.Name())
+	if err := kernel.Use(cmp.Or(o.Kernels, kernel.Name())); err != nil {
+		return usage(fmt.Errorf("--kernels: %w", err))
+	}
 	prec, err := vit.ParsePrecision(o.Precision)
 	if err != nil {
 		return usage(err)
 	}
 	if !vit.Supports(prec) {
-		return usage(fmt.Errorf("--precision %v: this CPU has no instructions for it", prec))
+		return usage(fmt.Errorf("--precision %v: kernel set %s on this CPU has no instructions for it", prec, kernel.Name()))
 	}
 	pool := par.New(o.Threads)
 	defer pool.Close()

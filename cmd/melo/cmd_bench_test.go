@@ -183,6 +183,19 @@ func TestBenchPrecisions(t *testing.T) {
 	melo(t, benchArgs("--precision", "f64")...).want(t, exitUsage)
 }
 
+// Every kernel set of the machine can be measured, and the program goes on with the fastest.
+func TestBenchKernels(t *testing.T) {
+	before := kernel.Name()
+	for _, name := range kernel.Names() {
+		var doc benchDocument
+		melo(t, benchArgs("--only", "forward", "--kernels", name)...).want(t, exitDone).decode(t, &doc)
+		if doc.KernelSet != name || kernel.Name() != before {
+			t.Errorf("--kernels %s measured %s and left %s", name, doc.KernelSet, kernel.Name())
+		}
+	}
+	melo(t, benchArgs("--kernels", "sse2")...).want(t, exitUsage)
+}
+
 // A profile accounts for the whole pass, has every part and block, and is made only when asked for.
 func TestBenchProfile(t *testing.T) {
 	var doc benchDocument
