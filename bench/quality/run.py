@@ -117,12 +117,11 @@ class Bench:
         a = self.a
         for seed in a.seeds:
             for s in a.sets:
-                self.train("claim", f"{s}-melo-{seed}", a.data / s, seed, ["--method", "melo"])
-                self.train("precision", f"{s}-int8-{seed}", a.data / s, seed, ["--precision", "int8"])
-                for p in ("f32", "bf16", "int8"):
-                    for part, trained in (("claim", "melo"), ("precision", "int8")):
-                        adapter = a.out / part / f"{s}-{trained}-{seed}.safetensors"
-                        self.once("precision", f"{s}-{trained}-in-{p}-{seed}", lambda _, adapter=adapter, p=p: self.evaluate(adapter, a.data / s, p))
+                for trained, options in (("auto", []), ("int8", ["--precision", "int8"])):
+                    self.train("precision", f"{s}-{trained}-{seed}", a.data / s, seed, options)
+                    adapter = a.out / "precision" / f"{s}-{trained}-{seed}.safetensors"
+                    for p in ("f32", "bf16", "int8"):
+                        self.once("precision", f"{s}-{trained}-in-{p}-{seed}", lambda _, p=p: self.evaluate(adapter, a.data / s, p))
 
     def lowdata(self) -> None:
         """A share of the training images; small shares get more epochs, so that there are enough steps."""

@@ -90,12 +90,12 @@ def paired(of: dict, a: str, b: str, key: str = "auc") -> str:
 def precision(data: dict) -> None:
     rows = []
     for s in SETS:
-        for trained, words in (("melo", "bf16"), ("int8", "int8")):
+        for trained, words in (("auto", "bf16"), ("int8", "int8")):
             base = f"{trained}-in-f32"
             if data[s].get(base):
                 rows.append([s, words, cell(data[s][base]), *(paired4(data[s], f"{trained}-in-{p}", base) for p in ("bf16", "int8"))])
     table(["set", "trained in", "AUC in f32", "bf16 - f32", "int8 - f32"], rows)
-    table(["set", "trained in int8 - in bf16, both evaluated in f32"], [[s, paired(data[s], "int8-in-f32", "melo-in-f32")] for s in SETS])
+    table(["set", "trained in int8 - in bf16, both evaluated in f32"], [[s, paired(data[s], "int8-in-f32", "auto-in-f32")] for s in SETS])
 
 
 def paired4(of: dict, a: str, b: str) -> str:

@@ -29,9 +29,10 @@ type trainOptions struct {
 	trainRecipe
 	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
 
-	Checkpoint string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
-	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
+	Checkpoint  string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
+	TensorBoard bool   `name:"tensorboard" group:"Output and machine" help:"Write TensorBoard's event files into that folder, too."`
+	Resume      bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
+	Restart     bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
 }
 
 // trainRecipe are the options that say how to train, and on what machine: those that commands which make many runs

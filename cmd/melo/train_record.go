@@ -39,6 +39,11 @@ func (j *trainJob) begin(start time.Time) error {
 			_ = os.Remove(path)
 		}
 	}
+	if !j.o.Resume {
+		if err := removeEvents(dir); err != nil {
+			return err
+		}
+	}
 	j.record = runRecord{Format: "melo-run", Version: 1, Command: j.s.args, Program: versionNow(), Machine: thisMachine(),
 		Identity: j.id, Data: j.info, Started: start.UTC().Format(time.RFC3339)}
 	return j.writeRecord()

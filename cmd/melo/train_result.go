@@ -61,8 +61,10 @@ func (j *trainJob) finish(ctx context.Context, start time.Time) (*trainDocument,
 	doc.Seconds = time.Since(start).Seconds()
 	_, doc.PeakMemory = residentBytes()
 	j.record.Finished, j.record.Result = time.Now().UTC().Format(time.RFC3339), doc
-	if err := j.writeRecord(); err != nil {
-		j.s.notef("%s", oneLine(err))
+	for _, write := range []func() error{j.writeCurves, j.writeRecord} {
+		if err := write(); err != nil {
+			j.s.notef("%s", oneLine(err))
+		}
 	}
 	// The adapter is safe: what is left to go on from would only mislead.
 	if err := os.Remove(j.o.checkpointPath()); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -268,9 +268,13 @@ func (j *trainJob) build() error {
 	j.loop.Hooks = append(j.loop.Hooks,
 		j.progress.hook(),
 		j.recordHook(),
+		j.curvesHook(),
 		train.Checkpoints(j.o.checkpointPath(), j.id, checkpointEvery, func(err error) {
 			j.progress.printf("melo: the checkpoint could not be saved, training goes on: %s", oneLine(err))
 		}))
+	if j.o.TensorBoard {
+		j.loop.Hooks = append(j.loop.Hooks, j.eventsHook(time.Now()))
+	}
 	return nil
 }
 
