@@ -205,3 +205,14 @@ func (m *Metrics) Call(protocol, route string) (done func(code string)) {
 
 // Denied counts a call that was refused. reason must be one of a fixed set.
 func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
+
+// Connections adds the counts of a listener's connections: open, closed to make room, turned away.
+func (m *Metrics) Connections(listener string, counts func() (open int, closed, turned uint64)) {
+	labels := prometheus.Labels{"listener": listener}
+	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "melo_connections", Help: "Open connections.", ConstLabels: labels},
+		func() float64 { n, _, _ := counts(); return float64(n) }))
+	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "melo_connections_closed_total", Help: "Idle connections that were closed to make room.", ConstLabels: labels},
+		func() float64 { _, n, _ := counts(); return float64(n) }))
+	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "melo_connections_refused_total", Help: "Connections for which there was no room.", ConstLabels: labels},
+		func() float64 { _, _, n := counts(); return float64(n) }))
+}

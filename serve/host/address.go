@@ -1,0 +1,54 @@
+package host
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// loopback reports whether a listening address can be reached from this machine alone.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// checkExposure returns an error if an address that others can reach is not protected.
+func checkExposure(what, address string, tls, authenticated bool) error {
+	if address == "" || loopback(address) || tls && authenticated {
+		return nil
+	}
+	missing := "TLS and authentication (tokens, OIDC or client certificates)"
+	switch {
+	case tls:
+		missing = "authentication (tokens, OIDC or client certificates)"
+	case authenticated:
+		missing = "TLS"
+	}
+	return fmt.Errorf("host: %s address %s can be reached from other machines: configure %s, listen on a loopback address, or say --insecure", what, address, missing)
+}
+
+// hostAllowed reports whether a request's Host names this server. A page elsewhere whose name was made to point to
+// this machine names itself.
+func hostAllowed(host string, allowed []string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.IsLoopback() || slices.Contains(allowed, name)
+	}
+	return slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) })
+}

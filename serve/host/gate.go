@@ -1,0 +1,63 @@
+package host
+
+import (
+	"context"
+	"sync/atomic"
+
+	"melo/serve"
+	"melo/serve/access"
+	"melo/serve/audit"
+	"melo/serve/telemetry"
+)
+
+// gate is the engine as the doors see it: it is not ready once the server is about to stop, while it still answers.
+type gate struct {
+	*serve.Engine
+	stopping atomic.Bool
+	audit    *audit.Log // may be nil
+}
+
+// Ready reports whether new requests should come here.
+func (g *gate) Ready() bool {
+	return !g.stopping.Load() && g.Engine.Ready() && (g.audit == nil || g.audit.Healthy() == nil)
+}
+
+// Auditor writes the questions to an engine into an audit log. It is a serve.Observer.
+type Auditor struct {
+	Log       *audit.Log
+	RequestID func(context.Context) string
+}
+
+// RequestDone writes one entry. A failure is not lost: the log keeps the entry, and the server answers nothing new
+// until it is written.
+func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
+	event := a.of(ctx, "predict", telemetry.Outcome(e.Err))
+	if e.Digest != "" { // a name that a client makes up may be that of a patient
+		event.Adapter, event.Version, event.Digest = e.Name, e.Version, e.Digest
+	}
+	_ = a.Log.Record(event)
+}
+
+// of is an event of the request that ctx belongs to.
+func (a Auditor) of(ctx context.Context, action, outcome string) audit.Event {
+	p := access.From(ctx)
+	return audit.Event{Action: action, Outcome: outcome, Client: p.Name, Via: p.Via, Role: p.Role.String(), Request: a.RequestID(ctx)}
+}
+
+// BatchDone does nothing.
+func (Auditor) BatchDone(serve.BatchEvent) {}
+
+// AdapterChanged writes what changed by itself: files that came, went or were refused. What operators do is written
+// with their names.
+func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
+	switch e.Change {
+	case serve.Published, serve.Removed, serve.Refused:
+	default:
+		return
+	}
+	event := audit.Event{Action: "adapter " + string(e.Change), Outcome: "ok", Adapter: e.Name, Version: e.Version, Digest: e.Digest}
+	if e.Err != nil {
+		event.Outcome = "failed"
+	}
+	_ = a.Log.Record(event)
+}

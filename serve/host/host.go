@@ -1,0 +1,345 @@
+package host
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"melo/serve"
+	"melo/serve/access"
+	"melo/serve/audit"
+	"melo/serve/grpcapi"
+	"melo/serve/httpapi"
+	"melo/serve/oip"
+	"melo/serve/telemetry"
+)
+
+// Config says what a Host serves, where, and to whom.
+type Config struct {
+	Engine *serve.Engine
+	// Options of the protocol: limits, and what metadata say of the base.
+	Options oip.Options
+
+	// HTTP, GRPC, Metrics and Debug are addresses, "host:port"; empty ones are not served. Metrics also has the health
+	// routes, and Debug is net/http/pprof; neither asks who comes.
+	HTTP, GRPC, Metrics, Debug string
+	HTTPS                      *TLS // of HTTP and GRPC; nil: none
+	// Insecure allows addresses that others can reach without TLS and authentication.
+	Insecure bool
+	// Authenticated says that Guard can tell clients apart.
+	Authenticated bool
+	Hosts         []string // further names of this server, where it has a loopback address
+
+	Guard    *access.Guard
+	Audit    *audit.Log // nil: none
+	Recorder *telemetry.Metrics
+	Tracer   *telemetry.Tracer
+	Log      *slog.Logger
+
+	MaxConnections int           // of each door; 0: 4096
+	DrainDelay     time.Duration // between "not ready" and closing the doors
+	DrainTimeout   time.Duration // for what is under way then; 0: 30 s
+	RequestTimeout time.Duration // 0: that of the doors
+}
+
+// Host is a server that has been made and not yet begun, or is running.
+type Host struct {
+	config  Config
+	gate    *gate
+	roles   map[string]oip.Role
+	http    *http.Server
+	grpc    *grpc.Server
+	extra   []*http.Server // metrics, debug
+	sockets []socket
+	conns   map[string]*conns
+}
+
+// socket is a bound address and what answers there.
+type socket struct {
+	name     string
+	listener net.Listener
+	serve    func(net.Listener) error
+}
+
+const (
+	defaultConnections = 4096
+	defaultDrain       = 30 * time.Second
+)
+
+// New checks a configuration and binds its addresses, so that what cannot be is known before anything is served. No
+// request is answered before Serve.
+func New(c Config) (h *Host, err error) {
+	if c.MaxConnections == 0 {
+		c.MaxConnections = defaultConnections
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrain
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	h = &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, roles: grpcapi.Roles(), conns: map[string]*conns{}}
+	if err := h.checkAddresses(); err != nil {
+		return nil, err
+	}
+	c.Recorder.Watch(h.gate, telemetry.EngineOptions{})
+	service := oip.NewService(h.gate, c.Options)
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	for _, open := range []func(*oip.Service) error{h.openHTTP, h.openGRPC, h.openExtra} {
+		if err := open(service); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Host) checkAddresses() error {
+	c := &h.config
+	if c.HTTP == "" && c.GRPC == "" {
+		return errors.New("host: neither an HTTP nor a gRPC address: there is nothing to serve")
+	}
+	if c.Insecure {
+		return nil
+	}
+	return errors.Join(
+		checkExposure("the HTTP", c.HTTP, c.HTTPS != nil, c.Authenticated),
+		checkExposure("the gRPC", c.GRPC, c.HTTPS != nil, c.Authenticated),
+		checkExposure("the metrics", c.Metrics, false, false),
+		checkExposure("the debug", c.Debug, false, false))
+}
+
+// bind listens on an address.
+func (h *Host) bind(name, address string, serve func(net.Listener) error) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("host: %s address %s: %w", name, address, err)
+	}
+	k := newConns(h.config.MaxConnections)
+	h.conns[name] = k
+	h.sockets = append(h.sockets, socket{name, k.listen(l), serve})
+	h.config.Recorder.Connections(name, k.counts)
+	return nil
+}
+
+func (h *Host) openHTTP(service *oip.Service) error {
+	if h.config.HTTP == "" {
+		return nil
+	}
+	door := httpapi.New(httpapi.Options{Service: service, Wrap: h.wrap, Log: h.config.Log, Request: h.config.RequestTimeout})
+	h.http = h.newServer(h.entrance(door))
+	var encrypted *tls.Config
+	if h.config.HTTPS != nil {
+		var err error
+		if encrypted, err = h.config.HTTPS.open(h.reloaded("HTTP certificates"), "h2", "http/1.1"); err != nil {
+			return err
+		}
+	}
+	h.http.TLSConfig = encrypted
+	err := h.bind("http", h.config.HTTP, func(l net.Listener) error {
+		if encrypted != nil {
+			return h.http.ServeTLS(l, "", "")
+		}
+		return h.http.Serve(l)
+	})
+	if err == nil {
+		h.http.ConnState = h.conns["http"].state
+	}
+	return err
+}
+
+// newServer returns an HTTP server that does not wait for slow clients, and whose own messages go to the log.
+func (h *Host) newServer(handler http.Handler) *http.Server {
+	s := httpapi.NewServer(handler)
+	s.ErrorLog = log.New(logWriter{h.config.Log}, "", 0)
+	return s
+}
+
+// logWriter takes the lines of http.Server.
+type logWriter struct{ log *slog.Logger }
+
+// Write logs one line.
+func (w logWriter) Write(p []byte) (int, error) {
+	line := strings.TrimSpace(string(p))
+	level := slog.LevelWarn
+	if isTLSNoise(line) {
+		level = slog.LevelDebug
+	}
+	w.log.Log(context.Background(), level, "http server", "message", line)
+	return len(p), nil
+}
+
+func (h *Host) openGRPC(service *oip.Service) error {
+	if h.config.GRPC == "" {
+		return nil
+	}
+	o := grpcapi.Options{Service: service, Log: h.config.Log, Request: h.config.RequestTimeout,
+		Unary: []grpc.UnaryServerInterceptor{h.unary}, Stream: []grpc.StreamServerInterceptor{h.stream}}
+	if h.config.HTTPS != nil {
+		encrypted, err := h.config.HTTPS.open(h.reloaded("gRPC certificates"), "h2")
+		if err != nil {
+			return err
+		}
+		o.Server = append(o.Server, grpc.Creds(credentials.NewTLS(encrypted)))
+	}
+	h.grpc = grpcapi.New(o)
+	return h.bind("grpc", h.config.GRPC, h.grpc.Serve)
+}
+
+// openExtra opens the addresses for operators.
+func (h *Host) openExtra(*oip.Service) error {
+	if h.config.Metrics != "" {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", h.config.Recorder.Handler())
+		mux.HandleFunc("GET /livez", health(h.gate.Live))
+		mux.HandleFunc("GET /readyz", health(h.gate.Ready))
+		s := h.newServer(mux)
+		h.extra = append(h.extra, s)
+		if err := h.bind("metrics", h.config.Metrics, s.Serve); err != nil {
+			return err
+		}
+	}
+	if h.config.Debug != "" {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		s := h.newServer(mux)
+		h.extra = append(h.extra, s)
+		return h.bind("debug", h.config.Debug, s.Serve)
+	}
+	return nil
+}
+
+// health answers with a word.
+func health(good func() bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if !good() {
+			http.Error(w, "no", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	}
+}
+
+func (h *Host) reloaded(what string) func(error) {
+	return func(err error) {
+		if err != nil {
+			h.config.Log.Error(what+" were not read again", "error", err)
+			return
+		}
+		h.config.Log.Info(what + " were read again")
+	}
+}
+
+// Address returns where "http", "grpc", "metrics" or "debug" is bound, empty if it is not.
+func (h *Host) Address(name string) string {
+	for _, s := range h.sockets {
+		if s.name == name {
+			return s.listener.Addr().String()
+		}
+	}
+	return ""
+}
+
+// Serve answers until ctx ends, and then stops: readiness first, the doors after DrainDelay, then the engine, once
+// everything that was let in is answered or DrainTimeout is over. It returns why a door failed, or that not
+// everything could be answered.
+func (h *Host) Serve(ctx context.Context) error {
+	failed := make(chan error, len(h.sockets))
+	var running sync.WaitGroup
+	for _, s := range h.sockets {
+		running.Go(func() {
+			err := s.serve(s.listener)
+			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+				failed <- fmt.Errorf("host: %s: %w", s.name, err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	err = errors.Join(err, h.drain())
+	running.Wait()
+	return err
+}
+
+// drain stops the server.
+func (h *Host) drain() error {
+	h.gate.stopping.Store(true)
+	h.config.Log.Info("stopping: not ready any more", "delay", h.config.DrainDelay.String())
+	time.Sleep(h.config.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), h.config.DrainTimeout)
+	defer cancel()
+	var doors sync.WaitGroup
+	var httpErr, grpcErr error
+	doors.Go(func() {
+		if h.http != nil {
+			httpErr = h.http.Shutdown(ctx)
+		}
+	})
+	doors.Go(func() {
+		if h.grpc != nil {
+			grpcErr = h.stopGRPC(ctx)
+		}
+	})
+	doors.Wait()
+	err := errors.Join(httpErr, grpcErr, h.config.Engine.Drain(ctx))
+	h.close()
+	if err != nil {
+		return fmt.Errorf("host: stopped after %v with requests under way: %w", h.config.DrainTimeout, err)
+	}
+	h.config.Log.Info("stopped: everything that was let in is answered")
+	return nil
+}
+
+// stopGRPC waits for calls until ctx ends.
+func (h *Host) stopGRPC(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		h.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		h.grpc.Stop()
+		<-done
+		return ctx.Err()
+	}
+}
+
+// close closes what is left.
+func (h *Host) close() {
+	for _, s := range append(h.extra, h.http) {
+		if s != nil {
+			s.Close()
+		}
+	}
+	if h.grpc != nil {
+		h.grpc.Stop()
+	}
+	for _, s := range h.sockets {
+		s.listener.Close()
+	}
+}

@@ -1,0 +1,65 @@
+package host
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"melo/serve/access"
+)
+
+// TLS names the files of a server's identity. They are read again when they change.
+type TLS struct {
+	Cert, Key string // PEM; the certificate with those above it
+	// ClientCA has the authorities of client certificates, PEM; empty: clients are not asked for any.
+	ClientCA string
+	// RequireClient refuses clients without one.
+	RequireClient bool
+}
+
+// maxPEM bounds a file of certificates.
+const maxPEM = 1 << 20
+
+// open returns a configuration for these protocols, which follows the files. report is told when they were read again,
+// or why not.
+func (t TLS) open(report func(error), protocols ...string) (*tls.Config, error) {
+	paths := []string{t.Cert, t.Key}
+	if t.ClientCA != "" {
+		paths = append(paths, t.ClientCA)
+	} else if t.RequireClient {
+		return nil, errors.New("host: client certificates are required, but no authority is named")
+	}
+	files, err := access.Watch(maxPEM, func(pem [][]byte) (*tls.Config, error) { return t.parse(pem, protocols) }, report, paths...)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: protocols,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return files.Get(), nil
+		},
+	}, nil
+}
+
+func (t TLS) parse(pem [][]byte, protocols []string) (*tls.Config, error) {
+	cert, err := tls.X509KeyPair(pem[0], pem[1])
+	if err != nil {
+		return nil, fmt.Errorf("certificate and key %s: %w", t.Key, err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, Certificates: []tls.Certificate{cert}}
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	c.ClientCAs = x509.NewCertPool()
+	if !c.ClientCAs.AppendCertsFromPEM(pem[2]) {
+		return nil, fmt.Errorf("%s: no certificates in it", t.ClientCA)
+	}
+	c.ClientAuth = tls.VerifyClientCertIfGiven
+	if t.RequireClient {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	c.SessionTicketsDisabled = true // who was let in before an authority changed is asked again
+	return c, nil
+}
