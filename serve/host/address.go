@@ -8,8 +8,11 @@ import (
 	"strings"
 )
 
-// loopback reports whether a listening address can be reached from this machine alone.
-func loopback(address string) bool {
+// Loopback reports whether a listening address can be reached from this machine alone. An empty one cannot be reached at all.
+func Loopback(address string) bool {
+	if address == "" {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
@@ -23,7 +26,7 @@ func loopback(address string) bool {
 
 // checkExposure returns an error if an address that others can reach is not protected.
 func checkExposure(what, address string, tls, authenticated bool) error {
-	if address == "" || loopback(address) || tls && authenticated {
+	if address == "" || Loopback(address) || tls && authenticated {
 		return nil
 	}
 	missing := "TLS and authentication (tokens, OIDC or client certificates)"

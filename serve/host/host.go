@@ -91,7 +91,7 @@ func New(c Config) (h *Host, err error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	h = &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, roles: grpcapi.Roles(), conns: map[string]*conns{}}
-	if err := h.checkAddresses(); err != nil {
+	if err := c.CheckAddresses(); err != nil {
 		return nil, err
 	}
 	c.Recorder.Watch(h.gate, telemetry.EngineOptions{})
@@ -109,8 +109,8 @@ func New(c Config) (h *Host, err error) {
 	return h, nil
 }
 
-func (h *Host) checkAddresses() error {
-	c := &h.config
+// CheckAddresses returns an error if there is nothing to serve, or if others could reach what is not protected.
+func (c *Config) CheckAddresses() error {
 	if c.HTTP == "" && c.GRPC == "" {
 		return errors.New("host: neither an HTTP nor a gRPC address: there is nothing to serve")
 	}

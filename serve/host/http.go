@@ -30,7 +30,7 @@ func (h *Host) entrance(door http.Handler) http.Handler {
 		if h.gate.stopping.Load() {
 			w.Header().Set("Connection", "close") // clients should go elsewhere
 		}
-		if h.config.HTTPS == nil && loopback(h.config.HTTP) && !hostAllowed(r.Host, h.config.Hosts) {
+		if h.config.HTTPS == nil && Loopback(h.config.HTTP) && !hostAllowed(r.Host, h.config.Hosts) {
 			httpapi.WriteError(w, h.deny("host", oip.NewFault(oip.Forbidden, "the request's Host is not this server's: see --allowed-host")).(*oip.Fault))
 			return
 		}

@@ -33,6 +33,7 @@ type Result struct {
 	Task          string    `json:"task" enum:"binary,multiclass,multilabel"`
 	Labels        []string  `json:"labels"`
 	Probabilities []float64 `json:"probabilities" doc:"One a label, calibrated where the adapter says how."`
+	Logits        []float32 `json:"logits" doc:"One a label, before calibration."`
 	Thresholds    []float64 `json:"thresholds,omitempty" doc:"Probability from which a label counts as present; absent if labels exclude each other."`
 	Label         string    `json:"label" doc:"The most probable one."`
 	Probability   float64   `json:"probability" doc:"Of that label."`
@@ -122,7 +123,7 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 
 func result(x *oip.Asked, file string) Result {
 	r := Result{Image: x.Image, File: file, Adapter: Adapter(x.Answer.Identity), Task: string(task(x)), Labels: x.Answer.Labels,
-		Probabilities: x.Answer.Probabilities, Thresholds: x.Answer.Thresholds, Label: x.Answer.Label, Probability: x.Answer.Probability,
+		Probabilities: x.Answer.Probabilities, Logits: x.Answer.Logits, Thresholds: x.Answer.Thresholds, Label: x.Answer.Label, Probability: x.Answer.Probability,
 		Decision: []string{}, Timing: timing(x.Answer.Timing)}
 	if x.Answer.Present == nil {
 		r.Decision = []string{x.Answer.Label}
