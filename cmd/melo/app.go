@@ -23,9 +23,12 @@ type commands struct {
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
+	Serve   serveOptions   `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
 	Convert convertOptions `cmd:"" help:"Convert adapters between melo, LoRA-ViT and PEFT, and bases between timm and Hugging Face."`
 	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching, mixed batches."`
+	Token   tokenOptions   `cmd:"" help:"Make tokens for clients of a server."`
+	Audit   auditOptions   `cmd:"" help:"Check the audit log of a server."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
 }

@@ -62,8 +62,8 @@ func TestBenchParts(t *testing.T) {
 	melo(t, "bench", "--base", "nowhere").want(t, exitBadInput)
 }
 
-// serve runs the line protocol over the given commands.
-func serve(t *testing.T, commands ...string) []roundAnswer {
+// serveRounds runs the line protocol over the given commands.
+func serveRounds(t *testing.T, commands ...string) []roundAnswer {
 	t.Helper()
 	var out, errs strings.Builder
 	status := run(t.Context(), []string{"bench", "--serve-rounds", "--base", goldenDir("timm_vit")},
@@ -83,7 +83,7 @@ func serve(t *testing.T, commands ...string) []roundAnswer {
 }
 
 func TestServeRounds(t *testing.T) {
-	got := serve(t, "forward 1", "step 2", "losses 2 3", "logits 4", "logits 1", "adapters 20 32", "rss", "quit", "forward 1")
+	got := serveRounds(t, "forward 1", "step 2", "losses 2 3", "logits 4", "logits 1", "adapters 20 32", "rss", "quit", "forward 1")
 	if len(got) != 7 {
 		t.Fatalf("%d answers: %+v", len(got), got)
 	}
@@ -111,14 +111,14 @@ func TestServeRounds(t *testing.T) {
 
 // The losses are those of a fresh adapter, whatever was trained before.
 func TestServeRoundsLossesAgain(t *testing.T) {
-	got := serve(t, "losses 2 2", "step 2", "step 2", "losses 2 2")
+	got := serveRounds(t, "losses 2 2", "step 2", "step 2", "losses 2 2")
 	if len(got) != 4 || !slices.Equal(got[0].Losses, got[3].Losses) {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestServeRoundsRefuses(t *testing.T) {
-	for i, a := range serve(t, "nonsense", "forward 0", "forward", "forward 1025", "losses 2", "losses 2 x", "rss 1", "", "step 1 1") {
+	for i, a := range serveRounds(t, "nonsense", "forward 0", "forward", "forward 1025", "losses 2", "losses 2 x", "rss 1", "", "step 1 1") {
 		if !strings.Contains(a.Error, "expected quit, rss, forward B") {
 			t.Errorf("command %d: %+v", i, a)
 		}

@@ -16,14 +16,15 @@ const notice = "research software, not a medical device"
 
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
-	Adapter   string   `help:"Adapter to predict with. Without it the base's own head is used." placeholder:"FILE"`
-	Base      string   `help:"Base: a folder, a file or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	Precision string   `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
-	CSV       bool     `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
-	Top       int      `default:"1" help:"Number of labels to show per image in the table."`
-	Batch     int      `default:"8" help:"Images per forward pass."`
-	Workers   int      `help:"Workers (default: all cores). The result does not depend on it."`
-	Images    []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
+	Adapter   string `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
+	Base      string `help:"Base: a folder, a file or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
+	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
+	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
+	Batch     int    `default:"8" help:"Images per forward pass."`
+	Workers   int    `help:"Workers (default: all cores). The result does not depend on it."`
+	serverOptions
+	Images []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
 }
 
 // Help is the long help text.
@@ -37,6 +38,7 @@ Examples:
     melo predict --adapter busi.safetensors --csv scans/*.png > predictions.csv
     melo predict --base vit_tiny/ --top 5 photo.jpg
     melo --json predict --adapter busi.safetensors scan.png
+    melo predict --server http://127.0.0.1:8080 --adapter busi scans/*.png
 
 Research software, not a medical device.` + exitHelp
 }
@@ -44,6 +46,10 @@ Research software, not a medical device.` + exitHelp
 // Validate refuses option values that cannot be.
 func (o *predictOptions) Validate() error {
 	switch {
+	case o.Server != "" && (o.Adapter == "" || o.Base != ""):
+		return errors.New("predict: with --server give --adapter, the name of an adapter there, and no --base")
+	case o.Server == "" && (o.TokenFile != "" || o.ServerCA != "" || o.ClientCert != "" || o.ClientKey != ""):
+		return errors.New("predict: --token-file, --server-ca, --client-cert and --client-key go with --server")
 	case o.Adapter == "" && o.Base == "":
 		return errors.New("predict: give --adapter, --base, or both")
 	case o.Batch < 1 || o.Batch > 4096:
@@ -88,6 +94,9 @@ type failedImage struct {
 
 // Run predicts.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
+	if o.Server != "" {
+		return o.runOnServer(ctx, s)
+	}
 	base, adapter, err := o.open(s)
 	if err != nil {
 		return err

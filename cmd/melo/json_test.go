@@ -9,16 +9,20 @@ import (
 
 // documents are the types that commands print with --json, by the heading in docs/json.md.
 var documents = map[string]any{
-	"Errors":       errorDocument{},
-	"melo version": versionDocument{},
-	"melo data":    dataDocument{},
-	"melo train":   trainDocument{},
-	"melo eval":    evalDocument{},
-	"melo predict": predictDocument{},
-	"melo inspect": inspectDocument{},
-	"melo convert": convertDocument{},
-	"melo bench":   benchDocument{},
-	"melo doctor":  doctorDocument{},
+	"Errors":                    errorDocument{},
+	"melo version":              versionDocument{},
+	"melo data":                 dataDocument{},
+	"melo train":                trainDocument{},
+	"melo eval":                 evalDocument{},
+	"melo predict":              predictDocument{},
+	"melo serve":                serveDocument{},
+	"melo serve --print-config": configDocument{},
+	"melo token new":            tokenDocument{},
+	"melo audit verify":         auditDocument{},
+	"melo inspect":              inspectDocument{},
+	"melo convert":              convertDocument{},
+	"melo bench":                benchDocument{},
+	"melo doctor":               doctorDocument{},
 }
 
 // fields lists the paths of a document's fields: "machine.cores", "rows[].name".

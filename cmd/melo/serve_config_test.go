@@ -1,0 +1,167 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// printed is what --print-config says, by setting.
+func printed(t *testing.T, args ...string) map[string]setting {
+	t.Helper()
+	var doc configDocument
+	melo(t, append([]string{"--json", "serve", "--print-config"}, args...)...).want(t, exitDone).decode(t, &doc)
+	found := map[string]setting{}
+	for _, s := range doc.Settings {
+		found[s.Name] = s
+	}
+	return found
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "melo.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSettingsPrecedence(t *testing.T) {
+	path := configFile(t, "base: file\nqueue: 7\nbatch: 3\nmax-body: 1MiB\ninsecure: true\nallowed-host: [a.example, b.example]\n"+
+		"oidc-roles: {rad: viewer, it: admin}\notlp-headers:\n  x-key: secret;with,signs\nrescan: 5s\n")
+	t.Setenv("MELO_QUEUE", "8")
+	t.Setenv("MELO_BATCH", "4")
+	t.Setenv("MELO_TOKEN", "a client's")
+	got := printed(t, "--config", path, "--batch", "5")
+	for name, want := range map[string]setting{
+		"base": {"base", "file", "file"}, "queue": {"queue", 8.0, "environment"}, "batch": {"batch", 5.0, "flag"},
+		"workers": {"workers", 0.0, "default"}, "max-body": {"max-body", "1MiB", "file"}, "max-adapter": {"max-adapter", "32MiB", "default"},
+		"insecure": {"insecure", true, "file"}, "rescan": {"rescan", "5s", "file"}, "grpc-listen": {"grpc-listen", "127.0.0.1:8081", "default"},
+	} {
+		if got[name] != want {
+			t.Errorf("got %+v, want %+v", got[name], want)
+		}
+	}
+	if hosts, ok := got["allowed-host"].Value.([]any); !ok || len(hosts) != 2 || hosts[1] != "b.example" {
+		t.Errorf("got %+v", got["allowed-host"])
+	}
+	if roles, ok := got["oidc-roles"].Value.(map[string]any); !ok || roles["rad"] != "viewer" || roles["it"] != "admin" {
+		t.Errorf("got %+v", got["oidc-roles"])
+	}
+	t.Setenv("MELO_CONFIG", path)
+	if got := printed(t); got["base"].Value != "file" {
+		t.Errorf("the file that the environment names is not read: %+v", got["base"])
+	}
+}
+
+// What --print-config prints is a file that --config takes and that means the same, but for secrets.
+func TestPrintConfig(t *testing.T) {
+	path := configFile(t, "base: \"a: b # c\"\notlp-headers: {x-key: secret}\nallowed-host: [\"a,b\", c]\noidc-roles: {\"a\": viewer}\n")
+	r := melo(t, "serve", "--config", path, "--print-config").want(t, exitDone)
+	if strings.Contains(r.out, "secret") || !strings.Contains(r.out, "x-key: (hidden)") {
+		t.Errorf("secrets: %s", r.out)
+	}
+	if !strings.Contains(r.out, "queue: 256 # default\n") || !strings.Contains(r.out, "# file\n") {
+		t.Errorf("sources: %s", r.out)
+	}
+	again := melo(t, "serve", "--config", configFile(t, r.out), "--print-config").want(t, exitDone)
+	strip := func(s string) string {
+		return strings.NewReplacer(" # default", "", " # file", "").Replace(s)
+	}
+	if strip(again.out) != strip(r.out) {
+		t.Errorf("got\n%s\nwant\n%s", again.out, r.out)
+	}
+}
+
+func TestSettingsAreStrict(t *testing.T) {
+	for text, want := range map[string]string{
+		"lisen: 127.0.0.1:1":         `line 1: "lisen" is no setting; did you mean listen?`,
+		"base: x\nbase: y":           "line 2: base stands twice",
+		"base: x\n---\nbase: y":      "more than one document",
+		"- base":                     "expected lines",
+		"base:":                      "expected a value",
+		"base: &a x\nstate-file: *a": "expected a value",
+		"allowed-host: [[a]]":        "expected a value",
+		"base: [":                    "line 1",
+		"queue: many":                "queue",
+		"rescan: 5":                  "rescan",
+		"max-body: -1":               "is no size",
+		"precision: f16":             "precision",
+		"print-config: true":         "is no setting",
+		"config: other":              "is no setting",
+		"rate: .nan":                 "rate",
+	} {
+		r := melo(t, "serve", "--base", "x", "--adapters", "y", "--config", configFile(t, text))
+		if r.status != exitBadInput && r.status != exitUsage || !strings.Contains(r.err, want) || strings.Contains(r.err, "panic") {
+			t.Errorf("%q: status %d, %s, want %q", text, r.status, r.err, want)
+		}
+	}
+	melo(t, "serve", "--base", "x", "--config", filepath.Join(t.TempDir(), "missing.yaml")).want(t, exitBadInput)
+	t.Setenv("MELO_LISTN", "x")
+	if r := melo(t, "serve", "--base", "x", "--print-config").want(t, exitUsage); !strings.Contains(r.err, "MELO_LISTN is no setting; did you mean MELO_LISTEN?") {
+		t.Error(r.err)
+	}
+	// Other commands do not care.
+	melo(t, "version").want(t, exitDone)
+}
+
+func TestServeOptionsThatCannotBe(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"--tls-cert", "x"}, {"--tls-client-ca", "x"}, {"--require-client-cert", "--tls-cert", "x", "--tls-key", "y"}, {"--oidc-issuer", "https://x"},
+		{"--queue", "0"}, {"--rate", "-1"}, {"--trace-sample", "2"}, {"--drain-timeout", "0s"}, {"--oidc-roles", "a=boss"}, {"--max-bodies", "1KiB"},
+		{"--rescan", "1ms"}, {"--max-connections", "0"}, {"--workers", "-1"},
+	} {
+		all := append([]string{"serve", "--adapters", t.TempDir()}, args...)
+		if len(args) > 0 {
+			all = append(all, "--base", "x")
+		}
+		melo(t, all...).want(t, exitUsage)
+	}
+	// What others can reach is protected, or it is not served.
+	for _, args := range [][]string{{"--listen", ":0"}, {"--grpc-listen", "0.0.0.0:0"}, {"--metrics-listen", ":0"}, {"--debug-listen", "192.0.2.1:0"}, {"--listen", "off", "--grpc-listen", "off"}} {
+		r := melo(t, append([]string{"serve", "--base", "x", "--adapters", t.TempDir()}, args...)...).want(t, exitUsage)
+		if !strings.Contains(r.err, "can be reached from other machines") && !strings.Contains(r.err, "nothing to serve") {
+			t.Error(r.err)
+		}
+	}
+	melo(t, "serve", "--base", "nowhere", "--adapters", t.TempDir(), "--listen", "127.0.0.1:0", "--grpc-listen", "off").want(t, exitBadInput)
+	melo(t, "serve", "--base", "x", "--adapters", t.TempDir(), "--tokens", "nowhere").want(t, exitBadInput)
+	melo(t, "serve", "--base", "hf:a/b", "--adapters", t.TempDir()).want(t, exitUsage)
+}
+
+func TestByteSize(t *testing.T) {
+	for text, want := range map[string]byteSize{"0": 0, "12": 12, "1KiB": 1024, "64 MiB": 64 << 20, "2GiB": 2 << 30, "3kB": 3000, "5MB": 5e6, "7GB": 7e9, "9B": 9} {
+		var b byteSize
+		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
+			t.Errorf("%q: got %d, %v, want %d", text, b, err, want)
+		}
+		out, _ := b.MarshalText()
+		var again byteSize
+		if err := again.UnmarshalText(out); err != nil || again != b {
+			t.Errorf("%q was written as %q", text, out)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1.5MiB", "9223372036854775807GiB", "MiB", "1TiB"} {
+		if err := new(byteSize).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	names := []string{"base", "listen", "oidc-roles", "allowed-host"}
+	f.Add("base: x\nlisten: \"127.0.0.1:1\"\nallowed-host: [a, b]\noidc-roles: {a: viewer}\n")
+	f.Add("base: &a [*a]")
+	f.Add("? [a]\n: b")
+	f.Add("base: !!binary |\n  aGVsbG8=")
+	f.Fuzz(func(t *testing.T, text string) {
+		found, err := parseConfig([]byte(text), names)
+		for name := range found {
+			if err != nil || name != "base" && name != "listen" && name != "oidc-roles" && name != "allowed-host" {
+				t.Errorf("%q came out of %q, %v", name, text, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"melo/serve/access"
+	"melo/serve/oip"
+)
+
+// serveOptions are the options of "melo serve". Every flag can also stand in the environment and in the file that
+// --config names; see serve_config.go.
+type serveOptions struct {
+	Config      string `placeholder:"FILE" help:"YAML file of settings, named like these flags."`
+	PrintConfig bool   `help:"Print the settings, and where each comes from, and end."`
+
+	Base     string `placeholder:"BASE" group:"What is served:" help:"Base: a folder or a file."`
+	Adapters string `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
+	serveEngine
+	serveAddresses
+	serveClients
+	serveLimits
+	serveTelemetry
+
+	settings *settings // where values came from
+}
+
+type serveEngine struct {
+	Precision     string        `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's products: ${enum}. auto is the fastest in which every adapter passes its self-test."`
+	Workers       int           `group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
+	Batch         int           `group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
+	Queue         int           `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
+	AdapterMemory byteSize      `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
+	AnyBase       bool          `group:"Engine:" help:"Take adapters that do not say which base they belong to, if their shape fits."`
+	StateFile     string        `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
+	Rescan        time.Duration `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
+	CheckAdapters bool          `group:"Engine:" help:"Load every adapter once before serving, so that those which are refused are known."`
+}
+
+type serveAddresses struct {
+	Listen            string        `default:"127.0.0.1:8080" group:"Addresses:" help:"Address of HTTP; off is none."`
+	GRPCListen        string        `name:"grpc-listen" default:"127.0.0.1:8081" group:"Addresses:" help:"Address of gRPC; off is none."`
+	MetricsListen     string        `default:"off" group:"Addresses:" help:"Further address of /metrics and the health routes, without authentication."`
+	DebugListen       string        `default:"off" group:"Addresses:" help:"Address of net/http/pprof, without authentication."`
+	AllowedHost       []string      `placeholder:"NAME" group:"Addresses:" help:"Further names by which a server on a loopback address may be called, as by a proxy."`
+	Insecure          bool          `group:"Addresses:" help:"Serve addresses that other machines can reach without TLS and authentication."`
+	TLSCert           string        `name:"tls-cert" placeholder:"FILE" group:"TLS:" help:"Certificate of the server, PEM. Read again when it changes."`
+	TLSKey            string        `name:"tls-key" placeholder:"FILE" group:"TLS:" help:"Its key, PEM."`
+	TLSClientCA       string        `name:"tls-client-ca" placeholder:"FILE" group:"TLS:" help:"Authorities of client certificates, PEM."`
+	RequireClientCert bool          `group:"TLS:" help:"Refuse clients without a certificate of these authorities."`
+	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Connections of each address; the longest idle make room."`
+	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"When stopping: time between not being ready and closing the doors."`
+	DrainTimeout      time.Duration `default:"30s" group:"Addresses:" help:"When stopping: time for what is under way."`
+}
+
+type serveClients struct {
+	Tokens         string            `placeholder:"FILE" group:"Clients:" help:"File of clients and hashes of their tokens; \"melo token\" makes lines. Read again when it changes."`
+	OIDCIssuer     string            `name:"oidc-issuer" placeholder:"URL" group:"Clients:" help:"OpenID Connect provider whose tokens are taken."`
+	OIDCAudience   string            `name:"oidc-audience" placeholder:"NAME" group:"Clients:" help:"Whom its tokens must be meant for."`
+	OIDCNameClaim  string            `name:"oidc-name-claim" default:"sub" group:"Clients:" help:"Claim that names the client."`
+	OIDCRoleClaim  string            `name:"oidc-role-claim" default:"roles" group:"Clients:" help:"Claim that has its roles; realm_access.roles for nested ones."`
+	OIDCRoles      map[string]string `name:"oidc-roles" placeholder:"VALUE=ROLE" group:"Clients:" help:"What its values mean (default: viewer, operator, admin mean themselves)."`
+	ClientCertRole string            `default:"viewer" enum:"none,viewer,operator,admin" group:"Clients:" help:"Role of clients with a certificate and no token: ${enum}."`
+	AnonymousRole  string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
+	AuditLog       string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
+}
+
+type serveLimits struct {
+	Rate           float64       `group:"Limits of each client (0: none):" help:"Requests a second, on average."`
+	Burst          int           `group:"Limits of each client (0: none):" help:"Requests at once above that (default: one second of them)."`
+	Concurrent     int           `group:"Limits of each client (0: none):" help:"Requests under way."`
+	ClientBody     byteSize      `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
+	MaxBody        byteSize      `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
+	MaxBodies      byteSize      `default:"512MiB" group:"Limits of requests:" help:"Bytes of all requests under way."`
+	MaxPixels      int64         `default:"50000000" group:"Limits of requests:" help:"Pixels of one image."`
+	MaxImages      int           `default:"64" group:"Limits of requests:" help:"Images of one request."`
+	MaxAnswers     int           `default:"4096" group:"Limits of requests:" help:"Answers of one request, images times adapters."`
+	MaxAdapter     byteSize      `default:"32MiB" group:"Limits of requests:" help:"Bytes of an adapter file that is published over the wire."`
+	RequestTimeout time.Duration `default:"60s" group:"Limits of requests:" help:"Time to answer a request."`
+}
+
+type serveTelemetry struct {
+	LogFormat    string            `default:"text" enum:"text,json" group:"Telemetry:" help:"Format of the log on standard error: ${enum}."`
+	LogLevel     string            `default:"info" enum:"debug,info,warn,error" group:"Telemetry:" help:"What is logged: ${enum} and worse. info has a line a request."`
+	OTLPEndpoint string            `name:"otlp-endpoint" placeholder:"URL" group:"Telemetry:" help:"OpenTelemetry collector that gets traces, such as http://localhost:4318."`
+	OTLPHeaders  map[string]string `name:"otlp-headers" placeholder:"NAME=VALUE" group:"Telemetry:" secret:"true" help:"Headers for it."`
+	TraceSample  float64           `default:"1" group:"Telemetry:" help:"Share of requests that are traced; callers that send a traceparent decide about theirs."`
+}
+
+// Help is the long help text.
+func (serveOptions) Help() string {
+	return `Serves adapters over HTTP and gRPC: the Open Inference Protocol v2 as NVIDIA Triton speaks it, and a form and a
+page for people. One base is in memory; adapters are files in a folder, published and withdrawn while the server
+runs. Every answer says which adapter gave it, by digest.
+
+Settings come from flags, then from the environment (MELO_ and the flag's name, as in MELO_GRPC_LISTEN), then from
+the file that --config names. A name that there is not is an error. --print-config shows what holds.
+
+Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
+goes first, requests that were let in are answered.
+
+Examples:
+
+    melo serve --base vit_base/ --adapters adapters/
+    curl -F image=@scan.png -F adapter=busi http://127.0.0.1:8080/v1/predict
+    melo serve --config melo.yaml --print-config
+    melo token new --name ris --role viewer >> tokens.txt
+    melo serve --base vit_base/ --adapters adapters/ --listen :8443 --grpc-listen :8444 \
+        --tls-cert server.pem --tls-key server.key --tokens tokens.txt --audit-log audit.jsonl
+
+Research software, not a medical device.` + exitHelp
+}
+
+// byteSize is a number of bytes, also written as 512KiB, 64MiB, 2GiB.
+type byteSize int64
+
+var byteUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
+
+// UnmarshalText reads a size.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	number, unit := strings.TrimSpace(string(text)), int64(1)
+	for _, u := range byteUnits {
+		if n, ok := strings.CutSuffix(number, u.name); ok {
+			number, unit = strings.TrimSpace(n), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/unit {
+		return fmt.Errorf("%.40q is no size, expected a number of bytes, or one with KiB, MiB or GiB", text)
+	}
+	*b = byteSize(n * unit)
+	return nil
+}
+
+// MarshalText writes a size as it is read.
+func (b byteSize) MarshalText() ([]byte, error) {
+	for _, u := range byteUnits[:3] {
+		if b != 0 && int64(b)%u.bytes == 0 {
+			return fmt.Appendf(nil, "%d%s", int64(b)/u.bytes, u.name), nil
+		}
+	}
+	return strconv.AppendInt(nil, int64(b), 10), nil
+}
+
+// Validate refuses settings that cannot be.
+func (o *serveOptions) Validate() error {
+	switch {
+	case o.Base == "":
+		return fmt.Errorf("serve: give --base")
+	case o.Adapters == "" && !o.PrintConfig:
+		return fmt.Errorf("serve: give --adapters, a folder")
+	case o.Workers < 0 || o.Batch < 0 || o.Queue < 1:
+		return fmt.Errorf("serve: --workers %d, --batch %d, --queue %d: expected 0 or more, 0 or more, 1 or more", o.Workers, o.Batch, o.Queue)
+	case o.Rescan < 100*time.Millisecond:
+		return fmt.Errorf("serve: --rescan %v, expected 100ms or more", o.Rescan)
+	case (o.TLSCert == "") != (o.TLSKey == ""):
+		return fmt.Errorf("serve: --tls-cert and --tls-key belong together")
+	case o.TLSCert == "" && (o.TLSClientCA != "" || o.RequireClientCert):
+		return fmt.Errorf("serve: client certificates need --tls-cert and --tls-key")
+	case o.RequireClientCert && o.TLSClientCA == "":
+		return fmt.Errorf("serve: --require-client-cert needs --tls-client-ca")
+	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):
+		return fmt.Errorf("serve: --oidc-issuer and --oidc-audience belong together")
+	case !(o.Rate >= 0) || o.Burst < 0 || o.Concurrent < 0:
+		return fmt.Errorf("serve: --rate %g, --burst %d, --concurrent %d: expected 0 or more", o.Rate, o.Burst, o.Concurrent)
+	case !(o.TraceSample >= 0 && o.TraceSample <= 1):
+		return fmt.Errorf("serve: --trace-sample %g, expected 0 to 1", o.TraceSample)
+	case o.DrainDelay < 0 || o.DrainTimeout <= 0 || o.RequestTimeout <= 0:
+		return fmt.Errorf("serve: --drain-delay %v, --drain-timeout %v, --request-timeout %v: expected 0 or more, and more than 0", o.DrainDelay, o.DrainTimeout, o.RequestTimeout)
+	case o.MaxConnections < 1 || o.MaxImages < 1 || o.MaxAnswers < 1 || o.MaxPixels < 1 || o.MaxBody < 1 || o.MaxBodies < o.MaxBody || o.MaxAdapter < 1:
+		return fmt.Errorf("serve: limits of requests and connections must be 1 or more, and --max-bodies at least --max-body")
+	}
+	for value, role := range o.OIDCRoles {
+		if _, err := access.ParseRole(role); err != nil {
+			return fmt.Errorf("serve: --oidc-roles %s: %w", value, err)
+		}
+	}
+	return nil
+}
+
+func (o *serveOptions) limits() oip.Limits {
+	return oip.Limits{Body: int64(o.MaxBody), Bodies: int64(o.MaxBodies), Rows: o.MaxImages, Answers: o.MaxAnswers, Pixels: o.MaxPixels, Adapter: int64(o.MaxAdapter)}
+}
+
+// address is that of a flag; "off" is none.
+func address(flag string) string {
+	if flag == "off" {
+		return ""
+	}
+	return flag
+}
