@@ -21,6 +21,7 @@ type commands struct {
 
 	Data    dataOptions    `cmd:"" help:"Show what a data set is before anyone trains on it."`
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
+	Sweep   sweepOptions   `cmd:"" help:"Look for training settings on validation."`
 	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Serve   serveOptions   `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`

@@ -49,6 +49,7 @@ type trainRecipe struct {
 	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most."`
 	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step."`
 	MinLR          float64 `name:"min-lr" default:"0" group:"How" help:"Learning rate at the end of the cosine."`
+	LRUpdate       string  `name:"lr-update" default:"step" enum:"step,epoch" group:"How" help:"The cosine changes the learning rate at each step or at each epoch, as LoRA-ViT's scripts do."`
 	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
 	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up."`
 	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices."`
@@ -79,7 +80,8 @@ type trainRecipe struct {
 }
 
 // trainDefaults are the numbers in the help that are used elsewhere, too.
-var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001"}
+var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001",
+	"try_names": tunableNames(), "try_default": strings.Join(tryDefault[lora.MeLo], " ")}
 
 // defaultLR is the peak learning rate of a method.
 func defaultLR(m lora.Method) float64 {

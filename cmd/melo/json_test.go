@@ -13,6 +13,7 @@ var documents = map[string]any{
 	"melo version":              versionDocument{},
 	"melo data":                 dataDocument{},
 	"melo train":                trainDocument{},
+	"melo sweep":                sweepDocument{},
 	"melo eval":                 evalDocument{},
 	"melo predict":              predictDocument{},
 	"melo serve":                serveDocument{},

@@ -60,9 +60,8 @@ func (j *trainJob) writeRecord() error {
 // maxRecord bounds what is read of a record, in bytes.
 const maxRecord = 64 << 20
 
-// finished returns the result of this very run, if it was done before and its adapter is still what it was; nil if
-// not. A record that cannot be read is none.
-func (j *trainJob) finished() *trainDocument {
+// earlier returns the record that an earlier process left in the run's folder; nil if there is none that can be read.
+func (j *trainJob) earlier() *runRecord {
 	f, err := os.Open(filepath.Join(j.o.runFolder(), "run.json"))
 	if err != nil {
 		return nil
@@ -71,7 +70,17 @@ func (j *trainJob) finished() *trainDocument {
 	var r runRecord
 	dec := json.NewDecoder(io.LimitReader(f, maxRecord))
 	dec.UseNumber()
-	if dec.Decode(&r) != nil || r.Result == nil || !reflect.DeepEqual(r.Identity, j.id) {
+	if dec.Decode(&r) != nil {
+		return nil
+	}
+	return &r
+}
+
+// finished returns the result of this very run, if it was done before and its adapter is still what it was; nil if
+// not.
+func (j *trainJob) finished() *trainDocument {
+	r := j.earlier()
+	if r == nil || r.Result == nil || !reflect.DeepEqual(r.Identity, j.id) {
 		return nil
 	}
 	a, err := adapterfile.Read(j.o.Out)
@@ -79,6 +88,14 @@ func (j *trainJob) finished() *trainDocument {
 		return nil
 	}
 	return r.Result
+}
+
+// otherRun refuses a folder that has the record of a run on other data or with other settings.
+func (j *trainJob) otherRun() error {
+	if r := j.earlier(); r != nil && !reflect.DeepEqual(r.Identity, j.id) {
+		return usage(fmt.Errorf("%s: a run on another base, other data or with other settings: give another folder", j.o.runFolder()))
+	}
+	return nil
 }
 
 // recordHook keeps epochs.jsonl: one line an epoch, as in the checkpoint.

@@ -72,6 +72,7 @@ type trainConfig struct {
 	Batch          int               `json:"batch"`
 	LR             float64           `json:"lr"`
 	MinLR          float64           `json:"min_lr"`
+	LRUpdate       string            `json:"lr_update,omitempty"` // absent: at each step
 	LoRAPlus       float32           `json:"lora_plus,omitempty"`
 	Warmup         float64           `json:"warmup"`
 	Optimizer      train.AdamWConfig `json:"optimizer"`
@@ -170,6 +171,9 @@ func (j *trainJob) resolve() error {
 		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
+	if o.LRUpdate != "step" {
+		c.LRUpdate = o.LRUpdate
+	}
 	if o.Loss == "focal" {
 		c.Gamma = o.Gamma
 	}
@@ -246,7 +250,7 @@ func (j *trainJob) build() error {
 	j.loop = &train.Loop{
 		Model: j.net, Data: j.trainData, Loss: loss, Epochs: c.Epochs,
 		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
-		Schedule:  train.Cosine(c.LR, c.MinLR, int(math.Round(c.Warmup*float64(perEpoch))), c.Epochs*perEpoch),
+		Schedule:  c.schedule(perEpoch),
 	}
 	if c.EMA > 0 {
 		if j.loop.Average, err = train.NewAverage(j.tuner.Params(), c.EMA, j.base.pool); err != nil {
@@ -276,6 +280,21 @@ func (j *trainJob) build() error {
 		j.loop.Hooks = append(j.loop.Hooks, j.eventsHook(time.Now()))
 	}
 	return nil
+}
+
+// schedule is the learning rate by step, with so many steps an epoch.
+func (c *trainConfig) schedule(perEpoch int) train.Schedule {
+	warmUp := int(math.Round(c.Warmup * float64(perEpoch)))
+	cosine := train.Cosine(c.LR, c.MinLR, warmUp, c.Epochs*perEpoch)
+	if c.LRUpdate != "epoch" {
+		return cosine
+	}
+	return func(step int) float64 {
+		if step >= warmUp {
+			step = max(step-step%perEpoch, warmUp)
+		}
+		return cosine(step)
+	}
 }
 
 // checkpointEvery is the most that a crash can cost within an epoch.
