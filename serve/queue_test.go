@@ -192,6 +192,13 @@ type gate struct {
 
 func (g *gate) BatchDone(BatchEvent) { <-g.pass }
 
+// queuedItems returns how many requests wait for a batch.
+func (e *Engine) queuedItems() int {
+	e.queue.mu.Lock()
+	defer e.queue.mu.Unlock()
+	return e.queue.queued
+}
+
 // TestGivingUpFreesTheSlot: a request whose caller has gone is not computed, and its place is free at once.
 func TestGivingUpFreesTheSlot(t *testing.T) {
 	dir := t.TempDir()
@@ -199,19 +206,19 @@ func TestGivingUpFreesTheSlot(t *testing.T) {
 	g := &gate{pass: make(chan struct{})}
 	e := newEngine(t, 1, Config{Adapters: dir, Queue: 3, Batch: 1, Observer: g})
 	var group sync.WaitGroup
-	send := func(ctx context.Context, wait int) {
+	send := func(ctx context.Context) {
 		group.Go(func() { e.Predict(ctx, Request{Name: "a", Input: Input{Tensor: tensor(1)}}) })
-		for e.Stats().Waiting != wait {
-			time.Sleep(100 * time.Microsecond)
-		}
 	}
-	send(t.Context(), 1)
+	send(t.Context())
 	for e.Stats().Images == 0 { // it is with the runner
 		time.Sleep(100 * time.Microsecond)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	for i := range 3 {
-		send(ctx, i+1)
+	for range 3 {
+		send(ctx)
+	}
+	for e.queuedItems() != 3 {
+		time.Sleep(100 * time.Microsecond)
 	}
 	var overload *OverloadError
 	if _, err := ask(t, e, "a", ""); !errors.As(err, &overload) || overload.RetryAfter <= 0 {

@@ -112,6 +112,12 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if slices.Contains(fresh, nil) { // were they removed, or has the folder gone away just now?
+		if _, err := os.ReadDir(r.dir); err != nil {
+			r.scanErr = fmt.Errorf("serve: adapters: %w", err)
+			return r.scanErr
+		}
+	}
 	for i, path := range paths {
 		if fresh[i] == nil {
 			delete(r.files, path)
