@@ -149,6 +149,12 @@ func findBase(f *adapterfile.File) (string, error) {
 	if hint == bases.Embedded {
 		return hint, nil
 	}
+	if path, err := bases.Path(hint); err != nil || path != hint {
+		if err != nil {
+			err = fmt.Errorf("melo: %s: its base: %w: name it, so that it is downloaded", f.Path, err)
+		}
+		return hint, err
+	}
 	for _, path := range []string{hint, filepath.Join(filepath.Dir(f.Path), hint)} {
 		if _, err := os.Stat(path); err == nil {
 			return path, nil

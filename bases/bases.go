@@ -1,5 +1,6 @@
-// Package bases finds frozen backbones by the name that a user gives: a folder or file, or [Embedded], the
-// small base that is part of the program.
+// Package bases finds frozen backbones by the name that a user gives: a folder or file; [Embedded], the small base
+// that is part of the program; or "hf:owner/name" and "hf:owner/name@revision", a model of a Hugging Face hub that
+// was downloaded earlier, by "melo" or by huggingface_hub.
 package bases
 
 import (
@@ -7,8 +8,12 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 
+	"melo/internal/hub"
 	"melo/internal/memo"
 	"melo/lora/adapterfile"
 	"melo/safetensors"
@@ -31,12 +36,44 @@ func Files() fs.FS {
 	return sub
 }
 
+// HubCache is the folder in which models of a hub lie, in the layout of huggingface_hub. It is to be changed before
+// anything is opened only.
+var HubCache = func() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".cache", "huggingface", "hub")
+}()
+
+// Path returns where a base lies that is named by its place on a hub; other names are paths already. The error wraps
+// fs.ErrNotExist if it has not been downloaded.
+func Path(name string) (string, error) {
+	if !strings.HasPrefix(name, hub.Prefix) {
+		return name, nil
+	}
+	ref, err := hub.ParseRef(name)
+	if err != nil {
+		return "", err
+	}
+	return (&hub.Client{Cache: HubCache, Offline: true}).Cached(ref)
+}
+
 // Open is vit.Open by name.
 func Open(name string, o vit.Options) (*vit.Model, error) {
 	if name == Embedded {
 		return vit.OpenFS(Files(), Embedded, o)
 	}
-	return vit.Open(name, o)
+	path, err := Path(name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := vit.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	m.Path = name
+	return m, nil
 }
 
 // Tensors opens the weights of the embedded base.
@@ -59,7 +96,11 @@ func Digest(known *memo.Cache, name string) (string, error) {
 	if name == Embedded {
 		return embeddedDigest()
 	}
-	return adapterfile.BaseDigestMemo(known, name)
+	path, err := Path(name)
+	if err != nil {
+		return "", err
+	}
+	return adapterfile.BaseDigestMemo(known, path)
 }
 
 const weightsName = "model.safetensors"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"melo/bases"
 	"melo/internal/ui"
 )
 
@@ -102,6 +103,7 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 		}
 	}()
 	s.args = args
+	bases.HubCache = hubCache()
 	err := dispatch(ctx, args, s)
 	status = exitStatus(err)
 	if err == nil {

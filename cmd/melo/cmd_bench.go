@@ -112,7 +112,7 @@ func vitB16() vit.Config {
 
 // Run measures.
 func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
-	if err := checkBasePath(o.Base); err != nil {
+	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return err
 	}
 	defer kernel.Use(kernel.Name())

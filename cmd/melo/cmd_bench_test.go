@@ -56,7 +56,7 @@ func TestBenchParts(t *testing.T) {
 	if !strings.Contains(r.out, "forward, batch 4") || !strings.Contains(r.out, "of peak") {
 		t.Errorf("table %q", r.out)
 	}
-	for _, args := range [][]string{{"--only", "nonsense"}, {"--threads", "-1"}, {"--duration", "0s"}, {"--base", "hf:owner/name"}} {
+	for _, args := range [][]string{{"--only", "nonsense"}, {"--threads", "-1"}, {"--duration", "0s"}, {"--base", "hf:owner"}} {
 		melo(t, append([]string{"bench"}, args...)...).want(t, exitUsage)
 	}
 	melo(t, "bench", "--base", "nowhere").want(t, exitBadInput)

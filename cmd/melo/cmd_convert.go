@@ -93,6 +93,9 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	if err := o.settle(from); err != nil {
 		return usage(err)
 	}
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return err
+	}
 	base, err := o.openBase(kind)
 	if err != nil {
 		return err

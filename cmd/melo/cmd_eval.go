@@ -99,7 +99,7 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 			return err
 		}
 	}
-	base, adapter, err := o.open(s)
+	base, adapter, err := o.open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,8 @@ func (j *evalJob) close() {
 }
 
 // open opens the adapter and its base.
-func (o *evalOptions) open(s *stdio) (*facade.Base, *facade.Adapter, error) {
-	if err := checkBasePath(o.Base); err != nil {
+func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade.Adapter, error) {
+	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return nil, nil, err
 	}
 	precision, err := parsePrecision(o.Precision, facade.Fastest())

@@ -39,6 +39,7 @@ Examples:
     melo inspect busi.safetensors
     melo inspect --tensors vit_tiny/
     melo inspect embedded
+    melo inspect hf:google/vit-base-patch16-224
     melo --json inspect busi.safetensors` + exitHelp
 }
 
@@ -95,6 +96,13 @@ type adapterDocument struct {
 
 // Run inspects one file or folder.
 func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
+	err := fetchBase(ctx, s, o.Path)
+	if err != nil {
+		return err
+	}
+	if o.Path, err = bases.Path(o.Path); err != nil {
+		return err
+	}
 	doc, err := inspectTensors(o.Path, o.Tensors)
 	if err != nil {
 		return badInput(err)

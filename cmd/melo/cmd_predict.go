@@ -17,7 +17,7 @@ const notice = "research software, not a medical device"
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
 	Adapter   string `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
-	Base      string `help:"Base: a folder, a file or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
 	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
 	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
@@ -97,7 +97,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if o.Server != "" {
 		return o.runOnServer(ctx, s)
 	}
-	base, adapter, err := o.open(s)
+	base, adapter, err := o.open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,8 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 }
 
 // open opens what --adapter and --base name. Without --adapter it returns the base's own head.
-func (o *predictOptions) open(s *stdio) (*facade.Base, *facade.Adapter, error) {
-	if err := checkBasePath(o.Base); err != nil {
+func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade.Adapter, error) {
+	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return nil, nil, err
 	}
 	precision, err := parsePrecision(o.Precision, facade.Fastest())

@@ -121,7 +121,7 @@ func TestPredictBadInput(t *testing.T) {
 		{exitUsage, "--adapter", []string{"predict", image}},
 		{exitUsage, "--batch", []string{"predict", "--base", goldenDir("hf_vit"), "--batch", "0", image}},
 		{exitUsage, "image", []string{"predict", "--base", goldenDir("hf_vit")}},
-		{exitUsage, "hf:", []string{"predict", "--base", "hf:owner/name", image}},
+		{exitUsage, "hf:", []string{"predict", "--base", "hf:owner", image}},
 		{exitBadInput, "nowhere", []string{"predict", "--base", "nowhere", image}},
 		{exitBadInput, "swin", []string{"predict", "--base", unknown, image}},
 		{exitBadInput, "no head", []string{"predict", "--base", "embedded", image}},

@@ -19,7 +19,7 @@ import (
 
 // trainOptions are the options of "melo train".
 type trainOptions struct {
-	Base   string  `required:"" help:"Base: a folder with config.json and model.safetensors, a file, or embedded: the small base that is part of melo." placeholder:"BASE"`
+	Base   string  `required:"" help:"Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo." placeholder:"BASE"`
 	Data   string  `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out    string  `required:"" help:"Adapter file to write." placeholder:"FILE"`
 	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
@@ -185,6 +185,9 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer set.close(s)
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return err
+	}
 	base, err := openTrainBase(o.Base, pool)
 	if err != nil {
 		return err

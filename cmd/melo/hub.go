@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"melo/bases"
+	"melo/internal/hub"
+	"melo/internal/ui"
+)
+
+// The environment of huggingface_hub, which says where models lie and who asks for them
+// (https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables).
+const (
+	envEndpoint = "HF_ENDPOINT"
+	envHome     = "HF_HOME"
+	envCache    = "HF_HUB_CACHE"
+	envToken    = "HF_TOKEN"
+	envTokenAt  = "HF_TOKEN_PATH"
+	envOffline  = "HF_HUB_OFFLINE"
+	envXDGCache = "XDG_CACHE_HOME"
+)
+
+// hubHome is where huggingface_hub keeps everything.
+func hubHome() string {
+	if home := os.Getenv(envHome); home != "" {
+		return home
+	}
+	cache := os.Getenv(envXDGCache)
+	if cache == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(cache, "huggingface")
+}
+
+// hubCache is the folder of the models.
+func hubCache() string { return cmp.Or(os.Getenv(envCache), filepath.Join(hubHome(), "hub")) }
+
+// hubToken is that of the account, or empty.
+func hubToken() string {
+	if token := os.Getenv(envToken); token != "" {
+		return token
+	}
+	text, err := os.ReadFile(cmp.Or(os.Getenv(envTokenAt), filepath.Join(hubHome(), "token")))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// isSet reports whether a switch in the environment is on.
+func isSet(name string) bool {
+	switch strings.ToLower(os.Getenv(name)) {
+	case "1", "on", "yes", "true":
+		return true
+	}
+	return false
+}
+
+// fetchBase downloads a base that is named by its place on a hub, unless it is there. Other names it leaves alone.
+func fetchBase(ctx context.Context, s *stdio, name string) error {
+	if !strings.HasPrefix(name, hub.Prefix) {
+		return nil
+	}
+	ref, err := hub.ParseRef(name)
+	if err != nil {
+		return usage(fmt.Errorf("--base: %w", err))
+	}
+	progress := s.progress()
+	defer progress.Close()
+	meters := map[string]*ui.Meter{}
+	client := &hub.Client{Endpoint: strings.TrimSuffix(cmp.Or(os.Getenv(envEndpoint), hub.DefaultEndpoint), "/"), Cache: bases.HubCache,
+		Token: hubToken(), Offline: isSet(envOffline), Note: func(text string) { progress.Printf("melo: %s", text) }}
+	client.Progress = func(file string, done, total int64) {
+		m := meters[file]
+		if m == nil {
+			m = progress.Start("downloading "+file, done, total)
+			meters[file] = m
+		}
+		m.Set(done, ui.Bytes(done)+" of "+ui.Bytes(total))
+		if done == total {
+			m.Finish()
+			progress.Printf("downloaded %s of %v, %s", file, ref, ui.Bytes(total))
+		}
+	}
+	_, err = client.Fetch(ctx, ref)
+	if client.Offline && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (%s is set)", err, envOffline)
+	}
+	return err
+}
