@@ -57,7 +57,7 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	if o.PrintConfig {
 		return printConfig(s, resolved(parsed))
 	}
-	if err := checkBasePath(o.Base); err != nil {
+	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return err
 	}
 	log, err := telemetry.NewLogger(s.err, o.LogFormat, o.level(), oip.RequestID)
