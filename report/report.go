@@ -181,16 +181,16 @@ func (t *Table) write(w *writer) {
 	for _, row := range t.Rows {
 		w.f("<tr>")
 		for i, cell := range row {
+			kind := "td" + class(i)
 			if i == 0 {
-				w.f("<th scope=\"row\">%s</th>", esc(cell))
-			} else {
-				value, below, _ := strings.Cut(cell, "\n")
-				w.f("<td%s>%s", class(i), esc(value))
-				if below != "" {
-					w.f("<small>%s</small>", esc(below))
-				}
-				w.f("</td>")
+				kind = `th scope="row"`
 			}
+			value, below, _ := strings.Cut(cell, "\n")
+			w.f("<%s>%s", kind, esc(value))
+			if below != "" {
+				w.f("<small>%s</small>", esc(below))
+			}
+			w.f("</%s>", kind[:2])
 		}
 		w.f("</tr>\n")
 	}

@@ -22,7 +22,7 @@ caption{text-align:left;color:var(--soft);padding-bottom:.4rem;font-size:.93rem}
 th,td{padding:.32rem .7rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
 thead th{border-bottom:2px solid var(--rule);vertical-align:bottom;font-weight:600}
 tbody th{font-weight:600;max-width:18rem}
-td small{display:block;color:var(--soft);font-size:.82rem}
+td small,th small{display:block;color:var(--soft);font-size:.82rem;font-weight:400}
 .n{text-align:right;white-space:nowrap}
 thead .n{white-space:normal}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1.2rem;margin:.8rem 0}

@@ -47,7 +47,7 @@ type MismatchError struct {
 
 // Error names the file, what differs, and how.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("train: %s: checkpoint of another run: %s: expected %s, found %s", e.Path, e.What, e.Want, e.Found)
+	return fmt.Sprintf("train: %s: of another run: %s: expected %s, found %s", e.Path, e.What, e.Want, e.Found)
 }
 
 // Save writes a checkpoint at path, atomically. It refuses numbers that are not finite, so that a run that has
@@ -115,7 +115,7 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	if err := meta.Identity.compare(id, path); err != nil {
+	if err := meta.Identity.Compare(id, path); err != nil {
 		return err
 	}
 	if err := meta.State.check(l.Epochs, l.Data.Batches()); err != nil {
@@ -199,8 +199,9 @@ func readCheckpointMeta(f *safetensors.File) (*checkpointMeta, error) {
 	return &meta, nil
 }
 
-// compare returns a *MismatchError that names the first thing in which the checkpoint's identity differs.
-func (c *Identity) compare(run *Identity, path string) error {
+// Compare returns a *MismatchError that names the first thing in which the identity c, of a checkpoint or a record
+// at path, differs from that of a run; nil if nothing does.
+func (c *Identity) Compare(run *Identity, path string) error {
 	for _, f := range []struct{ what, want, found string }{
 		{"base", run.Base, c.Base}, {"data", run.Data, c.Data}, {"split", run.Split, c.Split},
 	} {

@@ -24,6 +24,7 @@ type commands struct {
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Sweep   sweepOptions   `cmd:"" help:"Look for training settings on validation."`
 	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
+	Compare compareOptions `cmd:"" help:"Compare low-rank adapters, linear probes and full fine-tuning on the same split."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Serve   serveOptions   `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
 	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ type evalJob struct {
 	answers []facade.Prediction
 	doc     evalDocument
 	judged  *judgement
+	title   string // of the progress; empty: evaluating
 }
 
 // Run evaluates.
@@ -158,7 +160,7 @@ func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade
 func (j *evalJob) predict(ctx context.Context) error {
 	progress := j.s.progress()
 	defer progress.Close()
-	meter := progress.Start("evaluating", 0, int64(len(j.samples)))
+	meter := progress.Start(cmp.Or(j.title, "evaluating"), 0, int64(len(j.samples)))
 	defer meter.Finish()
 	read := j.samples[:0:0]
 	err := j.base.PredictEach(ctx, j.adapter, len(j.samples), j.image, func(i int, p facade.Prediction, err error) error {

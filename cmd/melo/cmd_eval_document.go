@@ -17,19 +17,13 @@ type evalDocument struct {
 	Calibration evalCalibration `json:"calibration"`
 	Subgroups   []evalSubgroup  `json:"subgroups"`
 
-	Bootstrap struct {
-		Level     float64 `json:"level"`
-		Resamples int     `json:"resamples"`
-		Seed      uint64  `json:"seed"`
-		Unit      string  `json:"unit"` // image or group
-		Units     int     `json:"units"`
-	} `json:"bootstrap"`
-	Predictions string        `json:"predictions,omitempty"`
-	Report      string        `json:"report,omitempty"`
-	Failed      []failedImage `json:"failed"`
-	Warnings    []string      `json:"warnings"`
-	Seconds     float64       `json:"seconds"`
-	Notice      string        `json:"notice"`
+	Bootstrap   bootstrapDocument `json:"bootstrap"`
+	Predictions string            `json:"predictions,omitempty"`
+	Report      string            `json:"report,omitempty"`
+	Failed      []failedImage     `json:"failed"`
+	Warnings    []string          `json:"warnings"`
+	Seconds     float64           `json:"seconds"`
+	Notice      string            `json:"notice"`
 }
 
 // evalData is what was evaluated on.

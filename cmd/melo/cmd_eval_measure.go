@@ -17,8 +17,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	d.Base, d.Task, d.Labels, d.Notice = j.base.Path(), string(meta.Task), j.adapter.Labels(), notice
 	p, raw := j.predictions(true), j.predictions(false)
 	boot, unit := j.bootstrap(nil)
-	d.Bootstrap.Level, d.Bootstrap.Resamples, d.Bootstrap.Seed = metric.DefaultLevel, j.o.Resamples, j.o.Seed
-	d.Bootstrap.Unit, d.Bootstrap.Units = unit, len(boot.Units)
+	d.Bootstrap = bootstrapDocument{metric.DefaultLevel, j.o.Resamples, j.o.Seed, unit, len(boot.Units)}
 	n, err := boot.Measure(ctx, p)
 	if err != nil {
 		return err

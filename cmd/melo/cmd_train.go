@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -249,13 +250,18 @@ func (j *trainJob) unfinished(err error) error {
 
 // commandLine is the command as it was given, with one option added and one taken away.
 func (s *stdio) commandLine(with, without string) string {
+	return s.sameCommand(with, without) + " " + with
+}
+
+// sameCommand is the command as it was given, without some options.
+func (s *stdio) sameCommand(without ...string) string {
 	words := []string{"melo"}
 	for _, a := range s.args {
-		if a != with && a != without {
+		if !slices.Contains(without, a) {
 			words = append(words, shellWord(a))
 		}
 	}
-	return strings.Join(append(words, with), " ")
+	return strings.Join(words, " ")
 }
 
 // shellWord quotes a word that a shell would not take as it is.

@@ -15,6 +15,7 @@ var documents = map[string]any{
 	"melo train":                trainDocument{},
 	"melo sweep":                sweepDocument{},
 	"melo eval":                 evalDocument{},
+	"melo compare":              compareDocument{},
 	"melo predict":              predictDocument{},
 	"melo serve":                serveDocument{},
 	"melo serve --print-config": configDocument{},

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -93,6 +95,19 @@ func residentBytes() (now, peak int64) {
 		return kib << 10
 	}
 	return read("VmRSS"), read("VmHWM")
+}
+
+// resetPeakMemory gives back what memory it can, and makes the peak of residentBytes count from now on. It tells
+// whether the system does that: Linux does, where /proc is as usual.
+func resetPeakMemory() bool {
+	debug.FreeOSMemory()
+	const peak = "5" // proc(5): resets the peak resident set size
+	f, err := os.OpenFile("/proc/self/clear_refs", os.O_WRONLY, 0)
+	if err != nil {
+		return false
+	}
+	_, err = f.WriteString(peak)
+	return errors.Join(err, f.Close()) == nil
 }
 
 // procField returns the value of the first "name: value" line of a /proc file, or "".

@@ -90,10 +90,15 @@ func (j *trainJob) finished() *trainDocument {
 	return r.Result
 }
 
-// otherRun refuses a folder that has the record of a run on other data or with other settings.
+// otherRun refuses a folder that has the record of a run on other data or with other settings, and names the first thing
+// that differs.
 func (j *trainJob) otherRun() error {
-	if r := j.earlier(); r != nil && !reflect.DeepEqual(r.Identity, j.id) {
-		return usage(fmt.Errorf("%s: a run on another base, other data or with other settings: give another folder", j.o.runFolder()))
+	r := j.earlier()
+	if r == nil || r.Identity == nil {
+		return nil
+	}
+	if err := r.Identity.Compare(j.id, filepath.Join(j.o.runFolder(), "run.json")); err != nil {
+		return usage(fmt.Errorf("%w: give another folder", err))
 	}
 	return nil
 }
