@@ -98,9 +98,12 @@ func (c *curve) record(images int, d time.Duration) {
 		}
 		c.seen[i] = c.batches
 		c.samples[i]++
-		if s := max(d.Seconds(), 1e-9); c.samples[i] == 1 {
+		switch s := max(d.Seconds(), 1e-9); {
+		case c.samples[i] == 1:
 			c.seconds[i] = s
-		} else {
+		case c.samples[i] <= enoughSamples: // the first ones touch memory that is new
+			c.seconds[i] = min(c.seconds[i], s)
+		default:
 			c.seconds[i] += smoothing * (s - c.seconds[i])
 		}
 	}

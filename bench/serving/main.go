@@ -76,6 +76,8 @@ func run() error {
 		}
 		defer os.RemoveAll(dir)
 		o.dir = dir
+	} else if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return err
 	}
 	fmt.Printf("%s: %s, %s, %s kernels, %d cores, load %s\n", flag.Arg(0), o.base, o.precision, kernel.Name(), runtime.NumCPU(), load())
 	doc, err := work(ctx, &o)

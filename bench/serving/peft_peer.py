@@ -85,10 +85,10 @@ class Server:
 
         def swap(i: int) -> None:
             state = load_file(self.folders[i % len(self.folders)] / "adapter_model.safetensors")
-            matrices = {k: v for k, v in state.items() if ".lora_" in k}
+            matrices = {k.replace(".weight", ".default.weight"): v for k, v in state.items() if ".lora_" in k}
             hotswap_adapter_from_state_dict(model, matrices, adapter_name="default", config=config)
             # It does not know modules_to_save: the head is copied by hand.
-            head.load_state_dict({k.rsplit(".", 1)[1]: v for k, v in state.items() if k not in matrices})
+            head.load_state_dict({k.rsplit(".", 1)[1]: v for k, v in state.items() if ".lora_" not in k})
 
         kept, self.model = self.model, model
         try:
