@@ -1,37 +1,33 @@
 package host
 
 import (
-	"crypto/tls"
 	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// conns bounds the connections of a listener. When there are too many, the one that has been idle the longest makes
-// room, so that clients that hold connections cannot keep others out.
+// conns bounds the connections of a listener. When there are too many, the one on which nothing has been asked for the
+// longest makes room: idle clients, and those that send a request byte by byte, cannot keep others out.
 type conns struct {
 	max int
 	now func() time.Time
 
 	mu     sync.Mutex
-	open   map[*conn]struct{}
-	closed uint64 // to make room
-	turned uint64 // away
+	open   map[string]*conn // by the address of the other side
+	closed uint64           // to make room
+	turned uint64           // away
 }
 
-// silent is how long nothing must have come or gone on a connection before it may be closed although it is not known
-// to be idle; it is more than the time in which a request must be answered.
-const silent = 3 * time.Minute
-
-// conn is a connection that knows when it was last used.
+// conn is a connection that is counted out when it is closed.
 type conn struct {
 	net.Conn
 	owner *conns
-	last  atomic.Int64 // nanoseconds since start, on the monotonic clock
-	idle  atomic.Bool
+	key   string
 	once  sync.Once
+
+	// Guarded by owner.mu:
+	calls int       // that are being answered
+	free  time.Time // since when there are none
 }
 
 // listener counts the connections that it accepts.
@@ -40,11 +36,8 @@ type listener struct {
 	conns *conns
 }
 
-// start is the origin of conn.last.
-var start = time.Now()
-
 func newConns(max int) *conns {
-	return &conns{max: max, now: time.Now, open: map[*conn]struct{}{}}
+	return &conns{max: max, now: time.Now, open: map[string]*conn{}}
 }
 
 // listen returns a listener whose connections are counted.
@@ -66,8 +59,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // admit counts a connection in, or returns nil.
 func (c *conns) admit(raw net.Conn) *conn {
-	k := &conn{Conn: raw, owner: c}
-	k.used()
+	k := &conn{Conn: raw, owner: c, key: raw.RemoteAddr().String(), free: c.now()}
 	c.mu.Lock()
 	var victim *conn
 	if len(c.open) >= c.max {
@@ -76,10 +68,10 @@ func (c *conns) admit(raw net.Conn) *conn {
 			c.mu.Unlock()
 			return nil
 		}
-		delete(c.open, victim)
+		delete(c.open, victim.key)
 		c.closed++
 	}
-	c.open[k] = struct{}{}
+	c.open[k.key] = k
 	c.mu.Unlock()
 	if victim != nil {
 		victim.Conn.Close()
@@ -87,31 +79,46 @@ func (c *conns) admit(raw net.Conn) *conn {
 	return k
 }
 
-// victim is the connection to close: of the idle ones the one last used first, else one that has been silent for
-// long; c.mu is held.
+// victim is the connection on which nothing has been asked for the longest, nil if all are in use; c.mu is held.
 func (c *conns) victim() *conn {
 	var best *conn
-	limit := int64(c.now().Add(-silent).Sub(start))
-	for k := range c.open {
-		last := k.last.Load()
-		if !k.idle.Load() && last > limit {
-			continue
-		}
-		if best == nil || last < best.last.Load() {
+	for _, k := range c.open {
+		if k.calls == 0 && (best == nil || k.free.Before(best.free)) {
 			best = k
 		}
 	}
 	return best
 }
 
-// state is a hook of http.Server: it knows when a connection waits for its next request.
-func (c *conns) state(nc net.Conn, s http.ConnState) {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
+// enter says that a request of the connection from address is being answered, until leave is called.
+func (c *conns) enter(address string) (leave func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.open[address]
+	if k == nil {
+		return func() {}
 	}
-	if k, ok := nc.(*conn); ok {
-		k.idle.Store(s == http.StateIdle)
+	k.calls++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		k.calls--
+		k.free = c.now()
 	}
+}
+
+// settled reports whether no connection has a request that is being answered, or had one within the time d; one that
+// has just been accepted may be about to send one.
+func (c *conns) settled(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for _, k := range c.open {
+		if k.calls > 0 || now.Sub(k.free) < d {
+			return false
+		}
+	}
+	return true
 }
 
 // counts returns the connections that are open, and those that were closed for others and turned away so far.
@@ -121,32 +128,14 @@ func (c *conns) counts() (open int, closed, turned uint64) {
 	return len(c.open), c.closed, c.turned
 }
 
-func (k *conn) used() { k.last.Store(int64(k.owner.now().Sub(start))) }
-
-// Read reads, and notes that the connection is in use.
-func (k *conn) Read(p []byte) (int, error) {
-	n, err := k.Conn.Read(p)
-	if n > 0 {
-		k.used()
-	}
-	return n, err
-}
-
-// Write writes, and notes that the connection is in use.
-func (k *conn) Write(p []byte) (int, error) {
-	n, err := k.Conn.Write(p)
-	if n > 0 {
-		k.used()
-	}
-	return n, err
-}
-
 // Close closes the connection and counts it out.
 func (k *conn) Close() error {
 	k.once.Do(func() {
 		k.owner.mu.Lock()
-		delete(k.owner.open, k)
-		k.owner.mu.Unlock()
+		defer k.owner.mu.Unlock()
+		if k.owner.open[k.key] == k {
+			delete(k.owner.open, k.key)
+		}
 	})
 	return k.Conn.Close()
 }

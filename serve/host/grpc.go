@@ -58,7 +58,9 @@ func (h *Host) call(ctx context.Context, method string, size int64, adapter stri
 	md, _ := metadata.FromIncomingContext(ctx)
 	counted := h.config.Recorder.Call("grpc", route)
 	ctx, end := h.config.Tracer.Start(ctx, carrier(md), "grpc", route)
-	ctx, p, done, err := h.enter(ctx, visit{route, need, grpcCredentials(ctx, md)})
+	shown := grpcCredentials(ctx, md)
+	defer h.conns["grpc"].enter(shown.Address)()
+	ctx, p, done, err := h.enter(ctx, visit{route, need, shown})
 	entered := err == nil
 	defer func() {
 		done()

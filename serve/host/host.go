@@ -151,16 +151,12 @@ func (h *Host) openHTTP(service *oip.Service) error {
 		}
 	}
 	h.http.TLSConfig = encrypted
-	err := h.bind("http", h.config.HTTP, func(l net.Listener) error {
+	return h.bind("http", h.config.HTTP, func(l net.Listener) error {
 		if encrypted != nil {
 			return h.http.ServeTLS(l, "", "")
 		}
 		return h.http.Serve(l)
 	})
-	if err == nil {
-		h.http.ConnState = h.conns["http"].state
-	}
-	return err
 }
 
 // newServer returns an HTTP server that does not wait for slow clients, and whose own messages go to the log.
@@ -268,7 +264,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	for _, s := range h.sockets {
 		running.Go(func() {
 			err := s.serve(s.listener)
-			if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+			if err != nil && !h.gate.stopping.Load() {
 				failed <- fmt.Errorf("host: %s: %w", s.name, err)
 			}
 		})
@@ -294,7 +290,7 @@ func (h *Host) drain() error {
 	var httpErr, grpcErr error
 	doors.Go(func() {
 		if h.http != nil {
-			httpErr = h.http.Shutdown(ctx)
+			httpErr = h.stopHTTP(ctx)
 		}
 	})
 	doors.Go(func() {
@@ -310,6 +306,27 @@ func (h *Host) drain() error {
 	}
 	h.config.Log.Info("stopped: everything that was let in is answered")
 	return nil
+}
+
+// settle is how long a connection must have been without a request before it is closed.
+const settle = 250 * time.Millisecond
+
+// stopHTTP waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
+// an answer, so it comes last: first nobody new is let in, and who is in is answered and sent away.
+func (h *Host) stopHTTP(ctx context.Context) error {
+	for _, s := range h.sockets {
+		if s.name == "http" {
+			s.listener.Close()
+		}
+	}
+	for !h.conns["http"].settled(settle) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settle / 10):
+		}
+	}
+	return h.http.Shutdown(ctx)
 }
 
 // stopGRPC waits for calls until ctx ends.

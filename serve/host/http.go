@@ -26,6 +26,7 @@ func (h *Host) entrance(door http.Handler) http.Handler {
 	}))
 	inner := origin.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer h.conns["http"].enter(r.RemoteAddr)()
 		secure(w.Header(), r.TLS != nil)
 		if h.gate.stopping.Load() {
 			w.Header().Set("Connection", "close") // clients should go elsewhere
