@@ -382,6 +382,35 @@ func TestWatch(t *testing.T) {
 	wait("a removed file", func() bool { _, err := ask(t, e, "a", ""); return errors.Is(err, ErrUnknownAdapter) })
 }
 
+// TestQuietFolder: a look at files that have not changed reads none of them and leaves the table as it is.
+func TestQuietFolder(t *testing.T) {
+	dir := t.TempDir()
+	publish(t, dir, "a", someAdapter(1))
+	path := filepath.Join(dir, "b"+extension)
+	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Hour)
+	for _, p := range []string{path, filepath.Join(dir, "a"+extension)} {
+		if err := os.Chtimes(p, past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := newEngine(t, 1, Config{Adapters: dir})
+	before := e.registry.table.Load()
+	scan(t, e)
+	if e.registry.table.Load() != before {
+		t.Error("the table was made anew")
+	}
+	if err := os.WriteFile(path, []byte("nonsense again"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	scan(t, e)
+	if e.registry.table.Load() == before {
+		t.Error("a change was not noticed")
+	}
+}
+
 // TestSwitchingAllocatesNothing: finding the adapter of a request, holding it and making it the one of a row.
 func TestSwitchingAllocatesNothing(t *testing.T) {
 	dir := t.TempDir()

@@ -28,8 +28,12 @@ type file struct {
 }
 
 // Watch scans the folder every period until ctx ends. Files are compared by size, times and number, so that folders
-// on network drives work alike; what was written within two seconds of a look is looked at again.
+// on network drives work alike; what was written within two seconds of a look is looked at again. A period of 0 is
+// never.
 func (r *Registry) Watch(ctx context.Context, period time.Duration) {
+	if period <= 0 {
+		return
+	}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
@@ -118,14 +122,18 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			return r.scanErr
 		}
 	}
+	changed := false
 	for i, path := range paths {
+		changed = changed || r.files[path] != fresh[i]
 		if fresh[i] == nil {
 			delete(r.files, path)
 		} else {
 			r.files[path] = fresh[i]
 		}
 	}
-	r.publish()
+	if changed {
+		r.publish()
+	}
 	return nil
 }
 
