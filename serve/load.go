@@ -127,7 +127,9 @@ func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration
 func (r *Registry) load(c *content, f *flight) {
 	start := time.Now()
 	h, err := r.loadFile(c)
+	r.loaded(c, time.Since(start), err)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err == nil {
 		r.cache.settle(c, h, f.waiters)
 		if f.waiters > 0 {
@@ -138,16 +140,22 @@ func (r *Registry) load(c *content, f *flight) {
 	f.err = err
 	c.flight = nil
 	close(f.done)
-	c.mu.Unlock()
-	id := Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest}
+}
+
+// loaded counts a loading and tells the observer, before anybody is answered.
+func (r *Registry) loaded(c *content, took time.Duration, err error) {
+	e := AdapterEvent{Change: Loaded, Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest},
+		Bytes: c.bytes, Duration: took, Err: err}
 	switch {
 	case err == nil:
 		r.counts.loads.Add(1)
-		r.observer.AdapterChanged(AdapterEvent{Change: Loaded, Identity: id, Bytes: c.bytes, Duration: time.Since(start)})
-	case !errors.Is(err, errChanged) && !errors.Is(err, context.Canceled):
+	case errors.Is(err, errChanged), errors.Is(err, context.Canceled):
+		return
+	default:
 		r.counts.refusals.Add(1)
-		r.observer.AdapterChanged(AdapterEvent{Change: Refused, Identity: id, Duration: time.Since(start), Err: err})
+		e.Change, e.Bytes = Refused, 0
 	}
+	r.observer.AdapterChanged(e)
 }
 
 // retryAfter is how long a failure that may pass is remembered.
