@@ -98,7 +98,7 @@ class Bench:
                 if all((a.out / "pytorch" / f"{n}.json").exists() for n in names):
                     continue
                 command = [a.python, Path(__file__).with_name("torch_peer.py"), "--recipe", recipe, "--base", a.base, "--data", a.data / s,
-                           "--epochs", a.epochs, "--image-size", a.image_size, "--seeds", *a.seeds]
+                           "--epochs", a.epochs, "--image-size", a.image_size, "--threads", a.torch_threads, "--seeds", *a.seeds]
                 docs = [json.loads(line) for line in self.run(command).splitlines()]
                 for name, doc in zip(names, docs):
                     self.once("pytorch", name, lambda _, doc=doc: doc | {"command": " ".join(map(str, command))})
@@ -151,6 +151,7 @@ def main() -> None:
     p.add_argument("--data", type=Path, required=True, help="what prepare.py wrote")
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--python", default=sys.executable)
+    p.add_argument("--torch-threads", type=int, default=2)
     p.add_argument("--sets", nargs="*", default=SETS)
     p.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     p.add_argument("--epochs", type=int, default=6)
