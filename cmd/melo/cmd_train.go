@@ -41,7 +41,7 @@ type trainOptions struct {
 type trainRecipe struct {
 	Rank     int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
 	Alpha    float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
-	Sites    string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2; NAME=RANK gives one its own rank."`
+	Sites    string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
 	Blocks   string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
 	RSLoRA   bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
 	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained" help:"First head: zero, or uniform as PyTorch's linear layers."`

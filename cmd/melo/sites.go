@@ -9,13 +9,16 @@ import (
 	"melo/vit"
 )
 
-// parseSites reads "q,v" or "q,v,fc1=8": kinds of sites, and the rank of single ones.
+// parseSites reads "q,v" or "q,v,fc1=8": kinds of sites, and the rank of single ones; "all" is every kind.
 func parseSites(s string) (kinds []vit.Kind, ranks map[vit.Kind]int, err error) {
+	if s == "all" {
+		return []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}, nil, nil
+	}
 	for part := range strings.SplitSeq(s, ",") {
 		name, rank, hasRank := strings.Cut(strings.TrimSpace(part), "=")
 		kind, err := vit.ParseKind(name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--sites %s: unknown site %q, expected q, k, v, proj, fc1 or fc2", s, name)
+			return nil, nil, fmt.Errorf("--sites %s: unknown site %q, expected all, or some of q, k, v, proj, fc1 and fc2", s, name)
 		}
 		if slices.Contains(kinds, kind) {
 			return nil, nil, fmt.Errorf("--sites %s: %s stands twice", s, name)

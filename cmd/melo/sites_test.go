@@ -12,7 +12,11 @@ func TestParseSites(t *testing.T) {
 	if err != nil || !slices.Equal(kinds, []vit.Kind{vit.Q, vit.V, vit.FC1}) || len(ranks) != 1 || ranks[vit.FC1] != 8 {
 		t.Errorf("got %v, %v, %v", kinds, ranks, err)
 	}
-	for _, bad := range []string{"", "x", "q,q", "q=0", "q=a", "q,,v"} {
+	kinds, ranks, err = parseSites("all")
+	if err != nil || !slices.Equal(kinds, []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}) || ranks != nil {
+		t.Errorf("all: got %v, %v, %v", kinds, ranks, err)
+	}
+	for _, bad := range []string{"", "x", "all,q", "q,q", "q=0", "q=a", "q,,v"} {
 		if _, _, err := parseSites(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -43,7 +43,7 @@ var tunables = []tunable{
 
 // tryDefault is what is tried without --try.
 var tryDefault = map[lora.Method][]string{
-	lora.MeLo:       {"lr=0.001/0.002/0.005", "rank=4/16", "sites=q,v/q,k,v,proj,fc1,fc2"},
+	lora.MeLo:       {"lr=0.001/0.002/0.005", "rank=4/16", "sites=q,v/all"},
 	lora.LinearOnly: {"lr=0.001/0.003/0.01", "weight-decay=0/0.01/0.1"},
 	lora.FullTuning: {"lr=0.00003/0.0001/0.0003", "weight-decay=0.01/0.1"},
 }
