@@ -112,8 +112,11 @@ func engineFault(err error) *Fault {
 // maxMessage bounds the length of what a client is told.
 const maxMessage = 500
 
-// clean makes one printable line of a message.
+// clean makes one printable line of a message, without the package that it comes from.
 func clean(s string) string {
+	for _, prefix := range []string{"serve: ", "imaging: "} {
+		s = strings.TrimPrefix(s, prefix)
+	}
 	s = strings.ToValidUTF8(s, "?")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # melo serve and the FastAPI peer in one run: the same images, the same adapters, taking turns. DIR is what prepare.sh
-# made. Results are JSON lines in DIR/results.
+# made. Results are files in DIR/results. PARTS, PROTOCOLS and WARM in the environment choose less.
 set -euo pipefail
 usage="usage: compare.sh MELO PYTHON DIR IMAGES SECONDS [CLIENTS...]"
 [ $# -ge 5 ] || { echo "$usage" >&2; exit 2; }
@@ -13,20 +13,20 @@ load=$(mktemp)
 (cd "$here" && go build -o "$load" ./bench/serving/load)
 mkdir -p "$dir/results"
 server=
-stop() { [ -z "$server" ] || { kill -INT "$server" && wait "$server" || true; server=; }; }
+stop() { [ -z "$server" ] || { kill "$server" && wait "$server" || true; server=; }; }
 trap 'stop; rm -f "$load"' EXIT
 
 # measure NAME PROTOCOL TARGET: with each number of clients.
 measure() {
 	for c in "${clients[@]}"; do
 		echo "== $1, $2, $c clients"
-		"$load" -protocol "$2" -target "$3" -adapters "task-%04d:$n" -images "$images" -clients "$c" -warm 2s -duration "${seconds}s" \
+		"$load" -protocol "$2" -target "$3" -adapters "task-%04d:$n" -images "$images" -clients "$c" -warm "${WARM:-2s}" -duration "${seconds}s" \
 			-out "$dir/results/$1-$2-$c.json" | grep -E 'answers_per_second|p50|p95|p99|failed'
 	done
 }
 
 await() {
-	for _ in $(seq 300); do
+	for _ in $(seq 900); do
 		if curl -sf "$1" >/dev/null; then return; fi
 		sleep 0.2
 	done
@@ -39,8 +39,12 @@ serve() {
 	"$melo" serve --base "$dir/hf" --adapters "$dir/melo" --precision "$1" --listen 127.0.0.1:18080 --grpc-listen 127.0.0.1:18081 >"$dir/results/melo.log" 2>&1 &
 	server=$!
 	await http://127.0.0.1:18080/readyz
-	measure "melo-$1" form http://127.0.0.1:18080
-	measure "melo-$1" grpc 127.0.0.1:18081
+	for protocol in ${PROTOCOLS:-form grpc}; do
+		case $protocol in
+		grpc) measure "melo-$1" grpc 127.0.0.1:18081 ;;
+		*) measure "melo-$1" "$protocol" http://127.0.0.1:18080 ;;
+		esac
+	done
 	stop
 }
 
