@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"melo/internal/kernel"
 	"melo/internal/par"
@@ -61,10 +62,23 @@ func run(base, out, name string, n, rank, classes int) error {
 		for c := range classes {
 			f.Meta.Labels = append(f.Meta.Labels, adapterfile.Label{Name: fmt.Sprintf("class %d", c)})
 		}
+		f.Meta.SelfTest = selfTest(m, pool, a, uint64(i))
 		path := filepath.Join(out, fmt.Sprintf("%s-%04d.safetensors", name, i))
 		if err := f.WriteTypes(path, adapterfile.Types{DType: safetensors.F32}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// selfTest is what the adapter computes of one input: the server asks for it in precisions other than float32.
+func selfTest(m *vit.Model, pool *par.Pool, a *lora.Adapter, seed uint64) *adapterfile.SelfTest {
+	engine := vit.NewEngine(m, pool, 1, m.Depth)
+	var set lora.Set
+	set.Assign(lora.Segment{Adapter: a.Resident(), Images: 1})
+	x := make([]float32, m.Recipe.Values())
+	adapterfile.SelfTestInput(x, seed, 0)
+	logits := kernel.NewMat(1, a.Head.Classes)
+	a.Head.Logits(logits, engine.Forward(x, 1, &set))
+	return &adapterfile.SelfTest{Seed: seed, Logits: [][]float32{slices.Clone(logits.Data)}}
 }
