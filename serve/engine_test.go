@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"melo/internal/golden"
+	"melo/internal/kernel"
+	"melo/internal/par"
 	"melo/lora"
 	"melo/lora/adapterfile"
 	"melo/safetensors"
@@ -143,5 +146,43 @@ func BenchmarkScan(b *testing.B) {
 		if err := e.Registry().Scan(b.Context()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestNarrowPrecisionsAreExact: in bf16 and int8, too, a row of a batch over many adapters is, bit for bit, the
+// request alone.
+func TestNarrowPrecisionsAreExact(t *testing.T) {
+	for _, p := range []vit.Precision{vit.BF16, vit.I8} {
+		if !vit.Supports(p) {
+			t.Logf("no instructions for %v", p)
+			continue
+		}
+		pool := par.New(2)
+		m := vit.Random(kernel.NewExec(pool), tiny(), p, 0.3, 1)
+		m.Recipe = randomBase(pool).Recipe
+		dir := t.TempDir()
+		var requests []Request
+		var want [][]float32
+		for i := range 24 {
+			f := someAdapter(uint64(i))
+			x := make([]float32, m.Recipe.Values())
+			adapterfile.SelfTestInput(x, 9, 0)
+			f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 9, Logits: [][]float32{alone(m, pool, f.Adapter, x)}}
+			name := fmt.Sprint(i)
+			publish(t, dir, name, f)
+			requests = append(requests, Request{Name: name, Input: Input{Tensor: tensor(uint64(i % 5))}})
+			want = append(want, alone(m, pool, f.Adapter, requests[i].Input.Tensor))
+		}
+		e, err := New(t.Context(), m, baseDigest, pool, Config{Adapters: dir, Batch: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers, errs := e.Predict(t.Context(), requests...)
+		for i := range requests {
+			if errs[i] != nil || !slices.Equal(answers[i].Logits, want[i]) {
+				t.Errorf("%v: adapter %d: %v, logits %v, alone %v", p, i, errs[i], answers[i].Logits, want[i])
+			}
+		}
+		e.Close()
 	}
 }
