@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"melo/serve/oip"
 	pb "melo/serve/openinference"
 )
@@ -49,7 +51,7 @@ func (a *api) ModelStreamInfer(stream pb.GRPCInferenceService_ModelStreamInferSe
 func (a *api) streamed(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelStreamInferResponse, error) {
 	limited, cancel := context.WithTimeout(ctx, a.Request)
 	defer cancel()
-	response, err := a.ModelInfer(limited, r)
+	response, err := a.held(limited, r)
 	if err == nil {
 		return &pb.ModelStreamInferResponse{InferResponse: response}, nil
 	}
@@ -62,6 +64,16 @@ func (a *api) streamed(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelS
 	}
 	// The identity lets a client tell which request failed.
 	return &pb.ModelStreamInferResponse{ErrorMessage: fault.Message, InferResponse: &pb.ModelInferResponse{Id: r.Id, ModelName: r.ModelName}}, nil
+}
+
+// held is ModelInfer, with the request counted among those in memory.
+func (a *api) held(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
+	release, err := a.Service.Hold(proto.Size(r))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return a.ModelInfer(ctx, r)
 }
 
 // parseInfer reads an inference request.

@@ -27,8 +27,8 @@ var assets = map[string]struct {
 }
 
 // pagePolicy lets the page load what this server serves and nothing else. Pictures that the person chose are shown
-// from memory (blob).
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; " +
+// from memory (blob); the icon is an empty one (data).
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // asset serves a file of the page.

@@ -45,6 +45,7 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
+	defaultWrite  = 30 * time.Second
 )
 
 // New returns the door. Requests get an identity and errors one shape.
@@ -56,7 +57,7 @@ func New(o Options) http.Handler {
 	}
 	fill(&o.Body, 30*time.Second)
 	fill(&o.Request, time.Minute)
-	fill(&o.Write, 30*time.Second)
+	fill(&o.Write, defaultWrite)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -158,7 +159,7 @@ func WriteError(w http.ResponseWriter, fault *oip.Fault) {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
 	body, _ := json.Marshal(errorDocument{fault.Message}) // a string
-	write(w, statuses[fault.Kind], "application/json", body, 0)
+	write(w, statuses[fault.Kind], "application/json", body, defaultWrite)
 }
 
 // writeJSON answers with a document.
@@ -177,10 +178,8 @@ func write(w http.ResponseWriter, status int, media string, body []byte, patienc
 	h.Set("Content-Type", media)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	control := http.NewResponseController(w)
-	if patience > 0 {
-		_ = control.SetWriteDeadline(time.Now().Add(patience))
-		defer control.SetWriteDeadline(time.Time{}) // the connection may have further requests
-	}
+	_ = control.SetWriteDeadline(time.Now().Add(patience))
+	defer control.SetWriteDeadline(time.Time{}) // the connection may have further requests
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err == nil {
 		_ = control.Flush()

@@ -3,9 +3,12 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +67,26 @@ func TestSlowBodyEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(80 * time.Millisecond)
+	}
+}
+
+// A client that asks and does not read what it is told loses its connection.
+func TestSlowReaderEnds(t *testing.T) {
+	d := newDoor(t, oip.Limits{}, func(o *Options) { o.Write = 50 * time.Millisecond })
+	c := d.dial("")
+	go func() { // more answers than buffers hold
+		for range 5000 {
+			if _, err := io.WriteString(c, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	}()
+	time.Sleep(300 * time.Millisecond)
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is still there after %d bytes", n)
 	}
 }
 
