@@ -1,6 +1,7 @@
 """Writes imaging/testdata: what Pillow makes of small images, for the Go tests to compare with.
 
-Run by hand from the repository root, with the packages of requirements.txt:
+Run by hand from the repository root, with the packages of requirements.txt and cjpeg
+(Debian's libjpeg-turbo-progs):
 
     python tools/golden_imaging/golden.py imaging/testdata
 
@@ -14,6 +15,7 @@ import hashlib
 import io
 import json
 import struct
+import subprocess
 import sys
 import zlib
 from importlib.metadata import version
@@ -159,6 +161,11 @@ def jpeg_files():
                 continue
             data = simplejpeg.encode_jpeg(a, quality=90, colorspace="RGB", colorsubsampling=sub)
             add(f"jpeg_{sub}_{w}x{h}.jpg", data, **(tol if w > 10 else dict(mean=0.5, most=3)))
+    # 4:1:0, which neither package writes: by cjpeg of libjpeg-turbo (any version: Pillow decodes what it wrote).
+    for w, h in [(61, 45), (16, 9)]:
+        ppm = save(Image.fromarray(picture(w, h)), "PPM")
+        data = subprocess.run(["cjpeg", "-quality", "90", "-sample", "4x2,1x1,1x1"], input=ppm, stdout=subprocess.PIPE, check=True).stdout
+        add(f"jpeg_410_{w}x{h}.jpg", data, **tol)
     add("jpeg_grey.jpg", save(Image.fromarray(picture(61, 45)).convert("L"), "JPEG", quality=85), **tol)
     rgb = Image.fromarray(picture(61, 45))
     add("jpeg_progressive.jpg", save(rgb, "JPEG", quality=80, subsampling=2, progressive=True), **tol)
