@@ -99,6 +99,14 @@ func badf(format string, args ...any) error {
 	return fmt.Errorf("dataset: "+format+" (%w)", append(args, ErrBadData)...)
 }
 
+// badf is badf about the data set, which it names.
+func (d *Dataset) badf(format string, args ...any) error {
+	if d.Root == "" {
+		return badf(format, args...)
+	}
+	return badf("%s: %s", d.Root, fmt.Sprintf(format, args...))
+}
+
 // Open reads the data set at path: a folder with labels.csv, a CSV file whose paths are relative to its
 // folder, a folder of class folders, with or without train, val and test above them, or an .npz archive with
 // MedMNIST's names: train_images, train_labels, and the same of val and test. Close it when done.

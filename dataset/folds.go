@@ -26,14 +26,14 @@ const MaxFolds = 100
 // a fold cannot be trained or measured on.
 func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 	if k < 2 || k > MaxFolds {
-		return nil, badf("folds: %d, expected 2 to %d", k, MaxFolds)
+		return nil, d.badf("folds: %d, expected 2 to %d", k, MaxFolds)
 	}
 	if err := d.Hash(context.Background()); err != nil {
 		return nil, err
 	}
 	val := opt.share(opt.Val)
 	if !(val+1/float64(k) < 1) {
-		return nil, badf("folds: a share of %v for validation and one part of %d leave nothing for training", val, k)
+		return nil, d.badf("folds: a share of %v for validation and one part of %d leave nothing for training", val, k)
 	}
 	parts := d.given()
 	parts[0], parts[1] = append(parts[0], parts[1]...), nil
@@ -42,7 +42,7 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 		return nil, err
 	}
 	if n := len(d.units(parts[0])); n < k {
-		return nil, badf("folds: %d images or groups are too few for %d folds", n, k)
+		return nil, d.badf("folds: %d images or groups are too few for %d folds", n, k)
 	}
 	shares := slices.Repeat([]float64{1 / float64(k)}, k)
 	pieces := d.divide(parts[0], shares, opt.Seed)
@@ -63,7 +63,7 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 			slices.Sort(part)
 		}
 		if len(pieces[f]) == 0 { // few groups, of very different sizes
-			return nil, badf("folds: the images or groups do not fill %d folds", k)
+			return nil, d.badf("folds: the images or groups do not fill %d folds", k)
 		}
 		what := fmt.Sprintf("fold %d of %d", f+1, k)
 		if err := d.checkParts(what, [3]string{Train, Val, "the part held out"}, [3][]int{made[0], made[1], pieces[f]}); err != nil {

@@ -44,7 +44,7 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	}
 	valShare, testShare := opt.share(opt.Val), opt.share(opt.Test)
 	if !(valShare+testShare < 1) {
-		return nil, nil, nil, badf("split: shares %v for validation and %v for test leave nothing for training", valShare, testShare)
+		return nil, nil, nil, d.badf("split: shares %v for validation and %v for test leave nothing for training", valShare, testShare)
 	}
 	parts := d.given()
 	if err := d.checkLeaks(parts, opt.AllowDuplicates); err != nil {
@@ -108,7 +108,7 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 	if len(torn) > 0 {
 		slices.Sort(torn)
 		torn = slices.Compact(torn)
-		return badf("split: %d groups are on both sides: %s", len(torn), listed(torn))
+		return d.badf("split: %d groups are on both sides: %s", len(torn), listed(torn))
 	}
 	var crossing, within []string
 	for _, set := range d.Copies() {
@@ -139,7 +139,7 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 	if len(crossing) > 0 {
 		text := fmt.Sprintf("%d images are on both sides of the given split: %s", len(crossing), listed(crossing))
 		if !allowDuplicates {
-			return badf("split: %s", text)
+			return d.badf("split: %s", text)
 		}
 		d.warnOnce(text)
 	}
@@ -173,7 +173,7 @@ func (d *Dataset) warnOnce(text string) {
 // checkParts demands that a model can be trained on train and measured on the others.
 func (d *Dataset) checkParts(what string, names [3]string, parts [3][]int) error {
 	if len(parts[0]) == 0 {
-		return badf("%s: no training samples", what)
+		return d.badf("%s: no training samples", what)
 	}
 	for p, part := range parts {
 		if len(part) == 0 {
@@ -191,14 +191,14 @@ func (d *Dataset) checkParts(what string, names [3]string, parts [3][]int) error
 		}
 		if useful == 0 {
 			l := max(slices.Index(counts, len(part)), 0)
-			return badf("%s: all %d samples of %s have the same label (%q)", what, len(part), names[p], d.Labels[l])
+			return d.badf("%s: all %d samples of %s have the same label (%q)", what, len(part), names[p], d.Labels[l])
 		}
 		if len(absent) == 0 {
 			continue
 		}
 		text := fmt.Sprintf("%s: %s has no samples of %s", what, names[p], listed(absent))
 		if p == 0 {
-			return badf("%s", text)
+			return d.badf("%s", text)
 		}
 		d.warnOnce(text)
 	}
