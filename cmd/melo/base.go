@@ -10,13 +10,18 @@ import (
 // baseForm is how a base lies in memory.
 type baseForm struct {
 	precision vit.Precision
-	image     int // side of the input in pixels; 0: the base's own
+	image     int  // side of the input in pixels; 0: the base's own
+	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
 }
 
 // openBase opens the frozen backbone that --base names: a folder, a file, "embedded", or "hf:owner/name" after
 // fetchBase.
 func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
-	m, err := bases.Open(path, vit.Options{Image: form.image, Exec: ex, Precision: form.precision, Known: memo.New(cacheDir())})
+	opt := vit.Options{Image: form.image, Exec: ex, Precision: form.precision}
+	if !form.apart {
+		opt.Known = memo.New(cacheDir())
+	}
+	m, err := bases.Open(path, opt)
 	if err != nil {
 		return nil, badInput(err)
 	}

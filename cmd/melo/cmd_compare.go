@@ -134,6 +134,9 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	pool := par.New(o.Workers)
 	defer pool.Close()
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return err
+	}
 	set, err := openTrainSet(ctx, s, o.Data, &o.dataSource)
 	if err != nil {
 		return err
@@ -143,6 +146,7 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return err
 	}
+	base.apart = true // or what one run has mapped would count as memory of all that follow
 	j := &compareJob{o: o, s: s, base: base, set: set}
 	if err := j.plan(); err != nil {
 		return err

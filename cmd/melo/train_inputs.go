@@ -17,6 +17,7 @@ type trainBase struct {
 	digest string
 	pool   *par.Pool
 	models map[baseForm]*vit.Model
+	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
 }
 
 // openTrainBase finds the base at a path. Its runs share the pool, one after the other.
@@ -30,6 +31,7 @@ func openTrainBase(path string, pool *par.Pool) (*trainBase, error) {
 
 // model returns the base in a form.
 func (b *trainBase) model(form baseForm) (*vit.Model, error) {
+	form.apart = b.apart
 	if m := b.models[form]; m != nil {
 		return m, nil
 	}
