@@ -128,7 +128,6 @@ func TestServeOptionsThatCannotBe(t *testing.T) {
 	}
 	melo(t, "serve", "--base", "nowhere", "--adapters", t.TempDir(), "--listen", "127.0.0.1:0", "--grpc-listen", "off").want(t, exitBadInput)
 	melo(t, "serve", "--base", "x", "--adapters", t.TempDir(), "--tokens", "nowhere").want(t, exitBadInput)
-	melo(t, "serve", "--base", "hf:a/b", "--adapters", t.TempDir()).want(t, exitUsage)
 }
 
 func TestByteSize(t *testing.T) {

@@ -61,7 +61,7 @@ func (l *lockedBuffer) String() string {
 func newSite(t *testing.T, change ...func(*Config)) *site {
 	t.Helper()
 	s := &site{t: t, folder: servetest.Folder(t), auditAt: filepath.Join(t.TempDir(), "audit.jsonl"), tokens: map[access.Role]string{},
-		scheme: "http", log: &lockedBuffer{}, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}, ended: make(chan error, 1)}
+		scheme: "http", log: &lockedBuffer{}, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}, ended: make(chan error, 1)}
 	lines := ""
 	for r := access.Viewer; r <= access.Admin; r++ {
 		token, hash := access.NewToken()
@@ -94,7 +94,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		Observer: telemetry.Observers{metrics, tracer, Auditor{log, oip.RequestID}, telemetry.LogObserver{Log: logger}}})
 	c := Config{Engine: engine, Options: oip.Options{Version: "test", Base: "tiny", Digest: servetest.BaseDigest},
 		HTTP: "127.0.0.1:0", GRPC: "127.0.0.1:0", Authenticated: true, Guard: &access.Guard{Tokens: tokens, Limiter: access.NewLimiter()},
-		Audit: log, Recorder: metrics, Tracer: tracer, Log: logger, DrainTimeout: 10 * time.Second}
+		Audit: log, Recorder: metrics, Tracer: tracer, Log: logger, DrainTimeout: time.Minute}
 	for _, f := range change {
 		f(&c)
 	}
@@ -341,7 +341,7 @@ func TestAuditLogThatCannotBeWritten(t *testing.T) {
 // eventually waits for what happens within seconds.
 func eventually(t *testing.T, happened func() bool) {
 	t.Helper()
-	for range 200 {
+	for range 1000 {
 		if happened() {
 			return
 		}
