@@ -31,10 +31,10 @@ func drawBreast(patient, view *random, oblique bool, size int) (image.Image, int
 		label = 1
 	}
 	b := &breast{r: r, c: newCanvas(size), wide: r.around(1.38, 0.14), high: r.around(0.86, 0.05), nipple: r.around(0.06, 0.05),
-		dense: r.in(0.0, 0.62), right: r.chance(0.5)}
+		dense: r.in(0.0, 0.35), right: r.chance(0.5)}
 	grade := r.unit() // how plain the signs are: those of a hidden mass are almost alike
-	radius := r.in(0.17, 0.29)
-	at := point{r.in(0.22, 0.62)*b.wide - 1, b.nipple + r.in(-0.38, 0.38)*b.high}
+	radius := r.in(0.20, 0.34)
+	at := point{r.in(0.30, 0.56)*b.wide - 1, b.nipple + r.in(-0.26, 0.26)*b.high}
 	shape := newLesion(r, label == 1, grade, radius)
 
 	b.r, b.oblique, b.slope = view, oblique, view.around(0.62, 0.08)
@@ -157,13 +157,13 @@ type spicule struct{ angle, length, width, height float64 }
 
 // newLesion draws the form. The ranges of the two kinds meet where the signs are hidden.
 func newLesion(r *random, malignant bool, grade, radius float64) lesion {
-	l := lesion{radius: radius, oval: r.in(0.72, 1), height: r.in(0.22, 0.40), rim: r.in(0.14, 0.32)}
+	l := lesion{radius: radius, oval: r.in(0.72, 1), height: r.in(0.26, 0.44), rim: r.in(0.14, 0.32)}
 	rough := r.in(0.0, 0.035)
 	count := 0
 	if malignant {
 		l.rim = r.in(0.25, 0.5)
-		rough = mix(0.05, 0.16, grade)
-		count = 6 + int(mix(3, 18, grade))
+		rough = mix(0.08, 0.24, grade)
+		count = 10 + int(mix(6, 26, grade))
 	} else {
 		l.halo = r.in(0, 0.05) * grade
 		count = r.n(4)
@@ -173,14 +173,14 @@ func newLesion(r *random, malignant bool, grade, radius float64) lesion {
 		l.phases[k] = r.in(0, 2*math.Pi)
 	}
 	for range count {
-		s := spicule{angle: r.in(0, 2*math.Pi), length: r.in(0.6, 1.6), width: r.in(0.012, 0.026), height: r.in(0.08, 0.16)}
+		s := spicule{angle: r.in(0, 2*math.Pi), length: r.in(0.6, 1.8), width: r.in(0.014, 0.030), height: r.in(0.14, 0.26)}
 		if malignant {
 			s.height *= mix(0.8, 1.5, grade)
 		}
 		l.spicules = append(l.spicules, s)
 	}
-	if malignant && r.chance(0.2+0.5*grade) {
-		for range r.between(5, 14) {
+	if malignant && r.chance(0.3+0.6*grade) {
+		for range r.between(8, 22) {
 			dx, dy := r.direction()
 			far := r.in(0, 1.1)
 			l.dots = append(l.dots, point{dx * far, dy * far})

@@ -29,25 +29,25 @@ func drawChest(r *random, size int) (image.Image, []bool) {
 	t := newThorax(r, size)
 	// Where a heart is called large is a matter of degree, and readers differ: the two ranges meet.
 	if has[cardiomegaly] {
-		t.heart = t.heart*1.10 + r.in(0.05, 0.17)
+		t.heart = t.heart*1.12 + r.in(0.06, 0.20)
 	}
 	t.torso()
 	t.lungField([2]float64{})
 	if has[infiltration] {
-		t.infiltrate(r.between(1, 3), 0, 1, r.in(0.12, 0.30))
+		t.infiltrate(r.between(3, 5), 0, 1, r.in(0.14, 0.36))
 	}
 	if has[nodule] {
-		t.nodules(r.between(1, 3), r.in(0.14, 0.32))
+		t.nodules(r.between(3, 8), r.in(0.18, 0.40))
 	}
 	if has[effusion] {
-		t.fluid(r.n(2), r.in(0.06, 0.42))
+		t.fluid(r.n(2), r.in(0.10, 0.60))
 	}
 	if has[pneumothorax] {
-		t.collapse(r.n(2), r.in(0.06, 0.24))
+		t.collapse(r.n(2), r.in(0.08, 0.32))
 	}
 	t.bones()
 	t.nipples(0.25)
-	t.devices(0.35)
+	t.devices(0.25)
 	if r.chance(0.8) {
 		t.marker([]string{"L", "PA", "R", "AP"}[r.n(4)])
 	}
@@ -55,14 +55,13 @@ func drawChest(r *random, size int) (image.Image, []bool) {
 	return newExposure(r, 0.08, 1.02).film(r, t.c), has
 }
 
-// infiltrate draws ill-defined patches of consolidation in one lung.
+// infiltrate draws ill-defined patches of consolidation.
 func (t *thorax) infiltrate(patches int, low, high, height float64) {
 	r := t.r
-	s := r.n(2)
 	cloud := newTexture(r, 0.16, 4, 0.75)
 	for range patches {
-		at := t.spot(s, low, high)
-		e := ellipse{at, r.in(0.22, 0.40), r.in(0.20, 0.34), r.in(0, math.Pi)}
+		at := t.spot(r.n(2), low, high)
+		e := ellipse{at, r.in(0.26, 0.46), r.in(0.24, 0.40), r.in(0, math.Pi)}
 		t.c.blotWhere(e, height, func(x, y float64) float64 {
 			return t.inLungs(x, y) * clamp(0.95+0.55*cloud.at(x, y), 0, 2)
 		})
@@ -73,7 +72,7 @@ func (t *thorax) infiltrate(patches int, low, high, height float64) {
 func (t *thorax) nodules(n int, height float64) {
 	r := t.r
 	for range n {
-		size := r.in(0.055, 0.12)
+		size := r.in(0.06, 0.13)
 		e := ellipse{t.spot(r.n(2), 0.05, 0.95), size, size * r.in(0.85, 1.1), r.in(0, math.Pi)}
 		t.c.discWhere(e, height, 0.35, t.inLungs)
 	}
@@ -107,7 +106,7 @@ func (t *thorax) collapse(s int, gap float64) {
 	shrunken := *l
 	shrunken.apex += 1.3 * gap
 	shrunken.outer -= gap
-	dark, line := t.r.in(0.05, 0.12), t.r.in(0.07, 0.15)
+	dark, line := t.r.in(0.08, 0.18), t.r.in(0.07, 0.15)
 	clean := newCanvas(t.c.n)
 	copy(clean.v, t.c.v)
 	for range 4 {

@@ -17,8 +17,8 @@ type exposure struct {
 func newExposure(r *random, black, white float64) exposure {
 	span := white - black
 	return exposure{
-		black: black + span*r.around(0, 0.045), white: white + span*r.around(0, 0.07),
-		gamma: r.around(1, 0.11), noise: r.in(0.012, 0.036), soft: r.in(0, 0.9),
+		black: black + span*r.around(0, 0.03), white: white + span*r.around(0, 0.05),
+		gamma: r.around(1, 0.08), noise: r.in(0.010, 0.030), soft: r.in(0, 0.9),
 	}
 }
 

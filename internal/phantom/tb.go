@@ -22,7 +22,7 @@ func drawTB(r *random, size int) (image.Image, int) {
 	t.lungField(lift)
 	if ill {
 		t.tubercles(s, grade)
-		if grade > 0.5 && r.chance(0.4) {
+		if r.chance(0.5) {
 			t.tubercles(1-s, grade*r.in(0.3, 0.8))
 		}
 	} else {
@@ -43,15 +43,15 @@ func drawTB(r *random, size int) (image.Image, int) {
 // tubercles draws the opacities of one lung.
 func (t *thorax) tubercles(s int, grade float64) {
 	r := t.r
-	height := mix(0.07, 0.20, grade)
+	height := mix(0.09, 0.30, grade)
 	center := t.spot(s, 0.10, 0.45)
 	cloud := newTexture(r, 0.12, 4, 0.8)
-	t.c.blotWhere(ellipse{center, r.in(0.22, 0.38), r.in(0.20, 0.32), r.in(0, math.Pi)}, height*0.8, func(x, y float64) float64 {
+	t.c.blotWhere(ellipse{center, r.in(0.28, 0.46), r.in(0.26, 0.42), r.in(0, math.Pi)}, height*0.8, func(x, y float64) float64 {
 		return t.inLungs(x, y) * clamp(0.8+0.7*cloud.at(x, y), 0, 2)
 	})
-	for range r.between(8, 14) + int(10*grade) {
+	for range r.between(10, 18) + int(14*grade) {
 		dx, dy := r.direction()
-		far := r.in(0, 0.34)
+		far := r.in(0, 0.42)
 		at := point{center.x + dx*far, center.y + dy*far}
 		size := r.in(0.025, 0.06)
 		t.c.discWhere(ellipse{at, size, size * r.in(0.7, 1.2), r.in(0, math.Pi)}, height*r.in(0.6, 1.3), 0.5, t.inLungs)
@@ -83,7 +83,7 @@ func (t *thorax) strand(from point, height float64) {
 // vessel seen end on.
 func (t *thorax) harmless() {
 	r := t.r
-	for r.chance(0.45) {
+	for r.chance(0.30) {
 		at := t.spot(r.n(2), 0.05, 0.95)
 		switch r.n(3) {
 		case 0:

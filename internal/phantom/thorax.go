@@ -32,7 +32,7 @@ type lungShape struct {
 }
 
 func newThorax(r *random, size int) *thorax {
-	t := &thorax{r: r, c: newCanvas(size), scale: r.around(1, 0.045), shiftX: r.around(0, 0.035), shiftY: r.around(0, 0.035)}
+	t := &thorax{r: r, c: newCanvas(size), scale: r.around(1, 0.03), shiftX: r.around(0, 0.025), shiftY: r.around(0, 0.025)}
 	t.sin, t.cos = math.Sincos(r.around(0, 0.025))
 	t.slim = r.around(1, 0.05)
 	breath := r.around(0, 0.05)

@@ -75,21 +75,21 @@ func (t *Task) Write(ctx context.Context, dir string, c Counts, seed uint64, pro
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if !t.table() {
+	if !t.Table() {
 		return nil
 	}
 	return atomicfile.Write(filepath.Join(dir, "labels.csv"), 0o666, func(w io.Writer) error { return t.writeTable(w, pictures, c) })
 }
 
-// table tells whether the labels stand in a labels.csv.
-func (t *Task) table() bool { return t.Multi || t.Grouped }
+// Table tells whether Write puts the labels into a labels.csv; else class folders do.
+func (t *Task) Table() bool { return t.Multi || t.Grouped }
 
 func (t *Task) file(i int) string { return fmt.Sprintf("%s-%05d.png", t.Name, i) }
 
 // makeFolders makes what Write writes into. It returns where a picture of a split goes, with forward slashes.
 func (t *Task) makeFolders(dir string) (folder func(split string, p Picture) string, err error) {
 	folder = func(split string, p Picture) string { return path.Join(split, t.Labels[p.Label]) }
-	if t.table() {
+	if t.Table() {
 		folder = func(string, Picture) string { return "images" }
 		return folder, os.MkdirAll(filepath.Join(dir, "images"), 0o777)
 	}
