@@ -1,5 +1,5 @@
 # Shortcuts for developers. The checks that a change must pass are in .ci/run.
-.PHONY: build test check generate bench compare compare-all lint golden size
+.PHONY: build test check generate bench compare compare-all lint golden size release image
 
 build:     ## the program, as it is shipped
 	CGO_ENABLED=0 go build -trimpath -o bin/melo ./cmd/melo
@@ -31,3 +31,9 @@ golden:    ## the reference values in testdata/golden; needs Python, see tools/g
 
 size:      ## size of the stripped program
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/melo ./cmd/melo && ls -l bin/melo
+
+release:   ## static binaries for four systems in dist/, with checksums and bills of materials
+	go run ./tools/release -out dist
+
+image:     ## a container image with nothing but the program; needs Docker or Podman
+	docker build -t melo --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -8,6 +8,9 @@ import (
 // version is the number of the release, changed with CHANGELOG.md.
 const version = "0.1.0-dev"
 
+// builtFrom is the commit of a release, which its build sets: there the toolchain stamps nothing.
+var builtFrom string
+
 // versionOptions are the options of "melo version": none.
 type versionOptions struct{}
 
@@ -41,7 +44,7 @@ func (versionOptions) Run(s *stdio) error {
 }
 
 func versionNow() versionDocument {
-	doc := versionDocument{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	doc := versionDocument{Version: version, Revision: builtFrom, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, v := range info.Settings {
 			switch v.Key {
