@@ -20,25 +20,26 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
+	Demo    demoOptions    `cmd:"" help:"The whole story offline, on synthetic pictures: start here."`
 	Data    dataOptions    `cmd:"" help:"Show what a data set is before anyone trains on it."`
 	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
 	Sweep   sweepOptions   `cmd:"" help:"Look for training settings on validation."`
 	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
-	Compare compareOptions `cmd:"" help:"Compare low-rank adapters, linear probes and full fine-tuning on the same split."`
+	Compare compareOptions `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on a split."`
 	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
 	Serve   serveOptions   `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
-	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, and how it did."`
-	Convert convertOptions `cmd:"" help:"Convert adapters between melo, LoRA-ViT and PEFT, and bases between timm and Hugging Face."`
-	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching, mixed batches."`
+	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
+	Convert convertOptions `cmd:"" help:"Convert adapters and bases from and to other formats."`
+	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
 	Token   tokenOptions   `cmd:"" help:"Make tokens for clients of a server."`
 	Audit   auditOptions   `cmd:"" help:"Check the audit log of a server."`
-	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, which kernels are chosen, and test them."`
+	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, and test its kernels."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
+
+	Completion completionOptions `cmd:"" help:"Print a script with which bash, zsh or fish complete commands."`
 }
 
-const description = `Train small per-task adapters for a frozen Vision Transformer, and predict with them.
-
-melo is research software, not a medical device.`
+const description = "melo: small per-task adapters beside one frozen Vision Transformer."
 
 // stdio is what a command may touch of the process: its streams and how to print results.
 type stdio struct {
@@ -129,22 +130,11 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 
 func dispatch(ctx context.Context, args []string, s *stdio) error {
 	var c commands
-	parser, err := kong.New(&c,
-		kong.Name("melo"),
-		kong.Description(description),
-		kong.Writers(s.out, s.err),
-		kong.Exit(func(status int) { panic(helpShown{status}) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(s),
-		kong.Vars(trainDefaults),
-	)
+	parser, err := newParser(ctx, &c, s)
 	if err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = helpCommand(args)
 	parsed, err := parser.Parse(args)
 	s.json = c.JSON
 	if err != nil {
@@ -155,6 +145,21 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 		return usage(err)
 	}
 	return parsed.Run()
+}
+
+// newParser returns the parser of a command line into c.
+func newParser(ctx context.Context, c *commands, s *stdio) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("melo"),
+		kong.Description(description),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(status int) { panic(helpShown{status}) }),
+		kong.Help(printHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+		kong.Vars(trainDefaults),
+	)
 }
 
 // hasJSONFlag finds --json in a command line that could not be parsed.

@@ -65,6 +65,27 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
+func TestOverviewFitsAScreen(t *testing.T) {
+	r := melo(t, "help").want(t, exitDone)
+	lines := strings.Split(strings.TrimSuffix(r.out, "\n"), "\n")
+	if len(lines) >= screenHeight { // the prompt takes a line
+		t.Errorf("the overview has %d lines", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > screenWidth {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	for _, name := range commandNames() {
+		if !strings.Contains(r.out, "\n  "+name+" ") {
+			t.Errorf("the overview lacks %s", name)
+		}
+	}
+	if one := melo(t, "help", "data").want(t, exitDone); one.out != melo(t, "data", "--help").out {
+		t.Errorf("melo help data differs from melo data --help:\n%s", one.out)
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"doctor", "--nonsense"}, {"version", "extra"}} {
 		r := melo(t, args...).want(t, exitUsage)

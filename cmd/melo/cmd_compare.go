@@ -110,6 +110,7 @@ type compareJob struct {
 	base *trainBase
 	set  *trainSet
 	runs []compareRun // by method, then by seed
+	bare bool         // runs leave no pictures of their curves
 	test []int        // samples of the data
 
 	judged *judgement
@@ -206,7 +207,7 @@ func (j *compareJob) train(ctx context.Context) error {
 		}
 		clear(j.base.models) // of another method, maybe in another precision: it would count as memory of this run
 		counted := resetPeakMemory()
-		job, err := newTrainJob(r.o, j.s, j.base, j.set, runView{title: r.title, quiet: true, ui: view})
+		job, err := newTrainJob(r.o, j.s, j.base, j.set, runView{title: r.title, quiet: true, bare: j.bare, ui: view})
 		if err != nil {
 			return err
 		}

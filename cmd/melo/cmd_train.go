@@ -255,11 +255,14 @@ func (s *stdio) commandLine(with, without string) string {
 
 // sameCommand is the command as it was given, without some options.
 func (s *stdio) sameCommand(without ...string) string {
+	return s.commandText(slices.DeleteFunc(slices.Clone(s.args), func(a string) bool { return slices.Contains(without, a) }))
+}
+
+// commandText is a command line of melo as it is typed.
+func (s *stdio) commandText(args []string) string {
 	words := []string{"melo"}
-	for _, a := range s.args {
-		if !slices.Contains(without, a) {
-			words = append(words, shellWord(a))
-		}
+	for _, a := range args {
+		words = append(words, shellWord(a))
 	}
 	return strings.Join(words, " ")
 }

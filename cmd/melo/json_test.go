@@ -11,6 +11,7 @@ import (
 var documents = map[string]any{
 	"Errors":                    errorDocument{},
 	"melo version":              versionDocument{},
+	"melo demo":                 demoDocument{},
 	"melo data":                 dataDocument{},
 	"melo train":                trainDocument{},
 	"melo sweep":                sweepDocument{},
@@ -25,6 +26,7 @@ var documents = map[string]any{
 	"melo convert":              convertDocument{},
 	"melo bench":                benchDocument{},
 	"melo doctor":               doctorDocument{},
+	"melo completion":           completionDocument{},
 }
 
 // fields lists the paths of a document's fields: "machine.cores", "rows[].name".

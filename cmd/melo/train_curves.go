@@ -66,6 +66,9 @@ func rateFigure(l *train.Loop) *plot.Figure {
 
 // writeCurves draws the curves into the run's folder, as SVG and PNG.
 func (j *trainJob) writeCurves() error {
+	if j.view.bare {
+		return nil
+	}
 	for name, f := range curveFigures(j.loop) {
 		path := filepath.Join(j.o.runFolder(), name)
 		if err := atomicfile.Write(path+".svg", 0o666, f.WriteSVG); err != nil {

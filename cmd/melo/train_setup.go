@@ -54,6 +54,7 @@ type trainJob struct {
 type runView struct {
 	title string       // before each of its lines; empty: the only run
 	quiet bool         // no line an epoch, nor what the run is
+	bare  bool         // no pictures of the curves beside the record
 	ui    *ui.Progress // to draw on; nil: its own
 }
 

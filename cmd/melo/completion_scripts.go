@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// singleQuoted is a word for bash and zsh; their quotes have no escapes inside.
+func singleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// placeLoop finds the place of the words before the cursor: the same in bash and zsh but for counting and names.
+func placeLoop(places []completionPlace, words, first, cursor string) string {
+	var keys []string
+	for _, k := range commandKeys(places) {
+		keys = append(keys, singleQuoted(k))
+	}
+	return fmt.Sprintf(`	local place='' next i
+	for ((i = %s; i < %s; i++)); do
+		next="${place:+$place }${%s[i]}"
+		case "$next" in
+		%s) place="$next" ;;
+		esac
+	done
+`, first, cursor, words, strings.Join(keys, "|"))
+}
+
+// bashCompletion is the script for bash. Where it has nothing to offer bash completes names of files.
+func bashCompletion(places []completionPlace) string {
+	var b strings.Builder
+	b.WriteString("# bash completion for melo; made by \"melo completion bash\"\n_melo() {\n")
+	b.WriteString("\tlocal cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" words='' flags=''\n")
+	b.WriteString("\tif [[ $cur == '=' ]]; then cur=''; elif [[ $prev == '=' ]]; then prev=\"${COMP_WORDS[COMP_CWORD-2]}\"; fi\n")
+	b.WriteString(placeLoop(places, "COMP_WORDS", "1", "COMP_CWORD"))
+	b.WriteString("\tcase \"$place\" in\n")
+	for _, p := range places {
+		fmt.Fprintf(&b, "\t%s)\n", singleQuoted(p.key()))
+		var words, flags []string
+		for _, w := range p.words {
+			words = append(words, w.word)
+		}
+		b.WriteString("\t\tcase \"$prev\" in\n")
+		var files []string
+		for _, f := range p.flags {
+			flags = append(flags, f.word)
+			if len(f.values) > 0 {
+				fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;;\n", f.word, singleQuoted(strings.Join(f.values, " ")))
+			} else if f.takes {
+				files = append(files, f.word)
+			}
+		}
+		if len(files) > 0 {
+			fmt.Fprintf(&b, "\t\t%s) return ;;\n", strings.Join(files, "|"))
+		}
+		b.WriteString("\t\tesac\n")
+		fmt.Fprintf(&b, "\t\twords=%s\n\t\tflags=%s ;;\n", singleQuoted(strings.Join(words, " ")), singleQuoted(strings.Join(flags, " ")))
+	}
+	b.WriteString("\tesac\n\tif [[ $cur == -* ]]; then words=\"$flags\"; fi\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n")
+	b.WriteString("complete -o default -F _melo melo\n")
+	return b.String()
+}
+
+// zshCompletion is the script for zsh: to be sourced, or a file in fpath.
+func zshCompletion(places []completionPlace) string {
+	described := func(w completionWord) string {
+		text := strings.ReplaceAll(w.word, ":", `\:`)
+		if w.help != "" {
+			text += ":" + w.help
+		}
+		return singleQuoted(text)
+	}
+	var b strings.Builder
+	b.WriteString("#compdef melo\n# zsh completion for melo; made by \"melo completion zsh\"\n_melo() {\n")
+	b.WriteString("\tlocal prev=\"${words[CURRENT-1]}\"\n\tlocal -a list flags values\n")
+	b.WriteString(placeLoop(places, "words", "2", "CURRENT"))
+	b.WriteString("\tcase \"$place\" in\n")
+	for _, p := range places {
+		fmt.Fprintf(&b, "\t%s)\n\t\tcase \"$prev\" in\n", singleQuoted(p.key()))
+		var files []string
+		for _, f := range p.flags {
+			if len(f.values) > 0 {
+				fmt.Fprintf(&b, "\t\t%s) values=(%s); _describe value values; return ;;\n", f.word, strings.Join(f.values, " "))
+			} else if f.takes {
+				files = append(files, f.word)
+			}
+		}
+		if len(files) > 0 {
+			fmt.Fprintf(&b, "\t\t%s) _files; return ;;\n", strings.Join(files, "|"))
+		}
+		b.WriteString("\t\tesac\n\t\tlist=(")
+		for _, w := range p.words {
+			b.WriteString("\n\t\t\t" + described(w))
+		}
+		b.WriteString(")\n\t\tflags=(")
+		for _, f := range p.flags {
+			b.WriteString("\n\t\t\t" + described(f.completionWord))
+		}
+		b.WriteString(") ;;\n")
+	}
+	b.WriteString("\tesac\n\tif [[ $PREFIX == -* ]]; then _describe -o option flags\n")
+	b.WriteString("\telif (( $#list )); then _describe command list\n\telse _files; fi\n}\n")
+	b.WriteString("if [[ $funcstack[1] == _melo ]]; then _melo \"$@\"; else compdef _melo melo; fi\n")
+	return b.String()
+}
+
+// fishCompletion is the script for fish.
+func fishCompletion(places []completionPlace) string {
+	quoted := func(s string) string {
+		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+	}
+	var keys []string
+	for _, k := range commandKeys(places) {
+		keys = append(keys, quoted(k))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `# fish completion for melo; made by "melo completion fish"
+function __melo_place
+    set -l place
+    set -l line (commandline -opc)
+    for word in $line[2..-1]
+        set -l next (string join ' ' -- $place $word)
+        if contains -- $next %s
+            set place $next
+        end
+    end
+    echo "$place"
+end
+`, strings.Join(keys, " "))
+	for _, p := range places {
+		at := fmt.Sprintf("complete -c melo -n %s", quoted(fmt.Sprintf(`test "$(__melo_place)" = "%s"`, p.key())))
+		for _, w := range p.words {
+			fmt.Fprintf(&b, "%s -f -a %s -d %s\n", at, w.word, quoted(w.help))
+		}
+		for _, f := range p.flags {
+			fmt.Fprintf(&b, "%s -l %s -d %s", at, strings.TrimPrefix(f.word, "--"), quoted(f.help))
+			if len(f.values) > 0 {
+				fmt.Fprintf(&b, " -x -a %s", quoted(strings.Join(f.values, " ")))
+			} else if f.takes {
+				b.WriteString(" -r")
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"melo/internal/phantom"
+	"melo/internal/ui"
+	"melo/report"
+)
+
+// demoReport is the report of a demo, in its folder.
+const demoReport = "report.html"
+
+// samplePictures is how many test images of a task the report shows.
+const samplePictures = 6
+
+// report writes the reports of the tasks, and the one of all.
+func (j *demoJob) report(ctx context.Context) error {
+	p := &report.Page{Title: "melo demo: synthetic tasks on one frozen base", Notice: capital(notice) + ". All pictures are synthetic.",
+		Lead: fmt.Sprintf("%d tasks, each learnt by a low-rank adapter, a linear probe and full fine-tuning: %s.", len(j.tasks), j.sizeText()),
+		Facts: []report.Fact{{Name: "Command", Value: j.s.sameCommand("--restart")}, {Name: "Base", Value: j.doc.Base}, {Name: "Program", Value: "melo " + programText()},
+			{Name: "Machine", Value: fmt.Sprintf("%s, %s, %s/%s", thisMachine().CPU, thisMachine().CPUClass, runtime.GOOS, runtime.GOARCH)},
+			{Name: "Time", Value: fmt.Sprintf("%.0f s", j.doc.Seconds)}},
+		Sections: []report.Section{j.table(), {Title: "Switching", Parts: []report.Part{report.Text(servingText(&j.doc.Serving))}}}}
+	for i, t := range j.tasks {
+		if err := j.runs[i].write(ctx); err != nil {
+			return err
+		}
+		s, err := j.taskSection(ctx, t, j.runs[i])
+		if err != nil {
+			return err
+		}
+		p.Sections = append(p.Sections, s)
+	}
+	next := report.Section{Title: "Next", Parts: []report.Part{report.Text("The adapters can be used, looked at, and made of your own images:")}}
+	for _, c := range j.next() {
+		next.Parts = append(next.Parts, report.Command(c))
+	}
+	p.Sections = append(p.Sections, next)
+	j.doc.Report = filepath.Join(j.o.Out, demoReport)
+	return writePage(j.doc.Report, p)
+}
+
+// table is the paper's table.
+func (j *demoJob) table() report.Section {
+	t := &report.Table{Caption: "Methods on each task, with 95\u00a0% intervals", Words: 2,
+		Head: []string{"task", "method", "trained numbers", "of the base", "file", "AUC", "accuracy", "seconds"}}
+	for i, task := range j.tasks {
+		for k, x := range j.runs[i].judged.all {
+			m := &j.doc.Tasks[i].Methods[k]
+			t.Rows = append(t.Rows, []string{task.Name, methodName(m.Method), ui.Count(m.Params.Trained + m.Params.Head),
+				fmt.Sprintf("%.2f %%", 100*trainedOverBase(&m.Params)), ui.Bytes(m.Bytes), report.Stacked(x.numbers.AUC), report.Stacked(x.numbers.Accuracy),
+				strconv.FormatFloat(m.Seconds, 'f', 1, 64)})
+		}
+	}
+	return report.Section{Title: "Results", Parts: []report.Part{t,
+		report.Text("Trained numbers are with the head; the file holds them. Intervals are those of the test images (bootstrap), of one run each.")}}
+}
+
+// taskSection has sample pictures, curves and decisions of one task.
+func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *compareJob) (s report.Section, err error) {
+	s.Title = capital(t.Title)
+	s.Parts = append(s.Parts, report.Text(fmt.Sprintf("In place of %s. Everything about this task is in %s, made by:", t.StandsFor, filepath.Base(filepath.Dir(j.taskReport(t)))+"/"+compareReport)),
+		report.Command(r.s.sameCommand()))
+	pictures := &report.Pictures{Title: "Test images, truth and the adapter's answer"}
+	for k := range samplePictures {
+		img, err := r.judged.image(ctx, k)
+		if err != nil {
+			return s, err
+		}
+		p, err := report.NewPicture(img, phantom.Size)
+		if err != nil {
+			return s, err
+		}
+		truth, answer := j.judgedText(r, k)
+		p.Alt = "synthetic picture: " + truth
+		p.Lines = []string{"truth: " + truth, "melo: " + answer}
+		pictures.List = append(pictures.List, *p)
+	}
+	roc, _, err := r.judged.curves(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Parts = append(s.Parts, pictures)
+	s.Parts = append(s.Parts, roc.Parts...)
+	s.Parts = append(s.Parts, report.Text("What the adapter decided; the other methods are in the task's own report."), r.judged.matrices(r.judged.all[0]))
+	return s, nil
+}
+
+// judgedText is the truth about a test image, and what the adapter decided.
+func (j *demoJob) judgedText(r *compareJob, k int) (truth, answer string) {
+	p := r.judged.all[0].runs[0]
+	n := len(r.judged.labels)
+	add := func(text *string, name string) {
+		if *text != "" {
+			*text += ", "
+		}
+		*text += name
+	}
+	best := 0
+	for l, name := range r.judged.labels {
+		if p.Truth[k*n+l] {
+			add(&truth, name)
+		}
+		if p.Prob[k*n+l] > p.Prob[k*n+best] {
+			best = l
+		}
+		if !p.Exclusive && p.Prob[k*n+l] >= p.Threshold(l) {
+			add(&answer, fmt.Sprintf("%s %.0f %%", name, 100*p.Prob[k*n+l]))
+		}
+	}
+	if p.Exclusive {
+		answer = fmt.Sprintf("%s %.0f %%", r.judged.labels[best], 100*p.Prob[k*n+best])
+	}
+	if truth == "" {
+		truth = "none of the findings"
+	}
+	if answer == "" {
+		answer = "none of the findings"
+	}
+	return truth, answer
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"melo/imaging"
+	"melo/internal/atomicfile"
+	"melo/internal/phantom"
+	serving "melo/serve"
+	"melo/vit"
+)
+
+// demoImages is how many images of each task are in the mixed batch.
+const demoImages = 4
+
+// adapter is where the adapter of a task is served from.
+func (j *demoJob) adapter(t *phantom.Task) string {
+	return filepath.Join(j.adapters(), t.Name+".safetensors")
+}
+
+// serve puts the adapters into one folder, loads all of them beside one resident base, and switches.
+func (j *demoJob) serve(ctx context.Context) error {
+	j.s.notef("serving: one resident base, %d adapters", len(j.tasks))
+	if err := os.MkdirAll(j.adapters(), 0o777); err != nil {
+		return err
+	}
+	for i, t := range j.tasks {
+		text, err := os.ReadFile(j.runs[i].runs[0].o.Out)
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.Write(j.adapter(t), 0o666, func(w io.Writer) error { _, err := io.Copy(w, bytes.NewReader(text)); return err }); err != nil {
+			return err
+		}
+	}
+	engine, err := serving.Open(ctx, serving.Config{Base: j.o.Base, Adapters: j.adapters(), Precision: vit.F32, Workers: j.o.Workers,
+		Batch: demoImages * len(j.tasks)})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	requests, err := j.requests(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.mixed(ctx, engine, requests); err != nil {
+		return err
+	}
+	return j.switching(engine)
+}
+
+// requests asks each task's adapter about some of its test images, in turns.
+func (j *demoJob) requests(ctx context.Context) ([]serving.Request, error) {
+	var list []serving.Request
+	for k := range demoImages {
+		for i, t := range j.tasks {
+			r := j.runs[i]
+			img, err := r.set.Image(ctx, r.test[k], imaging.DefaultLimits)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, serving.Request{Name: t.Name, Input: serving.Input{Image: img}})
+		}
+	}
+	return list, nil
+}
+
+// mixed answers all requests at once and one by one, and compares the logits bit by bit.
+func (j *demoJob) mixed(ctx context.Context, engine *serving.Engine, requests []serving.Request) error {
+	ask := func(r ...serving.Request) ([]serving.Answer, error) {
+		answers, errs := engine.Predict(ctx, r...)
+		return answers, errors.Join(errs...)
+	}
+	if _, err := ask(requests...); err != nil { // warm
+		return err
+	}
+	start := time.Now()
+	together, err := ask(requests...)
+	if err != nil {
+		return err
+	}
+	d := &j.doc.Serving
+	d.Adapters, d.Images, d.MixedSeconds = len(j.tasks), len(requests), time.Since(start).Seconds()
+	start = time.Now()
+	for i, r := range requests {
+		alone, err := ask(r)
+		if err != nil {
+			return err
+		}
+		if !sameBits(alone[0].Logits, together[i].Logits) {
+			return fmt.Errorf("%s: an image in a mixed batch has other logits than by itself: %v and %v", r.Name, together[i].Logits, alone[0].Logits)
+		}
+	}
+	d.SeparateSeconds, d.BitEqual = time.Since(start).Seconds(), true
+	return nil
+}
+
+func sameBits(a, b []float32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// switching measures what a request for another adapter costs beyond its row of a batch.
+func (j *demoJob) switching(engine *serving.Engine) error {
+	names := make([]string, 1<<15)
+	for i := range names {
+		names[i] = j.tasks[i%len(j.tasks)].Name
+	}
+	if err := engine.Switch(names); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := engine.Switch(names); err != nil {
+		return err
+	}
+	j.doc.Serving.SwitchSeconds = time.Since(start).Seconds() / float64(len(names))
+	return nil
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// screenWidth and screenHeight are those of a terminal as it opens; the overview fits it.
+const (
+	screenWidth  = 80
+	screenHeight = 24
+)
+
+// printHelp prints the overview on one screen, or the help of the command that is named.
+func printHelp(options kong.HelpOptions, k *kong.Context) error {
+	if k.Selected() != nil {
+		return kong.DefaultHelpPrinter(options, k)
+	}
+	w := k.Stdout
+	fmt.Fprintf(w, "%s\n\nUsage: melo COMMAND [OPTIONS]     melo COMMAND --help has options and examples\n\n", description)
+	for _, c := range k.Model.Children {
+		if !c.Hidden {
+			fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Help)
+		}
+	}
+	_, err := fmt.Fprintln(w, "\n--json prints one JSON document. Research software, not a medical device.")
+	return err
+}
+
+// helpCommand makes "help" and "help COMMAND" what --help is.
+func helpCommand(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(args[1:len(args):len(args)], "--help")
+	}
+	return args
+}
