@@ -158,6 +158,8 @@ def main() -> None:
     p.add_argument("--image-size", type=int, default=112)
     p.add_argument("--resamples", type=int, default=2000)
     a = p.parse_args()
+    if a.melo.exists():
+        a.melo = a.melo.resolve()  # "./melo" would lose its "./"
     bench = Bench(a)
     for part in a.parts:
         getattr(bench, part)()

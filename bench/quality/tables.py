@@ -115,16 +115,16 @@ def lowdata(data: dict, whole: dict) -> None:
 def ablation(data: dict) -> None:
     names = list(dict.fromkeys(n for s in SETS for n in data[s]))
     names.sort(key=lambda n: n != "default")
+    sets = [s for s in SETS if data[s]]
     rows = []
     for n in names:
-        docs = [data[s].get(n, []) for s in SETS]
+        docs = [data[s].get(n, []) for s in sets]
         if all(docs):
-            means = [statistics.mean(d["val_auc"] for d in x) for x in docs]
             p = docs[0][0]["parameters"]
-            rows.append([n, f"{p['trained']:,}", *(mean_sd([d["val_auc"] for d in x]) for x in docs), f"{statistics.mean(means):.4f}",
-                         f"{statistics.mean(statistics.mean(d['auc'] for d in x) for x in docs):.4f}",
+            rows.append([n, f"{p['trained']:,}", *(mean_sd([d["val_auc"] for d in x]) for x in docs),
+                         *(f"{statistics.mean(statistics.mean(d[k] for d in x) for x in docs):.4f}" for k in ("val_auc", "auc")),
                          f"{statistics.mean(d['seconds'] for x in docs for d in x):.0f}"])
-    table(["setting", "trained", *(f"{s}, val" for s in SETS), "mean, val", "mean, test", "s"], rows)
+    table(["setting", "trained", *(f"{s}, val" for s in sets), "mean, val", "mean, test", "s"], rows)
 
 
 def main() -> None:
