@@ -46,5 +46,5 @@ dt{flex:0 0 12rem;color:var(--soft)}
 dd{margin:0;flex:1 1 18rem;min-width:0;overflow-wrap:anywhere}
 @media (max-width:30rem){body{padding:1rem .8rem 2rem}h1{font-size:1.4rem}th,td{padding:.3rem .45rem}.pictures{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}}
 @page{margin:14mm}
-@media print{body{font-size:10pt;padding:0;max-width:none}nav{display:none}h2,h3,section>p,caption{break-after:avoid}figure,tr,.matrix,.warnings{break-inside:avoid}.wide{overflow:visible}table{font-size:8.5pt}th,td{padding:.2rem .4rem}.figures{grid-template-columns:repeat(2,1fr)}.pictures{grid-template-columns:repeat(4,1fr)}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+@media print{body{font-size:10pt;padding:0;max-width:none}nav{display:none}h2,h3,section>p,caption{break-after:avoid}figure,tr,p,.matrix,.warnings{break-inside:avoid}.wide{overflow:visible}table{font-size:8.5pt}th,td{padding:.2rem .4rem}.figures{grid-template-columns:repeat(2,1fr)}.pictures{grid-template-columns:repeat(4,1fr)}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 `
