@@ -19,7 +19,9 @@ var binary = sync.OnceValues(func() (string, error) {
 		name += ".exe"
 	}
 	path := filepath.Join(binaryDir, name)
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd.Env = environ
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}
