@@ -2,6 +2,8 @@ package oip
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"melo/lora/adapterfile"
 	"melo/serve"
@@ -35,31 +37,73 @@ func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string) 
 		return nil, err
 	}
 	defer release()
-	var list []Asked
-	var requests []serve.Request
-	var of []int // index in list of each request
-	resolved := s.resolveAll(adapters)
+	list, at := s.questions(decoded, adapters)
+	for try := 1; ; try++ {
+		replaced := s.askAll(ctx, decoded, list, at, adapters)
+		if len(replaced) == 0 || try == resolveTries {
+			return list, nil
+		}
+		adapters = replaced // all images again, so that one version answers them
+	}
+}
+
+// question is an image and an adapter, as it was asked for.
+type question struct {
+	image   int
+	adapter string
+}
+
+// questions lists every image with every adapter, by image, and where each stands in the list.
+func (s *Service) questions(decoded []Decoded, adapters []string) (list []Asked, at map[question][]int) {
+	at = map[question][]int{}
 	for i, img := range decoded {
 		if img.Err != nil {
 			list = append(list, Asked{Image: i, Err: img.Err})
 			continue
 		}
+		for _, name := range adapters {
+			q := question{i, name}
+			at[q] = append(at[q], len(list))
+			list = append(list, Asked{Image: i, Adapter: name})
+		}
+	}
+	return list, at
+}
+
+// askAll asks adapters about every image that could be decoded, each in one version. It returns those whose version was
+// replaced between finding and asking it.
+func (s *Service) askAll(ctx context.Context, decoded []Decoded, list []Asked, at map[question][]int, adapters []string) (replaced []string) {
+	var requests []serve.Request
+	var of []question
+	resolved := s.resolveAll(adapters)
+	for i, img := range decoded {
+		if img.Err != nil {
+			continue
+		}
 		for j, name := range adapters {
-			list = append(list, Asked{Image: i, Adapter: name, Task: resolved[j].task, Err: resolved[j].err})
-			if resolved[j].err == nil {
-				of = append(of, len(list)-1)
-				requests = append(requests, serve.Request{Name: resolved[j].Name, Version: resolved[j].Digest, Input: serve.Input{Image: img.Image}})
+			q, r := question{i, name}, resolved[j]
+			for _, k := range at[q] {
+				list[k].Task, list[k].Err = r.task, r.err
+			}
+			if r.err == nil {
+				of = append(of, q)
+				requests = append(requests, serve.Request{Name: r.Name, Version: r.Digest, Input: serve.Input{Image: img.Image}})
 			}
 		}
 	}
 	if len(requests) == 0 {
-		return list, nil
+		return nil
 	}
 	answers, errs := s.engine.Predict(ctx, requests...)
-	for k, at := range of {
-		list[at].Answer, list[at].Err = answers[k], errs[k]
+	for n, q := range of {
+		for _, k := range at[q] {
+			list[k].Answer, list[k].Err = answers[n], errs[n]
+		}
+		if errors.Is(errs[n], serve.ErrUnknownAdapter) && !slices.Contains(replaced, q.adapter) {
+			replaced = append(replaced, q.adapter)
+		}
 	}
-	return list, nil
+	return replaced
 }
 
 // resolved is the version that a name means, or why there is none.

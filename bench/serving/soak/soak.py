@@ -87,14 +87,15 @@ def churn(server, folder, pool, asked, stop, counts):
 
     def replace(name, source):
         part = os.path.join(folder, ".part-" + name)
-        shutil.copyfile(source, part)
+        with open(part, "wb") as f:
+            f.write(source)
         os.replace(part, os.path.join(folder, name + ".safetensors"))
 
     while not stop.wait(0.5):
         kind, name = rng.randrange(6), f"churn-{rng.randrange(20):02d}"
         try:
             if kind == 0:
-                data = open(rng.choice(pool), "rb").read()
+                data = rng.choice(pool)
                 status, _ = server.ask("POST", f"/v2/repository/models/{name}/load",
                                        {"parameters": {"file:1/model.safetensors": base64.b64encode(data).decode()}})
                 expect("published", status, 200)
@@ -109,7 +110,7 @@ def churn(server, folder, pool, asked, stop, counts):
                 expect("replaced", 200, 200)
             elif kind == 4:
                 path = os.path.join(folder, "damaged.safetensors")
-                data = bytearray(open(rng.choice(pool), "rb").read())
+                data = rng.choice(pool)
                 with open(path, "wb") as f:
                     f.write(data[: rng.randrange(len(data))])
                 expect("damaged", 200, 200)
@@ -147,12 +148,13 @@ def main():
     folder = os.path.join(a.out, "adapters")
     shutil.rmtree(a.out, ignore_errors=True)
     os.makedirs(folder)
-    pool = sorted(glob.glob(os.path.join(a.pool, "*.safetensors")))
+    pool = [open(p, "rb").read() for p in sorted(glob.glob(os.path.join(a.pool, "*.safetensors")))[: 2 * a.adapters]]
     if len(pool) < a.adapters:
         fail(f"{len(pool)} adapters in {a.pool}, expected at least {a.adapters}")
     asked = [f"task-{i:04d}" for i in range(a.adapters)]
     for name, source in zip(asked, pool):
-        shutil.copyfile(source, os.path.join(folder, name + ".safetensors"))
+        with open(os.path.join(folder, name + ".safetensors"), "wb") as f:
+            f.write(source)
 
     server = Server(a, folder, a.out)
 
