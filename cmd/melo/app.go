@@ -36,6 +36,7 @@ type commands struct {
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, and test its kernels."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
 
+	Pretrain   pretrainOptions   `cmd:"" help:"Train a small base on images drawn by formula."`
 	Completion completionOptions `cmd:"" help:"Print a script with which bash, zsh or fish complete commands."`
 }
 

@@ -24,6 +24,7 @@ var documents = map[string]any{
 	"melo audit verify":         auditDocument{},
 	"melo inspect":              inspectDocument{},
 	"melo convert":              convertDocument{},
+	"melo pretrain":             pretrainDocument{},
 	"melo bench":                benchDocument{},
 	"melo doctor":               doctorDocument{},
 	"melo completion":           completionDocument{},
