@@ -85,8 +85,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	return nil
 }
 
-// averaged calls f while the parameters are the average, if there is one.
-func (l *Loop) averaged(f func() error) error {
+// Averaged calls f while the parameters are the average, if there is one.
+func (l *Loop) Averaged(f func() error) error {
 	if l.Average == nil {
 		return f()
 	}
@@ -142,7 +142,7 @@ func (l *Loop) endEpoch(ctx context.Context) error {
 		e.Loss = s.LossSum / float64(s.Images)
 	}
 	if l.Validate != nil {
-		if err := l.averaged(func() error { return l.validate(ctx, &e) }); err != nil {
+		if err := l.Averaged(func() error { return l.validate(ctx, &e) }); err != nil {
 			return err
 		}
 	}

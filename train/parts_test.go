@@ -96,6 +96,18 @@ func TestAdamWNamesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+func TestConstant(t *testing.T) {
+	s := Constant(2, 4)
+	for step, want := range map[int]float64{0: 0.5, 3: 2, 4: 2, 1000: 2} {
+		if got := s(step); got != want {
+			t.Errorf("step %d: %v, expected %v", step, got, want)
+		}
+	}
+	if got := Constant(2, 0)(0); got != 2 {
+		t.Errorf("without warm-up: %v", got)
+	}
+}
+
 func TestCosine(t *testing.T) {
 	s := Cosine(1, 0.1, 4, 14)
 	for step, want := range map[int]float64{0: 0.25, 3: 1, 4: 1, 9: 0.55, 14: 0.1, 99: 0.1} {

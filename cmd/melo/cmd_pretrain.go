@@ -33,10 +33,11 @@ type pretrainOptions struct {
 	Patch int `default:"16" group:"Shape" help:"Side of a patch in pixels, a multiple of 16."`
 
 	Epochs      int     `default:"30" group:"How" help:"Epochs. After each the base is written, and probes are measured."`
-	EpochImages int     `default:"6144" group:"How" help:"Images of an epoch. All are new."`
-	Batch       int     `default:"64" group:"How" help:"Images of an optimizer step."`
+	EpochImages int     `default:"3072" group:"How" help:"Images of an epoch. All are new."`
+	Batch       int     `default:"32" group:"How" help:"Images of an optimizer step."`
 	LR          float64 `name:"lr" default:"0.001" group:"How" help:"Peak learning rate."`
 	Warmup      int     `default:"100" group:"How" help:"Steps of linear warm-up."`
+	Average     float64 `default:"0.9995" group:"How" help:"Greatest decay a step of the average of the weights, which is the result."`
 	WeightDecay float64 `default:"0.05" group:"How" help:"Decoupled weight decay of matrices."`
 	Clip        float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
 	LocalWeight float64 `default:"1" group:"How" help:"Weight of what is told of patches beside what is told of the image."`
@@ -46,6 +47,7 @@ type pretrainOptions struct {
 	Seed        uint64  `default:"1" group:"How" help:"Seed of first weights and images."`
 
 	Probe       []string `group:"Measuring" placeholder:"DATA" help:"Data sets whose linear probe is measured after each epoch; nothing of them flows into the base. May be repeated."`
+	ProbeEvery  int      `default:"1" group:"Measuring" help:"Epochs from one measurement to the next."`
 	ProbeImages int      `default:"800" group:"Measuring" help:"Images of a probe at most; half of them train it."`
 
 	Precision  string `default:"auto" enum:"auto,f32,bf16" group:"Output and machine" help:"Precision of products: ${enum}. auto: bf16 where the CPU has it, else f32."`
@@ -95,6 +97,7 @@ func (o *pretrainOptions) Validate() error {
 		{o.Warmup >= 0 && o.WeightDecay >= 0 && o.Clip >= 0 && o.LocalWeight >= 0, "--warmup, --weight-decay, --clip and --local-weight cannot be negative"},
 		{o.Mask >= 0 && o.Mask < 1, fmt.Sprintf("--mask %v, expected 0 to 1", o.Mask)},
 		{o.Exposure >= 0 && o.Exposure < 1 && o.Noise >= 0 && o.Noise < 1, "--exposure and --noise, expected 0 to 1"},
+		{o.ProbeEvery >= 1, fmt.Sprintf("--probe-every %d, expected at least 1", o.ProbeEvery)},
 		{o.ProbeImages >= 16, fmt.Sprintf("--probe-images %d, expected at least 16", o.ProbeImages)},
 		{!o.Resume || !o.Restart, "--resume and --restart exclude each other"},
 	} {
@@ -175,7 +178,7 @@ func (j *pretrainJob) build(ctx context.Context) (err error) {
 	}
 	j.config = pretrain.Config{
 		Width: shape.Width, Depth: shape.Depth, Heads: shape.Heads, MLP: shape.MLP, Image: shape.Image, Patch: shape.Patch,
-		Epochs: o.Epochs, Batches: o.EpochImages / o.Batch, Batch: o.Batch, LR: o.LR, Warmup: o.Warmup,
+		Batches: o.EpochImages / o.Batch, Batch: o.Batch, LR: o.LR, Warmup: o.Warmup, Average: o.Average,
 		Optimizer:   train.AdamWConfig{Beta1: adamBeta1, Beta2: 0.98, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LocalWeight: o.LocalWeight, Distract: pretrain.Distract{Mask: o.Mask, Exposure: o.Exposure, Noise: o.Noise},
 		Seed: o.Seed, Precision: prec.String(),
@@ -188,8 +191,8 @@ func (j *pretrainJob) build(ctx context.Context) (err error) {
 	}
 	first := pretrain.Init(kernel.NewExec(j.pool), shape, o.Seed)
 	j.model = pretrain.NewModel(first, j.pool, min(o.Pass, o.Batch), j.data.Global(), j.data.Local(), prec, o.Seed)
-	j.loop = j.config.Loop(j.model, j.data, j.pool)
-	return nil
+	j.loop, err = j.config.Loop(j.model, j.data, j.pool, o.Epochs)
+	return usage(err)
 }
 
 // openProbes reads the images of the probes.
@@ -227,14 +230,14 @@ func (j *pretrainJob) train(ctx context.Context) error {
 	j.ui = j.s.progress()
 	defer j.ui.Close()
 	images := int64(j.config.Batches * j.config.Batch)
-	j.meter = j.ui.Start("pre-training", int64(j.loop.State.Step*j.config.Batch), int64(j.config.Epochs)*images)
+	j.meter = j.ui.Start("pre-training", int64(j.loop.State.Step*j.config.Batch), int64(j.o.Epochs)*images)
 	defer j.meter.Finish()
 	j.loop.Hooks = append(j.loop.Hooks,
 		train.Hook{Name: "progress", Step: func(l *train.Loop) error {
 			j.meter.Set(int64(l.State.Step*j.config.Batch), fmt.Sprintf("loss %.4f", l.State.Loss))
 			return nil
 		}},
-		train.Hook{Name: "base", Epoch: func(l *train.Loop) error { return j.epoch(ctx, l) }},
+		train.Hook{Name: "base", Epoch: func(l *train.Loop) error { return l.Averaged(func() error { return j.epoch(ctx, l) }) }},
 		train.Checkpoints(j.o.checkpointPath(), id, checkpointEvery, func(err error) {
 			j.ui.Printf("melo: the checkpoint could not be saved, training goes on: %s", oneLine(err))
 		}))
@@ -265,7 +268,7 @@ func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	e := pretrainEpoch{Epoch: h.Epoch, Images: h.Step * j.config.Batch, Loss: h.Loss}
 	base := j.model.Base()
 	line := ""
-	for _, p := range j.probes {
+	for _, p := range j.due(h.Epoch) {
 		auc, err := p.AUC(ctx, base, j.pool)
 		if err != nil {
 			return err
@@ -279,6 +282,14 @@ func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	j.record.Epochs = append(j.record.Epochs, e)
 	j.ui.Printf("%s  epoch %d  images %s  loss %.4f%s", time.Now().UTC().Format(time.TimeOnly), e.Epoch, ui.Count(int64(e.Images)), e.Loss, line)
 	return j.write(base)
+}
+
+// due returns the probes that are measured after an epoch: every so many epochs, after the first and after the last.
+func (j *pretrainJob) due(epoch int) []*pretrain.Probe {
+	if epoch%j.o.ProbeEvery == 0 || epoch == 1 || epoch == j.o.Epochs {
+		return j.probes
+	}
+	return nil
 }
 
 // write writes the base and its record.

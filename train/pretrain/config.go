@@ -5,7 +5,7 @@ import (
 	"melo/train"
 )
 
-// Config is every setting that the result of a run depends on.
+// Config is every setting that the result of a run depends on, but for the number of epochs.
 type Config struct {
 	Width int `json:"width"`
 	Depth int `json:"depth"`
@@ -14,11 +14,11 @@ type Config struct {
 	Image int `json:"image"`
 	Patch int `json:"patch"`
 
-	Epochs      int               `json:"epochs"`
 	Batches     int               `json:"batches"` // of an epoch
 	Batch       int               `json:"batch"`
 	LR          float64           `json:"lr"`
-	Warmup      int               `json:"warmup"` // steps
+	Warmup      int               `json:"warmup"`  // steps
+	Average     float64           `json:"average"` // greatest decay a step of the average that is the result
 	Optimizer   train.AdamWConfig `json:"optimizer"`
 	LocalWeight float64           `json:"local_weight"`
 	Distract    Distract          `json:"distract"`
@@ -26,11 +26,17 @@ type Config struct {
 	Precision   string            `json:"precision"` // of products
 }
 
-// Loop returns the training loop, without hooks: there is no validation, and the last parameters are the result.
-func (c *Config) Loop(m *Model, d *Data, pool *par.Pool) *train.Loop {
-	return &train.Loop{
-		Model: m, Data: d, Loss: &Loss{Global: d.Global(), Local: d.Outputs() - d.Global(), LocalWeight: c.LocalWeight}, Epochs: c.Epochs,
-		Optimizer: train.NewAdamW(m.Params(), c.Optimizer, pool),
-		Schedule:  train.Cosine(c.LR, c.LR/100, c.Warmup, c.Epochs*c.Batches),
+// Loop returns the training loop, without hooks: there is no validation, the rate stays what it is, and the average of
+// the parameters is the result. So a run of fewer epochs is the beginning of a longer one.
+func (c *Config) Loop(m *Model, d *Data, pool *par.Pool, epochs int) (*train.Loop, error) {
+	average, err := train.NewAverage(m.Params(), c.Average, pool)
+	if err != nil {
+		return nil, err
 	}
+	return &train.Loop{
+		Average: average,
+		Model:   m, Data: d, Loss: &Loss{Global: d.Global(), Local: d.Outputs() - d.Global(), LocalWeight: c.LocalWeight}, Epochs: epochs,
+		Optimizer: train.NewAdamW(m.Params(), c.Optimizer, pool),
+		Schedule:  train.Constant(c.LR, c.Warmup),
+	}, nil
 }

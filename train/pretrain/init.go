@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"melo/imaging"
+	"melo/internal/formula"
 	"melo/internal/kernel"
 	"melo/vit"
 )
@@ -22,27 +23,70 @@ func Recipe(c *vit.Config) imaging.Recipe {
 	return imaging.Recipe{Size: c.Image, Interpolation: imaging.Bilinear, Mean: half, Std: half}
 }
 
-// Init returns first weights of shape c, in float32. Patches are projected on the lowest frequencies of a cosine
-// transform, scaled up with the frequency, since images have less of the higher ones; positions are sines and
-// cosines of row and column (as in arXiv 2104.02057); matrices are normal, with the variance of Glorot and Bengio,
-// and what is added to the residual stream is divided by the square root of the number of such terms.
+// Init returns first weights of shape c, in float32, that make something of an image before any training:
+//
+//   - patches are projected on the lowest frequencies of a cosine transform, each scaled to about the same spread, in
+//     two thirds of the width; the rest is left to what blocks add;
+//   - positions are sines and cosines of row and column (as in arXiv 2104.02057), in the rest of the width;
+//   - values and projection of attention are near a multiple of the identity (as in arXiv 2305.09828), so that tokens
+//     gather means of what others hold, at first in the lowest two blocks;
+//   - units of an MLP come in pairs with opposite weights, gelu(x) + gelu(-x), which is about |x|: the strength of what
+//     they look at. In the lowest block some look at one frequency each and add it, by bands, to the rest of the width.
+//
+// Everything else is small.
 func Init(ex *kernel.Exec, c vit.Config, seed uint64) *vit.Model {
 	r := initializer{ex: ex, rng: rand.New(rand.NewPCG(seed, 0x696e6974))} // "init"
 	d := c.Width
 	m := &vit.Model{Config: c, Precision: vit.F32, Recipe: Recipe(&c)}
-	in := c.Channels * c.Patch * c.Patch
-	m.PatchEmbed = vit.Linear{In: in, Out: d, W: kernel.Pack(ex, r.cosines(&c), d, in), Bias: make([]float32, d)}
+	rows := seen(&c)
+	m.PatchEmbed = r.linear(c.Channels*c.Patch*c.Patch, d, cosines(&c, rows, seed))
 	m.ClassToken = r.normal(d, 0.02)
 	m.Pos = make([]float32, c.Tokens()*d)
-	positions(m.Pos[d:], c.Grid(), d)
-	deep := 1 / math.Sqrt(2*float64(c.Depth))
-	for range c.Depth {
-		m.Blocks = append(m.Blocks, vit.Block{Norm1: ones(d), Norm2: ones(d), Q: r.linear(d, d, 1), KV: r.linear(d, 2*d, 1),
-			Proj: r.linear(d, d, deep), FC1: r.linear(d, c.MLP, 1), FC2: r.linear(c.MLP, d, deep)})
+	positions(m.Pos[d:], c.Grid(), d, len(rows))
+	for b := range c.Depth {
+		m.Blocks = append(m.Blocks, r.block(&c, b, rows))
 	}
 	m.Final = ones(d)
 	return m
 }
+
+func (r *initializer) block(c *vit.Config, b int, rows []wave) vit.Block {
+	d := c.Width
+	gather := 0.8
+	if b > 1 {
+		gather = 0.1
+	}
+	kv := r.normal(2*d*d, 0.5*glorot(d))
+	copy(kv[d*d:], r.near(d, 1))
+	fc1, fc2 := r.strengths(c, b, rows)
+	return vit.Block{Norm1: ones(d), Norm2: ones(d), Q: r.linear(d, d, r.normal(d*d, 0.5*glorot(d))), KV: r.linear(d, 2*d, kv),
+		Proj: r.linear(d, d, r.near(d, gather)), FC1: r.linear(d, c.MLP, fc1), FC2: r.linear(c.MLP, d, fc2)}
+}
+
+// strengths returns the two matrices of an MLP, [MLP, d] and [d, MLP].
+func (r *initializer) strengths(c *vit.Config, b int, rows []wave) (fc1, fc2 []float32) {
+	d, n := c.Width, c.MLP
+	fc1, fc2 = r.normal(n*d, glorot(d)), r.normal(n*d, 0.05/math.Sqrt(float64(n)))
+	for pair := range n / 2 {
+		plus, minus := fc1[2*pair*d:][:d], fc1[(2*pair+1)*d:][:d]
+		if b == 0 && pair < len(rows) {
+			for k := range plus {
+				plus[k] *= 0.1
+			}
+			plus[pair] = 1.5
+			at := len(rows) + rows[pair].band()%(d-len(rows))
+			fc2[at*n+2*pair] = 0.3
+			fc2[at*n+2*pair+1] = 0.3
+		}
+		for k, v := range plus {
+			minus[k] = -v
+		}
+	}
+	return fc1, fc2
+}
+
+// glorot is the spread of a square matrix's numbers after Glorot and Bengio.
+func glorot(d int) float64 { return 1 / math.Sqrt(float64(d)) }
 
 func ones(n int) vit.Norm {
 	return vit.Norm{Gain: slices.Repeat([]float32{1}, n), Bias: make([]float32, n)}
@@ -62,36 +106,95 @@ func (r *initializer) normal(n int, std float64) []float32 {
 	return v
 }
 
-func (r *initializer) linear(in, out int, gain float64) vit.Linear {
-	std := gain * math.Sqrt(2/float64(in+min(in, out)))
-	return vit.Linear{In: in, Out: out, W: kernel.Pack(r.ex, r.normal(in*out, std), out, in), Bias: make([]float32, out)}
+// near returns a matrix [d, d] near gain times the identity.
+func (r *initializer) near(d int, gain float64) []float32 {
+	w := r.normal(d*d, 0.1*glorot(d))
+	for k := range d {
+		w[k*d+k] += float32(gain)
+	}
+	return w
 }
 
-// cosines returns the projection of patches [d, 3*patch*patch]: five of six rows look at brightness, the others
-// at two differences of colours.
-func (r *initializer) cosines(c *vit.Config) []float32 {
-	p, d := c.Patch, c.Width
-	pixels := p * p
-	w := make([]float32, d*3*pixels)
-	colour := d / 12
-	planes := []struct {
-		mix  [3]float64
-		rows int
-	}{{[3]float64{1. / 3, 1. / 3, 1. / 3}, d - 2*colour}, {[3]float64{0.5, -0.5, 0}, colour}, {[3]float64{0.25, 0.25, -0.5}, colour}}
-	row := 0
-	for _, plane := range planes {
-		for _, f := range frequencies(p)[:min(plane.rows, pixels)] {
-			basis := cosine(p, f, 0.6*(1+math.Hypot(float64(f[0]), float64(f[1])))/float64(p))
-			for ch := range 3 {
-				for i, v := range basis {
-					w[(row*3+ch)*pixels+i] = float32(plane.mix[ch] * v)
-				}
-			}
-			row++
+func (r *initializer) linear(in, out int, w []float32) vit.Linear {
+	return vit.Linear{In: in, Out: out, W: kernel.Pack(r.ex, w, out, in), Bias: make([]float32, out)}
+}
+
+// wave is a function of the cosine transform of a patch, of brightness (colour 0) or of a difference of colours.
+type wave struct{ colour, u, v int }
+
+// band numbers what belongs together: about the same frequency and direction.
+func (w wave) band() int {
+	octave := int(2 * math.Log2(max(math.Hypot(float64(w.u), float64(w.v)), 1)))
+	direction := min(int(math.Atan2(float64(w.v), float64(w.u))/(math.Pi/2)*4), 3)
+	if w.colour == 0 {
+		return min(octave, 7)*4 + direction
+	}
+	return 32 + (w.colour-1)*16 + min(octave, 3)*4 + direction
+}
+
+// mixes are brightness and two differences of colours.
+var mixes = [3][3]float64{{1. / 3, 1. / 3, 1. / 3}, {0.5, -0.5, 0}, {0.25, 0.25, -0.5}}
+
+// seen lists the waves that patches are projected on: five of six are of brightness.
+func seen(c *vit.Config) []wave {
+	n := c.Width * 2 / 3
+	all := frequencies(c.Patch)
+	var rows []wave
+	for colour, share := range [3]int{n - 2*(n/12), n / 12, n / 12} {
+		for _, f := range all[:min(share, len(all))] {
+			rows = append(rows, wave{colour, f[0], f[1]})
 		}
 	}
-	copy(w[row*3*pixels:], r.normal((d-row)*3*pixels, 1/math.Sqrt(float64(3*pixels)))) // more rows than frequencies
+	return rows
+}
+
+// cosines returns the projection of patches [d, 3*patch*patch].
+func cosines(c *vit.Config, rows []wave, seed uint64) []float32 {
+	p := c.Patch
+	in := 3 * p * p
+	w := make([]float32, c.Width*in)
+	for row, f := range rows {
+		basis := cosine(p, f.u, f.v)
+		for ch := range 3 {
+			for i, v := range basis {
+				w[row*in+ch*p*p+i] = float32(mixes[f.colour][ch] * v)
+			}
+		}
+	}
+	even(w[:len(rows)*in], c, seed)
 	return w
+}
+
+// even scales the rows of a projection [rows, 3*patch*patch] so that their results have a spread of 0.7 on drawn images.
+func even(w []float32, c *vit.Config, seed uint64) {
+	const images = 96
+	p, s := c.Patch, c.Image
+	in := 3 * p * p
+	sums := make([]float64, len(w)/in)
+	pix, facts, patch := make([]float32, 3*s*s), make([]float32, formula.Facts), make([]float32, in)
+	drawer := formula.New(s)
+	for k := range images {
+		drawer.Draw(pix, facts, seed, math.MaxUint64-uint64(k))
+		for q := range c.Grid() * c.Grid() {
+			for i := range patch {
+				ch, y, x := i/(p*p), q/c.Grid()*p+i/p%p, q%c.Grid()*p+i%p
+				patch[i] = 2*pix[(ch*s+y)*s+x] - 1
+			}
+			for r := range sums {
+				var v float32
+				for i, a := range w[r*in:][:in] {
+					v += a * patch[i]
+				}
+				sums[r] += float64(v) * float64(v)
+			}
+		}
+	}
+	for r, v := range sums {
+		gain := float32(0.7 / math.Sqrt(max(v/float64(images*c.Grid()*c.Grid()), 1e-6)))
+		for i := range in {
+			w[r*in+i] *= gain
+		}
+	}
 }
 
 // frequencies lists those of a p x p cosine transform, the lowest first.
@@ -106,8 +209,8 @@ func frequencies(p int) [][2]int {
 	return all
 }
 
-// cosine returns one function of the orthonormal transform, times gain.
-func cosine(p int, f [2]int, gain float64) []float64 {
+// cosine returns one function of the orthonormal transform.
+func cosine(p, u, v int) []float64 {
 	b := make([]float64, p*p)
 	side := func(k, x int) float64 {
 		s := math.Sqrt(2 / float64(p))
@@ -118,24 +221,24 @@ func cosine(p int, f [2]int, gain float64) []float64 {
 	}
 	for y := range p {
 		for x := range p {
-			b[y*p+x] = gain * side(f[0], y) * side(f[1], x)
+			b[y*p+x] = side(u, y) * side(v, x)
 		}
 	}
 	return b
 }
 
-// positions writes sines and cosines of the row and column of each patch, [grid*grid, d].
-func positions(pos []float32, grid, d int) {
-	quarter := d / 4
+// positions writes sines and cosines of the row and column of each patch into the columns from one on, [grid*grid, d].
+func positions(pos []float32, grid, d, from int) {
+	quarter := (d - from) / 4
 	for y := range grid {
 		for x := range grid {
 			row := pos[(y*grid+x)*d:]
 			for i := range quarter {
-				w := 1 / math.Pow(1e4, float64(i)/float64(quarter))
+				w := math.Pow(100, -float64(i)/float64(quarter))
 				sx, cx := math.Sincos(w * float64(x))
 				sy, cy := math.Sincos(w * float64(y))
 				for j, v := range [4]float64{sx, cx, sy, cy} {
-					row[j*quarter+i] = float32(0.5 * v)
+					row[from+j*quarter+i] = float32(0.3 * v)
 				}
 			}
 		}

@@ -3,7 +3,11 @@ package pretrain
 import (
 	"context"
 	"errors"
+	"fmt"
+	"image"
+	"image/png"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -17,7 +21,7 @@ import (
 
 // tiny is a run that takes a second.
 func tiny() *Config {
-	return &Config{Width: 32, Depth: 2, Heads: 2, MLP: 64, Image: 48, Patch: 16, Epochs: 2, Batches: 6, Batch: 8, LR: 3e-3, Warmup: 2,
+	return &Config{Width: 32, Depth: 2, Heads: 2, MLP: 64, Image: 48, Patch: 16, Batches: 6, Batch: 8, LR: 3e-3, Warmup: 2, Average: 0.99,
 		Optimizer:   train.AdamWConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.05, Clip: 1},
 		LocalWeight: 1, Distract: Distract{Mask: 0.5, Exposure: 0.3, Noise: 0.1}, Seed: 3}
 }
@@ -30,7 +34,7 @@ func (c *Config) shape() vit.Config {
 }
 
 // newRun makes a run on some workers, in passes of some images.
-func newRun(t *testing.T, c *Config, workers, pass int) (*Model, *train.Loop) {
+func newRun(t *testing.T, c *Config, epochs, workers, pass int) (*Model, *train.Loop) {
 	t.Helper()
 	pool := par.New(workers)
 	t.Cleanup(pool.Close)
@@ -40,7 +44,11 @@ func newRun(t *testing.T, c *Config, workers, pass int) (*Model, *train.Loop) {
 		t.Fatal(err)
 	}
 	m := NewModel(Init(kernel.NewExec(pool), shape, c.Seed), pool, pass, data.Global(), data.Local(), vit.F32, c.Seed)
-	return m, c.Loop(m, data, pool)
+	loop, err := c.Loop(m, data, pool, epochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, loop
 }
 
 // weights joins all parameters.
@@ -55,8 +63,8 @@ func weights(m *Model) []float32 {
 // TestLossFalls: a tiny run learns.
 func TestLossFalls(t *testing.T) {
 	c := tiny()
-	c.Epochs, c.Batches = 3, 16
-	_, loop := newRun(t, c, 2, 8)
+	c.Batches = 16
+	_, loop := newRun(t, c, 3, 2, 8)
 	if err := loop.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +77,12 @@ func TestLossFalls(t *testing.T) {
 // TestResume: a run that is stopped and resumed, on other workers and in other passes, gives the same bits.
 func TestResume(t *testing.T) {
 	c := tiny()
-	whole, loop := newRun(t, c, 2, 8)
+	whole, loop := newRun(t, c, 2, 2, 8)
 	if err := loop.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	path, id := filepath.Join(t.TempDir(), "checkpoint.safetensors"), &train.Identity{Data: "formula"}
-	_, loop = newRun(t, c, 1, 4)
+	_, loop = newRun(t, c, 2, 1, 4)
 	ctx, stop := context.WithCancel(t.Context())
 	loop.Hooks = append(loop.Hooks, train.Hook{Step: func(l *train.Loop) error {
 		if l.State.Step == 8 {
@@ -85,7 +93,7 @@ func TestResume(t *testing.T) {
 	if err := loop.Run(ctx); !errors.As(err, new(*train.InterruptedError)) {
 		t.Fatalf("error %v, expected an interruption", err)
 	}
-	parted, loop := newRun(t, c, 3, 8)
+	parted, loop := newRun(t, c, 2, 3, 8)
 	if err := loop.Resume(path, id); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +112,7 @@ func TestResume(t *testing.T) {
 func TestBackward(t *testing.T) {
 	c := tiny()
 	c.Batch = 2
-	m, loop := newRun(t, c, 1, 2)
+	m, loop := newRun(t, c, 1, 1, 2)
 	var batch *dataset.Batch
 	for b, err := range loop.Data.EpochFrom(t.Context(), 0, 0) {
 		if err != nil {
@@ -160,5 +168,114 @@ func TestNewDataRefuses(t *testing.T) {
 	shape.Patch = 8
 	if _, err := NewData(&shape, 8, 1, 1, Distract{}, 1); err == nil {
 		t.Error("patches of side 8")
+	}
+}
+
+// TestShorterRun: a run of fewer epochs is the beginning of a longer one.
+func TestShorterRun(t *testing.T) {
+	c := tiny()
+	short, loop := newRun(t, c, 1, 2, 8)
+	if err := loop.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	long, loop := newRun(t, c, 2, 2, 8)
+	var then []float32
+	loop.Hooks = append(loop.Hooks, train.Hook{Epoch: func(l *train.Loop) error {
+		return l.Averaged(func() error {
+			if then == nil {
+				then = weights(long)
+			}
+			return nil
+		})
+	}})
+	if err := loop.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(weights(short), then) {
+		t.Error("after an epoch the weights differ")
+	}
+	if slices.Equal(weights(long), then) {
+		t.Error("the second epoch changed nothing")
+	}
+}
+
+// TestDescribe: descriptors tell bright from dark, upright from level edges, and where they are.
+func TestDescribe(t *testing.T) {
+	const side, patch = 48, 16
+	d := newDescriber(side, patch)
+	global, local := make([]float32, d.globalSize()), make([]float32, 9*localSize)
+	pix := make([]float32, 3*side*side)
+	for c := range 3 {
+		for y := range side {
+			for x := range side {
+				v := float32(0.25)
+				if x < patch && y < patch { // level stripes in the first patch
+					v += 0.5 * float32(y/2%2)
+				}
+				pix[(c*side+y)*side+x] = v
+			}
+		}
+	}
+	d.describe(global, local, pix)
+	first, other := local[:localSize], local[4*localSize:5*localSize]
+	mean := (4*turns + 2) + (levels-1)*bins
+	if !(first[mean] > 0.45 && first[mean] < 0.55) || math.Abs(float64(other[mean])-0.25) > 1e-5 {
+		t.Errorf("mean brightness %v and %v", first[mean], other[mean])
+	}
+	if level, upright := first[turns/2], first[0]; !(level > upright+1) {
+		t.Errorf("level edges %v, upright edges %v", level, upright)
+	}
+	if !(first[turns/2] > other[turns/2]+1) {
+		t.Errorf("edges %v where there are some, %v where there are none", first[turns/2], other[turns/2])
+	}
+	for k, v := range append(global, local...) {
+		if v-v != 0 {
+			t.Fatalf("descriptor %d is %v", k, v)
+		}
+	}
+}
+
+// TestProbe: a probe on a backbone tells pictures apart that differ in brightness, and needs enough of them.
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	for k := range 40 {
+		writePNG(t, filepath.Join(dir, []string{"dark", "bright"}[k%2], fmt.Sprintf("%02d.png", k)), uint8(60+100*(k%2)+k))
+	}
+	ds, err := dataset.Open(dir, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := tiny().shape()
+	p, err := NewProbe(t.Context(), "brightness", ds, Recipe(&c), 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := par.New(1)
+	defer pool.Close()
+	auc, err := p.AUC(t.Context(), Init(kernel.NewExec(pool), c, 1), pool)
+	if err != nil || auc < 0.95 {
+		t.Errorf("AUC %v, %v", auc, err)
+	}
+	if _, err := NewProbe(t.Context(), "brightness", ds, Recipe(&c), 4); err == nil {
+		t.Error("two images for two labels")
+	}
+}
+
+// writePNG writes an even image of a brightness, with a little texture.
+func writePNG(t *testing.T, path string, level uint8) {
+	t.Helper()
+	m := image.NewGray(image.Rect(0, 0, 48, 48))
+	for i := range m.Pix {
+		m.Pix[i] = level + uint8(i*7%5)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(png.Encode(f, m), f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }

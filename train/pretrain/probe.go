@@ -101,7 +101,7 @@ func (p *Probe) AUC(ctx context.Context, m *vit.Model, pool *par.Pool) (float64,
 }
 
 // penalty is that of the ridge regression on standardised features, an image.
-const penalty = 0.03
+const penalty = 0.3
 
 // fit standardises features [n, d] by the training part, fits one regression a label, and returns the AUC of the rest.
 func (p *Probe) fit(x []float64, d int) (float64, error) {
