@@ -34,9 +34,9 @@ type pretrainOptions struct {
 
 	Epochs      int     `default:"30" group:"How" help:"Epochs. After each the base is written, and probes are measured."`
 	EpochImages int     `default:"3072" group:"How" help:"Images of an epoch. All are new."`
-	Batch       int     `default:"32" group:"How" help:"Images of an optimizer step."`
+	Batch       int     `default:"8" group:"How" help:"Images of an optimizer step."`
 	LR          float64 `name:"lr" default:"0.001" group:"How" help:"Peak learning rate."`
-	Warmup      int     `default:"100" group:"How" help:"Steps of linear warm-up."`
+	Warmup      int     `default:"200" group:"How" help:"Steps of linear warm-up."`
 	Average     float64 `default:"0.9995" group:"How" help:"Greatest decay a step of the average of the weights, which is the result."`
 	WeightDecay float64 `default:"0.05" group:"How" help:"Decoupled weight decay of matrices."`
 	Clip        float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
@@ -65,7 +65,7 @@ func (pretrainOptions) Help() string {
 leaves, cells, vessels and the like. The backbone learns to tell what such an image is made of, and how edges, spots and
 colours are spread over it. No data is needed, and none is in the result. "--base embedded" was made this way.
 
-The base is written after each epoch, with its record in pretrain.json. Ctrl-C saves a checkpoint. The same options and
+The base is written after each epoch, with its record in pretrain.json; at the end the run's folder has curves. Ctrl-C saves a checkpoint. The same options and
 seed give the same file on one class of machine, whatever the number of workers, stopped and resumed or not.
 
 Such a base is good for demonstrations and tests. For real work take one that was trained on real images.
@@ -157,6 +157,9 @@ func (o *pretrainOptions) Run(ctx context.Context, s *stdio) error {
 		if _, statErr := os.Stat(o.checkpointPath()); statErr == nil && errors.As(err, new(*train.InterruptedError)) {
 			s.hints = append(s.hints, "the checkpoint is in "+o.runFolder()+"; to go on:", "    "+s.commandLine("--resume", "--restart"))
 		}
+		return err
+	}
+	if err := j.record.draw(o.runFolder()); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(o.checkpointPath()); err != nil {

@@ -42,6 +42,9 @@ func TestPretrain(t *testing.T) {
 	if resumed.Digest != doc.Digest || len(resumed.Epochs) != 3 {
 		t.Errorf("resumed: digest %s with %d epochs, whole: %s", resumed.Digest, len(resumed.Epochs), doc.Digest)
 	}
+	if _, err := os.Stat(filepath.Join(again+".run", "loss.svg")); err != nil {
+		t.Error(err)
+	}
 	if _, err := os.Stat(filepath.Join(again+".run", "checkpoint.safetensors")); err == nil {
 		t.Error("the checkpoint of a finished run was left")
 	}

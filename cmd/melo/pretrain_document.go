@@ -6,9 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 
+	"melo/internal/atomicfile"
 	"melo/internal/ui"
+	"melo/report/plot"
 	"melo/safetensors"
 	"melo/train/pretrain"
 	"melo/vit"
@@ -37,6 +42,33 @@ func (d *pretrainDocument) write(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(d)
+}
+
+// draw writes the curves of the run into a folder: the loss and, where there are any, the probes.
+func (d *pretrainDocument) draw(dir string) error {
+	x := plot.Axis{Label: "images drawn", Whole: true}
+	loss := &plot.Figure{Title: "Loss", X: x, Y: plot.Axis{Label: "loss"}, Series: []plot.Series{{}}}
+	probes := &plot.Figure{Title: "Linear probes", X: x, Y: plot.Axis{Label: "AUC"}}
+	at := map[string]int{} // number of a probe's series
+	for _, e := range d.Epochs {
+		images := float64(e.Images)
+		s := &loss.Series[0]
+		s.X, s.Y = append(s.X, images), append(s.Y, e.Loss)
+		for _, name := range slices.Sorted(maps.Keys(e.Probes)) {
+			k, ok := at[name]
+			if !ok {
+				k = len(probes.Series)
+				at[name] = k
+				probes.Series = append(probes.Series, plot.Series{Name: name})
+			}
+			s := &probes.Series[k]
+			s.X, s.Y = append(s.X, images), append(s.Y, e.Probes[name])
+		}
+	}
+	if err := atomicfile.Write(filepath.Join(dir, "loss.svg"), 0o666, loss.WriteSVG); err != nil || len(at) == 0 {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, "probes.svg"), 0o666, probes.WriteSVG)
 }
 
 func (d *pretrainDocument) print(s *stdio) {

@@ -46,7 +46,7 @@ var layers = []layer{
 		"a figure is points and names: whoever has some may draw it"},
 	{"melo/report", []string{"melo/internal/...", "melo/report/plot", "melo/metric", "melo/imaging"},
 		"a report shows numbers that others computed"},
-	{"melo/train/...", []string{"melo/internal/...", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging", "melo/dataset", "melo/metric", "melo/report/..."},
+	{"melo/train/...", []string{"melo/internal/...", "melo/train/...", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging", "melo/dataset", "melo/metric", "melo/report/..."},
 		"training and serving never import each other: either must be usable alone"},
 	{"melo/serve/...", []string{"melo/internal/...", "melo/serve/...", "melo/bases", "melo/vit", "melo/lora", "melo/lora/adapterfile", "melo/safetensors", "melo/imaging"},
 		"training and serving never import each other: either must be usable alone"},
