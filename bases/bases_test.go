@@ -1,6 +1,8 @@
 package bases
 
 import (
+	"encoding/json"
+	"io/fs"
 	"math"
 	"testing"
 
@@ -43,6 +45,36 @@ func TestEmbedded(t *testing.T) {
 	}
 	if m, err = Open(Embedded, vit.Options{Image: 128}); err != nil || m.Image != 128 {
 		t.Errorf("at another size: %v", err)
+	}
+}
+
+// TestRecord: the weights are those that the record beside them tells of.
+func TestRecord(t *testing.T) {
+	text, err := fs.ReadFile(Files(), "pretrain.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct {
+		Digest string
+		Config struct{ Width, Depth, Image, Patch int }
+		Epochs []struct{ Loss float64 }
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := Digest(nil, Embedded)
+	if err != nil || digest != record.Digest {
+		t.Errorf("digest %s, the record has %s, %v", digest, record.Digest, err)
+	}
+	m, err := Open(Embedded, vit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := record.Config; c.Width != m.Width || c.Depth != m.Depth || c.Image != m.Image || c.Patch != m.Patch {
+		t.Errorf("the record has the shape %+v, the base %+v", c, m.Config)
+	}
+	if n := len(record.Epochs); n == 0 || !(record.Epochs[n-1].Loss < record.Epochs[0].Loss) {
+		t.Errorf("epochs %+v", record.Epochs)
 	}
 }
 

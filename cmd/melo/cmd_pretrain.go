@@ -32,7 +32,7 @@ type pretrainOptions struct {
 	Image int `default:"112" group:"Shape" help:"Side of the input in pixels."`
 	Patch int `default:"16" group:"Shape" help:"Side of a patch in pixels, a multiple of 16."`
 
-	Epochs      int     `default:"30" group:"How" help:"Epochs. After each the base is written, and probes are measured."`
+	Epochs      int     `default:"8" group:"How" help:"Epochs. After each the base is written, and probes are measured."`
 	EpochImages int     `default:"3072" group:"How" help:"Images of an epoch. All are new."`
 	Batch       int     `default:"8" group:"How" help:"Images of an optimizer step."`
 	LR          float64 `name:"lr" default:"0.001" group:"How" help:"Peak learning rate."`
@@ -259,6 +259,7 @@ func (j *pretrainJob) resume(id *train.Identity) error {
 	}
 	old, err := readPretrainRecord(filepath.Join(j.o.Out, pretrainRecord))
 	if err == nil { // probes of the epochs before; what is lost of them is lost
+		j.record.Digest = old.Digest
 		j.record.Epochs = append(j.record.Epochs, old.Epochs[:min(len(old.Epochs), j.loop.State.Epoch)]...)
 	}
 	j.s.notef("going on after step %d, in epoch %d", j.loop.State.Step, j.loop.State.Epoch+1)
