@@ -20,8 +20,8 @@ func (j *demoJob) print() {
 	if s.json {
 		return
 	}
-	s.printf("Four synthetic tasks on one frozen base (%s), %s\n", d.Base, j.sizeText())
-	s.printf("  task    method    trained numbers   of base       file    AUC  95 %%            accuracy")
+	s.printf("%d synthetic tasks on one frozen base (%s),\n%s\n", len(d.Tasks), d.Base, j.sizeText())
+	s.printf("  task    method    trained   of base      file    AUC  95 %%            accuracy")
 	for i := range d.Tasks {
 		for k := range d.Tasks[i].Methods {
 			m := &d.Tasks[i].Methods[k]
@@ -29,7 +29,7 @@ func (j *demoJob) print() {
 			if k == 0 {
 				name = d.Tasks[i].Name
 			}
-			s.printf("  %-7s %-8s %16s %7.2f %% %10s  %s  %s  %s", name, m.Method, ui.Count(m.Params.Trained+m.Params.Head),
+			s.printf("  %-7s %-7s %9s %7.2f %% %9s  %s  %s  %s", name, m.Method, ui.Count(m.Params.Trained+m.Params.Head),
 				100*trainedOverBase(&m.Params), ui.Bytes(m.Bytes), share(m.AUC), interval95(m.AUCInterval), share(m.Accuracy))
 		}
 	}
