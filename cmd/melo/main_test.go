@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binaryDir = dir
-	environ = os.Environ() // with the cache of the go command, without which all dependencies are compiled anew
+	environ = os.Environ()                                   // with the cache of the go command, without which all dependencies are compiled anew
 	os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")) // the user's is left alone; the program itself is dir/melo
 	code := m.Run()
 	os.RemoveAll(dir)

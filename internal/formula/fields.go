@@ -4,18 +4,18 @@ import "math"
 
 // The kinds of fields.
 const (
-	smooth = iota // noise of falling octaves
-	ridged        // its folds
-	banded        // its level lines
-	warped        // bent by itself
-	wavy          // a few plane waves
-	grainy        // speckle
-	leaves        // dead leaves
-	cells         // round cells with nuclei
-	fractal       // an iterated function system
-	strokes       // nested radial contours
-	vessels       // branching lines
-	organs        // soft ellipses
+	smooth  = iota // noise of falling octaves
+	ridged         // its folds
+	banded         // its level lines
+	warped         // bent by itself
+	wavy           // a few plane waves
+	grainy         // speckle
+	leaves         // dead leaves
+	cells          // round cells with nuclei
+	fractal        // an iterated function system
+	strokes        // nested radial contours
+	vessels        // branching lines
+	organs         // soft ellipses
 	fieldKinds
 )
 
