@@ -130,11 +130,15 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// describe asks which commit a revision is, and which files it has.
-func (c *Client) describe(ctx context.Context, r Ref) (*model, error) {
+// describe asks which commit a revision is, and which files it has; patiently, unless there is something to go on with.
+func (c *Client) describe(ctx context.Context, r Ref, patiently bool) (*model, error) {
 	address := c.Endpoint + "/api/models/" + r.Owner + "/" + r.Name + "/revision/" + url.PathEscape(r.Revision)
 	var m model
-	err := c.get(ctx, http.MethodGet, address, nil, func(resp *http.Response) error {
+	ask := c.once
+	if patiently {
+		ask = c.get
+	}
+	err := ask(ctx, http.MethodGet, address, nil, func(resp *http.Response) error {
 		if resp.StatusCode != http.StatusOK {
 			return statusError(r, "its description", resp.StatusCode)
 		}

@@ -111,7 +111,8 @@ func (c *Client) Fetch(ctx context.Context, r Ref) (string, error) {
 			return dir, nil
 		}
 	}
-	info, err := c.describe(ctx, r)
+	_, missing := c.Cached(r)
+	info, err := c.describe(ctx, r, missing != nil)
 	var offline *unreachableError
 	if errors.As(err, &offline) && ctx.Err() == nil {
 		dir, cached := c.Cached(r)
