@@ -75,12 +75,13 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", kernel.Name(), c.Precision)
 	}
 	pool := par.New(c.Workers)
-	m, err := bases.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision})
+	known := memo.New(c.Remember)
+	m, err := bases.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision, Known: known})
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	digest, err := bases.Digest(memo.New(c.Remember), c.Base)
+	digest, err := bases.Digest(known, c.Base)
 	if err != nil {
 		pool.Close()
 		return nil, err
