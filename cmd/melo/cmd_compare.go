@@ -135,15 +135,12 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	pool := par.New(o.Workers)
 	defer pool.Close()
-	if err := fetchBase(ctx, s, o.Base); err != nil {
-		return err
-	}
 	set, err := openTrainSet(ctx, s, o.Data, &o.dataSource)
 	if err != nil {
 		return err
 	}
 	defer set.close(s)
-	base, err := openTrainBase(o.Base, pool)
+	base, err := openTrainBase(ctx, s, o.Base, pool)
 	if err != nil {
 		return err
 	}

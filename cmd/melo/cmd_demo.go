@@ -135,7 +135,7 @@ func (o *demoOptions) show(ctx context.Context, s *stdio, tasks []*phantom.Task)
 	}
 	pool := par.New(o.Workers)
 	defer pool.Close()
-	base, err := openTrainBase(o.Base, pool)
+	base, err := openTrainBase(ctx, s, o.Base, pool)
 	if err != nil {
 		return err
 	}

@@ -88,10 +88,7 @@ func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer set.close(s)
-	if err := fetchBase(ctx, s, o.Base); err != nil {
-		return err
-	}
-	base, err := openTrainBase(o.Base, pool)
+	base, err := openTrainBase(ctx, s, o.Base, pool)
 	if err != nil {
 		return err
 	}

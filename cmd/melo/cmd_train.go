@@ -186,10 +186,7 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer set.close(s)
-	if err := fetchBase(ctx, s, o.Base); err != nil {
-		return err
-	}
-	base, err := openTrainBase(o.Base, pool)
+	base, err := openTrainBase(ctx, s, o.Base, pool)
 	if err != nil {
 		return err
 	}

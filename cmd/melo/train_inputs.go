@@ -20,8 +20,12 @@ type trainBase struct {
 	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
 }
 
-// openTrainBase finds the base at a path. Its runs share the pool, one after the other.
-func openTrainBase(path string, pool *par.Pool) (*trainBase, error) {
+// openTrainBase finds the base of that name, and fetches it if it is on a hub. Its runs share the pool, one after the
+// other.
+func openTrainBase(ctx context.Context, s *stdio, path string, pool *par.Pool) (*trainBase, error) {
+	if err := fetchBase(ctx, s, path); err != nil {
+		return nil, err
+	}
 	digest, err := bases.Digest(memo.New(cacheDir()), path)
 	if err != nil {
 		return nil, badInput(err)

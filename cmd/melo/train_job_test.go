@@ -57,7 +57,7 @@ func TestTrainJobs(t *testing.T) {
 	s := &stdio{in: strings.NewReader(""), out: &strings.Builder{}, err: &stderr}
 	pool := par.New(2)
 	defer pool.Close()
-	base, err := openTrainBase(goldenDir("hf_vit"), pool)
+	base, err := openTrainBase(t.Context(), s, goldenDir("hf_vit"), pool)
 	if err != nil {
 		t.Fatal(err)
 	}
