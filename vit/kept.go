@@ -31,8 +31,11 @@ type kept struct {
 // keptVersion is part of the key. It changes with what is packed, in which order, and how.
 const keptVersion = 1
 
-// keptFiles is how many such files the cache may have; the oldest go first.
-const keptFiles = 6
+// keptFiles and keptBytes bound what the cache may have of such files; the oldest go first.
+const (
+	keptFiles = 6
+	keptBytes = 4 << 30
+)
 
 // openKept looks for the packed weights of src. Those of sharded bases are not kept.
 func openKept(cache *memo.Cache, src *source, prec Precision) *kept {
@@ -120,6 +123,7 @@ func (k *kept) keep() {
 	}
 	var tensors []safetensors.TensorData
 	var sums []string
+	var size int64
 	for i, p := range k.made {
 		data, scale, sum := p.Parts()
 		for j, part := range [3][]float32{data, scale, sum} {
@@ -130,11 +134,11 @@ func (k *kept) keep() {
 			if err != nil {
 				return
 			}
-			tensors, sums = append(tensors, t), append(sums, checksum(t.Data))
+			tensors, sums, size = append(tensors, t), append(sums, checksum(t.Data)), size+int64(len(t.Data))
 		}
 	}
 	const cacheLine = 64 // every part is a multiple of it
-	if k.cache.Reserve(keptFiles-1) == nil {
+	if k.cache.Reserve(size, keptFiles, keptBytes) == nil {
 		_ = safetensors.WriteAligned(k.path, 0o600, tensors, map[string]string{"key": k.key, "crc32c": strings.Join(sums, " ")}, cacheLine)
 	}
 }

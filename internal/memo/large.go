@@ -18,8 +18,15 @@ func (c *Cache) Large(key string) string {
 	return filepath.Join(c.dir, large, filepath.Base(c.file(key)))
 }
 
-// Reserve makes the folder for large files and removes all but the newest keep of them.
-func (c *Cache) Reserve(keep int) error {
+// ErrTooLarge says that a file does not fit into the cache.
+var ErrTooLarge = errors.New("memo: the file is larger than the cache may be")
+
+// Reserve makes the folder for large files and removes the oldest of them, so that with one more of size bytes there
+// are at most files of them, of limit bytes together.
+func (c *Cache) Reserve(size int64, files int, limit int64) error {
+	if size > limit {
+		return ErrTooLarge
+	}
 	dir := filepath.Join(c.dir, large)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -28,17 +35,19 @@ func (c *Cache) Reserve(keep int) error {
 	if err != nil {
 		return err
 	}
-	var files []fs.FileInfo
+	var there []fs.FileInfo
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			files = append(files, info)
+			there = append(there, info)
 		}
 	}
-	slices.SortFunc(files, func(a, b fs.FileInfo) int {
+	slices.SortFunc(there, func(a, b fs.FileInfo) int {
 		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
 	})
-	for _, old := range files[min(keep, len(files)):] {
-		err = errors.Join(err, os.Remove(filepath.Join(dir, old.Name())))
+	for i, f := range there {
+		if size += f.Size(); i >= files-1 || size > limit {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+		}
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,28 +97,53 @@ func mustStat(t *testing.T, path string) os.FileInfo {
 	return info
 }
 
+// TestReserve: the oldest files make room, by number and by size; what would not fit into an empty cache is refused.
 func TestReserve(t *testing.T) {
-	c := New(t.TempDir())
-	if err := c.Reserve(2); err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	for i, key := range []string{"old", "older", "new"} {
-		path := c.Large(key)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
+	fill := func(t *testing.T) *Cache {
+		c := New(t.TempDir())
+		if err := c.Reserve(0, 3, 100); err != nil {
 			t.Fatal(err)
 		}
-		at := now.Add([]time.Duration{-1, -2, 0}[i] * time.Hour)
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
+		now := time.Now()
+		for i, key := range []string{"old", "older", "new"} {
+			path := c.Large(key)
+			if err := os.WriteFile(path, make([]byte, 30), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			at := now.Add([]time.Duration{-1, -2, 0}[i] * time.Hour)
+			if err := os.Chtimes(path, at, at); err != nil {
+				t.Fatal(err)
+			}
 		}
+		return c
 	}
-	if err := c.Reserve(2); err != nil {
-		t.Fatal(err)
+	for name, x := range map[string]struct {
+		size  int64
+		files int
+		kept  map[string]bool
+	}{
+		"room for all": {10, 4, map[string]bool{"old": true, "older": true, "new": true}},
+		"by number":    {10, 3, map[string]bool{"old": true, "older": false, "new": true}},
+		"by size":      {50, 9, map[string]bool{"old": false, "older": false, "new": true}},
+		"all of it":    {100, 9, map[string]bool{"old": false, "older": false, "new": false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fill(t)
+			if err := c.Reserve(x.size, x.files, 100); err != nil {
+				t.Fatal(err)
+			}
+			for key, kept := range x.kept {
+				if _, err := os.Stat(c.Large(key)); (err == nil) != kept {
+					t.Errorf("%s: %v", key, err)
+				}
+			}
+		})
 	}
-	for key, kept := range map[string]bool{"old": true, "older": false, "new": true} {
-		if _, err := os.Stat(c.Large(key)); (err == nil) != kept {
-			t.Errorf("%s: %v", key, err)
-		}
+	c := fill(t)
+	if err := c.Reserve(101, 9, 100); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(c.Large("older")); err != nil {
+		t.Errorf("removed for nothing: %v", err)
 	}
 }
