@@ -261,3 +261,44 @@ func TestStepAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestFullInBF16: full fine-tuning with bf16 products trains float32 weights, about as in float32, and gives them back.
+func TestFullInBF16(t *testing.T) {
+	if !vit.Supports(vit.BF16) {
+		t.Skip("no bf16 instructions")
+	}
+	pool, _, base := setup(t, 2)
+	x, w := images(2), []float32{1, -1, 0.5, -0.5, 1, -1}
+	logits := map[vit.Precision][]float32{}
+	for _, p := range []vit.Precision{vit.F32, vit.BF16} {
+		start := randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4)
+		start.Deltas = nil
+		tu, err := NewTuner(base, pool, 2, FullTuning, start, Options{Precision: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tu.Forward(x, 2, true)
+		tu.Backward(w)
+		for _, q := range tu.Params() {
+			for i, g := range q.Grad {
+				q.Data[i] -= 1e-3 * g
+			}
+		}
+		tu.Updated()
+		exact := tu.Float32Base()
+		if exact.Precision != vit.F32 {
+			t.Fatalf("%v: the base is in %v", p, exact.Precision)
+		}
+		f := vit.NewEngine(exact, pool, 2, exact.Depth).Forward(x, 2, nil)
+		y := kernel.NewMat(2, 3)
+		tu.Adapter().Head.Logits(y, f)
+		logits[p] = y.Data
+		// The same weights: products of numbers rounded to 8 bits, through three blocks.
+		if d := relL2(tu.Forward(x, 2, false), y.Data); d > 0.03 {
+			t.Errorf("%v: logits differ by %g from those of the float32 base", p, d)
+		}
+	}
+	if d := relL2(logits[vit.BF16], logits[vit.F32]); d == 0 || d > 0.01 {
+		t.Errorf("after a step in bf16 logits differ by %g from those after one in f32", d)
+	}
+}

@@ -40,6 +40,10 @@ type Options struct {
 	Dropout float32 // on the input of A
 	BRatio  float32 // LoRA+ learning-rate ratio of B over A; 0 means 1
 	Seed    uint64  // of dropout
+
+	// Precision of the products of FullTuning, F32 or BF16; the weights themselves are trained in float32. The other
+	// methods take that of the base.
+	Precision vit.Precision
 }
 
 // NewTuner returns a Tuner for batches of up to maxBatch images. start gives the head and, for MeLo, the
@@ -63,7 +67,7 @@ func NewTuner(base *vit.Model, pool *par.Pool, maxBatch int, method Method, star
 		t.params = t.deltas.params(cmp.Or(opt.BRatio, 1))
 	case FullTuning:
 		from = 0
-		t.full = vit.NewFull(kernel.NewExec(pool), base)
+		t.full = vit.NewFullAs(kernel.NewExec(pool), base, opt.Precision)
 		base = t.full.Model
 		t.params = t.full.Params()
 	case LinearOnly:
@@ -99,6 +103,18 @@ func (t *Tuner) Adapter() *Adapter { return t.adapter }
 
 // Base returns the backbone that the adapter now belongs to: for FullTuning the trained copy.
 func (t *Tuner) Base() *vit.Model { return t.engine.Model() }
+
+// Float32Base is Base with all products in float32: for FullTuning a copy of the trained backbone, else nil unless the
+// base is so already.
+func (t *Tuner) Float32Base() *vit.Model {
+	switch m := t.Base(); {
+	case m.Precision == vit.F32:
+		return m
+	case t.full != nil:
+		return t.full.Float32(t.engine.Exec())
+	}
+	return nil
+}
 
 // Classes returns the number of logits of an image.
 func (t *Tuner) Classes() int { return t.adapter.Head.Classes }

@@ -98,6 +98,16 @@ func (f *Full) block(ex *kernel.Exec, name string, b *Block, g *BlockGrads) {
 	f.vector(name+"ls2", &b.Scale2, &g.Scale2, false)
 }
 
+// Float32 returns the backbone as it is now with all products in float32, a copy.
+func (f *Full) Float32(ex *kernel.Exec) *Model {
+	exact := NewFull(ex, f.Model)
+	for i, p := range exact.params {
+		copy(p.Data, f.params[i].Data)
+	}
+	exact.Updated(ex)
+	return exact.Model
+}
+
 // Params returns every weight with its gradient, in a fixed order. Matrices decay, vectors do not.
 func (f *Full) Params() []param.Param { return f.params }
 

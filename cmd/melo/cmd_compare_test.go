@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"melo/vit"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,7 +65,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s - %s: %+v, want %v", x.First, x.Second, x.AUC, want)
 		}
 	}
-	if a, b := d.Methods[0], d.Methods[2]; a.Params.Share >= 1 || b.Params.Share != 1 || a.Bytes >= b.Bytes || b.Settings.Precision != "f32" {
+	if a, b := d.Methods[0], d.Methods[2]; a.Params.Share >= 1 || b.Params.Share != 1 || a.Bytes >= b.Bytes || b.Settings.Precision != vit.FastestTraining().String() {
 		t.Errorf("parameters and sizes: %+v and %+v", a.Params, b.Params)
 	}
 	checkCompareFiles(t, out, &d)

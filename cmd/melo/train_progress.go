@@ -47,7 +47,7 @@ func newTrainProgress(j *trainJob) *trainProgress {
 // start begins to draw; what a resumed run has behind it counts as done.
 func (p *trainProgress) start() {
 	j := p.j
-	p.peak = kernel.MeasurePeakOf(j.model.Precision, j.base.pool, peakSample)
+	p.peak = kernel.MeasurePeakOf(j.precision, j.base.pool, peakSample)
 	if !j.view.quiet {
 		j.s.notef("%s%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later", p.prefix(),
 			methodText(j.config.Method), j.set.path, len(j.set.Labels), j.set.Task, len(j.parts[0]), len(j.parts[1]), len(j.parts[2]))

@@ -177,10 +177,13 @@ func (j *trainJob) evaluate(ctx context.Context, samples []int) (*train.Evaluati
 // selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
 func (j *trainJob) selfTest() (*adapterfile.SelfTest, error) {
 	logits := func(x []float32) []float32 { return j.tuner.Forward(x, 1, false) }
-	if j.model.Precision != vit.F32 {
-		m, err := j.base.model(baseForm{image: j.o.ImageSize})
-		if err != nil {
-			return nil, err
+	if j.precision != vit.F32 {
+		m := j.tuner.Float32Base()
+		if m == nil {
+			var err error
+			if m, err = j.base.model(baseForm{image: j.o.ImageSize}); err != nil {
+				return nil, err
+			}
 		}
 		engine, a := vit.NewEngine(m, j.base.pool, 1, m.Depth), j.tuner.Adapter()
 		var set lora.Set

@@ -31,11 +31,12 @@ type trainJob struct {
 	set  *trainSet
 	view runView
 
-	model  *vit.Model
-	info   trainData
-	parts  [3][]int // training, validation and test samples
-	config trainConfig
-	id     *train.Identity
+	model     *vit.Model
+	precision vit.Precision // of the products
+	info      trainData
+	parts     [3][]int // training, validation and test samples
+	config    trainConfig
+	id        *train.Identity
 
 	tuner     *lora.Tuner
 	net       train.Model // the tuner, or a cache before it
@@ -116,8 +117,11 @@ func newTrainJob(o *trainOptions, s *stdio, base *trainBase, set *trainSet, view
 	j.info = trainData{Path: set.path, Digest: set.digest, Task: string(set.Task), Labels: set.Labels, Rule: rule,
 		Train: len(parts[0]), Val: len(parts[1]), Test: len(parts[2]), Bad: slices.Clone(set.bad)}
 	form := baseForm{image: o.ImageSize}
-	if form.precision, err = j.precision(); err != nil {
+	if j.precision, err = j.choosePrecision(); err != nil {
 		return nil, err
+	}
+	if lora.Method(o.Method) != lora.FullTuning { // which starts from the weights as they are
+		form.precision = j.precision
 	}
 	if j.model, err = base.model(form); err != nil {
 		return nil, err
@@ -141,19 +145,14 @@ func (j *trainJob) run(ctx context.Context, start time.Time) (*trainDocument, er
 	return j.finish(ctx, start)
 }
 
-// precision is that of the base: what was asked for, if the CPU has it.
-func (j *trainJob) precision() (vit.Precision, error) {
-	full := lora.Method(j.o.Method) == lora.FullTuning
-	auto := vit.FastestTraining()
-	if full {
-		auto = vit.F32
-	}
-	p, err := parsePrecision(j.o.Precision, auto)
+// choosePrecision returns that of the products: what was asked for, if the CPU has it.
+func (j *trainJob) choosePrecision() (vit.Precision, error) {
+	p, err := parsePrecision(j.o.Precision, vit.FastestTraining())
 	switch {
 	case err != nil:
 		return p, err
-	case full && p != vit.F32:
-		return p, usage(fmt.Errorf("--precision %v: method full trains the weights themselves, in f32", p))
+	case lora.Method(j.o.Method) == lora.FullTuning && p == vit.I8:
+		return p, usage(fmt.Errorf("--precision %v: method full trains the weights themselves: expected f32, bf16 or auto", p))
 	case !vit.Supports(p):
 		j.s.notef("this CPU (%s) has no instructions for %v: using %v", kernel.Name(), p, vit.FastestTraining())
 		p = vit.FastestTraining()
@@ -168,7 +167,7 @@ func (j *trainJob) resolve() error {
 		Method: lora.Method(o.Method), Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
-		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.model.Precision.String(),
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
 		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
@@ -235,7 +234,7 @@ func (j *trainJob) build() error {
 		return usage(err)
 	}
 	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
-	j.tuner, err = lora.NewTuner(j.model, j.base.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed})
+	j.tuner, err = lora.NewTuner(j.model, j.base.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed, Precision: j.precision})
 	if err != nil {
 		return err
 	}
