@@ -24,14 +24,17 @@ RECIPES = {
                 "--label-smoothing", "0.1", "--head-init", "uniform"],
 }
 
+# What each table of sites, ranks and rates varies, beside the defaults (q and v, rank 4, learning rate 0.002).
 ABLATION = {
     "default": [],
+    "all six r4": ["--sites", "q,k,v,proj,fc1,fc2"],
+    "q,v r4 lr 0.004": ["--lr", "0.004"],
+    "q,v r16": ["--rank", "16"],
+    "q,k,v,proj r4": ["--sites", "q,k,v,proj"],
+    "all six r4 lr 0.004": ["--sites", "q,k,v,proj,fc1,fc2", "--lr", "0.004"],
     "q,v r2": ["--rank", "2"],
     "q,v r8": ["--rank", "8"],
-    "q,v r16": ["--rank", "16"],
     "q,v r32": ["--rank", "32"],
-    "q,k,v,proj r4": ["--sites", "q,k,v,proj"],
-    "all six r4": ["--sites", "q,k,v,proj,fc1,fc2"],
     "q,v r16 rslora": ["--rank", "16", "--rslora"],
     "q,v r4 lora+ 4": ["--lora-plus", "4"],
     "q,v r4 lora+ 16": ["--lora-plus", "16"],
