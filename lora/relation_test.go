@@ -89,21 +89,29 @@ func TestRelationMixedBatchEqualsSingles(t *testing.T) {
 		randomAdapter(t, base, Config{Kinds: allKinds[2:], Rank: 1, Blocks: []int{2}}, 3, 3),
 		randomAdapter(t, base, Config{Kinds: allKinds[:3], Rank: 16, RSLoRA: true}, 3, 4),
 	}
-	n := len(adapters)
-	x := images(n)
-	e := vit.NewEngine(base, pool, n, base.Depth)
+	counts := []int{1, 2, 1, 3, 1} // images of each
+	n := 0
 	var s Set
-	segs := make([]Segment, n)
+	segs := make([]Segment, len(adapters))
 	for i, a := range adapters {
-		segs[i] = Segment{a.Resident(), 1}
+		segs[i] = Segment{a.Resident(), counts[i]}
+		n += counts[i]
 	}
-	s.Assign(segs...)
-	mixed := slices.Clone(e.Forward(x, n, &s).Data)
+	x := images(n)
+	var singles []float32
+	e, each := vit.NewEngine(base, pool, n, base.Depth), len(x)/n
 	for i, a := range adapters {
 		s.Assign(Segment{a.Resident(), 1})
-		got := e.Forward(x[i*len(x)/n:(i+1)*len(x)/n], 1, &s)
-		if !slices.Equal(got.Data, mixed[i*got.Cols:(i+1)*got.Cols]) {
-			t.Errorf("image %d: alone and in a mixed batch differ", i)
+		for range counts[i] {
+			at := len(singles) / base.Features() * each
+			singles = append(singles, e.Forward(x[at:at+each], 1, &s).Data...)
+		}
+	}
+	s.Assign(segs...)
+	for _, pass := range []int{n, 3, 2, 1} { // parts begin and end within segments
+		e.LimitPass(pass)
+		if !slices.Equal(e.Forward(x, n, &s).Data, singles) {
+			t.Errorf("alone and in a mixed batch that passes %d by %d differ", pass, pass)
 		}
 	}
 }

@@ -62,13 +62,14 @@ func (s *Set) Has(site vit.Site) bool {
 func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
 	t := &s.thin
 	t.ex, t.x, t.y, t.items = ex, x, y, t.items[:0]
-	first := 0
+	first := -rows.First // of the segment, among the images at hand
 	for _, seg := range s.segments {
-		r0, r1 := first*rows.Each, (first+seg.Images)*rows.Each
+		i0, i1 := max(first, 0), min(first+seg.Images, rows.Images)
 		first += seg.Images
-		if seg.Adapter == nil {
+		if seg.Adapter == nil || i0 >= i1 {
 			continue
 		}
+		r0, r1 := i0*rows.Each, i1*rows.Each
 		if d := seg.Adapter.delta(site); d != nil {
 			parts := (r1 - r0 + thinRows - 1) / thinRows
 			for i := range parts {

@@ -96,30 +96,29 @@ func (t *im2colTask) Do(_, i int) {
 	}
 }
 
-// pool applies the final norm and pools the tokens: the features [n, Features()].
-func (e *Engine) pool() kernel.Mat {
+// pool applies the final norm and pools the tokens of the images in flight.
+func (e *Engine) pool() {
 	m, x := e.m, e.input(e.m.Depth)
-	r := Rows{e.rows.Images, x.Rows / e.rows.Images}
+	r := Rows{First: e.rows.First, Images: e.rows.Images, Each: x.Rows / e.rows.Images}
 	e.normed = x
 	if m.FinalNorm {
 		e.normed = e.h.RowRange(0, x.Rows)
 		e.ex.LayerNorm(e.normed, x, m.Final.Gain, m.Final.Bias, m.Eps, e.normSt)
 		e.tap("norm", e.normed)
 	}
-	pooled := e.pooled.RowRange(0, r.Images)
+	pooled := e.pooled.RowRange(r.First, r.First+r.Images)
 	for i := range r.Images {
 		m.poolOne(pooled.Row(i), e.normed.RowRange(i*r.Each, (i+1)*r.Each))
 	}
 	feat := pooled
 	if m.PoolNorm {
-		feat = e.feat.RowRange(0, r.Images)
+		feat = e.feat.RowRange(r.First, r.First+r.Images)
 		e.ex.LayerNorm(feat, pooled, m.Pool.Gain, m.Pool.Bias, m.Eps, e.poolSt)
 	}
 	e.tap("pooled", feat)
 	if e.Tap != nil && m.Projected > 0 {
 		e.tap("projected", e.Embed(feat))
 	}
-	return feat
 }
 
 // Embed maps features [n, d] by CLIP's projection into the space shared with text, [n, Projected].

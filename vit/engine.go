@@ -14,6 +14,7 @@ type Engine struct {
 	m        *Model
 	ex       *kernel.Exec
 	maxBatch int
+	pass     int // images that go through the blocks together
 	from     int // blocks from this one on keep what Backward reads; Depth: none
 
 	// Tap, if set, is called with the output of each stage ("patch", "block.0", ..., "norm", "pooled"),
@@ -24,7 +25,7 @@ type Engine struct {
 	// what it was: the time since the last call is that of the operation.
 	Mark func(block int, p Part)
 
-	rows    Rows       // of the batch in flight
+	rows    Rows       // in flight: the batch, or a part of it
 	patches []float32  // [n*grid*grid, 3*patch*patch]
 	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]
 	h       kernel.Mat // LayerNorm output [n*T, d]
@@ -64,12 +65,24 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 	if maxBatch < 1 || from < 0 || from > m.Depth {
 		panic(fmt.Sprintf("vit: NewEngine: batch %d, from block %d of %d", maxBatch, from, m.Depth))
 	}
-	e := &Engine{m: m, ex: kernel.NewExec(pool), maxBatch: maxBatch, from: from}
-	t := m.Tokens()
-	n, d := maxBatch*t, m.Width
+	e := &Engine{m: m, ex: kernel.NewExec(pool), maxBatch: maxBatch, pass: maxBatch, from: from}
+	if from == m.Depth {
+		e.pass = e.passImages()
+	}
+	e.makeBuffers()
+	e.poolSt = kernel.NewRowStats(maxBatch)
+	e.pooled = kernel.NewMat(maxBatch, m.Features())
+	e.feat = kernel.NewMat(maxBatch, m.Features())
+	return e
+}
+
+// makeBuffers makes what a pass works in.
+func (e *Engine) makeBuffers() {
+	m, from := e.m, e.from
+	n, d := e.pass*m.Tokens(), m.Width
 	_, up := m.Dims(FC1)
 	g := m.Grid()
-	e.patches = make([]float32, maxBatch*g*g*m.PatchEmbed.In)
+	e.patches = make([]float32, e.pass*g*g*m.PatchEmbed.In)
 	e.h = kernel.NewBuffer(n, d)
 	if from > 0 {
 		e.x, e.qkv, e.o = kernel.NewBuffer(n, d), kernel.NewBuffer(n, 3*d), kernel.NewBuffer(n, d)
@@ -77,17 +90,24 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 	if from > 0 && m.SwiGLU {
 		e.up = kernel.NewBuffer(n, up)
 	}
-	e.act = kernel.NewBuffer(n, m.MLP)
+	e.act, e.y = kernel.NewBuffer(n, m.MLP), kernel.Mat{}
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
 		e.keep[i] = e.newBlockState(n, up, e.queryRows(from+i))
 	}
 	e.out = kernel.NewBuffer(e.queryRows(m.Depth-1), d)
 	e.normSt = kernel.NewRowStats(n)
-	e.poolSt = kernel.NewRowStats(maxBatch)
-	e.pooled = kernel.NewMat(maxBatch, m.Features())
-	e.feat = kernel.NewMat(maxBatch, m.Features())
-	return e
+}
+
+// LimitPass sets how many images of a batch go through the blocks together where nothing is kept for a backward pass
+// (From() == Depth): a batch whose activations leave the caches between operations is slow. The default suits most
+// machines; results do not depend on it. Not to be called during a pass.
+func (e *Engine) LimitPass(images int) {
+	if e.from < e.m.Depth {
+		return
+	}
+	e.pass = min(max(images, 1), e.maxBatch)
+	e.makeBuffers()
 }
 
 // newBlockState makes room for n tokens, queries of which go on after attention.
@@ -104,13 +124,16 @@ func (e *Engine) newBlockState(n, up, queries int) blockState {
 // queryRows returns how many rows go on after attention in block b.
 func (e *Engine) queryRows(b int) int {
 	if e.prunes(b) {
-		return e.maxBatch
+		return e.pass
 	}
-	return e.maxBatch * e.m.Tokens()
+	return e.pass * e.m.Tokens()
 }
 
-// fit makes the buffers of the last block as large as they must be: a Tap wants all rows of it.
+// fit makes the buffers as large as they must be: a Tap wants all rows of all blocks at once.
 func (e *Engine) fit() {
+	if e.Tap != nil && e.pass < e.maxBatch {
+		e.LimitPass(e.maxBatch)
+	}
 	last := e.m.Depth - 1
 	if n := e.queryRows(last); e.out.Rows < n {
 		e.out = kernel.NewBuffer(n, e.m.Width)
@@ -138,7 +161,7 @@ func (e *Engine) prunes(b int) bool {
 	return b == e.m.Depth-1 && e.m.Pooling == PoolClass && e.Tap == nil
 }
 
-// tokens returns the rows of m that hold the batch in flight.
+// tokens returns the rows of m that hold the images in flight.
 func (e *Engine) tokens(m kernel.Mat) kernel.Mat { return m.RowRange(0, e.rows.Images*e.rows.Each) }
 
 // classRows views the first token of each image of x [n*T, cols] as [n, cols].
@@ -150,4 +173,15 @@ func (e *Engine) tap(stage string, x kernel.Mat) {
 	if e.Tap != nil {
 		e.Tap(stage, x)
 	}
+}
+
+// passTokens is how many tokens a worker has in a pass by default. With twice as many, measured on ViT-Ti and ViT-B, the
+// activations of a block no longer stay in the cache between its operations; with half as many, its weights are read too
+// often and products are cut into pieces too small.
+const passTokens = 400
+
+// passImages is the default of LimitPass.
+func (e *Engine) passImages() int {
+	t := e.m.Tokens()
+	return min(max(1, (passTokens*e.ex.Pool().Workers()+t/2)/t), e.maxBatch)
 }

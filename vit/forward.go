@@ -11,8 +11,14 @@ import (
 // Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], normalised by
 // the model's recipe. a may be nil: the bare backbone. The result is valid until the next call.
 func (e *Engine) Forward(images []float32, n int, a Adapter) kernel.Mat {
-	e.begin(images, n, a)
-	return e.end(a)
+	each := e.m.Channels * e.m.Image * e.m.Image
+	e.checkBatch("Forward", len(images), n, each)
+	for first := 0; first < n; first += e.pass {
+		e.take(first, n)
+		e.begin(images[first*each:], a)
+		e.end(a)
+	}
+	return e.features(n)
 }
 
 // PrefixSize returns how many numbers of an image enter block From(): a row of Width for each token.
@@ -21,23 +27,26 @@ func (e *Engine) PrefixSize() int { return e.m.Tokens() * e.m.Width }
 // Prefix computes what enters block From() for n images into dst [n, PrefixSize()]. ForwardFrom goes on from
 // there: an image whose first blocks carry no adapters need not pass them twice.
 func (e *Engine) Prefix(dst, images []float32, n int) {
-	e.begin(images, n, nil)
-	x, d := e.input(e.from), e.m.Width
-	for r := range x.Rows {
-		copy(dst[r*d:(r+1)*d], x.Row(r))
+	each := e.m.Channels * e.m.Image * e.m.Image
+	e.checkBatch("Prefix", len(images), n, each)
+	for first := 0; first < n; first += e.pass {
+		e.take(first, n)
+		e.begin(images[first*each:], nil)
+		x := e.input(e.from)
+		copyRows(kernel.View(dst[first*e.PrefixSize():], x.Rows, x.Cols), x)
 	}
 }
 
 // ForwardFrom is Forward from the results of Prefix on, bit for bit. a must have no deltas before block From().
 func (e *Engine) ForwardFrom(prefix []float32, n int, a Adapter) kernel.Mat {
 	e.checkBatch("ForwardFrom", len(prefix), n, e.PrefixSize())
-	e.fit()
-	e.rows = Rows{n, e.m.Tokens()}
-	x, d := e.input(e.from), e.m.Width
-	for r := range x.Rows {
-		copy(x.Row(r), prefix[r*d:(r+1)*d])
+	for first := 0; first < n; first += e.pass {
+		e.take(first, n)
+		x := e.input(e.from)
+		copyRows(x, kernel.View(prefix[first*e.PrefixSize():], x.Rows, x.Cols))
+		e.end(a)
 	}
-	return e.end(a)
+	return e.features(n)
 }
 
 func (e *Engine) checkBatch(what string, numbers, n, each int) {
@@ -46,23 +55,32 @@ func (e *Engine) checkBatch(what string, numbers, n, each int) {
 	}
 }
 
-// begin runs the embedding and the blocks before From().
-func (e *Engine) begin(images []float32, n int, a Adapter) {
-	m := e.m
-	e.checkBatch("Forward", len(images), n, m.Channels*m.Image*m.Image)
+// take puts the images of a batch of n from first on in flight, as many as pass together.
+func (e *Engine) take(first, n int) {
 	e.fit()
-	e.rows = Rows{n, m.Tokens()}
+	e.rows = Rows{First: first, Images: min(e.pass, n-first), Each: e.m.Tokens()}
+}
+
+// begin runs the embedding and the blocks before From() on the images in flight.
+func (e *Engine) begin(images []float32, a Adapter) {
 	e.embedTokens(images, e.input(0))
 	e.mark(Outside, PartEmbed)
 	e.blocks(0, e.from, a)
 }
 
 // end runs the blocks from From() on and pools.
-func (e *Engine) end(a Adapter) kernel.Mat {
+func (e *Engine) end(a Adapter) {
 	e.blocks(e.from, e.m.Depth, a)
-	features := e.pool()
+	e.pool()
 	e.mark(Outside, PartPool)
-	return features
+}
+
+// features returns the pooled features of the batch.
+func (e *Engine) features(n int) kernel.Mat {
+	if e.m.PoolNorm {
+		return e.feat.RowRange(0, n)
+	}
+	return e.pooled.RowRange(0, n)
 }
 
 // blocks runs blocks [from, to).
@@ -211,7 +229,7 @@ func (e *Engine) linear(site Site, rows Rows, l *Linear, dst, x kernel.Mat, scal
 
 func (e *Engine) scratchY(rows int) kernel.Mat {
 	if e.y.Data == nil {
-		e.y = kernel.NewBuffer(e.maxBatch*e.m.Tokens(), e.m.Width)
+		e.y = kernel.NewBuffer(e.pass*e.m.Tokens(), e.m.Width)
 	}
 	return e.y.RowRange(0, rows)
 }

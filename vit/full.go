@@ -188,6 +188,6 @@ func (e *Engine) embedGrad(dx kernel.Mat, g *Grads) {
 		}
 		patches := x.RowRange(m.Prefix(), x.Rows)
 		addRows(pos.RowRange(prefix, prefix+patches.Rows), patches)
-		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, Rows{1, patches.Rows})
+		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, Rows{Images: 1, Each: patches.Rows})
 	}
 }

@@ -60,6 +60,44 @@ func TestRelationPruningChangesNothing(t *testing.T) {
 	}
 }
 
+// TestRelationPassesChangeNothing: a batch that goes through the blocks in parts gives the same bits, through Forward and
+// through Prefix and ForwardFrom, also when a Tap asks for all rows afterwards.
+func TestRelationPassesChangeNothing(t *testing.T) {
+	for name, c := range families() {
+		t.Run(name, func(t *testing.T) {
+			const n = 5
+			pool := testPool(2, t.Cleanup)
+			m := randomModel(kernel.NewExec(pool), c, 1)
+			images := randomImages(n, &c, 3)
+			e := NewEngine(m, pool, n, c.Depth)
+			e.LimitPass(n)
+			want := slices.Clone(e.Forward(images, n, nil).Data)
+			prefix := make([]float32, n*e.PrefixSize())
+			for _, pass := range []int{1, 2, 4} {
+				e.LimitPass(pass)
+				if !slices.Equal(e.Forward(images, n, nil).Data, want) {
+					t.Errorf("in parts of %d: features differ", pass)
+				}
+				clear(prefix)
+				e.Prefix(prefix, images, n)
+				if !slices.Equal(e.ForwardFrom(prefix, n, nil).Data, want) {
+					t.Errorf("in parts of %d, from a prefix: features differ", pass)
+				}
+				rows := 0
+				e.Tap = func(stage string, x kernel.Mat) {
+					if stage == "block.0" {
+						rows = x.Rows
+					}
+				}
+				if !slices.Equal(e.Forward(images, n, nil).Data, want) || rows != n*c.Tokens() {
+					t.Errorf("in parts of %d, then with a tap: features differ, or %d rows, expected %d", pass, rows, n*c.Tokens())
+				}
+				e.Tap = nil
+			}
+		})
+	}
+}
+
 // TestFullGradients compares every weight's gradient with central differences of the loss, along a
 // random direction per tensor.
 func TestFullGradients(t *testing.T) {

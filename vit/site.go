@@ -63,6 +63,7 @@ func (c *Config) Dims(k Kind) (in, out int) {
 // Rows tells an adapter what the rows of a matrix are: images in order, each with the same number of
 // consecutive rows (all tokens, or only the pooled ones in the last block).
 type Rows struct {
+	First  int // the first image's place in the batch, which may pass in parts
 	Images int // number of images n
 	Each   int // rows per image
 }
