@@ -266,7 +266,7 @@ func (j *pretrainJob) resume(id *train.Identity) error {
 	return nil
 }
 
-// epoch measures the probes and writes the base as it is.
+// epoch measures the probes, which do not mind how features are scaled, and writes the base.
 func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	h := &l.State.History[len(l.State.History)-1]
 	e := pretrainEpoch{Epoch: h.Epoch, Images: h.Step * j.config.Batch, Loss: h.Loss}
@@ -285,7 +285,7 @@ func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	}
 	j.record.Epochs = append(j.record.Epochs, e)
 	j.ui.Printf("%s  epoch %d  images %s  loss %.4f%s", time.Now().UTC().Format(time.TimeOnly), e.Epoch, ui.Count(int64(e.Images)), e.Loss, line)
-	return j.write(base)
+	return j.write(j.data.Standardised(base, j.pool))
 }
 
 // due returns the probes that are measured after an epoch: every so many epochs, after the first and after the last.

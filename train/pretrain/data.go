@@ -38,6 +38,10 @@ type artist struct {
 	pix       []float32
 }
 
+func newArtist(c *vit.Config) *artist {
+	return &artist{formula.New(c.Image), newDescriber(c.Image, c.Patch), make([]float32, 3*c.Image*c.Image)}
+}
+
 // NewData returns data of batches of images of shape c for an epoch, drawn by several workers. It draws some images
 // first, to find out how large targets are.
 func NewData(c *vit.Config, batch, batches int, seed uint64, distract Distract, workers int) (*Data, error) {
@@ -49,7 +53,7 @@ func NewData(c *vit.Config, batch, batches int, seed uint64, distract Distract, 
 	}
 	d := &Data{config: *c, batch: batch, batches: batches, seed: seed, distract: distract}
 	for range workers {
-		d.workers = append(d.workers, &artist{formula.New(c.Image), newDescriber(c.Image, c.Patch), make([]float32, 3*c.Image*c.Image)})
+		d.workers = append(d.workers, newArtist(c))
 	}
 	d.scale = d.calibrate()
 	return d, nil

@@ -279,3 +279,23 @@ func writePNG(t *testing.T, path string, level uint8) {
 		t.Fatal(err)
 	}
 }
+
+// TestStandardised: the numbers of the class token have mean 0 and one spread, and say what they said.
+func TestStandardised(t *testing.T) {
+	m, loop := newRun(t, tiny(), 1, 2, 8)
+	pool := par.New(2)
+	defer pool.Close()
+	data, base := loop.Data.(*Data), m.Base()
+	before, beforeStd := data.classToken(base, pool)
+	x := data.Standardised(base, pool)
+	mean, std := data.classToken(x, pool)
+	for k := range mean {
+		// Sums of float32 features around a mean: 1e-3 of the spread.
+		if math.Abs(mean[k]) > 1e-3*spread || math.Abs(std[k]-spread) > 1e-3*spread {
+			t.Errorf("number %d: mean %g, spread %g; before %g, %g", k, mean[k], std[k], before[k], beforeStd[k])
+		}
+	}
+	if &x.Blocks[0] != &base.Blocks[0] || base.Final.Gain[0] != 1 {
+		t.Error("more than the last norm is other, or the base itself was changed")
+	}
+}
