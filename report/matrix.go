@@ -6,7 +6,7 @@ import (
 )
 
 func (list Matrices) write(w *writer) {
-	w.f("<div class=\"figures\">\n")
+	w.f("<div class=\"matrices\">\n")
 	for i := range list {
 		list[i].write(w)
 	}
@@ -17,7 +17,7 @@ func (list Matrices) write(w *writer) {
 func (m *Matrix) write(w *writer) {
 	w.f("<div>")
 	w.scroll(m.Title)
-	w.f("<table class=\"matrix\">\n<caption>%s</caption>\n<thead><tr><td></td><th scope=\"colgroup\" colspan=\"%d\">decided</th></tr>\n<tr><th scope=\"col\">truth</th>",
+	w.f("<table class=\"matrix\">\n<caption><span>%s</span></caption>\n<thead><tr><td></td><th scope=\"colgroup\" colspan=\"%d\">decided</th></tr>\n<tr><th scope=\"col\">truth</th>",
 		esc(m.Title), len(m.Labels))
 	for _, l := range m.Labels {
 		w.f("<th scope=\"col\" class=\"n\">%s</th>", esc(l))
@@ -38,7 +38,7 @@ func (m *Matrix) write(w *writer) {
 			if t == d {
 				tone = "right"
 			}
-			w.f("<td class=\"n %s\" style=\"--s:%.0f%%\">%s<small>%.0f %%</small></td>", tone, 12+58*share, count(v), 100*share)
+			w.f("<td class=\"n %s\" style=\"--s:%.0f%%\">%s<small>%.0f\u00a0%%</small></td>", tone, 12+58*share, count(v), 100*share)
 		}
 		w.f("</tr>\n")
 	}

@@ -83,8 +83,10 @@ type writer struct {
 	figures int // so far
 }
 
-// esc is text for an element or an attribute.
-func esc(s string) string { return html.EscapeString(plot.Clean(s)) }
+// esc is text for an element or an attribute. A number and its per cent sign stay on one line.
+func esc(s string) string {
+	return strings.ReplaceAll(html.EscapeString(plot.Clean(s)), " %", "\u00a0%")
+}
 
 func (w *writer) f(format string, args ...any) { fmt.Fprintf(&w.Builder, format, args...) }
 
@@ -153,7 +155,17 @@ func (p *Page) contents(w *writer) {
 
 func (t Text) write(w *writer) { w.f("<p>%s</p>\n", esc(string(t))) }
 
-func (c Command) write(w *writer) { w.f("<pre><code>%s</code></pre>\n", esc(string(c))) }
+// write puts each word into an element of its own, so that a line is not broken within "--option".
+func (c Command) write(w *writer) {
+	w.f("<pre><code>")
+	for i, word := range strings.Split(plot.Clean(string(c)), " ") {
+		if i > 0 {
+			w.f(" ")
+		}
+		w.f("<span>%s</span>", html.EscapeString(word))
+	}
+	w.f("</code></pre>\n")
+}
 
 // scroll begins a box for what may be wider than the page: it scrolls by itself, with the keyboard, too.
 func (w *writer) scroll(label string) {
@@ -164,7 +176,7 @@ func (t *Table) write(w *writer) {
 	w.scroll(t.Caption)
 	w.f("<table>\n")
 	if t.Caption != "" {
-		w.f("<caption>%s</caption>\n", esc(t.Caption))
+		w.f("<caption><span>%s</span></caption>\n", esc(t.Caption))
 	}
 	words := max(t.Words, 1)
 	class := func(i int) string {

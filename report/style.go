@@ -1,8 +1,8 @@
 package report
 
 // style is the look of a page: light or dark as the reader's system is, light on paper.
-const style = `:root{color-scheme:light dark;--ink:#222;--soft:#5a5a5a;--paper:#fff;--card:#f6f7f8;--rule:#d9dce0;--link:#005a9c;--warn:#fff4d6;--warnrule:#a87400;--right:#0072b2;--wrong:#d55e00}
-@media screen and (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--soft:#a9adb3;--paper:#16181c;--card:#1f2227;--rule:#3a3d42;--link:#7cc0f5;--warn:#3a3018;--warnrule:#f0c54a;--right:#3d93cb;--wrong:#d9763a}}
+const style = `:root{color-scheme:light dark;--ink:#222;--soft:#5a5a5a;--paper:#fff;--card:#f6f7f8;--rule:#d9dce0;--edge:#0003;--link:#005a9c;--warn:#fff4d6;--warnrule:#a87400;--right:#0072b2;--wrong:#d55e00}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--soft:#a9adb3;--paper:#16181c;--card:#1f2227;--rule:#3a3d42;--edge:#fff4;--link:#7cc0f5;--warn:#3a3018;--warnrule:#f0c54a;--right:#3d93cb;--wrong:#d9763a}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:78rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI","Liberation Sans","DejaVu Sans",Arial,sans-serif;overflow-wrap:break-word}
@@ -16,9 +16,10 @@ a{color:var(--link)}
 nav ul{list-style:none;margin:1rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;font-size:.95rem}
 .warnings{background:var(--warn);border-left:4px solid var(--warnrule);margin:1.2rem 0;padding:.7rem 1rem .7rem 2rem;max-width:60rem}
 .warnings li{margin:.2rem 0}
-.wide{overflow-x:auto;margin:.8rem 0;max-width:100%}
+.wide{overflow-x:auto;margin:.8rem 0;max-width:100%;background:linear-gradient(to right,var(--paper) 30%,transparent) 0 0/2.5rem 100% no-repeat local,linear-gradient(to left,var(--paper) 30%,transparent) 100% 0/2.5rem 100% no-repeat local,linear-gradient(to right,var(--edge),transparent) 0 0/.7rem 100% no-repeat scroll,linear-gradient(to left,var(--edge),transparent) 100% 0/.7rem 100% no-repeat scroll}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.93rem}
 caption{text-align:left;color:var(--soft);padding-bottom:.4rem;font-size:.93rem}
+caption span{display:inline-block;max-width:min(46rem,calc(100vw - 2rem));position:sticky;left:0}
 th,td{padding:.32rem .7rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
 thead th{border-bottom:2px solid var(--rule);vertical-align:bottom;font-weight:600}
 tbody th{font-weight:600;max-width:18rem}
@@ -31,6 +32,8 @@ figure{margin:0}
 .figures>figure{background:var(--card);border-radius:.5rem;padding:.7rem .6rem .5rem}
 .figures>figure figcaption{font-weight:600;font-size:.95rem;padding:0 .3rem .3rem}
 svg.plot{display:block;width:100%;height:auto;max-width:36rem;margin:0 auto}
+.matrices{display:flex;flex-wrap:wrap;gap:.4rem 2rem}
+.matrices>*{max-width:100%;min-width:0}
 .matrix caption{font-weight:600;color:var(--ink)}
 .matrix thead th{max-width:9rem}
 .matrix td small{display:block;color:inherit;opacity:.85;font-size:.8rem}
@@ -39,12 +42,13 @@ svg.plot{display:block;width:100%;height:auto;max-width:36rem;margin:0 auto}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem;margin:.8rem 0}
 .pictures figure{background:var(--card);border-radius:.5rem;padding:.6rem;font-size:.85rem;line-height:1.4;min-width:0}
 .pictures img{display:block;margin:0 auto .4rem;width:100%;height:9rem;object-fit:contain}
-pre{background:var(--card);padding:.7rem .9rem;border-radius:.4rem;white-space:pre-wrap;word-break:break-word;font-size:.88rem;max-width:60rem}
+pre{background:var(--card);padding:.7rem .9rem;border-radius:.4rem;white-space:pre-wrap;font-size:.88rem;max-width:60rem}
+pre span{display:inline-block;max-width:100%;overflow-wrap:anywhere}
 dl{margin:.6rem 0;max-width:60rem}
 dl div{display:flex;flex-wrap:wrap;gap:0 1rem;padding:.25rem 0;border-bottom:1px solid var(--rule)}
 dt{flex:0 0 12rem;color:var(--soft)}
 dd{margin:0;flex:1 1 18rem;min-width:0;overflow-wrap:anywhere}
 @media (max-width:30rem){body{padding:1rem .8rem 2rem}h1{font-size:1.4rem}th,td{padding:.3rem .45rem}.pictures{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}}
 @page{margin:14mm}
-@media print{body{font-size:10pt;padding:0;max-width:none}nav{display:none}h2,h3,section>p,caption{break-after:avoid}figure,tr,p,.matrix,.warnings{break-inside:avoid}.wide{overflow:visible}table{font-size:8.5pt}th,td{padding:.2rem .4rem}.figures{grid-template-columns:repeat(2,1fr)}.pictures{grid-template-columns:repeat(4,1fr)}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+@media print{body{font-size:10pt;padding:0;max-width:none}nav{display:none}h2,h3,section>p,caption{break-after:avoid}figure,tr,p,.matrix,.warnings{break-inside:avoid}.wide{overflow:visible;background:none}table{font-size:8.5pt}th,td{padding:.2rem .4rem}.figures{grid-template-columns:repeat(2,1fr)}.pictures{grid-template-columns:repeat(4,1fr)}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 `

@@ -138,7 +138,7 @@ func (j *compareJob) facts() []report.Fact {
 	for i := range d.Methods {
 		text, err := json.Marshal(d.Methods[i].Settings)
 		if err == nil {
-			list = append(list, report.Fact{Name: "Settings of " + d.Methods[i].Method, Value: string(text)})
+			list = append(list, report.Fact{Name: "Settings of " + d.Methods[i].Method, Value: strings.ReplaceAll(string(text), `,"`, `, "`)}) // lines are broken at spaces
 		}
 	}
 	if n := len(d.Data.Bad); n > 0 {

@@ -44,11 +44,11 @@ type canvas interface {
 
 // Sizes of text and room, in the figure's units.
 const (
-	textSize   = 12
-	titleSize  = 14
+	textSize   = 14 // a page draws a figure a little smaller than its units
+	titleSize  = 16
 	charWidth  = 0.56 // of an average character, in sizes
 	margin     = 8
-	legendLine = 18
+	legendLine = 20
 	legendMark = 26
 )
 
