@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -46,23 +48,54 @@ const description = "melo: small per-task adapters beside one frozen Vision Tran
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	terminal bool     // err is a terminal
-	json     bool     // --json was given
-	printed  bool     // the JSON document is out
-	args     []string // the command line, without the program's name
-	hints    []string // what to say after an error
+	columns  func() int // of the terminal that err is, at the moment; nil when it is none
+	json     bool       // --json was given
+	printed  bool       // the JSON document is out
+	args     []string   // the command line, without the program's name
+	hints    []string   // what to say after an error
 }
 
 // printf prints a line of the human result on standard output; with --json it does nothing.
 func (s *stdio) printf(format string, args ...any) {
 	if !s.json {
-		fmt.Fprintf(s.out, format+"\n", args...)
+		fmt.Fprintln(s.out, visible(fmt.Sprintf(format, args...)))
 	}
 }
 
-// notef prints a remark on standard error, where it is in nobody's way.
+// visible is text without control characters, line breaks and tabs apart: labels and names come from files, and a terminal
+// obeys what it is sent.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// entry prints a label and what stands behind it, over several lines if a screen is too narrow for one.
+func (s *stdio) entry(label, format string, args ...any) {
+	text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	text = ui.Wrap(text, screenWidth-len(label), 0)
+	s.printf("%s%s", label, strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", len(label))))
+}
+
+// hexOf is a SHA-256 without its name: 64 digits leave room on a screen for a label only.
+func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+
+// notef prints a remark on standard error, where it is in nobody's way. On a terminal it is wrapped at words;
+// elsewhere it is one line.
 func (s *stdio) notef(format string, args ...any) {
-	fmt.Fprintf(s.err, "melo: "+format+"\n", args...)
+	text := visible(fmt.Sprintf(format, args...))
+	if strings.HasPrefix(text, " ") { // a command, to be copied
+		fmt.Fprintln(s.err, text)
+		return
+	}
+	text = "melo: " + text
+	if s.columns != nil {
+		text = ui.Wrap(text, s.columns(), 2)
+	}
+	fmt.Fprintln(s.err, text)
 }
 
 // document prints v as the one JSON document; without --json it does nothing.
@@ -81,7 +114,7 @@ func (s *stdio) document(v any) error {
 }
 
 // progress returns the meters of a long command, on standard error.
-func (s *stdio) progress() *ui.Progress { return ui.New(s.err, s.terminal) }
+func (s *stdio) progress() *ui.Progress { return ui.New(s.err, s.columns) }
 
 // errorDocument is what stands on standard output when a command with --json fails.
 type errorDocument struct {
@@ -117,7 +150,7 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 		s.notef("%s", h)
 	}
 	if status == exitUsage {
-		fmt.Fprintln(s.err, `Run "melo --help" or "melo COMMAND --help" for the usage.`)
+		fmt.Fprintf(s.err, "Run %q for the usage.\n", strings.Join(append([]string{"melo"}, append(commandOf(args), "--help")...), " "))
 	}
 	if s.json && !s.printed {
 		var doc errorDocument
@@ -187,6 +220,19 @@ func oneLine(err error) string {
 		}
 		return r
 	}, err.Error())
+}
+
+// commandOf returns the command that a command line names, nothing if there is none.
+func commandOf(args []string) []string {
+	for _, a := range helpCommand(args) {
+		if slices.Contains(commandNames(), a) {
+			return []string{a}
+		}
+		if !strings.HasPrefix(a, "-") {
+			break
+		}
+	}
+	return nil
 }
 
 // commandNames lists the commands, for tests and messages.

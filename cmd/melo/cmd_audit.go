@@ -39,7 +39,7 @@ cut off at its end, or written anew as a whole, is found out only by a head that
 Examples:
 
     melo audit verify audit.jsonl
-    melo audit verify audit.jsonl.2 audit.jsonl.1 audit.jsonl --head 1204:5f0c...` + exitHelp
+    melo audit verify audit.jsonl.1 audit.jsonl --head 1204:5f0c...` + exitHelp
 }
 
 // auditDocument is the --json document of "melo audit verify".

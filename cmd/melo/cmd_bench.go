@@ -16,10 +16,10 @@ import (
 // benchOptions are the options of "melo bench".
 type benchOptions struct {
 	Base        string        `help:"Base to measure: a folder, a file or embedded. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
-	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART,..."`
+	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART"`
 	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
 	Kernels     string        `placeholder:"SET" help:"Kernel set to measure, of those that this machine can run (see melo doctor). Default: the fastest."`
-	Threads     int           `help:"Number of threads (default: all cores). Kernels run on one thread, too."`
+	Threads     int           `placeholder:"N" help:"Number of threads (default: all cores). Kernels run on one thread, too."`
 	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
 	Profile     bool          `help:"Also show where the time of a forward pass and of a step goes; alone with --only=profile."`
 	ServeRounds bool          `hidden:"" help:"Answer the timing commands of bench/compare on standard input."`
@@ -51,16 +51,16 @@ var benchParts = []string{"kernels", "forward", "step", "switch", "mixed", "prof
 func (o *benchOptions) Validate() error {
 	for _, part := range o.Only {
 		if !slices.Contains(benchParts, part) {
-			return fmt.Errorf("bench: --only %s, expected any of %v", part, benchParts)
+			return fmt.Errorf("--only %s, expected any of %v", part, benchParts)
 		}
 	}
 	switch {
 	case o.Threads < 0 || o.Threads > 1024:
-		return fmt.Errorf("bench: --threads %d, expected 1 to 1024, or 0 for all cores", o.Threads)
+		return fmt.Errorf("--threads %d, expected 1 to 1024, or 0 for all cores", o.Threads)
 	case o.Duration <= 0 || o.Duration > time.Hour:
-		return fmt.Errorf("bench: --duration %v, expected up to 1h", o.Duration)
+		return fmt.Errorf("--duration %v, expected up to 1h", o.Duration)
 	case o.ServeRounds && (len(o.Only) > 0 || o.Profile):
-		return fmt.Errorf("bench: --serve-rounds takes neither --only nor --profile")
+		return fmt.Errorf("--serve-rounds takes neither --only nor --profile")
 	}
 	return nil
 }
@@ -194,12 +194,12 @@ func (b *bench) model() *vit.Model {
 
 func (b *bench) printHeader() {
 	d := &b.doc
-	b.s.printf("%s, class %s, kernels %s, %s, %d threads",
-		orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Precision, d.Threads)
+	b.s.printf("%s, class %s\nkernels %s, %s, %s",
+		orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Precision, plural(d.Threads, "thread", "threads"))
 	b.s.printf("melo %s %s, %s", d.Version.Version, shortRevision(d.Version.Revision), d.Version.Go)
 	what := "random weights"
 	if d.Base.Path != "" {
 		what = d.Base.Path
 	}
-	b.s.printf("base: width %d, depth %d, MLP %d, %d tokens (%s)", d.Base.Width, d.Base.Depth, d.Base.MLP, d.Base.Tokens, what)
+	b.s.entry("base: ", "width %d, depth %d, MLP %d, %d tokens (%s)", d.Base.Width, d.Base.Depth, d.Base.MLP, d.Base.Tokens, what)
 }

@@ -65,7 +65,7 @@ func (b *bench) pass(n int, t timing, flops, share float64) benchPass {
 }
 
 func (b *bench) printPass(name string, p benchPass) {
-	b.s.printf("%-18s %10s %8.2f img/s %9.1f GFLOP/s %6.1f%% of peak  (spread %.0f%%)",
+	b.s.printf("%-16s %7s %7.1f img/s %6.1f GFLOP/s %5.1f%% of peak, spread %.0f%%",
 		name, seconds(p.Seconds), p.ImagesPerSecond, p.GFLOPS, 100*p.ShareOfPeak, 100*p.Spread)
 }
 
@@ -202,7 +202,7 @@ func (b *bench) switching(ctx context.Context) error {
 	r := &benchSwitch{Adapters: len(list), Seconds: time.Since(start).Seconds() / changes}
 	r.Allocations, r.ForwardAllocations = mallocs(change), mallocs(pass)
 	b.doc.Switch = r
-	b.s.printf("switch             %10s, %d allocations in %d changes, %d in %d forward passes",
+	b.s.printf("%-16s %7s, %d allocations in %d changes, %d in %d passes", "switch",
 		seconds(r.Seconds), r.Allocations, changes, r.ForwardAllocations, len(list))
 	return nil
 }
@@ -260,7 +260,7 @@ func (b *bench) mixed(ctx context.Context) error {
 	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: rank,
 		One: timingOf(ones), Mixed: timingOf(manys), Ratio: median(ratios)}
 	b.doc.Mixed = m
-	b.s.printf("mixed, batch %d    %10s with %d adapters of rank %d to %d, %s with one of rank %d: ratio %.3f (spread %.0f%%)",
-		m.Batch, seconds(m.Mixed.Seconds), len(list), m.MinRank, m.MaxRank, seconds(m.One.Seconds), m.OneRank, m.Ratio, 100*m.Mixed.Spread)
+	b.s.printf("%-16s %7s with %d adapters of rank %d to %d", fmt.Sprintf("mixed, batch %d", m.Batch), seconds(m.Mixed.Seconds), len(list), m.MinRank, m.MaxRank)
+	b.s.printf("%-16s %7s with one of rank %d: ratio %.3f, spread %.0f%%", "", seconds(m.One.Seconds), m.OneRank, m.Ratio, 100*m.Mixed.Spread)
 	return nil
 }

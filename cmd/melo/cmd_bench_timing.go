@@ -100,7 +100,7 @@ func (b *bench) addPeaks() {
 		return cmp.Or(x.Threads-y.Threads, strings.Compare(x.Precision, y.Precision))
 	})
 	for _, p := range b.doc.Peaks {
-		b.s.printf("peak of %s on %d threads: %.1f GFLOP/s (spread %.0f%%)", p.Precision, p.Threads, p.GFLOPS, 100*p.Spread)
+		b.s.printf("peak of %s on %s: %.1f GFLOP/s (spread %.0f%%)", p.Precision, plural(p.Threads, "thread", "threads"), p.GFLOPS, 100*p.Spread)
 	}
 }
 

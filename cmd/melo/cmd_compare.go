@@ -12,25 +12,26 @@ import (
 	"time"
 
 	"melo/internal/par"
+	"melo/internal/ui"
 	"melo/lora"
 	"melo/train"
 )
 
 // compareOptions are the options of "melo compare".
 type compareOptions struct {
-	Base string `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
+	Base string `required:"" help:"${base}" placeholder:"BASE"`
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out  string `help:"Folder for the adapters, the records of the runs, and the results. Default: the name of the data with .compare." placeholder:"DIR"`
 
 	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
 	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
-	LR      map[string]float64 `name:"lr" mapsep:"," group:"How" help:"Peak learning rate of a method. Defaults: melo=${lr_melo}, linear=${lr_linear}, full=${lr_full}." placeholder:"METHOD=RATE"`
+	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Defaults: melo=${lr_melo}, linear=${lr_linear}, full=${lr_full}." placeholder:"METHOD=RATE"`
 
 	trainRecipe
 
-	Resamples int  `default:"2000" group:"Intervals" help:"Resamples of the bootstrap."`
-	Pictures  int  `default:"12" group:"Output and machine" help:"Images of mistakes in the report, of each method; 0: none." placeholder:"N"`
-	Restart   bool `group:"Output and machine" help:"Start over although the folder has runs."`
+	Resamples int  `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
+	Pictures  int  `default:"12" group:"Output and machine:" help:"Images of mistakes in the report, of each method; 0: none." placeholder:"N"`
+	Restart   bool `group:"Output and machine:" help:"Start over although the folder has runs."`
 }
 
 // Help is the long help text.
@@ -49,8 +50,9 @@ by itself: before it the program gives back what it can, and counts anew.
 Examples:
 
     melo compare --base vit_tiny/ --data busi/
-    melo compare --base vit_tiny/ --data busi/ --methods melo,linear --seeds 5 --epochs 10 --out busi.compare
-    melo compare --base vit_tiny/ --data chest.csv --group-column patient --no-flip --lr full=0.00003
+    melo compare --base vit_tiny/ --data busi/ --methods melo,linear --seeds 5
+    melo compare --base vit_tiny/ --data chest.csv --group-column patient \
+        --no-flip --lr full=0.00003 --epochs 10 --out chest.compare
 
 Research software, not a medical device.` + exitHelp
 }
@@ -62,26 +64,26 @@ const maxSeeds = 1000
 func (o *compareOptions) Validate() error {
 	switch {
 	case o.Seeds < 1 || o.Seeds > maxSeeds:
-		return fmt.Errorf("compare: --seeds %d, expected 1 to %d", o.Seeds, maxSeeds)
+		return fmt.Errorf("--seeds %d, expected 1 to %d", o.Seeds, maxSeeds)
 	case o.Folds != 0:
-		return errors.New("compare: --folds: runs are compared on one test split; give none")
+		return errors.New("--folds: runs are compared on one test split; give none")
 	case o.Resamples < 100 || o.Resamples > 1_000_000:
-		return fmt.Errorf("compare: --resamples %d, expected 100 to 1000000", o.Resamples)
+		return fmt.Errorf("--resamples %d, expected 100 to 1000000", o.Resamples)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
-		return fmt.Errorf("compare: --pictures %d, expected 0 to %d", o.Pictures, maxPictures)
+		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	}
 	for i, m := range o.Methods {
 		if slices.Contains(o.Methods[:i], m) {
-			return fmt.Errorf("compare: --methods names %s twice", m)
+			return fmt.Errorf("--methods names %s twice", m)
 		}
 		one := o.run(m, 1)
 		if err := one.Validate(); err != nil {
-			return fmt.Errorf("compare: %s: %w", m, err)
+			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
 	for m := range o.LR {
 		if !slices.Contains(o.Methods, m) {
-			return fmt.Errorf("compare: --lr %s: expected one of the methods %s", m, strings.Join(o.Methods, ", "))
+			return fmt.Errorf("--lr %s: expected one of the methods %s", m, strings.Join(o.Methods, ", "))
 		}
 	}
 	return nil
@@ -220,8 +222,8 @@ func (j *compareJob) train(ctx context.Context) error {
 			}
 		}
 		r.doc = doc
-		view.Printf("melo: %s: val %s, best epoch %d of %d, %.0f s (%d of %d)", r.title, scoreLine(doc.Validation.Scores, 2), doc.BestEpoch, doc.Epochs,
-			doc.Seconds, i+1, len(j.runs))
+		view.Printf("melo: %s: val %s, epoch %d of %d, %s (%d of %d)", r.title, scoreLine(doc.Validation.Scores, 2), doc.BestEpoch, doc.Epochs,
+			ui.Duration(time.Duration(doc.Seconds*float64(time.Second))), i+1, len(j.runs))
 	}
 	clear(j.base.models)
 	return nil

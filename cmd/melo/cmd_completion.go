@@ -18,8 +18,8 @@ options and runs nothing when Tab is pressed.
 
 Examples:
 
-    source <(melo completion bash)                                    # this session; in ~/.bashrc for all
-    melo completion zsh > "${fpath[1]}/_melo"                         # then start zsh anew
+    source <(melo completion bash)               # for good: in ~/.bashrc
+    melo completion zsh > "${fpath[1]}/_melo"    # then start zsh anew
     melo completion fish > ~/.config/fish/completions/melo.fish` + exitHelp
 }
 

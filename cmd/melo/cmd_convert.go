@@ -24,15 +24,15 @@ type convertOptions struct {
 	DType string `name:"dtype" enum:"f32,f16,bf16," default:"" placeholder:"TYPE" help:"Numbers in OUT: f32, f16 or bf16. Default: f32; of bases: as stored."`
 	Head  string `default:"auto" enum:"auto,f32,f24,f16,bf16,i8" help:"Numbers of the head's weight in a native file (${enum}). auto: f32 beside f32, else i8."`
 
-	Labels []string `placeholder:"NAME,..." group:"What other formats do not tell" help:"Names of the classes, in the order of the head."`
-	Task   string   `enum:"binary,multiclass,multilabel," default:"" placeholder:"TASK" group:"What other formats do not tell" help:"binary, multiclass or multilabel. Default: binary for one class, else multiclass."`
-	Alpha  int      `group:"What other formats do not tell" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Default: what melo noted in the file, else the rank."`
-	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Default: what melo noted in the file, else all from 0."`
+	Labels []string `placeholder:"NAME" group:"What other formats do not tell:" help:"Names of the classes, in the order of the head."`
+	Task   string   `enum:"binary,multiclass,multilabel," default:"" placeholder:"TASK" group:"What other formats do not tell:" help:"binary, multiclass or multilabel. Default: binary for one class, else multiclass."`
+	Alpha  int      `placeholder:"N" group:"What other formats do not tell:" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Default: what melo noted in the file, else the rank."`
+	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Default: what melo noted in the file, else all from 0."`
 
-	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
-	Bare      bool   `group:"How to write" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
-	FoldScale bool   `group:"How to write" help:"Multiply the scale into B, for formats that cannot express it."`
-	DropHead  bool   `group:"How to write" help:"Leave the head out."`
+	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write:" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
+	Bare      bool   `group:"How to write:" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
+	FoldScale bool   `group:"How to write:" help:"Multiply the scale into B, for formats that cannot express it."`
+	DropHead  bool   `group:"How to write:" help:"Leave the head out."`
 }
 
 // Help is the long help text.
@@ -47,10 +47,10 @@ adapters from them that know what they need. What OUT has no place for is listed
 
 Examples:
 
-    melo convert --base vit_b/ --labels benign,malignant,normal peft_folder/ busi.safetensors
+    melo convert --base vit_b/ --labels benign,malignant peft/ busi.safetensors
     melo convert --base vit_b/ --alpha 8 loravit.safetensors busi.safetensors
-    melo convert --to peft busi.safetensors peft_folder/
-    melo convert --to peft --names gen4 busi.safetensors peft_folder_for_transformers_4/
+    melo convert --to peft busi.safetensors peft/
+    melo convert --to peft --names gen4 busi.safetensors peft_4/
     melo convert --to loravit --fold-scale busi.safetensors loravit.safetensors
     melo convert --to native --dtype bf16 busi.safetensors small.safetensors
     melo convert --to timm vit_b/ vit_b_timm/
@@ -60,7 +60,7 @@ Examples:
 // Validate refuses option values that cannot be.
 func (o *convertOptions) Validate() error {
 	if o.Alpha < 0 {
-		return fmt.Errorf("convert: --alpha %d, expected at least 1", o.Alpha)
+		return fmt.Errorf("--alpha %d, expected at least 1", o.Alpha)
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 type dataOptions struct {
 	Data string `arg:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names."`
 
-	Sheet    string `group:"Contact sheet" help:"Write a contact sheet, a PNG with images of each label." placeholder:"FILE"`
-	PerLabel int    `default:"16" group:"Contact sheet" help:"Images of each label on it."`
+	Sheet    string `group:"Contact sheet:" help:"Write a contact sheet, a PNG with images of each label." placeholder:"FILE"`
+	PerLabel int    `default:"16" group:"Contact sheet:" help:"Images of each label on it."`
 
 	dataSource
 }
@@ -43,10 +43,10 @@ Examples:
 // Validate refuses option values that cannot be.
 func (o *dataOptions) Validate() error {
 	if err := o.check(); err != nil {
-		return fmt.Errorf("data: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	if o.PerLabel < 1 || o.PerLabel > 1000 {
-		return fmt.Errorf("data: --per-label %d, expected 1 to 1000", o.PerLabel)
+		return fmt.Errorf("--per-label %d, expected 1 to 1000", o.PerLabel)
 	}
 	return nil
 }

@@ -174,7 +174,7 @@ const listedAtMost = 10
 
 func (d *dataDocument) print(s *stdio) {
 	s.printf("data       %s", d.Path)
-	s.printf("digest     %s", d.Digest)
+	s.printf("sha256     %s", hexOf(d.Digest))
 	s.printf("task       %s, %d labels", d.Task, len(d.Labels))
 	s.printf("images     %s, %s", ui.Count(int64(d.Images)), ui.Bytes(d.Bytes))
 	s.printf("")
@@ -192,10 +192,10 @@ func (d *dataDocument) print(s *stdio) {
 	if d.Groups.Groups > 0 {
 		s.printf("groups     %s of %s images, %d in the largest", ui.Count(int64(d.Groups.Groups)), ui.Count(int64(d.Groups.Images)), d.Groups.Largest)
 	} else {
-		s.printf("groups     none known: if a patient has several images, name the column with --group-column")
+		s.entry("groups     ", "none known: if a patient has several images, name the column with --group-column")
 	}
 	if len(d.Attributes) > 0 {
-		s.printf("columns    %s", strings.Join(d.Attributes, ", "))
+		s.entry("columns    ", "%s", strings.Join(d.Attributes, ", "))
 	}
 	d.printOffenders(s)
 	if d.Sheet != "" {
@@ -252,7 +252,7 @@ func (d *dataDocument) printSizes(s *stdio) {
 	case x.Distinct == 1:
 		s.printf("sizes      %s, all of them", text(x.Smallest))
 	default:
-		s.printf("sizes      %d, from %s to %s; the most frequent %s (%s)", x.Distinct, text(x.Smallest), text(x.Largest), text(x.Common[0]), ui.Count(int64(x.Common[0].Images)))
+		s.entry("sizes      ", "%d, from %s to %s; the most frequent %s (%s)", x.Distinct, text(x.Smallest), text(x.Largest), text(x.Common[0]), ui.Count(int64(x.Common[0].Images)))
 	}
 }
 

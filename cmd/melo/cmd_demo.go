@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +17,12 @@ import (
 type demoOptions struct {
 	Fast  bool     `help:"A first look: fewer pictures and epochs, so that it takes some 20 seconds on two cores."`
 	Out   string   `default:"melo-demo" help:"Folder for data, adapters and the report." placeholder:"DIR"`
-	Tasks []string `default:"chest,tb,breast,blood" enum:"chest,tb,breast,blood" help:"Tasks: ${enum}."`
+	Tasks []string `default:"chest,tb,breast,blood" enum:"chest,tb,breast,blood" placeholder:"TASK" help:"Tasks: chest, tb, breast, blood. Default: all."`
 
-	Write    string `group:"Data alone" help:"Write the tasks' data sets into this folder, in the forms that melo reads, and stop." placeholder:"DIR"`
-	Pictures int    `default:"0" group:"Data alone" help:"With --write: pictures of each task. Default: as many as the demo has." placeholder:"N"`
+	Write    string `group:"Data alone:" help:"Write the tasks' data sets into this folder, in the forms that melo reads, and stop." placeholder:"DIR"`
+	Pictures int    `default:"0" group:"Data alone:" help:"With --write: pictures of each task. Default: as many as the demo has." placeholder:"N"`
 
-	Base    string `default:"embedded" help:"Base: embedded, a folder or a file. Larger ones take longer."`
+	Base    string `default:"embedded" help:"Base: embedded, a folder, a file or hf:owner/name. Larger ones take longer."`
 	Seed    uint64 `default:"1" help:"Seed of the pictures."`
 	Restart bool   `help:"Start over although the folder has a demo."`
 	Workers int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
@@ -44,8 +45,8 @@ Examples:
 
     melo demo
     melo demo --fast --out first-look
-    melo demo --write pictures --pictures 200      the data sets alone: what your own data may look like
-    melo demo --tasks blood --base vit_tiny/       one task, on a real base
+    melo demo --tasks blood --base vit_tiny/     # one task, on a real base
+    melo demo --write pictures --pictures 200    # the data sets alone
 
 Research software, not a medical device.` + exitHelp
 }
@@ -57,13 +58,13 @@ const maxDemoPictures = 100_000
 func (o *demoOptions) Validate() error {
 	switch {
 	case o.Pictures != 0 && o.Write == "":
-		return fmt.Errorf("demo: --pictures %d: goes with --write", o.Pictures)
+		return fmt.Errorf("--pictures %d: goes with --write", o.Pictures)
 	case o.Pictures != 0 && (o.Pictures < 40 || o.Pictures > maxDemoPictures):
-		return fmt.Errorf("demo: --pictures %d, expected 40 to %d", o.Pictures, maxDemoPictures)
+		return fmt.Errorf("--pictures %d, expected 40 to %d", o.Pictures, maxDemoPictures)
 	}
 	for i, name := range o.Tasks {
 		if slices.Contains(o.Tasks[:i], name) {
-			return fmt.Errorf("demo: --tasks names %s twice", name)
+			return fmt.Errorf("--tasks names %s twice", name)
 		}
 	}
 	return nil
@@ -131,6 +132,9 @@ func (o *demoOptions) show(ctx context.Context, s *stdio, tasks []*phantom.Task)
 	j := &demoJob{o: o, s: s, size: o.sizing(), tasks: tasks}
 	defer j.close()
 	if err := j.prepare(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return j.unfinished(err)
+		}
 		return err
 	}
 	pool := par.New(o.Workers)

@@ -47,10 +47,10 @@ func (doctorOptions) Run(s *stdio) error {
 	s.printf("melo     %s, %s", doc.Version.Version, doc.Version.Go)
 	s.printf("CPU      %s (%s/%s)", orUnknown(m.CPU), m.OS, m.Arch)
 	s.printf("class    %s", m.CPUClass)
-	s.printf("features %s", strings.Join(m.Features, " "))
+	s.entry("features ", "%s", strings.Join(m.Features, " "))
 	s.printf("kernels  %s (this machine can run %s)", doc.Kernels.Set, strings.Join(doc.Kernels.Available, ", "))
 	s.printf("test     %s", doc.Kernels.SelfTest)
-	s.printf("cores    %d, %d workers by default", m.Cores, m.Workers)
+	s.printf("cores    %d, by default %s", m.Cores, plural(m.Workers, "worker", "workers"))
 	if m.Memory > 0 {
 		s.printf("memory   %s", ui.Bytes(m.Memory))
 	}

@@ -21,22 +21,22 @@ type evalOptions struct {
 	Split   string   `default:"test" enum:"train,val,test,all" help:"Images to evaluate: ${enum}. Where the data names no splits, those of the training are made again."`
 	By      []string `help:"CSV columns, such as sex, site or device: each value is evaluated by itself, too." placeholder:"COLUMN"`
 
-	Predictions string `group:"Output" help:"CSV file to write: every image with truth, probabilities and logits." placeholder:"FILE"`
-	HTML        string `name:"html" group:"Output" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
-	Pictures    int    `default:"12" group:"Output" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
+	Predictions string `group:"Output:" help:"CSV file to write: every image with truth, probabilities and logits." placeholder:"FILE"`
+	HTML        string `name:"html" group:"Output:" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
+	Pictures    int    `default:"12" group:"Output:" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
 
-	LabelColumn  string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns []string `group:"Data" help:"CSV columns of 0 and 1. Default: the labels of the adapter." placeholder:"COLUMN"`
-	GroupColumn  string   `group:"Data" help:"CSV column with the patient; intervals draw whole patients." placeholder:"COLUMN"`
-	SplitColumn  string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	MaxBad       int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails."`
+	LabelColumn  string   `group:"Data:" help:"CSV column with the label." placeholder:"COLUMN"`
+	LabelColumns []string `group:"Data:" help:"CSV columns of 0 and 1. Default: the labels of the adapter." placeholder:"COLUMN"`
+	GroupColumn  string   `group:"Data:" help:"CSV column with the patient; intervals draw whole patients." placeholder:"COLUMN"`
+	SplitColumn  string   `group:"Data:" help:"CSV column with train, val and test." placeholder:"COLUMN"`
+	MaxBad       int      `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 
-	Resamples int    `default:"2000" group:"Intervals" help:"Resamples of the bootstrap."`
-	Seed      uint64 `default:"1" group:"Intervals" help:"Seed of the resamples."`
+	Resamples int    `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
+	Seed      uint64 `default:"1" group:"Intervals:" help:"Seed of the resamples."`
 
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What the adapter's self-test does not bear out is not used."`
-	Batch     int    `default:"8" group:"Machine" help:"Images per forward pass. The result does not depend on it."`
-	Workers   int    `placeholder:"N" group:"Machine" help:"Workers (default: all cores). The result does not depend on it."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What the adapter's self-test does not bear out is not used."`
+	Batch     int    `default:"8" group:"Machine:" help:"Images per forward pass. The result does not depend on it."`
+	Workers   int    `placeholder:"N" group:"Machine:" help:"Workers (default: all cores). The result does not depend on it."`
 }
 
 // Help is the long help text.
@@ -51,8 +51,10 @@ training has not touched. Use it once: whoever chooses by it has no test split a
 Examples:
 
     melo eval --adapter busi.safetensors --data busi/
-    melo eval --adapter skin.safetensors --data ham10000/ --group-column lesion --by sex --by device
-    melo eval --adapter chest.safetensors --data other_hospital/ --split all --predictions answers.csv
+    melo eval --adapter skin.safetensors --data ham10000/ \
+        --group-column lesion --by sex --by device
+    melo eval --adapter chest.safetensors --data other_hospital/ --split all \
+        --predictions answers.csv
     melo eval --adapter busi.safetensors --data busi/ --html busi.html
     melo --json eval --adapter busi.safetensors --data busi/
 
@@ -63,15 +65,15 @@ Research software, not a medical device.` + exitHelp
 func (o *evalOptions) Validate() error {
 	switch {
 	case o.Batch < 1 || o.Batch > 4096:
-		return fmt.Errorf("eval: --batch %d, expected 1 to 4096", o.Batch)
+		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
 	case o.Resamples < 100 || o.Resamples > 1_000_000:
-		return fmt.Errorf("eval: --resamples %d, expected 100 to 1000000", o.Resamples)
+		return fmt.Errorf("--resamples %d, expected 100 to 1000000", o.Resamples)
 	case o.MaxBad < 0:
-		return fmt.Errorf("eval: --max-bad %d, expected 0 or more", o.MaxBad)
+		return fmt.Errorf("--max-bad %d, expected 0 or more", o.MaxBad)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
-		return fmt.Errorf("eval: --pictures %d, expected 0 to %d", o.Pictures, maxPictures)
+		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
-		return errors.New("eval: give --label-column or --label-columns, not both")
+		return errors.New("give --label-column or --label-columns, not both")
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (d *inspectDocument) print(s *stdio) {
 	s.printf("  size        %s", ui.Bytes(d.Bytes))
 	s.printf("  parameters  %s in %d tensors (%s)", ui.Count(d.Parameters), d.Tensors, counts(d.DTypes))
 	if d.Digest != "" {
-		s.printf("  digest      %s", d.Digest)
+		s.printf("  sha256      %s", hexOf(d.Digest))
 	}
 	if d.Base != nil {
 		d.Base.print(s)
@@ -200,17 +200,21 @@ func (d *inspectDocument) print(s *stdio) {
 		s.notef("%s: such a file does not tell alpha, the blocks and the head's bias: taken as the rank, all from 0, and zero unless melo noted them", d.Path)
 	}
 	if d.Licence != "" {
-		s.printf("  licence     %s", strings.ReplaceAll(strings.TrimSpace(d.Licence), "\n", "\n              "))
+		s.entry("  licence     ", "%s", d.Licence)
+	}
+	widest := 0
+	for _, t := range d.List {
+		widest = max(widest, len(t.Name))
 	}
 	for _, t := range d.List {
-		s.printf("  %-60s %-5s %v", t.Name, t.DType, t.Shape)
+		s.printf("  %-*s  %-4s  %v", widest, t.Name, t.DType, t.Shape)
 	}
 }
 
 func (b *baseDocument) print(s *stdio) {
 	s.printf("  family      %s, %s naming", b.Family, b.Naming)
-	s.printf("  shape       width %d, %d blocks, %d heads, MLP %d, patch %d, %d tokens", b.Width, b.Depth, b.Heads, b.MLP, b.Patch, b.Tokens)
-	s.printf("  input       %s", recipeLine(b.Recipe))
+	s.entry("  shape       ", "width %d, %d blocks, %d heads, MLP %d, patch %d, %d tokens", b.Width, b.Depth, b.Heads, b.MLP, b.Patch, b.Tokens)
+	s.entry("  input       ", "%s", recipeLine(b.Recipe))
 	if b.Classes > 0 {
 		s.printf("  own head    %d classes", b.Classes)
 	}
@@ -219,33 +223,33 @@ func (b *baseDocument) print(s *stdio) {
 func (a *adapterDocument) print(s *stdio) {
 	m := a.Metadata
 	if a.Digest != "" {
-		s.printf("  digest      %s", a.Digest)
+		s.printf("  sha256      %s", hexOf(a.Digest))
 	}
-	s.printf("  method      %s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
-	s.printf("  base        %s", baseLine(m.Base))
+	s.entry("  method      ", "%s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
+	s.entry("  base        ", "%s", baseLine(m.Base))
 	if len(a.deltas) > 0 {
-		s.printf("  sites       %s, scale %s", sitesLine(a.deltas), m.ScaleRule)
+		s.entry("  sites       ", "%s, scale %s", sitesLine(a.deltas), m.ScaleRule)
 	}
 	if m.Task != "" {
 		names := make([]string, len(m.Labels))
 		for i, l := range m.Labels {
 			names[i] = l.Name
 		}
-		s.printf("  task        %s: %s", m.Task, strings.Join(names, ", "))
+		s.entry("  task        ", "%s: %s", m.Task, strings.Join(names, ", "))
 	}
 	if m.Recipe != (imaging.Recipe{}) {
-		s.printf("  input       %s", recipeLine(m.Recipe))
+		s.entry("  input       ", "%s", recipeLine(m.Recipe))
 	}
 	for _, x := range m.Metrics {
-		s.printf("  %-11s %s %.4f%s%s", "on "+x.Split, x.Name, x.Value, intervalText(x), labelText(x))
+		s.entry(fmt.Sprintf("  %-12s", "on "+x.Split), "%s %.4f%s%s", x.Name, x.Value, intervalText(x), labelText(x))
 	}
 	if t := m.Training; t != nil {
-		s.printf("  trained     %s", trainingLine(t))
+		s.entry("  trained     ", "%s", trainingLine(t))
 	}
 	if m.Licence != "" {
-		s.printf("  licence     %s", m.Licence)
+		s.entry("  licence     ", "%s", m.Licence)
 	}
-	s.printf("  use         %s", cmp.Or(m.IntendedUse, notice))
+	s.entry("  use         ", "%s", cmp.Or(m.IntendedUse, notice))
 }
 
 func labelText(m adapterfile.Metric) string {

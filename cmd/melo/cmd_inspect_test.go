@@ -44,7 +44,7 @@ func TestInspectEmbedded(t *testing.T) {
 		t.Errorf("got %+v", doc)
 	}
 	r := melo(t, "inspect", "embedded").want(t, exitDone)
-	if !strings.Contains(r.out, doc.Digest) || !strings.Contains(r.out, "Apache-2.0") {
+	if !strings.Contains(r.out, hexOf(doc.Digest)) || !strings.Contains(r.out, "Apache-2.0") {
 		t.Errorf("printed %q", r.out)
 	}
 }

@@ -22,7 +22,7 @@ type predictOptions struct {
 	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
 	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
 	Batch     int    `default:"8" help:"Images per forward pass."`
-	Workers   int    `help:"Workers (default: all cores). The result does not depend on it."`
+	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	serverOptions
 	Images []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
 }
@@ -47,15 +47,15 @@ Research software, not a medical device.` + exitHelp
 func (o *predictOptions) Validate() error {
 	switch {
 	case o.Server != "" && (o.Adapter == "" || o.Base != ""):
-		return errors.New("predict: with --server give --adapter, the name of an adapter there, and no --base")
+		return errors.New("with --server give --adapter, the name of an adapter there, and no --base")
 	case o.Server == "" && (o.TokenFile != "" || o.ServerCA != "" || o.ClientCert != "" || o.ClientKey != ""):
-		return errors.New("predict: --token-file, --server-ca, --client-cert and --client-key go with --server")
+		return errors.New("--token-file, --server-ca, --client-cert and --client-key go with --server")
 	case o.Adapter == "" && o.Base == "":
-		return errors.New("predict: give --adapter, --base, or both")
+		return errors.New("give --adapter, --base, or both")
 	case o.Batch < 1 || o.Batch > 4096:
-		return fmt.Errorf("predict: --batch %d, expected 1 to 4096", o.Batch)
+		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
 	case o.Top < 1:
-		return fmt.Errorf("predict: --top %d, expected at least 1", o.Top)
+		return fmt.Errorf("--top %d, expected at least 1", o.Top)
 	}
 	return nil
 }

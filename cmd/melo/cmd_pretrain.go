@@ -25,38 +25,38 @@ import (
 type pretrainOptions struct {
 	Out string `required:"" help:"Folder of the base to write." placeholder:"DIR"`
 
-	Width int `default:"192" group:"Shape" help:"Width of the tokens."`
-	Depth int `default:"6" group:"Shape" help:"Number of blocks."`
-	Heads int `default:"3" group:"Shape" help:"Attention heads."`
-	MLP   int `name:"mlp" placeholder:"N" group:"Shape" help:"Hidden width of the MLP. Default: four times the width."`
-	Image int `default:"112" group:"Shape" help:"Side of the input in pixels."`
-	Patch int `default:"16" group:"Shape" help:"Side of a patch in pixels, a multiple of 16."`
+	Width int `default:"192" group:"Shape:" help:"Width of the tokens."`
+	Depth int `default:"6" group:"Shape:" help:"Number of blocks."`
+	Heads int `default:"3" group:"Shape:" help:"Attention heads."`
+	MLP   int `name:"mlp" placeholder:"N" group:"Shape:" help:"Hidden width of the MLP. Default: four times the width."`
+	Image int `default:"112" group:"Shape:" help:"Side of the input in pixels."`
+	Patch int `default:"16" group:"Shape:" help:"Side of a patch in pixels, a multiple of 16."`
 
-	Epochs      int     `default:"8" group:"How" help:"Epochs. After each the base is written, and probes are measured."`
-	EpochImages int     `default:"3072" group:"How" help:"Images of an epoch. All are new."`
-	Batch       int     `default:"8" group:"How" help:"Images of an optimizer step."`
-	LR          float64 `name:"lr" default:"0.001" group:"How" help:"Peak learning rate."`
-	Warmup      int     `default:"200" group:"How" help:"Steps of linear warm-up."`
-	Average     float64 `default:"0.9995" group:"How" help:"Greatest decay a step of the average of the weights, which is the result."`
-	WeightDecay float64 `default:"0.05" group:"How" help:"Decoupled weight decay of matrices."`
-	Clip        float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
-	LocalWeight float64 `default:"1" group:"How" help:"Weight of what is told of patches beside what is told of the image."`
-	Mask        float64 `default:"0.5" group:"How" help:"Greatest share of blank patches."`
-	Exposure    float64 `default:"0.3" group:"How" help:"Greatest change of brightness and contrast."`
-	Noise       float64 `default:"0.1" group:"How" help:"Greatest spread of noise."`
-	Seed        uint64  `default:"1" group:"How" help:"Seed of first weights and images."`
+	Epochs      int     `default:"8" group:"How:" help:"Epochs. After each the base is written, and probes are measured."`
+	EpochImages int     `default:"3072" group:"How:" help:"Images of an epoch. All are new."`
+	Batch       int     `default:"8" group:"How:" help:"Images of an optimizer step."`
+	LR          float64 `name:"lr" default:"0.001" group:"How:" help:"Peak learning rate."`
+	Warmup      int     `default:"200" group:"How:" help:"Steps of linear warm-up."`
+	Average     float64 `default:"0.9995" group:"How:" help:"Greatest decay a step of the average of the weights, which is the result."`
+	WeightDecay float64 `default:"0.05" group:"How:" help:"Decoupled weight decay of matrices."`
+	Clip        float64 `default:"1" group:"How:" help:"Greatest norm of the gradient; 0: none."`
+	LocalWeight float64 `default:"1" group:"How:" help:"Weight of what is told of patches beside what is told of the image."`
+	Mask        float64 `default:"0.5" group:"How:" help:"Greatest share of blank patches."`
+	Exposure    float64 `default:"0.3" group:"How:" help:"Greatest change of brightness and contrast."`
+	Noise       float64 `default:"0.1" group:"How:" help:"Greatest spread of noise."`
+	Seed        uint64  `default:"1" group:"How:" help:"Seed of first weights and images."`
 
-	Probe       []string `group:"Measuring" placeholder:"DATA" help:"Data sets whose linear probe is measured after each epoch; nothing of them flows into the base. May be repeated."`
-	ProbeEvery  int      `default:"1" group:"Measuring" help:"Epochs from one measurement to the next."`
-	ProbeImages int      `default:"800" group:"Measuring" help:"Images of a probe at most; half of them train it."`
+	Probe       []string `group:"Measuring:" placeholder:"DATA" help:"Data sets whose linear probe is measured after each epoch; nothing of them flows into the base. May be repeated."`
+	ProbeEvery  int      `default:"1" group:"Measuring:" help:"Epochs from one measurement to the next."`
+	ProbeImages int      `default:"800" group:"Measuring:" help:"Images of a probe at most; half of them train it."`
 
-	Precision  string `default:"auto" enum:"auto,f32,bf16" group:"Output and machine" help:"Precision of products: ${enum}. auto: bf16 where the CPU has it, else f32."`
-	DType      string `name:"dtype" default:"bf16" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the file: f32 or bf16."`
-	Workers    int    `placeholder:"N" group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
-	Pass       int    `default:"32" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
-	Checkpoint string `group:"Output and machine" help:"Folder for the run's checkpoint. Default: beside the base, with .run in its name." placeholder:"DIR"`
-	Resume     bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart    bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
+	Precision  string `default:"auto" enum:"auto,f32,bf16" group:"Output and machine:" help:"Precision of products: ${enum}. auto: bf16 where the CPU has it, else f32."`
+	DType      string `name:"dtype" default:"bf16" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the file: f32 or bf16."`
+	Workers    int    `placeholder:"N" group:"Output and machine:" help:"Workers (default: all cores). The result does not depend on it."`
+	Pass       int    `default:"32" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Checkpoint string `group:"Output and machine:" help:"Folder for the run's checkpoint. Default: beside the base, with .run in its name." placeholder:"DIR"`
+	Resume     bool   `group:"Output and machine:" help:"Go on from the checkpoint of an interrupted run, if there is one."`
+	Restart    bool   `group:"Output and machine:" help:"Start over although there is a checkpoint of an interrupted run."`
 }
 
 // Help is the long help text.

@@ -294,7 +294,7 @@ func (r *server) announce(s *stdio, doc *serveDocument) error {
 		s.printf("  %-9s %s", name, oneLine(fmt.Errorf(format, args...)))
 	}
 	s.printf("melo %s serves", version)
-	line("base", "%s (%d blocks of width %d, %d pixels), %s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
+	line("base", "%s (%d blocks of width %d, %d pixels), %.19s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
 	line("precision", "%s, %s kernels", doc.Precision, kernel.Name())
 	line("adapters", "%d in %s, looked at every %v", len(doc.Adapters), r.options.Adapters, r.options.Rescan)
 	for i, a := range doc.Adapters {

@@ -13,17 +13,17 @@ import (
 
 // sweepOptions are the options of "melo sweep".
 type sweepOptions struct {
-	Base string `required:"" help:"Base: a folder with config.json and model.safetensors, or a file." placeholder:"BASE"`
+	Base string `required:"" help:"${base}" placeholder:"BASE"`
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out  string `required:"" help:"Folder for the runs and the table." placeholder:"DIR"`
 
-	Try    []string `sep:"none" group:"Search" help:"Values of a setting: NAME=VALUE/VALUE/..., of ${try_names}. Give one for each setting; all combinations are tried. Default: ${try_default}." placeholder:"NAME=VALUES"`
-	Search string   `default:"halving" enum:"halving,grid" group:"Search" help:"halving: rounds of more and more epochs, from each of which the best go on; grid: all candidates with all epochs."`
-	Eta    int      `default:"3" group:"Search" help:"With halving: one of so many goes on, with so many times the epochs."`
-	Seeds  int      `default:"1" group:"Search" help:"Runs of each candidate, with the seeds 1, 2 and so on; their mean counts."`
+	Try    []string `sep:"none" group:"Search:" help:"Values of a setting: NAME=VALUE/VALUE/..., of ${try_names}. Give one for each setting; all combinations are tried. Default: ${try_default}." placeholder:"NAME=VALUES"`
+	Search string   `default:"halving" enum:"halving,grid" group:"Search:" help:"halving: rounds of more and more epochs, from each of which the best go on; grid: all candidates with all epochs."`
+	Eta    int      `default:"3" group:"Search:" help:"With halving: one of so many goes on, with so many times the epochs."`
+	Seeds  int      `default:"1" group:"Search:" help:"Runs of each candidate, with the seeds 1, 2 and so on; their mean counts."`
 
-	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How" help:"Peak learning rate, where it is not tried. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, where it is not tried. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
 
 	trainRecipe
 }
@@ -42,8 +42,10 @@ The best of many validation AUCs is too good: measure the chosen adapter with "m
 Examples:
 
     melo sweep --base vit_tiny/ --data busi/ --out busi.sweep
-    melo sweep --base vit_tiny/ --data busi/ --out busi.sweep --try lr=0.001/0.002/0.004 --try rank=2/8 --seeds 3
-    melo sweep --base vit_tiny/ --data busi/ --out busi.sweep --search grid --try sites=q,v/q,k,v,proj --try epochs=10/20
+    melo sweep --base vit_tiny/ --data busi/ --out busi.sweep --seeds 3 \
+        --try lr=0.001/0.002/0.004 --try rank=2/8
+    melo sweep --base vit_tiny/ --data busi/ --out busi.sweep --search grid \
+        --try sites=q,v/q,k,v,proj --try epochs=10/20
 
 Research software, not a medical device.` + exitHelp
 }

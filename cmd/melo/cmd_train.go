@@ -20,68 +20,69 @@ import (
 
 // trainOptions are the options of "melo train".
 type trainOptions struct {
-	Base   string  `required:"" help:"Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo." placeholder:"BASE"`
+	Base   string  `required:"" help:"${base}" placeholder:"BASE"`
 	Data   string  `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out    string  `required:"" help:"Adapter file to write." placeholder:"FILE"`
-	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
-	Seed   uint64  `default:"1" group:"How" help:"Seed of first weights, order, augmentation and dropout."`
+	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	Seed   uint64  `default:"1" group:"How:" help:"Seed of first weights, order, augmentation and dropout."`
 
 	trainRecipe
-	Fold int `placeholder:"N" group:"Data" help:"With --folds: the fold that is held out, from 1."`
+	Fold int `placeholder:"N" group:"Data:" help:"With --folds: the fold that is held out, from 1."`
 
-	Checkpoint  string `group:"Output and machine" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
-	TensorBoard bool   `name:"tensorboard" group:"Output and machine" help:"Write TensorBoard's event files into that folder, too."`
-	Resume      bool   `group:"Output and machine" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart     bool   `group:"Output and machine" help:"Start over although there is a checkpoint of an interrupted run."`
+	Checkpoint  string `group:"Output and machine:" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
+	TensorBoard bool   `name:"tensorboard" group:"Output and machine:" help:"Write TensorBoard's event files into that folder, too."`
+	Resume      bool   `group:"Output and machine:" help:"Go on from the checkpoint of an interrupted run, if there is one."`
+	Restart     bool   `group:"Output and machine:" help:"Start over although there is a checkpoint of an interrupted run."`
 }
 
 // trainRecipe are the options that say how to train, and on what machine: those that commands which make many runs
 // have, too.
 type trainRecipe struct {
-	Rank     int     `default:"4" group:"What is trained" help:"Rank of the matrices."`
-	Alpha    float32 `placeholder:"ALPHA" group:"What is trained" help:"Scale is alpha/rank. Default: the rank."`
-	Sites    string  `default:"q,v" group:"What is trained" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
-	Blocks   string  `default:"all" group:"What is trained" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
-	RSLoRA   bool    `name:"rslora" group:"What is trained" help:"Scale is alpha/sqrt(rank)."`
-	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained" help:"First head: zero, or uniform as PyTorch's linear layers."`
-	Dropout  float32 `default:"0" group:"What is trained" help:"Share of the inputs of the first matrix that is dropped."`
+	Rank     int     `default:"4" group:"What is trained:" help:"Rank of the matrices."`
+	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: the rank."`
+	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
+	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
+	RSLoRA   bool    `name:"rslora" group:"What is trained:" help:"Scale is alpha/sqrt(rank)."`
+	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained:" help:"First head: zero, or uniform as PyTorch's linear layers."`
+	Dropout  float32 `default:"0" group:"What is trained:" help:"Share of the inputs of the first matrix that is dropped."`
 
-	Epochs         int     `default:"${epochs}" group:"How" help:"Epochs at most."`
-	Batch          int     `default:"16" group:"How" help:"Images of an optimizer step."`
-	MinLR          float64 `name:"min-lr" default:"0" group:"How" help:"Learning rate at the end of the cosine."`
-	LRUpdate       string  `name:"lr-update" default:"step" enum:"step,epoch" group:"How" help:"The cosine changes the learning rate at each step or at each epoch, as LoRA-ViT's scripts do."`
-	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
-	Warmup         float64 `default:"1" group:"How" help:"Epochs of linear warm-up."`
-	WeightDecay    float64 `default:"0.01" group:"How" help:"Decoupled weight decay of matrices."`
-	Clip           float64 `default:"1" group:"How" help:"Greatest norm of the gradient; 0: none."`
-	Loss           string  `default:"ce" enum:"ce,focal" group:"How" help:"ce: cross-entropy; focal: what is easy already weighs less."`
-	Gamma          float64 `default:"2" group:"How" help:"Exponent of the focal loss."`
-	LabelSmoothing float64 `default:"0" group:"How" help:"Label smoothing, 0 to 1."`
-	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How" help:"none, or balanced: rare labels weigh more."`
-	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
-	Patience       int     `default:"10" group:"How" help:"Stop after so many epochs without a better validation AUC; 0: never."`
-	Sensitivity    float64 `placeholder:"SHARE" group:"How" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
+	Epochs         int     `default:"${epochs}" group:"How:" help:"Epochs at most."`
+	Batch          int     `default:"16" group:"How:" help:"Images of an optimizer step."`
+	MinLR          float64 `name:"min-lr" default:"0" group:"How:" help:"Learning rate at the end of the cosine."`
+	LRUpdate       string  `name:"lr-update" default:"step" enum:"step,epoch" group:"How:" help:"The cosine changes the learning rate at each step or at each epoch, as LoRA-ViT's scripts do."`
+	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How:" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
+	Warmup         float64 `default:"1" group:"How:" help:"Epochs of linear warm-up."`
+	WeightDecay    float64 `default:"0.01" group:"How:" help:"Decoupled weight decay of matrices."`
+	Clip           float64 `default:"1" group:"How:" help:"Greatest norm of the gradient; 0: none."`
+	Loss           string  `default:"ce" enum:"ce,focal" group:"How:" help:"ce: cross-entropy; focal: what is easy already weighs less."`
+	Gamma          float64 `default:"2" group:"How:" help:"Exponent of the focal loss."`
+	LabelSmoothing float64 `default:"0" group:"How:" help:"Label smoothing, 0 to 1."`
+	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How:" help:"none, or balanced: rare labels weigh more."`
+	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How:" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
+	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC; 0: never."`
+	Sensitivity    float64 `placeholder:"SHARE" group:"How:" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
 
-	Augment      bool    `default:"true" negatable:"" group:"Augmentation" help:"Vary the training images; --no-augment switches all of it off."`
-	Flip         bool    `default:"true" negatable:"" group:"Augmentation" help:"Mirror left and right; --no-flip where laterality matters."`
-	FlipVertical bool    `group:"Augmentation" help:"Mirror top and bottom."`
-	Crop         float64 `default:"0.7" group:"Augmentation" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
-	Rotate       float64 `default:"10" group:"Augmentation" help:"Greatest rotation either way, in degrees."`
-	Brightness   float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of brightness."`
-	Contrast     float64 `default:"0.15" group:"Augmentation" help:"Greatest relative change of contrast."`
+	Augment      bool    `default:"true" negatable:"" group:"Augmentation:" help:"Vary the training images; --no-augment switches all of it off."`
+	Flip         bool    `default:"true" negatable:"" group:"Augmentation:" help:"Mirror left and right; --no-flip where laterality matters."`
+	FlipVertical bool    `group:"Augmentation:" help:"Mirror top and bottom."`
+	Crop         float64 `default:"0.7" group:"Augmentation:" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
+	Rotate       float64 `default:"10" group:"Augmentation:" help:"Greatest rotation either way, in degrees."`
+	Brightness   float64 `default:"0.15" group:"Augmentation:" help:"Greatest relative change of brightness."`
+	Contrast     float64 `default:"0.15" group:"Augmentation:" help:"Greatest relative change of contrast."`
 
 	dataSource
 
-	ImageSize int    `placeholder:"N" group:"Output and machine" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
-	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
-	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine" help:"Numbers in the adapter file: f32 or bf16."`
-	Pass      int    `default:"8" group:"Output and machine" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
-	Workers   int    `placeholder:"N" group:"Output and machine" help:"Workers (default: all cores). The result does not depend on it."`
+	ImageSize int    `placeholder:"N" group:"Output and machine:" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine:" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
+	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the adapter file: f32 or bf16."`
+	Pass      int    `default:"8" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Workers   int    `placeholder:"N" group:"Output and machine:" help:"Workers (default: all cores). The result does not depend on it."`
 }
 
-// trainDefaults are the numbers in the help that are used elsewhere, too.
+// trainDefaults are what the help of several commands has.
 var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001",
+	"base":      "Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo.",
 	"try_names": tunableNames(), "try_default": strings.Join(tryDefault[lora.MeLo], " ")}
 
 // defaultLR is the peak learning rate of a method.
@@ -103,11 +104,14 @@ accumulation, and the number of passes changes no bit of the result, only memory
 Examples:
 
     melo train --base vit_tiny/ --data busi/ --out busi.safetensors
-    melo train --base vit_tiny/ --data chest.csv --out chest.safetensors --no-flip --group-column patient
-    melo train --base vit_tiny/ --data skin/ --out skin.safetensors --loss focal --class-weights balanced --ema 0.99
-    melo train --base vit_tiny/ --data busi/ --out linear.safetensors --method linear
     melo train --base vit_tiny/ --data busi/ --out busi.safetensors --resume
-    melo train --base vit_tiny/ --data busi/ --out fold1.safetensors --folds 5 --fold 1
+    melo train --base vit_tiny/ --data busi/ --out b.safetensors --method linear
+    melo train --base vit_tiny/ --data chest.csv --out chest.safetensors \
+        --no-flip --group-column patient
+    melo train --base vit_tiny/ --data skin/ --out skin.safetensors \
+        --loss focal --class-weights balanced --ema 0.99
+    melo train --base vit_tiny/ --data busi/ --out fold1.safetensors \
+        --folds 5 --fold 1
 
 Research software, not a medical device.` + exitHelp
 }
@@ -141,11 +145,11 @@ func (o *trainOptions) Validate() error {
 		{!o.Resume || !o.Restart, "--resume and --restart contradict each other"},
 	} {
 		if !c.ok {
-			return errors.New("train: " + c.text)
+			return errors.New("" + c.text)
 		}
 	}
 	if err := o.check(); err != nil {
-		return fmt.Errorf("train: %w", err)
+		return fmt.Errorf("%w", err)
 	}
 	if err := o.augment().Validate(); err != nil {
 		return err
@@ -338,7 +342,8 @@ type scoreTable struct {
 
 func (d *trainDocument) print(s *stdio) {
 	s.printf("%s", d.Adapter.Path)
-	s.printf("  size        %s, %s", ui.Bytes(d.Adapter.Bytes), d.Adapter.Digest)
+	s.printf("  size        %s", ui.Bytes(d.Adapter.Bytes))
+	s.printf("  sha256      %s", hexOf(d.Adapter.Digest))
 	s.printf("  trained     %s numbers (%.2f %% of the base) and %s in the head", ui.Count(d.Params.Trained), 100*d.Params.Share, ui.Count(d.Params.Head))
 	best := ""
 	if d.BestEpoch > 0 {
@@ -346,7 +351,7 @@ func (d *trainDocument) print(s *stdio) {
 	}
 	s.printf("  epochs      %d%s, %d steps in %s", d.Epochs, best, d.Steps, ui.Duration(time.Duration(d.Seconds*float64(time.Second))))
 	if d.Validation.Samples > 0 {
-		s.printf("  validation  %s (%d images)", scoreLine(d.Validation.Scores, 5), d.Validation.Samples)
+		s.entry("  validation  ", "%s (%d images)", scoreLine(d.Validation.Scores, 5), d.Validation.Samples)
 	}
 	for _, label := range d.Data.Labels {
 		if v, ok := d.Validation.PerLabel[label]; ok {
@@ -366,5 +371,5 @@ func scoreLine(scores map[string]float64, most int) string {
 			parts = append(parts, fmt.Sprintf("%s %.3f", x.show, v))
 		}
 	}
-	return strings.Join(parts, "  ")
+	return strings.Join(parts, ", ")
 }

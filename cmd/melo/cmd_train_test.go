@@ -308,7 +308,7 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 			t.Fatal("an interrupted run wrote the adapter")
 		}
 		lines := strings.Split(strings.TrimSpace(r.err), "\n")
-		command, ok := strings.CutPrefix(lines[len(lines)-1], "melo:     melo ")
+		command, ok := strings.CutPrefix(lines[len(lines)-1], "    melo ")
 		if !ok || !strings.Contains(command, "'"+out+"'") || !strings.HasSuffix(command, " --resume") || !strings.Contains(r.err, "interrupted in epoch") {
 			t.Fatalf("how to go on: %s", r.err)
 		}

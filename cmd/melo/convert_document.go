@@ -108,13 +108,13 @@ func bytesAt(path string) int64 {
 func (d *convertDocument) print(s *stdio) {
 	s.printf("%s (%s, %s) -> %s (%s, %s)", d.In.Path, d.In.Format, ui.Bytes(d.In.Bytes), d.Out.Path, d.Out.Format, ui.Bytes(d.Out.Bytes))
 	if d.Sites != "" {
-		s.printf("  sites       %s, %s numbers", d.Sites, ui.Count(int64(d.Deltas)))
+		s.entry("  sites       ", "%s, %s numbers", d.Sites, ui.Count(int64(d.Deltas)))
 	}
 	if d.Head > 0 {
-		s.printf("  head        %s numbers: %s", ui.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
+		s.entry("  head        ", "%s numbers: %s", ui.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
 	}
 	if d.Out.Digest != "" {
-		s.printf("  digest      %s", d.Out.Digest)
+		s.printf("  sha256      %s", hexOf(d.Out.Digest))
 	}
 	if d.Alpha != nil {
 		s.printf("  alpha       %d: LoRA-ViT must be given it", *d.Alpha)

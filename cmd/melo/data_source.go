@@ -10,16 +10,16 @@ import (
 // dataSource are the options that say which data, and how it is divided. Commands that share them see the
 // same splits.
 type dataSource struct {
-	ValSplit        float64  `default:"0.15" group:"Data" help:"Share of samples for validation where no such split is given; 0: none."`
-	TestSplit       float64  `default:"0.15" group:"Data" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
-	SplitSeed       uint64   `default:"1" group:"Data" help:"Seed of the split."`
-	Folds           int      `default:"0" group:"Data" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
-	LabelColumn     string   `group:"Data" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns    []string `group:"Data" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
-	GroupColumn     string   `group:"Data" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
-	SplitColumn     string   `group:"Data" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	AllowDuplicates bool     `group:"Data" help:"Go on when identical images are on both sides of a given split."`
-	MaxBad          int      `default:"0" group:"Data" help:"Unreadable images that are left out before the run fails."`
+	ValSplit        float64  `default:"0.15" group:"Data:" help:"Share of samples for validation where no such split is given; 0: none."`
+	TestSplit       float64  `default:"0.15" group:"Data:" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
+	SplitSeed       uint64   `default:"1" group:"Data:" help:"Seed of the split."`
+	Folds           int      `default:"0" group:"Data:" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
+	LabelColumn     string   `group:"Data:" help:"CSV column with the label." placeholder:"COLUMN"`
+	LabelColumns    []string `group:"Data:" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
+	GroupColumn     string   `group:"Data:" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
+	SplitColumn     string   `group:"Data:" help:"CSV column with train, val and test." placeholder:"COLUMN"`
+	AllowDuplicates bool     `group:"Data:" help:"Go on when identical images are on both sides of a given split."`
+	MaxBad          int      `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 }
 
 // check refuses option values that cannot be.

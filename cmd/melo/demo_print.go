@@ -49,7 +49,7 @@ func (j *demoJob) sizeText() string {
 
 // servingText says what the resident base did.
 func servingText(d *demoServing) string {
-	return fmt.Sprintf("One resident base, %d adapters: a switch takes %s. A batch of %d images for %d tasks takes %s,\none after the other %s; the logits are equal to the bit.",
+	return fmt.Sprintf("One resident base, %d adapters: a switch takes %s.\nA batch of %d images for %d tasks takes %s, one after the other %s;\nthe logits are equal to the bit.",
 		d.Adapters, seconds(d.SwitchSeconds), d.Images, d.Adapters, seconds(d.MixedSeconds), seconds(d.SeparateSeconds))
 }
 

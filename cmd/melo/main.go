@@ -20,10 +20,24 @@ func main() {
 		stop() // a second Ctrl-C ends the program at once
 	}()
 	s := &stdio{
-		in:       os.Stdin,
-		out:      os.Stdout,
-		err:      os.Stderr,
-		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		in:      os.Stdin,
+		out:     os.Stdout,
+		err:     os.Stderr,
+		columns: columnsOf(os.Stderr),
 	}
 	os.Exit(run(ctx, os.Args[1:], s))
+}
+
+// columnsOf returns how to ask for the width of the terminal that f is, nil if it is none that can erase a line.
+func columnsOf(f *os.File) func() int {
+	fd := int(f.Fd())
+	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() int {
+		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+			return width
+		}
+		return screenWidth
+	}
 }

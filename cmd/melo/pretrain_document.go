@@ -74,7 +74,7 @@ func (d *pretrainDocument) draw(dir string) error {
 func (d *pretrainDocument) print(s *stdio) {
 	last := d.Epochs[len(d.Epochs)-1]
 	s.printf("%d epochs, %s images, loss %.4f", len(d.Epochs), ui.Count(int64(last.Images)), last.Loss)
-	s.printf("digest %s", d.Digest)
+	s.printf("sha256 %s", hexOf(d.Digest))
 }
 
 // readPretrainRecord reads pretrain.json.

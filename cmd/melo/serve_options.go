@@ -16,7 +16,7 @@ type serveOptions struct {
 	Config      string `placeholder:"FILE" help:"YAML file of settings, named like these flags."`
 	PrintConfig bool   `help:"Print the settings, and where each comes from, and end."`
 
-	Base     string `placeholder:"BASE" group:"What is served:" help:"Base: a folder or a file."`
+	Base     string `placeholder:"BASE" group:"What is served:" help:"${base}"`
 	Adapters string `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
 	serveEngine
 	serveAddresses
@@ -29,8 +29,8 @@ type serveOptions struct {
 
 type serveEngine struct {
 	Precision     string        `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's products: ${enum}. auto is the fastest in which every adapter passes its self-test."`
-	Workers       int           `group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
-	Batch         int           `group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
+	Workers       int           `placeholder:"N" group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
+	Batch         int           `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
 	Queue         int           `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
 	AdapterMemory byteSize      `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
 	AnyBase       bool          `group:"Engine:" help:"Take adapters that do not say which base they belong to, if their shape fits."`
@@ -68,9 +68,9 @@ type serveClients struct {
 }
 
 type serveLimits struct {
-	Rate           float64       `group:"Limits of each client (0: none):" help:"Requests a second, on average."`
-	Burst          int           `group:"Limits of each client (0: none):" help:"Requests at once above that (default: one second of them)."`
-	Concurrent     int           `group:"Limits of each client (0: none):" help:"Requests under way."`
+	Rate           float64       `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests a second, on average."`
+	Burst          int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests at once above that (default: one second of them)."`
+	Concurrent     int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests under way."`
 	ClientBody     byteSize      `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
 	MaxBody        byteSize      `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
 	MaxBodies      byteSize      `default:"512MiB" group:"Limits of requests:" help:"Bytes of all requests under way."`
@@ -107,8 +107,9 @@ Examples:
     curl -F image=@scan.png -F adapter=busi http://127.0.0.1:8080/v1/predict
     melo serve --config melo.yaml --print-config
     melo token new --name ris --role viewer >> tokens.txt
-    melo serve --base vit_base/ --adapters adapters/ --listen :8443 --grpc-listen :8444 \
-        --tls-cert server.pem --tls-key server.key --tokens tokens.txt --audit-log audit.jsonl
+    melo serve --base vit_base/ --adapters adapters/ \
+        --listen :8443 --grpc-listen :8444 --audit-log audit.jsonl \
+        --tls-cert server.pem --tls-key server.key --tokens tokens.txt
 
 Research software, not a medical device.` + exitHelp
 }
@@ -152,33 +153,33 @@ func (b byteSize) MarshalText() ([]byte, error) {
 func (o *serveOptions) Validate() error {
 	switch {
 	case o.Base == "":
-		return fmt.Errorf("serve: give --base")
+		return fmt.Errorf("give --base")
 	case o.Adapters == "" && !o.PrintConfig:
-		return fmt.Errorf("serve: give --adapters, a folder")
+		return fmt.Errorf("give --adapters, a folder")
 	case o.Workers < 0 || o.Batch < 0 || o.Queue < 1:
-		return fmt.Errorf("serve: --workers %d, --batch %d, --queue %d: expected 0 or more, 0 or more, 1 or more", o.Workers, o.Batch, o.Queue)
+		return fmt.Errorf("--workers %d, --batch %d, --queue %d: expected 0 or more, 0 or more, 1 or more", o.Workers, o.Batch, o.Queue)
 	case o.Rescan < 100*time.Millisecond:
-		return fmt.Errorf("serve: --rescan %v, expected 100ms or more", o.Rescan)
+		return fmt.Errorf("--rescan %v, expected 100ms or more", o.Rescan)
 	case (o.TLSCert == "") != (o.TLSKey == ""):
-		return fmt.Errorf("serve: --tls-cert and --tls-key belong together")
+		return fmt.Errorf("--tls-cert and --tls-key belong together")
 	case o.TLSCert == "" && (o.TLSClientCA != "" || o.RequireClientCert):
-		return fmt.Errorf("serve: client certificates need --tls-cert and --tls-key")
+		return fmt.Errorf("client certificates need --tls-cert and --tls-key")
 	case o.RequireClientCert && o.TLSClientCA == "":
-		return fmt.Errorf("serve: --require-client-cert needs --tls-client-ca")
+		return fmt.Errorf("--require-client-cert needs --tls-client-ca")
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):
-		return fmt.Errorf("serve: --oidc-issuer and --oidc-audience belong together")
+		return fmt.Errorf("--oidc-issuer and --oidc-audience belong together")
 	case !(o.Rate >= 0) || o.Burst < 0 || o.Concurrent < 0:
-		return fmt.Errorf("serve: --rate %g, --burst %d, --concurrent %d: expected 0 or more", o.Rate, o.Burst, o.Concurrent)
+		return fmt.Errorf("--rate %g, --burst %d, --concurrent %d: expected 0 or more", o.Rate, o.Burst, o.Concurrent)
 	case !(o.TraceSample >= 0 && o.TraceSample <= 1):
-		return fmt.Errorf("serve: --trace-sample %g, expected 0 to 1", o.TraceSample)
+		return fmt.Errorf("--trace-sample %g, expected 0 to 1", o.TraceSample)
 	case o.DrainDelay < 0 || o.DrainTimeout <= 0 || o.RequestTimeout <= 0:
-		return fmt.Errorf("serve: --drain-delay %v, --drain-timeout %v, --request-timeout %v: expected 0 or more, and more than 0", o.DrainDelay, o.DrainTimeout, o.RequestTimeout)
+		return fmt.Errorf("--drain-delay %v, --drain-timeout %v, --request-timeout %v: expected 0 or more, and more than 0", o.DrainDelay, o.DrainTimeout, o.RequestTimeout)
 	case o.MaxConnections < 1 || o.MaxImages < 1 || o.MaxAnswers < 1 || o.MaxPixels < 1 || o.MaxBody < 1 || o.MaxBodies < o.MaxBody || o.MaxAdapter < 1:
-		return fmt.Errorf("serve: limits of requests and connections must be 1 or more, and --max-bodies at least --max-body")
+		return fmt.Errorf("limits of requests and connections must be 1 or more, and --max-bodies at least --max-body")
 	}
 	for value, role := range o.OIDCRoles {
 		if _, err := access.ParseRole(role); err != nil {
-			return fmt.Errorf("serve: --oidc-roles %s: %w", value, err)
+			return fmt.Errorf("--oidc-roles %s: %w", value, err)
 		}
 	}
 	return nil

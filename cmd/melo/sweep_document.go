@@ -224,7 +224,8 @@ func (d *sweepDocument) print(s *stdio) {
 	if d.Gain != nil {
 		s.printf("  the best has %.1f points of AUC more; of the best of many, part is luck", 100*(*d.Gain))
 	}
-	s.printf("  to train it: %s", d.Command)
+	s.printf("  to train it:")
+	s.printf("    %s", d.Command)
 	s.printf("  table: %s", filepath.Join(d.Folder, "sweep.csv"))
 	s.notef("%s", notice)
 }

@@ -123,10 +123,11 @@ func (c *candidate) words(settings []tunable) string {
 	for k, s := range settings {
 		parts = append(parts, s.name+" "+c.values[k])
 	}
+	text := strings.Join(parts, ", ")
 	if c.given {
-		parts = append(parts, "(as given)")
+		text += " (as given)"
 	}
-	return strings.Join(parts, ", ")
+	return text
 }
 
 // failed says why a run of the last round failed, if one did.

@@ -163,7 +163,11 @@ func (p *trainProgress) waiting() float64 {
 }
 
 func (p *trainProgress) speed() string {
-	text := fmt.Sprintf("  %.1f img/s", p.rate())
+	digits := 1
+	if p.rate() >= 100 {
+		digits = 0
+	}
+	text := fmt.Sprintf("  %.*f img/s", digits, p.rate())
 	if s := p.share(); s > 0 {
 		text += fmt.Sprintf("  %.0f%% of peak", 100*s)
 	}
@@ -188,15 +192,19 @@ func (p *trainProgress) validated(n int) {
 func (p *trainProgress) epoch(l *train.Loop) error {
 	s := &l.State
 	e := s.History[len(s.History)-1]
-	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(l.Epochs)), e.Epoch, l.Epochs, e.Loss)
+	line := fmt.Sprintf("epoch %*d/%d  loss %.3f", len(fmt.Sprint(l.Epochs)), e.Epoch, l.Epochs, e.Loss)
 	if e.Val != nil {
-		line += "  val " + scoreLine(e.Val, 2)
-		if s.BestEpoch == e.Epoch {
-			line += "  best"
+		line += "  val " + scoreLine(e.Val, 1)
+		if v, ok := e.Val[train.Accuracy]; ok {
+			line += fmt.Sprintf(" acc %.3f", v)
 		}
 	}
+	line += p.speed()
+	if e.Val != nil && s.BestEpoch == e.Epoch {
+		line += "  best"
+	}
 	if !p.j.view.quiet {
-		p.ui.Printf("%s%s%s", p.prefix(), line, p.speed())
+		p.ui.Printf("%s%s", p.prefix(), line)
 		if s.Stopped {
 			p.ui.Printf("%sno better validation for %d epochs: stopping", p.prefix(), p.j.config.Patience)
 		}

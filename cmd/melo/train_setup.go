@@ -401,6 +401,9 @@ func (j *trainJob) train(ctx context.Context) error {
 		case errors.Is(err, os.ErrNotExist):
 			j.s.notef("%sno checkpoint in %s: starting from the beginning", j.progress.prefix(), j.o.runFolder())
 		case err != nil:
+			if other := (*train.MismatchError)(nil); errors.As(err, &other) {
+				j.s.hints = append(j.s.hints, "give what that run was given, or --restart instead of --resume to start over")
+			}
 			return badInput(err)
 		case j.loop.State.Stopped || j.loop.State.Epoch >= j.config.Epochs:
 			j.s.notef("%sthe training was finished after step %d: the adapter is measured and written", j.progress.prefix(), j.loop.State.Step)

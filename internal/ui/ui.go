@@ -1,69 +1,102 @@
-// Package ui shows how long work is getting on: bars that redraw themselves on a terminal, plain lines
-// now and then everywhere else, so that a log file stays readable.
+// Package ui shows how long work is getting on: a bar that redraws itself on a terminal, plain lines now and
+// then everywhere else, so that a log file stays readable.
+//
+// A bar is text, carriage returns and spaces: no colours and no escape sequences, so that every ground, every
+// terminal and every reader will do.
 package ui
 
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"unicode/utf8"
 )
 
-// plainEvery is the time between two lines of one meter when the output is not a terminal.
-const plainEvery = 10 * time.Second
-
-// barWidth leaves room for what stands behind the bar. A line that fills the terminal could not be taken off
-// again once the terminal has echoed ^C.
-const barWidth = 16
+const (
+	plainEvery = 10 * time.Second       // from one line of a meter to the next when the output is not a terminal
+	drawEvery  = 100 * time.Millisecond // from one picture of the bar to the next
+	barWidth   = 16
+	minBar     = 6 // a shorter bar is left out
+	// spare columns stay empty behind the bar: a terminal echoes ^C there, and a line that it wraps could not
+	// be taken off again.
+	spare = 3
+)
 
 // Progress is a set of meters on one output. It is safe for concurrent use. Close it when done.
 type Progress struct {
-	mu   sync.Mutex
-	w    io.Writer
-	bars *mpb.Progress // nil when the output is not a terminal
-	now  func() time.Time
+	mu      sync.Mutex
+	w       io.Writer
+	columns func() int // nil when the output is not a terminal
+	now     func() time.Time
+	running []*Meter // the last one is drawn
+	shown   int      // columns of the bar on the current line, 0: none
+	drawn   time.Time
 }
 
-// New returns a Progress on w. With terminal set it draws bars, otherwise it prints lines.
-func New(w io.Writer, terminal bool) *Progress {
-	p := &Progress{w: w, now: time.Now}
-	if terminal {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth))
-	}
-	return p
+// New returns a Progress on w. Where w is a terminal, columns tells how wide it is at the moment, and bars are
+// drawn; nil stands for everything else, and lines are printed.
+func New(w io.Writer, columns func() int) *Progress {
+	return &Progress{w: w, columns: columns, now: time.Now}
 }
 
-// Printf prints a line that stays, above the bars if there are any. The newline is added.
+// Printf prints a line that stays, above the bar if there is one. The newline is added. On a terminal the line
+// is wrapped at words.
 func (p *Progress) Printf(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	line := fmt.Sprintf(format, args...) + "\n"
-	if p.bars != nil {
-		if _, err := io.WriteString(p.bars, line); err == nil {
-			return
-		}
+	if p.columns != nil {
+		line = Wrap(line, p.columns(), 2)
 	}
-	io.WriteString(p.w, line) // a lost progress line is no reason to stop the work
+	p.erase()
+	p.write(line + "\n")
+	p.draw()
 }
 
-// Close takes the bars off the terminal. Meters that are still running are dropped.
+// Close takes the bar off the terminal. Meters that are still running are dropped.
 func (p *Progress) Close() {
-	if p.bars != nil {
-		p.bars.Shutdown()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = nil
+	p.erase()
+}
+
+// write writes text; p.mu is held.
+func (p *Progress) write(text string) {
+	io.WriteString(p.w, text) // a lost progress line is no reason to stop the work
+}
+
+// erase takes the bar off, with a ^C that the terminal may have put behind it; p.mu is held.
+func (p *Progress) erase() {
+	if p.shown > 0 {
+		p.write("\r" + strings.Repeat(" ", p.shown+spare-1) + "\r")
+		p.shown = 0
 	}
+}
+
+// draw draws the bar of the meter that was started last, over the one before; p.mu is held.
+func (p *Progress) draw() {
+	if p.columns == nil || len(p.running) == 0 {
+		return
+	}
+	text := p.running[len(p.running)-1].picture(p.columns() - spare)
+	columns := utf8.RuneCountInString(text)
+	if p.shown > 0 {
+		text = "\r" + text + strings.Repeat(" ", max(0, p.shown-columns))
+	}
+	p.write(text)
+	p.shown, p.drawn = max(columns, p.shown), p.now()
 }
 
 // Meter shows one piece of work of known length.
 type Meter struct {
-	p     *Progress
+	p     *Progress // whose mutex guards the rest
 	title string
 	total int64
-	bar   *mpb.Bar
 
-	mu      sync.Mutex
 	done    int64
 	first   int64 // done at the start, when work is resumed
 	status  string
@@ -73,47 +106,73 @@ type Meter struct {
 
 // Start begins a meter of total units, of which done are behind us already (resumed work).
 func (p *Progress) Start(title string, done, total int64) *Meter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := p.now()
 	m := &Meter{p: p, title: title, total: total, done: done, first: done, started: now, printed: now}
-	if p.bars != nil {
-		m.bar = p.bars.AddBar(total,
-			mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(title+" ")),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + m.line() })))
-		m.bar.SetCurrent(done)
-	}
+	p.running = append(p.running, m)
+	p.draw()
 	return m
 }
 
 // Set says that done units are finished, with a short text on how things stand (may be empty).
 func (m *Meter) Set(done int64, status string) {
-	m.mu.Lock()
+	p := m.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	m.done, m.status = done, status
-	due := m.p.now().Sub(m.printed) >= plainEvery
-	if due {
-		m.printed = m.p.now()
-	}
-	m.mu.Unlock()
+	now := p.now()
 	switch {
-	case m.bar != nil:
-		m.bar.SetCurrent(done)
-	case due:
-		m.p.Printf("%s %s", m.title, m.line())
+	case p.columns != nil:
+		if now.Sub(p.drawn) >= drawEvery {
+			p.draw()
+		}
+	case now.Sub(m.printed) >= plainEvery:
+		m.printed = now
+		p.write(m.title + " " + m.line() + "\n")
 	}
 }
 
-// Finish takes the meter away, whether or not all units are done.
+// Finish takes the meter away, whether or not all units are done. A second time does nothing.
 func (m *Meter) Finish() {
-	if m.bar != nil {
-		m.bar.Abort(true)
-		m.bar.Wait()
+	p := m.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.running, m)
+	if i < 0 {
+		return
 	}
+	p.running = slices.Delete(p.running, i, i+1)
+	p.erase()
+	p.draw()
 }
 
-// line is what stands behind the bar, and after the title in plain output.
+// picture is the meter in at most width columns: the bar shrinks first, then the end is cut off.
+func (m *Meter) picture(width int) string {
+	line := m.line()
+	room := min(barWidth, width-utf8.RuneCountInString(m.title)-utf8.RuneCountInString(line)-2)
+	text := m.title + " " + line
+	if room >= minBar {
+		text = m.title + " " + m.bar(room) + " " + line
+	}
+	if r := []rune(text); len(r) > width {
+		text = string(r[:max(width, 0)])
+	}
+	return text
+}
+
+// bar is a bar of width columns, brackets included.
+func (m *Meter) bar(width int) string {
+	inside := width - 2
+	full := inside
+	if m.total > 0 {
+		full = int(int64(inside) * min(max(m.done, 0), m.total) / m.total)
+	}
+	return "[" + strings.Repeat("=", full) + strings.Repeat("-", inside-full) + "]"
+}
+
+// line is what stands behind the bar, and after the title in plain output; p.mu is held.
 func (m *Meter) line() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	percent := 100.0
 	if m.total > 0 {
 		percent = 100 * float64(m.done) / float64(m.total)
@@ -128,7 +187,7 @@ func (m *Meter) line() string {
 	return s
 }
 
-// eta estimates the time left from the pace since the start; m.mu is held.
+// eta estimates the time left from the pace since the start; p.mu is held.
 func (m *Meter) eta() (time.Duration, bool) {
 	elapsed := m.p.now().Sub(m.started)
 	fresh := m.done - m.first
@@ -136,6 +195,41 @@ func (m *Meter) eta() (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(float64(elapsed) / float64(fresh) * float64(m.total-m.done)), true
+}
+
+// Wrap breaks text at spaces so that no line has more than width columns, where the words allow it. Lines after
+// the first begin with indent spaces. Text that begins with a space is left alone: it is a command to be copied,
+// or a table.
+func Wrap(text string, width, indent int) string {
+	if strings.HasPrefix(text, " ") || utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	var b strings.Builder
+	for rest := text; ; {
+		cut := breakAt(rest, width-indent*min(b.Len(), 1))
+		if cut < 0 {
+			b.WriteString(rest)
+			return b.String()
+		}
+		b.WriteString(strings.TrimRight(rest[:cut], " ") + "\n" + strings.Repeat(" ", indent))
+		rest = strings.TrimLeft(rest[cut:], " ")
+	}
+}
+
+// breakAt returns where to break text so that at most width columns stand before, -1 if it fits or has no space.
+func breakAt(text string, width int) int {
+	columns, last := 0, -1
+	for i, r := range text {
+		if r == ' ' && i > 0 {
+			if last = i; columns >= width {
+				return last
+			}
+		} else if columns >= width && last > 0 {
+			return last
+		}
+		columns++
+	}
+	return -1
 }
 
 // Duration writes d for people: "45s", "3m20s", "2h05m".

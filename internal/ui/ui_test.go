@@ -8,7 +8,7 @@ import (
 
 func TestPlainOutputPrintsALineNowAndThen(t *testing.T) {
 	var out strings.Builder
-	p := New(&out, false)
+	p := New(&out, nil)
 	clock := time.Unix(0, 0)
 	p.now = func() time.Time { return clock }
 	m := p.Start("training", 0, 100)
@@ -27,7 +27,7 @@ func TestPlainOutputPrintsALineNowAndThen(t *testing.T) {
 }
 
 func TestEtaCountsOnlyFreshWork(t *testing.T) {
-	p := New(&strings.Builder{}, false)
+	p := New(&strings.Builder{}, nil)
 	clock := time.Unix(0, 0)
 	p.now = func() time.Time { return clock }
 	m := p.Start("training", 50, 100)
@@ -41,16 +41,106 @@ func TestEtaCountsOnlyFreshWork(t *testing.T) {
 	}
 }
 
-func TestTerminalDrawsABar(t *testing.T) {
+// screen is what a terminal of one width shows after text, without spaces at the ends of lines. It fails the test when
+// a line that is written over is so wide that the terminal would have wrapped it.
+func screen(t *testing.T, text string, width int) []string {
+	t.Helper()
+	lines, at := []string{""}, 0
+	for _, c := range text {
+		last := &lines[len(lines)-1]
+		switch {
+		case c == '\r':
+			if at = 0; len(*last) >= width {
+				t.Errorf("%d columns of %d are written over: %q", len(*last), width, *last)
+			}
+		case c == '\n':
+			lines, at = append(lines, ""), 0
+		case c < ' ' || c > '~':
+			t.Fatalf("more than text and carriage returns in %q", text)
+		default:
+			*last = (*last)[:at] + string(c) + (*last)[min(at+1, len(*last)):]
+			at++
+		}
+	}
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return lines
+}
+
+func TestTerminal(t *testing.T) {
+	for _, width := range []int{20, 40, 80, 160} {
+		var out strings.Builder
+		p := New(&out, func() int { return width })
+		clock := time.Unix(0, 0)
+		p.now = func() time.Time { return clock }
+		m := p.Start("training", 0, 10)
+		for i := range int64(10) {
+			clock = clock.Add(time.Second)
+			m.Set(i, "epoch 10/20  loss 0.6650  AUC 0.645  116.3 img/s  14% of peak")
+			if i == 5 {
+				p.Printf("epoch 1 done, with words enough for a line that is broken where the terminal is narrow")
+			}
+		}
+		lines := screen(t, out.String(), width)
+		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "training ") || strings.Contains(last, "[") != (width == 160) {
+			t.Errorf("%d columns: the bar is %q", width, last)
+		}
+		m.Finish()
+		m.Finish()
+		p.Printf("the last line is not lost")
+		p.Close()
+		lines = screen(t, out.String(), width)
+		if n := len(lines); lines[n-1] != "" || strings.Join(strings.Fields(strings.Join(lines, " ")), " ") !=
+			"epoch 1 done, with words enough for a line that is broken where the terminal is narrow the last line is not lost" {
+			t.Errorf("%d columns: what stays is %q", width, lines)
+		}
+		for _, line := range lines {
+			if len(line) > width {
+				t.Errorf("%d columns: %q", width, line)
+			}
+		}
+	}
+}
+
+// TestMetersStack draws the meter that was started last, and the one before when it is done.
+func TestMetersStack(t *testing.T) {
 	var out strings.Builder
-	p := New(&out, true)
-	m := p.Start("training", 0, 10)
-	m.Set(5, "loss 0.50")
-	p.Printf("epoch 1 done")
-	m.Finish()
+	p := New(&out, func() int { return 80 })
+	outer := p.Start("all", 1, 2)
+	inner := p.Start("one", 0, 2)
+	if lines := screen(t, out.String(), 80); len(lines) != 1 || !strings.HasPrefix(lines[0], "one ") {
+		t.Errorf("the inner meter runs: %q", lines)
+	}
+	inner.Finish()
+	if lines := screen(t, out.String(), 80); lines[0] != "all [=======-------]  50%" {
+		t.Errorf("the outer meter runs: %q", lines)
+	}
 	p.Close()
-	if !strings.Contains(out.String(), "epoch 1 done\n") {
-		t.Errorf("the line that stays is missing in %q", out.String())
+	outer.Finish() // late, and in nobody's way
+	if lines := screen(t, out.String(), 80); lines[0] != "" {
+		t.Errorf("left behind: %q", lines)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		width  int
+		indent int
+		want   string
+	}{
+		{"short", 80, 2, "short"},
+		{"exactly ten", 11, 2, "exactly ten"},
+		{"one two three four", 10, 2, "one two\n  three\n  four"},
+		{"one two three four", 9, 0, "one two\nthree\nfour"},
+		{"an_unbreakable_word and more", 10, 0, "an_unbreakable_word\nand more"},
+		{"    a command is copied as it is", 10, 2, "    a command is copied as it is"},
+		{"größe über alles", 10, 0, "größe über\nalles"},
+	} {
+		if got := Wrap(c.text, c.width, c.indent); got != c.want {
+			t.Errorf("Wrap(%q, %d, %d) = %q, want %q", c.text, c.width, c.indent, got, c.want)
+		}
 	}
 }
 
