@@ -147,7 +147,8 @@ func (m *Meter) Finish() {
 	p.draw()
 }
 
-// picture is the meter in at most width columns: the bar shrinks first, then the end is cut off.
+// picture is the meter in at most width columns: the bar shrinks first, then what does not fit is left
+// out, from the end.
 func (m *Meter) picture(width int) string {
 	line := m.line()
 	room := min(barWidth, width-utf8.RuneCountInString(m.title)-utf8.RuneCountInString(line)-2)
@@ -155,8 +156,13 @@ func (m *Meter) picture(width int) string {
 	if room >= minBar {
 		text = m.title + " " + m.bar(room) + " " + line
 	}
-	if r := []rune(text); len(r) > width {
-		text = string(r[:max(width, 0)])
+	r := []rune(text)
+	if len(r) <= width {
+		return text
+	}
+	text = string(r[:max(width, 0)])
+	if i := strings.LastIndex(text, "  "); i > len(m.title)+len(" 100%") && r[width] != ' ' {
+		text = text[:i] // not half a number
 	}
 	return text
 }

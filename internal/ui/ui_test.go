@@ -86,6 +86,9 @@ func TestTerminal(t *testing.T) {
 		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "training ") || strings.Contains(last, "[") != (width == 160) {
 			t.Errorf("%d columns: the bar is %q", width, last)
 		}
+		if last := lines[len(lines)-1]; width == 80 && last != "training  90% ETA 1s  epoch 10/20  loss 0.6650  AUC 0.645  116.3 img/s" {
+			t.Errorf("the bar of 80 columns is %q", last)
+		}
 		m.Finish()
 		m.Finish()
 		p.Printf("the last line is not lost")
