@@ -1,6 +1,6 @@
 // Command load asks a server as fast as it answers (closed loop) or at a given rate (open loop), and reports throughput,
-// latencies and failures. It speaks to melo by form, REST and gRPC, and to bench/serving/fastapi/peer.py by form. With it one
-// sees, too, whether the same question always has the same answer. README.md has examples.
+// latencies and failures. It speaks to melo by form, REST and gRPC, to bench/serving/fastapi/peer.py by form, and to Triton
+// (bench/serving/triton) by REST and gRPC with prepared images. With it one sees, too, whether the same question always has the same answer. README.md has examples.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -22,6 +23,8 @@ type options struct {
 	pick             string
 	zipf             float64
 	images           string
+	tensors          bool
+	tolerance        float64
 	clients          int
 	rate             float64
 	warm, duration   time.Duration
@@ -40,6 +43,8 @@ func main() {
 	flag.StringVar(&o.pick, "pick", "uniform", "which adapter is asked: uniform, zipf or turn")
 	flag.Float64Var(&o.zipf, "zipf", 1.1, "exponent of zipf, above 1")
 	flag.StringVar(&o.images, "images", "", "image files, a pattern")
+	flag.BoolVar(&o.tensors, "tensors", false, "-images are prepared already: float32 [3, side, side], little-endian; rest and grpc ask for their logits")
+	flag.Float64Var(&o.tolerance, "tolerance", 0, "by how much of its largest number an answer may differ from the first to the same question")
 	flag.IntVar(&o.clients, "clients", 4, "closed loop: requests at once")
 	flag.Float64Var(&o.rate, "rate", 0, "open loop: requests a second, at random times; 0 is closed loop")
 	flag.DurationVar(&o.warm, "warm", 2*time.Second, "time before what is counted")
@@ -62,7 +67,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	images, err := readImages(o.images)
+	images, err := readImages(o.images, o.tensors)
 	if err != nil {
 		return err
 	}
@@ -71,7 +76,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer t.close()
-	w := &work{options: o, target: t, names: names, images: images, seen: newConsistency()}
+	w := &work{options: o, target: t, names: names, images: images, seen: newConsistency(o.tolerance)}
 	r, err := w.run(ctx)
 	if err != nil {
 		return err
@@ -110,13 +115,14 @@ func adapterNames(list string) ([]string, error) {
 	return names, nil
 }
 
-// picture is an encoded image.
+// picture is an encoded image, or a prepared one.
 type picture struct {
 	name string
 	data []byte
+	side int // of a prepared one, whose data are float32 [3, side, side], little-endian; 0 is encoded
 }
 
-func readImages(pattern string) ([]picture, error) {
+func readImages(pattern string, tensors bool) ([]picture, error) {
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
 		return nil, fmt.Errorf("-images %q: no files (%v)", pattern, err)
@@ -127,7 +133,13 @@ func readImages(pattern string) ([]picture, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, picture{filepath.Base(p), data})
+		side := 0
+		if tensors {
+			if side = int(math.Sqrt(float64(len(data) / 12))); side == 0 || side*side*12 != len(data) {
+				return nil, fmt.Errorf("%s: %d bytes, expected float32 [3, side, side]", p, len(data))
+			}
+		}
+		list = append(list, picture{filepath.Base(p), data, side})
 	}
 	return list, nil
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -24,8 +22,8 @@ import (
 
 // answer is what a server said.
 type answer struct {
-	digest string // of the adapter, where the server tells
-	hash   uint64 // of the probabilities, as they came
+	digest  string    // of the adapter, where the server tells
+	numbers []float32 // probabilities, or logits of a prepared image
 }
 
 // failure is a request that was not answered; kind names the reason.
@@ -40,6 +38,9 @@ type target interface {
 }
 
 func newTarget(o *options) (target, error) {
+	if o.tensors && o.protocol == "form" {
+		return nil, fmt.Errorf("-tensors: a form takes image files, use -protocol rest or grpc")
+	}
 	switch o.protocol {
 	case "form", "rest":
 		transport := &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
@@ -122,30 +123,22 @@ func (t formTarget) ask(ctx context.Context, adapter string, p *picture) (answer
 				Name   string `json:"name"`
 				Digest string `json:"digest"`
 			} `json:"adapter"`
-			Probabilities json.RawMessage `json:"probabilities"`
+			Probabilities []float32 `json:"probabilities"`
 		} `json:"results"`
 	}
 	if err := json.Unmarshal(text, &doc); err != nil || len(doc.Results) != 1 || doc.Results[0].Adapter.Name != adapter {
 		return answer{}, failure{"no answer in the document"}
 	}
-	return answer{doc.Results[0].Adapter.Digest, hash(doc.Results[0].Probabilities)}, nil
+	return answer{doc.Results[0].Adapter.Digest, doc.Results[0].Probabilities}, nil
 }
 
-func hash(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
-}
-
-// restTarget sends image files as binary tensors.
+// restTarget sends images as binary tensors.
 type restTarget struct{ *httpTarget }
 
 func (t restTarget) ask(ctx context.Context, adapter string, p *picture) (answer, error) {
-	head := fmt.Appendf(nil, `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":%d}}],`+
-		`"outputs":[{"name":"probabilities","parameters":{"binary_data":true}}]}`, len(p.data)+4)
-	body := append(binary.LittleEndian.AppendUint32(bytes.Clone(head), uint32(len(p.data))), p.data...)
+	head, body := p.rest()
 	text, header, err := t.post(ctx, "/v2/models/"+url.PathEscape(adapter)+"/infer",
-		map[string]string{"Inference-Header-Content-Length": strconv.Itoa(len(head)), "Content-Type": "application/octet-stream"}, body)
+		map[string]string{"Inference-Header-Content-Length": strconv.Itoa(head), "Content-Type": "application/octet-stream"}, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -157,7 +150,7 @@ func (t restTarget) ask(ctx context.Context, adapter string, p *picture) (answer
 	if err != nil || n > len(text) || json.Unmarshal(text[:n], &doc) != nil || doc.Model != adapter {
 		return answer{}, failure{"no answer in the document"}
 	}
-	return answer{doc.Parameters["digest"], hash(text[n:])}, nil
+	return answer{doc.Parameters["digest"], floats(text[n:])}, nil
 }
 
 type grpcTarget struct {
@@ -172,12 +165,10 @@ func (t *grpcTarget) ask(ctx context.Context, adapter string, p *picture) (answe
 	if t.token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+t.token)
 	}
-	r, err := t.client.ModelInfer(ctx, &pb.ModelInferRequest{ModelName: adapter,
-		Inputs:  []*pb.ModelInferRequest_InferInputTensor{{Name: "image", Datatype: "BYTES", Shape: []int64{1}, Contents: &pb.InferTensorContents{BytesContents: [][]byte{p.data}}}},
-		Outputs: []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "probabilities"}}})
+	r, err := t.client.ModelInfer(ctx, p.grpc(adapter))
 	switch s := status.Convert(err); {
 	case err == nil && r.ModelName == adapter && len(r.RawOutputContents) == 1:
-		return answer{r.Parameters["digest"].GetStringParam(), hash(r.RawOutputContents[0])}, nil
+		return answer{r.Parameters["digest"].GetStringParam(), floats(r.RawOutputContents[0])}, nil
 	case err == nil:
 		return answer{}, failure{"no answer in the message"}
 	case s.Code() == codes.DeadlineExceeded:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -129,24 +131,37 @@ func (w *work) tell(until context.Context) {
 	}
 }
 
-// consistency remembers the answer to each question.
+// consistency remembers the first answer to each question.
 type consistency struct {
-	mu      sync.Mutex
-	answers map[question]uint64
+	tolerance float64 // share of the largest number of the first answer
+	mu        sync.Mutex
+	answers   map[question][]float32
 }
 
 type question struct{ adapter, image, digest string }
 
-func newConsistency() *consistency { return &consistency{answers: map[question]uint64{}} }
+func newConsistency(tolerance float64) *consistency {
+	return &consistency{tolerance: tolerance, answers: map[question][]float32{}}
+}
 
-// same reports whether the answer is the one that the same adapter gave to the same image before.
+// same reports whether the answer is the one that the same adapter gave to the same image before, within the tolerance.
 func (c *consistency) same(adapter, image string, a answer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	q := question{adapter, image, a.digest}
 	before, ok := c.answers[q]
 	if !ok {
-		c.answers[q] = a.hash
+		c.answers[q] = a.numbers
+		return true
 	}
-	return !ok || before == a.hash
+	return alike(before, a.numbers, c.tolerance)
+}
+
+// alike reports whether no number of b differs from that of a by more than a share of a's largest.
+func alike(a, b []float32, tolerance float64) bool {
+	largest := 0.0
+	for _, v := range a {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Abs(float64(x)-float64(y)) <= tolerance*largest })
 }
