@@ -12,8 +12,7 @@ n=$(find "$dir/melo" -name '*.safetensors' | wc -l)
 load=$(mktemp)
 (cd "$here" && go build -o "$load" ./bench/serving/load)
 mkdir -p "$dir/results"
-server=
-stop() { [ -z "$server" ] || { kill "$server" && wait "$server" || true; server=; }; }
+. "$here/bench/serving/peers/server.sh"
 trap 'stop; rm -f "$load"' EXIT
 
 # measure NAME PROTOCOL TARGET: with each number of clients.
@@ -25,19 +24,9 @@ measure() {
 	done
 }
 
-await() {
-	for _ in $(seq 900); do
-		if curl -sf "$1" >/dev/null; then return; fi
-		sleep 0.2
-	done
-	echo "$1 does not answer" >&2
-	exit 1
-}
-
 # melo PRECISION
 serve() {
-	"$melo" serve --base "$dir/hf" --adapters "$dir/melo" --precision "$1" --listen 127.0.0.1:18080 --grpc-listen 127.0.0.1:18081 >"$dir/results/melo.log" 2>&1 &
-	server=$!
+	start "$dir/results/melo.log" "$melo" serve --base "$dir/hf" --adapters "$dir/melo" --precision "$1" --listen 127.0.0.1:18080 --grpc-listen 127.0.0.1:18081
 	await http://127.0.0.1:18080/readyz
 	for protocol in ${PROTOCOLS:-form grpc}; do
 		case $protocol in
@@ -52,8 +41,7 @@ serve() {
 peer() {
 	local name=$1
 	shift
-	"$python" "$here/bench/serving/fastapi/peer.py" --base "$dir/hf" --adapters "$dir/peft" --port 18000 "$@" >"$dir/results/$name.log" 2>&1 &
-	server=$!
+	start "$dir/results/$name.log" "$python" "$here/bench/serving/fastapi/peer.py" --base "$dir/hf" --adapters "$dir/peft" --port 18000 "$@"
 	await http://127.0.0.1:18000/readyz
 	measure "$name" form http://127.0.0.1:18000
 	stop
