@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -13,7 +14,8 @@ type Config struct {
 	Kinds   []vit.Kind       // sites; default q and v (MeLo)
 	Blocks  []int            // blocks; default all
 	Rank    int              // r, default 4
-	Alpha   float32          // default Rank, so that the scale is 1
+	Alpha   float32          // default Scale times the rank of a site
+	Scale   float32          // default 1; of no use beside Alpha
 	RSLoRA  bool             // scale alpha/sqrt(r) instead of alpha/r
 	Dropout float32          // on the input of A while training, default 0
 	PerKind map[vit.Kind]int // rank of single kinds, where it differs from Rank
@@ -62,7 +64,7 @@ func newDelta(c *vit.Config, cfg Config, site vit.Site, rng *rand.Rand) (Delta, 
 	}
 	alpha := cfg.Alpha
 	if alpha == 0 {
-		alpha = float32(r)
+		alpha = cmp.Or(cfg.Scale, 1) * float32(r)
 	}
 	d := Delta{Site: site, Rank: r, Alpha: alpha, Scale: ScaleFor(alpha, r, cfg.RSLoRA),
 		A: make([]float32, r*in), B: make([]float32, out*r)}

@@ -19,8 +19,8 @@ SETS = ["busi", "cxr_pneumonia", "brain_mri", "ham10000"]
 
 # The recipes of torch_peer.py as melo's options.
 RECIPES = {
-    "peft": ["--no-augment"],
-    "loravit": ["--no-augment", "--lr", "0.001", "--min-lr", "0.000001", "--lr-update", "epoch", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
+    "peft": ["--no-augment", "--alpha", "4"],
+    "loravit": ["--no-augment", "--alpha", "4", "--lr", "0.001", "--min-lr", "0.000001", "--lr-update", "epoch", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
                 "--label-smoothing", "0.1", "--head-init", "uniform"],
 }
 

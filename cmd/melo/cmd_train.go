@@ -40,7 +40,7 @@ type trainOptions struct {
 // have, too.
 type trainRecipe struct {
 	Rank     int     `default:"4" group:"What is trained:" help:"Rank of the matrices."`
-	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: the rank."`
+	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: ${scale} times the rank; with --rslora the rank."`
 	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
 	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
 	RSLoRA   bool    `name:"rslora" group:"What is trained:" help:"Scale is alpha/sqrt(rank)."`
@@ -81,9 +81,13 @@ type trainRecipe struct {
 }
 
 // trainDefaults are what the help of several commands has.
-var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001",
+var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001", "scale": fmt.Sprint(defaultScale),
 	"base":      "Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo.",
 	"try_names": tunableNames(), "try_default": strings.Join(tryDefault[lora.MeLo], " ")}
+
+// defaultScale is alpha/rank of new adapters: with 1, the matrices hardly leave zero in the few hundred steps of a small set of
+// images (docs/results.md).
+const defaultScale = 8
 
 // defaultLR is the peak learning rate of a method.
 func defaultLR(m lora.Method) float64 {

@@ -65,7 +65,8 @@ type trainConfig struct {
 	Method   lora.Method    `json:"method"`
 	Sites    map[string]int `json:"sites,omitempty"`  // rank by kind
 	Blocks   []int          `json:"blocks,omitempty"` // absent: all
-	Alpha    float32        `json:"alpha,omitempty"`  // absent: the rank
+	Alpha    float32        `json:"alpha,omitempty"`  // absent: scale times the rank
+	Scale    float32        `json:"scale,omitempty"`  // absent: 1
 	RSLoRA   bool           `json:"rslora,omitempty"`
 	Dropout  float32        `json:"dropout,omitempty"`
 	HeadInit string         `json:"head_init"`
@@ -193,6 +194,9 @@ func (j *trainJob) resolve() error {
 			return usage(err)
 		}
 		c.Alpha, c.RSLoRA, c.Dropout, c.LoRAPlus = o.Alpha, o.RSLoRA, o.Dropout, o.LoRAPlus
+		if c.Alpha == 0 && !c.RSLoRA {
+			c.Scale = defaultScale
+		}
 	}
 	j.config = c
 	settings, err := asMap(c)
@@ -303,7 +307,7 @@ const checkpointEvery = 2 * time.Minute
 // startAdapter returns the first weights.
 func (j *trainJob) startAdapter(classes int) (*lora.Adapter, error) {
 	c := &j.config
-	cfg := lora.Config{Blocks: c.Blocks, Alpha: c.Alpha, RSLoRA: c.RSLoRA, Dropout: c.Dropout, PerKind: map[vit.Kind]int{}}
+	cfg := lora.Config{Blocks: c.Blocks, Alpha: c.Alpha, Scale: c.Scale, RSLoRA: c.RSLoRA, Dropout: c.Dropout, PerKind: map[vit.Kind]int{}}
 	for name, rank := range c.Sites {
 		kind, err := vit.ParseKind(name)
 		if err != nil {
