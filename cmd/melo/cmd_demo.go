@@ -94,11 +94,11 @@ func (o *demoOptions) sizing() demoSize {
 	return demoFull
 }
 
-// demoRates are peak learning rates: higher than those of the other commands, for few steps on few pictures.
-const demoRates = "melo=0.004,linear=0.01,full=0.0003"
+// demoRates are peak learning rates: for the rivals higher than those of the other commands, for few steps on few pictures.
+const demoRates = "linear=0.01,full=0.0003"
 
-// demoSites are all maps: the embedded base is small and has seen drawings alone, so that what q and v can change is
-// not enough.
+// demoSites are all maps: the embedded base is small and has seen drawings alone, and with q and v a probe of its features
+// is almost as good on chest films.
 const demoSites = "q,k,v,proj,fc1,fc2"
 
 // Run shows the demo, or writes its data.

@@ -32,7 +32,7 @@ type pretrainOptions struct {
 	Image int `default:"112" group:"Shape:" help:"Side of the input in pixels."`
 	Patch int `default:"16" group:"Shape:" help:"Side of a patch in pixels, a multiple of 16."`
 
-	Epochs      int     `default:"8" group:"How:" help:"Epochs. After each the base is written, and probes are measured."`
+	Epochs      int     `default:"60" group:"How:" help:"Epochs. After each the base is written, and probes are measured."`
 	EpochImages int     `default:"3072" group:"How:" help:"Images of an epoch. All are new."`
 	Batch       int     `default:"8" group:"How:" help:"Images of an optimizer step."`
 	LR          float64 `name:"lr" default:"0.001" group:"How:" help:"Peak learning rate."`
