@@ -24,21 +24,28 @@ RECIPES = {
                 "--label-smoothing", "0.1", "--head-init", "uniform"],
 }
 
-# What each table of sites, ranks and rates varies, beside the defaults (q and v, rank 4, learning rate 0.002).
+# Sites, ranks, scales and rates around the defaults: q and v, rank 4, scale (alpha/rank) 8, learning rate 0.002.
+SITES6, SITES4 = ["--sites", "q,k,v,proj,fc1,fc2"], ["--sites", "q,k,v,proj"]
 ABLATION = {
     "default": [],
-    "all six r4": ["--sites", "q,k,v,proj,fc1,fc2"],
-    "q,v r4 lr 0.004": ["--lr", "0.004"],
-    "q,v r16": ["--rank", "16"],
-    "q,k,v,proj r4": ["--sites", "q,k,v,proj"],
-    "all six r4 lr 0.004": ["--sites", "q,k,v,proj,fc1,fc2", "--lr", "0.004"],
-    "q,v r2": ["--rank", "2"],
-    "q,v r8": ["--rank", "8"],
-    "q,v r32": ["--rank", "32"],
-    "q,v r16 rslora": ["--rank", "16", "--rslora"],
-    "q,v r4 lora+ 4": ["--lora-plus", "4"],
-    "q,v r4 lora+ 16": ["--lora-plus", "16"],
-    "q,v r4 head uniform": ["--head-init", "uniform"],
+    "q,v r4 scale 8 lr 0.004": ["--lr", "0.004"],
+    "q,v r8 scale 8": ["--rank", "8"],
+    "all six r4 scale 8": SITES6,
+    "q,v r4 scale 4": ["--alpha", "16"],
+    "q,v r8 scale 4": ["--rank", "8", "--alpha", "32"],
+    "q,v r16 rslora (scale 4)": ["--rank", "16", "--rslora"],
+    "q,v r2 scale 1": ["--rank", "2", "--alpha", "2"],
+    "q,v r4 scale 1": ["--alpha", "4"],
+    "q,v r8 scale 1": ["--rank", "8", "--alpha", "8"],
+    "q,v r16 scale 1": ["--rank", "16", "--alpha", "16"],
+    "q,v r32 scale 1": ["--rank", "32", "--alpha", "32"],
+    "q,k,v,proj r4 scale 1": [*SITES4, "--alpha", "4"],
+    "all six r4 scale 1": [*SITES6, "--alpha", "4"],
+    "all six r4 scale 1 lr 0.004": [*SITES6, "--alpha", "4", "--lr", "0.004"],
+    "q,v r4 scale 1 lr 0.004": ["--alpha", "4", "--lr", "0.004"],
+    "q,v r4 scale 1 lora+ 4": ["--alpha", "4", "--lora-plus", "4"],
+    "q,v r4 scale 1 lora+ 16": ["--alpha", "4", "--lora-plus", "16"],
+    "q,v r4 scale 1 head uniform": ["--alpha", "4", "--head-init", "uniform"],
 }
 
 
