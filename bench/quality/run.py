@@ -19,33 +19,34 @@ SETS = ["busi", "cxr_pneumonia", "brain_mri", "ham10000"]
 
 # The recipes of torch_peer.py as melo's options.
 RECIPES = {
-    "peft": ["--no-augment", "--alpha", "4"],
-    "loravit": ["--no-augment", "--alpha", "4", "--lr", "0.001", "--min-lr", "0.000001", "--lr-update", "epoch", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
+    "peft": ["--no-augment", "--rank", "4", "--alpha", "4"],
+    "loravit": ["--no-augment", "--rank", "4", "--alpha", "4", "--lr", "0.001", "--min-lr", "0.000001", "--lr-update", "epoch", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
                 "--label-smoothing", "0.1", "--head-init", "uniform"],
 }
 
-# Sites, ranks, scales and rates around the defaults: q and v, rank 4, scale (alpha/rank) 8, learning rate 0.002.
+# Sites, ranks, scales and rates around the defaults: q and v, rank 8, scale (alpha/rank) 8, learning rate 0.002.
+PAPER = ["--rank", "4"]
 SITES6, SITES4 = ["--sites", "q,k,v,proj,fc1,fc2"], ["--sites", "q,k,v,proj"]
 ABLATION = {
     "default": [],
-    "q,v r4 scale 8 lr 0.004": ["--lr", "0.004"],
-    "q,v r8 scale 8": ["--rank", "8"],
-    "all six r4 scale 8": SITES6,
-    "q,v r4 scale 4": ["--alpha", "16"],
+    "q,v r4 scale 8": PAPER,
+    "q,v r4 scale 8 lr 0.004": [*PAPER, "--lr", "0.004"],
+    "all six r4 scale 8": [*SITES6, *PAPER],
+    "q,v r4 scale 4": [*PAPER, "--alpha", "16"],
     "q,v r8 scale 4": ["--rank", "8", "--alpha", "32"],
     "q,v r16 rslora (scale 4)": ["--rank", "16", "--rslora"],
     "q,v r2 scale 1": ["--rank", "2", "--alpha", "2"],
-    "q,v r4 scale 1": ["--alpha", "4"],
+    "q,v r4 scale 1": [*PAPER, "--alpha", "4"],
     "q,v r8 scale 1": ["--rank", "8", "--alpha", "8"],
     "q,v r16 scale 1": ["--rank", "16", "--alpha", "16"],
     "q,v r32 scale 1": ["--rank", "32", "--alpha", "32"],
-    "q,k,v,proj r4 scale 1": [*SITES4, "--alpha", "4"],
-    "all six r4 scale 1": [*SITES6, "--alpha", "4"],
-    "all six r4 scale 1 lr 0.004": [*SITES6, "--alpha", "4", "--lr", "0.004"],
-    "q,v r4 scale 1 lr 0.004": ["--alpha", "4", "--lr", "0.004"],
-    "q,v r4 scale 1 lora+ 4": ["--alpha", "4", "--lora-plus", "4"],
-    "q,v r4 scale 1 lora+ 16": ["--alpha", "4", "--lora-plus", "16"],
-    "q,v r4 scale 1 head uniform": ["--alpha", "4", "--head-init", "uniform"],
+    "q,k,v,proj r4 scale 1": [*SITES4, *PAPER, "--alpha", "4"],
+    "all six r4 scale 1": [*SITES6, *PAPER, "--alpha", "4"],
+    "all six r4 scale 1 lr 0.004": [*SITES6, *PAPER, "--alpha", "4", "--lr", "0.004"],
+    "q,v r4 scale 1 lr 0.004": [*PAPER, "--alpha", "4", "--lr", "0.004"],
+    "q,v r4 scale 1 lora+ 4": [*PAPER, "--alpha", "4", "--lora-plus", "4"],
+    "q,v r4 scale 1 lora+ 16": [*PAPER, "--alpha", "4", "--lora-plus", "16"],
+    "q,v r4 scale 1 head uniform": [*PAPER, "--alpha", "4", "--head-init", "uniform"],
 }
 
 
@@ -119,8 +120,8 @@ class Bench:
         for seed in a.seeds:
             for s in a.sets:
                 for method in ("melo", "linear", "full"):
-                    self.train("claim", f"{s}-{method}-{seed}", a.data / s, seed, ["--method", method])
-                self.train("claim", f"{s}-random-{seed}", a.data / s, seed, [], base=a.random)
+                    self.train("claim", f"{s}-{method}-{seed}", a.data / s, seed, ["--method", method, *(PAPER if method == "melo" else [])])
+                self.train("claim", f"{s}-random-{seed}", a.data / s, seed, PAPER, base=a.random)
 
     def precision(self) -> None:
         """Trained adapters evaluated in every precision, and training on an int8 base."""
@@ -141,7 +142,7 @@ class Bench:
                 for share, times in ((5, 4), (10, 3), (25, 2)):
                     data = a.data.with_name(f"{a.data.name}-{share}") / s
                     for method in ("melo", "linear"):
-                        self.train("lowdata", f"{s}-{share}-{method}-{seed}", data, seed, ["--method", method, "--patience", "0"], epochs=a.epochs * times)
+                        self.train("lowdata", f"{s}-{share}-{method}-{seed}", data, seed, ["--method", method, *(PAPER if method == "melo" else []), "--patience", "0"], epochs=a.epochs * times)
 
     def ablation(self) -> None:
         """Sites and ranks, one after the other beside the defaults."""

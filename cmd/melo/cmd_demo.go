@@ -202,7 +202,7 @@ func (j *demoJob) adapters() string { return filepath.Join(j.o.Out, "adapters") 
 // command is the comparison of one task as a user would type it.
 func (j *demoJob) command(t *phantom.Task) []string {
 	args := []string{"compare", "--base", j.o.Base, "--data", j.data(t), "--out", filepath.Join(j.o.Out, t.Name), "--seeds", "1",
-		"--epochs", fmt.Sprint(j.size.epochs), "--batch", "8", "--sites", demoSites, "--lr", demoRates, "--no-augment", "--resamples", fmt.Sprint(j.size.resamples)}
+		"--epochs", fmt.Sprint(j.size.epochs), "--batch", "8", "--rank", "4", "--sites", demoSites, "--lr", demoRates, "--no-augment", "--resamples", fmt.Sprint(j.size.resamples)}
 	if j.o.Workers > 0 {
 		args = append(args, "--workers", fmt.Sprint(j.o.Workers))
 	}

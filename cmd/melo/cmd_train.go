@@ -39,7 +39,7 @@ type trainOptions struct {
 // trainRecipe are the options that say how to train, and on what machine: those that commands which make many runs
 // have, too.
 type trainRecipe struct {
-	Rank     int     `default:"4" group:"What is trained:" help:"Rank of the matrices."`
+	Rank     int     `default:"8" group:"What is trained:" help:"Rank of the matrices; the paper has 4."`
 	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: ${scale} times the rank; with --rslora the rank."`
 	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
 	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
@@ -86,7 +86,7 @@ var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_li
 	"try_names": tunableNames(), "try_default": strings.Join(tryDefault[lora.MeLo], " ")}
 
 // defaultScale is alpha/rank of new adapters: with 1, the matrices hardly leave zero in the few hundred steps of a small set of
-// images (docs/results.md).
+// images. Rank and scale were found together (docs/results.md).
 const defaultScale = 8
 
 // defaultLR is the peak learning rate of a method.
