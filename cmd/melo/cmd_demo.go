@@ -81,7 +81,7 @@ type demoSize struct {
 // sizes of a demo.
 var (
 	demoFull = demoSize{phantom.Counts{Train: 400, Val: 80, Test: 240}, 4, 500}
-	demoFast = demoSize{phantom.Counts{Train: 100, Val: 40, Test: 80}, 2, 200}
+	demoFast = demoSize{phantom.Counts{Train: 90, Val: 30, Test: 60}, 2, 200}
 )
 
 func (o *demoOptions) sizing() demoSize {
