@@ -43,7 +43,7 @@ Examples:
 // Validate refuses option values that cannot be.
 func (o *dataOptions) Validate() error {
 	if err := o.check(); err != nil {
-		return fmt.Errorf("%w", err)
+		return err
 	}
 	if o.PerLabel < 1 || o.PerLabel > 1000 {
 		return fmt.Errorf("--per-label %d, expected 1 to 1000", o.PerLabel)

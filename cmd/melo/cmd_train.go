@@ -149,11 +149,11 @@ func (o *trainOptions) Validate() error {
 		{!o.Resume || !o.Restart, "--resume and --restart contradict each other"},
 	} {
 		if !c.ok {
-			return errors.New("" + c.text)
+			return errors.New(c.text)
 		}
 	}
 	if err := o.check(); err != nil {
-		return fmt.Errorf("%w", err)
+		return err
 	}
 	if err := o.augment().Validate(); err != nil {
 		return err

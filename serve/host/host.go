@@ -80,7 +80,7 @@ const (
 
 // New checks a configuration and binds its addresses, so that what cannot be is known before anything is served. No
 // request is answered before Serve.
-func New(c Config) (h *Host, err error) {
+func New(c Config) (*Host, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultConnections
 	}
@@ -90,19 +90,15 @@ func New(c Config) (h *Host, err error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h = &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, roles: grpcapi.Roles(), conns: map[string]*conns{}}
+	h := &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, roles: grpcapi.Roles(), conns: map[string]*conns{}}
 	if err := c.CheckAddresses(); err != nil {
 		return nil, err
 	}
 	c.Recorder.Watch(h.gate, telemetry.EngineOptions{})
 	service := oip.NewService(h.gate, c.Options)
-	defer func() {
-		if err != nil {
-			h.close()
-		}
-	}()
 	for _, open := range []func(*oip.Service) error{h.openHTTP, h.openGRPC, h.openExtra} {
 		if err := open(service); err != nil {
+			h.close()
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -386,5 +387,21 @@ func TestExposure(t *testing.T) {
 	}
 	if _, err := (TLS{RequireClient: true}).open(nil); err == nil {
 		t.Error("client certificates of nobody are required")
+	}
+}
+
+// TestTakenAddress: an address that another holds is an error that names it.
+func TestTakenAddress(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var config Config
+	newSite(t, func(c *Config) { config = *c })
+	config.Recorder = telemetry.NewMetrics()
+	config.HTTP, config.GRPC = "127.0.0.1:0", taken.Addr().String()
+	if h, err := New(config); err == nil || h != nil || !strings.Contains(err.Error(), config.GRPC) {
+		t.Errorf("host %v, error %v", h, err)
 	}
 }
