@@ -85,6 +85,7 @@ def forward(args, folder: Path, precision: str) -> list[Entry]:
             peers.append(torch(args, folder, "torch bf16 freezing", precision, "--weights", "bf16", "--mode", "compile", "--freezing"))
     else:
         peers = [torch(args, folder, "torch int8 dynamic", precision, "--weights", "int8"),
+                 torch(args, folder, "torch int8 dynamic onednn", precision, "--weights", "int8", "--quantized", "onednn"),
                  ort(args, folder, precision, "int8.onnx", "onnx-int8"),
                  openvino(args, folder, precision, "int8.xml", "auto", "openvino-int8")]
     return [ours, *peers]

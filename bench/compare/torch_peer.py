@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import json
+import os
 import re
 from pathlib import Path
 
@@ -91,6 +93,13 @@ def peft_model(base: Path) -> nn.Module:
     return get_peft_model(hf_model(base), config)
 
 
+def limit_fbgemm() -> None:
+    """FBGEMM, which multiplies PyTorch's bytes, heeds none of the variables that limit the rest: it is told by a call."""
+    if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2":
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        library._ZN6fbgemm14fbgemmForceIsaENS_10inst_set_tE(1)  # fbgemmForceIsa(inst_set_t::avx2)
+
+
 class Inference:
     def __init__(self, args):
         self.args = args
@@ -100,6 +109,8 @@ class Inference:
         elif args.weights == "int8":
             from torch.ao.quantization import quantize_dynamic
 
+            limit_fbgemm()
+            torch.backends.quantized.engine = args.quantized
             model = quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8, inplace=True)
         self.call = compiled(model, args.mode)
         self.dtype = torch.bfloat16 if args.weights == "bf16" else torch.float32
@@ -193,6 +204,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
     parser.add_argument("--weights", choices=("f32", "bf16", "int8"), default="f32", help="int8: dynamic quantisation")
+    parser.add_argument("--quantized", choices=("x86", "onednn"), default="x86", help="library of the products of bytes; x86: PyTorch chooses")
     parser.add_argument("--autocast", action="store_true", help="to bf16")
     parser.add_argument("--lora", choices=("peft", "plain"), default="peft", help="peft on transformers' ViT, or by hand on timm's")
     parser.add_argument("--freezing", action="store_true", help="inductor folds and packs weights (inference, compile)")

@@ -8,7 +8,8 @@ type Elem uint8
 // The element types. With BF16 both sides are rounded to bfloat16 once, and their products summed in
 // float32. With I8 a weight is a signed byte times a scale for each output, activations are unsigned bytes
 // with a zero point and a scale for each row, found as they come, and products are summed exactly in int32. On
-// CPUs without instructions for that (AVX2 alone), the bytes hold seven bits each, so that sums in int16 do.
+// CPUs without instructions for that (AVX2 alone), those of activations hold seven bits, and scales of weights are
+// such that sums of eight products fit into int16.
 const (
 	F32 Elem = iota
 	BF16

@@ -174,11 +174,7 @@ func (w *Worker) narrowWeight(e Elem, panel []float32, rows Mat, scale, sum []fl
 			roundRow(words.Row(r), rows.Row(r))
 			continue
 		}
-		lo, hi := rangeRow(rows.Row(r))
-		scale[r] = max(-lo, hi) / current.mostRight
-		if scale[r] == 0 {
-			scale[r] = 1
-		}
+		scale[r] = rightScale(rows.Row(r))
 		bytesOf(words.Row(r), rows.Row(r), 1/scale[r], signed, 255)
 		flipSigns(words.Row(r), rows.Cols)
 	}
@@ -187,6 +183,43 @@ func (w *Worker) narrowWeight(e Elem, panel []float32, rows Mat, scale, sum []fl
 		w.sumColumns(sum, panel, n)
 	}
 }
+
+// rightScale returns what the bytes of a row of a weight are multiples of: the least for which all numbers, and all
+// sums that have a bound, fit.
+func rightScale(x []float32) float32 {
+	lo, hi := rangeRow(x)
+	scale := max(-lo, hi) / current.mostRight
+	if current.mostSum > 0 && scale > 0 {
+		const rounding = 8 * 0.5001 // each number, in units of the scale
+		scale = max(scale, largestSum(x)/(current.mostSum-rounding))
+	}
+	if scale == 0 {
+		return 1
+	}
+	return scale
+}
+
+// largestSum returns the largest sum of the magnitudes of eight numbers that a micro-kernel which sums in int16 adds up
+// there: of sixteen along k, the first two, or the last two, of each four.
+func largestSum(x []float32) (most float32) {
+	var rest [16]float32
+	for ; len(x) > 0; x = x[min(16, len(x)):] {
+		s := x
+		if len(s) < len(rest) {
+			copy(rest[:], x)
+			s = rest[:]
+		}
+		var low, high float32
+		for i := 0; i < 16; i += 4 {
+			low += magnitude(s[i]) + magnitude(s[i+1])
+			high += magnitude(s[i+2]) + magnitude(s[i+3])
+		}
+		most = max(most, low, high)
+	}
+	return most
+}
+
+func magnitude(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // signed is what is added to a signed byte to make it unsigned.
 const signed = 128

@@ -82,15 +82,54 @@ func TestNarrowProducts(t *testing.T) {
 	})
 }
 
+// TestNothingIsCutOff: the largest numbers on both sides, all of one sign, are summed exactly, also where sums go
+// through int16.
+func TestNothingIsCutOff(t *testing.T) {
+	pool := par.New(2)
+	defer pool.Close()
+	ex := NewExec(pool)
+	weights := map[string]func(i int) float32{
+		"all one":     func(int) float32 { return 1 },
+		"all minus":   func(int) float32 { return -1 },
+		"pairs":       func(i int) float32 { return float32(1 - i/2%2) },
+		"outliers":    func(i int) float32 { return float32(1 + i%8/7*5) },
+		"even, -odd":  func(i int) float32 { return float32(1 - 2*(i%2)) },
+		"half a step": func(i int) float32 { return 32.5 / 32 * float32(1-i%16/15*2) },
+	}
+	narrowElems(t, func(t *testing.T, e Elem) {
+		for name, weight := range weights {
+			const m, n, k = 9, 40, 200
+			a, w := NewBuffer(m, k), NewMat(n, k)
+			for r := range m {
+				for i := range k {
+					a.Row(r)[i] = float32(1 + r%2*(i%2))
+				}
+			}
+			for i := range w.Data {
+				w.Data[i] = weight(i%k + i/k)
+			}
+			p := PackAs(ex, e, w.Data, n, k)
+			kept, c := NewMat(n, k), NewBuffer(m, n)
+			p.Unpack(kept.Data)
+			checkKept(t, e, kept, w)
+			ex.Gemm(c, a, p, Epilogue{})
+			checkProduct(t, name, c, rounded(e, a), kept)
+		}
+	})
+}
+
 // checkKept: bfloat16 keeps 8 bits, a byte half a step of its row's scale.
 func checkKept(t *testing.T, e Elem, kept, w Mat) {
 	t.Helper()
 	for r := range w.Rows {
-		most := max(-slices.Min(w.Row(r)), slices.Max(w.Row(r)))
+		scale := max(-slices.Min(w.Row(r)), slices.Max(w.Row(r))) / current.mostRight
+		if current.mostSum > 0 {
+			scale = max(scale, largestSum(w.Row(r))/(current.mostSum-8*0.5001))
+		}
 		for c, v := range w.Row(r) {
 			allowed := math.Abs(float64(v)) / 256
 			if e == I8 {
-				allowed = float64(most/current.mostRight) / 2 * 1.001
+				allowed = float64(scale) / 2 * 1.001
 			}
 			if d := math.Abs(float64(kept.Row(r)[c] - v)); d > allowed {
 				t.Fatalf("weight %d, %d is kept as %v, was %v", r, c, kept.Row(r)[c], v)

@@ -66,7 +66,7 @@ func PackAs(ex *Exec, e Elem, w []float32, out, in int) *Packed {
 // Layout names how weights are packed by the kernel set in use: what was packed under one name is read under the
 // same name only.
 func Layout() string {
-	return fmt.Sprintf("%s-%d-%v-%v-%d", current.name, current.panel(), current.mostLeft, current.mostRight, current.wordStep)
+	return fmt.Sprintf("%s-%d-%v-%v-%v-%d", current.name, current.panel(), current.mostLeft, current.mostRight, current.mostSum, current.wordStep)
 }
 
 // Parts returns what a Packed consists of, read-only: the words of its elements and, for I8, scales and sums of

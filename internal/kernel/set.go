@@ -22,9 +22,10 @@ type set struct {
 	lanes int          // float32 in a vector
 	micro [elems]tiles // by the type of the elements; nil if the CPU lacks the instructions
 	// Numbers of I8 are bytes from 0 to mostLeft on the left and from -mostRight to mostRight on the right, in
-	// rows of a multiple of wordStep words, of which a micro-kernel takes so many at once.
-	mostLeft, mostRight float32
-	wordStep            int
+	// rows of a multiple of wordStep words, of which a micro-kernel takes so many at once. Where it sums in int16,
+	// mostSum bounds the magnitudes on the right that meet in one sum; else it is 0.
+	mostLeft, mostRight, mostSum float32
+	wordStep                     int
 	// chain is the most terms that one chain of multiply-adds has (docs/numerics.md). Shorter chains keep
 	// the part of B that is in use in the first-level cache, which tiles of few rows read often.
 	chain int

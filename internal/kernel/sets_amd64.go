@@ -17,10 +17,10 @@ func fastSets() (s []*set) {
 		s = append(s, a)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		a := &set{id: setAVX2, name: "avx2", lanes: 8, chain: 384, mostLeft: 127, mostRight: 63, wordStep: 2}
+		a := &set{id: setAVX2, name: "avx2", lanes: 8, chain: 384, mostLeft: 127, mostRight: 127, mostSum: 258, wordStep: 4}
 		a.micro[F32], a.micro[I8] = microAVX2[:], microU7AVX2[:]
 		if cpu.X86.HasAVXVNNI {
-			a.micro[I8], a.mostLeft, a.mostRight, a.wordStep = microU8AVX2[:], 255, 127, 1
+			a.micro[I8], a.mostLeft, a.mostSum, a.wordStep = microU8AVX2[:], 255, 0, 1
 		}
 		s = append(s, a)
 	}

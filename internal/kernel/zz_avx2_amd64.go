@@ -74,12 +74,6 @@ func microU74x1AVX2(t *tile)
 func microU74x2AVX2(t *tile)
 
 //go:noescape
-func microU75x1AVX2(t *tile)
-
-//go:noescape
-func microU75x2AVX2(t *tile)
-
-//go:noescape
 func peakU7AVX2(n int)
 
 //go:noescape
@@ -146,7 +140,6 @@ var microU7AVX2 = [...][2]func(*tile){
 	{microU72x1AVX2, microU72x2AVX2},
 	{microU73x1AVX2, microU73x2AVX2},
 	{microU74x1AVX2, microU74x2AVX2},
-	{microU75x1AVX2, microU75x2AVX2},
 }
 
 // microU8AVX2 has the micro-kernels by rows and vectors, each less one.

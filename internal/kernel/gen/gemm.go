@@ -21,15 +21,16 @@ var (
 	float32s = element{"", 1, 1, VFMAS, "of float32"}
 	bfloat16 = element{"BF", 2, 1, VDotBF16, "of bfloat16 pairs along k, summed in float32"}
 	bytes8   = element{"U8", 4, 1, VDotU8S8, "of unsigned by signed bytes, four along k, summed in int32 and scaled"}
-	// Without instructions that multiply bytes and sum in int32, two sums of two products are added in int16
-	// before they are widened. With operands of seven bits, at most 127 and 63, nothing is ever cut off.
-	bytes7 = element{"U7", 4, 2, VMulU8S8, "of unsigned by signed numbers of seven bits, eight along k a step, summed in int32 and scaled"}
+	// Without instructions that multiply bytes and sum in int32, four sums of two products are added in int16
+	// before they are widened. With numbers of A up to 127, and magnitudes of the eight of B that meet in one
+	// sum up to 258 together, nothing is ever cut off.
+	bytes7 = element{"U7", 4, 4, VMulU8S8, "of unsigned numbers of seven bits by signed bytes, sixteen along k a step, summed in int32 and scaled"}
 )
 
 // rows is the height of the largest tile for the element type.
 func (e element) rows(t *Target) int {
 	if e.dot == VMulU8S8 {
-		return t.Rows - 1 // more registers for what is between
+		return t.Rows - 2 // more registers for what is between
 	}
 	return t.Rows
 }
@@ -41,7 +42,7 @@ func (e element) rows(t *Target) int {
 //
 // Any strides are possible, so one kernel serves A, its transpose, packed B and B as it lies. Of narrow
 // elements, two or four along k lie in one 32-bit word, and k counts words; seven-bit numbers come in steps of
-// two words, which k counts.
+// four words, which k counts.
 func micro(t *Target, e element, rows, cols int) *Func {
 	f := NewFunc(t, fmt.Sprintf("micro%s%dx%d", e.name, rows, cols),
 		fmt.Sprintf("computes a tile of %d rows and %d columns %s.", rows, cols*t.Lanes, e.doc), Arg{"t", "*tile"})
@@ -57,12 +58,15 @@ func micro(t *Target, e element, rows, cols int) *Func {
 		f.Zero(v)
 	}
 	multiply, temps := e.step(f, a, b, ldb, acc, cols)
+	stepB := ldb
+	if e.atOnce > 1 {
+		stepB = multipleOf(f, ldb, e.atOnce)
+		csa = multipleOf(f, csa, e.atOnce)
+	}
 	step := func() {
 		multiply()
-		for range e.atOnce {
-			a.advance(f, csa)
-			f.AddG(b, ldb)
-		}
+		a.advance(f, csa)
+		f.AddG(b, stepB)
 	}
 	next := field(tileNext)
 	f.JumpLT(k, unrollK, "rest")
@@ -116,24 +120,57 @@ func (e element) step(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multipl
 	}, append(bs, s...)
 }
 
-// pairStep is step for seven-bit numbers.
+// pairStep is step for seven-bit numbers. Each of B is read from memory for each row of A, but for those that there
+// are registers for: loads would take as long as the products do.
 func (e element) pairStep(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multiply func(), temps []V) {
-	one, s, x, y := f.NewConstBits(0x00010001), f.Vs(2), f.V(), f.V()
+	one, s, y, sums := f.NewConstBits(0x00010001), f.V(), f.V(), f.Vs(cols)
+	held := f.Vs(min(len(f.freeV), e.atOnce*cols))
+	rows := []Mem{At(b, 0), {Base: b, Index: ldb, Scale: 1}, {Base: b, Index: ldb, Scale: 2}, {Base: b, Index: multipleOf(f, ldb, 3), Scale: 1}}
+	from := func(word, j int) Mem {
+		m := rows[word]
+		m.Disp = j * f.T.Bytes()
+		return m
+	}
 	return func() {
+		for h, v := range held {
+			f.Load(v, from(h/cols, h%cols))
+		}
 		for i := range len(acc) / cols {
 			at := a.at(i)
-			f.Scalar(s[0], at)
-			at.Disp += 4
-			f.Scalar(s[1], at)
-			for j := range cols {
-				f.MulU8S8(x, s[0], At(b, j*f.T.Bytes()))
-				f.MulU8S8(y, s[1], Mem{Base: b, Index: ldb, Disp: j * f.T.Bytes()})
-				f.Op2(VAddI16, x, x, y)
-				f.Op2(VPairsI16, x, x, one)
-				f.Op2(VAddI, acc[i*cols+j], acc[i*cols+j], x)
+			for word := range e.atOnce {
+				f.Scalar(s, at)
+				at.Disp += 4
+				for j, sum := range sums {
+					x := y
+					if word == 0 {
+						x = sum
+					}
+					if h := word*cols + j; h < len(held) {
+						f.Op2(VMulU8S8, x, s, held[h])
+					} else {
+						f.MulU8S8(x, s, from(word, j))
+					}
+					if word > 0 {
+						f.Op2(VAddI16, sum, sum, x)
+					}
+				}
+			}
+			for j, sum := range sums {
+				f.Op2(VPairsI16, sum, sum, one)
+				f.Op2(VAddI, acc[i*cols+j], acc[i*cols+j], sum)
 			}
 		}
-	}, append(s, one, x, y)
+	}, append(append(sums, held...), one, s, y)
+}
+
+// multipleOf returns a new register with n times g.
+func multipleOf(f *Func, g G, n int) G {
+	m := f.G()
+	f.MovG(m, g)
+	for range n - 1 {
+		f.AddG(m, g)
+	}
+	return m
 }
 
 // dequantize turns the int32 sums of a tile into acc = (acc - zero_i * sum_j) * scale_i * scale_j, where row
@@ -215,13 +252,8 @@ func newRowAddr(f *Func, a, rsa G, rows int) *rowAddr {
 		if g, ok := times[n]; ok {
 			return g
 		}
-		g := f.G()
-		f.MovG(g, rsa)
-		for range n - 1 {
-			f.AddG(g, rsa)
-		}
-		times[n] = g
-		return g
+		times[n] = multipleOf(f, rsa, n)
+		return times[n]
 	}
 	for i := 0; i < min(rows, 7); i++ {
 		m := Mem{Index: none}
@@ -305,8 +337,10 @@ func peak(t *Target, e element) *Func {
 		x, y := f.V(), f.V()
 		multiply = func(v V) {
 			f.Op2(VMulU8S8, x, a, b)
-			f.Op2(VMulU8S8, y, a, b)
-			f.Op2(VAddI16, x, x, y)
+			for range e.atOnce - 1 {
+				f.Op2(VMulU8S8, y, a, b)
+				f.Op2(VAddI16, x, x, y)
+			}
 			f.Op2(VPairsI16, x, x, b)
 			f.Op2(VAddI, v, v, x)
 		}

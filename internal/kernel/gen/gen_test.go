@@ -134,7 +134,7 @@ func checkTranspose(t *testing.T, target *Target, f *Func, from, to element) {
 	const n, lds, ldd = 8, 11, 37
 	width := 2 * target.Lanes
 	rng := rand.New(rand.NewPCG(3, 4))
-	src, rows := from.words(rng, (target.Lanes-1)*lds+n, false), target.Lanes*from.per
+	src, rows := from.words(rng, (target.Lanes-1)*lds+n, 1, false), target.Lanes*from.per
 	var m Machine
 	ps := m.AllocFloats(src)
 	args := []uint64{4 * ldd, ps, 4 * lds, n, ps}
@@ -279,44 +279,61 @@ func (e element) number(word float32, i int, left bool) float64 {
 	return float64(int8(bits >> (8 * i)))
 }
 
-// sevenBits returns a word of numbers that bytes7 may have, the greatest among them.
-func (e element) sevenBits(rng *rand.Rand, left bool) (bits uint32) {
-	for s := 0; s < 32; s += 8 {
-		b := uint8(rng.IntN(128))
-		if !left {
-			b = uint8(int8(rng.IntN(127) - 63))
-		}
-		if rng.IntN(3) == 0 && left {
-			b = 127
-		} else if rng.IntN(3) == 0 && !left {
-			b = 63
-		}
-		bits |= uint32(b) << s
-	}
-	return bits
-}
-
-// words returns n words of random numbers of type e, as the left or the right operand has them.
-func (e element) words(rng *rand.Rand, n int, left bool) []float32 {
+// words returns n words of random numbers of type e, as the left or the right operand has them, which has cols columns.
+func (e element) words(rng *rand.Rand, n, cols int, left bool) []float32 {
 	x := make([]float32, n)
 	for i := range x {
 		bits := rng.Uint32()
-		if e.dot == VMulU8S8 {
-			bits = e.sevenBits(rng, left)
-		}
-		if e.per == 2 {
+		switch {
+		case e.dot == VMulU8S8 && left:
+			bits = sevenBits(rng)
+		case e.per == 2:
 			lo, hi := math.Float32bits(float32(rng.NormFloat64())), math.Float32bits(float32(rng.NormFloat64()))
 			bits = lo>>16 | hi&0xffff0000
 		}
 		x[i] = math.Float32frombits(bits)
 	}
+	if e.dot == VMulU8S8 && !left {
+		for i := 0; i+e.atOnce*cols <= n; i += e.atOnce * cols {
+			for col := range cols {
+				for word, bits := range boundedBytes(rng) {
+					x[i+word*cols+col] = math.Float32frombits(bits)
+				}
+			}
+		}
+	}
 	return x
+}
+
+// sevenBits returns a word of numbers up to 127, that often.
+func sevenBits(rng *rand.Rand) (bits uint32) {
+	for s := 0; s < 32; s += 8 {
+		bits |= uint32(min(rng.IntN(190), 127)) << s
+	}
+	return bits
+}
+
+// boundedBytes returns what one step takes of one column: two sums of eight numbers with magnitudes of 258 together, of
+// which some are 127, and often all have one sign.
+func boundedBytes(rng *rand.Rand) (words [4]uint32) {
+	for half := range 2 {
+		left, sign := 258, 1-2*rng.IntN(2)
+		for _, i := range rng.Perm(8) {
+			b := min(rng.IntN(2*left+1), left, 127)
+			left -= b
+			words[i/2] |= uint32(uint8(int8(sign*b))) << (16*half + 8*(i%2))
+			if half == 1 {
+				sign = 1 - 2*rng.IntN(2)
+			}
+		}
+	}
+	return words
 }
 
 func checkNarrow(t *testing.T, f *Func, e element, rows, cols, k int) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
-	a, b := e.words(rng, rows*k, true), e.words(rng, k*cols, false)
+	a, b := e.words(rng, rows*k, cols, true), e.words(rng, k*cols, cols, false)
 	rowQuant, sums, scales := random(rng, 2*rows), random(rng, cols), random(rng, cols)
 	var m Machine
 	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*rows*cols), m.Alloc(112)

@@ -322,7 +322,7 @@ func lane(i Instr, a, b, c uint32) uint32 {
 	case VPairsI16:
 		return uint32(int32(int16(a))*int32(int16(b)) + int32(int16(a>>16))*int32(int16(b>>16)))
 	case VAddI16:
-		return uint32(uint16(a)+uint16(b)) | (a>>16+b>>16)<<16
+		return addPairs(a, b)
 	case VRoundBF16:
 		return uint32(roundBF16(a))
 	case VFloat:
@@ -371,6 +371,19 @@ func mulPairs(a, b uint32) uint32 {
 		x := int(byte(a>>s))*int(int8(b>>s)) + int(byte(a>>(s+8)))*int(int8(b>>(s+8)))
 		if x != int(int16(x)) {
 			panic(fmt.Errorf("sum of two byte products %d does not fit into 16 bits", x))
+		}
+		out |= uint32(uint16(x)) << s
+	}
+	return out
+}
+
+// addPairs adds in int16. A sum that does not fit stops the interpreter, as in mulPairs.
+func addPairs(a, b uint32) uint32 {
+	var out uint32
+	for s := 0; s < 32; s += 16 {
+		x := int(int16(a>>s)) + int(int16(b>>s))
+		if x != int(int16(x)) {
+			panic(fmt.Errorf("sum of byte products %d does not fit into 16 bits", x))
 		}
 		out |= uint32(uint16(x)) << s
 	}
