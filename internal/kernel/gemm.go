@@ -25,7 +25,7 @@ type gemmTask struct {
 	transB bool
 	alpha  float32
 	add    bool // to c
-	elem   Elem // of the left-hand side (opPackedT)
+	elem   Elem // of the left-hand side
 	each   int  // rows of a and b that make one chain (opTN)
 
 	quant                []quant // of the rows of a, if b has bytes
@@ -47,11 +47,54 @@ func (e *Exec) runGemm(rows, cols int) {
 	e.level()
 	t := &e.gemm
 	t.workers = e.workers
-	t.rowBlocks = (t.c.Rows + rows - 1) / rows
-	t.colGroups = (t.c.Cols + cols - 1) / cols
+	g := grid{rows: pieces(t.c.Rows, current.rows(t.elem)), cols: pieces(t.c.Cols, current.panel()), workers: e.pool.Workers(), extra: packingTiles}
+	if t.op == opPacked {
+		g.extra = 1
+	}
+	if t.op == opPackedT {
+		g.cols = pieces(t.c.Cols, cols)
+	}
+	t.rowBlocks, t.colGroups = g.cut(pieces(t.c.Rows, rows), pieces(t.c.Cols, cols))
 	e.pool.Run(t.rowBlocks*t.colGroups, t)
 	*t = gemmTask{}
 }
+
+// grid is a product as tiles for the micro-kernel, which workers share.
+type grid struct {
+	rows, cols, workers int
+	extra               int // what a column of tiles costs an item beside the tiles, in tiles
+}
+
+// packingTiles is about what it costs to pack a panel of the right-hand side.
+const packingTiles = 4
+
+// cut returns into how many blocks of rows and groups of columns the grid is cut: at least as many as given, and more
+// where some workers would wait long for others, as two do that have three items.
+func (g grid) cut(rowBlocks, colGroups int) (int, int) {
+	if rowBlocks*colGroups == 0 {
+		return 0, 0
+	}
+	least, r, c := g.time(rowBlocks, colGroups), rowBlocks, colGroups
+	if least*g.workers*19 <= (g.rows+g.extra)*g.cols*20 {
+		return r, c
+	}
+	for i := rowBlocks; i <= min(rowBlocks+g.workers, g.rows); i++ {
+		for j := colGroups; j <= min(2*colGroups+g.workers, g.cols); j++ {
+			if t := g.time(i, j); t < least {
+				least, r, c = t, i, j
+			}
+		}
+	}
+	return r, c
+}
+
+// time is how long the busiest worker takes, in tiles, if all items are as large as the largest.
+func (g grid) time(rowBlocks, colGroups int) int {
+	return pieces(rowBlocks*colGroups, g.workers) * (pieces(g.rows, rowBlocks) + g.extra) * pieces(g.cols, colGroups)
+}
+
+// pieces is how many of a size cover n.
+func pieces(n, size int) int { return (n + size - 1) / size }
 
 // Do computes one item.
 func (t *gemmTask) Do(worker, i int) {
@@ -66,7 +109,7 @@ func (t *gemmTask) Do(worker, i int) {
 	case opPacked:
 		t.packed(w, c, t.a.RowRange(r0, r1), r0, c0)
 	case opPackedT:
-		t.packedT(w, c, c0)
+		t.packedT(w, c, t.a.RowRange(r0, r1), c0)
 	case opMat:
 		b := t.bm
 		if t.transB {
@@ -89,7 +132,7 @@ func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
 	if b.elem != F32 {
 		a = e.narrow(b.elem, a, nil)
 	}
-	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep, quant: e.narrowed.quant}
+	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep, elem: b.elem, quant: e.narrowed.quant}
 	e.runGemm(blockRows, blockCols)
 }
 
@@ -134,7 +177,7 @@ func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
 	e.runGemm(max(c.Rows, 1), cols)
 }
 
-func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
+func (t *gemmTask) packedT(w *Worker, c, a Mat, c0 int) {
 	nr, per := current.panel(), t.elem.perWord()
 	buf := scratch(&w.b, 2*kBlock*nr)
 	first, second := buf[:kBlock*nr], buf[kBlock*nr:]
@@ -145,7 +188,7 @@ func (t *gemmTask) packedT(w *Worker, c Mat, c0 int) {
 		for j := 0; j < c.Cols; j += nr {
 			part := c.ColRange(j, min(j+nr, c.Cols))
 			r := right{data: buf[j/nr*kBlock*nr:], stride: nr, elem: t.elem}
-			w.columns(part, leftOf(t.a.ColRange(n0/per, n0/per+words), false), words, r, 1, t.add || n0 > 0)
+			w.columns(part, leftOf(a.ColRange(n0/per, n0/per+words), false), words, r, 1, t.add || n0 > 0)
 		}
 	}
 }

@@ -225,7 +225,7 @@ func checkEpilogue(t *testing.T, e epilogueCase, s [3]int, seed uint64) {
 	bias, scale := vector(), vector()
 	residual, _ := matrix(rng, m, n, 3)
 	var first, firstPre kernel.Mat
-	for _, workers := range []int{1, 3} {
+	for _, workers := range []int{1, 3, 16} {
 		pool := par.New(workers)
 		ex := kernel.NewExec(pool)
 		p := kernel.Pack(ex, w.Data, n, k)
