@@ -54,7 +54,11 @@ func (e *Exec) runGemm(rows, cols int) {
 	if t.op == opPackedT {
 		g.cols = pieces(t.c.Cols, cols)
 	}
-	t.rowBlocks, t.colGroups = g.cut(pieces(t.c.Rows, rows), pieces(t.c.Cols, cols))
+	rowBlocks := pieces(t.c.Rows, rows)
+	if g.rows >= 3*g.workers*g.extra { // workers keep to their rows, which are in their caches
+		rowBlocks = max(rowBlocks, g.workers)
+	}
+	t.rowBlocks, t.colGroups = g.cut(rowBlocks, pieces(t.c.Cols, cols))
 	e.pool.Run(t.rowBlocks*t.colGroups, t)
 	*t = gemmTask{}
 }

@@ -25,11 +25,19 @@ type Pool struct {
 	spin    time.Duration
 	closed  atomic.Bool
 
-	task Task
-	n    int64
+	task   Task
+	taking int          // workers
+	shares []share      // of each of them
+	left   atomic.Int64 // helpers that have not finished
+	done   sync.WaitGroup
+}
+
+// share is the part of the indices that one worker begins with: the same part of each task, so that it finds what it has
+// written in its own caches. What it leaves is for the others.
+type share struct {
 	next atomic.Int64
-	left atomic.Int64 // helpers that have not finished
-	done sync.WaitGroup
+	end  int64
+	_    [48]byte // those of two workers do not share a cache line
 }
 
 // helper is a worker with a goroutine of its own. It is started by a new value of turn, which it watches for a
@@ -59,7 +67,7 @@ func New(workers int) *Pool {
 }
 
 func newPool(workers int, spin time.Duration) *Pool {
-	p := &Pool{spin: spin}
+	p := &Pool{spin: spin, shares: make([]share, workers)}
 	for w := 1; w < workers; w++ {
 		h := &helper{wake: make(chan struct{}, 1)}
 		p.helpers = append(p.helpers, h)
@@ -79,8 +87,8 @@ func (p *Pool) Close() {
 	}
 }
 
-// Run calls t.Do for every i in [0, n) and returns when all are done. Indices are claimed one by one,
-// in order, so make an item worth at least some microseconds.
+// Run calls t.Do for every i in [0, n) and returns when all are done. Each worker claims those of its share one by one, in
+// order, and then what is left of others', so make an item worth at least some microseconds.
 func (p *Pool) Run(n int, t Task) {
 	if n <= 0 {
 		return
@@ -88,8 +96,12 @@ func (p *Pool) Run(n int, t Task) {
 	p.mu.Lock() // even if no other goroutine is involved, worker 0's scratch may be in use by another caller
 	defer p.mu.Unlock()
 	helpers := p.helpers[:min(n-1, len(p.helpers))]
-	p.task, p.n = t, int64(n)
-	p.next.Store(0)
+	p.task, p.taking = t, 1+len(helpers)
+	for w := range p.taking {
+		from, to := Part(n, w, p.taking)
+		p.shares[w].next.Store(int64(from))
+		p.shares[w].end = int64(to)
+	}
 	p.left.Store(int64(len(helpers)))
 	p.done.Add(len(helpers))
 	for _, h := range helpers {
@@ -151,13 +163,15 @@ func (p *Pool) loop(worker int, h *helper) {
 }
 
 func (p *Pool) claim(worker int) {
-	t, n := p.task, p.n
-	for {
-		i := p.next.Add(1) - 1
-		if i >= n {
-			return
+	t, workers := p.task, p.taking
+	for k := range workers {
+		for s := &p.shares[(worker+k)%workers]; ; {
+			i := s.next.Add(1) - 1
+			if i >= s.end {
+				break
+			}
+			t.Do(worker, int(i))
 		}
-		t.Do(worker, int(i))
 	}
 }
 

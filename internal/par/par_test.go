@@ -37,6 +37,36 @@ func TestRunCoversEachIndexOnce(t *testing.T) {
 	}
 }
 
+// together lets no item end before all have begun, and records who computed each.
+type together struct {
+	begun sync.WaitGroup
+	by    []int
+}
+
+func (w *together) Do(worker, i int) {
+	w.by[i] = worker
+	w.begun.Done()
+	w.begun.Wait()
+}
+
+// TestWorkersBeginWithTheirShare: the same part of every task is the same worker's, if all are there.
+func TestWorkersBeginWithTheirShare(t *testing.T) {
+	for _, workers := range []int{2, 3, 8} {
+		p := New(workers)
+		for range 20 {
+			w := &together{by: make([]int, workers)}
+			w.begun.Add(workers)
+			p.Run(workers, w)
+			for i, worker := range w.by {
+				if i != worker {
+					t.Fatalf("%d workers: item %d by worker %d", workers, i, worker)
+				}
+			}
+		}
+		p.Close()
+	}
+}
+
 // exclusive fails if two Run calls overlap.
 type exclusive struct {
 	t      *testing.T
