@@ -190,6 +190,7 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	if e.prunes(b) {
 		dq = classRows(dq, e.rows)
 	}
+	e.restoreRounded(b)
 	e.ex.AttentionGrad(e.attnShape(bb.rows), dq, dk, dv, do, bb.o, bb.q, bb.k, bb.v, bb.lse)
 	e.mark(b, PartAttention)
 

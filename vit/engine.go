@@ -29,7 +29,7 @@ type Engine struct {
 	patches []float32  // [n*grid*grid, 3*patch*patch]
 	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]
 	h       kernel.Mat // LayerNorm output [n*T, d]
-	qkv     kernel.Mat // [n*T, 3d]
+	qkv     kernel.Mat // of blocks that keep none, or keep it rounded [n*T, 3d]
 	o       kernel.Mat // attention output [n*T, d]
 	up      kernel.Mat // MLP pre-activation [n*T, up], inference and SwiGLU
 	act     kernel.Mat // MLP activation [n*T, mlp]
@@ -54,6 +54,7 @@ type Engine struct {
 type blockState struct {
 	in, mid  kernel.Mat // block input; after attention
 	qkv, o   kernel.Mat
+	rounded  kernel.Mat // instead of qkv, words of two bfloat16, where attention rounds its operands anyway
 	pre      kernel.Mat // MLP pre-activation
 	lse      []float32
 	st1, st2 kernel.RowStats
@@ -90,6 +91,9 @@ func (e *Engine) makeBuffers() {
 	if from > 0 && m.SwiGLU {
 		e.up = kernel.NewBuffer(n, up)
 	}
+	if from == 0 && e.rounds() {
+		e.qkv = kernel.NewBuffer(n, 3*d)
+	}
 	e.act, e.y = kernel.NewBuffer(n, m.MLP), kernel.Mat{}
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
@@ -113,11 +117,33 @@ func (e *Engine) LimitPass(images int) {
 // newBlockState makes room for n tokens, queries of which go on after attention.
 func (e *Engine) newBlockState(n, up, queries int) blockState {
 	m := e.m
-	return blockState{
-		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(queries, m.Width),
-		qkv: kernel.NewBuffer(n, 3*m.Width), o: kernel.NewBuffer(queries, m.Width),
+	s := blockState{
+		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(queries, m.Width), o: kernel.NewBuffer(queries, m.Width),
 		pre: kernel.NewBuffer(queries, up), lse: make([]float32, n*m.Heads),
 		st1: kernel.NewRowStats(n), st2: kernel.NewRowStats(n),
+	}
+	if e.rounds() {
+		s.rounded = kernel.NewBuffer(n, (3*m.Width+1)/2)
+	} else {
+		s.qkv = kernel.NewBuffer(n, 3*m.Width)
+	}
+	return s
+}
+
+// rounds reports whether attention rounds q, k and v to bfloat16: then they are kept so.
+func (e *Engine) rounds() bool { return edgePrecision(e.m.Precision) == kernel.BF16 }
+
+// keepRounded keeps q, k and v of block b for the backward pass, if that takes them from the shared buffer.
+func (e *Engine) keepRounded(b int) {
+	if b >= e.from && e.rounds() {
+		e.ex.RoundBF16(e.tokens(e.keep[b-e.from].rounded), e.tokens(e.qkv))
+	}
+}
+
+// restoreRounded is the inverse of keepRounded.
+func (e *Engine) restoreRounded(b int) {
+	if e.rounds() {
+		e.ex.WidenBF16(e.tokens(e.qkv), e.tokens(e.keep[b-e.from].rounded))
 	}
 }
 

@@ -127,6 +127,9 @@ func (e *Engine) buffers(b int) blockBuffers {
 		s = e.keep[b-e.from]
 		bb.lse, bb.st1, bb.st2 = s.lse, s.st1, s.st2
 	}
+	if s.qkv.Data == nil {
+		s.qkv = e.qkv
+	}
 	qkv := e.tokens(s.qkv)
 	bb.q, bb.k, bb.v = qkv.ColRange(0, d), qkv.ColRange(d, 2*d), qkv.ColRange(2*d, 3*d)
 	bb.rows = r
@@ -152,6 +155,7 @@ func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
 	e.mark(b, PartNorm)
 	e.project(b, h, bb, a)
 	e.ex.Attention(e.attnShape(bb.rows), bb.o, bb.q, bb.k, bb.v, bb.lse)
+	e.keepRounded(b)
 	e.mark(b, PartAttention)
 	res := in
 	if e.prunes(b) {

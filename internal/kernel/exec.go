@@ -40,6 +40,7 @@ type Exec struct {
 	packing packTask
 
 	narrowing narrowTask
+	widening  widenTask
 	narrowed  narrowed
 	tasks     rowTasks
 	attn      attnTask

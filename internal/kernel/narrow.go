@@ -58,6 +58,43 @@ func (t *narrowTask) Do(_, i int) {
 	}
 }
 
+// RoundBF16 sets dst to src as bfloat16, two a word: its rows have half as many columns. WidenBF16 is the inverse. What
+// is only an operand of products of bfloat16 loses nothing so.
+func (e *Exec) RoundBF16(dst, src Mat) {
+	check(dst.Rows == src.Rows && dst.Cols == BF16.words(src.Cols), "RoundBF16", dst, src, src.Cols, 0)
+	e.narrowing = narrowTask{e: BF16, a: src, words: dst}
+	e.pool.Run(chunks(src.Rows), &e.narrowing)
+	e.narrowing = narrowTask{}
+}
+
+// WidenBF16 sets dst to the numbers of src, bfloat16 two a word.
+func (e *Exec) WidenBF16(dst, src Mat) {
+	check(dst.Rows == src.Rows && src.Cols == BF16.words(dst.Cols), "WidenBF16", dst, src, dst.Cols, 0)
+	e.widening = widenTask{dst: dst, words: src}
+	e.pool.Run(chunks(src.Rows), &e.widening)
+	e.widening = widenTask{}
+}
+
+// widenTask is WidenBF16, chunk by chunk.
+type widenTask struct{ dst, words Mat }
+
+func (t *widenTask) Do(_, i int) {
+	for r := i * rowChunk; r < min(t.dst.Rows, (i+1)*rowChunk); r++ {
+		widenRow(t.dst.Row(r), t.words.Row(r))
+	}
+}
+
+func widenRow(dst, words []float32) {
+	for i, w := range words[:len(dst)/2] {
+		bits := math.Float32bits(w)
+		pair := dst[2*i : 2*i+2]
+		pair[0], pair[1] = math.Float32frombits(bits<<16), math.Float32frombits(bits&^0xffff)
+	}
+	if n := len(dst); n%2 == 1 {
+		dst[n-1] = math.Float32frombits(math.Float32bits(words[n/2]) << 16)
+	}
+}
+
 // roundScaled rounds x*scale to bfloat16, a piece at a time.
 func roundScaled(dst, x, scale []float32) {
 	var piece [512]float32

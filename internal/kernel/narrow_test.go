@@ -82,6 +82,31 @@ func TestNarrowProducts(t *testing.T) {
 	})
 }
 
+// TestRoundedAndBack: what WidenBF16 makes of RoundBF16 is the rounded numbers, which rounding again does not change.
+func TestRoundedAndBack(t *testing.T) {
+	pool := par.New(3)
+	defer pool.Close()
+	ex := NewExec(pool)
+	narrowElems(t, func(t *testing.T, e Elem) {
+		if e != BF16 {
+			return
+		}
+		for _, s := range [][2]int{{1, 1}, {3, 2}, {17, 33}, {40, 96}, {5, 577}} {
+			rng := rand.New(rand.NewPCG(uint64(s[0]), uint64(s[1])))
+			a := normalMat(rng, s[0], s[1])
+			want, words, again, got := rounded(BF16, a), NewBuffer(s[0], BF16.words(s[1])), NewBuffer(s[0], BF16.words(s[1])), NewBuffer(s[0], s[1])
+			ex.RoundBF16(words, a)
+			ex.WidenBF16(got, words)
+			ex.RoundBF16(again, got)
+			for r := range s[0] {
+				if !slices.Equal(got.Row(r), want.Row(r)) || !slices.Equal(words.Row(r), again.Row(r)) {
+					t.Fatalf("%v: row %d: %v, want %v", s, r, got.Row(r), want.Row(r))
+				}
+			}
+		}
+	})
+}
+
 // TestNothingIsCutOff: the largest numbers on both sides, all of one sign, are summed exactly, also where sums go
 // through int16.
 func TestNothingIsCutOff(t *testing.T) {
