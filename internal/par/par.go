@@ -40,13 +40,12 @@ type share struct {
 	_    [48]byte // those of two workers do not share a cache line
 }
 
-// helper is a worker with a goroutine of its own. It is started by a new value of turn, which it watches for a
-// while after each task, and by wake, if it has gone to sleep meanwhile.
+// helper is a worker with a goroutine of its own. It is started by a new turn, which it watches for a while after each
+// task, and by wake if it has gone to sleep meanwhile.
 type helper struct {
-	turn   atomic.Uint64
-	asleep atomic.Bool
-	wake   chan struct{}
-	_      [64]byte // turns of two helpers do not share a cache line
+	turn atomic.Uint64 // twice the number of tasks that it was given, and one more while it sleeps
+	wake chan struct{}
+	_    [64]byte // turns of two helpers do not share a cache line
 }
 
 // spinTime is how long a worker watches for the next task, or for the last helper, before it goes to sleep.
@@ -115,11 +114,18 @@ func (p *Pool) Run(n int, t Task) {
 	p.task = nil
 }
 
-// start tells the helper that there is a new task.
+// start tells the helper that there is a new task. Whether it sleeps stands in the same word as its turn: so either it
+// sees the new turn before it falls asleep, or we see that it sleeps, however memory orders two words.
 func (h *helper) start() {
-	h.turn.Add(1)
-	if h.asleep.CompareAndSwap(true, false) {
-		h.wake <- struct{}{}
+	for {
+		turn := h.turn.Load()
+		awake := turn &^ 1
+		if h.turn.CompareAndSwap(turn, awake+2) {
+			if turn != awake {
+				h.wake <- struct{}{}
+			}
+			return
+		}
 	}
 }
 
@@ -143,14 +149,8 @@ func (p *Pool) loop(worker int, h *helper) {
 	turn := uint64(0)
 	started := func() bool { return h.turn.Load() != turn }
 	for {
-		// A signal may come late, for a turn that was seen without it: so it starts nothing by itself.
-		for !p.watch(started) {
-			h.asleep.Store(true)
-			// A task may have come between the last look and falling asleep: then whoever takes the mark back first,
-			// the caller or we, decides whether there is a signal to wait for.
-			if !started() || !h.asleep.CompareAndSwap(true, false) {
-				<-h.wake
-			}
+		if !p.watch(started) && h.turn.CompareAndSwap(turn, turn|1) {
+			<-h.wake
 		}
 		turn = h.turn.Load()
 		if p.closed.Load() {

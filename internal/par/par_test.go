@@ -140,3 +140,18 @@ func TestManyShortRuns(t *testing.T) {
 type counter struct{ n atomic.Int64 }
 
 func (c *counter) Do(int, int) { c.n.Add(1) }
+
+// TestFirstRuns hands the first tasks to workers that are about to fall asleep for the first time.
+func TestFirstRuns(t *testing.T) {
+	for range 300 {
+		p := newPool(16, 0)
+		var sum counter
+		for range 5 {
+			p.Run(16, &sum)
+		}
+		if got := sum.n.Load(); got != 5*16 {
+			t.Fatalf("%d items were computed, want %d", got, 5*16)
+		}
+		p.Close()
+	}
+}
