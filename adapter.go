@@ -79,7 +79,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&b.model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident()}
+	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
 	if a.recipe == (imaging.Recipe{}) {
 		a.recipe = b.model.Recipe
 	}

@@ -72,7 +72,7 @@ func TestRelationZeroBIsBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s Set
-	s.Assign(Segment{a.Resident(), 2})
+	s.Assign(Segment{a.Resident(vit.F32), 2})
 	if got := e.Forward(images(2), 2, &s).Data; !slices.Equal(got, want) {
 		t.Fatal("features with B = 0 differ from the bare base")
 	}
@@ -94,14 +94,14 @@ func TestRelationMixedBatchEqualsSingles(t *testing.T) {
 	var s Set
 	segs := make([]Segment, len(adapters))
 	for i, a := range adapters {
-		segs[i] = Segment{a.Resident(), counts[i]}
+		segs[i] = Segment{a.Resident(vit.F32), counts[i]}
 		n += counts[i]
 	}
 	x := images(n)
 	var singles []float32
 	e, each := vit.NewEngine(base, pool, n, base.Depth), len(x)/n
 	for i, a := range adapters {
-		s.Assign(Segment{a.Resident(), 1})
+		s.Assign(Segment{a.Resident(vit.F32), 1})
 		for range counts[i] {
 			at := len(singles) / base.Features() * each
 			singles = append(singles, e.Forward(x[at:at+each], 1, &s).Data...)
@@ -125,7 +125,7 @@ func TestRelationMergedEqualsUnmerged(t *testing.T) {
 	before := slices.Clone(e.Forward(x, 2, nil).Data)
 	a := randomAdapter(t, base, Config{Kinds: allKinds, Rank: 5, Alpha: 8}, 0, 2)
 	var s Set
-	s.Assign(Segment{a.Resident(), 2})
+	s.Assign(Segment{a.Resident(vit.F32), 2})
 	want := slices.Clone(e.Forward(x, 2, &s).Data)
 	merged, err := Merge(ex, base, a)
 	if err != nil {

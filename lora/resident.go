@@ -5,12 +5,12 @@ import (
 	"slices"
 
 	"melo/internal/kernel"
+	"melo/safetensors"
 	"melo/vit"
 )
 
 // Resident is an adapter as a Set reads it, made to stay in memory by the thousand: read-only, and with A and
-// B in 16 bits where no number loses a bit by it, as those of a file in bfloat16. So results are those of the
-// Adapter that it was made from.
+// B in 16 bits where they are bfloat16 anyway.
 type Resident struct {
 	deltas []residentDelta // ordered by block, then kind
 	head   *vit.Head
@@ -30,9 +30,10 @@ type numbers struct {
 	bf16 []uint16
 }
 
-// Resident returns the adapter as it is now, or nil for nil. It shares the memory of the head, and of what does
-// not fit into 16 bits.
-func (a *Adapter) Resident() *Resident {
+// Resident returns the adapter as it is now for a base in precision p, or nil for nil. Beside float32 no number changes,
+// and those of a file in bfloat16 take half the room. Beside a narrow base, whose own products take no operand with
+// more than eight significant bits, A and B are rounded to bfloat16. It shares the memory of the head, and of what stays in 32 bits.
+func (a *Adapter) Resident(p vit.Precision) *Resident {
 	if a == nil {
 		return nil
 	}
@@ -42,7 +43,7 @@ func (a *Adapter) Resident() *Resident {
 		r.deltas[i] = residentDelta{site: d.Site, rank: d.Rank, scale: d.Scale, a: numbers{f32: d.A}, b: numbers{f32: d.B}}
 		halves += len(d.A) + len(d.B)
 	}
-	if !a.fitsBF16() {
+	if p == vit.F32 && !a.fitsBF16() {
 		return r
 	}
 	store := make([]uint16, 0, halves) // one piece of memory for all
@@ -65,11 +66,11 @@ func (a *Adapter) fitsBF16() bool {
 	return true
 }
 
-// halve moves the numbers to the end of store.
+// halve moves the numbers, rounded, to the end of store.
 func (x *numbers) halve(store []uint16) []uint16 {
 	from := len(store)
 	for _, v := range x.f32 {
-		store = append(store, uint16(math.Float32bits(v)>>16))
+		store = append(store, safetensors.Float32ToBF16(v))
 	}
 	*x = numbers{bf16: store[from:len(store):len(store)]}
 	return store

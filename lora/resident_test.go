@@ -1,31 +1,31 @@
 package lora
 
 import (
-	"math"
 	"slices"
 	"testing"
 
+	"melo/safetensors"
 	"melo/vit"
 )
 
 // TestResidentHalves: an adapter whose numbers are those of bfloat16 takes half the memory, and changes no bit
-// of a result, in one batch with others or alone.
+// of a result, in one batch with others or alone; beside a narrow base every adapter is rounded to one.
 func TestResidentHalves(t *testing.T) {
 	pool, _, base := setup(t, 3)
 	a := randomAdapter(t, base, Config{Kinds: allKinds, Rank: 5}, 3, 1)
-	wide := a.Resident()
+	wide := a.Resident(vit.F32)
 	if wide.deltas[0].a.bf16 != nil {
 		t.Fatal("numbers lost bits")
 	}
-	before := wide.Bytes()
+	before, narrow := wide.Bytes(), a.Resident(vit.I8)
 	for _, d := range a.Deltas {
 		for _, x := range [][]float32{d.A, d.B} {
 			for i, v := range x {
-				x[i] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+				x[i] = safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v)) // wide sees the memory of a, narrow does not
 			}
 		}
 	}
-	half := a.Resident() // wide still sees the memory of a
+	half := a.Resident(vit.F32)
 	deltas, head := a.Parameters()
 	if got, want := half.Bytes(), int64(2*deltas+4*head); got != want || before != int64(4*(deltas+head)) {
 		t.Errorf("%d bytes of %d, expected %d", got, before, want)
@@ -38,6 +38,10 @@ func TestResidentHalves(t *testing.T) {
 	if !slices.Equal(e.Forward(x, 3, &s).Data, want) {
 		t.Error("features of an adapter in 16 bits differ")
 	}
+	s.Assign(Segment{narrow, 3})
+	if !slices.Equal(e.Forward(x, 3, &s).Data, want) || narrow.Bytes() != half.Bytes() {
+		t.Error("an adapter for a narrow base is not that adapter rounded to 16 bits")
+	}
 	if allocs := testing.AllocsPerRun(5, func() { e.Forward(x, 3, &s) }); allocs > 0 {
 		t.Errorf("a pass allocates %v times", allocs)
 	}
@@ -45,13 +49,13 @@ func TestResidentHalves(t *testing.T) {
 
 // TestResidentOfNothing: no adapter, and one without deltas.
 func TestResidentOfNothing(t *testing.T) {
-	if (*Adapter)(nil).Resident() != nil {
+	if (*Adapter)(nil).Resident(vit.F32) != nil {
 		t.Error("nothing became something")
 	}
 	_, _, base := setup(t, 1)
 	linear := randomAdapter(t, base, Config{}, 2, 1)
 	linear.Deltas = nil
-	if r := linear.Resident(); r.Adapts() || r.Head() != linear.Head {
+	if r := linear.Resident(vit.F32); r.Adapts() || r.Head() != linear.Head {
 		t.Error("a head alone became something else")
 	}
 }

@@ -104,7 +104,7 @@ func New(ctx context.Context, m *vit.Model, digest string, pool *par.Pool, c Con
 	e.runner = newRunner(e)
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
-		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase},
+		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase, precision: m.Precision},
 		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
 	if err != nil {
 		pool.Close()

@@ -18,6 +18,8 @@ type reader struct {
 	recipe  imaging.Recipe // of the base
 	digest  string         // of the base
 	anyBase bool           // adapters that do not say which base they belong to are taken
+
+	precision vit.Precision // of the base
 }
 
 // errChanged says that a file has no longer the content that it had when it was looked at.
@@ -60,7 +62,7 @@ func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 // content describes a checked file.
 func (r *reader) content(f *adapterfile.File) *content {
 	meta := f.Meta
-	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident().Bytes()}
+	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.precision).Bytes()}
 	if meta.Task != adapterfile.Multiclass {
 		c.thresholds = make([]float64, len(c.labels))
 		for i := range c.thresholds {
@@ -201,7 +203,7 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 	if f.Digest != c.digest {
 		return nil, errChanged
 	}
-	h := &handle{content: c, adapter: f.Adapter.Resident(), cache: r.cache}
+	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.precision), cache: r.cache}
 	if c.tested.Load() {
 		return h, nil
 	}

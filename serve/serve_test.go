@@ -116,7 +116,7 @@ func picture(seed uint64) *imaging.Image {
 func alone(m *vit.Model, pool *par.Pool, a *lora.Adapter, x []float32) []float32 {
 	engine := vit.NewEngine(m, pool, 1, m.Depth)
 	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(), Images: 1})
+	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: 1})
 	y := kernel.NewMat(1, a.Head.Classes)
 	a.Head.Logits(y, engine.Forward(x, 1, &set))
 	return slices.Clone(y.Data)

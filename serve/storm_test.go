@@ -16,6 +16,7 @@ import (
 
 	"melo/lora/adapterfile"
 	"melo/safetensors"
+	"melo/vit"
 )
 
 // storm is one run of TestStorm: many adapters, each with several versions, and what each answers alone.
@@ -64,7 +65,7 @@ func newStorm(t *testing.T, names int) *storm {
 	}
 	var perAdapter int64
 	for _, f := range files {
-		perAdapter = max(perAdapter, f.Adapter.Resident().Bytes())
+		perAdapter = max(perAdapter, f.Adapter.Resident(vit.F32).Bytes())
 	}
 	s.e = newEngine(t, 2, Config{Adapters: s.dir, Budget: perAdapter * int64(names) / 5, Queue: 48, Batch: 8})
 	for i := range stormInputs {

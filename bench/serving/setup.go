@@ -101,7 +101,7 @@ func (b *bench) adapter(i int, engine *vit.Engine) *adapterfile.File {
 	x := make([]float32, len(b.tensor))
 	adapterfile.SelfTestInput(x, 1, 0)
 	var set lora.Set
-	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(), Images: 1})
+	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(b.model.Precision), Images: 1})
 	y := kernel.NewMat(1, labels)
 	f.Adapter.Head.Logits(y, engine.Forward(x, 1, &set))
 	f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 1, Logits: [][]float32{slices.Clone(y.Data)}}

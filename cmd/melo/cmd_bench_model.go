@@ -163,7 +163,7 @@ func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Resident, error) 
 		for _, d := range a.Deltas {
 			copy(d.B, normalMat(rand.New(rand.NewPCG(uint64(i), 4)), 1, len(d.B)).Data)
 		}
-		list[i] = a.Resident()
+		list[i] = a.Resident(b.prec)
 	}
 	return list, nil
 }

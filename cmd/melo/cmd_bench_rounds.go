@@ -14,7 +14,6 @@ import (
 	"melo/internal/kernel"
 	"melo/lora"
 	"melo/lora/adapterfile"
-	"melo/safetensors"
 	"melo/vit"
 )
 
@@ -194,6 +193,10 @@ func (r *rounds) checkImages(batch int) []float32 {
 // resident returns the memory by which the process grows when it holds n more adapters, whose numbers are of 32
 // or of 16 bits.
 func (r *rounds) resident(n, bits int) (int64, error) {
+	beside := vit.F32
+	if bits == 16 {
+		beside = vit.BF16
+	}
 	r.b.model() // is not counted
 	debug.FreeOSMemory()
 	before, _ := residentBytes()
@@ -202,26 +205,14 @@ func (r *rounds) resident(n, bits int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if bits == 16 {
-			roundDown(a)
-		}
 		for _, d := range a.Deltas {
 			kernel.Scale(d.B, d.A[:len(d.B)], 0.5) // untouched zeros might not be resident
 		}
-		r.adapters = append(r.adapters, a.Resident())
+		r.adapters = append(r.adapters, a.Resident(beside))
 	}
 	debug.FreeOSMemory()
 	after, _ := residentBytes()
 	return after - before, nil
-}
-
-// roundDown rounds A to bfloat16.
-func roundDown(a *lora.Adapter) {
-	for _, d := range a.Deltas {
-		for i, v := range d.A {
-			d.A[i] = safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v))
-		}
-	}
 }
 
 // checkAdapter fills A of each site, block by block, q before v, and the head's weight by the formula,

@@ -159,7 +159,7 @@ func checkSelfTest(t *testing.T, f *adapterfile.File) {
 	for i, want := range f.Meta.SelfTest.Logits {
 		adapterfile.SelfTestInput(x, f.Meta.SelfTest.Seed, i)
 		var set lora.Set
-		set.Assign(lora.Segment{Adapter: f.Adapter.Resident(), Images: 1})
+		set.Assign(lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 1})
 		f.Adapter.Head.Logits(y, e.Forward(x, 1, &set))
 		if !slices.Equal(y.Data, want) {
 			t.Errorf("self-test %d: %v, the file says %v", i, y.Data, want)

@@ -187,7 +187,7 @@ func (j *trainJob) selfTest() (*adapterfile.SelfTest, error) {
 		}
 		engine, a := vit.NewEngine(m, j.base.pool, 1, m.Depth), j.tuner.Adapter()
 		var set lora.Set
-		set.Assign(lora.Segment{Adapter: a.Resident(), Images: 1})
+		set.Assign(lora.Segment{Adapter: a.Resident(vit.F32), Images: 1})
 		y := kernel.NewMat(1, a.Head.Classes)
 		logits = func(x []float32) []float32 {
 			a.Head.Logits(y, engine.Forward(x, 1, &set))

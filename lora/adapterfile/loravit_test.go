@@ -31,7 +31,7 @@ func logits(t *testing.T, m *vit.Model, f *File, input []float32) []float32 {
 		t.Fatal(err)
 	}
 	var set lora.Set
-	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(), Images: 2})
+	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 2})
 	y := kernel.NewMat(2, f.Adapter.Head.Classes)
 	f.Adapter.Head.Logits(y, vit.NewEngine(m, pool, 2, m.Depth).Forward(input, 2, &set))
 	return y.Data

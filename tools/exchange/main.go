@@ -174,7 +174,7 @@ func (t *target) expect(path string, m *vit.Model, a *lora.Adapter) error {
 		adapterfile.SelfTestInput(input[i*n:(i+1)*n], 1, i)
 	}
 	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(), Images: images})
+	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: images})
 	name, y := "features", vit.NewEngine(m, pool, images, m.Depth).Forward(input, images, &set)
 	if a.Head != nil {
 		logits := kernel.NewMat(images, classes)

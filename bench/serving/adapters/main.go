@@ -75,7 +75,7 @@ func run(base, out, name string, n, rank, classes int) error {
 func selfTest(m *vit.Model, pool *par.Pool, a *lora.Adapter, seed uint64) *adapterfile.SelfTest {
 	engine := vit.NewEngine(m, pool, 1, m.Depth)
 	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(), Images: 1})
+	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: 1})
 	x := make([]float32, m.Recipe.Values())
 	adapterfile.SelfTestInput(x, seed, 0)
 	logits := kernel.NewMat(1, a.Head.Classes)
