@@ -317,14 +317,14 @@ func (d *Dataset) checkFiles(t *table) error {
 	return nil
 }
 
-// warnWithoutRow looks for images that stand beside those of the rows and have none.
+// warnWithoutRow looks for images that have no row: in the folders of those that have, and in the folders beside these.
 func (d *Dataset) warnWithoutRow(table string, rows map[string]bool) {
 	folders := map[string]bool{}
 	for path := range rows {
 		folders[filepath.Dir(path)] = true
 	}
 	var without []string
-	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+	for _, dir := range besideThem(folders, d.Root) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue // not ours to read; what the rows name was found
@@ -338,4 +338,25 @@ func (d *Dataset) warnWithoutRow(table string, rows map[string]bool) {
 	if len(without) > 0 {
 		d.warnf("%s: %d images have no row: %s", table, len(without), listed(without))
 	}
+}
+
+// besideThem returns the folders and, below root, those with the same parent, sorted: a class that the table forgot is
+// such a folder.
+func besideThem(folders map[string]bool, root string) []string {
+	all, parents := maps.Clone(folders), map[string]bool{}
+	for dir := range folders {
+		parent := filepath.Dir(dir)
+		if rel, err := filepath.Rel(root, dir); err != nil || rel == "." || !filepath.IsLocal(rel) || parents[parent] {
+			continue
+		}
+		parents[parent] = true
+		names, err := subfolders(parent)
+		if err != nil {
+			continue // not ours to read
+		}
+		for _, name := range names {
+			all[filepath.Join(parent, name)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }

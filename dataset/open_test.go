@@ -232,3 +232,20 @@ func FuzzTable(f *testing.F) {
 		}
 	})
 }
+
+// TestImagesWithoutRows: those beside the images of the rows are named, and those of a class that no row names.
+func TestImagesWithoutRows(t *testing.T) {
+	root := write(t, map[string]string{"labels.csv": "path,label\nimages/a/1.png,x\nimages/b/2.png,y\nimages/b/3.png,y\nimages/a/4.png,x\n",
+		"images/a/1.png": "#1", "images/b/2.png": "#2", "images/b/3.png": "#3", "images/a/4.png": "#4",
+		"images/a/left.png": "#5", "images/c/forgotten.png": "#6", "images/.trash/5.png": "#7", "other/6.png": "#8"})
+	d, err := Open(root, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(d.Warnings, "\n")
+	for name, want := range map[string]bool{"left.png": true, "forgotten.png": true, ".trash": false, "other": false, "2 images have no row": true} {
+		if strings.Contains(all, name) != want {
+			t.Errorf("%q stands in %q: expected %v", name, all, want)
+		}
+	}
+}
