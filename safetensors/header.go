@@ -38,7 +38,7 @@ func parseHeader(file []byte) (entries []entry, metadata map[string]string, data
 	}
 	n := binary.LittleEndian.Uint64(file)
 	if n > MaxHeader {
-		return nil, nil, nil, fmt.Errorf("header length %d, expected at most %d", n, MaxHeader)
+		return nil, nil, nil, fmt.Errorf("not a safetensors file: it begins with a header length of %d, expected at most %d", n, MaxHeader)
 	}
 	if rest := uint64(len(file) - 8); n > rest {
 		return nil, nil, nil, fmt.Errorf("header length %d, but the file has only %d bytes after it (truncated?)", n, rest)

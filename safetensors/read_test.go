@@ -33,7 +33,7 @@ var hostile = []struct {
 	{"empty", nil, "0 bytes"},
 	{"seven bytes", make([]byte, 7), "7 bytes"},
 	{"header longer than file", binary.LittleEndian.AppendUint64(nil, 10), "only 0 bytes after it"},
-	{"header beyond cap", append(binary.LittleEndian.AppendUint64(nil, 1<<40), '{'), "header length 1099511627776"},
+	{"header beyond cap", append(binary.LittleEndian.AppendUint64(nil, 1<<40), '{'), "not a safetensors file: it begins with a header length of 1099511627776"},
 	{"header length wraps", append(binary.LittleEndian.AppendUint64(nil, 1<<63), '{'), "header length"},
 	{"empty header", raw("", 0), "start with"},
 	{"leading space", raw(" {}", 0), "start with"},

@@ -209,8 +209,21 @@ func hasJSONFlag(args []string) bool {
 	return false
 }
 
-// oneLine writes an error without line breaks or control characters: messages quote names from files.
+// packages begin the messages of those that are ours: a hint for who uses the library.
+var packages = []string{"access", "adapterfile", "atomicfile", "audit", "bases", "dataset", "host", "hub", "imaging", "kernel", "lora", "melo",
+	"memo", "metric", "phantom", "plot", "pretrain", "report", "safetensors", "serve", "telemetry", "train", "vit"}
+
+// oneLine writes an error without the packages that it went through, which say nothing to who runs the program, and
+// without line breaks or control characters: messages quote names from files.
 func oneLine(err error) string {
+	text := err.Error()
+	for {
+		name, rest, _ := strings.Cut(text, ": ")
+		if !slices.Contains(packages, name) || rest == "" {
+			break
+		}
+		text = rest
+	}
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return ' '
@@ -219,7 +232,7 @@ func oneLine(err error) string {
 			return -1
 		}
 		return r
-	}, err.Error())
+	}, text)
 }
 
 // commandOf returns the command that a command line names, nothing if there is none.

@@ -141,7 +141,7 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestMessagesAreOneLine(t *testing.T) {
-	if got := oneLine(errors.New("a\nb\tc\x1b[31m")); got != "a b c[31m" {
+	if got := oneLine(errors.New("vit: safetensors: a\nb\tc\x1b[31m")); got != "a b c[31m" {
 		t.Errorf("got %q", got)
 	}
 }
