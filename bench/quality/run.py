@@ -49,6 +49,20 @@ ABLATION = {
     "q,v r4 scale 1 head uniform": [*PAPER, "--alpha", "4", "--head-init", "uniform"],
 }
 
+# What a sweep around the defaults would try, with as many epochs as the defaults have, or others.
+SWEEP = {
+    "default": (20, []),
+    "epochs 3": (3, []),
+    "epochs 6": (6, []),
+    "epochs 12": (12, []),
+    "epochs 40": (40, []),
+    "lr 0.001": (20, ["--lr", "0.001"]),
+    "lr 0.004": (20, ["--lr", "0.004"]),
+    "rank 4": (20, PAPER),
+    "rank 16": (20, ["--rank", "16"]),
+    "all six sites": (20, SITES6),
+}
+
 
 class Bench:
     def __init__(self, a):
@@ -152,10 +166,18 @@ class Bench:
                 for name, options in ABLATION.items():
                     self.train("ablation", f"{s}-{name}-{seed}", a.data / s, seed, options)
 
+    def sweep(self) -> None:
+        """Learning rate, rank, sites and epochs around the defaults, one at a time."""
+        a = self.a
+        for seed in a.seeds:
+            for name, (epochs, options) in SWEEP.items():
+                for s in a.sets:
+                    self.train("sweep", f"{s}-{name}-{seed}", a.data / s, seed, options, epochs=epochs)
+
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation"])
+    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep"])
     p.add_argument("--melo", type=Path, default=Path("melo"))
     p.add_argument("--base", type=Path, required=True)
     p.add_argument("--random", type=Path, help="the base with random weights, from random_base.py")
