@@ -23,7 +23,7 @@ func (e *Engine) initGrad() {
 	e.grad.x = kernel.NewBuffer(n, m.Width)
 	e.grad.h = kernel.NewBuffer(n, m.Width)
 	if m.MLP >= 3*m.Width {
-		e.grad.qkv = e.act.ColRange(0, 3*m.Width)
+		e.grad.qkv = e.activations(n).ColRange(0, 3*m.Width)
 	} else {
 		e.grad.qkv = kernel.NewBuffer(n, 3*m.Width)
 	}
@@ -137,7 +137,7 @@ func (e *Engine) blockGrad(b int, dx kernel.Mat, a Adapter, g *Grads) kernel.Mat
 func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads) {
 	blk, m := &e.m.Blocks[b], e.m
 	n := dx.Rows
-	act, h := e.act.RowRange(0, n), e.h.RowRange(0, n)
+	act, h := e.activations(n), e.h.RowRange(0, n)
 	dact := act
 	if bg != nil || has(a, Site{b, FC2}) {
 		dact = e.secondAct().RowRange(0, n)

@@ -32,8 +32,11 @@ type Engine struct {
 	qkv     kernel.Mat // of blocks that keep none, or keep it rounded [n*T, 3d]
 	o       kernel.Mat // attention output [n*T, d]
 	up      kernel.Mat // MLP pre-activation [n*T, up], inference and SwiGLU
-	act     kernel.Mat // MLP activation [n*T, mlp]
+	act     kernel.Mat // MLP activation [n*T, mlp]; made when it is first needed
 	y       kernel.Mat // output of a map that an adapter adds to before LayerScale and residual [n*T, d]
+
+	// What the products of blocks with narrow weights read: of h, then of o, then of h again; and of act.
+	words, actWords kernel.Words
 
 	keep   []blockState // of blocks from..Depth-1
 	out    kernel.Mat   // last block's output
@@ -94,7 +97,15 @@ func (e *Engine) makeBuffers() {
 	if from == 0 && e.rounds() {
 		e.qkv = kernel.NewBuffer(n, 3*d)
 	}
-	e.act, e.y = kernel.NewBuffer(n, m.MLP), kernel.Mat{}
+	e.act, e.y = kernel.Mat{}, kernel.Mat{}
+	e.words, e.actWords = kernel.NewWords(m.Precision, n, d), kernel.Words{}
+	switch keeps := from < m.Depth; {
+	case m.Precision != kernel.BF16:
+	case keeps: // the backward pass needs act, the forward pass one or the other
+		e.actWords = kernel.WordsIn(m.Precision, e.activations(n))
+	default:
+		e.actWords = kernel.NewWords(m.Precision, n, m.MLP)
+	}
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
 		e.keep[i] = e.newBlockState(n, up, e.queryRows(from+i))
@@ -168,6 +179,14 @@ func (e *Engine) fit() {
 			e.keep[last-e.from] = e.newBlockState(n, up, n)
 		}
 	}
+}
+
+// activations returns the first rows of act.
+func (e *Engine) activations(rows int) kernel.Mat {
+	if e.act.Data == nil {
+		e.act = kernel.NewBuffer(e.pass*e.m.Tokens(), e.m.MLP)
+	}
+	return e.act.RowRange(0, rows)
 }
 
 // Model returns the backbone that the engine runs.

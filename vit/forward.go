@@ -150,38 +150,49 @@ func (e *Engine) buffers(b int) blockBuffers {
 //	mid = in + ls1 * proj(attention(LN1(in)));  out = mid + ls2 * fc2(act(fc1(LN2(mid))))
 func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
 	blk, bb := &e.m.Blocks[b], e.buffers(b)
-	h := e.tokens(e.h)
-	e.ex.LayerNorm(h, in, blk.Norm1.Gain, blk.Norm1.Bias, e.m.Eps, bb.st1)
+	h, words := e.tokens(e.h), e.words.First(in.Rows)
+	e.ex.LayerNormWords(h, in, blk.Norm1.Gain, blk.Norm1.Bias, e.m.Eps, bb.st1, words)
 	e.mark(b, PartNorm)
-	e.project(b, h, bb, a)
-	e.ex.Attention(e.attnShape(bb.rows), bb.o, bb.q, bb.k, bb.v, bb.lse)
+	e.project(b, h, words, bb, a)
+	words = e.words.First(bb.o.Rows)
+	shape := e.attnShape(bb.rows)
+	shape.Words = words
+	e.ex.Attention(shape, bb.o, bb.q, bb.k, bb.v, bb.lse)
 	e.keepRounded(b)
 	e.mark(b, PartAttention)
 	res := in
 	if e.prunes(b) {
 		res = classRows(in, e.rows)
 	}
-	e.linear(Site{b, Proj}, bb.rows, &blk.Proj, bb.mid, bb.o, blk.Scale1, res, a)
+	e.linear(Site{b, Proj}, bb.rows, &blk.Proj, bb.mid, bb.o, words, blk.Scale1, res, a)
 	e.mark(b, PartProj)
 
 	h = e.h.RowRange(0, bb.mid.Rows)
-	e.ex.LayerNorm(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, e.m.Eps, bb.st2)
+	e.ex.LayerNormWords(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, e.m.Eps, bb.st2, words)
 	e.mark(b, PartNorm)
-	act := e.act.RowRange(0, bb.mid.Rows)
-	e.expand(b, act, h, bb, a)
+	act, actWords := e.expand(b, h, words, bb, a)
 	e.mark(b, PartFC1)
-	e.linear(Site{b, FC2}, bb.rows, &blk.FC2, out, act, blk.Scale2, bb.mid, a)
+	e.linear(Site{b, FC2}, bb.rows, &blk.FC2, out, act, actWords, blk.Scale2, bb.mid, a)
 	e.mark(b, PartFC2)
 }
 
-// project computes q (for the query rows), k and v from the normalised input h.
-func (e *Engine) project(b int, h kernel.Mat, bb blockBuffers, a Adapter) {
-	blk, hq := &e.m.Blocks[b], h
-	if e.prunes(b) {
-		hq = classRows(h, e.rows)
+// product is Gemm for a left-hand side x whose words may be there: then these are multiplied.
+func (e *Engine) product(dst, x kernel.Mat, words kernel.Words, w *kernel.Packed, ep kernel.Epilogue) {
+	if words.Empty() {
+		e.ex.Gemm(dst, x, w, ep)
+		return
 	}
-	e.ex.Gemm(bb.q, hq, blk.Q.W, kernel.Epilogue{Bias: blk.Q.Bias})
-	e.ex.Gemm(kv(bb), h, blk.KV.W, kernel.Epilogue{Bias: blk.KV.Bias})
+	e.ex.GemmWords(dst, words, w, ep)
+}
+
+// project computes q (for the query rows), k and v from the normalised input h.
+func (e *Engine) project(b int, h kernel.Mat, words kernel.Words, bb blockBuffers, a Adapter) {
+	blk, hq, qWords := &e.m.Blocks[b], h, words
+	if e.prunes(b) {
+		hq, qWords = classRows(h, e.rows), kernel.Words{}
+	}
+	e.product(bb.q, hq, qWords, blk.Q.W, kernel.Epilogue{Bias: blk.Q.Bias})
+	e.product(kv(bb), h, words, blk.KV.W, kernel.Epilogue{Bias: blk.KV.Bias})
 	e.mark(b, PartQKV)
 	e.delta(Site{b, Q}, bb.rows, hq, bb.q, a)
 	e.delta(Site{b, K}, e.rows, h, bb.k, a)
@@ -193,16 +204,25 @@ func kv(bb blockBuffers) kernel.Mat {
 	return kernel.Mat{Data: bb.k.Data[:len(bb.k.Data)+bb.v.Cols], Rows: bb.k.Rows, Cols: 2 * bb.k.Cols, Stride: bb.k.Stride}
 }
 
-// expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation.
-func (e *Engine) expand(b int, act, h kernel.Mat, bb blockBuffers, a Adapter) {
+// expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation. Where fc2 multiplies
+// bfloat16 and nobody else reads the result, there are words of it alone.
+func (e *Engine) expand(b int, h kernel.Mat, words kernel.Words, bb blockBuffers, a Adapter) (act kernel.Mat, actWords kernel.Words) {
 	fc, site := &e.m.Blocks[b].FC1, Site{b, FC1}
+	ep := kernel.Epilogue{Bias: fc.Bias}
+	if !e.m.SwiGLU && !has(a, site) && !has(a, Site{b, FC2}) && !e.actWords.Empty() {
+		ep.Act, ep.Pre, ep.Words = e.m.Act, bb.pre, e.actWords.First(h.Rows)
+		act = kernel.Mat{Rows: h.Rows, Cols: e.m.MLP}
+		e.product(act, h, words, fc.W, ep)
+		return act, ep.Words
+	}
+	act = e.activations(h.Rows)
 	switch {
 	case e.m.SwiGLU:
 		pre := bb.pre
 		if pre.Data == nil {
 			pre = e.up.RowRange(0, h.Rows)
 		}
-		e.ex.Gemm(pre, h, fc.W, kernel.Epilogue{Bias: fc.Bias})
+		e.product(pre, h, words, fc.W, ep)
 		e.delta(site, bb.rows, h, pre, a)
 		e.ex.SwiGLU(act, pre)
 	case has(a, site):
@@ -210,23 +230,25 @@ func (e *Engine) expand(b int, act, h kernel.Mat, bb blockBuffers, a Adapter) {
 		if pre.Data == nil {
 			pre = act
 		}
-		e.ex.Gemm(pre, h, fc.W, kernel.Epilogue{Bias: fc.Bias})
+		e.product(pre, h, words, fc.W, ep)
 		e.delta(site, bb.rows, h, pre, a)
 		e.ex.Activate(act, pre, e.m.Act)
 	default:
-		e.ex.Gemm(act, h, fc.W, kernel.Epilogue{Bias: fc.Bias, Act: e.m.Act, Pre: bb.pre})
+		ep.Act, ep.Pre = e.m.Act, bb.pre
+		e.product(act, h, words, fc.W, ep)
 	}
+	return act, kernel.Words{}
 }
 
 // linear computes dst = res + scale * (x Wᵀ + bias + delta), all in the GEMM's epilogue when no adapter
 // sits at the site.
-func (e *Engine) linear(site Site, rows Rows, l *Linear, dst, x kernel.Mat, scale []float32, res kernel.Mat, a Adapter) {
+func (e *Engine) linear(site Site, rows Rows, l *Linear, dst, x kernel.Mat, words kernel.Words, scale []float32, res kernel.Mat, a Adapter) {
 	if !has(a, site) {
-		e.ex.Gemm(dst, x, l.W, kernel.Epilogue{Bias: l.Bias, Scale: scale, Residual: res})
+		e.product(dst, x, words, l.W, kernel.Epilogue{Bias: l.Bias, Scale: scale, Residual: res})
 		return
 	}
 	y := e.scratchY(dst.Rows)
-	e.ex.Gemm(y, x, l.W, kernel.Epilogue{Bias: l.Bias})
+	e.product(y, x, words, l.W, kernel.Epilogue{Bias: l.Bias})
 	e.delta(site, rows, x, y, a)
 	e.col.scaleAdd(e.ex, dst, y, scale, res)
 }

@@ -14,6 +14,7 @@ type AttnShape struct {
 	Images, Queries, Keys, Heads int
 	Scale                        float32 // usually 1/sqrt(dim)
 	Elem                         Elem    // of the operands of its products: F32 or BF16
+	Words                        Words   // room for those of O, or none
 }
 
 type attnTask struct {
@@ -40,8 +41,15 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 	if items < 4*e.pool.Workers() && s.Queries >= 64 {
 		split = 2
 	}
+	words := s.Words
+	if !words.takesParts(o.Cols / s.Heads) {
+		s.Words = Words{}
+	}
 	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers}
 	e.pool.Run(items*split, &e.attn)
+	if s.Words.Empty() && !words.Empty() {
+		e.narrowTo(words, o, nil)
+	}
 }
 
 // AttentionGrad sets dQ, dK and dV from dO, given the operands, the output and the log-sum-exp of Attention.
@@ -82,7 +90,11 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
 		lse = t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0]
 	}
 	w.softmaxRows(p, t.Scale, lse)
-	w.product(t.Elem, t.part(t.o, image, t.Queries, head).RowRange(r0, r1), p, v, false, false, 1, false)
+	o := t.part(t.o, image, t.Queries, head).RowRange(r0, r1)
+	w.product(t.Elem, o, p, v, false, false, 1, false)
+	if !t.Words.Empty() {
+		t.Words.setPart(image*t.Queries+r0, head*o.Cols, o)
+	}
 }
 
 func (t *attnTask) grad(w *Worker, image, head int) {

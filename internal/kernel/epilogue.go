@@ -1,14 +1,20 @@
 package kernel
 
-// apply finishes y, the product for rows r0.. and columns c0.., and writes it to c. y is overwritten.
+// apply finishes y, the product for rows r0.. and columns c0.., and writes it to c, or to ep.Words. y is overwritten.
 func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
 	done := ep.fused(c, y, r0, c0)
-	if done == c.Cols {
+	if done == y.Cols {
 		return
 	}
-	c, y, c0 = c.ColRange(done, c.Cols), y.ColRange(done, c.Cols), c0+done
-	for r := range c.Rows {
+	c, y, c0 = c.ColRange(done, c.Cols), y.ColRange(done, y.Cols), c0+done
+	if !ep.Words.Empty() {
+		c = y
+	}
+	for r := range y.Rows {
 		ep.row(c.Row(r), y.Row(r), r0+r, c0)
+	}
+	if !ep.Words.Empty() {
+		ep.Words.setPart(r0, c0, y)
 	}
 }
 
@@ -39,20 +45,28 @@ func (ep *Epilogue) row(dst, y []float32, r, c0 int) {
 // fused is apply by one kernel, with the same result to the bit, and returns the number of columns that it
 // did: whole vectors, or none where no kernel has all that is to be done.
 func (ep *Epilogue) fused(c, y Mat, r0, c0 int) int {
-	n := c.Cols &^ (current.lanes - 1)
-	if !fast() || n == 0 || c.Rows == 0 || ep.Bias == nil {
+	n := y.Cols &^ (current.lanes - 1)
+	if !fast() || n == 0 || y.Rows == 0 || ep.Bias == nil {
 		return 0
 	}
-	part := func(m Mat) Mat { return m.RowRange(r0, r0+c.Rows).ColRange(c0, c0+n) }
+	part := func(m Mat) Mat { return m.RowRange(r0, r0+y.Rows).ColRange(c0, c0+n) }
 	row := func(x []float32) Mat { return Mat{Data: x[c0 : c0+n]} }
-	o := gridOperands{n: n, rows: c.Rows}
+	o := gridOperands{n: n, rows: y.Rows}
 	o.set(0, c)
 	o.set(1, y)
-	simple := ep.Act == Identity && ep.Pre.Data == nil
+	activates, simple := ep.Act != Identity && ep.Scale == nil && ep.Residual.Data == nil, ep.Act == Identity && ep.Pre.Data == nil
+	ops := &[...]gridOp{GELUErf: gridGeluErf, GELUTanh: gridGeluTanh, GELUQuick: gridGeluQuick}
+	if !ep.Words.Empty() {
+		if !activates {
+			return 0
+		}
+		o.set(0, ep.Words.part(r0, c0))
+		ops = &[...]gridOp{GELUErf: gridGeluErfBF16, GELUTanh: gridGeluTanhBF16, GELUQuick: gridGeluQuickBF16}
+	}
 	var op gridOp
 	switch {
-	case ep.Act != Identity && ep.Scale == nil && ep.Residual.Data == nil:
-		op = [...]gridOp{GELUErf: gridGeluErf, GELUTanh: gridGeluTanh, GELUQuick: gridGeluQuick}[ep.Act]
+	case activates:
+		op = ops[ep.Act]
 		o.set(2, y) // where nobody looks
 		if ep.Pre.Data != nil {
 			o.set(2, part(ep.Pre))

@@ -27,7 +27,8 @@ type Epilogue struct {
 	Act      Activation
 	Pre      Mat // pre-activation, kept for backward
 	Scale    []float32
-	Residual Mat // may be C itself
+	Residual Mat   // may be C itself
+	Words    Words // of bfloat16: y goes there alone, and C stays as it is
 }
 
 // Exec is one stream of work: a pool, scratch for each of its workers, and reusable tasks. It is not
@@ -41,9 +42,12 @@ type Exec struct {
 
 	narrowing narrowTask
 	widening  widenTask
-	narrowed  narrowed
-	tasks     rowTasks
-	attn      attnTask
+	narrowed  struct { // scratch for a left-hand side that comes without words
+		words []float32
+		quant []quant
+	}
+	tasks rowTasks
+	attn  attnTask
 }
 
 // Worker is the scratch memory of one worker and carries the single-threaded compound operations.

@@ -134,9 +134,18 @@ func (t *gemmTask) Do(worker, i int) {
 func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
 	check(c.Rows == a.Rows && c.Cols == b.N && a.Cols == b.K, "Gemm", c, a, b.N, b.K)
 	if b.elem != F32 {
-		a = e.narrow(b.elem, a, nil)
+		e.GemmWords(c, e.narrow(b.elem, a, nil), b, ep)
+		return
 	}
-	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep, elem: b.elem, quant: e.narrowed.quant}
+	e.gemm = gemmTask{op: opPacked, c: c, a: a, b: b, ep: ep}
+	e.runGemm(blockRows, blockCols)
+}
+
+// GemmWords is Gemm for a left-hand side that is there as words of b's type.
+func (e *Exec) GemmWords(c Mat, a Words, b *Packed, ep Epilogue) {
+	check(a.elem == b.elem && c.Rows == a.words.Rows && c.Cols == b.N && a.words.Cols == b.elem.words(b.K), "GemmWords", c, a.words, b.N, b.K)
+	check(ep.Words.Empty() || ep.Words.elem == BF16, "GemmWords to words", c, ep.Words.words, b.N, b.K)
+	e.gemm = gemmTask{op: opPacked, c: c, a: a.words, b: b, ep: ep, elem: b.elem, quant: a.quant}
 	e.runGemm(blockRows, blockCols)
 }
 
@@ -158,7 +167,7 @@ func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
 
 // empty says that there is nothing to do after the product.
 func (ep *Epilogue) empty() bool {
-	return ep.Bias == nil && ep.Pre.Data == nil && ep.Act == Identity && ep.Scale == nil && ep.Residual.Data == nil
+	return ep.Bias == nil && ep.Pre.Data == nil && ep.Act == Identity && ep.Scale == nil && ep.Residual.Data == nil && ep.Words.Empty()
 }
 
 // GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
@@ -175,7 +184,7 @@ func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
 		cols *= 2 // one pass over the bytes gives two panels
 	}
 	if b.elem != F32 {
-		a = e.narrow(elem, a, b.scale)
+		a = e.narrow(elem, a, b.scale).words
 	}
 	e.gemm = gemmTask{op: opPackedT, c: c, a: a, b: b, add: accumulate, elem: elem}
 	e.runGemm(max(c.Rows, 1), cols)

@@ -1,6 +1,6 @@
 package kernel
 
-// Mat is a row-major view of a matrix: element (i, j) is Data[i*Stride+j].
+// Mat is a row-major view of a matrix: element (i, j) is Data[i*Stride+j]. Without Data it is a shape.
 type Mat struct {
 	Data       []float32
 	Rows, Cols int
@@ -33,16 +33,16 @@ func (m Mat) Row(i int) []float32 {
 
 // RowRange returns rows [r0, r1).
 func (m Mat) RowRange(r0, r1 int) Mat {
-	if r0 == r1 {
-		return Mat{Cols: m.Cols, Stride: m.Stride}
+	if r0 == r1 || m.Data == nil {
+		return Mat{Rows: r1 - r0, Cols: m.Cols, Stride: m.Stride}
 	}
 	return Mat{Data: m.Data[r0*m.Stride : (r1-1)*m.Stride+m.Cols], Rows: r1 - r0, Cols: m.Cols, Stride: m.Stride}
 }
 
 // ColRange returns columns [c0, c1).
 func (m Mat) ColRange(c0, c1 int) Mat {
-	if m.Rows == 0 {
-		return Mat{Cols: c1 - c0, Stride: m.Stride}
+	if m.Rows == 0 || m.Data == nil {
+		return Mat{Rows: m.Rows, Cols: c1 - c0, Stride: m.Stride}
 	}
 	return Mat{Data: m.Data[c0 : (m.Rows-1)*m.Stride+c1], Rows: m.Rows, Cols: c1 - c0, Stride: m.Stride}
 }

@@ -7,53 +7,49 @@ import (
 )
 
 // Narrow operands. Rows of bfloat16 or bytes are handled as rows of 32-bit words, each with two or four
-// neighbours along k, in memory of type float32: so packing and tiles are the same for all element types.
+// neighbours along k.
 
 // quant says what a byte q of a row stands for: (q - zero) * scale.
 type quant = [2]float32
 
-// narrowed is a left-hand side as words of a narrow type.
-type narrowed struct {
-	words []float32
-	quant []quant // of each row, for I8
-}
-
 // narrowTask narrows the rows of a, chunk by chunk.
 type narrowTask struct {
-	e     Elem
 	a     Mat
-	words Mat
-	quant []quant
+	to    Words
 	scale []float32 // of the columns, nil for none
 }
 
-// narrow returns a, its columns multiplied by scale unless that is nil, as words of type elem. It is valid until
+// narrow returns a, its columns multiplied by scale unless that is nil, as words of type elem. They are valid until
 // the next call.
-func (e *Exec) narrow(elem Elem, a Mat, scale []float32) Mat {
+func (e *Exec) narrow(elem Elem, a Mat, scale []float32) Words {
 	n := elem.words(a.Cols)
 	stride := ((n+15)/16 | 1) * 16 // an odd number of cache lines, as NewBuffer has it
-	words := Mat{scratch(&e.narrowed.words, a.Rows*stride), a.Rows, n, stride}
-	if elem == I8 && cap(e.narrowed.quant) < a.Rows {
-		e.narrowed.quant = make([]quant, a.Rows)
+	to := Words{elem: elem, words: Mat{scratch(&e.narrowed.words, a.Rows*stride), a.Rows, n, stride}}
+	if elem == I8 {
+		if cap(e.narrowed.quant) < a.Rows {
+			e.narrowed.quant = make([]quant, a.Rows)
+		}
+		to.quant = e.narrowed.quant[:a.Rows]
 	}
-	e.narrowing = narrowTask{e: elem, a: a, words: words, quant: e.narrowed.quant[:cap(e.narrowed.quant)], scale: scale}
+	e.narrowTo(to, a, scale)
+	return to
+}
+
+func (e *Exec) narrowTo(to Words, a Mat, scale []float32) {
+	e.narrowing = narrowTask{a: a, to: to, scale: scale}
 	e.pool.Run(chunks(a.Rows), &e.narrowing)
 	e.narrowing = narrowTask{}
-	return words
 }
 
 func (t *narrowTask) Do(_, i int) {
 	for r := i * rowChunk; r < min(t.a.Rows, (i+1)*rowChunk); r++ {
-		dst, x := t.words.Row(r), t.a.Row(r)
-		switch {
-		case t.e == I8:
-			t.quant[r] = quantizeRow(dst, x)
-		case t.e == F32:
-			Mul(dst, x, t.scale)
+		switch x := t.a.Row(r); {
 		case t.scale == nil:
-			roundRow(dst, x)
+			t.to.setRow(r, x)
+		case t.to.elem == F32:
+			Mul(t.to.words.Row(r), x, t.scale)
 		default:
-			roundScaled(dst, x, t.scale)
+			roundScaled(t.to.words.Row(r), x, t.scale)
 		}
 	}
 }
@@ -62,9 +58,7 @@ func (t *narrowTask) Do(_, i int) {
 // is only an operand of products of bfloat16 loses nothing so.
 func (e *Exec) RoundBF16(dst, src Mat) {
 	check(dst.Rows == src.Rows && dst.Cols == BF16.words(src.Cols), "RoundBF16", dst, src, src.Cols, 0)
-	e.narrowing = narrowTask{e: BF16, a: src, words: dst}
-	e.pool.Run(chunks(src.Rows), &e.narrowing)
-	e.narrowing = narrowTask{}
+	e.narrowTo(Words{elem: BF16, words: dst}, src, nil)
 }
 
 // WidenBF16 sets dst to the numbers of src, bfloat16 two a word.

@@ -28,13 +28,19 @@ type normTask struct {
 	gain, bias []float32
 	eps        float32
 	stats      RowStats
+	words      Words
 	apply      bool
 }
 
 // LayerNorm normalises each row of x [rows, d] into dst (which may be x) and, if st has room, keeps the
 // row statistics.
 func (e *Exec) LayerNorm(dst, x Mat, gain, bias []float32, eps float32, st RowStats) {
-	e.tasks.norm = normTask{dst: dst, x: x, gain: gain, bias: bias, eps: eps, stats: st}
+	e.LayerNormWords(dst, x, gain, bias, eps, st, Words{})
+}
+
+// LayerNormWords is LayerNorm, and makes the words of dst if there is room for any.
+func (e *Exec) LayerNormWords(dst, x Mat, gain, bias []float32, eps float32, st RowStats, words Words) {
+	e.tasks.norm = normTask{dst: dst, x: x, gain: gain, bias: bias, eps: eps, stats: st, words: words}
 	e.pool.Run(chunks(x.Rows), &e.tasks.norm)
 }
 
@@ -53,6 +59,9 @@ func (t *normTask) Do(_, i int) {
 			t.stats.Mean[r], t.stats.RStd[r] = LayerNorm(t.dst.Row(r), t.x.Row(r), t.gain, t.bias, t.eps)
 		default:
 			LayerNorm(t.dst.Row(r), t.x.Row(r), t.gain, t.bias, t.eps)
+		}
+		if !t.words.Empty() {
+			t.words.setRow(r, t.dst.Row(r))
 		}
 	}
 }

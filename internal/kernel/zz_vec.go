@@ -37,14 +37,18 @@ const (
 type gridOp uint8
 
 const (
-	gridBias         gridOp = iota // sets c = y + bias.
-	gridBiasAdd                    // sets c = y + bias + residual.
-	gridBiasScaleAdd               // sets c = (y + bias)*scale + residual.
-	gridGeluErf                    // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
-	gridGeluTanh                   // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
-	gridGeluQuick                  // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
-	gridSoftmax                    // sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).
-	gridExp                        // sets x = e^(o.s[0]*x - lse). Operands x, lse.
-	gridDot                        // sums a*b. Operands a, b, the sums.
-	gridSoftmaxGrad                // sets ds = o.s[0] * p * (dp - delta). Operands ds, p, dp, delta.
+	gridBias          gridOp = iota // sets c = y + bias.
+	gridBiasAdd                     // sets c = y + bias + residual.
+	gridBiasScaleAdd                // sets c = (y + bias)*scale + residual.
+	gridGeluErf                     // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridGeluTanh                    // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridGeluQuick                   // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
+	gridSoftmax                     // sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).
+	gridExp                         // sets x = e^(o.s[0]*x - lse). Operands x, lse.
+	gridDot                         // sums a*b. Operands a, b, the sums.
+	gridSoftmaxGrad                 // sets ds = o.s[0] * p * (dp - delta). Operands ds, p, dp, delta.
+	gridBF16                        // sets c = bfloat16 of y.
+	gridGeluErfBF16                 // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
+	gridGeluTanhBF16                // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
+	gridGeluQuickBF16               // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
 )

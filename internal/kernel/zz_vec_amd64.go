@@ -65,6 +65,8 @@ func vecAVX2(op vecOp, o *operands) {
 		normParamGradAVX2(o)
 	case vecAdamW:
 		adamWAVX2(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 
@@ -195,6 +197,8 @@ func vecAVX512(op vecOp, o *operands) {
 		normParamGradAVX512(o)
 	case vecAdamW:
 		adamWAVX512(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 
@@ -304,6 +308,8 @@ func gridAVX2(op gridOp, o *gridOperands) {
 		gridDotAVX2(o)
 	case gridSoftmaxGrad:
 		gridSoftmaxGradAVX2(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 
@@ -351,6 +357,14 @@ func gridAVX512(op gridOp, o *gridOperands) {
 		gridGeluTanhAVX512(o)
 	case gridGeluQuick:
 		gridGeluQuickAVX512(o)
+	case gridBF16:
+		gridBF16AVX512(o)
+	case gridGeluErfBF16:
+		gridGeluErfBF16AVX512(o)
+	case gridGeluTanhBF16:
+		gridGeluTanhBF16AVX512(o)
+	case gridGeluQuickBF16:
+		gridGeluQuickBF16AVX512(o)
 	case gridSoftmax:
 		gridSoftmaxAVX512(o)
 	case gridExp:
@@ -359,6 +373,8 @@ func gridAVX512(op gridOp, o *gridOperands) {
 		gridDotAVX512(o)
 	case gridSoftmaxGrad:
 		gridSoftmaxGradAVX512(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 
@@ -379,6 +395,18 @@ func gridGeluTanhAVX512(o *gridOperands)
 
 //go:noescape
 func gridGeluQuickAVX512(o *gridOperands)
+
+//go:noescape
+func gridBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluErfBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluTanhBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridGeluQuickBF16AVX512(o *gridOperands)
 
 //go:noescape
 func gridSoftmaxAVX512(o *gridOperands)

@@ -61,6 +61,8 @@ func vecNEON(op vecOp, o *operands) {
 		normParamGradNEON(o)
 	case vecAdamW:
 		adamWNEON(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 
@@ -166,6 +168,8 @@ func gridNEON(op gridOp, o *gridOperands) {
 		gridDotNEON(o)
 	case gridSoftmaxGrad:
 		gridSoftmaxGradNEON(o)
+	default:
+		panic("kernel: there is no such kernel in this set")
 	}
 }
 

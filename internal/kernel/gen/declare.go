@@ -89,12 +89,20 @@ func familyNames() string {
 	fmt.Fprintf(&s, "%spackage kernel\n", header)
 	for _, fam := range families {
 		fmt.Fprintf(&s, "\n// %sOp is a kernel that takes %s.\ntype %sOp uint8\n\nconst (\n", fam.name, fam.operands, fam.name)
-		for i, f := range fam.funcs(targets[0]) {
-			name := fam.constant(targets[0], f)
-			if i == 0 {
-				name += fmt.Sprintf(" %sOp = iota", fam.name)
+		names := map[string]bool{}
+		for _, t := range targets {
+			for _, f := range fam.funcs(t) {
+				name := fam.constant(t, f)
+				if names[name] {
+					continue
+				}
+				if len(names) == 0 {
+					fmt.Fprintf(&s, "%s %sOp = iota // %s\n", name, fam.name, f.Doc)
+				} else {
+					fmt.Fprintf(&s, "%s // %s\n", name, f.Doc)
+				}
+				names[name] = true
 			}
-			fmt.Fprintf(&s, "%s // %s\n", name, f.Doc)
 		}
 		s.WriteString(")\n")
 	}
@@ -117,7 +125,7 @@ func familyDispatch(targets []*Target) string {
 			for _, f := range fam.funcs(t) {
 				fmt.Fprintf(&s, "case %s:\n%s(o)\n", fam.constant(t, f), f.Name)
 			}
-			s.WriteString("}\n}\n")
+			fmt.Fprintf(&s, "default:\npanic(\"kernel: there is no such kernel in this set\")\n}\n}\n")
 			for _, f := range fam.funcs(t) {
 				fmt.Fprintf(&s, "\n//go:noescape\n%s\n", f.declaration())
 			}

@@ -26,7 +26,7 @@ type grid struct {
 
 // newGrid starts a kernel with so many operands that move along a row, and those after them that do not.
 func newGrid(t *Target, name, doc string, moving, still, scalars, temps int) *grid {
-	v := &vec{Func: NewFunc(t, name, doc, Arg{"o", "*gridOperands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
+	v := &vec{half: whole, Func: NewFunc(t, name, doc, Arg{"o", "*gridOperands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
 	g := &grid{vec: v, o: v.Arg("o")}
 	for i := range moving + still {
 		p := v.field(g.o, gridP+8*i)
@@ -70,9 +70,17 @@ func (g *grid) columns(unroll int, body func(j int)) {
 // rewind moves the moving operands back to the beginning of the row.
 func (g *grid) rewind() {
 	g.LoadG(g.tmp, At(g.o, gridN))
-	g.ShlG(g.tmp, 2)
-	for _, p := range g.p {
-		g.SubG(p, g.tmp)
+	if g.half == whole {
+		g.ShlG(g.tmp, 2)
+	} else {
+		g.ShlG(g.tmp, 1)
+		g.SubG(g.p[g.half], g.tmp)
+		g.ShlG(g.tmp, 1)
+	}
+	for i, p := range g.p {
+		if i != g.half {
+			g.SubG(p, g.tmp)
+		}
 	}
 }
 

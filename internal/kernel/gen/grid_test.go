@@ -50,10 +50,13 @@ func (k *gridRun) after(i, r, c int) float64 {
 }
 
 // unchanged checks that nothing was written between the rows of operand i.
-func (k *gridRun) unchanged(t *testing.T, i int) {
+func (k *gridRun) unchanged(t *testing.T, i int) { t.Helper(); k.unchangedFrom(t, i, k.n) }
+
+// unchangedFrom is unchanged for rows of so many words.
+func (k *gridRun) unchangedFrom(t *testing.T, i, words int) {
 	t.Helper()
 	for at, v := range k.m.Floats(k.addr[i], len(k.x[i])) {
-		if (at%k.stride[i] >= k.n || at/k.stride[i] >= k.rows) && v != k.x[i][at] {
+		if (at%k.stride[i] >= words || at/k.stride[i] >= k.rows) && v != k.x[i][at] {
 			t.Fatalf("operand %d is written at %d", i, at)
 		}
 	}
@@ -81,6 +84,10 @@ func closeTo(t *testing.T, what string, got, want float64) {
 // TestGridKernels interprets every kernel over rows of every target and compares with its meaning.
 func TestGridKernels(t *testing.T) {
 	acts := map[string]func(float64) float64{"gridGeluErf": gelu, "gridGeluTanh": geluTan, "gridGeluQuick": quick}
+	narrow := func(k *gridRun, r, c int) float64 {
+		at := r*k.stride[0] + c/2
+		return bfloat16.number(k.m.Floats(k.addr[0]+uint64(4*at), 1)[0], c%2, true)
+	}
 	forGrids(t, func(t *testing.T, target *Target, f *Func, name string, rows, n int) {
 		switch {
 		case acts[name] != nil:
@@ -93,6 +100,22 @@ func TestGridKernels(t *testing.T) {
 			})
 			k.unchanged(t, 0)
 			k.unchanged(t, 2)
+		case name == "gridBF16" || acts[strings.TrimSuffix(name, "BF16")] != nil:
+			f32 := acts[strings.TrimSuffix(name, "BF16")]
+			k := newGridRun(f, rows, n, n/2+1, n+2, n+3, 0)
+			k.run(t)
+			k.each(func(r, c int) {
+				x := k.before(1, r, c)
+				if f32 != nil {
+					x += k.before(3, 0, c)
+					closeTo(t, "pre", k.after(2, r, c), x)
+					x = f32(x)
+				}
+				if got := narrow(k, r, c); math.Abs(got-x) > math.Abs(x)/256+2e-6 {
+					t.Fatalf("%s: got %v, want %v", name, got, x)
+				}
+			})
+			k.unchangedFrom(t, 0, n/2)
 		case strings.HasPrefix(name, "gridBias"):
 			k := newGridRun(f, rows, n, n+1, n+2, 0, n+3, n+4)
 			if name == "gridBiasScaleAdd" {

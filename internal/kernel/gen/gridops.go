@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // epilogueFuncs finish a product y while it is in the cache: operands c, y, then what the name says. Rows of
 // bias and scale have a stride of 0.
 func epilogueFuncs(t *Target) []*Func {
@@ -17,8 +19,13 @@ func epilogueFuncs(t *Target) []*Func {
 			})
 		})
 	}
-	act := func(name string, f func(v *vec, x V) V) *Func {
-		g := newGrid(t, name, "sets c, y, pre, bias: pre = y + bias, c = the activation of that.", 4, 0, 0, 7)
+	act := func(name string, half int, f func(v *vec, x V) V) *Func {
+		doc := "sets c, y, pre, bias: pre = y + bias, c = the activation of that."
+		if half != whole {
+			doc = "sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16."
+		}
+		g := newGrid(t, name, doc, 4, 0, 0, 7)
+		g.half = half
 		return g.eachRow(func() {
 			g.columns(1, func(int) {
 				x, bias := g.load(1), g.load(3)
@@ -31,7 +38,7 @@ func epilogueFuncs(t *Target) []*Func {
 			})
 		})
 	}
-	return []*Func{
+	fs := []*Func{
 		sum("gridBias", "sets c = y + bias.", 3, nil),
 		sum("gridBiasAdd", "sets c = y + bias + residual.", 4, func(g *grid, y V) {
 			r := g.load(3)
@@ -44,8 +51,21 @@ func epilogueFuncs(t *Target) []*Func {
 			g.Move(y, r)
 			g.FreeV(s, r)
 		}),
-		act("gridGeluErf", geluErf), act("gridGeluTanh", geluTanh.value), act("gridGeluQuick", geluQuick.value),
+		act("gridGeluErf", whole, geluErf), act("gridGeluTanh", whole, geluTanh.value), act("gridGeluQuick", whole, geluQuick.value),
 	}
+	if slices.Contains(elements(t), bfloat16) {
+		fs = append(fs, roundRows(t), act("gridGeluErfBF16", 0, geluErf), act("gridGeluTanhBF16", 0, geluTanh.value), act("gridGeluQuickBF16", 0, geluQuick.value))
+	}
+	return fs
+}
+
+// roundRows is what narrowBF16 does, for rows.
+func roundRows(t *Target) *Func {
+	g := newGrid(t, "gridBF16", "sets c = bfloat16 of y.", 2, 0, 0, 8)
+	g.half = 0
+	return g.eachRow(func() {
+		g.columns(2, func(int) { g.store(0, g.load(1)) })
+	})
 }
 
 // attentionFuncs are the softmax of attention and its gradient, over rows of whole vectors.

@@ -16,6 +16,7 @@ const (
 type vec struct {
 	*Func
 	p    []G // operands, moving
+	half int // which of them has numbers of two bytes and moves half as far, or whole
 	n    G   // elements that are left
 	s    []V // scalars, in every lane
 	disp int // of the vector in work, from the pointers
@@ -30,7 +31,7 @@ type vec struct {
 // newVec starts a kernel with so many moving operands and scalars. temps is the number of registers for
 // everything but scalars and constants.
 func newVec(t *Target, name, doc string, operands, scalars, temps int) *vec {
-	v := &vec{Func: NewFunc(t, name, doc, Arg{"o", "*operands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
+	v := &vec{half: whole, Func: NewFunc(t, name, doc, Arg{"o", "*operands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
 	o := v.Arg("o")
 	for i := range operands {
 		v.p = append(v.p, v.field(o, 8*i))
@@ -94,9 +95,20 @@ func (v *vec) inner(unroll int, body func(j int)) {
 }
 
 func (v *vec) advance(vectors int) {
-	for _, p := range v.p {
-		v.AddI(p, vectors*v.T.Bytes())
+	for i, p := range v.p {
+		v.AddI(p, v.bytes(i, vectors*v.T.Bytes()))
 	}
+}
+
+// whole says that no operand has such numbers.
+const whole = -1
+
+// bytes is how far operand i moves where others move n bytes.
+func (v *vec) bytes(i, n int) int {
+	if i == v.half {
+		return n / 2
+	}
+	return n
 }
 
 // load returns the vector in work of operand i in a new register; store sets it and frees the register.
@@ -107,7 +119,11 @@ func (v *vec) load(i int) V {
 }
 
 func (v *vec) store(i int, r V) {
-	v.Store(At(v.p[i], v.disp), r)
+	if i == v.half {
+		v.StoreBF16(At(v.p[i], v.disp/2), r)
+	} else {
+		v.Store(At(v.p[i], v.disp), r)
+	}
 	v.FreeV(r)
 }
 
