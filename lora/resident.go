@@ -4,8 +4,8 @@ import (
 	"math"
 	"slices"
 
+	"melo/internal/bf16"
 	"melo/internal/kernel"
-	"melo/safetensors"
 	"melo/vit"
 )
 
@@ -70,7 +70,7 @@ func (a *Adapter) fitsBF16() bool {
 func (x *numbers) halve(store []uint16) []uint16 {
 	from := len(store)
 	for _, v := range x.f32 {
-		store = append(store, safetensors.Float32ToBF16(v))
+		store = append(store, bf16.Round(v))
 	}
 	*x = numbers{bf16: store[from:len(store):len(store)]}
 	return store

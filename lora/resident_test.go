@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/safetensors"
+	"melo/internal/bf16"
 	"melo/vit"
 )
 
@@ -21,7 +21,7 @@ func TestResidentHalves(t *testing.T) {
 	for _, d := range a.Deltas {
 		for _, x := range [][]float32{d.A, d.B} {
 			for i, v := range x {
-				x[i] = safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v)) // wide sees the memory of a, narrow does not
+				x[i] = bf16.Widen(bf16.Round(v)) // wide sees the memory of a, narrow does not
 			}
 		}
 	}

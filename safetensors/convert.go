@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"unsafe"
+
+	"melo/internal/bf16"
 )
 
 // littleEndian tells whether the host stores numbers as the format does.
@@ -84,25 +86,13 @@ func widenBF16(dst []float32, src []byte) {
 	for len(dst) >= 4 && len(src) >= 8 {
 		w := binary.LittleEndian.Uint64(src)
 		d := (*[4]float32)(dst)
-		d[0], d[1] = BF16ToFloat32(uint16(w)), BF16ToFloat32(uint16(w>>16))
-		d[2], d[3] = BF16ToFloat32(uint16(w>>32)), BF16ToFloat32(uint16(w>>48))
+		d[0], d[1] = bf16.Widen(uint16(w)), bf16.Widen(uint16(w>>16))
+		d[2], d[3] = bf16.Widen(uint16(w>>32)), bf16.Widen(uint16(w>>48))
 		dst, src = dst[4:], src[8:]
 	}
 	for i := range dst {
-		dst[i] = BF16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
+		dst[i] = bf16.Widen(binary.LittleEndian.Uint16(src[2*i:]))
 	}
-}
-
-// BF16ToFloat32 widens a bfloat16.
-func BF16ToFloat32(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-
-// Float32ToBF16 rounds to nearest even; a NaN stays a (quiet) NaN.
-func Float32ToBF16(f float32) uint16 {
-	b := math.Float32bits(f)
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
 // F16ToFloat32 widens an IEEE 754 binary16.

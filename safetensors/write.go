@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"melo/internal/atomicfile"
+	"melo/internal/bf16"
 )
 
 // TensorData is a tensor to be written. Data is row-major and little-endian.
@@ -36,7 +37,7 @@ func FromFloat32s(name string, dtype DType, shape []int, values []float32) (Tens
 		t.Data = make([]byte, 4*len(values))
 		binary.Encode(t.Data, binary.LittleEndian, values) // cannot fail: the sizes match
 	case F16, BF16:
-		narrow := Float32ToBF16
+		narrow := bf16.Round
 		if dtype == F16 {
 			narrow = Float32ToF16
 		}

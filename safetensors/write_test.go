@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"melo/internal/bf16"
 )
 
 // roundTrip writes, reads back, compares, and returns the bytes.
@@ -160,9 +162,9 @@ func TestHalves(t *testing.T) {
 		} else if f != f && (h&0x7c00 != 0x7c00 || h&0x3ff == 0 || Float32ToF16(f)&0x7e00 != 0x7e00) {
 			t.Fatalf("F16 %#04x -> NaN", h)
 		}
-		if f := BF16ToFloat32(h); f == f && Float32ToBF16(f) != h {
-			t.Fatalf("BF16 %#04x -> %v -> %#04x", h, f, Float32ToBF16(f))
-		} else if f != f && Float32ToBF16(f)&0x7fc0 != 0x7fc0 {
+		if f := bf16.Widen(h); f == f && bf16.Round(f) != h {
+			t.Fatalf("BF16 %#04x -> %v -> %#04x", h, f, bf16.Round(f))
+		} else if f != f && bf16.Round(f)&0x7fc0 != 0x7fc0 {
 			t.Fatalf("BF16 %#04x -> NaN", h)
 		}
 	}
@@ -182,7 +184,7 @@ func TestHalves(t *testing.T) {
 			if got, want := Float32ToF16(f), nearestEven(f, F16ToFloat32, 0x7c00); got != want {
 				t.Fatalf("F16 of %v (%#x): %#04x, expected %#04x", f, bits, got, want)
 			}
-			if got, want := Float32ToBF16(f), nearestEven(f, BF16ToFloat32, 0x7f80); got != want {
+			if got, want := bf16.Round(f), nearestEven(f, bf16.Widen, 0x7f80); got != want {
 				t.Fatalf("BF16 of %v (%#x): %#04x, expected %#04x", f, bits, got, want)
 			}
 		}
@@ -226,7 +228,7 @@ func TestWidenLengths(t *testing.T) {
 		data[i] = byte(37*i + 11)
 	}
 	for n := range 12 {
-		for dtype, widen := range map[DType]func(uint16) float32{F16: F16ToFloat32, BF16: BF16ToFloat32} {
+		for dtype, widen := range map[DType]func(uint16) float32{F16: F16ToFloat32, BF16: bf16.Widen} {
 			got, err := Tensor{DType: dtype, Data: data[:2*n]}.Float32s(nil)
 			if err != nil || len(got) != n {
 				t.Fatalf("%d values, %v, expected %d", len(got), err, n)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"melo/internal/atomicfile"
+	"melo/internal/bf16"
 	"melo/lora"
 	"melo/safetensors"
 	"melo/vit"
@@ -270,7 +271,7 @@ func encodeTensor(name string, dtype safetensors.DType, values []float32, shape 
 	}
 	for i, v := range values {
 		switch {
-		case dtype == safetensors.BF16 && finite(safetensors.BF16ToFloat32(safetensors.Float32ToBF16(v))):
+		case dtype == safetensors.BF16 && finite(bf16.Widen(bf16.Round(v))):
 		case dtype == safetensors.F16 && finite(safetensors.F16ToFloat32(safetensors.Float32ToF16(v))):
 		default:
 			return t, fmt.Errorf("tensor %s: value %d is %g, too large for %s", quote(name), i, v, dtype)
