@@ -3,10 +3,10 @@ package melo
 import (
 	"fmt"
 
-	"melo/imaging"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // Adapter is the plug-in of one task on one base. It is immutable and may be used from several

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // load writes the input tensor of image i to dst.

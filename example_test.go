@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"melo"
-	"melo/imaging"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
+	"melo.example/melo"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
 )
 
 // One resident base answers for two tasks, one call after the other; nothing is copied in between.

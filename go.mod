@@ -1,4 +1,4 @@
-module melo
+module melo.example/melo
 
 go 1.26.8
 

@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"melo/bases"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // Base is a frozen backbone in memory, with the workers that run it. It is safe for concurrent use: calls

@@ -13,13 +13,13 @@ import (
 	"sync"
 	"testing"
 
-	"melo/imaging"
-	"melo/internal/golden"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 func open(t *testing.T, kind string, options ...Option) *Base {

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"melo/internal/kernel"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // Precision is how the maps of a base are multiplied.

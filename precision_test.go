@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // withSelfTest writes an adapter whose self-test asks for the logits that it has in float32, plus shift.

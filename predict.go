@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"melo/imaging"
-	"melo/internal/kernel"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // Prediction is the answer for one image. Probabilities are calibrated where the adapter says how.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 
-	"melo/internal/kernel"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // tunedModel returns a copy of the base with the weights that a fully tuned adapter brings along. They

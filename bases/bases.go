@@ -13,11 +13,11 @@ import (
 	"strings"
 	"sync"
 
-	"melo/internal/hub"
-	"melo/internal/memo"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/hub"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // Embedded is the name of the base that is part of the program. A folder of that name is "./embedded".

@@ -6,8 +6,8 @@ import (
 	"math"
 	"testing"
 
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // TestEmbedded: the base that is part of the program opens, and tells images apart.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // plain is a recipe that keeps samples between 0 and 1.

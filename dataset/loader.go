@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // LoaderOptions says how samples become batches. The zero value takes the defaults.

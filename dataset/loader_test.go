@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 var testRecipe = imaging.Recipe{Size: 6, Interpolation: imaging.Bilinear,

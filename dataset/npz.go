@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"melo/imaging"
-	"melo/internal/npz"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/npz"
 )
 
 // maxClasses bounds the class numbers of an archive.

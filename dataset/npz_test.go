@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 func openArchive(t testing.TB, path string, opt Options) *Dataset {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // ScanOptions says how a data set is looked through. The zero value takes the defaults.

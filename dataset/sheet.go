@@ -14,7 +14,7 @@ import (
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // SheetOptions says how a contact sheet looks. The zero value takes the defaults.

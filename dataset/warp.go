@@ -3,7 +3,7 @@ package dataset
 import (
 	"math"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // render writes image m, varied by v, as the CHW tensor that the recipe asks for: geometry by one affine

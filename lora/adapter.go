@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"melo/vit"
+	"melo.example/melo/vit"
 )
 
 // Delta is the low-rank update at one site: y += Scale * (x Aᵀ) Bᵀ.

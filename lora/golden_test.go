@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // Relative tolerances: float32 rounding against float64 through two or three blocks; backward has the

@@ -1,8 +1,8 @@
 package lora
 
 import (
-	"melo/internal/kernel"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit"
 )
 
 // headGrad accumulates the gradients gw, gb of a head from dlogits and features x, and, if dx has data,

@@ -6,7 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"melo/vit"
+	"melo.example/melo/vit"
 )
 
 // Config says which deltas a new adapter has. The zero value of a field means its default.

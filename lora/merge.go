@@ -3,8 +3,8 @@ package lora
 import (
 	"slices"
 
-	"melo/internal/kernel"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit"
 )
 
 // Merge returns a model whose maps at a's sites are W + Scale*B*A, packed anew; everything else is shared

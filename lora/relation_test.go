@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 var allKinds = []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}

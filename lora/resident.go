@@ -4,9 +4,9 @@ import (
 	"math"
 	"slices"
 
-	"melo/internal/bf16"
-	"melo/internal/kernel"
-	"melo/vit"
+	"melo.example/melo/internal/bf16"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit"
 )
 
 // Resident is an adapter as a Set reads it, made to stay in memory by the thousand: read-only, and with A and

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/bf16"
-	"melo/vit"
+	"melo.example/melo/internal/bf16"
+	"melo.example/melo/vit"
 )
 
 // TestResidentHalves: an adapter whose numbers are those of bfloat16 takes half the memory, and changes no bit

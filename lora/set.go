@@ -1,9 +1,9 @@
 package lora
 
 import (
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // Segment is a run of consecutive images of a batch that use one adapter; nil is the bare base.

@@ -1,9 +1,9 @@
 package lora
 
 import (
-	"melo/internal/kernel"
-	"melo/internal/param"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/param"
+	"melo.example/melo/vit"
 )
 
 // trainable is an adapter in training: it implements vit.Adapter with a backward pass that accumulates

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/internal/param"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
+	"melo.example/melo/vit"
 )
 
 // Method says what is trained.

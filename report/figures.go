@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
-	"melo/metric"
-	"melo/report/plot"
+	"melo.example/melo/metric"
+	"melo.example/melo/report/plot"
 )
 
 // Ranking is how well scores rank the images with a label before the others.

@@ -6,7 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // pictureQuality is that of the JPEGs, which are to be looked at and no more.

@@ -9,7 +9,7 @@ import (
 	"io"
 	"strings"
 
-	"melo/report/plot"
+	"melo.example/melo/report/plot"
 )
 
 // Page is a report.

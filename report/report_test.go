@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
-	"melo/metric"
-	"melo/report/plot"
+	"melo.example/melo/imaging"
+	"melo.example/melo/metric"
+	"melo.example/melo/report/plot"
 )
 
 // hostile is a name that wants to be something else wherever it is written.

@@ -6,7 +6,7 @@ import (
 	"math"
 	"unsafe"
 
-	"melo/internal/bf16"
+	"melo.example/melo/internal/bf16"
 )
 
 // littleEndian tells whether the host stores numbers as the format does.

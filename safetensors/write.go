@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"melo/internal/atomicfile"
-	"melo/internal/bf16"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/bf16"
 )
 
 // TensorData is a tensor to be written. Data is row-major and little-endian.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"melo/internal/bf16"
+	"melo.example/melo/internal/bf16"
 )
 
 // roundTrip writes, reads back, compares, and returns the bytes.

@@ -7,8 +7,8 @@ import (
 	"io"
 	"path/filepath"
 
-	"melo/internal/atomicfile"
-	"melo/lora/adapterfile"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // joinName is the path of the current version of name.

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo/imaging"
-	"melo/lora"
-	"melo/lora/adapterfile"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // content is what one file holds, whatever names point to it. Its digest is its identity. The description is read

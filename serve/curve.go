@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/internal/memo"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
 )
 
 // curve is what a pass takes by its number of images. It is learnt from the batches that run, starts from what an

@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo/bases"
-	"melo/imaging"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // Config says what an engine serves and how. The zero value of a field means its default.

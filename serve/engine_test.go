@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // TestOpen serves a base from disk, whose weights have a digest of their own.

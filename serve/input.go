@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"melo/imaging"
-	"melo/internal/kernel"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
 )
 
 // input is a prepared tensor [3, side, side] that several requests may share.

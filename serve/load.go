@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"melo/imaging"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // reader turns files into contents and adapters, with every check that does not need a pass through the base.

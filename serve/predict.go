@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"melo/imaging"
-	"melo/lora/adapterfile"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // call is one call of Predict. So many of its requests are under way at once that batches fill, and no more, so that

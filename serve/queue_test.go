@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"melo/lora"
-	"melo/lora/adapterfile"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // lanes is a queue with some adapters, without an engine.

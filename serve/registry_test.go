@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // scan looks at the folder and fails the test if that does.

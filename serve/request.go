@@ -3,7 +3,7 @@ package serve
 import (
 	"time"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // Identity is which adapter answered.

@@ -4,9 +4,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // runner computes batches, one after the other: a pass uses all workers.

@@ -10,7 +10,7 @@ import (
 	"maps"
 	"os"
 
-	"melo/internal/atomicfile"
+	"melo.example/melo/internal/atomicfile"
 )
 
 // The format of the file that keeps what operators decided.

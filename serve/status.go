@@ -3,7 +3,7 @@ package serve
 import (
 	"time"
 
-	"melo/lora/adapterfile"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // State is whether a version of an adapter answers, in the words of the Open Inference Protocol.

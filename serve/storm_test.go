@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // storm is one run of TestStorm: many adapters, each with several versions, and what each answers alone.

@@ -3,7 +3,7 @@ package serve
 import (
 	"context"
 
-	"melo/lora"
+	"melo.example/melo/lora"
 )
 
 // switcher does what a request costs beyond its row of a batch: its name is looked up, its adapter held, made the one

@@ -3,8 +3,8 @@ package train
 import (
 	"fmt"
 
-	"melo/internal/par"
-	"melo/internal/param"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
 )
 
 // Average is an exponential moving average of parameters: after step t, counted from 1, it is d times itself plus

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/par"
-	"melo/internal/param"
-	"melo/lora"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
+	"melo.example/melo/lora"
 )
 
 // averagedRun is testRun with an average.

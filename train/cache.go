@@ -6,7 +6,7 @@ import (
 	"iter"
 	"slices"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // Split is a Model with a frozen first part. What that part makes of an image need not be computed twice.

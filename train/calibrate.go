@@ -1,9 +1,9 @@
 package train
 
 import (
-	"melo/dataset"
-	"melo/lora/adapterfile"
-	"melo/metric"
+	"melo.example/melo/dataset"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/metric"
 )
 
 // Calibration is what validation says about a model's probabilities. The adapter file stores it.

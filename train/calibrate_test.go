@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // overconfident is an evaluation whose logits are three times what they should be.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"melo/safetensors"
+	"melo.example/melo/safetensors"
 )
 
 // Identity is what a checkpoint belongs to. A run resumes only from a checkpoint with the same identity.

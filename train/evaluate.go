@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
-	"melo/dataset"
-	"melo/metric"
+	"melo.example/melo/dataset"
+	"melo.example/melo/metric"
 )
 
 // Evaluator measures a model on a fixed list of samples.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // NewFocalLoss returns the focal loss of a task (Lin et al., arXiv 1708.02002): every term -log p of the loss that

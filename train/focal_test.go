@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/golden"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/golden"
 )
 
 // lossOf is the sum of a batch's losses, with its gradient in d.

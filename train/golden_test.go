@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/internal/param"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // Tolerances of docs/numerics.md: one step's gradients, and ten steps of AdamW, which divides by the root of

@@ -12,8 +12,8 @@ import (
 	"iter"
 	"math"
 
-	"melo/dataset"
-	"melo/internal/param"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/param"
 )
 
 // Model is what a Loop trains; *lora.Tuner is one.

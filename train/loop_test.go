@@ -14,11 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/golden"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/safetensors"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
 )
 
 var testIdentity = &Identity{Base: "sha256:b", Data: "sha256:d", Split: "sha256:s",

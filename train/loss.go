@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // Targets are what is true of some consecutive images of a batch.

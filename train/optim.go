@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/internal/param"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
 )
 
 // AdamWConfig are the constants of AdamW (Loshchilov and Hutter, arXiv 1711.05101).

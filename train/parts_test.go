@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/par"
-	"melo/internal/param"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
 )
 
 // TestAdamWByHand follows two steps of two numbers in float64, with decay, clipping and a scaled rate.

@@ -1,6 +1,6 @@
 package vit
 
-import "melo/internal/kernel"
+import "melo.example/melo/internal/kernel"
 
 // gradState is the scratch of the backward pass.
 type gradState struct {

@@ -1,6 +1,6 @@
 package vit
 
-import "melo/internal/kernel"
+import "melo.example/melo/internal/kernel"
 
 // colTask is the column-parallel work of full fine-tuning and LayerScale: sums over rows, in row order,
 // for a stripe of columns each, so that neither workers nor batch grouping show in the result.

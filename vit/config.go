@@ -3,7 +3,7 @@ package vit
 import (
 	"fmt"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // Activation is the non-linearity of the MLP.

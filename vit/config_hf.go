@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // hfConfig is the part of a Hugging Face config.json that the forward pass depends on. Fields that a file

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // imagingSource is an image recipe and whether a file gave it, or it is the family's usual one.

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
-	"melo/internal/golden"
-	"melo/safetensors"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/safetensors"
 )
 
 func TestRecipes(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // timmConfig is the config.json that timm writes for the Hugging Face hub. It names an architecture; what that

@@ -1,7 +1,7 @@
 package vit
 
 import (
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // embedTokens turns images into the first block's input x [n*T, d]: patch projection, class and register

@@ -3,8 +3,8 @@ package vit
 import (
 	"fmt"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // Engine runs a Model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made

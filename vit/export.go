@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // ExportOptions say how Export writes a base.

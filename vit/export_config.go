@@ -6,7 +6,7 @@ import (
 	"math"
 	"strconv"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // fields is a JSON object that is written with sorted keys.

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strconv"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], normalised by

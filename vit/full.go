@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"melo/internal/kernel"
-	"melo/internal/param"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/param"
 )
 
 // LinearGrads are the gradients of a linear map's W [out, in] and Bias [out].

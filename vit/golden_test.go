@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // goldenKinds are the model folders of testdata/golden with the side of the input where it is not that

@@ -1,6 +1,6 @@
 package vit
 
-import "melo/internal/kernel"
+import "melo.example/melo/internal/kernel"
 
 // Logits sets dst [n, Classes] = x Wᵀ + Bias for pooled features x [n, Features]. Each image is computed
 // alone, so that heads of different sizes can share a batch.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/safetensors"
 
 	"golang.org/x/sync/errgroup"
 )

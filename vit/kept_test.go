@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
 )
 
 // TestKept: a base whose packed weights are kept answers the same bits, whether the file is there, damaged, cut

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/safetensors"
 )
 
 // Options change how Open reads a base.

@@ -1,8 +1,8 @@
 package vit
 
 import (
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // builder makes a Model in two steps: first all tensors are taken, so that what is missing, unused or

@@ -5,8 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // convert writes the values of t to dst as float32 and refuses those that are not finite.

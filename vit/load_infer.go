@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // infer describes a file that comes without a configuration, from the names and shapes of its tensors.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // spec is everything that loading needs to know about a base: the network's shape, and what its files

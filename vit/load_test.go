@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/safetensors"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/safetensors"
 )
 
 // base is a golden model in memory, to be changed and loaded.

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // add appends tensors of the given shape, each with values of its own.

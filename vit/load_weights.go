@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/safetensors"
+	"melo.example/melo/safetensors"
 )
 
 // weights is a file's tensors under canonical names, and what went wrong while they were taken.

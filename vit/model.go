@@ -4,8 +4,8 @@
 package vit
 
 import (
-	"melo/imaging"
-	"melo/internal/kernel"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
 )
 
 // Norm is a LayerNorm's gain and bias, each [d]. A zero Norm means there is none.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // Marks come for every block, in order, and change nothing.

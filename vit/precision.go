@@ -1,6 +1,6 @@
 package vit
 
-import "melo/internal/kernel"
+import "melo.example/melo/internal/kernel"
 
 // Precision is how the maps of the blocks are kept and multiplied; everything between them is float32. See
 // docs/numerics.md.

@@ -3,7 +3,7 @@ package vit
 import (
 	"math/rand/v2"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // Random returns a backbone of shape c in precision p without a head, for measurements and tests: the matrices

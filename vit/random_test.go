@@ -3,8 +3,8 @@ package vit
 import (
 	"math/rand/v2"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // randomModel returns a backbone of shape c with weights large enough that every path matters.

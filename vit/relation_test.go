@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // TestRelationBatchEqualsSingles: an image's features do not depend on its neighbours or on the number

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // Kind is one of the linear maps of a block that an adapter may sit beside.

@@ -3,8 +3,8 @@ package vit
 import (
 	"fmt"
 
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // Folder returns the content of a folder with m, a plain ViT with a class token and without a head, under

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"melo/internal/kernel"
-	"melo/safetensors"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 )
 
 // inMemory writes m as a folder in memory.

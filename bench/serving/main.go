@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit"
 )
 
 // options are the flags.

@@ -14,8 +14,8 @@ import (
 	"runtime"
 	"time"
 
-	"melo/lora/adapterfile"
-	"melo/serve"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
 )
 
 // peftResult is one way to answer requests that each have their own adapter.

@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/serve"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/serve"
+	"melo.example/melo/vit"
 )
 
 // rank and labels of the adapters: the paper's, and those of ChestX-ray14.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // switchResult is requests that alternate over so many adapters.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // zipfResult is requests by Zipf's law over adapters of which a share fits into memory.

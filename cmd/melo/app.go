@@ -13,8 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"melo/bases"
-	"melo/internal/ui"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/ui"
 )
 
 // commands is the whole command line. Each field is the options of one command; its Run method is the

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"melo/bases"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/vit"
 )
 
 // baseForm is how a base lies in memory.

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/serve/httpapi"
+	"melo.example/melo/serve/httpapi"
 )
 
 // tokenVariable is the environment variable that has a client's token.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"melo/serve/audit"
+	"melo.example/melo/serve/audit"
 )
 
 // auditOptions are the commands about audit logs.

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"melo/bases"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // benchOptions are the options of "melo bench".

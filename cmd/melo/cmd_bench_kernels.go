@@ -6,9 +6,9 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // benchKernel is one kernel at one shape. Kernels that are bound by memory have a rate of bytes instead of

@@ -8,9 +8,9 @@ import (
 	"runtime"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // benchPass is the time of passes of one batch.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // benchProfile says where the time of passes goes.

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // roundAnswer is one line of the protocol of bench/compare/README.md.

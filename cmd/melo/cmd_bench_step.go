@@ -1,9 +1,9 @@
 package main
 
 import (
-	"melo/dataset"
-	"melo/lora"
-	"melo/train"
+	"melo.example/melo/dataset"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
 )
 
 // trainingStep is what bench/compare calls a step: forward, softmax cross-entropy, backward and AdamW on

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 func benchArgs(args ...string) []string {

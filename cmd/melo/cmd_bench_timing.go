@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // benchPeak is what register-only multiply-add loops reach.

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/par"
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/train"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
 )
 
 // compareOptions are the options of "melo compare".

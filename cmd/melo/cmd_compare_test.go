@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"melo/vit"
+	"melo.example/melo/vit"
 	"os"
 	"path/filepath"
 	"reflect"

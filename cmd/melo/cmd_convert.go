@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"melo/bases"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // convertOptions are the options of "melo convert".

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // convert runs "melo convert --json" and returns its document.

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo/dataset"
-	"melo/internal/atomicfile"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/atomicfile"
 )
 
 // dataOptions are the options of "melo data".

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"melo/dataset"
-	"melo/internal/ui"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/ui"
 )
 
 // dataDocument is the --json document of "melo data".

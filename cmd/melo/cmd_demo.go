@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"melo/internal/par"
-	"melo/internal/phantom"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/phantom"
 )
 
 // demoOptions are the options of "melo demo".

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/phantom"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/phantom"
 )
 
 // tinyDemo is a demo of seconds: what it learns is nothing, but all of it runs.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"strings"
 
-	"melo/internal/kernel"
-	"melo/internal/ui"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/ui"
 )
 
 // doctorOptions are the options of "melo doctor": none.

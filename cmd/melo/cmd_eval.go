@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	facade "melo"
-	"melo/dataset"
-	"melo/metric"
+	facade "melo.example/melo"
+	"melo.example/melo/dataset"
+	"melo.example/melo/metric"
 )
 
 // evalOptions are the options of "melo eval".

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"melo/dataset"
-	"melo/imaging"
-	"melo/lora/adapterfile"
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // exclusive tells whether the adapter decides for one of its labels, rather than about each.

@@ -1,6 +1,6 @@
 package main
 
-import "melo/metric"
+import "melo.example/melo/metric"
 
 // evalDocument is the --json document of "melo eval". Numbers that the images do not define are null.
 type evalDocument struct {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"melo/metric"
+	"melo.example/melo/metric"
 )
 
 // measure computes everything in the document.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"melo/internal/atomicfile"
+	"melo.example/melo/internal/atomicfile"
 )
 
 // nameWidth is the room for names of labels and values in tables, which are at most 80 columns wide.

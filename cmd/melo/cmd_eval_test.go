@@ -14,9 +14,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"melo/dataset"
-	"melo/lora/adapterfile"
-	"melo/metric"
+	"melo.example/melo/dataset"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/metric"
 )
 
 // table turns class folders into one with a labels.csv beside them: label, group, sex, and one column a label.

@@ -13,13 +13,13 @@ import (
 	"slices"
 	"strings"
 
-	"melo/bases"
-	"melo/imaging"
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // inspectOptions are the options of "melo inspect".

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	facade "melo"
+	facade "melo.example/melo"
 )
 
 // notice stands wherever a prediction is shown.

@@ -10,15 +10,15 @@ import (
 	"path/filepath"
 	"time"
 
-	"melo/dataset"
-	"melo/internal/atomicfile"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/internal/ui"
-	"melo/safetensors"
-	"melo/train"
-	"melo/train/pretrain"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/train"
+	"melo.example/melo/train/pretrain"
+	"melo.example/melo/vit"
 )
 
 // pretrainOptions are the options of "melo pretrain".

@@ -13,14 +13,14 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	facade "melo"
-	"melo/internal/kernel"
-	"melo/serve"
-	"melo/serve/access"
-	"melo/serve/audit"
-	"melo/serve/host"
-	"melo/serve/oip"
-	"melo/serve/telemetry"
+	facade "melo.example/melo"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/host"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/telemetry"
 )
 
 // serveDocument is the --json document of "melo serve", printed when it answers.

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // sweepOptions are the options of "melo sweep".

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"melo/serve/access"
+	"melo.example/melo/serve/access"
 )
 
 // tokenOptions are the commands about tokens.

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"melo/dataset"
-	"melo/internal/par"
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/train"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
 )
 
 // trainOptions are the options of "melo train".

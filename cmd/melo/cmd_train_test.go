@@ -19,11 +19,11 @@ import (
 	"testing"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // trainingSet writes n noisy pictures of each class: stripes whose width tells the class.

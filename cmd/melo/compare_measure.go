@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 
-	facade "melo"
-	"melo/metric"
-	"melo/train"
+	facade "melo.example/melo"
+	"melo.example/melo/metric"
+	"melo.example/melo/train"
 )
 
 // evaluate lets every adapter answer for the test images.

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"melo/internal/atomicfile"
-	"melo/internal/ui"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/ui"
 )
 
 // Names of the results in the folder of a comparison.

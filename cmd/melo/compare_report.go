@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/report"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/report"
 )
 
 // page is the report of a comparison.

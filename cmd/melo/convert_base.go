@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 
-	"melo/internal/atomicfile"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // convertBase writes a base under the names of another library, or with other numbers.

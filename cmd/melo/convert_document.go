@@ -4,8 +4,8 @@ import (
 	"os"
 	"strings"
 
-	"melo/internal/ui"
-	"melo/lora/adapterfile"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // convertDocument is the --json document of "melo convert".

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // dataSource are the options that say which data, and how it is divided. Commands that share them see the

@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"melo/internal/atomicfile"
-	"melo/internal/phantom"
-	"melo/internal/ui"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/ui"
 )
 
 // demoState is demo.state.json in a demo's folder: what it is a demo of, and which data is complete. A run that goes

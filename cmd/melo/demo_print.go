@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"melo/internal/phantom"
-	"melo/internal/ui"
+	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/ui"
 )
 
 // taskReport is the full report of one task.

@@ -7,9 +7,9 @@ import (
 	"runtime"
 	"strconv"
 
-	"melo/internal/phantom"
-	"melo/internal/ui"
-	"melo/report"
+	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/report"
 )
 
 // demoReport is the report of a demo, in its folder.

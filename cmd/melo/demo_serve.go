@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"melo/imaging"
-	"melo/internal/atomicfile"
-	"melo/internal/phantom"
-	serving "melo/serve"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/phantom"
+	serving "melo.example/melo/serve"
+	"melo.example/melo/vit"
 )
 
 // demoImages is how many images of each task are in the mixed batch.

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/internal/atomicfile"
-	"melo/lora/adapterfile"
-	"melo/metric"
-	"melo/report"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/metric"
+	"melo.example/melo/report"
 )
 
 // maxPictures bounds the pictures of a report.

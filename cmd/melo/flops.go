@@ -1,8 +1,8 @@
 package main
 
 import (
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // Floating-point operations that the mathematics asks for, a multiply-add counted as two. Work that the

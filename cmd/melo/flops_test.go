@@ -4,8 +4,8 @@ import (
 	"math"
 	"testing"
 
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 func TestFLOPs(t *testing.T) {

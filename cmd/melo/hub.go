@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo/bases"
-	"melo/internal/hub"
-	"melo/internal/ui"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/hub"
+	"melo.example/melo/internal/ui"
 )
 
 // The environment of huggingface_hub, which says where models lie and who asks for them

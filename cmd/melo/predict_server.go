@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"sync"
 
-	"melo/serve/httpapi"
+	"melo.example/melo/serve/httpapi"
 )
 
 // asked bounds the requests under way, so that the server can make batches of them.

@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 
-	"melo/internal/atomicfile"
-	"melo/internal/ui"
-	"melo/report/plot"
-	"melo/safetensors"
-	"melo/train/pretrain"
-	"melo/vit"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/report/plot"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/train/pretrain"
+	"melo.example/melo/vit"
 )
 
 // pretrainRecord is the name of the record in the folder of a base.

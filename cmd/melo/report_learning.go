@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"melo/report"
-	"melo/train"
+	"melo.example/melo/report"
+	"melo.example/melo/train"
 )
 
 // maxEpochLines bounds what is read of a run's epochs.

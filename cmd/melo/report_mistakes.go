@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"melo/metric"
-	"melo/report"
+	"melo.example/melo/metric"
+	"melo.example/melo/report"
 )
 
 // mistake is a wrong decision: about one label or, if labels exclude each other, about the image.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"melo/imaging"
-	"melo/metric"
-	"melo/report"
+	"melo.example/melo/imaging"
+	"melo.example/melo/metric"
+	"melo.example/melo/report"
 )
 
 // judged is what one method or adapter said of the test images, in one run or several.

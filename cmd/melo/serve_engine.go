@@ -8,14 +8,14 @@ import (
 	"sync"
 	"time"
 
-	facade "melo"
-	"melo/bases"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/vit"
+	facade "melo.example/melo"
+	"melo.example/melo/bases"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/vit"
 )
 
 // traceTimeout bounds sending the last traces.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"melo/serve/access"
-	"melo/serve/oip"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/oip"
 )
 
 // serveOptions are the options of "melo serve". Every flag can also stand in the environment and in the file that

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/vit"
+	"melo.example/melo/vit"
 )
 
 // parseSites reads "q,v" or "q,v,fc1=8": kinds of sites, and the rank of single ones; "all" is every kind.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/vit"
+	"melo.example/melo/vit"
 )
 
 func TestParseSites(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/lora"
+	"melo.example/melo/lora"
 )
 
 // tunable is what a sweep may try: how a value is put into the options, and how it is read from them.

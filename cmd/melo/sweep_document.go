@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/atomicfile"
-	"melo/internal/ui"
-	"melo/train"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/train"
 )
 
 // sweepDocument is the --json document of "melo sweep".

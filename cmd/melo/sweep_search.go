@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/train"
+	"melo.example/melo/train"
 )
 
 // sweepJob is one sweep.

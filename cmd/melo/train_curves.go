@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"melo/internal/atomicfile"
-	"melo/internal/tfevents"
-	"melo/report/plot"
-	"melo/train"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/tfevents"
+	"melo.example/melo/report/plot"
+	"melo.example/melo/train"
 )
 
 // pixelsPerUnit is how fine the PNG pictures of the curves are.

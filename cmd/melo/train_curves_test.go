@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"melo/internal/tfevents"
+	"melo.example/melo/internal/tfevents"
 )
 
 // TestTrainCurves: a run leaves its curves and, on request, event files; an interrupted one leaves what there is.

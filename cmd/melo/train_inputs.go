@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 
-	"melo/bases"
-	"melo/dataset"
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/bases"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // trainBase is a base that runs are trained on. Its weights are read once for each form that a run asks for.

@@ -14,9 +14,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"melo/internal/par"
-	"melo/lora/adapterfile"
-	"melo/train"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/train"
 )
 
 // TestTrainImageSize: an adapter that was trained on smaller images says so, and every command follows.

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"melo/internal/kernel"
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/train"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
 )
 
 // trainProgress shows how training is getting on: a bar with the time left, and a line per epoch.

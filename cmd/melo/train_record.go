@@ -9,9 +9,9 @@ import (
 	"reflect"
 	"time"
 
-	"melo/internal/atomicfile"
-	"melo/lora/adapterfile"
-	"melo/train"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/train"
 )
 
 // runRecord is run.json in a run's folder: what was asked for, on what, and what came of it.

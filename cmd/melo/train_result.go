@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"melo/dataset"
-	"melo/internal/kernel"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/train"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/train"
+	"melo.example/melo/vit"
 )
 
 // selfTestInputs is how many inputs an adapter's self-test has, and selfTestSeed where they come from.

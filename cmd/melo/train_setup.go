@@ -15,12 +15,12 @@ import (
 	"slices"
 	"time"
 
-	"melo/dataset"
-	"melo/internal/kernel"
-	"melo/internal/ui"
-	"melo/lora"
-	"melo/train"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/ui"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
+	"melo.example/melo/vit"
 )
 
 // trainJob is one training run: options on a base and data that others may use, too.

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/atomicfile"
+	"melo.example/melo/internal/atomicfile"
 )
 
 const (

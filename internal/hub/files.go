@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"melo/internal/atomicfile"
+	"melo.example/melo/internal/atomicfile"
 )
 
 // The files of a base.

@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // TestNothingIsAllocated: once scratch memory has grown, no kernel allocates.

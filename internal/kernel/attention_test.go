@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/kernel/ref"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/kernel/ref"
+	"melo.example/melo/internal/par"
 )
 
 // matrix returns a guarded matrix of random numbers with extra columns between its rows, which are guarded, too.

@@ -4,7 +4,7 @@
 // Exec has the parallel operations. Package ref holds the plain meaning of every kernel.
 package kernel
 
-import "melo/internal/par"
+import "melo.example/melo/internal/par"
 
 // Activation names an element-wise non-linearity.
 type Activation uint8

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // TestExecRows: the row-parallel forms do to each row what the slice functions do, for any number of workers.

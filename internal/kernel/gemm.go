@@ -1,6 +1,6 @@
 package kernel
 
-import "melo/internal/par"
+import "melo.example/melo/internal/par"
 
 // Matrix products. Whatever the shape, an element of the result is one chain over k within blocks of kBlock
 // (see docs/numerics.md), so how rows and columns are cut into tiles, items and batches never shows.

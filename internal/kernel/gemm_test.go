@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/kernel/ref"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/kernel/ref"
+	"melo.example/melo/internal/par"
 )
 
 // shapes of products [m, n, k]: around the tiles of every kernel set (4 to 14 rows, 4 to 32 columns), items of

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // layouts has a digest of what a fixed matrix is packed to, by Layout and type.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // narrowElems calls f for each narrow element type of each kernel set of this machine.

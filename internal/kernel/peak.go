@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 func shapeError(op string, c, a Mat, n, k int) string {

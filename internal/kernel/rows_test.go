@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/kernel/ref"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/kernel/ref"
 )
 
 func float64s(x []float32) []float64 {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // selfTest is a function over slices and its plain counterpart. The first outs of four operands are results.

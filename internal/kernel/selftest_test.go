@@ -3,7 +3,7 @@ package kernel_test
 import (
 	"testing"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 func TestSelfTest(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
 )
 
 // Benchmarks of the functions over slices at the width of ViT-B's rows, for each kernel set: time per element

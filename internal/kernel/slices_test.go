@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
-	"melo/internal/kernel/ref"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/kernel/ref"
 )
 
 // u is the rounding unit of float32.

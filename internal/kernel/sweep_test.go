@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"melo/internal/kernel"
+	"melo.example/melo/internal/kernel"
 )
 
 // everyExponent returns numbers of both signs with each exponent that float32 has, denormals included, and

@@ -3,7 +3,7 @@ package kernel
 import (
 	"unsafe"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // tile is one call of a micro-kernel, which computes for a few rows i and one or two vectors of columns j

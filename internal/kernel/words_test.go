@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo/internal/par"
+	"melo.example/melo/internal/par"
 )
 
 // sameRows demands equal bits.

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/internal/atomicfile"
+	"melo.example/melo/internal/atomicfile"
 )
 
 // Cache is a folder with one small file for each fact. A nil Cache remembers nothing. It may be used by

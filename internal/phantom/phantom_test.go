@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	"melo/dataset"
+	"melo.example/melo/dataset"
 )
 
 // samples are the bytes of a picture.

@@ -12,8 +12,6 @@ import (
 	"testing"
 )
 
-const module = "melo"
-
 // source is one Go file of the main module.
 type source struct {
 	path  string // relative to the repository root, with slashes
@@ -21,14 +19,8 @@ type source struct {
 	file  *ast.File
 }
 
-// pkg returns the import path of the file's package.
-func (s source) pkg() string {
-	dir := path.Dir(s.path)
-	if dir == "." {
-		return module
-	}
-	return module + "/" + dir
-}
+// pkg returns the folder of the file's package, relative to the repository root: "." for the one at the top.
+func (s source) pkg() string { return path.Dir(s.path) }
 
 func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
@@ -55,6 +47,21 @@ func root(t *testing.T) string {
 		t.Fatalf("the repository root is expected two folders up: %v", err)
 	}
 	return dir
+}
+
+// modulePath reads the module's path from go.mod.
+func modulePath(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	name, ok := strings.CutPrefix(line, "module ")
+	if !ok {
+		t.Fatalf("go.mod begins with %q, want the module's path", line)
+	}
+	return strings.TrimSpace(name)
 }
 
 // skipped are folders whose content is not the project's own Go code.

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 
-	"melo/internal/memo"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // BaseError says that an adapter belongs to another base.

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"strings"
 
-	"melo/lora"
-	"melo/safetensors"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
 )
 
 // File is an adapter with its description.

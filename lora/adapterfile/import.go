@@ -3,9 +3,9 @@ package adapterfile
 import (
 	"fmt"
 
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // Import is what the formats of other software do not tell.

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // A LoRA-ViT ("MeLo") file holds, as tensors alone: w_a_NNN [r, d] and w_b_NNN [d, r], numbered over the

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // logitTol is relative to the largest logit: float32 rounding against float64 through three blocks, as for the

@@ -1,9 +1,9 @@
 package adapterfile
 
 import (
-	"melo/imaging"
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // The name and version of the native format, as its description states them.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // The names that a native file uses.

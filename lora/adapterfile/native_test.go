@@ -14,11 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
-	"melo/internal/bf16"
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/bf16"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 func vitB() *vit.Config {

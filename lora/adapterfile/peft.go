@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // How PEFT names the tensors of an adapter: base_model.model.PATH.lora_A.weight [r, in] and

@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 // Modules cut the maps of a block differently from vit.Site: timm fuses q, k and v, and Hugging Face has gate

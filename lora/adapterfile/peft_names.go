@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/vit"
+	"melo.example/melo/vit"
 )
 
 // Names says which names a PEFT folder is written with.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"melo/internal/golden"
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/golden"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 func TestGoldenPEFT(t *testing.T) {

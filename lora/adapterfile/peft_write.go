@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"melo/internal/atomicfile"
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // PEFTOptions say how a PEFT folder is written.

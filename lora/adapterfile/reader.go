@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo/safetensors"
+	"melo.example/melo/safetensors"
 )
 
 // reader takes tensors out of a file and remembers which, so that what is left over, what is missing and

@@ -5,9 +5,9 @@ import (
 	"math"
 	"runtime/debug"
 
-	"melo/internal/kernel"
-	"melo/internal/memo"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/vit"
 )
 
 // SelfCheckError says that an adapter on the base at hand does not answer the inputs of its self-test as it did

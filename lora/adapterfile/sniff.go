@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo/safetensors"
+	"melo.example/melo/safetensors"
 )
 
 // Kind is what a path holds.

@@ -3,8 +3,8 @@ package adapterfile
 import (
 	"bytes"
 
-	"melo/lora"
-	"melo/safetensors"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
 )
 
 // Stored returns f as it will be read from what Write writes with the same dtype: with its numbers rounded.

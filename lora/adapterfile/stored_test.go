@@ -5,8 +5,8 @@ import (
 	"reflect"
 	"testing"
 
-	"melo/lora"
-	"melo/safetensors"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
 )
 
 // TestStoredIsWhatIsRead: rounding first and writing then gives a file with the numbers of Stored, whatever the

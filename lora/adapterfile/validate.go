@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"melo/lora"
-	"melo/vit"
+	"melo.example/melo/lora"
+	"melo.example/melo/vit"
 )
 
 const digestPrefix = "sha256:"

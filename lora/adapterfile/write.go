@@ -10,11 +10,11 @@ import (
 	"math"
 	"slices"
 
-	"melo/internal/atomicfile"
-	"melo/internal/bf16"
-	"melo/lora"
-	"melo/safetensors"
-	"melo/vit"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/bf16"
+	"melo.example/melo/lora"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit"
 )
 
 // filePerm is that of new adapter files, less the umask.

@@ -19,12 +19,12 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"melo/imaging"
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
-	"melo/serve/servetest"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
+	"melo.example/melo/serve/servetest"
 )
 
 // door is a running server, a client of it, and what is behind it.

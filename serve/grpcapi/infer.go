@@ -9,8 +9,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // ModelInfer answers one inference request.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // ServerLive tells whether the process runs.

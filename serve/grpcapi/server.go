@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // Options are the settings of the door. A zero field means its default.

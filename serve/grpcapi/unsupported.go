@@ -3,8 +3,8 @@ package grpcapi
 import (
 	"context"
 
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // What the protocol has for Triton, and this server has not.

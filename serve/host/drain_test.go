@@ -18,9 +18,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"melo/serve/access"
-	pb "melo/serve/openinference"
-	"melo/serve/servetest"
+	"melo.example/melo/serve/access"
+	pb "melo.example/melo/serve/openinference"
+	"melo.example/melo/serve/servetest"
 )
 
 // Readiness goes first, while requests are still answered; then what was let in is answered, on both doors.

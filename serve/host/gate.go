@@ -4,10 +4,10 @@ import (
 	"context"
 	"sync/atomic"
 
-	"melo/serve"
-	"melo/serve/access"
-	"melo/serve/audit"
-	"melo/serve/telemetry"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/telemetry"
 )
 
 // gate is the engine as the doors see it: it is not ready once the server is about to stop, while it still answers.

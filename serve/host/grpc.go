@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"melo/serve/access"
-	"melo/serve/grpcapi"
-	"melo/serve/oip"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/grpcapi"
+	"melo.example/melo/serve/oip"
 )
 
 // carrier is gRPC metadata as trace headers.

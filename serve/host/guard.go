@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"melo/serve/access"
-	"melo/serve/oip"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/oip"
 )
 
 // visit is what either door knows of a call before it is looked at.

@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	"melo/serve"
-	"melo/serve/access"
-	"melo/serve/audit"
-	"melo/serve/grpcapi"
-	"melo/serve/httpapi"
-	"melo/serve/oip"
-	"melo/serve/telemetry"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/grpcapi"
+	"melo.example/melo/serve/httpapi"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/telemetry"
 )
 
 // Config says what a Host serves, where, and to whom.

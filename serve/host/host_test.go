@@ -17,12 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"melo/serve"
-	"melo/serve/access"
-	"melo/serve/audit"
-	"melo/serve/oip"
-	"melo/serve/servetest"
-	"melo/serve/telemetry"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/servetest"
+	"melo.example/melo/serve/telemetry"
 )
 
 // site is a running Host and what a test needs of it.

@@ -10,9 +10,9 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 
-	"melo/serve/access"
-	"melo/serve/httpapi"
-	"melo/serve/oip"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/httpapi"
+	"melo.example/melo/serve/oip"
 )
 
 // entrance is everything that HTTP requests pass before the door.

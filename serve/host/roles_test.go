@@ -12,12 +12,12 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"melo/serve/access"
-	"melo/serve/grpcapi"
-	"melo/serve/httpapi"
-	"melo/serve/oip"
-	pb "melo/serve/openinference"
-	"melo/serve/servetest"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/grpcapi"
+	"melo.example/melo/serve/httpapi"
+	"melo.example/melo/serve/oip"
+	pb "melo.example/melo/serve/openinference"
+	"melo.example/melo/serve/servetest"
 )
 
 // pathOf is a route's address for an adapter that there is.

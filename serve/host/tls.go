@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"melo/serve/access"
+	"melo.example/melo/serve/access"
 )
 
 // TLS names the files of a server's identity. They are read again when they change.

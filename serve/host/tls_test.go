@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 
-	"melo/serve/access"
+	"melo.example/melo/serve/access"
 )
 
 // authority signs certificates.

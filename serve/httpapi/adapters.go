@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 // AdapterList is what there is to ask.

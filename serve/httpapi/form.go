@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 // form is what a person sends: images, and the adapters to ask.

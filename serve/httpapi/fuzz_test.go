@@ -5,7 +5,7 @@ import (
 	"mime/multipart"
 	"testing"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 func FuzzForm(f *testing.F) {

@@ -15,11 +15,11 @@ import (
 	"strings"
 	"testing"
 
-	"melo/imaging"
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/serve/oip"
-	"melo/serve/servetest"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/servetest"
 )
 
 // door is a running server and what is behind it.

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"strings"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 func openAPI(a *api, w http.ResponseWriter, _ *http.Request) error {

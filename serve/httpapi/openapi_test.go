@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"melo/serve/oip"
-	"melo/serve/servetest"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/servetest"
 )
 
 // conforms reports the first place where v is not what a schema of the document says. It knows the words that the

@@ -4,7 +4,7 @@ import (
 	_ "embed"
 	"net/http"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 //go:embed page.html

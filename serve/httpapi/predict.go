@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net/http"
 
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/serve/oip"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/oip"
 )
 
 // predictForm describes the form for the OpenAPI document.

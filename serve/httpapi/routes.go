@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"slices"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 // Route is one address of the door.

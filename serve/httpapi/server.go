@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 // Options are the settings of the door. A zero field means its default.

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"melo/serve"
-	"melo/serve/oip"
-	"melo/serve/servetest"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/servetest"
 )
 
 func servetestInput() serve.Input { return serve.Input{Tensor: servetest.Tensor(1)} }

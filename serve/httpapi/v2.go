@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"melo/serve/oip"
+	"melo.example/melo/serve/oip"
 )
 
 // lengthHeader is the header field with the length of the JSON object before binary tensors.

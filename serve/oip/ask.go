@@ -5,8 +5,8 @@ import (
 	"errors"
 	"slices"
 
-	"melo/lora/adapterfile"
-	"melo/serve"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
 )
 
 // Asked is one image and what one adapter says about it.

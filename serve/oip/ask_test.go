@@ -4,9 +4,9 @@ import (
 	"context"
 	"testing"
 
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/serve/servetest"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/servetest"
 )
 
 // replacing is an engine under which an adapter is replaced just before it is asked.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sort"
 
-	"melo/lora/adapterfile"
-	"melo/serve"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
 )
 
 // Base is the one model beside which all adapters sit.

@@ -9,8 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"melo/imaging"
-	"melo/serve"
+	"melo.example/melo/imaging"
+	"melo.example/melo/serve"
 )
 
 // Kind says what an error means to a client. Each door has its status for it.

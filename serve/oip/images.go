@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
-	"melo/imaging"
+	"melo.example/melo/imaging"
 )
 
 // Decoder decodes images for all requests. It bounds the memory that decoded images take together: a request waits

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // The names of the tensors that every adapter takes and gives.

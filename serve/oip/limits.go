@@ -1,6 +1,6 @@
 package oip
 
-import "melo/imaging"
+import "melo.example/melo/imaging"
 
 // Limits bounds a request. A zero field means its default.
 type Limits struct {

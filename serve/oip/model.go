@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // ServerMetadata is what the server says of itself.

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"melo/imaging"
-	"melo/lora/adapterfile"
-	"melo/serve"
-	"melo/serve/servetest"
+	"melo.example/melo/imaging"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/servetest"
 )
 
 func TestFaultOf(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // Engine is what the doors ask of the server; *serve.Engine is one.

@@ -3,7 +3,7 @@ package oip
 import (
 	"time"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // Duration is how often something happened and how long it took together.

@@ -12,14 +12,14 @@ import (
 	"path/filepath"
 	"testing"
 
-	"melo/imaging"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/lora"
-	"melo/lora/adapterfile"
-	"melo/safetensors"
-	"melo/serve"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/serve"
+	"melo.example/melo/vit"
 )
 
 // BaseDigest is what the tests call the weights of the random base.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // Engine is what metrics ask of an engine when they are read; *serve.Engine is one.

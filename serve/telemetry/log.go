@@ -8,8 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"melo/serve"
-	"melo/serve/access"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
 )
 
 // NewLogger returns a logger that writes lines of JSON or of key=value to w. A record whose context belongs to a

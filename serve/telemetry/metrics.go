@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // Metrics counts what an engine and its doors do. It is a serve.Observer.

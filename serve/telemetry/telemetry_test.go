@@ -19,11 +19,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/serve"
-	"melo/serve/access"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/vit"
 )
 
 const digest = "sha256:00000000000000000000000000000000000000000000000000000000000000ba"

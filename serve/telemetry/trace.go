@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"melo/serve"
+	"melo.example/melo/serve"
 )
 
 // TraceOptions say where traces go.

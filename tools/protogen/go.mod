@@ -1,4 +1,4 @@
-module melo/tools/protogen
+module melo.example/melo/tools/protogen
 
 go 1.26.8
 

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/image/draw"
 
-	"melo/internal/phantom"
+	"melo.example/melo/internal/phantom"
 )
 
 const (

@@ -1,8 +1,8 @@
 package pretrain
 
 import (
-	"melo/internal/par"
-	"melo/train"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/train"
 )
 
 // Config is every setting that the result of a run depends on, but for the number of epochs.

@@ -8,9 +8,9 @@ import (
 	"math/rand/v2"
 	"sync"
 
-	"melo/dataset"
-	"melo/internal/formula"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/formula"
+	"melo.example/melo/vit"
 )
 
 // Distract says how the backbone's input differs from the image that its targets were measured on.

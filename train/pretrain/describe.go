@@ -3,7 +3,7 @@ package pretrain
 import (
 	"math"
 
-	"melo/internal/formula"
+	"melo.example/melo/internal/formula"
 )
 
 // A describer computes what a backbone learns to tell of an image: measured on the clean image, on a grid of patches

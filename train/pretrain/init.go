@@ -5,10 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"melo/imaging"
-	"melo/internal/formula"
-	"melo/internal/kernel"
-	"melo/vit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/formula"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit"
 )
 
 // Small is the shape of the embedded base: half the depth of ViT-Tiny/16, for images of 112 x 112.

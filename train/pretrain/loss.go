@@ -1,6 +1,6 @@
 package pretrain
 
-import "melo/train"
+import "melo.example/melo/train"
 
 // Loss is the mean squared error of global and of local outputs, weighted. It is a train.Loss.
 type Loss struct {

@@ -4,10 +4,10 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/internal/param"
-	"melo/vit"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/param"
+	"melo.example/melo/vit"
 )
 
 // Model is a backbone whose every weight is trained, with a linear head on the class token for what is told of the

@@ -12,11 +12,11 @@ import (
 	"slices"
 	"testing"
 
-	"melo/dataset"
-	"melo/internal/kernel"
-	"melo/internal/par"
-	"melo/train"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/train"
+	"melo.example/melo/vit"
 )
 
 // tiny is a run that takes a second.

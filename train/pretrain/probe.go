@@ -7,11 +7,11 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"melo/dataset"
-	"melo/imaging"
-	"melo/internal/par"
-	"melo/metric"
-	"melo/vit"
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/metric"
+	"melo.example/melo/vit"
 )
 
 // A Probe measures what the features of a backbone are worth for labelled images: half of the images train a ridge

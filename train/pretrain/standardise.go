@@ -4,9 +4,9 @@ import (
 	"math"
 	"slices"
 
-	"melo/internal/formula"
-	"melo/internal/par"
-	"melo/vit"
+	"melo.example/melo/internal/formula"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit"
 )
 
 // spread is how much each number of the class token varies over images drawn by formula: images of one kind vary less,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	pb "melo/serve/openinference"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // rest is the picture as the body of an inference request: a JSON head of so many bytes, and the data. An encoded image

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	pb "melo/serve/openinference"
+	pb "melo.example/melo/serve/openinference"
 )
 
 // answer is what a server said.

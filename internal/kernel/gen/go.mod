@@ -1,3 +1,3 @@
-module melo/internal/kernel/gen
+module melo.example/melo/internal/kernel/gen
 
 go 1.26.8
