@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"melo.example/melo/internal/buildinfo"
 )
 
 // result is what one command did.
@@ -107,12 +109,12 @@ func TestErrorsUnderJSONAreADocument(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	var doc versionDocument
+	var doc buildinfo.Program
 	melo(t, "version", "--json").want(t, exitDone).decode(t, &doc)
-	if doc.Version != version || doc.Go == "" {
+	if doc.Version != buildinfo.Version || doc.Go == "" {
 		t.Errorf("got %+v", doc)
 	}
-	if r := melo(t, "version").want(t, exitDone); !strings.HasPrefix(r.out, "melo "+version) {
+	if r := melo(t, "version").want(t, exitDone); !strings.HasPrefix(r.out, "melo "+buildinfo.Version) {
 		t.Errorf("got %q", r.out)
 	}
 }

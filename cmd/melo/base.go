@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+
 	"melo.example/melo/bases"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
@@ -35,4 +38,14 @@ func parsePrecision(s string, auto vit.Precision) (vit.Precision, error) {
 	}
 	p, err := vit.ParsePrecision(s)
 	return p, usage(err)
+}
+
+// cacheDir is where the program remembers what it found out about files; empty if the system has no such
+// place.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "melo")
 }

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/vit"
 )
 
@@ -67,19 +69,19 @@ func (o *benchOptions) Validate() error {
 
 // benchDocument is the --json document of "melo bench". Parts that did not run are absent.
 type benchDocument struct {
-	Version   versionDocument `json:"version"`
-	Machine   machineDocument `json:"machine"`
-	KernelSet string          `json:"kernel_set"` // avx512, avx2, neon or portable
-	Precision string          `json:"precision"`  // of the base and of matrix products
-	Threads   int             `json:"threads"`
-	Base      benchBase       `json:"base"`
-	Peaks     []benchPeak     `json:"peaks,omitempty"`
-	Kernels   []benchKernel   `json:"kernels,omitempty"`
-	Forward   []benchPass     `json:"forward,omitempty"`
-	Step      *benchStep      `json:"step,omitempty"`
-	Switch    *benchSwitch    `json:"switch,omitempty"`
-	Mixed     *benchMixed     `json:"mixed,omitempty"`
-	Profile   []benchProfile  `json:"profile,omitempty"`
+	Version   buildinfo.Program `json:"version"`
+	Machine   sysinfo.Machine   `json:"machine"`
+	KernelSet string            `json:"kernel_set"` // avx512, avx2, neon or portable
+	Precision string            `json:"precision"`  // of the base and of matrix products
+	Threads   int               `json:"threads"`
+	Base      benchBase         `json:"base"`
+	Peaks     []benchPeak       `json:"peaks,omitempty"`
+	Kernels   []benchKernel     `json:"kernels,omitempty"`
+	Forward   []benchPass       `json:"forward,omitempty"`
+	Step      *benchStep        `json:"step,omitempty"`
+	Switch    *benchSwitch      `json:"switch,omitempty"`
+	Mixed     *benchMixed       `json:"mixed,omitempty"`
+	Profile   []benchProfile    `json:"profile,omitempty"`
 }
 
 // benchBase is the shape that was measured.
@@ -139,7 +141,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		return b.serveRounds(ctx)
 	}
 	c := &b.config
-	b.doc = benchDocument{Version: versionNow(), Machine: thisMachine(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: pool.Workers(),
+	b.doc = benchDocument{Version: buildinfo.This(), Machine: sysinfo.This(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: pool.Workers(),
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
 	b.printHeader()
 	for _, part := range benchParts {
@@ -196,7 +198,7 @@ func (b *bench) printHeader() {
 	d := &b.doc
 	b.s.printf("%s, class %s\nkernels %s, %s, %s",
 		orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Precision, plural(d.Threads, "thread", "threads"))
-	b.s.printf("melo %s %s, %s", d.Version.Version, shortRevision(d.Version.Revision), d.Version.Go)
+	b.s.printf("melo %s %s, %s", d.Version.Version, d.Version.Short(), d.Version.Go)
 	what := "random weights"
 	if d.Base.Path != "" {
 		what = d.Base.Path

@@ -110,7 +110,7 @@ func (b *bench) attentionCase(ex *kernel.Exec, rng *rand.Rand, images int) kerne
 	shape := kernel.AttnShape{Images: images, Queries: t, Keys: t, Heads: c.Heads, Elem: elem, Scale: float32(1 / math.Sqrt(float64(c.HeadDim())))}
 	part := func(i int) kernel.Mat { return qkv.ColRange(i*c.Width, (i+1)*c.Width) }
 	return kernelCase{name: "attention", elem: elem, shape: fmt.Sprintf("%dx%dx%dx%d", images, t, c.Heads, c.HeadDim()),
-		flops: float64(images) * attentionFLOPs(c),
+		flops: float64(images) * c.AttentionFLOPs(),
 		run:   func() { ex.Attention(shape, o, part(0), part(1), part(2), nil) }}
 }
 

@@ -79,7 +79,7 @@ func (b *bench) forward(ctx context.Context) error {
 	b.s.printf("")
 	for _, n := range []int{1, 4} {
 		f := newInference(b, n)
-		images, flops := b.images(n), float64(n)*forwardFLOPs(&b.config)
+		images, flops := b.images(n), float64(n)*b.config.ForwardFLOPs()
 		t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() { f.run(images) })
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (b *bench) step(ctx context.Context) error {
 		return err
 	}
 	images := b.images(stepBatch)
-	flops := stepBatch * stepFLOPs(&b.config, lora.MeLo, 0)
+	flops := stepBatch * lora.StepFLOPs(&b.config, lora.MeLo, 0)
 	var failed error
 	t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() {
 		if _, err := s.run(images); err != nil {

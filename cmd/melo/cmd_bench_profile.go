@@ -219,3 +219,28 @@ func (b *bench) printProfile(d *benchProfile) {
 		b.s.printf("%s", line)
 	}
 }
+
+// partFLOPs returns the operations of the parts of one block of a profile, for one image. The gradient of an input takes
+// as many as the product.
+func partFLOPs(c *vit.Config) map[profileKey]float64 {
+	out := map[profileKey]float64{}
+	rows := float64(c.Tokens())
+	product := func(part vit.Part, kinds ...vit.Kind) {
+		n := 0.0
+		for _, k := range kinds {
+			in, outs := c.Dims(k)
+			n += 2 * float64(in) * float64(outs) * rows
+		}
+		for _, phase := range []string{"forward", "backward"} {
+			out[profileKey{phase: phase, part: part.String()}] = n
+		}
+	}
+	product(vit.PartQKV, vit.Q, vit.K, vit.V)
+	product(vit.PartProj, vit.Proj)
+	product(vit.PartFC1, vit.FC1)
+	product(vit.PartFC2, vit.FC2)
+	attention := vit.PartAttention.String()
+	out[profileKey{phase: "forward", part: attention}] = c.AttentionFLOPs()
+	out[profileKey{phase: "backward", part: attention}] = 2 * c.AttentionFLOPs()
+	return out
+}

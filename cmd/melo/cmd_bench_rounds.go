@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
@@ -68,7 +69,7 @@ func (r *rounds) answer(command string) roundAnswer {
 	var a roundAnswer
 	switch name {
 	case "rss":
-		_, a.Peak = residentBytes()
+		_, a.Peak = sysinfo.Resident()
 	case "forward":
 		a.Seconds = r.infer(n[0])
 	case "step":
@@ -199,7 +200,7 @@ func (r *rounds) resident(n, bits int) (int64, error) {
 	}
 	r.b.model() // is not counted
 	debug.FreeOSMemory()
-	before, _ := residentBytes()
+	before, _ := sysinfo.Resident()
 	for i := range n {
 		a, err := lora.New(&r.b.config, lora.Config{Rank: stepRank}, headLabels, uint64(i))
 		if err != nil {
@@ -211,7 +212,7 @@ func (r *rounds) resident(n, bits int) (int64, error) {
 		r.adapters = append(r.adapters, a.Resident(beside))
 	}
 	debug.FreeOSMemory()
-	after, _ := residentBytes()
+	after, _ := sysinfo.Resident()
 	return after - before, nil
 }
 

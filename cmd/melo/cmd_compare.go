@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/lora"
 	"melo.example/melo/train"
@@ -205,7 +206,7 @@ func (j *compareJob) train(ctx context.Context) error {
 			continue
 		}
 		clear(j.base.models) // of another method, maybe in another precision: it would count as memory of this run
-		counted := resetPeakMemory()
+		counted := sysinfo.ResetPeak()
 		job, err := newTrainJob(r.o, j.s, j.base, j.set, runView{title: r.title, quiet: true, bare: j.bare, ui: view})
 		if err != nil {
 			return err

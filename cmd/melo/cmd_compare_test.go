@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"melo.example/melo/vit"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"melo.example/melo/internal/sysinfo"
+	"melo.example/melo/vit"
 )
 
 // compareArgs is a quick comparison on the tiny base.
@@ -207,7 +209,7 @@ func TestCompareRefuses(t *testing.T) {
 
 // TestResetPeakMemory: the peak counts from then on.
 func TestResetPeakMemory(t *testing.T) {
-	if !resetPeakMemory() {
+	if !sysinfo.ResetPeak() {
 		t.Skip("this system does not reset the peak")
 	}
 	const size = 200 << 20
@@ -215,13 +217,13 @@ func TestResetPeakMemory(t *testing.T) {
 	for i := 0; i < len(b); i += 4096 {
 		b[i] = 1
 	}
-	_, high := residentBytes()
+	_, high := sysinfo.Resident()
 	b = nil
 	_ = b
-	if !resetPeakMemory() {
+	if !sysinfo.ResetPeak() {
 		t.Fatal("the second time fails")
 	}
-	if _, low := residentBytes(); low > high-size/2 {
+	if _, low := sysinfo.Resident(); low > high-size/2 {
 		t.Errorf("peak %d, before %d", low, high)
 	}
 }

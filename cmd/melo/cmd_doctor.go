@@ -4,7 +4,9 @@ import (
 	"errors"
 	"strings"
 
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
 )
 
@@ -24,9 +26,9 @@ Examples:
 
 // doctorDocument is the --json document of "melo doctor".
 type doctorDocument struct {
-	Version versionDocument `json:"version"`
-	Machine machineDocument `json:"machine"`
-	Kernels doctorKernels   `json:"kernels"`
+	Version buildinfo.Program `json:"version"`
+	Machine sysinfo.Machine   `json:"machine"`
+	Kernels doctorKernels     `json:"kernels"`
 }
 
 // doctorKernels are the kernel sets of this machine.
@@ -38,7 +40,7 @@ type doctorKernels struct {
 
 // Run examines the machine.
 func (doctorOptions) Run(s *stdio) error {
-	doc := doctorDocument{Version: versionNow(), Machine: thisMachine(), Kernels: doctorKernels{kernel.Name(), kernel.Names(), "ok"}}
+	doc := doctorDocument{Version: buildinfo.This(), Machine: sysinfo.This(), Kernels: doctorKernels{kernel.Name(), kernel.Names(), "ok"}}
 	fault := testKernels(kernel.Names())
 	if fault != nil {
 		doc.Kernels.SelfTest = fault.Error()

@@ -12,6 +12,7 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/internal/ui"
@@ -223,7 +224,7 @@ func (j *pretrainJob) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.record = pretrainDocument{Config: j.config, Program: version, Epochs: []pretrainEpoch{}}
+	j.record = pretrainDocument{Config: j.config, Program: buildinfo.Version, Epochs: []pretrainEpoch{}}
 	id := &train.Identity{Base: "first weights", Data: "formula", Split: "none", Config: settings}
 	if j.o.Resume {
 		if err := j.resume(id); err != nil {

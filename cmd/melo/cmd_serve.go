@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	facade "melo.example/melo"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
@@ -114,7 +115,7 @@ func (r *server) open(ctx context.Context, s *stdio) error {
 		return usage(err)
 	}
 	var err error
-	r.tracer, err = telemetry.NewTracer(ctx, telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample, Version: version})
+	r.tracer, err = telemetry.NewTracer(ctx, telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample, Version: buildinfo.Version})
 	if err != nil {
 		return usage(err)
 	}
@@ -204,7 +205,7 @@ func (o *serveOptions) anonymous() (access.Role, error) {
 
 func (r *server) hostConfig() host.Config {
 	o := r.options
-	c := host.Config{Options: oip.Options{Limits: o.limits(), Version: version, Base: baseName(o.Base)},
+	c := host.Config{Options: oip.Options{Limits: o.limits(), Version: buildinfo.Version, Base: baseName(o.Base)},
 		HTTP: address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
 		Insecure: o.Insecure, Authenticated: o.authenticated(), Hosts: o.AllowedHost,
 		Guard: r.guard, Recorder: r.metrics, Log: r.log, MaxConnections: o.MaxConnections,
@@ -222,7 +223,7 @@ func baseName(path string) string {
 
 // describe tells metrics what runs.
 func (r *server) describe() {
-	build := map[string]string{"version": version, "revision": "", "go": ""}
+	build := map[string]string{"version": buildinfo.Version, "revision": "", "go": ""}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		build["go"] = info.GoVersion
 		for _, x := range info.Settings {
@@ -293,7 +294,7 @@ func (r *server) announce(s *stdio, doc *serveDocument) error {
 	line := func(name, format string, args ...any) {
 		s.printf("  %-9s %s", name, oneLine(fmt.Errorf(format, args...)))
 	}
-	s.printf("melo %s serves", version)
+	s.printf("melo %s serves", buildinfo.Version)
 	line("base", "%s (%d blocks of width %d, %d pixels), %.19s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
 	line("precision", "%s, %s kernels", doc.Precision, kernel.Name())
 	line("adapters", "%d in %s, looked at every %v", len(doc.Adapters), r.options.Adapters, r.options.Rescan)

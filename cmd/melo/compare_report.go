@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/lora"
 	"melo.example/melo/report"
@@ -124,7 +126,7 @@ func (j *compareJob) runTable() *report.Table {
 
 // facts are what the numbers are of.
 func (j *compareJob) facts() []report.Fact {
-	d, here := &j.doc, thisMachine()
+	d, here := &j.doc, sysinfo.This()
 	list := []report.Fact{
 		{Name: "Command", Value: j.s.sameCommand("--restart")},
 		{Name: "Base", Value: d.Base + ", " + j.base.digest},
@@ -133,7 +135,7 @@ func (j *compareJob) facts() []report.Fact {
 		{Name: "Split", Value: fmt.Sprintf("%s; seed %d", d.Data.Rule, j.o.SplitSeed)},
 		{Name: "Intervals", Value: fmt.Sprintf("95 %%, bootstrap, %d resamples of %d %ss, seed %d", d.Bootstrap.Resamples, d.Bootstrap.Units, d.Bootstrap.Unit, d.Bootstrap.Seed)},
 		{Name: "Machine", Value: fmt.Sprintf("%s, %s, %d workers, %s of memory", here.CPU, here.CPUClass, max(j.o.Workers, 0)+map[bool]int{true: here.Workers}[j.o.Workers == 0], ui.Bytes(here.Memory))},
-		{Name: "Program", Value: "melo " + version},
+		{Name: "Program", Value: "melo " + buildinfo.Version},
 	}
 	for i := range d.Methods {
 		text, err := json.Marshal(d.Methods[i].Settings)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/phantom"
 	"melo.example/melo/internal/ui"
 )
@@ -88,8 +89,8 @@ func (d *demoState) write(dir string) error {
 
 // programText is the program, with the revision where it is known.
 func programText() string {
-	v := versionNow()
-	return v.Version + " " + shortRevision(v.Revision)
+	v := buildinfo.This()
+	return v.Version + " " + v.Short()
 }
 
 // drawTask writes the pictures of a task, with a meter.

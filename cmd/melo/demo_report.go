@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/report"
 )
@@ -23,7 +24,7 @@ func (j *demoJob) report(ctx context.Context) error {
 	p := &report.Page{Title: "melo demo: synthetic tasks on one frozen base", Notice: capital(notice) + ". All pictures are synthetic.",
 		Lead: fmt.Sprintf("%d tasks, each learnt by a low-rank adapter, a linear probe and full fine-tuning: %s.", len(j.tasks), j.sizeText()),
 		Facts: []report.Fact{{Name: "Command", Value: j.s.sameCommand("--restart")}, {Name: "Base", Value: j.doc.Base}, {Name: "Program", Value: "melo " + programText()},
-			{Name: "Machine", Value: fmt.Sprintf("%s, %s, %s/%s", thisMachine().CPU, thisMachine().CPUClass, runtime.GOOS, runtime.GOARCH)},
+			{Name: "Machine", Value: fmt.Sprintf("%s, %s, %s/%s", sysinfo.This().CPU, sysinfo.This().CPUClass, runtime.GOOS, runtime.GOARCH)},
 			{Name: "Time", Value: fmt.Sprintf("%.0f s", j.doc.Seconds)}},
 		Sections: []report.Section{j.table(), {Title: "Switching", Parts: []report.Part{report.Text(servingText(&j.doc.Serving))}}}}
 	for i, t := range j.tasks {

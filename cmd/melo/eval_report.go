@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/metric"
 	"melo.example/melo/report"
@@ -83,7 +84,7 @@ func (j *evalJob) facts() []report.Fact {
 		{Name: "Split", Value: d.Data.Split + map[bool]string{true: ": " + d.Data.Rule, false: ""}[d.Data.Rule != ""]},
 		{Name: "Intervals", Value: fmt.Sprintf("95 %%, bootstrap, %d resamples of %d %ss, seed %d", d.Bootstrap.Resamples, d.Bootstrap.Units, d.Bootstrap.Unit, d.Bootstrap.Seed)},
 		{Name: "Temperatures", Value: temperatureText(meta)},
-		{Name: "Program", Value: "melo " + version},
+		{Name: "Program", Value: "melo " + buildinfo.Version},
 	}
 	if n := len(d.Failed); n > 0 {
 		list = append(list, report.Fact{Name: "Left out", Value: fmt.Sprintf("%d images that could not be read", n)})

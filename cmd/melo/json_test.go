@@ -5,12 +5,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"melo.example/melo/internal/buildinfo"
 )
 
 // documents are the types that commands print with --json, by the heading in docs/json.md.
 var documents = map[string]any{
 	"Errors":                    errorDocument{},
-	"melo version":              versionDocument{},
+	"melo version":              buildinfo.Program{},
 	"melo demo":                 demoDocument{},
 	"melo data":                 dataDocument{},
 	"melo train":                trainDocument{},

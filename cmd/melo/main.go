@@ -11,9 +11,15 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"melo.example/melo/internal/buildinfo"
 )
 
+// builtFrom is the commit of a release, which its build sets with -X main.builtFrom.
+var builtFrom string
+
 func main() {
+	buildinfo.From = builtFrom
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()

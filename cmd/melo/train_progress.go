@@ -36,7 +36,7 @@ func newTrainProgress(j *trainJob) *trainProgress {
 	if d := j.tuner.Adapter().Deltas; len(d) > 0 {
 		from = d[0].Site.Block
 	}
-	p := &trainProgress{j: j, flops: stepFLOPs(&j.model.Config, j.config.Method, from)}
+	p := &trainProgress{j: j, flops: lora.StepFLOPs(&j.model.Config, j.config.Method, from)}
 	if j.trainData != j.trainLoad {
 		p.flops = 0 // most images do not pass the base at all
 	}
@@ -74,7 +74,7 @@ func (p *trainProgress) prefix() string {
 func planText(j *trainJob) string {
 	deltas, head := j.tuner.Adapter().Parameters()
 	what := fmt.Sprintf("%s numbers in the head", ui.Count(int64(head)))
-	base := baseParameters(j.model)
+	base := j.model.Parameters()
 	switch j.config.Method {
 	case lora.MeLo:
 		what = fmt.Sprintf("%s: %s numbers (%.2f %% of the base) and %s", sitesLine(j.tuner.Adapter().Deltas),

@@ -10,22 +10,24 @@ import (
 	"time"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/train"
 )
 
 // runRecord is run.json in a run's folder: what was asked for, on what, and what came of it.
 type runRecord struct {
-	Format   string          `json:"format"` // "melo-run"
-	Version  int             `json:"version"`
-	Command  []string        `json:"command"` // arguments of melo
-	Program  versionDocument `json:"program"`
-	Machine  machineDocument `json:"machine"`
-	Identity *train.Identity `json:"identity"`
-	Data     trainData       `json:"data"`
-	Started  string          `json:"started"`            // of this process, RFC 3339
-	Finished string          `json:"finished,omitempty"` // absent: not yet, or interrupted
-	Result   *trainDocument  `json:"result,omitempty"`
+	Format   string            `json:"format"` // "melo-run"
+	Version  int               `json:"version"`
+	Command  []string          `json:"command"` // arguments of melo
+	Program  buildinfo.Program `json:"program"`
+	Machine  sysinfo.Machine   `json:"machine"`
+	Identity *train.Identity   `json:"identity"`
+	Data     trainData         `json:"data"`
+	Started  string            `json:"started"`            // of this process, RFC 3339
+	Finished string            `json:"finished,omitempty"` // absent: not yet, or interrupted
+	Result   *trainDocument    `json:"result,omitempty"`
 }
 
 // begin makes the folder of a run that starts, and writes its record: so it can be written to.
@@ -44,7 +46,7 @@ func (j *trainJob) begin(start time.Time) error {
 			return err
 		}
 	}
-	j.record = runRecord{Format: "melo-run", Version: 1, Command: j.s.args, Program: versionNow(), Machine: thisMachine(),
+	j.record = runRecord{Format: "melo-run", Version: 1, Command: j.s.args, Program: buildinfo.This(), Machine: sysinfo.This(),
 		Identity: j.id, Data: j.info, Started: start.UTC().Format(time.RFC3339)}
 	return j.writeRecord()
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -59,7 +61,7 @@ func (j *trainJob) finish(ctx context.Context, start time.Time) (*trainDocument,
 		doc.Adapter.Bytes = info.Size()
 	}
 	doc.Seconds = time.Since(start).Seconds()
-	_, doc.PeakMemory = residentBytes()
+	_, doc.PeakMemory = sysinfo.Resident()
 	j.record.Finished, j.record.Result = time.Now().UTC().Format(time.RFC3339), doc
 	for _, write := range []func() error{j.writeCurves, j.writeRecord} {
 		if err := write(); err != nil {
@@ -86,7 +88,7 @@ func (j *trainJob) adapterFile() (*adapterfile.File, error) {
 		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
 		Recipe: j.model.Recipe,
 		Training: &adapterfile.Training{
-			Program: "melo " + version, Seed: j.config.Seed,
+			Program: "melo " + buildinfo.Version, Seed: j.config.Seed,
 			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.set.path)), Digest: j.info.Digest, Images: len(j.set.Samples)},
 			Split:           &adapterfile.SplitInfo{Rule: j.info.Rule, Seed: j.config.SplitSeed, Train: j.info.Train, Val: j.info.Val, Test: j.info.Test},
 			Hyperparameters: settings,
@@ -220,25 +222,10 @@ func (j *trainJob) document(start time.Time) *trainDocument {
 		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
 	}
 	deltas, head := j.tuner.Adapter().Parameters()
-	d.Params = trainedShare{Trained: int64(deltas), Head: int64(head), Base: baseParameters(j.model)}
+	d.Params = trainedShare{Trained: int64(deltas), Head: int64(head), Base: j.model.Parameters()}
 	if j.config.Method == lora.FullTuning {
 		d.Params.Trained = d.Params.Base
 	}
 	d.Params.Share = float64(d.Params.Trained) / float64(d.Params.Base)
 	return d
-}
-
-// baseParameters counts the numbers of a backbone, without its head.
-func baseParameters(m *vit.Model) int64 {
-	linear := func(l vit.Linear) int { return l.In*l.Out + len(l.Bias) }
-	norm := func(n vit.Norm) int { return len(n.Gain) + len(n.Bias) }
-	n := linear(m.PatchEmbed) + len(m.ClassToken) + len(m.DistToken) + len(m.Register) + len(m.Pos) + norm(m.Pre) + norm(m.Final) + norm(m.Pool)
-	for i := range m.Blocks {
-		b := &m.Blocks[i]
-		n += norm(b.Norm1) + norm(b.Norm2) + len(b.Scale1) + len(b.Scale2)
-		for _, l := range []vit.Linear{b.Q, b.KV, b.Proj, b.FC1, b.FC2} {
-			n += linear(l)
-		}
-	}
-	return int64(n)
 }

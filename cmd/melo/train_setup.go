@@ -17,6 +17,7 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/lora"
 	"melo.example/melo/train"
@@ -358,7 +359,7 @@ func (j *trainJob) cache() {
 	}
 	row := int64(j.tuner.PrefixSize()) * 4
 	size := row * int64(len(j.parts[0])+len(j.parts[1]))
-	if size == 0 || j.config.Augment != (dataset.Augment{}) || size > cacheLimit()+freeBytes(filepath.Dir(j.o.runFolder()))/2 {
+	if size == 0 || j.config.Augment != (dataset.Augment{}) || size > cacheLimit()+sysinfo.FreeBytes(filepath.Dir(j.o.runFolder()))/2 {
 		return
 	}
 	limits := train.CacheLimits{Memory: cacheLimit() * int64(len(j.parts[0])) / int64(len(j.parts[0])+len(j.parts[1])), Dir: filepath.Dir(j.o.runFolder())}
@@ -385,7 +386,7 @@ func (j *trainJob) close() {
 // cacheLimit is the memory that each kind of cache may take.
 func cacheLimit() int64 {
 	limit := int64(1) << 30
-	if m := memoryBytes(); m > 0 {
+	if m := sysinfo.Memory(); m > 0 {
 		limit = min(limit, m/8)
 	}
 	return limit

@@ -1,10 +1,11 @@
-package main
+// Package sysinfo describes the machine that the program runs on: CPU, memory, room on disks. What the system does not
+// tell is zero or empty.
+package sysinfo
 
 import (
 	"bufio"
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -13,8 +14,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// machineDocument describes the machine in the --json documents of "melo doctor" and "melo bench".
-type machineDocument struct {
+// Machine is what stands about a machine in records and in documents with measurements.
+type Machine struct {
 	OS       string   `json:"os"`
 	Arch     string   `json:"arch"`
 	CPU      string   `json:"cpu"`       // model name, empty where the system does not tell
@@ -25,11 +26,12 @@ type machineDocument struct {
 	Memory   int64    `json:"memory_bytes"`
 }
 
-func thisMachine() machineDocument {
-	return machineDocument{
+// This describes the machine that the program runs on.
+func This() Machine {
+	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH,
 		CPU: cpuModel(), CPUClass: cpuClass(), Features: cpuFeatures(),
-		Cores: runtime.NumCPU(), Workers: runtime.GOMAXPROCS(0), Memory: memoryBytes(),
+		Cores: runtime.NumCPU(), Workers: runtime.GOMAXPROCS(0), Memory: Memory(),
 	}
 }
 
@@ -74,8 +76,8 @@ func cpuFeatures() []string {
 // cpuModel returns the CPU's own name, on Linux.
 func cpuModel() string { return procField("/proc/cpuinfo", "model name") }
 
-// memoryBytes returns the memory of the machine, on Linux, or 0.
-func memoryBytes() int64 {
+// Memory returns the memory of the machine, on Linux, or 0.
+func Memory() int64 {
 	number, _, _ := strings.Cut(procField("/proc/meminfo", "MemTotal"), " ")
 	kib, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
@@ -84,8 +86,8 @@ func memoryBytes() int64 {
 	return kib << 10
 }
 
-// residentBytes returns the resident memory of this process now and its peak, on Linux, or 0.
-func residentBytes() (now, peak int64) {
+// Resident returns the resident memory of this process now and its peak, on Linux, or 0.
+func Resident() (now, peak int64) {
 	read := func(name string) int64 {
 		number, _, _ := strings.Cut(procField("/proc/self/status", name), " ")
 		kib, err := strconv.ParseInt(number, 10, 64)
@@ -97,9 +99,9 @@ func residentBytes() (now, peak int64) {
 	return read("VmRSS"), read("VmHWM")
 }
 
-// resetPeakMemory gives back what memory it can, and makes the peak of residentBytes count from now on. It tells
+// ResetPeak gives back what memory it can, and makes the peak of Resident count from now on. It tells
 // whether the system does that: Linux does, where /proc is as usual.
-func resetPeakMemory() bool {
+func ResetPeak() bool {
 	debug.FreeOSMemory()
 	const peak = "5" // proc(5): resets the peak resident set size
 	f, err := os.OpenFile("/proc/self/clear_refs", os.O_WRONLY, 0)
@@ -125,14 +127,4 @@ func procField(path, name string) string {
 		}
 	}
 	return ""
-}
-
-// cacheDir is where the program remembers what it found out about files; empty if the system has no such
-// place.
-func cacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "melo")
 }

@@ -1,11 +1,11 @@
 //go:build unix
 
-package main
+package sysinfo
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is the room that is left on the disk of a folder; 0 if unknown.
-func freeBytes(dir string) int64 {
+// FreeBytes is the room that is left on the disk of a folder; 0 if unknown.
+func FreeBytes(dir string) int64 {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0
