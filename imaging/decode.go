@@ -2,25 +2,25 @@ package imaging
 
 import (
 	"bytes"
-	"fmt"
+	"context"
 	"image"
+	"image/color"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
-	"os"
+	"math"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
 
-// format is one image file format: how to know it, and how to decode it.
+// format is one image file format: how to know it, what it says about itself, and how to decode it.
 type format struct {
-	name   string
-	magic  []string // accepted beginnings; '?' stands for any byte
-	config func(io.Reader) (image.Config, error)
-	decode func(data []byte) (*Image, error)
+	name    string
+	magic   []string // accepted beginnings; '?' stands for any byte
+	inspect func(data []byte, opt Options) (Info, error)
+	decode  func(ctx context.Context, data []byte, opt Options) (*Image, error)
 
 	// density is the greatest number of pixels that one byte of the file can encode.
 	density func(data []byte) int64
@@ -32,14 +32,14 @@ type format struct {
 func findFormat(data []byte) *format {
 	formats := [...]format{
 		// A coded 8x8 block of luma takes at least one bit: 512 pixels a byte.
-		{"JPEG", []string{"\xff\xd8\xff"}, jpeg.DecodeConfig, decodeJPEG, constant(512), jpegOrientation},
-		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, png.DecodeConfig, decodePNG, pngDensity, pngOrientation},
+		{"JPEG", []string{"\xff\xd8\xff"}, inspectJPEG, decodeJPEG, constant(512), jpegOrientation},
+		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, inspectWith(png.DecodeConfig), decodePNG, pngDensity, pngOrientation},
 		// An LZW code has 9 bits or more and stands for at most 4,096 pixels.
-		{"GIF", []string{"GIF87a", "GIF89a"}, gif.DecodeConfig, decodeGIF, constant(4096), nil},
-		{"BMP", []string{"BM"}, bmp.DecodeConfig, decodeWith(bmp.Decode), constant(8), nil},
+		{"GIF", []string{"GIF87a", "GIF89a"}, inspectWith(gif.DecodeConfig), decodeGIF, constant(4096), nil},
+		{"BMP", []string{"BM"}, inspectWith(bmp.DecodeConfig), decodeWith(bmp.Decode), constant(8), nil},
 		// A fax-coded or lossless blank page has no bound of its own.
-		{"TIFF", []string{"II*\x00", "MM\x00*"}, tiff.DecodeConfig, decodeWith(tiff.Decode), constant(blankPage), tiffOrientation},
-		{"WebP", []string{"RIFF????WEBP"}, webp.DecodeConfig, decodeWebP, constant(blankPage), webpOrientation},
+		{"TIFF", []string{"II*\x00", "MM\x00*"}, inspectWith(tiff.DecodeConfig), decodeWith(tiff.Decode), constant(blankPage), tiffOrientation},
+		{"WebP", []string{"RIFF????WEBP"}, inspectWith(webp.DecodeConfig), decodeWebP, constant(blankPage), webpOrientation},
 	}
 	for i := range formats {
 		for _, m := range formats[i].magic {
@@ -49,6 +49,39 @@ func findFormat(data []byte) *format {
 		}
 	}
 	return nil
+}
+
+// inspectWith adapts a function of the image package's shape: its decoder makes an image of the colour model, and
+// convert another.
+func inspectWith(config func(io.Reader) (image.Config, error)) func([]byte, Options) (Info, error) {
+	return func(data []byte, _ Options) (Info, error) {
+		cfg, err := config(bytes.NewReader(data))
+		if err != nil {
+			return Info{}, err
+		}
+		info := Info{W: cfg.Width, H: cfg.Height, Bits: 8, Pages: 1}
+		channels, alpha := int64(3), int64(4)
+		switch cfg.ColorModel {
+		case color.GrayModel:
+			channels, alpha = 1, 1
+		case color.Gray16Model:
+			info.Bits, channels, alpha = 16, 1, 1
+		case color.RGBA64Model, color.NRGBA64Model:
+			info.Bits = 16
+		}
+		pixels := saturated(int64(cfg.Width), int64(cfg.Height))
+		info.Work = saturated(pixels, channels)
+		info.Bytes = saturated(pixels, (channels+alpha)*int64(info.Bits/8)) // theirs and ours
+		return info, nil
+	}
+}
+
+// saturated multiplies numbers that are not negative; a product that is too large is the largest number.
+func saturated(a, b int64) int64 {
+	if b != 0 && a > math.MaxInt64/b {
+		return math.MaxInt64
+	}
+	return a * b
 }
 
 // blankPage is far above what blank pages reach in practice (a fax page: about 20,000 pixels a byte).
@@ -99,84 +132,48 @@ func DecodeFile(path string) (*Image, error) {
 	return Decode(data, path)
 }
 
-// ReadFile reads a regular file of at most the limit's size.
-func ReadFile(path string, lim Limits) ([]byte, error) {
-	lim = lim.orDefault()
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, errorf("%w", err) // names the operation and the path
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, errorf("%w", err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errorf("%s: not a regular file", path)
-	}
-	if st.Size() > lim.MaxFileBytes {
-		return nil, errorf("%s: file of %d bytes: %w: the limit is %d bytes", path, st.Size(), ErrTooLarge, lim.MaxFileBytes)
-	}
-	data := make([]byte, st.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, errorf("%s: read %d bytes: %w", path, len(data), err)
-	}
-	return data, nil
-}
-
 // Config returns the width, height and format name ("PNG") of an encoded image after reading its header
-// only, under the same limits as decoding.
+// only, under the same limits as decoding. [Inspect] says more.
 func Config(data []byte, name string, lim Limits) (w, h int, formatName string, err error) {
-	_, cfg, f, err := open(data, name, lim)
+	info, err := Inspect(data, name, Options{Limits: lim})
 	if err != nil {
 		return 0, 0, "", err
 	}
-	return cfg.Width, cfg.Height, f.name, nil
+	return info.W, info.H, info.Format, nil
 }
 
 // DecodeLimits is Decode under the given limits.
-func DecodeLimits(data []byte, name string, lim Limits) (img *Image, err error) {
-	data, _, f, err := open(data, name, lim)
-	if err != nil {
-		return nil, err
-	}
-	defer recoverDecoder(f.name, name, &err)
-	img, err = f.decode(data)
-	if err != nil {
-		return nil, errorf("%s: %s: %w", name, f.name, err)
-	}
-	if f.orientation != nil {
-		img = orient(img, f.orientation(data))
-	}
-	if err := img.check(); err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, name)
-	}
-	return img, nil
+func DecodeLimits(data []byte, name string, lim Limits) (*Image, error) {
+	return DecodeContext(context.Background(), data, name, Options{Limits: lim})
 }
 
-// open tells the format and checks the sizes before anything of that size is allocated.
-func open(data []byte, name string, lim Limits) (_ []byte, cfg image.Config, f *format, err error) {
-	lim = lim.orDefault()
+// open tells the format and checks sizes and cost before anything of that size is allocated.
+func open(data []byte, name string, opt Options) (f *format, info Info, err error) {
+	lim := opt.Limits.orDefault()
 	size := int64(len(data))
 	if size == 0 {
-		return nil, cfg, nil, errorf("%s: empty file: %w", name, ErrFormat)
+		return nil, info, errorf("%s: empty file: %w", name, ErrFormat)
 	}
 	if size > lim.MaxFileBytes {
-		return nil, cfg, nil, errorf("%s: file of %d bytes: %w: the limit is %d bytes", name, size, ErrTooLarge, lim.MaxFileBytes)
+		return nil, info, errorf("%s: file of %d bytes: %w: the limit is %d bytes", name, size, ErrTooLarge, lim.MaxFileBytes)
 	}
 	f = findFormat(data)
 	if f == nil {
-		return nil, cfg, nil, errorf("%s: begins with %q: %w", name, data[:min(8, len(data))], ErrFormat)
+		return nil, info, errorf("%s: begins with %q: %w", name, data[:min(8, len(data))], ErrFormat)
 	}
 	defer recoverDecoder(f.name, name, &err)
-	cfg, err = f.config(bytes.NewReader(data))
+	info, err = f.inspect(data, opt)
 	if err != nil {
-		return nil, cfg, nil, errorf("%s: %s header: %w", name, f.name, err)
+		return nil, info, errorf("%s: %s header: %w", name, f.name, err)
 	}
-	if err := lim.checkSize(name, cfg.Width, cfg.Height, size, f.density(data)); err != nil {
-		return nil, cfg, nil, err
+	info.Format, info.Page = f.name, opt.Page
+	if err := lim.check(name, info, size, f.density(data)); err != nil {
+		return nil, info, err
 	}
-	return data, cfg, f, nil
+	if opt.Page < 0 || opt.Page >= info.Pages {
+		return nil, info, errorf("%s: page %d: the file has pages 0 to %d", name, opt.Page, info.Pages-1)
+	}
+	return f, info, nil
 }
 
 // recoverDecoder turns a panic of a format's decoder, which is not our code, into an error.
@@ -187,9 +184,9 @@ func recoverDecoder(format, name string, err *error) {
 }
 
 // decodeWith adapts a decoder of the image package's shape.
-func decodeWith(dec func(io.Reader) (image.Image, error)) func([]byte) (*Image, error) {
-	return func(data []byte) (*Image, error) {
-		m, err := dec(bytes.NewReader(data))
+func decodeWith(dec func(io.Reader) (image.Image, error)) func(context.Context, []byte, Options) (*Image, error) {
+	return func(ctx context.Context, data []byte, _ Options) (*Image, error) {
+		m, err := dec(&reader{ctx, data})
 		if err != nil {
 			return nil, err
 		}
@@ -197,8 +194,8 @@ func decodeWith(dec func(io.Reader) (image.Image, error)) func([]byte) (*Image, 
 	}
 }
 
-func decodePNG(data []byte) (*Image, error) {
-	m, err := png.Decode(bytes.NewReader(data))
+func decodePNG(ctx context.Context, data []byte, _ Options) (*Image, error) {
+	m, err := png.Decode(&reader{ctx, data})
 	if err != nil {
 		return nil, err
 	}
@@ -212,14 +209,12 @@ func decodePNG(data []byte) (*Image, error) {
 	return img, nil
 }
 
-func decodeGIF(data []byte) (*Image, error) {
-	r := bytes.NewReader(data)
-	cfg, err := gif.DecodeConfig(r)
+func decodeGIF(ctx context.Context, data []byte, _ Options) (*Image, error) {
+	cfg, err := gif.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	r.Reset(data)
-	m, err := gif.Decode(r)
+	m, err := gif.Decode(&reader{ctx, data})
 	if err != nil {
 		return nil, err
 	}

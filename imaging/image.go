@@ -21,6 +21,25 @@ type Image struct {
 
 	Pix8  []uint8  // W*H*C samples when Bits is 8, else nil
 	Pix16 []uint16 // W*H*C samples when Bits is 16, else nil
+
+	// Source says what file the image was decoded from; the zero value where there was none.
+	Source Info
+}
+
+// Max returns the greatest sample. It tells 12-bit samples in 16 bits from true ones: nothing in most files does.
+func (m *Image) Max() uint16 {
+	most := uint16(0)
+	if m.Bits == 16 {
+		for _, v := range m.Pix16 {
+			most = max(most, v)
+		}
+		return most
+	}
+	most8 := uint8(0)
+	for _, v := range m.Pix8 {
+		most8 = max(most8, v)
+	}
+	return uint16(most8)
 }
 
 // newImage allocates a black image.

@@ -1,17 +1,46 @@
 package imaging
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/jpeg"
+
+	coded "melo.example/melo/imaging/jpeg"
 )
+
+// maxVisits is how often the scans of a JPEG may go over each sample. The usual progressive files do so six times,
+// the most thorough ones sixteen times; what goes beyond is made to cost time. Small images may do as they like.
+const (
+	maxVisits   = 24
+	smallVisits = 1 << 26
+)
+
+// inspectJPEG walks over the markers of the whole file: only so is known what its scans cost.
+func inspectJPEG(data []byte, _ Options) (Info, error) {
+	h, err := coded.ReadHeader(data)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{W: h.W, H: h.H, C: min(len(h.Components), 3), Bits: h.Precision, Pages: 1}
+	samples := h.Samples()
+	if h.Visits > max(maxVisits*samples, smallVisits) {
+		return Info{}, fmt.Errorf("%w: its %d scans go %d times over the image, the limit is %d times: save it as a baseline JPEG",
+			ErrTooLarge, h.Scans, h.Visits/samples, maxVisits)
+	}
+	info.Work = h.Visits + samples
+	info.Bytes = samples + int64(info.C)*int64(h.W)*int64(h.H)
+	if h.Progressive {
+		info.Bytes += 4 * samples
+	}
+	return info, nil
+}
 
 // decodeJPEG takes the planes from the standard library and does what libjpeg does with them: "fancy"
 // (triangle filter) chroma upsampling and the integer YCC to RGB conversion of the JFIF standard. The
 // standard library repeats chroma samples instead, which is up to 65 levels off at coloured edges.
-func decodeJPEG(data []byte) (*Image, error) {
-	m, err := jpeg.Decode(bytes.NewReader(data))
+func decodeJPEG(ctx context.Context, data []byte, _ Options) (*Image, error) {
+	m, err := jpeg.Decode(&reader{ctx, data})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,10 @@ type Recipe struct {
 	// The current order differs for images that shrink much more in height than in width, by single
 	// levels in some samples.
 	HorizontalFirst bool `json:"horizontal_first,omitempty"`
+	// Depth says which sample of an image of more than 8 bits is white: [DepthStored], the default, takes 65535;
+	// [DepthMaximum] the greatest sample of each image; "bits=12" takes 4095, and images with greater samples are
+	// errors. Many cameras and X-ray detectors store 12 bits in files of 16, and nothing in the file says so.
+	Depth string `json:"depth,omitempty"`
 }
 
 // maxSide bounds Size and Resize: a recipe may come from a file.
@@ -38,6 +42,9 @@ func (r Recipe) Validate() error {
 	if filterByName(r.Interpolation) == nil {
 		return errorf("recipe: interpolation %q: expected %s, %s, %s, %s or %s",
 			r.Interpolation, Bilinear, Bicubic, Box, Hamming, Lanczos)
+	}
+	if _, err := depthWhite(r.Depth); err != nil {
+		return errorf("recipe: %w", err)
 	}
 	for c := range 3 {
 		mean, std := float64(r.Mean[c]), float64(r.Std[c])
@@ -59,7 +66,7 @@ var scratches = sync.Pool{New: func() any { return new(Scratch) }}
 
 // Apply writes the image as a CHW tensor of 3 x Size x Size values: what torchvision gives for Resize,
 // CenterCrop, ToTensor, Normalize on Pillow images. Grey images fill the three channels alike; 16-bit
-// samples are divided by 65535. It is safe for concurrent use.
+// samples are divided by 65535, or by what Depth says. It is safe for concurrent use.
 func (r Recipe) Apply(img *Image, dst []float32) error {
 	s := scratches.Get().(*Scratch)
 	defer scratches.Put(s)
@@ -74,7 +81,8 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	if len(dst) != r.Values() {
 		return errorf("recipe: output of %d values, expected 3 x %d x %d", len(dst), r.Size, r.Size)
 	}
-	if img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size) {
+	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size)
+	if fits && (r.Depth == DepthStored || img.Bits == 8) {
 		return r.Normalize(img, dst)
 	}
 	if err := s.Fit(r, img, &s.fit); err != nil {
@@ -83,8 +91,8 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	return r.Normalize(&s.fit, dst)
 }
 
-// Fit is the geometric half of the recipe: img resized and cropped to Size x Size into dst, whose buffers
-// are reused.
+// Fit is the first half of the recipe: img resized and cropped to Size x Size into dst, whose buffers are
+// reused, with its samples stretched to their full range where Depth asks for it.
 func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -92,7 +100,13 @@ func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err := img.check(); err != nil {
 		return err
 	}
+	white, err := r.white(img)
+	if err != nil {
+		return err
+	}
 	s.resample(dst, img, r.window(img.W, img.H), r.Interpolation, r.HorizontalFirst)
+	dst.Source = img.Source
+	stretch(dst, white)
 	return nil
 }
 
@@ -128,8 +142,8 @@ func (r Recipe) window(w, h int) window {
 	return window{fw, fh, middle(fw), middle(fh), r.Size, r.Size}
 }
 
-// Normalize is the arithmetic half of the recipe, for an image that is Size x Size already:
-// (sample/max - mean) / std in float32, channel by channel.
+// Normalize is the second half of the recipe, for an image that [Scratch.Fit] has made, or that is Size x Size
+// and of full range already: (sample/max - mean) / std in float32, channel by channel.
 func (r Recipe) Normalize(img *Image, dst []float32) error {
 	n := r.Size * r.Size
 	if err := img.check(); err != nil {

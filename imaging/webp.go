@@ -1,7 +1,7 @@
 package imaging
 
 import (
-	"bytes"
+	"context"
 	"image"
 
 	"golang.org/x/image/webp"
@@ -9,8 +9,8 @@ import (
 
 // decodeWebP takes the planes of a lossy WebP and converts them as libwebp does: its own chroma
 // upsampling and its limited-range YUV to RGB. Lossless ones come as colours.
-func decodeWebP(data []byte) (*Image, error) {
-	m, err := webp.Decode(bytes.NewReader(data))
+func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
+	m, err := webp.Decode(&reader{ctx, data})
 	if err != nil {
 		return nil, err
 	}

@@ -304,6 +304,9 @@ func recipeLine(r imaging.Recipe) string {
 	if r.Resize > 0 {
 		line += fmt.Sprintf(", shorter side to %d and centre crop", r.Resize)
 	}
+	if r.Depth != imaging.DepthStored {
+		line += ", depth " + r.Depth
+	}
 	return line + fmt.Sprintf(", mean %v, std %v", r.Mean, r.Std)
 }
 

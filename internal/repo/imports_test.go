@@ -31,7 +31,7 @@ var layers = []layer{
 		"tensors on disk mean nothing in particular: models and adapters give them meaning"},
 	{"metric", []string{"internal/..."},
 		"metrics see scores and labels, so that anything can be measured with them"},
-	{"imaging", []string{"internal/..."},
+	{"imaging/...", []string{"internal/...", "imaging/..."},
 		"an image becomes pixels without knowing what looks at it"},
 	{"vit", []string{"internal/...", "safetensors", "imaging"},
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},

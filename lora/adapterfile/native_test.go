@@ -55,7 +55,7 @@ func example(t testing.TB, c *vit.Config, cfg lora.Config, labels []Label) *File
 	m := Metadata{
 		Base:   NewBase(c, "google/vit-base-patch16-224", "bases/vit_b", someDigest),
 		Method: lora.MeLo, Task: Multilabel, Labels: labels, Temperatures: []float64{1.37},
-		Recipe: imaging.Recipe{Size: c.Image, Interpolation: "bicubic", Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}},
+		Recipe: imaging.Recipe{Size: c.Image, Interpolation: "bicubic", Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}, Depth: "bits=12"},
 		Training: &Training{Program: "melo 0.1.0", Time: "2026-01-02T03:04:05Z", Seed: math.MaxUint64,
 			Data:            &DataInfo{Name: "nih", Digest: someDigest, Images: 112120},
 			Split:           &SplitInfo{Rule: "by group", Seed: 3, Train: 78484, Val: 11212, Test: 22424},

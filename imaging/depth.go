@@ -1,0 +1,75 @@
+package imaging
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The kinds of [Recipe.Depth].
+const (
+	DepthStored  = ""    // a sample of 65535 is white: 16 bits as the file has them
+	DepthMaximum = "max" // the greatest sample of an image is its white
+	depthBits    = "bits="
+)
+
+// ParseDepth returns the [Recipe.Depth] for what a person writes: "stored" or nothing, "max", or "bits=9" to
+// "bits=16".
+func ParseDepth(s string) (string, error) {
+	if s == "stored" {
+		s = DepthStored
+	}
+	if _, err := depthWhite(s); err != nil {
+		return "", errorf("%w", err)
+	}
+	return s, nil
+}
+
+// depthWhite returns the sample that counts as white, 0 where the image decides.
+func depthWhite(depth string) (int, error) {
+	switch depth {
+	case DepthStored:
+		return math.MaxUint16, nil
+	case DepthMaximum:
+		return 0, nil
+	}
+	if digits, ok := strings.CutPrefix(depth, depthBits); ok {
+		if n, err := strconv.Atoi(digits); err == nil && n >= 9 && n <= 16 && digits == strconv.Itoa(n) {
+			return 1<<n - 1, nil
+		}
+	}
+	return 0, fmt.Errorf("depth %q: expected stored, max, or bits=9 to bits=16", depth)
+}
+
+// white returns the sample of img that the recipe takes for white: that of the samples' type where nothing is
+// to be done.
+func (r Recipe) white(img *Image) (int, error) {
+	if img.Bits != 16 {
+		return math.MaxUint8, nil
+	}
+	white, err := depthWhite(r.Depth)
+	if err != nil || white == math.MaxUint16 {
+		return white, err
+	}
+	most := int(img.Max())
+	switch {
+	case white == 0:
+		return max(most, 1), nil
+	case most > white:
+		return 0, errorf("a sample is %d, more than the %d of %s: the image has more bits than the recipe says", most, white, r.Depth)
+	}
+	return white, nil
+}
+
+// stretch makes white the largest sample of 16 bits.
+func stretch(img *Image, white int) {
+	if img.Bits != 16 || white == math.MaxUint16 {
+		return
+	}
+	half := uint64(white / 2)
+	for i, v := range img.Pix16 {
+		// Resizing overshoots at edges: white is the end here, as it is at 16 bits.
+		img.Pix16[i] = uint16(min((uint64(v)*math.MaxUint16+half)/uint64(white), math.MaxUint16))
+	}
+}
