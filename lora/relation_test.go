@@ -9,6 +9,7 @@ import (
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 var allKinds = []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}
@@ -16,14 +17,14 @@ var allKinds = []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}
 // testBase is a small random backbone with every weight large enough to matter.
 func testBase(ex *kernel.Exec) *vit.Model {
 	c := vit.Config{Width: 24, Depth: 3, Heads: 3, MLP: 40, Image: 12, Patch: 4, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 	rng := rand.New(rand.NewPCG(1, 1))
 	lin := func(in, out int) vit.Linear {
 		return vit.Linear{In: in, Out: out, W: kernel.Pack(ex, normal(rng, in*out, 0, 0.3), out, in), Bias: normal(rng, out, 0, 0.2)}
 	}
 	norm := func() vit.Norm { return vit.Norm{Gain: normal(rng, 24, 1, 0.2), Bias: normal(rng, 24, 0, 0.2)} }
-	m := &vit.Model{Config: c, PatchEmbed: lin(48, 24), ClassToken: normal(rng, 24, 0, 0.5),
-		Pos: normal(rng, 10*24, 0, 0.3), Final: norm()}
+	m := &vit.Model{Config: c}
+	m.PatchEmbed, m.ClassToken, m.Pos, m.Final = lin(48, 24), normal(rng, 24, 0, 0.5), normal(rng, 10*24, 0, 0.3), norm()
 	for range c.Depth {
 		m.Blocks = append(m.Blocks, vit.Block{Norm1: norm(), Norm2: norm(), Q: lin(24, 24), KV: lin(24, 48),
 			Proj: lin(24, 24), FC1: lin(24, 40), FC2: lin(40, 24), Scale1: normal(rng, 24, 0.8, 0.2)})

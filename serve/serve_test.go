@@ -15,6 +15,7 @@ import (
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // baseDigest is what the tests call the weights of their random base.
@@ -23,7 +24,7 @@ const baseDigest = digestPrefix + "000000000000000000000000000000000000000000000
 // tiny is a base so small that a pass takes microseconds.
 func tiny() vit.Config {
 	return vit.Config{Family: "vit", Width: 16, Depth: 2, Heads: 2, MLP: 32, Image: 8, Patch: 4, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 }
 
 func randomBase(pool *par.Pool) *vit.Model {

@@ -127,7 +127,7 @@ func (e *Engine) blockGrad(b int, dx kernel.Mat, a Adapter, g *Grads) kernel.Mat
 		bg = &g.Blocks[b]
 	}
 	e.mlpGrad(b, dx, bb, a, bg)
-	if b == e.from && g == nil && !has(a, Site{b, Q}) && !has(a, Site{b, K}) && !has(a, Site{b, V}) && !has(a, Site{b, Proj}) {
+	if b == e.from && g == nil && !has(a, siteAt(b, Q)) && !has(a, siteAt(b, K)) && !has(a, siteAt(b, V)) && !has(a, siteAt(b, Proj)) {
 		return kernel.Mat{}
 	}
 	return e.attentionGrad(b, dx, bb, a, bg, g == nil)
@@ -139,16 +139,16 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	n := dx.Rows
 	act, h := e.activations(n), e.h.RowRange(0, n)
 	dact := act
-	if bg != nil || has(a, Site{b, FC2}) {
+	if bg != nil || has(a, siteAt(b, FC2)) {
 		dact = e.secondAct().RowRange(0, n)
 		if m.SwiGLU {
 			e.ex.SwiGLU(act, bb.pre)
 		} else {
-			e.ex.Activate(act, bb.pre, m.Act)
+			e.ex.Activate(act, bb.pre, kernel.Activation(m.Act))
 		}
 	}
-	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, Site{b, FC2}, bb.rows, a, bg)
-	e.linearGrad(Site{b, FC2}, bb.rows, &blk.FC2, act, dy, dact, a, bg.linear(FC2))
+	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, siteAt(b, FC2), bb.rows, a, bg)
+	e.linearGrad(siteAt(b, FC2), bb.rows, &blk.FC2, act, dy, dact, a, linearOf(bg, FC2))
 	e.mark(b, PartFC2)
 
 	dpre := dact
@@ -156,14 +156,14 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 		dpre = e.grad.up.RowRange(0, n)
 		e.ex.SwiGLUGrad(dpre, dact, bb.pre)
 	} else {
-		e.ex.ActivateGrad(dact, dact, bb.pre, m.Act)
+		e.ex.ActivateGrad(dact, dact, bb.pre, kernel.Activation(m.Act))
 	}
-	if bg != nil || has(a, Site{b, FC1}) {
+	if bg != nil || has(a, siteAt(b, FC1)) {
 		e.ex.LayerNormApply(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, bb.st2)
 	}
 	e.mark(b, PartFC1)
 	dh := e.grad.h.RowRange(0, n)
-	e.linearGrad(Site{b, FC1}, bb.rows, &blk.FC1, h, dpre, dh, a, bg.linear(FC1))
+	e.linearGrad(siteAt(b, FC1), bb.rows, &blk.FC1, h, dpre, dh, a, linearOf(bg, FC1))
 	e.mark(b, PartFC1)
 	if bg != nil {
 		e.col.normParam(e.ex, bg.Norm2, dh, bb.mid, bb.st2)
@@ -177,12 +177,12 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads, frozen bool) kernel.Mat {
 	blk, m, d := &e.m.Blocks[b], e.m, e.m.Width
 	do := e.grad.h.RowRange(0, dmid.Rows)
-	dy := e.scaleGrad(dmid, bb.o, &blk.Proj, blk.Scale1, Site{b, Proj}, bb.rows, a, bg)
-	e.linearGrad(Site{b, Proj}, bb.rows, &blk.Proj, bb.o, dy, do, a, bg.linear(Proj))
+	dy := e.scaleGrad(dmid, bb.o, &blk.Proj, blk.Scale1, siteAt(b, Proj), bb.rows, a, bg)
+	e.linearGrad(siteAt(b, Proj), bb.rows, &blk.Proj, bb.o, dy, do, a, linearOf(bg, Proj))
 	e.mark(b, PartProj)
 
 	last := frozen && b == e.from // no gradient of the input is wanted
-	if last && !has(a, Site{b, Q}) && !has(a, Site{b, K}) && !has(a, Site{b, V}) {
+	if last && !has(a, siteAt(b, Q)) && !has(a, siteAt(b, K)) && !has(a, siteAt(b, V)) {
 		return kernel.Mat{}
 	}
 	dqkv := e.tokens(e.grad.qkv)
@@ -249,7 +249,7 @@ func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a 
 		x, dy, d kernel.Mat
 		rows     Rows
 	}{{Q, hq, dq, dhq, q}, {K, h, dk, dh, e.rows}, {V, h, dv, dh, e.rows}} {
-		if site := (Site{b, s.kind}); has(a, site) {
+		if site := siteAt(b, s.kind); has(a, site) {
 			a.Backward(e.ex, site, s.rows, s.x, s.dy, s.d)
 			e.mark(b, PartAdapters)
 		}
@@ -279,7 +279,7 @@ func (e *Engine) scaleGrad(dx, x kernel.Mat, l *Linear, scale []float32, site Si
 	if bg != nil {
 		e.ex.Gemm(y, x, l.W, kernel.Epilogue{Bias: l.Bias})
 		e.delta(site, rows, x, y, a)
-		e.col.dotColumns(e.ex, bg.scale(site.Kind), dx, y)
+		e.col.dotColumns(e.ex, scaleOf(bg, site.Kind), dx, y)
 	}
 	e.col.scaleAdd(e.ex, y, dx, scale, kernel.Mat{})
 	return y

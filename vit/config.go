@@ -1,130 +1,41 @@
 package vit
 
-import (
-	"fmt"
+import "melo.example/melo/vit/arch"
 
-	"melo.example/melo/internal/kernel"
+// The description of a network, under the names that its users know. See package arch.
+type (
+	// Config is the shape of a network.
+	Config = arch.Config
+	// Activation is the non-linearity of the MLP.
+	Activation = arch.Activation
+	// Pooling says how the token sequence becomes one feature vector.
+	Pooling = arch.Pooling
+	// Kind is one of the linear maps of a block that an adapter may sit beside.
+	Kind = arch.Kind
+	// Site names one linear map: a block and a kind.
+	Site = arch.Site
 )
 
-// Activation is the non-linearity of the MLP.
-type Activation = kernel.Activation
-
-// Pooling says how the token sequence becomes one feature vector.
-type Pooling uint8
-
-// The poolings that the supported families use.
+// The poolings of package arch.
 const (
-	// PoolClass takes the class token (after the final norm).
-	PoolClass Pooling = iota
-	// PoolMean averages the patch tokens, leaving out class, distillation and register tokens.
-	PoolMean
-	// PoolClassDist is the class and the distillation token of a distilled DeiT, each with its own
-	// head; the logits are averaged. Features are their concatenation [2d].
-	PoolClassDist
-	// PoolClassMean concatenates the class token and the mean of the patch tokens [2d], as
-	// Hugging Face's Dinov2ForImageClassification does.
-	PoolClassMean
-	// PoolTokens concatenates all tokens [T*d]: for objectives that look at every token. No file says so.
-	PoolTokens
+	PoolClass     = arch.PoolClass
+	PoolMean      = arch.PoolMean
+	PoolClassDist = arch.PoolClassDist
+	PoolClassMean = arch.PoolClassMean
+	PoolTokens    = arch.PoolTokens
 )
 
-// Config is the shape of a plain pre-norm ViT encoder. It holds everything that the forward pass needs
-// besides weights, whatever library the file came from.
-type Config struct {
-	Family   string // "vit", "deit", "mae", "dinov2", "clip": for messages and name maps only
-	Source   string // naming of the file: "hf" or "timm"
-	Width    int    // d, embedding dimension
-	Depth    int    // number of blocks
-	Heads    int    // attention heads; Width is a multiple
-	MLP      int    // hidden width of the MLP (of one branch for SwiGLU)
-	Image    int    // side of the square input in pixels
-	Patch    int    // side of a patch in pixels
-	Channels int    // input channels, 3
-
-	Class     bool // has a class token
-	Dist      bool // has DeiT's distillation token (after the class token)
-	Registers int  // register tokens, after the class token; they carry no position embedding
-	// PosPrefix says that the position embedding has rows for the class and distillation tokens.
-	PosPrefix bool
-
-	PreNorm   bool // LayerNorm before the first block (CLIP)
-	FinalNorm bool // LayerNorm after the last block over all tokens
-	PoolNorm  bool // LayerNorm after pooling instead (timm fc_norm; CLIP post_layernorm)
-	QKVBias   bool
-	SwiGLU    bool // MLP is down(silu(gate(x)) * up(x))
-	Act       Activation
-	Eps       float32 // LayerNorm epsilon
-	Pooling   Pooling
-	Classes   int // of the base's own head, 0 if it has none
-	// Projected is the width of CLIP's bias-free visual_projection, 0 if none. It maps features to the
-	// space shared with text; adapters and heads sit before it.
-	Projected int
-}
-
-// Grid returns the number of patches along one side.
-func (c *Config) Grid() int { return c.Image / c.Patch }
-
-// Prefix returns the number of tokens before the patch tokens.
-func (c *Config) Prefix() int {
-	n := c.Registers
-	if c.Class {
-		n++
-	}
-	if c.Dist {
-		n++
-	}
-	return n
-}
-
-// Tokens returns the sequence length T.
-func (c *Config) Tokens() int { return c.Prefix() + c.Grid()*c.Grid() }
-
-// HeadDim returns the width of one attention head.
-func (c *Config) HeadDim() int { return c.Width / c.Heads }
-
-// Features returns the width of the pooled features that a head sees.
-func (c *Config) Features() int {
-	if c.Pooling == PoolClassDist || c.Pooling == PoolClassMean {
-		return 2 * c.Width
-	}
-	if c.Pooling == PoolTokens {
-		return c.Tokens() * c.Width
-	}
-	return c.Width
-}
-
-// Limits that keep a hostile config from asking for absurd memory. The largest published plain ViT
-// (22B, arXiv 2302.05442) has width 6144, depth 48.
+// The linear maps of package arch.
 const (
-	maxWidth  = 1 << 14
-	maxDepth  = 256
-	maxTokens = 1 << 16
+	Q    = arch.Q
+	K    = arch.K
+	V    = arch.V
+	Proj = arch.Proj
+	FC1  = arch.FC1
+	FC2  = arch.FC2
 )
 
-// Validate returns an error that names the first field that cannot be.
-func (c *Config) Validate() error {
-	bad := func(format string, a ...any) error { return fmt.Errorf("vit: config: "+format, a...) }
-	switch {
-	case c.Width <= 0 || c.Width > maxWidth:
-		return bad("width %d, expected 1 to %d", c.Width, maxWidth)
-	case c.Depth <= 0 || c.Depth > maxDepth:
-		return bad("depth %d, expected 1 to %d", c.Depth, maxDepth)
-	case c.Heads <= 0 || c.Width%c.Heads != 0:
-		return bad("%d heads do not divide width %d", c.Heads, c.Width)
-	case c.MLP <= 0 || c.MLP > 16*maxWidth:
-		return bad("MLP width %d", c.MLP)
-	case c.Patch <= 0 || c.Image < c.Patch || c.Image%c.Patch != 0:
-		return bad("image side %d is not a multiple of patch side %d", c.Image, c.Patch)
-	case c.Channels != 3:
-		return bad("%d channels, expected 3", c.Channels)
-	case c.Registers < 0 || c.Registers > maxTokens || c.Grid() > 1<<8:
-		return bad("%d registers, %d patches a side", c.Registers, c.Grid())
-	case c.Classes < 0 || c.Classes > 1<<20 || c.Projected < 0 || c.Projected > maxWidth:
-		return bad("%d classes, projection %d", c.Classes, c.Projected)
-	case !c.Class && c.Pooling != PoolMean:
-		return bad("class-token pooling without a class token")
-	case !(c.Eps > 0 && c.Eps < 1):
-		return bad("LayerNorm epsilon %g", c.Eps)
-	}
-	return nil
-}
+// ParseKind is the inverse of Kind.String.
+func ParseKind(s string) (Kind, error) { return arch.ParseKind(s) }
+
+func siteAt(block int, k Kind) Site { return Site{Block: block, Kind: k} }

@@ -30,7 +30,7 @@ func (e *Engine) embedOne(i int, x kernel.Mat) {
 	m := e.m
 	p := m.Grid() * m.Grid()
 	pos := kernel.View(m.Pos, len(m.Pos)/m.Width, m.Width)
-	prefix := m.posPrefix()
+	prefix := m.PositionPrefix()
 	e.ex.Gemm(x.RowRange(m.Prefix(), x.Rows), e.patchRows(i), m.PatchEmbed.W,
 		kernel.Epilogue{Bias: m.PatchEmbed.Bias, Residual: pos.RowRange(prefix, prefix+p)})
 	row := 0
@@ -47,14 +47,6 @@ func (e *Engine) embedOne(i int, x kernel.Mat) {
 	for r := range m.Registers {
 		copy(x.Row(row+r), m.Register[r*m.Width:])
 	}
-}
-
-// posPrefix is the number of rows that the position embedding has before those of the patches.
-func (c *Config) posPrefix() int {
-	if !c.PosPrefix {
-		return 0
-	}
-	return c.Prefix() - c.Registers
 }
 
 // patchRows returns the unfolded patches of image i, [grid*grid, 3*patch*patch].

@@ -164,7 +164,7 @@ func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
 	if e.prunes(b) {
 		res = classRows(in, e.rows)
 	}
-	e.linear(Site{b, Proj}, bb.rows, &blk.Proj, bb.mid, bb.o, words, blk.Scale1, res, a)
+	e.linear(siteAt(b, Proj), bb.rows, &blk.Proj, bb.mid, bb.o, words, blk.Scale1, res, a)
 	e.mark(b, PartProj)
 
 	h = e.h.RowRange(0, bb.mid.Rows)
@@ -172,7 +172,7 @@ func (e *Engine) block(b int, in, out kernel.Mat, a Adapter) {
 	e.mark(b, PartNorm)
 	act, actWords := e.expand(b, h, words, bb, a)
 	e.mark(b, PartFC1)
-	e.linear(Site{b, FC2}, bb.rows, &blk.FC2, out, act, actWords, blk.Scale2, bb.mid, a)
+	e.linear(siteAt(b, FC2), bb.rows, &blk.FC2, out, act, actWords, blk.Scale2, bb.mid, a)
 	e.mark(b, PartFC2)
 }
 
@@ -194,9 +194,9 @@ func (e *Engine) project(b int, h kernel.Mat, words kernel.Words, bb blockBuffer
 	e.product(bb.q, hq, qWords, blk.Q.W, kernel.Epilogue{Bias: blk.Q.Bias})
 	e.product(kv(bb), h, words, blk.KV.W, kernel.Epilogue{Bias: blk.KV.Bias})
 	e.mark(b, PartQKV)
-	e.delta(Site{b, Q}, bb.rows, hq, bb.q, a)
-	e.delta(Site{b, K}, e.rows, h, bb.k, a)
-	e.delta(Site{b, V}, e.rows, h, bb.v, a)
+	e.delta(siteAt(b, Q), bb.rows, hq, bb.q, a)
+	e.delta(siteAt(b, K), e.rows, h, bb.k, a)
+	e.delta(siteAt(b, V), e.rows, h, bb.v, a)
 }
 
 // kv views the k and v columns of the fused matrix as one.
@@ -207,10 +207,10 @@ func kv(bb blockBuffers) kernel.Mat {
 // expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation. Where fc2 multiplies
 // bfloat16 and nobody else reads the result, there are words of it alone.
 func (e *Engine) expand(b int, h kernel.Mat, words kernel.Words, bb blockBuffers, a Adapter) (act kernel.Mat, actWords kernel.Words) {
-	fc, site := &e.m.Blocks[b].FC1, Site{b, FC1}
+	fc, site := &e.m.Blocks[b].FC1, siteAt(b, FC1)
 	ep := kernel.Epilogue{Bias: fc.Bias}
-	if !e.m.SwiGLU && !has(a, site) && !has(a, Site{b, FC2}) && !e.actWords.Empty() {
-		ep.Act, ep.Pre, ep.Words = e.m.Act, bb.pre, e.actWords.First(h.Rows)
+	if !e.m.SwiGLU && !has(a, site) && !has(a, siteAt(b, FC2)) && !e.actWords.Empty() {
+		ep.Act, ep.Pre, ep.Words = kernel.Activation(e.m.Act), bb.pre, e.actWords.First(h.Rows)
 		act = kernel.Mat{Rows: h.Rows, Cols: e.m.MLP}
 		e.product(act, h, words, fc.W, ep)
 		return act, ep.Words
@@ -232,9 +232,9 @@ func (e *Engine) expand(b int, h kernel.Mat, words kernel.Words, bb blockBuffers
 		}
 		e.product(pre, h, words, fc.W, ep)
 		e.delta(site, bb.rows, h, pre, a)
-		e.ex.Activate(act, pre, e.m.Act)
+		e.ex.Activate(act, pre, kernel.Activation(e.m.Act))
 	default:
-		ep.Act, ep.Pre = e.m.Act, bb.pre
+		ep.Act, ep.Pre = kernel.Activation(e.m.Act), bb.pre
 		e.product(act, h, words, fc.W, ep)
 	}
 	return act, kernel.Words{}

@@ -1,7 +1,6 @@
 package vit
 
 import (
-	"fmt"
 	"slices"
 
 	"melo.example/melo/internal/kernel"
@@ -12,21 +11,12 @@ import (
 type LinearGrads struct{ W, B []float32 }
 
 // BlockGrads are the gradients of one block's weights.
-type BlockGrads struct {
-	Norm1, Norm2          Norm
-	Q, KV, Proj, FC1, FC2 LinearGrads
-	Scale1, Scale2        []float32
-}
+type BlockGrads = BlockOf[LinearGrads]
 
 // Grads are the gradients of all weights of a backbone, for full fine-tuning.
-type Grads struct {
-	PatchEmbed                           LinearGrads
-	ClassToken, DistToken, Register, Pos []float32
-	Pre, Final, Pool                     Norm
-	Blocks                               []BlockGrads
-}
+type Grads = WeightsOf[LinearGrads]
 
-func (bg *BlockGrads) linear(k Kind) LinearGrads {
+func linearOf(bg *BlockGrads, k Kind) LinearGrads {
 	if bg == nil {
 		return LinearGrads{}
 	}
@@ -39,7 +29,7 @@ func (bg *BlockGrads) linear(k Kind) LinearGrads {
 	return bg.FC2
 }
 
-func (bg *BlockGrads) scale(k Kind) []float32 {
+func scaleOf(bg *BlockGrads, k Kind) []float32 {
 	if k == Proj {
 		return bg.Scale1
 	}
@@ -71,31 +61,20 @@ func NewFullAs(ex *kernel.Exec, m *Model, p Precision) *Full {
 	c.Precision = p
 	f := &Full{Model: &c}
 	c.Blocks = slices.Clone(m.Blocks)
-	f.linear(ex, "patch_embed", &c.PatchEmbed, &f.Grads.PatchEmbed)
-	f.vector("cls_token", &c.ClassToken, &f.Grads.ClassToken, false)
-	f.vector("dist_token", &c.DistToken, &f.Grads.DistToken, false)
-	f.vector("reg_token", &c.Register, &f.Grads.Register, false)
-	f.vector("pos_embed", &c.Pos, &f.Grads.Pos, false)
-	f.norm("norm_pre", &c.Pre, &f.Grads.Pre)
 	f.Grads.Blocks = make([]BlockGrads, len(c.Blocks))
-	for i := range c.Blocks {
-		f.block(ex, fmt.Sprintf("blocks.%d.", i), &c.Blocks[i], &f.Grads.Blocks[i])
+	grads := f.Grads.pieces()
+	for i, p := range c.pieces() {
+		switch g := grads[i]; {
+		case p.after:
+		case p.vector != nil:
+			f.vector(p.name, p.vector, g.vector, false)
+		case p.norm != nil:
+			f.norm(p.name, p.norm, g.norm)
+		case p.linear.W != nil:
+			f.linear(ex, p.name, p.linear, g.linear)
+		}
 	}
-	f.norm("norm", &c.Final, &f.Grads.Final)
-	f.norm("fc_norm", &c.Pool, &f.Grads.Pool)
 	return f
-}
-
-func (f *Full) block(ex *kernel.Exec, name string, b *Block, g *BlockGrads) {
-	f.norm(name+"norm1", &b.Norm1, &g.Norm1)
-	f.linear(ex, name+"q", &b.Q, &g.Q)
-	f.linear(ex, name+"kv", &b.KV, &g.KV)
-	f.linear(ex, name+"proj", &b.Proj, &g.Proj)
-	f.vector(name+"ls1", &b.Scale1, &g.Scale1, false)
-	f.norm(name+"norm2", &b.Norm2, &g.Norm2)
-	f.linear(ex, name+"fc1", &b.FC1, &g.FC1)
-	f.linear(ex, name+"fc2", &b.FC2, &g.FC2)
-	f.vector(name+"ls2", &b.Scale2, &g.Scale2, false)
 }
 
 // Float32 returns the backbone as it is now with all products in float32, a copy.
@@ -168,7 +147,7 @@ func (e *Engine) embedGrad(dx kernel.Mat, g *Grads) {
 		e.col.normParam(e.ex, g.Pre, dx, raw, e.preSt)
 		e.ex.LayerNormGrad(dx, dx, raw, m.Pre.Gain, e.preSt, false)
 	}
-	prefix, d := m.posPrefix(), m.Width
+	prefix, d := m.PositionPrefix(), m.Width
 	pos := kernel.View(g.Pos, len(g.Pos)/d, d)
 	for i := range e.rows.Images {
 		x := dx.RowRange(i*e.rows.Each, (i+1)*e.rows.Each)

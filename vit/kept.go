@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/checkpoint"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -37,20 +38,21 @@ const (
 	keptBytes = 4 << 30
 )
 
-// openKept looks for the packed weights of src. Those of sharded bases are not kept.
-func openKept(cache *memo.Cache, src *source, prec Precision) *kept {
-	if cache == nil || src.sharded {
+// openKept looks for the packed weights of c. Those of sharded bases are not kept.
+func openKept(cache *memo.Cache, c *checkpoint.Checkpoint, prec Precision) *kept {
+	weights, config, single := c.File()
+	if cache == nil || !single {
 		return nil
 	}
-	info, err := os.Stat(src.weights)
+	info, err := os.Stat(weights)
 	if err != nil {
 		return nil
 	}
-	name, ok := memo.FileKey(src.weights, info)
+	name, ok := memo.FileKey(weights, info)
 	if !ok {
 		return nil
 	}
-	k := &kept{cache: cache, key: fmt.Sprintf("packed %d %s %v %x %s", keptVersion, kernel.Layout(), prec, sha256.Sum256(src.config), name)}
+	k := &kept{cache: cache, key: fmt.Sprintf("packed %d %s %v %x %s", keptVersion, kernel.Layout(), prec, sha256.Sum256(config), name)}
 	k.path = cache.Large(k.key)
 	f, err := safetensors.Open(k.path)
 	if err != nil {

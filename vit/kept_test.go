@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // TestKept: a base whose packed weights are kept answers the same bits, whether the file is there, damaged, cut
@@ -24,7 +25,7 @@ func TestKept(t *testing.T) {
 	if err := os.CopyFS(base, os.DirFS(source)); err != nil {
 		t.Fatal(err)
 	}
-	weights := filepath.Join(base, weightsName)
+	weights := filepath.Join(base, "model.safetensors")
 	old := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(weights, old, old); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestKept(t *testing.T) {
 				return slices.Clone(NewEngine(m, pool, 1, m.Depth).Forward(x, 1, nil).Data)
 			}
 			want := run(nil)
-			src, err := locate(base)
+			src, err := checkpoint.Open(base, checkpoint.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +85,7 @@ func TestKept(t *testing.T) {
 	if err := os.Chtimes(weights, old, old.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	src, err := locate(base)
+	src, err := checkpoint.Open(base, checkpoint.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/vit/arch"
 )
 
 // Marks come for every block, in order, and change nothing.
@@ -13,7 +14,7 @@ func TestMark(t *testing.T) {
 	pool := par.New(2)
 	defer pool.Close()
 	c := Config{Family: "vit", Width: 32, Depth: 2, Heads: 2, MLP: 64, Image: 32, Patch: 16, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 	m := randomModel(kernel.NewExec(pool), c, 1)
 	images := make([]float32, 3*32*32)
 	for i := range images {

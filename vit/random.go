@@ -7,37 +7,18 @@ import (
 )
 
 // Random returns a backbone of shape c in precision p without a head, for measurements and tests: the matrices
-// are normal with standard deviation std, gains are near 1, LayerScale (family "dinov2") near 0.5. The same
+// are normal with standard deviation std, gains are near 1, LayerScale near 0.5. The same
 // seed gives the same weights.
 func Random(ex *kernel.Exec, c Config, p Precision, std float64, seed uint64) *Model {
-	r := randomWeights{ex: ex, rng: rand.New(rand.NewPCG(seed, 1)), std: std, prec: edgePrecision(p)}
-	m := &Model{Config: c, Precision: p, PatchEmbed: r.linear(c.Channels*c.Patch*c.Patch, c.Width)}
-	r.prec = p
-	rows := c.Grid() * c.Grid()
-	if c.Class {
-		m.ClassToken = r.vector(c.Width, 0, 0.5)
-	}
-	if c.Dist {
-		m.DistToken = r.vector(c.Width, 0, 0.5)
-	}
-	if c.PosPrefix {
-		rows += c.Prefix() - c.Registers
-	}
-	if c.Registers > 0 {
-		m.Register = r.vector(c.Registers*c.Width, 0, 0.5)
-	}
-	m.Pos = r.vector(rows*c.Width, 0, 0.3)
-	if c.PreNorm {
-		m.Pre = r.norm(c.Width)
-	}
-	for range c.Depth {
-		m.Blocks = append(m.Blocks, r.block(&c))
-	}
-	if c.FinalNorm {
-		m.Final = r.norm(c.Width)
-	}
-	if c.PoolNorm {
-		m.Pool = r.norm(c.Width)
+	r := randomWeights{ex: ex, rng: rand.New(rand.NewPCG(seed, 1)), std: std, has: shapes(&c)}
+	m := &Model{Config: c, Precision: p}
+	m.Blocks = make([]Block, c.Depth)
+	for _, piece := range m.pieces() {
+		r.prec = edgePrecision(p)
+		if piece.block {
+			r.prec = p
+		}
+		r.fill(piece)
 	}
 	return m
 }
@@ -48,6 +29,7 @@ type randomWeights struct {
 	rng  *rand.Rand
 	std  float64
 	prec Precision
+	has  map[string][]int
 }
 
 func (r *randomWeights) vector(n int, mean, std float64) []float32 {
@@ -58,20 +40,41 @@ func (r *randomWeights) vector(n int, mean, std float64) []float32 {
 	return v
 }
 
-func (r *randomWeights) linear(in, out int) Linear {
-	return Linear{In: in, Out: out, W: kernel.PackAs(r.ex, r.prec, r.vector(in*out, 0, r.std), out, in), Bias: r.vector(out, 0, 0.2)}
-}
-
-func (r *randomWeights) norm(width int) Norm {
-	return Norm{r.vector(width, 1, 0.2), r.vector(width, 0, 0.2)}
-}
-
-func (r *randomWeights) block(c *Config) Block {
-	_, up := c.Dims(FC1)
-	b := Block{Norm1: r.norm(c.Width), Norm2: r.norm(c.Width), Q: r.linear(c.Width, c.Width), KV: r.linear(c.Width, 2*c.Width),
-		Proj: r.linear(c.Width, c.Width), FC1: r.linear(c.Width, up), FC2: r.linear(c.MLP, c.Width)}
-	if c.Family == "dinov2" {
-		b.Scale1, b.Scale2 = r.vector(c.Width, 0.5, 0.2), r.vector(c.Width, 0.5, 0.2)
+// fill draws one piece of the model, if the network has it.
+func (r *randomWeights) fill(p piece[Linear]) {
+	switch {
+	case p.linear != nil:
+		if shape := r.has[p.of[0]+".weight"]; shape != nil {
+			*p.linear = r.linear(length(shape[1:]), shape[0]*len(p.of), r.has[p.of[0]+".bias"] != nil)
+		}
+	case p.norm != nil:
+		if shape := r.has[p.name+".weight"]; shape != nil {
+			*p.norm = Norm{r.vector(shape[0], 1, 0.2), r.vector(shape[0], 0, 0.2)}
+		}
+	case r.has[p.name] != nil:
+		mean, std := 0.0, 0.5
+		switch {
+		case p.block: // LayerScale
+			mean, std = 0.5, 0.2
+		case p.name == "pos_embed":
+			std = 0.3
+		}
+		*p.vector = r.vector(length(r.has[p.name]), mean, std)
 	}
-	return b
+}
+
+func (r *randomWeights) linear(in, out int, bias bool) Linear {
+	l := Linear{In: in, Out: out, W: kernel.PackAs(r.ex, r.prec, r.vector(in*out, 0, r.std), out, in)}
+	if bias {
+		l.Bias = r.vector(out, 0, 0.2)
+	}
+	return l
+}
+
+func length(shape []int) int {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return n
 }

@@ -5,6 +5,7 @@ import (
 
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/vit/arch"
 )
 
 // randomModel returns a backbone of shape c with weights large enough that every path matters.
@@ -13,17 +14,17 @@ func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model { return Random(
 // families are small shapes that together take every branch of forward and backward.
 func families() map[string]Config {
 	base := Config{Width: 24, Depth: 3, Heads: 3, MLP: 40, Image: 12, Patch: 4, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 	with := func(f func(*Config)) Config { c := base; f(&c); return c }
 	return map[string]Config{
 		"vit":        base,
 		"mean":       with(func(c *Config) { c.Pooling, c.FinalNorm, c.PoolNorm = PoolMean, false, true }),
 		"deit":       with(func(c *Config) { c.Dist, c.Pooling = true, PoolClassDist }),
-		"dinov2":     with(func(c *Config) { c.Family, c.Registers, c.SwiGLU = "dinov2", 4, true }),
-		"class+mean": with(func(c *Config) { c.Family, c.Pooling = "dinov2", PoolClassMean }),
+		"dinov2":     with(func(c *Config) { c.LayerScale, c.Registers, c.SwiGLU = true, 4, true }),
+		"class+mean": with(func(c *Config) { c.LayerScale, c.Pooling = true, PoolClassMean }),
 		"tokens":     with(func(c *Config) { c.Pooling = PoolTokens }),
 		"clip": with(func(c *Config) {
-			c.PreNorm, c.FinalNorm, c.PoolNorm, c.Act = true, false, true, kernel.GELUQuick
+			c.PreNorm, c.FinalNorm, c.PoolNorm, c.Act = true, false, true, arch.GELUQuick
 		}),
 	}
 }

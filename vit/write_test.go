@@ -9,12 +9,17 @@ import (
 
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/checkpoint"
 )
+
+func folder(m *Model, dtype safetensors.DType) (*checkpoint.Exported, error) {
+	return checkpoint.Folder(&checkpoint.Description{Config: m.Config, Recipe: m.Recipe, Labels: m.Labels}, m.Parameter, dtype)
+}
 
 // inMemory writes m as a folder in memory.
 func inMemory(t *testing.T, m *Model, dtype safetensors.DType) fstest.MapFS {
 	t.Helper()
-	x, err := Folder(m, dtype)
+	x, err := folder(m, dtype)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +60,7 @@ func TestFolderRefuses(t *testing.T) {
 	pool := testPool(1, t.Cleanup)
 	for _, name := range []string{"clip", "dinov2", "tokens", "mean"} {
 		m := randomModel(kernel.NewExec(pool), families()[name], 1)
-		if _, err := Folder(m, safetensors.F32); err == nil {
+		if _, err := folder(m, safetensors.F32); err == nil {
 			t.Errorf("%s was written", name)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/internal/par"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // benchOptions are the options of "melo bench".
@@ -109,7 +110,7 @@ type bench struct {
 // vitB16 is the shape of ViT-B/16 at 224, the base that the paper and the comparisons use.
 func vitB16() vit.Config {
 	return vit.Config{Family: "vit", Width: 768, Depth: 12, Heads: 12, MLP: 3072, Image: 224, Patch: 16, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 }
 
 // Run measures.

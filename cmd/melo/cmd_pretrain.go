@@ -20,6 +20,7 @@ import (
 	"melo.example/melo/train"
 	"melo.example/melo/train/pretrain"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // pretrainOptions are the options of "melo pretrain".
@@ -299,7 +300,7 @@ func (j *pretrainJob) due(epoch int) []*pretrain.Probe {
 
 // write writes the base and its record.
 func (j *pretrainJob) write(base *vit.Model) error {
-	x, err := vit.Folder(base, convertTypes[j.o.DType])
+	x, err := checkpoint.Folder(&checkpoint.Description{Config: base.Config, Recipe: base.Recipe}, base.Parameter, convertTypes[j.o.DType])
 	if err != nil {
 		return err
 	}

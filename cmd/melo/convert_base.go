@@ -7,7 +7,7 @@ import (
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/safetensors"
-	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // convertBase writes a base under the names of another library, or with other numbers.
@@ -26,7 +26,7 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 	}
 	doc := convertDocument{In: convertedFile{Path: o.In}, Out: convertedFile{Path: o.Out}, Lost: []string{}, Notes: []string{}}
 	var failure error // of writing, which is no fault of the input
-	err := vit.Export(o.In, vit.ExportOptions{Source: o.To, DType: convertTypes[o.DType]}, func(x *vit.Exported) error {
+	err := checkpoint.Export(o.In, checkpoint.ExportOptions{Source: o.To, DType: convertTypes[o.DType]}, func(x *checkpoint.Exported) error {
 		doc.In.Format, doc.Out.Format, doc.Notes = x.From, x.Source, append(doc.Notes, x.Notes...)
 		files := map[string]func(io.Writer) error{
 			"model.safetensors": func(w io.Writer) error {

@@ -16,7 +16,7 @@ import (
 	"melo.example/melo/report/plot"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/train/pretrain"
-	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // pretrainRecord is the name of the record in the folder of a base.
@@ -92,7 +92,7 @@ func readPretrainRecord(path string) (*pretrainDocument, error) {
 }
 
 // digestOfWeights is the digest of the file that the weights will be.
-func digestOfWeights(x *vit.Exported, meta map[string]string) (string, error) {
+func digestOfWeights(x *checkpoint.Exported, meta map[string]string) (string, error) {
 	h := sha256.New()
 	if err := safetensors.Write(h, x.Tensors, meta); err != nil {
 		return "", err

@@ -20,6 +20,7 @@ import (
 	"melo.example/melo/safetensors"
 	"melo.example/melo/serve"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // BaseDigest is what the tests call the weights of the random base.
@@ -30,7 +31,7 @@ const Side = 8
 
 func config() vit.Config {
 	return vit.Config{Family: "vit", Width: 16, Depth: 2, Heads: 2, MLP: 32, Image: Side, Patch: 4, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 }
 
 // Engine returns an engine over the random base that serves the folder c.Adapters. It is closed with the test.

@@ -24,6 +24,7 @@ import (
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 const digest = "sha256:00000000000000000000000000000000000000000000000000000000000000ba"
@@ -33,7 +34,7 @@ func newEngine(t *testing.T) *serve.Engine {
 	t.Helper()
 	pool := par.New(1)
 	c := vit.Config{Family: "vit", Width: 16, Depth: 1, Heads: 2, MLP: 32, Image: 8, Patch: 4, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 	e, err := serve.New(t.Context(), vit.Random(kernel.NewExec(pool), c, vit.F32, 0.3, 1), digest, pool, serve.Config{Adapters: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -9,12 +9,13 @@ import (
 	"melo.example/melo/internal/formula"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // Small is the shape of the embedded base: half the depth of ViT-Tiny/16, for images of 112 x 112.
 func Small() vit.Config {
 	return vit.Config{Family: "vit", Source: "hf", Width: 192, Depth: 6, Heads: 3, MLP: 768, Image: 112, Patch: 16, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: kernel.GELUErf, Eps: 1e-6, Pooling: vit.PoolClass}
+		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6, Pooling: vit.PoolClass}
 }
 
 // Recipe is how an image becomes the input of a base of shape c.

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"encoding/json"
@@ -22,14 +22,14 @@ func (x *Exported) add(name string, doc fields) error {
 }
 
 // hfFiles writes the configuration of transformers' ViT.
-func (x *Exported) hfFiles(m *Model) error {
+func (x *Exported) hfFiles(m *Description) error {
 	doc := fields{
 		"architectures": []string{"ViTModel"}, "model_type": "vit",
 		"hidden_size": m.Width, "num_hidden_layers": m.Depth, "num_attention_heads": m.Heads, "intermediate_size": m.MLP,
 		"hidden_act": "gelu", "layer_norm_eps": m.Eps, "image_size": m.Image, "patch_size": m.Patch, "num_channels": m.Channels,
 		"qkv_bias": m.QKVBias, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.02,
 	}
-	if m.Head != nil {
+	if m.Classes > 0 {
 		names, numbers := map[string]string{}, map[string]int{}
 		for i := range m.Classes {
 			name := "LABEL_" + strconv.Itoa(i)
@@ -62,7 +62,7 @@ func (x *Exported) hfFiles(m *Model) error {
 
 // timmFiles writes timm's configuration: an architecture that has the right kind of blocks, and arguments for
 // its shape.
-func (x *Exported) timmFiles(m *Model) error {
+func (x *Exported) timmFiles(m *Description) error {
 	ratio := float64(m.MLP) / float64(m.Width)
 	if int(float64(m.Width)*ratio) != m.MLP {
 		return fmt.Errorf("MLP width %d is not a ratio of width %d that timm could compute it from", m.MLP, m.Width)

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"errors"
@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/safetensors"
 )
 
@@ -20,23 +17,12 @@ type Options struct {
 	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
 	// configuration says.
 	Image int
-	// Exec does the work of packing weights; nil: all cores.
-	Exec *kernel.Exec
-	// Precision is that of the maps of the blocks; this machine must support it.
-	Precision Precision
-	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
-	// all weights again, and processes share their memory. nil: every run packs.
-	Known *memo.Cache
 }
 
-// Open reads a base: a folder with config.json and model.safetensors (or its shards and their index), an
-// index file, or a .safetensors file alone, whose shape is then inferred from its tensors. The weights
-// are checked (every tensor of the file is used, or ignored by a rule; all values are finite), converted
-// to float32 and packed. Nothing of the file is needed afterwards.
-func Open(path string, o Options) (*Model, error) {
-	if !Supports(o.Precision) {
-		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
-	}
+// Open reads the description of a base and finds its weights: a folder with config.json and model.safetensors (or its
+// shards and their index), an index file, or a .safetensors file alone, whose shape is then inferred from its tensors.
+// Close it after the weights have been read.
+func Open(path string, o Options) (*Checkpoint, error) {
 	src, err := locate(path)
 	if err != nil {
 		return nil, fmt.Errorf("vit: %s: %w", path, err)
@@ -49,20 +35,12 @@ func Open(path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
-	m, err := load(f, src, o)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	m.Path = path
-	return m, nil
+	return load(f, src, path, o)
 }
 
 // OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
-func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
-	if !Supports(o.Precision) {
-		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
-	}
-	src := &source{weights: name + "/" + weightsName, dir: name}
+func OpenFS(fsys fs.FS, name string, o Options) (*Checkpoint, error) {
+	src := &source{weights: name + "/" + weightsName, dir: name, memory: true}
 	var weights []byte
 	for _, x := range []struct {
 		file     string
@@ -79,19 +57,14 @@ func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
-	o.Known = nil // there is no file whose times would tell that it has changed
-	m, err := load(f, src, o)
-	if err != nil {
-		return nil, err
-	}
-	m.Path = name
-	return m, nil
+	return load(f, src, name, o)
 }
 
 // source is where a base lies on disk.
 type source struct {
 	weights   string // a .safetensors file or an index
 	sharded   bool
+	memory    bool // not a file on disk
 	dir       string
 	config    []byte // config.json, nil if there is none
 	processor []byte // preprocessor_config.json, nil if there is none
@@ -181,8 +154,18 @@ func cause(err error) error {
 	return err
 }
 
-// load turns an open file into a Model.
-func load(f *safetensors.File, src *source, o Options) (*Model, error) {
+// load describes an open file, which it closes if it fails.
+func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint, error) {
+	c, err := describe(f, src, o)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	c.Path = path
+	return c, nil
+}
+
+// describe finds out what a file holds.
+func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) {
 	where := filepath.Join(src.dir, configName)
 	if src.config == nil {
 		where = src.weights
@@ -202,13 +185,9 @@ func load(f *safetensors.File, src *source, o Options) (*Model, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	ex := o.Exec
-	if ex == nil {
-		pool := par.New(0)
-		defer pool.Close()
-		ex = kernel.NewExec(pool)
-	}
-	return build(s, w, ex, o.Precision, openKept(o.Known, src, o.Precision))
+	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, Labels: s.labels}, src: src, file: f}
+	c.values, err = bind(s, w)
+	return c, err
 }
 
 // describeFile reads the configuration, or infers it, and sorts the tensors by name.

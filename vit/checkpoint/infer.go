@@ -1,11 +1,11 @@
-package vit
+package checkpoint
 
 import (
 	"errors"
 	"fmt"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
 )
 
 // infer describes a file that comes without a configuration, from the names and shapes of its tensors.
@@ -28,7 +28,7 @@ func infer(f *safetensors.File) (fileSpec, *weights, error) {
 	case best.hasModule("norm_pre"):
 		return nil, nil, fmt.Errorf("a CLIP tower's activation cannot be told from its tensors: expected %s beside %s", configName, weightsName)
 	case best.naming == &timmNames:
-		c := &timmConfig{arch: timmArch{act: kernel.GELUErf}}
+		c := &timmConfig{arch: timmArch{act: arch.GELUErf}}
 		var err error
 		if c.recipe, err = c.Pretrained.recipe(); err != nil {
 			return nil, nil, err

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit/arch"
 )
 
 // timmConfig is the config.json that timm writes for the Hugging Face hub. It names an architecture; what that
@@ -85,7 +85,7 @@ type timmArch struct {
 	clip, distilled, gap bool
 	heads                int // 0: by width
 	registers            int
-	act                  Activation
+	act                  arch.Activation
 	image                int // 0: not said
 }
 
@@ -97,7 +97,7 @@ var timmWords = strings.Fields("vit deit deit3 flexivit eva tiny xsmall wee litt
 	"dinov2 dino mae sam miil gap siglip in21k 36x1")
 
 func parseTimmArch(name string) (timmArch, error) {
-	a := timmArch{act: kernel.GELUErf}
+	a := timmArch{act: arch.GELUErf}
 	name, _, _ = strings.Cut(name, ".") // a pre-training tag may follow
 	words := strings.Split(name, "_")
 	has := func(w string) bool { return slices.Contains(words, w) }
@@ -126,9 +126,9 @@ func parseTimmArch(name string) (timmArch, error) {
 	a.gap = has("gap") || words[0] == "eva"
 	switch {
 	case has("quickgelu"):
-		a.act = kernel.GELUQuick
+		a.act = arch.GELUQuick
 	case has("siglip") && (has("patch32") || has("giantopt") || has("large") && has("512") || has("so400m") && has("patch16")):
-		a.act = kernel.GELUTanh
+		a.act = arch.GELUTanh
 	}
 	if has("giantopt") || name == "vit_base_patch16_gap_224" {
 		a.heads = 16
@@ -231,7 +231,6 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 	if c.Args.PreNorm != nil {
 		s.PreNorm = *c.Args.PreNorm
 	}
-	s.patchBias = !s.PreNorm
 	s.Act, s.Eps = c.arch.act, 1e-6
 	if s.PreNorm {
 		s.Eps = 1e-5
@@ -239,11 +238,11 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 	switch c.Args.ActLayer {
 	case "":
 	case "gelu":
-		s.Act = kernel.GELUErf
+		s.Act = arch.GELUErf
 	case "gelu_tanh":
-		s.Act = kernel.GELUTanh
+		s.Act = arch.GELUTanh
 	case "quick_gelu":
-		s.Act = kernel.GELUQuick
+		s.Act = arch.GELUQuick
 	default:
 		return fmt.Errorf("model_args: act_layer %.40q is not supported", c.Args.ActLayer)
 	}
@@ -267,7 +266,7 @@ func (c *timmConfig) tokens(s *spec) {
 	}
 }
 
-func (c *timmConfig) pooling(s *spec, w *weights) (Pooling, error) {
+func (c *timmConfig) pooling(s *spec, w *weights) (arch.Pooling, error) {
 	pool := "token"
 	if c.arch.gap || c.Architecture == "" && (!s.Class || w.hasModule("fc_norm")) {
 		pool = "avg"
@@ -279,11 +278,11 @@ func (c *timmConfig) pooling(s *spec, w *weights) (Pooling, error) {
 	}
 	switch {
 	case pool == "avg":
-		return PoolMean, nil
+		return arch.PoolMean, nil
 	case pool == "token" && s.Dist:
-		return PoolClassDist, nil
+		return arch.PoolClassDist, nil
 	case pool == "token":
-		return PoolClass, nil
+		return arch.PoolClass, nil
 	}
 	return 0, fmt.Errorf("global_pool %.40q is not supported, expected token or avg", pool)
 }
@@ -302,7 +301,7 @@ func (c *timmConfig) head(s *spec, w *weights) {
 	if classes != nil {
 		s.Classes = *classes
 	}
-	s.headDist = s.Classes > 0 && s.Pooling == PoolClassDist
+	s.headDist = s.Classes > 0 && s.Pooling == arch.PoolClassDist
 }
 
 // positions finds out whether the position embedding has rows for the tokens before the patches. With
@@ -321,7 +320,7 @@ func (c *timmConfig) positions(s *spec, w *weights) {
 // inBlocksHas tells whether any block has exactly this parameter.
 func (w *weights) inBlocksHas(name string) bool {
 	for i := range w.depth() {
-		if w.has(blockName(i, name)) {
+		if w.has(arch.BlockName(i, name)) {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
 )
 
 // ExportOptions say how Export writes a base.
@@ -32,32 +32,24 @@ type Exported struct {
 // other types. The tensors are valid during the call. Names are changed for plain ViTs with a class token, whose
 // tensors have the same meaning in both libraries; other backbones are refused by what they have.
 func Export(path string, o ExportOptions, write func(*Exported) error) error {
-	m, err := Open(path, Options{})
+	c, err := Open(path, Options{})
 	if err != nil {
 		return err
 	}
-	src, err := locate(path)
-	if err != nil {
-		return fmt.Errorf("vit: %s: %w", path, err)
+	if err := c.Verify(); err != nil {
+		return errors.Join(err, c.Close())
 	}
-	open := safetensors.Open
-	if src.sharded {
-		open = safetensors.OpenSharded
-	}
-	f, err := open(src.weights)
-	if err != nil {
-		return fmt.Errorf("vit: %w", err)
-	}
-	x, err := export(f, src, m, o)
+	x, err := export(c, o)
 	if err == nil {
 		err = write(x)
 	} else {
 		err = fmt.Errorf("vit: %s: %w", path, err)
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, c.Close())
 }
 
-func export(f *safetensors.File, src *source, m *Model, o ExportOptions) (x *Exported, err error) {
+func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
+	f, src, m := c.file, c.src, &c.Description
 	if o.Source == "" {
 		o.Source = m.Source
 	}
@@ -129,7 +121,7 @@ func withDType(config []byte, dtype safetensors.DType) []byte {
 }
 
 // renamable says what keeps a base from being the same network in the other library.
-func renamable(m *Model, s *spec) error {
+func renamable(m *Description) error {
 	for _, x := range []struct {
 		has  bool
 		what string
@@ -137,8 +129,8 @@ func renamable(m *Model, s *spec) error {
 		{m.Family != "vit" && m.Family != "deit", "family " + m.Family}, {m.Dist, "a distillation token"},
 		{!m.Class || !m.PosPrefix, "no class token with a position"}, {m.Registers > 0, "registers"},
 		{m.PreNorm, "a norm before the blocks"}, {m.PoolNorm || !m.FinalNorm, "a norm after pooling"},
-		{m.Pooling != PoolClass, "mean pooling"}, {m.SwiGLU, "SwiGLU"}, {s.layerScale, "LayerScale"},
-		{m.Act != kernel.GELUErf, "another activation than gelu"},
+		{m.Pooling != arch.PoolClass, "mean pooling"}, {m.SwiGLU, "SwiGLU"}, {m.LayerScale, "LayerScale"},
+		{m.Act != arch.GELUErf, "another activation than gelu"},
 	} {
 		if x.has {
 			return fmt.Errorf("has %s: only plain ViTs with a class token can be given the names of the other library", x.what)
@@ -148,16 +140,12 @@ func renamable(m *Model, s *spec) error {
 }
 
 // rename fills x with the names and the configuration of the other library.
-func (x *Exported) rename(f *safetensors.File, src *source, m *Model, o ExportOptions) error {
-	cfg, w, err := describeFile(f, src)
+func (x *Exported) rename(f *safetensors.File, src *source, m *Description, o ExportOptions) error {
+	_, w, err := describeFile(f, src)
 	if err != nil {
 		return err
 	}
-	s, err := cfg.spec(w, Options{})
-	if err != nil {
-		return err
-	}
-	if err := renamable(m, s); err != nil {
+	if err := renamable(m); err != nil {
 		return err
 	}
 	if rows := w.dim("pos_embed", -2); rows != m.Tokens() {
@@ -166,7 +154,7 @@ func (x *Exported) rename(f *safetensors.File, src *source, m *Model, o ExportOp
 	to, prefix := &timmNames, ""
 	if o.Source == "hf" {
 		to = &hfNames
-		if m.Head != nil {
+		if m.Classes > 0 {
 			prefix = "vit."
 		}
 	} else if o.Source != "timm" {
@@ -196,10 +184,10 @@ func (x *Exported) rename(f *safetensors.File, src *source, m *Model, o ExportOp
 func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
 	for i := range depth {
 		for _, last := range []string{".weight", ".bias"} {
-			whole := blockName(i, "qkv"+last)
+			whole := arch.BlockName(i, "qkv"+last)
 			parts := make([]string, 3)
 			for j, p := range []string{"q", "k", "v"} {
-				parts[j] = blockName(i, p+last)
+				parts[j] = arch.BlockName(i, p+last)
 			}
 			if _, ok := tensors[parts[0]]; ok && fuse {
 				t := tensors[parts[0]]

@@ -1,8 +1,10 @@
-package vit
+package checkpoint
 
 import (
 	"strconv"
 	"strings"
+
+	"melo.example/melo/vit/arch"
 )
 
 // A file's tensors are looked up under one set of names, whatever library wrote it (the canonical ones):
@@ -41,7 +43,7 @@ func (s *naming) canonical(name string) (canon, ignored string) {
 		}
 		number, inside, ok := strings.Cut(rest, ".")
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 || n >= maxDepth || strconv.Itoa(n) != number {
+		if !ok || err != nil || n < 0 || n >= arch.MaxDepth || strconv.Itoa(n) != number {
 			continue
 		}
 		if c := lookUp(s.block, inside); c != "" {

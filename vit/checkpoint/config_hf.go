@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit/arch"
 )
 
 // hfConfig is the part of a Hugging Face config.json that the forward pass depends on. Fields that a file
@@ -119,20 +119,19 @@ func (c *hfConfig) is(part string) bool {
 	return slices.ContainsFunc(c.Architectures, func(a string) bool { return strings.Contains(a, part) })
 }
 
-var hfActivations = map[string]Activation{
-	"gelu": kernel.GELUErf, "gelu_new": kernel.GELUTanh, "gelu_fast": kernel.GELUTanh,
-	"gelu_pytorch_tanh": kernel.GELUTanh, "quick_gelu": kernel.GELUQuick,
+var hfActivations = map[string]arch.Activation{
+	"gelu": arch.GELUErf, "gelu_new": arch.GELUTanh, "gelu_fast": arch.GELUTanh,
+	"gelu_pytorch_tanh": arch.GELUTanh, "quick_gelu": arch.GELUQuick,
 }
 
 func (c *hfConfig) spec(w *weights, o Options) (*spec, error) {
 	family := c.family()
 	s := &spec{
-		Config: Config{
+		Config: arch.Config{
 			Family: family, Source: "hf", Width: c.Hidden, Depth: c.Layers, Heads: c.Heads, MLP: c.Intermediate,
 			Patch: int(c.Patch), Channels: c.Channels, Class: true, PosPrefix: true,
-			FinalNorm: true, QKVBias: c.QKVBias, Eps: float32(c.Eps), Pooling: PoolClass,
+			FinalNorm: true, QKVBias: c.QKVBias, Eps: float32(c.Eps), Pooling: arch.PoolClass,
 		},
-		patchBias: true,
 	}
 	var ok bool
 	if s.Act, ok = hfActivations[c.Act]; !ok {
@@ -161,14 +160,14 @@ func (c *hfConfig) spec(w *weights, o Options) (*spec, error) {
 }
 
 func (c *hfConfig) dinov2(s *spec) error {
-	s.layerScale = true
+	s.LayerScale = true
 	s.Registers = c.Registers
 	s.antialias = c.ModelType == "dinov2_with_registers"
 	if c.inferred {
 		s.SwiGLU = c.SwiGLU
 		return nil
 	}
-	if !(c.MLPRatio > 0 && c.MLPRatio <= 64) || c.Hidden > maxWidth {
+	if !(c.MLPRatio > 0 && c.MLPRatio <= 64) || c.Hidden > arch.MaxWidth {
 		return fmt.Errorf("mlp_ratio %g, expected a ratio above 0 and at most 64", c.MLPRatio)
 	}
 	s.MLP = int(float64(c.Hidden) * c.MLPRatio)
@@ -180,9 +179,9 @@ func (c *hfConfig) dinov2(s *spec) error {
 }
 
 func (c *hfConfig) clip(s *spec, w *weights) {
-	s.PreNorm, s.FinalNorm, s.PoolNorm, s.QKVBias, s.patchBias = true, false, true, true, false
+	s.PreNorm, s.FinalNorm, s.PoolNorm, s.QKVBias = true, false, true, true
 	if c.is("ForImageClassification") { // logits of the mean of the patch tokens, without a norm
-		s.Pooling, s.PoolNorm, s.unusedNorm = PoolMean, false, true
+		s.Pooling, s.PoolNorm, s.unusedNorm = arch.PoolMean, false, true
 		return
 	}
 	if s.Projected = w.dim("project.weight", 0); s.Projected == 0 && (c.ModelType == "clip" || c.is("WithProjection")) {
@@ -199,9 +198,9 @@ func (c *hfConfig) head(s *spec, w *weights) {
 	s.Classes = max(w.dim("head.weight", 0), w.dim("head.bias", 0), 1)
 	switch {
 	case c.is("WithTeacher") || w.hasModule("head_dist"):
-		s.Pooling, s.headDist = PoolClassDist, true
+		s.Pooling, s.headDist = arch.PoolClassDist, true
 	case s.Family == "dinov2":
-		s.Pooling = PoolClassMean
+		s.Pooling = arch.PoolClassMean
 	}
 }
 

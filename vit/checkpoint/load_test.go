@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"bytes"
@@ -13,9 +13,8 @@ import (
 	"testing"
 
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
 )
 
 // base is a golden model in memory, to be changed and loaded.
@@ -48,13 +47,7 @@ func readBase(t *testing.T, kind string) *base {
 	return b
 }
 
-func testExec(t *testing.T) *kernel.Exec {
-	pool := par.New(2)
-	t.Cleanup(pool.Close)
-	return kernel.NewExec(pool)
-}
-
-func (b *base) load(t *testing.T, o Options) (*Model, error) {
+func (b *base) load(t *testing.T, o Options) (*Checkpoint, error) {
 	t.Helper()
 	var buf bytes.Buffer
 	if err := safetensors.Write(&buf, b.tensors, nil); err != nil {
@@ -70,35 +63,49 @@ func (b *base) load(t *testing.T, o Options) (*Model, error) {
 			t.Fatal(err)
 		}
 	}
-	return load(f, src, o)
+	c, err := load(f, src, "mem", o)
+	if err == nil {
+		err = c.Verify()
+	}
+	return c, err
+}
+
+// read returns the numbers of a parameter.
+func (c *Checkpoint) read(t *testing.T, name string) []float32 {
+	t.Helper()
+	v, err := c.Read(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // loadCases are the golden models and what is special about them.
 var loadCases = []struct {
 	kind string
-	want Config
+	want arch.Config
 }{
-	{"hf_vit", Config{Family: "vit", Source: "hf", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-12, Classes: 5}},
-	{"hf_vit_pooler", Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
-	{"dino", Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
-	{"mae", Config{Family: "mae", Source: "hf", FinalNorm: true, Eps: 1e-12}},
-	{"deit", Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5}},
-	{"deit_teacher", Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5, Pooling: PoolClassDist}},
-	{"dinov2", Config{Family: "dinov2", Source: "hf", Image: 28, Patch: 14, FinalNorm: true, Eps: 1e-6}},
-	{"dinov2_head", Config{Family: "dinov2", Source: "hf", FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolClassMean}},
-	{"dinov2_reg", Config{Family: "dinov2", Source: "hf", Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
-	{"clip_vision", Config{Family: "clip", Source: "hf", Image: 32, Patch: 16, PreNorm: true, PoolNorm: true, Act: kernel.GELUQuick, Eps: 1e-5, Projected: 16}},
-	{"clip_vision_bare", Config{Family: "clip", Source: "hf", PreNorm: true, PoolNorm: true, Act: kernel.GELUQuick, Eps: 1e-5}},
-	{"timm_vit", Config{Family: "vit", Source: "timm", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-6, Classes: 5}},
-	{"timm_vit_meanpool", Config{Family: "vit", Source: "timm", PoolNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolMean}},
-	{"timm_deit_distilled", Config{Family: "deit", Source: "timm", Dist: true, FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: PoolClassDist}},
-	{"timm_dinov2", Config{Family: "dinov2", Source: "timm", FinalNorm: true, Eps: 1e-6}},
-	{"timm_dinov2_reg", Config{Family: "dinov2", Source: "timm", MLP: 64, Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
-	{"timm_clip", Config{Family: "clip", Source: "timm", PreNorm: true, FinalNorm: true, Act: kernel.GELUQuick, Eps: 1e-5, Classes: 5}},
+	{"hf_vit", arch.Config{Family: "vit", Source: "hf", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-12, Classes: 5}},
+	{"hf_vit_pooler", arch.Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"dino", arch.Config{Family: "vit", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"mae", arch.Config{Family: "mae", Source: "hf", FinalNorm: true, Eps: 1e-12}},
+	{"deit", arch.Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5}},
+	{"deit_teacher", arch.Config{Family: "deit", Source: "hf", Dist: true, FinalNorm: true, Eps: 1e-12, Classes: 5, Pooling: arch.PoolClassDist}},
+	{"dinov2", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", Image: 28, Patch: 14, FinalNorm: true, Eps: 1e-6}},
+	{"dinov2_head", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: arch.PoolClassMean}},
+	{"dinov2_reg", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
+	{"clip_vision", arch.Config{Family: "clip", Source: "hf", Image: 32, Patch: 16, PreNorm: true, PoolNorm: true, Act: arch.GELUQuick, Eps: 1e-5, Projected: 16}},
+	{"clip_vision_bare", arch.Config{Family: "clip", Source: "hf", PreNorm: true, PoolNorm: true, Act: arch.GELUQuick, Eps: 1e-5}},
+	{"timm_vit", arch.Config{Family: "vit", Source: "timm", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-6, Classes: 5}},
+	{"timm_vit_meanpool", arch.Config{Family: "vit", Source: "timm", PoolNorm: true, Eps: 1e-6, Classes: 5, Pooling: arch.PoolMean}},
+	{"timm_deit_distilled", arch.Config{Family: "deit", Source: "timm", Dist: true, FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: arch.PoolClassDist}},
+	{"timm_dinov2", arch.Config{LayerScale: true, Family: "dinov2", Source: "timm", FinalNorm: true, Eps: 1e-6}},
+	{"timm_dinov2_reg", arch.Config{LayerScale: true, Family: "dinov2", Source: "timm", MLP: 64, Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
+	{"timm_clip", arch.Config{Family: "clip", Source: "timm", PreNorm: true, FinalNorm: true, Act: arch.GELUQuick, Eps: 1e-5, Classes: 5}},
 }
 
 // fill completes an expectation with what most golden models share.
-func fill(c Config) Config {
+func fill(c arch.Config) arch.Config {
 	set := func(dst *int, v int) {
 		if *dst == 0 {
 			*dst = v
@@ -112,21 +119,21 @@ func fill(c Config) Config {
 	set(&c.Patch, 4)
 	c.Channels, c.Class, c.QKVBias = 3, true, true
 	c.PosPrefix = !(c.Source == "timm" && c.Registers > 0)
-	if c.Act == kernel.Identity {
-		c.Act = kernel.GELUErf
+	if c.Act == arch.Identity {
+		c.Act = arch.GELUErf
 	}
 	return c
 }
 
 func TestOpenKinds(t *testing.T) {
-	ex := testExec(t)
 	for _, c := range loadCases {
 		t.Run(c.kind, func(t *testing.T) {
 			dir := filepath.Join(golden.Root(t), c.kind)
-			m, err := Open(dir, Options{Exec: ex})
+			m, err := Open(dir, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer m.Close()
 			if want := fill(c.want); m.Config != want {
 				t.Errorf("config\n%+v, expected\n%+v", m.Config, want)
 			}
@@ -139,7 +146,7 @@ func TestOpenKinds(t *testing.T) {
 }
 
 // checkWeights compares a Model's weights with the file's, found there under their own names.
-func checkWeights(t *testing.T, m *Model, b *base) {
+func checkWeights(t *testing.T, m *Checkpoint, b *base) {
 	t.Helper()
 	names := &hfNames
 	if m.Source == "timm" {
@@ -157,67 +164,33 @@ func checkWeights(t *testing.T, m *Model, b *base) {
 			file[canon] = v
 		}
 	}
-	same := func(what string, got []float32, parts ...string) {
-		t.Helper()
-		var want []float32
-		for _, p := range parts {
-			want = append(want, file[p]...)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s differs from the file's %v (%d values against %d)", what, parts, len(got), len(want))
-		}
-	}
-	matrix := func(what string, l Linear, bias bool, parts ...string) {
-		t.Helper()
-		w := make([]float32, l.In*l.Out)
-		l.W.Unpack(w)
-		var ws, bs []string
-		for _, p := range parts {
-			ws, bs = append(ws, p+".weight"), append(bs, p+".bias")
-		}
-		same(what, w, ws...)
-		if bias {
-			same(what+" bias", l.Bias, bs...)
-		}
-	}
-	matrix("patch embedding", m.PatchEmbed, !m.PreNorm, "patch_embed")
-	same("class token", m.ClassToken, "cls_token")
-	same("distillation token", m.DistToken, "dist_token")
-	same("registers", m.Register, "reg_token")
-	same("positions", m.Pos, "pos_embed")
-	same("norm", m.Final.Gain, "norm.weight")
-	same("pool norm", m.Pool.Bias, "fc_norm.bias")
-	same("pre norm", m.Pre.Bias, "norm_pre.bias")
-	for i := range m.Blocks {
-		name := func(s string) string { return blockName(i, s) }
-		blk := &m.Blocks[i]
-		same("norm1", blk.Norm1.Gain, name("norm1.weight"))
-		same("norm2", blk.Norm2.Bias, name("norm2.bias"))
+	for i := range m.Depth {
+		name := func(s string) string { return arch.BlockName(i, s) }
 		if m.Source == "timm" {
 			d := m.Width
-			file[name("q.weight")], file[name("k.weight")] = file[name("qkv.weight")][:d*d], file[name("qkv.weight")][d*d:]
-			file[name("q.bias")], file[name("k.bias")] = file[name("qkv.bias")][:d], file[name("qkv.bias")][d:]
+			w, bias := file[name("qkv.weight")], file[name("qkv.bias")]
+			for j, p := range []string{"q", "k", "v"} {
+				file[name(p+".weight")] = w[j*d*d : (j+1)*d*d]
+				file[name(p+".bias")] = bias[j*d : (j+1)*d]
+			}
 		}
-		matrix("q", blk.Q, true, name("q"))
-		matrix("kv", blk.KV, true, name("k"), name("v"))
-		matrix("proj", blk.Proj, true, name("proj"))
-		matrix("fc1", blk.FC1, true, name("fc1"))
-		matrix("fc2", blk.FC2, true, name("fc2"))
-		same("scale1", blk.Scale1, name("ls1"))
-		same("scale2", blk.Scale2, name("ls2"))
+		if gate := file[name("gate.weight")]; gate != nil {
+			file[name("fc1.weight")] = append(gate, file[name("up.weight")]...)
+			file[name("fc1.bias")] = append(file[name("gate.bias")], file[name("up.bias")]...)
+		}
 	}
-	for name, h := range map[string]*Head{"head": m.Head, "head_dist": m.HeadDist} {
-		if h == nil {
-			h = &Head{}
+	for _, p := range m.Params() {
+		if got := m.read(t, p.Name); len(got) != p.Len() || !slices.Equal(got, file[p.Name]) {
+			t.Errorf("%s: %d values that differ from the file's %d, expected %d", p.Name, len(got), len(file[p.Name]), p.Len())
 		}
-		same(name, h.W, name+".weight")
-		same(name, h.Bias, name+".bias")
+		if view, ok := m.View(p.Name); ok && !slices.Equal(view, file[p.Name]) {
+			t.Errorf("%s: the view differs", p.Name)
+		}
 	}
 }
 
 // Every tensor matters: without it, or with another shape, or with one more, loading fails and names it.
 func TestEveryTensorCounts(t *testing.T) {
-	ex := testExec(t)
 	for _, c := range loadCases {
 		t.Run(c.kind, func(t *testing.T) {
 			whole := readBase(t, c.kind)
@@ -230,26 +203,26 @@ func TestEveryTensorCounts(t *testing.T) {
 			for i, td := range whole.tensors {
 				canon, ignored := names.canonical(td.Name)
 				removed := &base{config: whole.config, tensors: slices.Delete(slices.Clone(whole.tensors), i, i+1)}
-				mustFail(t, removed, ex, ignored == "", td.Name)
+				mustFail(t, removed, ignored == "", td.Name)
 				extra := td
 				extra.Name += "_2"
 				added := &base{config: whole.config, tensors: append(slices.Clone(whole.tensors), extra)}
-				mustFail(t, added, ex, ignored == "", extra.Name)
+				mustFail(t, added, ignored == "", extra.Name)
 				if canon == "" {
 					continue
 				}
 				reshaped := &base{config: whole.config, tensors: slices.Clone(whole.tensors)}
 				reshaped.tensors[i].Shape = append([]int{2}, td.Shape...)
 				reshaped.tensors[i].Data = append(slices.Clone(td.Data), td.Data...)
-				mustFail(t, reshaped, ex, true, td.Name)
+				mustFail(t, reshaped, true, td.Name)
 			}
 		})
 	}
 }
 
-func mustFail(t *testing.T, b *base, ex *kernel.Exec, fails bool, name string) {
+func mustFail(t *testing.T, b *base, fails bool, name string) {
 	t.Helper()
-	_, err := b.load(t, Options{Exec: ex})
+	_, err := b.load(t, Options{})
 	switch {
 	case !fails && err != nil:
 		t.Errorf("%s: %v", name, err)
@@ -259,7 +232,6 @@ func mustFail(t *testing.T, b *base, ex *kernel.Exec, fails bool, name string) {
 }
 
 func TestNotFinite(t *testing.T) {
-	ex := testExec(t)
 	for _, kind := range []string{"hf_vit", "timm_dinov2_reg", "clip_vision"} {
 		whole := readBase(t, kind)
 		for i, td := range whole.tensors {
@@ -270,7 +242,7 @@ func TestNotFinite(t *testing.T) {
 			values, _ := safetensors.Tensor{DType: td.DType, Shape: td.Shape, Data: td.Data}.Float32s(nil)
 			values[len(values)-1] = [2]float32{float32(math.NaN()), float32(math.Inf(-1))}[i%2]
 			broken.tensors[i], _ = safetensors.FromFloat32s(td.Name, safetensors.F32, td.Shape, values)
-			mustFail(t, broken, ex, true, td.Name)
+			mustFail(t, broken, true, td.Name)
 		}
 	}
 }
@@ -283,7 +255,7 @@ func TestHalfPrecision(t *testing.T) {
 			v, _ := safetensors.Tensor{DType: td.DType, Shape: td.Shape, Data: td.Data}.Float32s(nil)
 			b.tensors[i], _ = safetensors.FromFloat32s(td.Name, dtype, td.Shape, v)
 		}
-		m, err := b.load(t, Options{Exec: testExec(t)})
+		m, err := b.load(t, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +263,7 @@ func TestHalfPrecision(t *testing.T) {
 	}
 	b := readBase(t, "hf_vit")
 	b.tensors[0].DType, b.tensors[0].Shape = safetensors.I32, slices.Clone(b.tensors[0].Shape)
-	mustFail(t, b, testExec(t), true, b.tensors[0].Name)
+	mustFail(t, b, true, b.tensors[0].Name)
 }
 
 func TestUnsupported(t *testing.T) {

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
 )
 
 // weights is a file's tensors under canonical names, and what went wrong while they were taken.
@@ -48,14 +49,12 @@ func (w *weights) hasModule(name string) bool { return w.has(name+".weight") || 
 // inBlocks tells whether any block has the parameter or module.
 func (w *weights) inBlocks(name string) bool {
 	for i := range w.depth() {
-		if n := blockName(i, name); w.has(n) || w.hasModule(n) {
+		if n := arch.BlockName(i, name); w.has(n) || w.hasModule(n) {
 			return true
 		}
 	}
 	return false
 }
-
-func blockName(i int, name string) string { return "blocks." + strconv.Itoa(i) + "." + name }
 
 // depth is one more than the highest number of a block.
 func (w *weights) depth() int {
@@ -63,7 +62,7 @@ func (w *weights) depth() int {
 	for name := range w.tensors {
 		if rest, ok := strings.CutPrefix(name, "blocks."); ok {
 			number, _, _ := strings.Cut(rest, ".")
-			n, _ := strconv.Atoi(number) // canonical made it from a number below maxDepth
+			n, _ := strconv.Atoi(number) // canonical made it from a number below arch.MaxDepth
 			depth = max(depth, n+1)
 		}
 	}
@@ -89,7 +88,7 @@ func (w *weights) dim(name string, i int) int {
 // blockDim is dim of the first block that has the tensor.
 func (w *weights) blockDim(name string, i int) int {
 	for n := range w.depth() {
-		if d := w.dim(blockName(n, name), i); d != 0 {
+		if d := w.dim(arch.BlockName(n, name), i); d != 0 {
 			return d
 		}
 	}
@@ -176,7 +175,7 @@ func (w *weights) fileName(canon string) string {
 	if inBlock {
 		number, inside, _ := strings.Cut(rest, ".")
 		for i := range w.depth() { // the same weight of another block
-			if t, ok := w.tensors[blockName(i, inside)]; ok {
+			if t, ok := w.tensors[arch.BlockName(i, inside)]; ok {
 				return strings.Replace(t.Name, "."+strconv.Itoa(i)+".", "."+number+".", 1)
 			}
 		}
@@ -199,9 +198,9 @@ func (w *weights) fileName(canon string) string {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		switch names[name] {
 		case stem:
-			return describe(canon, w.prefix(canon)+name+last)
+			return wordFor(canon, w.prefix(canon)+name+last)
 		case stem + last:
-			return describe(canon, w.prefix(canon)+name)
+			return wordFor(canon, w.prefix(canon)+name)
 		}
 	}
 	return canon
@@ -222,8 +221,8 @@ func (w *weights) prefix(canon string) string {
 	return ""
 }
 
-// describe names a weight that has no model in the file: by the naming's own word, and the block.
-func describe(canon, name string) string {
+// wordFor names a weight that has no model in the file: by the naming's own word, and the block.
+func wordFor(canon, name string) string {
 	if rest, ok := strings.CutPrefix(canon, "blocks."); ok {
 		number, _, _ := strings.Cut(rest, ".")
 		return name + " of block " + number

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"encoding/json"
@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
 )
 
 // add appends tensors of the given shape, each with values of its own.
@@ -73,7 +73,7 @@ func timmBase(rows int, tokens ...string) *base {
 	return b
 }
 
-func mustLoad(t *testing.T, b *base, o Options) *Model {
+func mustLoad(t *testing.T, b *base, o Options) *Checkpoint {
 	t.Helper()
 	m, err := b.load(t, o)
 	if err != nil {
@@ -86,7 +86,7 @@ func TestTimmVariants(t *testing.T) {
 	t.Run("no_embed_class", func(t *testing.T) {
 		b := timmBase(4, "cls_token")
 		m := mustLoad(t, b, Options{})
-		if m.PosPrefix || !m.Class || len(m.Pos) != 4*dim || m.Heads != 1 || m.Eps != 1e-6 {
+		if m.PosPrefix || !m.Class || len(m.read(t, "pos_embed")) != 4*dim || m.Heads != 1 || m.Eps != 1e-6 {
 			t.Errorf("%+v", m.Config)
 		}
 	})
@@ -95,17 +95,17 @@ func TestTimmVariants(t *testing.T) {
 		b.config["architecture"] = "vit_wee_patch16_reg1_gap_256"
 		m := mustLoad(t, b, Options{})
 		pos, reg := b.values(t, "pos_embed"), b.values(t, "reg_token")
-		if m.Class || m.Registers != 1 || m.Pooling != PoolMean || !slices.Equal(m.Pos, pos[dim:]) {
+		if m.Class || m.Registers != 1 || m.Pooling != arch.PoolMean || !slices.Equal(m.read(t, "pos_embed"), pos[dim:]) {
 			t.Errorf("%+v", m.Config)
 		}
-		if m.Register[3] != reg[3]+pos[3] {
-			t.Errorf("register %v, expected the sum of token and position, %v", m.Register[3], reg[3]+pos[3])
+		if m.read(t, "reg_token")[3] != reg[3]+pos[3] {
+			t.Errorf("register %v, expected the sum of token and position, %v", m.read(t, "reg_token")[3], reg[3]+pos[3])
 		}
 	})
 	t.Run("no bias of q, k, v", func(t *testing.T) {
 		b := timmBase(5, "cls_token")
 		b.tensors = slices.DeleteFunc(b.tensors, func(td safetensors.TensorData) bool { return td.Name == "blocks.0.attn.qkv.bias" })
-		if m := mustLoad(t, b, Options{}); m.QKVBias || m.Blocks[0].Q.Bias != nil || m.Blocks[0].KV.Bias != nil {
+		if m := mustLoad(t, b, Options{}); m.QKVBias {
 			t.Errorf("%+v", m.Config)
 		}
 	})
@@ -114,11 +114,11 @@ func TestTimmVariants(t *testing.T) {
 		m := mustLoad(t, b, Options{Image: 20})
 		pos := b.values(t, "pos_embed")
 		want := append(slices.Clone(pos[:dim]), resizeGrid(pos[dim:], 3, 5, dim, true)...)
-		if m.Image != 20 || m.Recipe.Size != 20 || !slices.Equal(m.Pos, want) {
+		if m.Image != 20 || m.Recipe.Size != 20 || !slices.Equal(m.read(t, "pos_embed"), want) {
 			t.Errorf("image %d, recipe %+v", m.Image, m.Recipe)
 		}
-		if m := mustLoad(t, b, Options{}); m.Image != 8 || len(m.Pos) != 5*dim {
-			t.Errorf("image %d, %d positions, expected those of input_size", m.Image, len(m.Pos)/dim)
+		if m := mustLoad(t, b, Options{}); m.Image != 8 || len(m.read(t, "pos_embed")) != 5*dim {
+			t.Errorf("image %d, %d positions, expected those of input_size", m.Image, len(m.read(t, "pos_embed"))/dim)
 		}
 		if _, err := b.load(t, Options{Image: 21}); err == nil || !strings.Contains(err.Error(), "not a multiple") {
 			t.Errorf("image side 21: %v", err)
@@ -126,13 +126,13 @@ func TestTimmVariants(t *testing.T) {
 	})
 	t.Run("names", func(t *testing.T) {
 		for name, want := range map[string]timmArch{
-			"vit_base_patch16_224.augreg_in21k":    {act: kernel.GELUErf, image: 224},
-			"vit_huge_patch14_clip_quickgelu_378":  {act: kernel.GELUQuick, clip: true, image: 378},
-			"deit_base_distilled_patch16_384":      {act: kernel.GELUErf, distilled: true, image: 384},
-			"vit_base_patch16_gap_224":             {act: kernel.GELUErf, gap: true, heads: 16, image: 224},
-			"vit_large_patch14_reg4_dinov2":        {act: kernel.GELUErf, registers: 4},
-			"vit_so400m_patch16_siglip_gap_256":    {act: kernel.GELUTanh, gap: true, image: 256},
-			"eva_large_patch14_336.in22k_ft_in22k": {act: kernel.GELUErf, gap: true, image: 336},
+			"vit_base_patch16_224.augreg_in21k":    {act: arch.GELUErf, image: 224},
+			"vit_huge_patch14_clip_quickgelu_378":  {act: arch.GELUQuick, clip: true, image: 378},
+			"deit_base_distilled_patch16_384":      {act: arch.GELUErf, distilled: true, image: 384},
+			"vit_base_patch16_gap_224":             {act: arch.GELUErf, gap: true, heads: 16, image: 224},
+			"vit_large_patch14_reg4_dinov2":        {act: arch.GELUErf, registers: 4},
+			"vit_so400m_patch16_siglip_gap_256":    {act: arch.GELUTanh, gap: true, image: 256},
+			"eva_large_patch14_336.in22k_ft_in22k": {act: arch.GELUErf, gap: true, image: 336},
 		} {
 			if got, err := parseTimmArch(name); err != nil || got != want {
 				t.Errorf("%s: %+v, %v", name, got, err)
@@ -189,13 +189,12 @@ func TestHFVariants(t *testing.T) {
 		b.module(dim, mlp, p+"mlp.down_proj")
 		b.add([]int{dim}, p+"layer_scale1.lambda1", p+"layer_scale2.lambda1")
 		m := mustLoad(t, b, Options{})
-		w := make([]float32, 2*mlp*dim)
-		m.Blocks[0].FC1.W.Unpack(w)
+		w := m.read(t, "blocks.0.fc1.weight")
 		want := append(b.values(t, p+"mlp.gate_proj.weight"), b.values(t, p+"mlp.up_proj.weight")...)
-		if !m.SwiGLU || m.MLP != mlp || !slices.Equal(w, want) || len(m.Blocks[0].FC1.Bias) != 2*mlp {
+		if !m.SwiGLU || m.MLP != mlp || !slices.Equal(w, want) || len(m.read(t, "blocks.0.fc1.bias")) != 2*mlp {
 			t.Errorf("%+v", m.Config)
 		}
-		if want := b.values(t, p+"layer_scale2.lambda1"); !slices.Equal(m.Blocks[0].Scale2, want) {
+		if want := b.values(t, p+"layer_scale2.lambda1"); !slices.Equal(m.read(t, "blocks.0.ls2"), want) {
 			t.Error("layer scale differs")
 		}
 	})
@@ -214,7 +213,7 @@ func TestHFVariants(t *testing.T) {
 		b.module(dim, mlp, "layers.0.mlp.fc2")
 		m := mustLoad(t, b, Options{Image: 12})
 		pos := b.values(t, "embeddings.position_embeddings")
-		if want := append(slices.Clone(pos[:dim]), resizeGrid(pos[dim:], 2, 3, dim, false)...); !slices.Equal(m.Pos, want) {
+		if want := append(slices.Clone(pos[:dim]), resizeGrid(pos[dim:], 2, 3, dim, false)...); !slices.Equal(m.read(t, "pos_embed"), want) {
 			t.Error("positions differ")
 		}
 	})
@@ -249,7 +248,7 @@ func TestWholeCLIP(t *testing.T) {
 	b.config["architectures"] = []string{"CLIPForImageClassification"}
 	b.tensors = slices.DeleteFunc(b.tensors, func(td safetensors.TensorData) bool { return td.Name == "visual_projection.weight" })
 	b.module(7, 24, "classifier")
-	if m := mustLoad(t, b, Options{}); m.Pooling != PoolMean || m.PoolNorm || m.Projected != 0 || m.Head == nil || m.Classes != 7 {
+	if m := mustLoad(t, b, Options{}); m.Pooling != arch.PoolMean || m.PoolNorm || m.Projected != 0 || m.Classes != 7 {
 		t.Errorf("%+v", m.Config)
 	}
 }
@@ -263,7 +262,7 @@ func TestBareFiles(t *testing.T) {
 	for i, b := range []*base{timm, hf} {
 		b.config = nil
 		m := mustLoad(t, b, Options{})
-		want := Config{Family: "vit", Source: [2]string{"timm", "hf"}[i], Width: dim, Depth: 1, Heads: 1, MLP: mlp,
+		want := arch.Config{Family: "vit", Source: [2]string{"timm", "hf"}[i], Width: dim, Depth: 1, Heads: 1, MLP: mlp,
 			Image: [2]int{12, 8}[i], Patch: 4, FinalNorm: true, Eps: [2]float32{1e-6, 1e-12}[i], Classes: [2]int{3, 0}[i]}
 		if want = fill(want); m.Config != want {
 			t.Errorf("%+v, expected\n%+v", m.Config, want)
@@ -318,7 +317,7 @@ func TestSharedTiny(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Family: "vit", Source: "hf", Width: 192, Depth: 12, Heads: 3, MLP: 768, Image: 224, Patch: 16,
+	want := arch.Config{Family: "vit", Source: "hf", Width: 192, Depth: 12, Heads: 3, MLP: 768, Image: 224, Patch: 16,
 		FinalNorm: true, Eps: 1e-12, Classes: 200}
 	if want = fill(want); m.Config != want {
 		t.Errorf("%+v", m.Config)
@@ -360,15 +359,7 @@ func FuzzConfig(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		s, err := cfg.spec(w, Options{})
 		if err == nil && s.Validate() == nil {
-			b := &builder{spec: s, w: w}
-			m := &Model{Config: s.Config}
-			b.embeddings(m)
-			m.Blocks = make([]Block, s.Depth)
-			for i := range m.Blocks {
-				b.block(i, &m.Blocks[i])
-			}
-			b.top(m)
-			w.problems()
+			bind(s, w)
 		}
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; got > 64*uint64(len(config))+4<<20 {

@@ -1,4 +1,4 @@
-package vit
+package checkpoint
 
 import (
 	"encoding/json"
@@ -6,14 +6,13 @@ import (
 	"math"
 
 	"melo.example/melo/imaging"
+	"melo.example/melo/vit/arch"
 )
 
 // spec is everything that loading needs to know about a base: the network's shape, and what its files
 // are expected to hold.
 type spec struct {
-	Config
-	layerScale bool
-	patchBias  bool
+	arch.Config
 	fusedQKV   bool // timm keeps q, k and v in one matrix
 	headDist   bool // the distillation token has a head of its own
 	unusedNorm bool // CLIPForImageClassification has a norm that its logits do not go through
@@ -101,9 +100,8 @@ func (s *spec) fromShapes(w *weights) {
 	s.Depth = w.depth()
 	s.MLP = w.blockDim("fc2.weight", -1)
 	s.SwiGLU = w.inBlocks("gate") || w.inBlocks("up") || s.MLP > 0 && w.blockDim("fc1.weight", 0) == 2*s.MLP
-	s.layerScale = w.inBlocks("ls1") || w.inBlocks("ls2")
+	s.LayerScale = w.inBlocks("ls1") || w.inBlocks("ls2")
 	s.PreNorm = w.hasModule("norm_pre")
-	s.patchBias = !s.PreNorm
 	s.Class, s.Dist = w.has("cls_token"), w.has("dist_token")
 	s.Registers = w.dim("reg_token", -2)
 	if w.hasModule("head") {

@@ -1,0 +1,35 @@
+package checkpoint
+
+import (
+	"fmt"
+	"strings"
+
+	"melo.example/melo/safetensors"
+)
+
+// Folder returns the content of a folder with a plain ViT with a class token and without a head, under Hugging Face's
+// names. read gives the numbers of a parameter of m. The tensors are of dtype (F32, F16 or BF16).
+func Folder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
+	if err := renamable(m); err != nil {
+		return nil, fmt.Errorf("vit: write: %w", err)
+	}
+	if m.Classes > 0 || !m.QKVBias {
+		return nil, fmt.Errorf("vit: write: expected a base with all biases and without a head")
+	}
+	x := &Exported{From: m.Source, Source: "hf", Files: map[string][]byte{}}
+	for _, p := range m.Params() {
+		shape := p.Shape
+		if strings.HasSuffix(p.Name, "_token") || p.Name == "pos_embed" {
+			shape = append([]int{1}, shape...)
+		}
+		if p.Name == "cls_token" {
+			shape = append([]int{1}, shape...)
+		}
+		t, err := safetensors.FromFloat32s(hfNames.name(p.Name), dtype, shape, read(p.Name))
+		if err != nil {
+			return nil, fmt.Errorf("vit: write: %w", err)
+		}
+		x.Tensors = append(x.Tensors, t)
+	}
+	return x, x.hfFiles(m)
+}

@@ -1,0 +1,227 @@
+package vit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/vit/checkpoint"
+)
+
+// Options change how Open reads a base.
+type Options struct {
+	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
+	// configuration says.
+	Image int
+	// Exec does the work of packing weights; nil: all cores.
+	Exec *kernel.Exec
+	// Precision is that of the maps of the blocks; this machine must support it.
+	Precision Precision
+	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
+	// all weights again, and processes share their memory. nil: every run packs.
+	Known *memo.Cache
+}
+
+// Open reads a base, as checkpoint.Open finds it, and packs its weights, which must be finite. Nothing of the file is
+// needed afterwards.
+func Open(path string, o Options) (*Model, error) {
+	return open(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.Open(path, c) })
+}
+
+// OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
+func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
+	return open(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) })
+}
+
+func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, error)) (*Model, error) {
+	if !Supports(o.Precision) {
+		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
+	}
+	c, err := find(checkpoint.Options{Image: o.Image})
+	if err != nil {
+		return nil, err
+	}
+	m, err := build(c, o)
+	if err := errors.Join(err, c.Close()); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// build packs the weights of a base.
+func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
+	ex := o.Exec
+	if ex == nil {
+		pool := par.New(0)
+		defer pool.Close()
+		ex = kernel.NewExec(pool)
+	}
+	m := &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, Labels: c.Labels}
+	m.Blocks = make([]Block, m.Depth)
+	b := builder{c: c, ex: ex, has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
+	for _, p := range m.pieces() {
+		prec := edgePrecision(o.Precision)
+		if p.block {
+			prec = o.Precision
+		}
+		if err := b.piece(p, prec); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if m.Head, err = b.head("head"); err == nil {
+		m.HeadDist, err = b.head("head_dist")
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.kept.keep()
+	return m, nil
+}
+
+// shapes returns the shapes of all parameters of a network by name.
+func shapes(c *Config) map[string][]int {
+	s := map[string][]int{}
+	for _, p := range c.Params() {
+		s[p.Name] = p.Shape
+	}
+	return s
+}
+
+// builder fills a Model from a checkpoint.
+type builder struct {
+	c       *checkpoint.Checkpoint
+	ex      *kernel.Exec
+	has     map[string][]int
+	kept    *kept
+	scratch []float32 // for weights that are converted or joined before packing
+}
+
+// piece fills one piece of the model, if the network has it.
+func (b *builder) piece(p piece[Linear], prec Precision) (err error) {
+	switch {
+	case p.vector != nil:
+		*p.vector, err = b.vector(p.name)
+	case p.norm != nil:
+		if p.norm.Gain, err = b.vector(p.name + ".weight"); err == nil {
+			p.norm.Bias, err = b.vector(p.name + ".bias")
+		}
+	case b.has[p.of[0]+".weight"] != nil:
+		err = b.linear(p.linear, prec, p.of)
+	}
+	return err
+}
+
+// vector returns the numbers of parameters, one after another; nil if the network has none of them.
+func (b *builder) vector(names ...string) ([]float32, error) {
+	var all []float32
+	for _, name := range names {
+		if b.has[name] == nil {
+			continue
+		}
+		v, err := b.c.Read(name, nil)
+		if err != nil {
+			return nil, err
+		}
+		if all == nil {
+			all = v
+			continue
+		}
+		all = append(all, v...)
+	}
+	return all, nil
+}
+
+// linear packs the maps of the named modules, one below another, as one.
+func (b *builder) linear(l *Linear, prec Precision, of []string) (err error) {
+	names, biases := make([]string, len(of)), make([]string, len(of))
+	for i, module := range of {
+		names[i], biases[i] = module+".weight", module+".bias"
+	}
+	shape := b.has[names[0]]
+	l.In, l.Out = 1, shape[0]*len(of)
+	for _, n := range shape[1:] {
+		l.In *= n
+	}
+	if l.Bias, err = b.vector(biases...); err != nil {
+		return err
+	}
+	if l.W = b.kept.next(prec, l.Out, l.In); l.W != nil {
+		return nil
+	}
+	w, err := b.matrix(names)
+	if err != nil {
+		return err
+	}
+	l.W = kernel.PackAs(b.ex, prec, w, l.Out, l.In)
+	if !l.W.Finite() { // only a view of the file may be
+		for _, name := range names {
+			if err := b.c.NotFinite(name); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("vit: %s: %s is not finite", b.c.Path, names[0])
+	}
+	b.kept.add(l.W)
+	for _, name := range names {
+		b.c.Forget(name)
+	}
+	return nil
+}
+
+// matrix returns the numbers of parameters below one another: a view of the file if that is possible, which packing
+// checks, else checked ones in scratch memory that the next call overwrites.
+func (b *builder) matrix(names []string) ([]float32, error) {
+	if w, ok := b.view(names); ok {
+		return w, nil
+	}
+	at := 0
+	for _, name := range names {
+		n := 1
+		for _, s := range b.has[name] {
+			n *= s
+		}
+		if len(b.scratch) < at+n {
+			b.scratch = append(make([]float32, 0, len(names)*n+at), b.scratch[:at]...)[:len(names)*n+at]
+		}
+		v, err := b.c.Read(name, b.scratch[at:at+n:at+n])
+		if err != nil {
+			return nil, err
+		}
+		at += copy(b.scratch[at:], v)
+	}
+	return b.scratch[:at], nil
+}
+
+// view returns the parameters where they lie in the file, if they lie behind one another.
+func (b *builder) view(names []string) ([]float32, bool) {
+	all, ok := b.c.View(names[0])
+	if !ok {
+		return nil, false
+	}
+	for _, name := range names[1:] {
+		next, ok := b.c.View(name)
+		n := len(all) + len(next)
+		if !ok || cap(all) < n || &all[:n][len(all)] != &next[0] {
+			return nil, false
+		}
+		all = all[:n]
+	}
+	return all, true
+}
+
+func (b *builder) head(name string) (*Head, error) {
+	shape := b.has[name+".weight"]
+	if shape == nil {
+		return nil, nil
+	}
+	h := &Head{Classes: shape[0], Features: shape[1]}
+	var err error
+	if h.W, err = b.vector(name + ".weight"); err == nil {
+		h.Bias, err = b.vector(name + ".bias")
+	}
+	return h, err
+}
