@@ -1,4 +1,6 @@
-package vit
+package arch
+
+import "strings"
 
 // Floating-point operations that the mathematics asks for, a multiply-add counted as two. Work that the
 // program avoids or repeats (class-token-only last block, recomputed attention) is in favour of and against
@@ -31,16 +33,12 @@ func (c *Config) ForwardFLOPs() float64 {
 	return c.PatchFLOPs() + float64(c.Depth)*(c.LinearFLOPs()+c.AttentionFLOPs())
 }
 
-// Parameters counts the numbers of a backbone, without its head.
-func (m *Model) Parameters() int64 {
-	linear := func(l Linear) int { return l.In*l.Out + len(l.Bias) }
-	norm := func(n Norm) int { return len(n.Gain) + len(n.Bias) }
-	n := linear(m.PatchEmbed) + len(m.ClassToken) + len(m.DistToken) + len(m.Register) + len(m.Pos) + norm(m.Pre) + norm(m.Final) + norm(m.Pool)
-	for i := range m.Blocks {
-		b := &m.Blocks[i]
-		n += norm(b.Norm1) + norm(b.Norm2) + len(b.Scale1) + len(b.Scale2)
-		for _, l := range []Linear{b.Q, b.KV, b.Proj, b.FC1, b.FC2} {
-			n += linear(l)
+// Parameters counts the numbers of a backbone, without its head and without what its features do not need.
+func (c *Config) Parameters() int64 {
+	n := 0
+	for _, p := range c.Params() {
+		if !strings.HasPrefix(p.Name, "head") && p.Name != "project.weight" {
+			n += p.Len()
 		}
 	}
 	return int64(n)
