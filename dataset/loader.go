@@ -240,12 +240,12 @@ func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, e
 // image has the pixels, as much larger as the smallest crop needs to fill the input.
 func (l *Loader) roomy(m *imaging.Image) imaging.Recipe {
 	r := l.recipe
-	if !l.opt.Augment.crops() {
+	if !l.opt.Augment.crops() || r.Fit == imaging.FitNone {
 		return r
 	}
 	most := int(math.Ceil(float64(r.Size) / math.Sqrt(l.opt.Augment.Crop)))
 	side := min(max(min(m.W, m.H), r.Size), most, 2*r.Size)
-	r.Resize = r.Resize * side / r.Size
+	r.Resize, r.Longest = r.Resize*side/r.Size, r.Longest*side/r.Size
 	r.Size = side
 	return r
 }

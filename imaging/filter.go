@@ -13,23 +13,22 @@ const (
 
 // filter is a resampling kernel: zero outside [-support, support].
 type filter struct {
+	name    string
 	support float64
 	weight  func(x float64) float64
 }
 
+var filters = [...]filter{
+	{Box, 0.5, boxWeight}, {Bilinear, 1, bilinearWeight}, {Hamming, 1, hammingWeight}, {Bicubic, 2, bicubicWeight},
+	{Lanczos, 3, lanczosWeight},
+}
+
 // filterByName returns nil for an unknown name.
 func filterByName(name string) *filter {
-	switch name {
-	case Box:
-		return &filter{0.5, boxWeight}
-	case Bilinear:
-		return &filter{1, bilinearWeight}
-	case Hamming:
-		return &filter{1, hammingWeight}
-	case Bicubic:
-		return &filter{2, bicubicWeight}
-	case Lanczos:
-		return &filter{3, lanczosWeight}
+	for i := range filters {
+		if filters[i].name == name {
+			return &filters[i]
+		}
 	}
 	return nil
 }
@@ -95,13 +94,14 @@ func sinc(x float64) float64 {
 // axis holds the weights that resample one dimension: output i, counted from the start of the wanted
 // window, is the sum of taps[i] input samples from first[i] on.
 type axis struct {
-	in, out  int    // full sizes
-	off, n   int    // the window of the output that is wanted
-	interp   string // name of the filter
-	ksize    int    // greatest number of taps
+	in, out  int // full sizes
+	off, n   int // the window of the output that is wanted
+	how      resampling
+	ksize    int // greatest number of taps
 	first    []int
 	taps     []int
-	fixed    []int32   // n x ksize weights with 22 fractional bits, for 8-bit samples
+	fixed    []int32 // n x ksize weights with bits fractional bits, for 8-bit samples
+	bits     uint
 	weights  []float64 // n x ksize weights, for 16-bit samples
 	identity bool      // the sizes agree: nothing to compute
 }
@@ -111,15 +111,15 @@ const fixedBits = 32 - 8 - 2
 
 // set computes the weights as Pillow does (Resample.c, precompute_coeffs and normalize_coeffs_8bpc):
 // when shrinking, the filter is widened by the scale, so that it averages all samples it covers.
-func (a *axis) set(interp string, in, out, off, n int) {
-	if a.interp == interp && a.in == in && a.out == out && a.off == off && a.n == n {
+func (a *axis) set(how resampling, in, out, off, n int) {
+	if a.how == how && a.in == in && a.out == out && a.off == off && a.n == n {
 		return
 	}
-	a.interp, a.in, a.out, a.off, a.n = interp, in, out, off, n
+	a.how, a.in, a.out, a.off, a.n = how, in, out, off, n
 	if a.identity = in == out; a.identity {
 		return
 	}
-	f := filterByName(interp)
+	f := filterByName(how.interpolation)
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)
 	support := float64(f.support * stretch)
@@ -133,6 +133,32 @@ func (a *axis) set(interp string, in, out, off, n int) {
 		a.first[i], a.taps[i] = lo, hi-lo
 		a.setWeights(i, f, center, 1/stretch)
 	}
+	a.bits = fixedBits
+	if how.narrow {
+		a.bits = narrowBits(f, in, out)
+	}
+	for i, w := range a.weights {
+		a.fixed[i] = int32(math.Copysign(0.5, w) + float64(w*float64(int(1)<<a.bits)))
+	}
+}
+
+// half is what rounds a sum of fixed weights.
+func (a *axis) half() int32 { return 1 << (a.bits - 1) }
+
+// narrowBits are the fractional bits of torchvision's weights for tensors of bytes: as many as let the largest weight of
+// the whole axis be a 16-bit number.
+func narrowBits(f *filter, in, out int) uint {
+	var all axis
+	all.set(resampling{interpolation: f.name}, in, out, 0, out)
+	largest := 0.0
+	for _, w := range all.weights {
+		largest = max(largest, w)
+	}
+	bits := uint(0)
+	for bits < fixedBits && int(0.5+largest*float64(int(1)<<(bits+1))) < 1<<15 {
+		bits++
+	}
+	return bits
 }
 
 // setWeights fills row i: the filter at its taps, step apart around center, normalised to sum 1.
@@ -143,11 +169,10 @@ func (a *axis) setWeights(i int, f *filter, center, step float64) {
 		w[x] = f.weight((float64(a.first[i]+x) - center + 0.5) * step)
 		sum += w[x]
 	}
-	fixed := a.fixed[i*a.ksize:][:len(w)]
 	for x := range w {
 		if sum != 0 {
 			w[x] /= sum
 		}
-		fixed[x] = int32(math.Copysign(0.5, w[x]) + float64(w[x]*(1<<fixedBits)))
 	}
+	clear(a.weights[i*a.ksize+len(w) : (i+1)*a.ksize])
 }

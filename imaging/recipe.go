@@ -11,10 +11,22 @@ type Recipe struct {
 	// Size is the side of the square input, in pixels.
 	Size int `json:"size"`
 	// Resize is the length that the shorter side is resized to, keeping the aspect ratio, before the
-	// central Size x Size pixels are cut out; 0 squashes the whole image to Size x Size.
+	// central Size x Size pixels are cut out; 0 squashes the whole image to Size x Size. Fit changes this.
 	Resize int `json:"resize,omitempty"`
+	// Fit is empty, or "squash": the whole image becomes Resize x Resize before the crop; or "none": the image
+	// keeps its size, and Resize is 0.
+	Fit string `json:"fit,omitempty"`
+	// Longest bounds the longer side after resizing, 0: nothing does. Then the shorter side may become less than Resize.
+	Longest int `json:"longest,omitempty"`
+	// Cut is how the central pixels are found where the margin is odd: empty, half a pixel rounded to even, as
+	// torchvision does; "floor", as transformers does; or "none": nothing is cut, and an image that is not Size x Size
+	// after resizing is refused. Where the image is smaller than Size, black surrounds it.
+	Cut string `json:"cut,omitempty"`
 	// Interpolation is one of "bilinear", "bicubic", "box", "hamming" and "lanczos".
 	Interpolation string `json:"interpolation"`
+	// Resampling is whose arithmetic resizes 8-bit images: empty, Pillow's; "torchvision", that of torchvision on tensors
+	// of bytes, whose weights have 15 bits; "float", without rounding to bytes.
+	Resampling string `json:"resampling,omitempty"`
 	// Mean and Std normalise the red, green and blue channel, whose samples are in [0, 1] before.
 	Mean [3]float32 `json:"mean"`
 	Std  [3]float32 `json:"std"`
@@ -28,7 +40,19 @@ type Recipe struct {
 	Depth string `json:"depth,omitempty"`
 }
 
-// maxSide bounds Size and Resize: a recipe may come from a file.
+// The values of [Recipe.Fit], [Recipe.Cut] and [Recipe.Resampling] beside the empty ones.
+const (
+	FitSquash = "squash"
+	FitNone   = "none"
+
+	CutFloor = "floor"
+	CutNone  = "none"
+
+	ResampleTorchvision = "torchvision"
+	ResampleFloat       = "float"
+)
+
+// maxSide bounds Size, Resize and Longest: a recipe may come from a file.
 const maxSide = 8192
 
 // Validate reports the first field that makes no sense.
@@ -36,8 +60,8 @@ func (r Recipe) Validate() error {
 	if r.Size < 1 || r.Size > maxSide {
 		return errorf("recipe: size %d: expected 1 to %d", r.Size, maxSide)
 	}
-	if r.Resize != 0 && (r.Resize < r.Size || r.Resize > maxSide) {
-		return errorf("recipe: resize %d: expected 0, or %d (the size) to %d", r.Resize, r.Size, maxSide)
+	if err := r.validateGeometry(); err != nil {
+		return err
 	}
 	if filterByName(r.Interpolation) == nil {
 		return errorf("recipe: interpolation %q: expected %s, %s, %s, %s or %s",
@@ -54,6 +78,25 @@ func (r Recipe) Validate() error {
 		if !(std > 0) || math.IsInf(std, 0) {
 			return errorf("recipe: std[%d] is %v: expected a positive finite number", c, std)
 		}
+	}
+	return nil
+}
+
+// validateGeometry checks what Fit, Resize, Longest, Cut and Resampling say together.
+func (r Recipe) validateGeometry() error {
+	switch {
+	case r.Fit != "" && r.Fit != FitSquash && r.Fit != FitNone:
+		return errorf("recipe: fit %q: expected nothing, %s or %s", r.Fit, FitSquash, FitNone)
+	case r.Cut != "" && r.Cut != CutFloor && r.Cut != CutNone:
+		return errorf("recipe: cut %q: expected nothing, %s or %s", r.Cut, CutFloor, CutNone)
+	case r.Resampling != "" && r.Resampling != ResampleTorchvision && r.Resampling != ResampleFloat:
+		return errorf("recipe: resampling %q: expected nothing, %s or %s", r.Resampling, ResampleTorchvision, ResampleFloat)
+	case r.Resize < 0 || r.Resize > maxSide:
+		return errorf("recipe: resize %d: expected 0 to %d", r.Resize, maxSide)
+	case r.Fit == FitSquash && r.Resize == 0 || r.Fit == FitNone && r.Resize != 0:
+		return errorf("recipe: resize %d with fit %q: expected a side for squash, and 0 for none", r.Resize, r.Fit)
+	case r.Longest < 0 || r.Longest > maxSide || r.Longest != 0 && (r.Fit != "" || r.Longest < r.Resize || r.Resize == 0):
+		return errorf("recipe: longest %d: expected 0, or %d (resize) to %d, without fit", r.Longest, max(r.Resize, 1), maxSide)
 	}
 	return nil
 }
@@ -81,7 +124,7 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	if len(dst) != r.Values() {
 		return errorf("recipe: output of %d values, expected 3 x %d x %d", len(dst), r.Size, r.Size)
 	}
-	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size)
+	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size && r.Longest == 0)
 	if fits && (r.Depth == DepthStored || img.Bits == 8) {
 		return r.Normalize(img, dst)
 	}
@@ -104,10 +147,52 @@ func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err != nil {
 		return err
 	}
-	s.resample(dst, img, r.window(img.W, img.H), r.Interpolation, r.HorizontalFirst)
-	dst.Source = img.Source
+	win, err := r.window(img.W, img.H)
+	if err != nil {
+		return err
+	}
+	source := img.Source
+	how := resampling{r.Interpolation, r.HorizontalFirst, r.Resampling == ResampleTorchvision}
+	if how.narrow {
+		how.horizontalFirst = true
+	}
+	if r.Resampling == ResampleFloat && img.Bits == 8 && (win.fullW != img.W || win.fullH != img.H) {
+		img, white = s.widened(img), math.MaxUint16
+	}
+	if win.w == r.Size && win.h == r.Size {
+		s.resample(dst, img, win, how)
+	} else {
+		s.resample(&s.part, img, win, how)
+		dst.surround(&s.part, r.Size)
+	}
+	dst.Source = source
 	stretch(dst, white)
 	return nil
+}
+
+// widened returns img with 16 bits a sample, whose rounding is far below what a model can tell.
+func (s *Scratch) widened(img *Image) *Image {
+	s.wide.reshape(img.W, img.H, img.C, 16)
+	for i, v := range img.Pix8 {
+		s.wide.Pix16[i] = uint16(v) * 257
+	}
+	return &s.wide
+}
+
+// surround puts img, at most side x side, into the middle of a black square.
+func (m *Image) surround(img *Image, side int) {
+	m.reshape(side, side, img.C, img.Bits)
+	clear(m.Pix8)
+	clear(m.Pix16)
+	x, y, n := (side-img.W)/2, (side-img.H)/2, img.W*img.C
+	for row := range img.H {
+		at, from := ((y+row)*side+x)*img.C, row*n
+		if img.Bits == 16 {
+			copy(m.Pix16[at:], img.Pix16[from:from+n])
+		} else {
+			copy(m.Pix8[at:], img.Pix8[from:from+n])
+		}
+	}
 }
 
 // Resize resizes img to w x h into dst, whose buffers are reused, as the current
@@ -122,24 +207,54 @@ func (s *Scratch) Resize(img, dst *Image, w, h int, interpolation string) error 
 	if err := img.check(); err != nil {
 		return err
 	}
-	s.resample(dst, img, window{w, h, 0, 0, w, h}, interpolation, false)
+	s.resample(dst, img, window{w, h, 0, 0, w, h}, resampling{interpolation: interpolation})
 	return nil
 }
 
-// window is torchvision's arithmetic: Resize(n) makes the longer side int(n*long/short), CenterCrop rounds
-// halves to even.
-func (r Recipe) window(w, h int) window {
-	if r.Resize == 0 {
-		return window{r.Size, r.Size, 0, 0, r.Size, r.Size}
+// window says what of the resized image is wanted: at most Size x Size pixels of it.
+func (r Recipe) window(w, h int) (window, error) {
+	fw, fh := r.resized(w, h)
+	win := window{fullW: fw, fullH: fh}
+	if r.Cut == CutNone && (fw != r.Size || fh != r.Size) {
+		return win, errorf("recipe: the image has %d x %d pixels, %d x %d after resizing: expected %d x %d, since the recipe cuts nothing",
+			w, h, fw, fh, r.Size, r.Size)
 	}
-	fw, fh := r.Resize, r.Resize
+	win.x, win.w = r.middle(fw)
+	win.y, win.h = r.middle(fh)
+	return win, nil
+}
+
+// resized is the size that an image of w x h pixels is resized to. Keeping the aspect, the longer side becomes
+// int(n*long/short), as torchvision and transformers have it.
+func (r Recipe) resized(w, h int) (fw, fh int) {
+	switch {
+	case r.Fit == FitNone:
+		return w, h
+	case r.Fit == FitSquash:
+		return r.Resize, r.Resize
+	case r.Resize == 0:
+		return r.Size, r.Size
+	}
+	short, long := min(w, h), max(w, h)
+	n, m := r.Resize, int(int64(r.Resize)*int64(long)/int64(short))
+	if exact := float64(r.Longest) * float64(short) / float64(long); r.Longest > 0 && float64(long)/float64(short)*float64(n) > float64(r.Longest) {
+		n, m = max(int(math.RoundToEven(exact)), 1), max(int(exact*float64(long)/float64(short)), 1)
+	}
 	if w <= h {
-		fh = int(int64(r.Resize) * int64(h) / int64(w))
-	} else {
-		fw = int(int64(r.Resize) * int64(w) / int64(h))
+		return n, m
 	}
-	middle := func(full int) int { return int(math.RoundToEven(float64(full-r.Size) / 2)) }
-	return window{fw, fh, middle(fw), middle(fh), r.Size, r.Size}
+	return m, n
+}
+
+// middle returns the first of the pixels that are kept of a side, and their number.
+func (r Recipe) middle(full int) (first, n int) {
+	switch {
+	case full <= r.Size:
+		return 0, full
+	case r.Cut == CutFloor:
+		return (full - r.Size) / 2, r.Size
+	}
+	return int(math.RoundToEven(float64(full-r.Size) / 2)), r.Size
 }
 
 // Normalize is the second half of the recipe, for an image that [Scratch.Fit] has made, or that is Size x Size

@@ -13,6 +13,14 @@ type Scratch struct {
 	taps16     [][]uint16
 	acc        []int32
 	fit        Image
+	part, wide Image // what is cut of an image smaller than the input; an image with more bits
+}
+
+// resampling is how an image is resized.
+type resampling struct {
+	interpolation   string
+	horizontalFirst bool // whatever the sizes
+	narrow          bool // weights of 15 bits for 8-bit samples
 }
 
 // window is the part of a resized image that is wanted: the image is resized to fullW x fullH, and the
@@ -23,21 +31,21 @@ type window struct {
 
 // resample resizes src into dst as Pillow's Image.resize does, computing the window only: two passes with
 // samples rounded in between.
-func (s *Scratch) resample(dst, src *Image, win window, interp string, horizontalFirst bool) {
+func (s *Scratch) resample(dst, src *Image, win window, how resampling) {
 	dst.reshape(win.w, win.h, src.C, src.Bits)
-	s.cols.set(interp, src.W, win.fullW, win.x, win.w)
-	s.rows.set(interp, src.H, win.fullH, win.y, win.h)
+	s.cols.set(how, src.W, win.fullW, win.x, win.w)
+	s.rows.set(how, src.H, win.fullH, win.y, win.h)
 	s.acc = resized(s.acc, max(win.w, src.W)*src.C)
 	if src.Bits == 16 {
 		p := passes[uint16]{s, src.Pix16, dst.Pix16, src.W, src.C, win, &s.ring16, &s.taps16, horizontal16, vertical16}
-		p.run(horizontalFirst)
+		p.run(how.horizontalFirst)
 		return
 	}
 	p := passes[uint8]{s, src.Pix8, dst.Pix8, src.W, src.C, win, &s.ring8, &s.taps8, horizontal8x1, vertical8}
 	if src.C == 3 {
 		p.horizontal = horizontal8x3
 	}
-	p.run(horizontalFirst)
+	p.run(how.horizontalFirst)
 }
 
 // verticalFirst tells the order of the passes. Pillow resized in width first until version 12; since
@@ -129,10 +137,11 @@ func (p *passes[T]) runVerticalFirst() {
 
 // horizontal8x3 resizes a row of RGB pixels.
 func horizontal8x3(dst, src []uint8, a *axis, _ int) {
+	bits, half := a.bits, a.half()
 	for i := range a.n {
 		k := a.fixed[i*a.ksize:][:a.taps[i]]
 		px := src[3*a.first[i]:][:3*len(k)]
-		r, g, b := int32(1<<(fixedBits-1)), int32(1<<(fixedBits-1)), int32(1<<(fixedBits-1))
+		r, g, b := half, half, half
 		for t, o := 0, 0; t < len(k) && o+2 < len(px); t, o = t+1, o+3 {
 			w := k[t]
 			r += int32(px[o]) * w
@@ -140,29 +149,31 @@ func horizontal8x3(dst, src []uint8, a *axis, _ int) {
 			b += int32(px[o+2]) * w
 		}
 		out := dst[3*i : 3*i+3 : 3*i+3]
-		out[0], out[1], out[2] = clip8(r>>fixedBits), clip8(g>>fixedBits), clip8(b>>fixedBits)
+		out[0], out[1], out[2] = clip8(r>>bits), clip8(g>>bits), clip8(b>>bits)
 	}
 }
 
 // horizontal8x1 resizes a row of grey pixels.
 func horizontal8x1(dst, src []uint8, a *axis, _ int) {
+	bits, half := a.bits, a.half()
 	for i := range a.n {
 		k := a.fixed[i*a.ksize:][:a.taps[i]]
 		px := src[a.first[i]:][:len(k)]
-		sum := int32(1 << (fixedBits - 1))
+		sum := half
 		for t, w := range k {
 			sum += int32(px[t]) * w
 		}
-		dst[i] = clip8(sum >> fixedBits)
+		dst[i] = clip8(sum >> bits)
 	}
 }
 
 // vertical8 weighs rows into one, four rows at a time.
 func vertical8(dst []uint8, taps [][]uint8, a *axis, i int, acc []int32) {
 	k := a.fixed[i*a.ksize:][:len(taps)]
+	bits, half := a.bits, a.half()
 	acc = acc[:len(dst)]
 	for x := range acc {
-		acc[x] = 1 << (fixedBits - 1)
+		acc[x] = half
 	}
 	t := 0
 	for ; t+4 <= len(taps); t += 4 {
@@ -179,7 +190,7 @@ func vertical8(dst []uint8, taps [][]uint8, a *axis, i int, acc []int32) {
 		}
 	}
 	for x, v := range acc {
-		dst[x] = clip8(v >> fixedBits)
+		dst[x] = clip8(v >> bits)
 	}
 }
 
