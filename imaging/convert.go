@@ -94,7 +94,6 @@ func fromPalette(m *image.Paletted) *Image {
 	return dst
 }
 
-// fromCMYK follows Pillow's conversion: each of R, G, B is (255-K) - ink*(255-K)/255, rounded.
 func fromCMYK(m *image.CMYK) *Image {
 	b := m.Bounds()
 	dst := newImage(b.Dx(), b.Dy(), 3, 8)
@@ -104,8 +103,7 @@ func fromCMYK(m *image.CMYK) *Image {
 		for i := 0; i+3 < len(src); i += 4 {
 			white := 255 - int(src[i+3])
 			for c := range 3 {
-				t := int(src[i+c])*white + 128
-				dst.Pix8[o] = uint8(max(white-((t>>8)+t)>>8, 0))
+				dst.Pix8[o] = inked(int(src[i+c]), white)
 				o++
 			}
 		}

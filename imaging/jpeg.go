@@ -3,10 +3,8 @@ package imaging
 import (
 	"context"
 	"fmt"
-	"image"
-	"image/jpeg"
 
-	coded "melo.example/melo/imaging/jpeg"
+	"melo.example/melo/imaging/jpeg"
 )
 
 // maxVisits is how often the scans of a JPEG may go over each sample. The usual progressive files do so six times,
@@ -18,7 +16,7 @@ const (
 
 // inspectJPEG walks over the markers of the whole file: only so is known what its scans cost.
 func inspectJPEG(data []byte, _ Options) (Info, error) {
-	h, err := coded.ReadHeader(data)
+	h, err := jpeg.ReadHeader(data)
 	if err != nil {
 		return Info{}, err
 	}
@@ -36,53 +34,124 @@ func inspectJPEG(data []byte, _ Options) (Info, error) {
 	return info, nil
 }
 
-// decodeJPEG takes the planes from the standard library and does what libjpeg does with them: "fancy"
-// (triangle filter) chroma upsampling and the integer YCC to RGB conversion of the JFIF standard. The
-// standard library repeats chroma samples instead, which is up to 65 levels off at coloured edges.
+// decodeJPEG does with the planes what libjpeg does: "fancy" (triangle filter) chroma upsampling, and the integer
+// YCC to RGB conversion of the JFIF standard.
 func decodeJPEG(ctx context.Context, data []byte, _ Options) (*Image, error) {
-	m, err := jpeg.Decode(&reader{ctx, data})
+	m, err := jpeg.Decode(data, jpeg.Options{GoOn: ctx.Err})
 	if err != nil {
 		return nil, err
 	}
-	ycc, ok := m.(*image.YCbCr)
-	if !ok {
-		return convert(m), nil // grey, RGB or CMYK
+	img, err := colours(m, jpegColours(&m.Header))
+	if err == nil && m.Damaged > 0 {
+		img.Source.Note = "a part of the file is damaged: a strip of the image is grey"
 	}
-	return fromYCC(ycc)
+	return img, err
 }
 
-// fromYCC upsamples the chroma planes row by row and converts.
-func fromYCC(m *image.YCbCr) (*Image, error) {
-	b := m.Bounds()
-	h, v := 1, 1 // horizontal and vertical subsampling of chroma
-	switch m.SubsampleRatio {
-	case image.YCbCrSubsampleRatio444:
-	case image.YCbCrSubsampleRatio422:
-		h = 2
-	case image.YCbCrSubsampleRatio420:
-		h, v = 2, 2
-	case image.YCbCrSubsampleRatio440:
-		v = 2
-	case image.YCbCrSubsampleRatio411:
-		h = 4
-	case image.YCbCrSubsampleRatio410:
-		h, v = 4, 2
-	default:
-		return nil, fmt.Errorf("subsampling %v is not supported", m.SubsampleRatio)
+// colourSpace is what the components of a JPEG mean.
+type colourSpace int
+
+const (
+	greyScale colourSpace = iota
+	rgb
+	yCbCr
+	cmyk // inverted: 255 is no ink
+	ycck
+)
+
+// jpegColours guesses as libjpeg does (jdapimin.c). That CMYK is inverted is Pillow's assumption, with Adobe's marker
+// or without.
+func jpegColours(h *jpeg.Header) colourSpace {
+	id := func(i int) byte { return h.Components[i].ID }
+	switch {
+	case len(h.Components) == 1:
+		return greyScale
+	case len(h.Components) == 4 && h.Adobe == 2:
+		return ycck
+	case len(h.Components) == 4:
+		return cmyk
+	case h.JFIF:
+		return yCbCr
+	case h.Adobe == 0, h.Adobe < 0 && id(0) == 'R' && id(1) == 'G' && id(2) == 'B':
+		return rgb
 	}
-	up := chromaUpsampler{w: (b.Dx() + h - 1) / h, h: (b.Dy() + v - 1) / v, hs: h, vs: v, stride: m.CStride}
-	up.cols = make([]int32, up.w)
-	cb, cr := make([]uint8, up.w*h), make([]uint8, up.w*h)
-	dst := newImage(b.Dx(), b.Dy(), 3, 8)
-	for y := range dst.H {
-		up.row(cb, m.Cb, y)
-		up.row(cr, m.Cr, y)
-		yccRow(dst.Pix8[y*3*dst.W:(y+1)*3*dst.W], m.Y[y*m.YStride:][:dst.W], cb, cr)
+	return yCbCr
+}
+
+// colours upsamples the planes row by row, and converts.
+func colours(m *jpeg.Image, space colourSpace) (*Image, error) {
+	hs, vs := 0, 0 // the greatest sampling factors
+	for _, c := range m.Components {
+		hs, vs = max(hs, c.H), max(vs, c.V)
+	}
+	if space == greyScale {
+		p := m.Planes[0]
+		dst := &Image{W: m.W, H: m.H, C: 1, Bits: 8, Pix8: p.Pix}
+		for y := range m.H {
+			copy(p.Pix[y*m.W:(y+1)*m.W], p.Pix[y*p.Stride:]) // in place: rows move to the front
+		}
+		dst.Pix8 = p.Pix[:m.W*m.H]
+		return dst, nil
+	}
+	rows := make([][]uint8, len(m.Planes))
+	ups := make([]chromaUpsampler, len(m.Planes))
+	for i, c := range m.Components {
+		if hs%c.H != 0 || vs%c.V != 0 {
+			return nil, fmt.Errorf("sampling of %d x %d in %d x %d is not supported: save it with the usual 4:2:0 or 4:4:4", c.H, c.V, hs, vs)
+		}
+		p := m.Planes[i]
+		ups[i] = chromaUpsampler{w: p.W, h: p.H, hs: hs / c.H, vs: vs / c.V, stride: p.Stride, cols: make([]int32, p.W)}
+		rows[i] = make([]uint8, p.W*ups[i].hs)
+	}
+	dst := newImage(m.W, m.H, 3, 8)
+	for y := range m.H {
+		for i := range ups {
+			if ups[i].hs == 1 && ups[i].vs == 1 {
+				rows[i] = m.Planes[i].Pix[y*ups[i].stride:][:ups[i].w]
+				continue
+			}
+			ups[i].row(rows[i], m.Planes[i].Pix, y)
+		}
+		convertRow(dst.Pix8[y*3*dst.W:(y+1)*3*dst.W], rows, space)
 	}
 	return dst, nil
 }
 
-// chromaUpsampler expands rows of a w x h chroma plane hs times in width and vs times in height.
+// convertRow makes RGB of a row of components.
+func convertRow(dst []uint8, c [][]uint8, space colourSpace) {
+	n := len(dst) / 3
+	switch space {
+	case rgb:
+		for x := range n {
+			dst[3*x], dst[3*x+1], dst[3*x+2] = c[0][x], c[1][x], c[2][x]
+		}
+		return
+	case cmyk:
+		for x := range n {
+			k := int(c[3][x])
+			dst[3*x], dst[3*x+1], dst[3*x+2] = inked(255-int(c[0][x]), k), inked(255-int(c[1][x]), k), inked(255-int(c[2][x]), k)
+		}
+		return
+	}
+	yccRow(dst, c[0][:n], c[1], c[2])
+	if space == ycck {
+		// YCC stands for the inverse of inverted inks, which are the inks that Pillow inverts.
+		for x := range n {
+			k := int(c[3][x])
+			for i := range 3 {
+				dst[3*x+i] = inked(int(dst[3*x+i]), k)
+			}
+		}
+	}
+}
+
+// inked is Pillow's conversion of an ink over white, both 0 to 255: white - ink * white / 255, rounded.
+func inked(ink, white int) uint8 {
+	t := ink*white + 128
+	return uint8(max(white-((t>>8)+t)>>8, 0))
+}
+
+// chromaUpsampler expands rows of a w x h plane hs times in width and vs times in height.
 type chromaUpsampler struct {
 	w, h, hs, vs, stride int
 	cols                 []int32 // vertically filtered samples of the row at hand
@@ -96,7 +165,7 @@ func (u *chromaUpsampler) row(dst, plane []uint8, y int) {
 	switch {
 	case u.hs == 1 && u.vs == 1:
 		copy(dst, this)
-	case u.hs == 4 || u.hs == 2 && u.w <= 2:
+	case u.hs > 2 || u.vs > 2 || u.hs == 2 && u.w <= 2:
 		for x := range dst {
 			dst[x] = this[x/u.hs]
 		}

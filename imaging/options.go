@@ -26,6 +26,8 @@ type Info struct {
 	Bits int
 	// Pages is the number of pages of a TIFF or of frames of an animation, 1 for others. Page is the one at hand.
 	Pages, Page int
+	// Note says what is odd about the image, "" where nothing is.
+	Note string
 	// Bytes is the memory that decoding takes at most, the decoded image included, the file excluded.
 	Bytes int64
 	// Work is how many samples decoding goes over. It exceeds the samples of the image where a file has them in
@@ -56,9 +58,11 @@ func DecodeContext(ctx context.Context, data []byte, name string, opt Options) (
 		return nil, errorf("%s: %s: %w", name, f.name, err)
 	}
 	if f.orientation != nil {
+		note := img.Source.Note
 		img = orient(img, f.orientation(data))
+		img.Source.Note = note
 	}
-	info.C = img.C
+	info.C, info.Note = img.C, img.Source.Note
 	img.Source = info
 	if err := img.check(); err != nil {
 		return nil, errorf("%s: %s: %w", name, f.name, err)
