@@ -3,6 +3,8 @@ package imaging
 import (
 	"image"
 	"image/color"
+
+	"melo.example/melo/imaging/jpeg"
 )
 
 // convert copies a decoded image into our layout. Alpha is dropped: premultiplied colours are divided by
@@ -101,9 +103,9 @@ func fromCMYK(m *image.CMYK) *Image {
 	for y := range dst.H {
 		src := m.Pix[y*m.Stride:][:4*dst.W]
 		for i := 0; i+3 < len(src); i += 4 {
-			white := 255 - int(src[i+3])
+			white := 255 - src[i+3]
 			for c := range 3 {
-				dst.Pix8[o] = inked(int(src[i+c]), white)
+				dst.Pix8[o] = jpeg.Inked(src[i+c], white)
 				o++
 			}
 		}

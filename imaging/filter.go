@@ -176,3 +176,10 @@ func (a *axis) setWeights(i int, f *filter, center, step float64) {
 	}
 	clear(a.weights[i*a.ksize+len(w) : (i+1)*a.ksize])
 }
+
+func clip8(v int32) uint8 {
+	if uint32(v) > 255 {
+		return uint8(^(v >> 31)) // 0 below, 255 above
+	}
+	return uint8(v)
+}

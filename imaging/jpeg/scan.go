@@ -127,6 +127,9 @@ func (d *decoder) count(s *scanHeader) error {
 	return nil
 }
 
+// fillBytes is how many bytes some encoders leave before a marker.
+const fillBytes = 4
+
 // restart goes on behind a restart marker. Where another marker than the one due is found, it decides as libjpeg's
 // jpeg_resync_to_restart does: one of the next two leaves the interval empty, one of the last two is passed over,
 // others stand for the one due.
@@ -134,17 +137,23 @@ func (d *decoder) restart(s *scanHeader, r *bits) error {
 	due := s.restarts & 7
 	s.restarts++
 	s.sinceRestart, s.eobRun, s.dcOf = 0, 0, [maxComponents]int32{}
+	left := (r.n-r.void)/8 - r.pos
 	if err := r.toMarker(); err != nil {
 		return err
 	}
 	s.intervalBroken = false
+	if left+r.pos > fillBytes && !s.insufficient { // bytes that nobody asked for: something was lost before them
+		if err := d.count(s); err != nil {
+			return err
+		}
+	}
 	for {
 		marker := r.marker()
 		if marker < rst0 || marker > rst7 {
 			return errEnd // another segment, though units are still due
 		}
 		switch ahead := (int(marker-rst0) - due) & 7; ahead {
-		case 1, 2: // the marker of a later interval: this one has no data
+		case 1, 2: // the marker of a later interval: this one has no data, which has been counted or will be
 			r.empty()
 			return nil
 		case 6, 7:
