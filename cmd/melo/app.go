@@ -35,6 +35,7 @@ type commands struct {
 	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
 	Token   tokenOptions   `cmd:"" help:"Make tokens for clients of a server."`
 	Audit   auditOptions   `cmd:"" help:"Check the audit log of a server."`
+	Dicom   dicomOptions   `cmd:"" help:"Look into DICOM files."`
 	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, and test its kernels."`
 	Version versionOptions `cmd:"" help:"Show the version of the program."`
 
@@ -210,8 +211,8 @@ func hasJSONFlag(args []string) bool {
 }
 
 // packages begin the messages of those that are ours: a hint for who uses the library.
-var packages = []string{"access", "adapterfile", "atomicfile", "audit", "bases", "dataset", "host", "hub", "imaging", "kernel", "lora", "melo",
-	"memo", "metric", "phantom", "plot", "pretrain", "report", "safetensors", "serve", "telemetry", "train", "vit"}
+var packages = []string{"access", "adapterfile", "atomicfile", "audit", "bases", "dataset", "dicom", "host", "hub", "imaging", "kernel", "lora", "melo",
+	"memo", "metric", "phantom", "pixel", "plot", "pretrain", "report", "safetensors", "serve", "telemetry", "train", "vit"}
 
 // oneLine writes an error without the packages that it went through, which say nothing to who runs the program, and
 // without line breaks or control characters: messages quote names from files.

@@ -36,7 +36,7 @@ func (d *Description) View(i int, w Window) (*View, error) {
 	if w.Mode == WindowNamed || w.Mode == WindowValues {
 		return nil, errorf("a window (%s) for a colour image (%s)", w, f.Photometric)
 	}
-	if d.Float || d.Allocated > 16 || d.Allocated == 1 && f.Photometric != Palette {
+	if d.Float || d.Allocated == 64 || d.Allocated == 1 && f.Photometric != Palette {
 		return nil, errorf("%s of %d bits: %w", f.Photometric, d.Allocated, ErrUnsupported)
 	}
 	if f.Photometric == Palette {
@@ -266,7 +266,7 @@ func (d *Description) colour(v *View, f *Frame) error {
 	}
 	v.Bits = 16
 	v.Pix16 = make([]uint16, n)
-	top := uint64(1)<<d.Stored - 1
+	top := uint64(1)<<d.Stored - 1 // of at most 32 bits: products fit 64
 	for k := range n {
 		v.Pix16[k] = uint16((uint64(d.stored(f.Data, k))*65535 + top/2) / top)
 	}

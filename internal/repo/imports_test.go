@@ -31,7 +31,7 @@ var layers = []layer{
 		"tensors on disk mean nothing in particular: models and adapters give them meaning"},
 	{"metric", []string{"internal/..."},
 		"metrics see scores and labels, so that anything can be measured with them"},
-	{"imaging/...", []string{"internal/...", "imaging/..."},
+	{"imaging/...", []string{"internal/...", "imaging/...", "dicom/..."},
 		"an image becomes pixels without knowing what looks at it"},
 	{"vit/arch", nil,
 		"a network is described before anything is read or computed"},

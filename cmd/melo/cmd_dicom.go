@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"melo.example/melo/dicom"
+	"melo.example/melo/dicom/pixel"
+	"melo.example/melo/internal/atomicfile"
+)
+
+// dicomOptions are the commands about DICOM objects.
+type dicomOptions struct {
+	Show dicomShowOptions `cmd:"" help:"Show what a DICOM object says, and its picture."`
+}
+
+// Help is the long help text.
+func (dicomOptions) Help() string {
+	return `Looks into DICOM files. "melo data", "train", "eval" and "predict" read them by themselves.
+
+Examples:
+
+    melo dicom show slice.dcm
+    melo dicom show slice.dcm --picture slice.png --window 40,400` + exitHelp
+}
+
+// dicomShowOptions are the options of "melo dicom show".
+type dicomShowOptions struct {
+	File    string `arg:"" help:"DICOM file."`
+	Picture string `placeholder:"FILE" help:"Write the picture, as a radiologist sees it, as a PNG."`
+	Frame   int    `default:"1" help:"Frame of the picture, counted from 1."`
+	Window  string `placeholder:"CENTER,WIDTH" help:"Window of the picture: CENTER,WIDTH; the name of one of the object's windows, or #2 for its second; full; range. Without it the object's own VOI LUT or first window, else the range of the image."`
+	NoDump  bool   `help:"Do not list the elements."`
+}
+
+// Help is the long help text.
+func (dicomShowOptions) Help() string {
+	return `Lists the elements of an object and says what its pixels are. The list holds what the file holds, names of patients
+included.
+
+Examples:
+
+    melo dicom show slice.dcm
+    melo dicom show slice.dcm --picture slice.png
+    melo --json dicom show slice.dcm` + exitHelp
+}
+
+// dicomDocument is the --json document of "melo dicom show".
+type dicomDocument struct {
+	File     string         `json:"file"`
+	Syntax   string         `json:"transfer_syntax"`
+	Name     string         `json:"transfer_syntax_name"`
+	Class    string         `json:"sop_class"`
+	Elements []dicomElement `json:"elements"`
+	Pixels   *dicomPixels   `json:"pixels"` // null: the object has none
+	PixelSum string         `json:"pix_sha256"`
+	Problem  string         `json:"problem"`
+	Picture  string         `json:"picture"`
+	Shown    string         `json:"shown"`
+	Notes    []string       `json:"notes"`
+}
+
+// dicomElement is one element.
+type dicomElement struct {
+	Tag     string           `json:"tag"`
+	VR      string           `json:"vr"`
+	Keyword string           `json:"keyword"`
+	Value   string           `json:"value"`
+	Items   [][]dicomElement `json:"items,omitempty"`
+}
+
+// dicomPixels is what an object says of its pixels.
+type dicomPixels struct {
+	Rows        int    `json:"rows"`
+	Columns     int    `json:"columns"`
+	Samples     int    `json:"samples_per_pixel"`
+	Frames      int    `json:"frames"`
+	Allocated   int    `json:"bits_allocated"`
+	Stored      int    `json:"bits_stored"`
+	HighBit     int    `json:"high_bit"`
+	Signed      bool   `json:"signed"`
+	Float       bool   `json:"float"`
+	Photometric string `json:"photometric_interpretation"`
+}
+
+// Validate refuses option values that cannot be.
+func (o *dicomShowOptions) Validate() error {
+	if o.Frame < 1 {
+		return fmt.Errorf("--frame %d, expected at least 1", o.Frame)
+	}
+	if o.Picture != "" && !strings.EqualFold(filepath.Ext(o.Picture), ".png") {
+		return fmt.Errorf("--picture %s: a PNG is written: expected a name that ends in .png", o.Picture)
+	}
+	if _, err := pixel.ParseWindow(o.Window); err != nil {
+		return fmt.Errorf("--window: %w", err)
+	}
+	return nil
+}
+
+// Run shows the object. What can be read of a broken one is shown before its error.
+func (o *dicomShowOptions) Run(_ context.Context, s *stdio) error {
+	f, problem := dicom.Open(o.File)
+	if f == nil {
+		return badInput(problem)
+	}
+	doc := &dicomDocument{File: o.File, Syntax: string(f.Syntax), Name: f.Syntax.Name(), Elements: []dicomElement{},
+		Class: dicom.UID(f.Data.Text(dicom.SOPClassUID)).Name(), Notes: append([]string{}, f.Notes...)}
+	if !o.NoDump {
+		doc.Elements = append(dicomElements(f.Meta), dicomElements(f.Data)...)
+	}
+	if err := o.pixels(f, doc); problem == nil && !errors.Is(err, pixel.ErrNoPixels) {
+		problem = err
+	}
+	if problem != nil {
+		doc.Problem = oneLine(problem)
+	}
+	if !o.NoDump && !s.json {
+		var b strings.Builder
+		if err := dicom.Dump(&b, f); err != nil {
+			return err
+		}
+		s.printf("%s", strings.TrimRight(b.String(), "\n"))
+	}
+	doc.print(s)
+	if err := s.document(doc); err != nil {
+		return err
+	}
+	return badInput(problem)
+}
+
+// pixels decodes the pixel data, all of it for its digest and one frame for the picture.
+func (o *dicomShowOptions) pixels(f *dicom.File, doc *dicomDocument) error {
+	d, err := pixel.Describe(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.File, err)
+	}
+	doc.Pixels = &dicomPixels{d.Rows, d.Columns, d.Samples, d.Frames, d.Allocated, d.Stored, d.High, d.Signed, d.Float, string(d.Photometric)}
+	defer func() { doc.Notes = append(doc.Notes, d.Notes()...) }()
+	if doc.PixelSum, err = d.Digest(); err != nil {
+		return fmt.Errorf("%s: %w", o.File, err)
+	}
+	w, err := pixel.ParseWindow(o.Window)
+	if err != nil {
+		return usage(err)
+	}
+	v, err := d.View(o.Frame-1, w)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.File, err)
+	}
+	doc.Shown = v.Picture()
+	if o.Picture == "" {
+		return nil
+	}
+	if info, err := os.Stat(o.Picture); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("--picture %s: exists and is not a regular file", o.Picture)
+	}
+	doc.Picture = o.Picture
+	return atomicfile.Write(o.Picture, 0o666, func(w io.Writer) error { return png.Encode(w, picture(v)) })
+}
+
+// picture turns a view into an image of the standard library.
+func picture(v *pixel.View) image.Image {
+	r := image.Rect(0, 0, v.Width, v.Height)
+	switch {
+	case v.Channels == 1 && v.Bits == 8:
+		return &image.Gray{Pix: v.Pix8, Stride: v.Width, Rect: r}
+	case v.Channels == 1:
+		m := image.NewGray16(r)
+		for k, x := range v.Pix16 {
+			m.SetGray16(k%v.Width, k/v.Width, color.Gray16{Y: x})
+		}
+		return m
+	case v.Bits == 8:
+		m := image.NewNRGBA(r)
+		for k := 0; k < v.Width*v.Height; k++ {
+			copy(m.Pix[4*k:], v.Pix8[3*k:3*k+3])
+			m.Pix[4*k+3] = 255
+		}
+		return m
+	}
+	m := image.NewNRGBA64(r)
+	for k := 0; k < v.Width*v.Height; k++ {
+		m.SetNRGBA64(k%v.Width, k/v.Width, color.NRGBA64{R: v.Pix16[3*k], G: v.Pix16[3*k+1], B: v.Pix16[3*k+2], A: 65535})
+	}
+	return m
+}
+
+// dicomElements lists a data set for the document.
+func dicomElements(d *dicom.DataSet) []dicomElement {
+	list := []dicomElement{}
+	for _, e := range d.Elements() {
+		entry := dicomElement{Tag: e.Tag.String(), VR: string(e.VR), Keyword: e.Tag.Name(), Value: d.ValueText(&e)}
+		for _, item := range e.Items {
+			entry.Items = append(entry.Items, dicomElements(item))
+		}
+		list = append(list, entry)
+	}
+	return list
+}
+
+func (d *dicomDocument) print(s *stdio) {
+	s.printf("transfer syntax  %s (%s)", d.Syntax, d.Name)
+	if p := d.Pixels; p != nil {
+		sign := "unsigned"
+		if p.Signed {
+			sign = "signed"
+		}
+		if p.Float {
+			sign = "floating point"
+		}
+		s.printf("pixels           %d frames of %d x %d, %d samples, %d bits of %d, %s, %s", p.Frames, p.Columns, p.Rows, p.Samples, p.Stored, p.Allocated,
+			sign, p.Photometric)
+	}
+	if d.PixelSum != "" {
+		s.printf("pix_sha256       %s", d.PixelSum)
+	}
+	if d.Shown != "" {
+		s.printf("shown            %s", d.Shown)
+	}
+	if d.Picture != "" {
+		s.printf("written          %s", d.Picture)
+	}
+	for _, n := range d.Notes {
+		s.printf("note: %s", n)
+	}
+}
