@@ -42,8 +42,12 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 
 // PredictFiles is PredictEach for image files.
 func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use func(i int, p Prediction, err error) error) error {
-	return b.PredictEach(ctx, a, len(paths), func(_ context.Context, i int) (*imaging.Image, error) {
-		return imaging.DecodeFile(paths[i])
+	a, err := b.orOwnHead(a)
+	if err != nil {
+		return err
+	}
+	return b.PredictEach(ctx, a, len(paths), func(ctx context.Context, i int) (*imaging.Image, error) {
+		return imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
 	}, use)
 }
 

@@ -24,12 +24,13 @@ func TestCorpus(t *testing.T) {
 		}
 		n++
 		f, err := Open(path)
-		cut := strings.Contains(path, "truncated")
+		// Of the directory elements were taken out, and its length was not.
+		cut := strings.Contains(path, "truncated") || strings.HasSuffix(path, "DICOMDIR-nooffset")
 		if err != nil && !(cut && errors.Is(err, ErrTruncated)) {
 			t.Errorf("%v", err)
 		}
-		if f != nil && len(f.Notes) > 0 {
-			t.Logf("%s: %q", path, f.Notes)
+		if f == nil || len(f.Data.Elements()) == 0 {
+			t.Errorf("%s: nothing was read", path)
 		}
 		return nil
 	})

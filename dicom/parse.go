@@ -52,12 +52,15 @@ func readFile(path string, limit int64) ([]byte, error) {
 // Sniff reports whether data may be a DICOM object: it has the preamble and its mark, or begins with an element as
 // objects without them do. A file that passes may still fail to parse.
 func Sniff(data []byte) bool {
-	if len(data) >= 132 && string(data[128:132]) == "DICM" {
+	if HasPreamble(data) {
 		return true
 	}
 	_, ok := guess(data)
 	return ok
 }
+
+// HasPreamble reports whether data has the mark of the file format behind a preamble of 128 bytes.
+func HasPreamble(data []byte) bool { return len(data) >= 132 && string(data[128:132]) == "DICM" }
 
 // guess tells how a data set without a preamble is written, from its first element: group 2 or 8 and one of its low
 // elements, followed by a VR or by a length that fits.
@@ -130,7 +133,7 @@ func (p *parser) note(format string, args ...any) {
 // file reads the meta information and the data set.
 func (p *parser) file() (*File, error) {
 	switch {
-	case len(p.data) >= 132 && string(p.data[128:132]) == "DICM":
+	case HasPreamble(p.data):
 		p.pos = 132
 	case len(p.data) >= 4 && string(p.data[:4]) == "DICM":
 		p.pos = 4

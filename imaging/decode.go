@@ -13,6 +13,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"melo.example/melo/dicom"
 )
 
 // format is one image file format: how to know it, what it says about itself, and how to decode it.
@@ -41,12 +43,18 @@ func findFormat(data []byte) *format {
 		{"TIFF", []string{"II*\x00", "MM\x00*"}, inspectWith(tiff.DecodeConfig), decodeWith(tiff.Decode), constant(blankPage), tiffOrientation},
 		{"WebP", []string{"RIFF????WEBP"}, inspectWith(webp.DecodeConfig), decodeWebP, constant(blankPage), webpOrientation},
 	}
+	if dicom.HasPreamble(data) { // before the others: its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
+		return &dicomFormat
+	}
 	for i := range formats {
 		for _, m := range formats[i].magic {
 			if hasMagic(data, m) {
 				return &formats[i]
 			}
 		}
+	}
+	if dicom.Sniff(data) {
+		return &dicomFormat
 	}
 	return nil
 }

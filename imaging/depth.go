@@ -48,6 +48,9 @@ func (r Recipe) white(img *Image) (int, error) {
 	if img.Bits != 16 {
 		return math.MaxUint8, nil
 	}
+	if img.Source.Format == formatDICOM {
+		return math.MaxUint16, nil
+	}
 	white, err := depthWhite(r.Depth)
 	if err != nil || white == math.MaxUint16 {
 		return white, err

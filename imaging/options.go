@@ -9,8 +9,11 @@ import (
 type Options struct {
 	// Limits bounds what the image may be, and what decoding it may cost.
 	Limits Limits
-	// Page is the page of a TIFF of several, counted from 0. Of animations only frame 0 can be had.
+	// Page is the page of a TIFF of several or the frame of a DICOM object, counted from 0. Of animations only frame 0
+	// can be had.
 	Page int
+	// Window is [Recipe.Window]: how grey values of DICOM objects are chosen.
+	Window string
 }
 
 // Info is what an image file says about itself, and what decoding it costs.
@@ -28,6 +31,8 @@ type Info struct {
 	Pages, Page int
 	// Note says what is odd about the image, "" where nothing is.
 	Note string
+	// Window is the window through which a DICOM object was seen, as [Recipe.Window] has it.
+	Window string
 	// Bytes is the memory that decoding takes at most, the decoded image included, the file excluded.
 	Bytes int64
 	// Work is how many samples decoding goes over. It exceeds the samples of the image where a file has them in
@@ -63,11 +68,23 @@ func DecodeContext(ctx context.Context, data []byte, name string, opt Options) (
 		img.Source.Note = note
 	}
 	info.C, info.Note = img.C, img.Source.Note
+	if f == &dicomFormat {
+		info.Window = opt.Window
+	}
 	img.Source = info
 	if err := img.check(); err != nil {
 		return nil, errorf("%s: %s: %w", name, f.name, err)
 	}
 	return img, nil
+}
+
+// DecodeFileContext reads a regular file and decodes it as [DecodeContext] does.
+func DecodeFileContext(ctx context.Context, path string, opt Options) (*Image, error) {
+	data, err := ReadFile(path, opt.Limits)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeContext(ctx, data, path, opt)
 }
 
 // reader serves data in small pieces and ends when ctx is done, so that decoders which know no context end, too.

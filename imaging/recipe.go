@@ -3,6 +3,8 @@ package imaging
 import (
 	"math"
 	"sync"
+
+	"melo.example/melo/dicom/pixel"
 )
 
 // Recipe says how an image becomes the input of a model. It comes from the configuration of the base
@@ -38,6 +40,10 @@ type Recipe struct {
 	// [DepthMaximum] the greatest sample of each image; "bits=12" takes 4095, and images with greater samples are
 	// errors. Many cameras and X-ray detectors store 12 bits in files of 16, and nothing in the file says so.
 	Depth string `json:"depth,omitempty"`
+	// Window says how grey values of DICOM objects are chosen: empty, by the object's own VOI LUT, else its first window,
+	// else the range of the image; "CENTER,WIDTH" in units after the modality LUT; the explanation of one of the object's
+	// windows, or "#2" for the second; "full", all values that the stored bits can hold; "range". Other formats have none.
+	Window string `json:"window,omitempty"`
 }
 
 // The values of [Recipe.Fit], [Recipe.Cut] and [Recipe.Resampling] beside the empty ones.
@@ -68,6 +74,9 @@ func (r Recipe) Validate() error {
 			r.Interpolation, Bilinear, Bicubic, Box, Hamming, Lanczos)
 	}
 	if _, err := depthWhite(r.Depth); err != nil {
+		return errorf("recipe: %w", err)
+	}
+	if _, err := pixel.ParseWindow(r.Window); err != nil {
 		return errorf("recipe: %w", err)
 	}
 	for c := range 3 {
@@ -101,6 +110,9 @@ func (r Recipe) validateGeometry() error {
 	return nil
 }
 
+// Decoding returns the options with which images for this recipe are decoded, under the limits.
+func (r Recipe) Decoding(lim Limits) Options { return Options{Limits: lim, Window: r.Window} }
+
 // Values returns the length of the tensor that the recipe produces: 3 x Size x Size.
 func (r Recipe) Values() int { return 3 * r.Size * r.Size }
 
@@ -123,6 +135,9 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	}
 	if len(dst) != r.Values() {
 		return errorf("recipe: output of %d values, expected 3 x %d x %d", len(dst), r.Size, r.Size)
+	}
+	if img.Source.Format == formatDICOM && img.Source.Window != r.Window {
+		return errorf("the image was decoded through the window %q, the recipe's is %q", img.Source.Window, r.Window)
 	}
 	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size && r.Longest == 0)
 	if fits && (r.Depth == DepthStored || img.Bits == 8) {

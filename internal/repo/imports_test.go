@@ -31,6 +31,8 @@ var layers = []layer{
 		"tensors on disk mean nothing in particular: models and adapters give them meaning"},
 	{"metric", []string{"internal/..."},
 		"metrics see scores and labels, so that anything can be measured with them"},
+	{"dicom/...", []string{"internal/...", "dicom/..."},
+		"an object of a hospital is read without knowing what looks at it"},
 	{"imaging/...", []string{"internal/...", "imaging/...", "dicom/..."},
 		"an image becomes pixels without knowing what looks at it"},
 	{"vit/arch", nil,
