@@ -5,9 +5,12 @@
 package vit
 
 import (
+	"fmt"
+
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/vit/arch"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // Norm is a LayerNorm's gain and bias, each [d]. A zero Norm means there is none.
@@ -59,9 +62,19 @@ type Model struct {
 	Precision Precision
 	Path      string         // where it was opened, for messages
 	Recipe    imaging.Recipe // how an image becomes its input
-	Labels    []string       // class names of the base's own head, nil if unknown
-	Head      *Head          // the base's own head, nil if it has none
-	HeadDist  *Head          // DeiT's second head
+	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person; empty if a file does.
+	RecipeNote string
+	Labels     []string // class names of the base's own head, nil if unknown
+	Head       *Head    // the base's own head, nil if it has none
+	HeadDist   *Head    // DeiT's second head
+}
+
+// CheckRecipe returns an error if nothing tells how an image becomes the model's input.
+func (m *Model) CheckRecipe() error {
+	if m.Recipe.Interpolation == "" {
+		return fmt.Errorf("vit: %s: %w", m.Path, checkpoint.ErrNoRecipe)
+	}
+	return nil
 }
 
 // piece is one norm, map or vector of a network, and where it lies. Exactly one of the pointers is set.

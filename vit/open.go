@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/internal/par"
@@ -23,6 +24,8 @@ type Options struct {
 	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
 	// all weights again, and processes share their memory. nil: every run packs.
 	Known *memo.Cache
+	// Prepare is what a person says about the way from an image to the input, over what the files say.
+	Prepare processor.Override
 }
 
 // Open reads a base, as checkpoint.Open finds it, and packs its weights, which must be finite. Nothing of the file is
@@ -40,7 +43,7 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 	if !Supports(o.Precision) {
 		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
 	}
-	c, err := find(checkpoint.Options{Image: o.Image})
+	c, err := find(checkpoint.Options{Image: o.Image, Prepare: o.Prepare})
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
 		defer pool.Close()
 		ex = kernel.NewExec(pool)
 	}
-	m := &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, Labels: c.Labels}
+	m := &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, RecipeNote: c.RecipeNote, Labels: c.Labels}
 	m.Blocks = make([]Block, m.Depth)
 	b := builder{c: c, ex: ex, has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
 	for _, p := range m.pieces() {

@@ -80,12 +80,14 @@ type transformers struct {
 	// Resampling is a key of ours, in files that melo writes: "pillow" where images are resized by Pillow. In transformers
 	// whoever loads a processor chooses; its default is torchvision.
 	Resampling *string `json:"resampling"`
+	// Cut is a key of ours, too: "torchvision" where the place of the crop is rounded to even.
+	Cut *string `json:"cut"`
 }
 
 // known are the keys above; the value of an inert one changes no pixel of an RGB image.
 var (
 	known = strings.Fields("image_processor_type feature_extractor_type do_resize size max_size default_to_square resample " +
-		"do_center_crop crop_size crop_pct do_rescale rescale_factor do_normalize image_mean image_std resampling")
+		"do_center_crop crop_size crop_pct do_rescale rescale_factor do_normalize image_mean image_std resampling cut")
 	inert = strings.Fields("processor_class _processor_class _valid_processor_keys do_convert_rgb data_format input_data_format " +
 		"device disable_grouping return_tensors do_reduce_labels reduce_labels image_seq_length use_fast pad_size backend " +
 		"num_channels _commit_hash transformers_version _name_or_path name_or_path")
@@ -293,6 +295,12 @@ func (t *transformers) geometry(r *imaging.Recipe, c class) error {
 		r.Size = crop
 	} else if r.Resize > 0 || r.Fit == imaging.FitNone {
 		r.Cut = imaging.CutNone
+	}
+	if t.Cut != nil {
+		if *t.Cut != "torchvision" || r.Cut != imaging.CutFloor {
+			return fmt.Errorf("cut %.40q is not supported", *t.Cut)
+		}
+		r.Cut = ""
 	}
 	if r.Cut == imaging.CutFloor && r.Fit == "" && r.Resize == 0 {
 		r.Cut = "" // nothing is cut

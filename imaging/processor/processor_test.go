@@ -70,6 +70,35 @@ func TestTimmRefuses(t *testing.T) {
 	}
 }
 
+// Every row of the table is a recipe.
+func TestTimmTable(t *testing.T) {
+	n := 0
+	for line := range strings.Lines(timmTable) {
+		name, _, ok := strings.Cut(line, "\t")
+		if strings.HasPrefix(line, "#") || !ok {
+			continue
+		}
+		n++
+		c, ok := TimmDefault(name)
+		if !ok {
+			t.Fatalf("%q", name)
+		}
+		if r, err := c.Recipe(); err != nil || r.Validate() != nil {
+			t.Errorf("%s: %v %v", name, err, r.Validate())
+		}
+	}
+	if n < 400 {
+		t.Errorf("%d rows", n)
+	}
+	c, ok := TimmDefault("vit_base_patch16_224.mae")
+	if r, err := c.Recipe(); !ok || err != nil || r.Mean != meanImageNet || r.Resize != 248 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, ok := TimmDefault("vit_custom"); ok {
+		t.Error("a default for a name that timm does not have")
+	}
+}
+
 func TestOpenCLIPRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"resize_mode":"longest"}`: "longest", `{"mode":"L"}`: "mode", `{"size":[224,196]}`: "size", `{"gamma":1}`: "gamma", `{"mean":[1]}`: "mean",

@@ -1,9 +1,12 @@
 package processor
 
 import (
+	_ "embed" // the table
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
 	"melo.example/melo/imaging"
 )
@@ -126,4 +129,36 @@ func OpenCLIP(text []byte, side int) (imaging.Recipe, error) {
 		return r, err
 	}
 	return r, setChannels(&r.Std, "std", c.Std)
+}
+
+//go:embed timm.tsv
+var timmTable string
+
+// TimmDefault returns what timm does with images for an architecture of that name where no file says it: the name may
+// end with a tag, such as "vit_base_patch16_224.mae". The table is made from timm's registry (tools/timmdefaults).
+func TimmDefault(name string) (*TimmConfig, bool) {
+	for line := range strings.Lines(timmTable) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if f[0] != name || len(f) != 7 {
+			continue
+		}
+		c := &TimmConfig{Interpolation: f[2], CropMode: f[4], Mean: numbers(f[5]), Std: numbers(f[6])}
+		side := int(numbers(f[1])[0])
+		c.InputSize, c.CropPct = []int{3, side, side}, &numbers(f[3])[0]
+		return c, true
+	}
+	return nil, false
+}
+
+// numbers reads a cell of the table, which a test has read whole.
+func numbers(cell string) []float64 {
+	var all []float64
+	for part := range strings.SplitSeq(cell, ",") {
+		v, err := strconv.ParseFloat(part, 64)
+		if err != nil {
+			panic("processor: table: " + err.Error())
+		}
+		all = append(all, v)
+	}
+	return all
 }

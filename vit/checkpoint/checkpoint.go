@@ -20,7 +20,10 @@ import (
 type Description struct {
 	arch.Config
 	Recipe imaging.Recipe // how an image becomes the input
-	Labels []string       // class names of the base's own head, nil if unknown
+	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person. Where nothing decides it,
+	// the note is ErrNoRecipe's, and the recipe has a Size alone.
+	RecipeNote string
+	Labels     []string // class names of the base's own head, nil if unknown
 }
 
 // Checkpoint is an open base. Every parameter of its Config is there and has the right shape, and every tensor of the
@@ -61,7 +64,7 @@ func (c *Checkpoint) Close() error { return c.file.Close() }
 // File tells which file holds the weights, and what identifies the network that is read from it beside that file's
 // name and times. ok is false if there is no single file.
 func (c *Checkpoint) File() (file string, config []byte, ok bool) {
-	return c.src.weights, c.src.config, !c.src.sharded && !c.src.memory
+	return c.src.weights, c.src.files.Config, !c.src.sharded && !c.src.memory
 }
 
 // View returns the numbers of a parameter where they lie in the file, not checked for being finite, if they lie there as

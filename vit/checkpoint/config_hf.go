@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"melo.example/melo/imaging"
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/vit/arch"
 )
 
@@ -57,10 +59,14 @@ func hfDefaults(modelType string) (hfConfig, error) {
 	return c, nil
 }
 
-// parseHF reads a config.json; processor may be nil.
-func parseHF(modelType string, config, processor []byte) (*hfConfig, error) {
+// parseHF reads a config.json and the files of the processor.
+func parseHF(modelType string, f Files) (*hfConfig, error) {
+	config := f.Config
 	c, err := hfDefaults(modelType)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkKeys(config, hfInert, c); err != nil {
 		return nil, err
 	}
 	if modelType == "clip" {
@@ -72,6 +78,9 @@ func parseHF(modelType string, config, processor []byte) (*hfConfig, error) {
 			return nil, jsonError(err)
 		}
 		if outer.Vision != nil {
+			if err := checkKeys(outer.Vision, hfInert, c); err != nil {
+				return nil, fmt.Errorf("vision_config: %w", err)
+			}
 			if err := json.Unmarshal(outer.Vision, &c); err != nil {
 				return nil, jsonError(fmt.Errorf("vision_config: %w", err))
 			}
@@ -90,7 +99,7 @@ func parseHF(modelType string, config, processor []byte) (*hfConfig, error) {
 	} else if err := json.Unmarshal(config, &c); err != nil {
 		return nil, jsonError(err)
 	}
-	c.recipe, err = hfRecipe(c.family(), config, processor)
+	c.recipe, err = hfRecipe(modelType, c.family(), f)
 	return &c, err
 }
 
@@ -229,15 +238,49 @@ func (c *hfConfig) labels(classes int) ([]string, error) {
 }
 
 // imageSide decides on the side of the input and makes the recipe fit. A model that interpolates its position
-// embeddings in every forward pass (DINOv2) takes the images of its processor; others their own size.
+// embeddings in every forward pass (DINOv2) takes the images of its processor; another whose processor makes images of
+// another size than its own is refused, as its library does, unless somebody has said which size it shall be.
 func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options) error {
 	s.Image, s.native = own, own
-	if flexible && source.given && s.Patch > 0 && source.recipe.Size%s.Patch == 0 {
-		s.Image = source.recipe.Size
-	}
-	if o.Image != 0 {
+	r := source.recipe
+	switch {
+	case o.Image != 0:
 		s.Image = o.Image
+	case o.Prepare.Size != 0:
+		s.Image = o.Prepare.Size
+	case !source.given || source.loose || r.Size == 0 || r.Size == own:
+	case flexible && s.Patch > 0 && r.Size >= s.Patch:
+		s.Image = r.Size / s.Patch * s.Patch // what is left over at the edge makes no patch
+		if s.Image != r.Size {
+			return fmt.Errorf("the processor makes images of %d pixels, which is no multiple of the patch side %d", r.Size, s.Patch)
+		}
+	default:
+		return fmt.Errorf("the processor makes images of %d pixels, but the model takes %d: say which size it shall be", r.Size, own)
 	}
-	s.recipe = fit(source.recipe, s.Image)
+	if r.Size == 0 {
+		r.Size = s.Image
+	}
+	s.recipe, s.recipeNote = processor.Scale(r, s.Image), source.note
+	if err := o.Prepare.Apply(&s.recipe); err != nil {
+		return err
+	}
+	if source.none {
+		return s.undecided(o)
+	}
+	if !o.Prepare.Empty() {
+		s.recipeNote = ""
+	}
 	return s.recipe.Validate()
+}
+
+// undecided is imageSide where no file and no name tells how images are prepared: either all is said, or nothing holds.
+func (s *spec) undecided(o Options) error {
+	if o.Prepare.Mean != "" && o.Prepare.Std != "" && o.Prepare.Crop != "" && o.Prepare.Interpolation != "" {
+		return s.recipe.Validate()
+	}
+	if !o.Prepare.Empty() && o.Prepare != (processor.Override{Size: o.Prepare.Size}) {
+		return fmt.Errorf("%w: all of it must be given", ErrNoRecipe)
+	}
+	s.recipe, s.recipeNote = imaging.Recipe{Size: s.Image}, ErrNoRecipe.Error()
+	return nil
 }

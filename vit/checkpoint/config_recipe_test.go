@@ -2,21 +2,25 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"melo.example/melo/imaging"
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/golden"
 	"melo.example/melo/safetensors"
 )
 
+// Where no file says how images are prepared, the family's usual recipe holds, with a note; or timm's for the name.
 func TestRecipes(t *testing.T) {
+	tv, floor := imaging.ResampleTorchvision, imaging.CutFloor
 	for kind, want := range map[string]imaging.Recipe{
-		"hf_vit":      {Size: 16, Interpolation: imaging.Bilinear, Mean: half, Std: half},
-		"deit":        {Size: 16, Resize: 18, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet},
-		"dinov2":      {Size: 28, Resize: 32, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet},
-		"clip_vision": {Size: 32, Resize: 32, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP},
+		"hf_vit":      {Size: 16, Interpolation: imaging.Bilinear, Resampling: tv, Mean: half, Std: half},
+		"deit":        {Size: 16, Resize: 18, Fit: imaging.FitSquash, Cut: floor, Interpolation: imaging.Bicubic, Resampling: tv, Mean: meanImageNet, Std: stdImageNet},
+		"dinov2":      {Size: 28, Resize: 32, Cut: floor, Interpolation: imaging.Bicubic, Resampling: tv, Mean: meanImageNet, Std: stdImageNet},
+		"clip_vision": {Size: 32, Resize: 32, Cut: floor, Interpolation: imaging.Bicubic, Resampling: tv, Mean: meanCLIP, Std: stdCLIP},
 		"timm_vit":    {Size: 16, Resize: 17, Interpolation: imaging.Bicubic, Mean: half, Std: half},
 		"timm_clip":   {Size: 16, Resize: 16, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP},
 	} {
@@ -24,53 +28,61 @@ func TestRecipes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Recipe != want {
-			t.Errorf("%s: %+v, expected %+v", kind, m.Recipe, want)
+		if m.Recipe != want || (m.RecipeNote == "") != strings.HasPrefix(kind, "timm") {
+			t.Errorf("%s: %+v (%s), expected %+v", kind, m.Recipe, m.RecipeNote, want)
 		}
 	}
 }
 
-func TestProcessor(t *testing.T) {
-	imagenet := imaging.Recipe{Size: 224, Resize: 256, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet}
-	plain := imaging.Recipe{Size: 384, Interpolation: imaging.Bilinear, Mean: half, Std: half}
-	for _, c := range []struct {
-		family, text string
-		want         imaging.Recipe
-		err          string
-	}{
-		{"vit", `{"size":384,"resample":2}`, plain, ""},
-		{"vit", `{"size":{"height":384,"width":384},"rescale_factor":0.00392156862745098}`, plain, ""},
-		{"dinov2", `{"size":{"shortest_edge":256},"crop_size":{"height":224,"width":224},"do_center_crop":true}`, imagenet, ""},
-		{"deit", `{"size":{"height":256,"width":256},"crop_size":224,"do_center_crop":true}`, imagenet, ""},
-		{"clip", `{"size":336,"crop_size":336,"resample":3}`,
-			imaging.Recipe{Size: 336, Resize: 336, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP}, ""},
-		{"vit", `{"size":384,"do_normalize":false,"image_mean":[1,1,1]}`,
-			imaging.Recipe{Size: 384, Interpolation: imaging.Bilinear, Std: [3]float32{1, 1, 1}}, ""},
-		{"vit", `{"size":{"height":384,"width":224}}`, plain, "size"},
-		{"vit", `{"size":{"longest_edge":384}}`, plain, "size"},
-		{"vit", `{"size":384,"crop_size":"x","do_center_crop":true}`, plain, "crop_size"},
-		{"vit", `{"resample":0}`, plain, "resample 0"},
-		{"vit", `{"do_rescale":false}`, plain, "rescale"},
-		{"vit", `{"image_std":[1]}`, plain, "image_std"},
-		{"vit", `[`, plain, "JSON"},
+// A name without a configuration means what timm means by it, or nothing.
+func TestTimmNames(t *testing.T) {
+	b := timmBase(5, "cls_token")
+	b.config = map[string]any{"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": map[string]any{"img_size": 8}}
+	m := mustLoad(t, b, Options{})
+	if !strings.Contains(m.RecipeNote, "vit_tiny_patch16_224") || m.Recipe.Size != 8 || m.Recipe.Mean != half {
+		t.Errorf("%+v, %q", m.Recipe, m.RecipeNote)
+	}
+	b.config["architecture"] = "vit_wee_patch4" // of no model of timm
+	m = mustLoad(t, b, Options{})
+	if m.RecipeNote != ErrNoRecipe.Error() || m.Recipe != (imaging.Recipe{Size: 8}) {
+		t.Errorf("%+v, %q", m.Recipe, m.RecipeNote)
+	}
+	all := processor.Override{Mean: "half", Std: "imagenet", Crop: "0.5", Interpolation: "bilinear"}
+	m = mustLoad(t, b, Options{Prepare: all})
+	want := imaging.Recipe{Size: 8, Resize: 16, Interpolation: imaging.Bilinear, Mean: half, Std: stdImageNet}
+	if m.RecipeNote != "" || m.Recipe != want {
+		t.Errorf("%+v, %q", m.Recipe, m.RecipeNote)
+	}
+	if _, err := b.load(t, Options{Prepare: processor.Override{Mean: "half"}}); !errors.Is(err, ErrNoRecipe) {
+		t.Errorf("a part of what is needed: %v", err)
+	}
+}
+
+func TestConfigKeys(t *testing.T) {
+	for _, c := range []struct{ kind, where, key string }{
+		{"hf_vit", "", "use_rotary"}, {"clip_vision", "", "norm_style"}, {"timm_vit", "", "rope"}, {"timm_vit", "pretrained_cfg", "gamma"},
 	} {
-		got, err := hfRecipe(c.family, nil, []byte(c.text))
-		switch {
-		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
-			t.Errorf("%s: error %v should say %q", c.text, err, c.err)
-		case c.err == "" && (err != nil || got.recipe != c.want || !got.given):
-			t.Errorf("%s: %+v, %v", c.text, got, err)
+		b := readBase(t, c.kind)
+		config := b.config
+		if c.where != "" {
+			config = config[c.where].(map[string]any)
 		}
+		config[c.key] = "x"
+		if _, err := b.load(t, Options{}); err == nil || !strings.Contains(err.Error(), c.key) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		config[c.key] = nil
+		mustLoad(t, b, Options{})
 	}
 }
 
 // DINOv2 interpolates in every forward pass, so its input is what its processor makes; a ViT's is not.
 func TestProcessorSize(t *testing.T) {
 	processor := []byte(`{"size":{"shortest_edge":32},"crop_size":24}`)
-	for kind, want := range map[string]int{"dinov2_head": 24, "hf_vit": 16} {
+	for kind, want := range map[string]int{"dinov2_head": 24, "hf_vit": 0} {
 		b := readBase(t, kind)
 		text, _ := json.Marshal(b.config)
-		cfg, err := parseConfig(text, processor)
+		cfg, err := parseConfig(Files{Config: text, Preprocessor: processor})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +96,12 @@ func TestProcessorSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := cfg.spec(w, Options{})
+		if want == 0 {
+			if err == nil || !strings.Contains(err.Error(), "32 pixels") {
+				t.Errorf("%s: %v", kind, err)
+			}
+			continue
+		}
 		if err != nil || s.Image != want || s.recipe.Size != want {
 			t.Errorf("%s: image %d, recipe %+v, %v", kind, s.Image, s.recipe, err)
 		}

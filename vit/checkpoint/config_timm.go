@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/vit/arch"
 )
 
@@ -39,6 +40,7 @@ type timmArgs struct {
 	PreNorm      *bool   `json:"pre_norm"`
 	QKVBias      *bool   `json:"qkv_bias"`
 	ActLayer     string  `json:"act_layer"`
+	Dynamic      bool    `json:"dynamic_img_size"`
 }
 
 // timmKnownArgs are the arguments above, and those that change nothing here: shapes tell them, or they
@@ -59,11 +61,20 @@ func parseTimm(config []byte) (*timmConfig, error) {
 	if err := json.Unmarshal(config, &c); err != nil {
 		return nil, jsonError(err)
 	}
+	if err := checkKeys(config, timmInert, c, c.Pretrained); err != nil {
+		return nil, err
+	}
 	var given struct {
-		Args map[string]json.RawMessage `json:"model_args"`
+		Args       map[string]json.RawMessage `json:"model_args"`
+		Pretrained json.RawMessage            `json:"pretrained_cfg"`
 	}
 	if err := json.Unmarshal(config, &given); err != nil {
 		return nil, jsonError(err)
+	}
+	if given.Pretrained != nil && string(given.Pretrained) != "null" {
+		if err := checkKeys(given.Pretrained, timmInert, c.Pretrained); err != nil {
+			return nil, fmt.Errorf("pretrained_cfg: %w", err)
+		}
 	}
 	for name, value := range given.Args {
 		if !slices.Contains(timmKnownArgs, name) && string(value) != "null" {
@@ -74,7 +85,7 @@ func parseTimm(config []byte) (*timmConfig, error) {
 	if c.arch, err = parseTimmArch(c.Architecture); err != nil {
 		return nil, err
 	}
-	if c.recipe, err = c.Pretrained.recipe(); err != nil {
+	if c.recipe, err = timmRecipe(c.fullName(), &c.Pretrained.TimmConfig); err != nil {
 		return nil, fmt.Errorf("pretrained_cfg: %w", err)
 	}
 	return &c, nil
@@ -164,14 +175,7 @@ func (c *timmConfig) spec(w *weights, o Options) (*spec, error) {
 	c.norms(s, w)
 	c.head(s, w)
 	c.positions(s, w)
-	image := c.recipe.recipe.Size
-	if !c.recipe.given && c.arch.image > 0 {
-		image = c.arch.image
-	}
-	if c.Args.ImgSize > 0 {
-		image = int(c.Args.ImgSize)
-	}
-	if err := s.imageSide(image, c.recipe, false, o); err != nil {
+	if err := s.imageSide(c.image(s, w), c.recipe, c.Args.Dynamic, o); err != nil {
 		return nil, err
 	}
 	if names := firstOf(c.LabelNames, c.Pretrained.LabelNames); len(names) == s.Classes {
@@ -199,6 +203,35 @@ func (c *timmConfig) family() string {
 		return "deit"
 	}
 	return "vit"
+}
+
+// fullName is the architecture with its tag, as timm's default configurations are listed.
+func (c *timmConfig) fullName() string {
+	if c.Pretrained.Tag != "" && !strings.Contains(c.Architecture, ".") {
+		return c.Architecture + "." + c.Pretrained.Tag
+	}
+	return c.Architecture
+}
+
+// image is the side of the images that the model takes: as its arguments say, or its configuration, or its name, or as
+// many as it has positions for.
+func (c *timmConfig) image(s *spec, w *weights) int {
+	switch r := c.recipe.recipe; {
+	case c.Args.ImgSize > 0:
+		return int(c.Args.ImgSize)
+	case r.Size > 0 && !c.recipe.loose:
+		return r.Size
+	case c.arch.image > 0:
+		return c.arch.image
+	}
+	return gridOf(w.dim("pos_embed", -2)-s.PositionPrefix()) * s.Patch
+}
+
+// timmImage is timm's pretrained_cfg.
+type timmImage struct {
+	processor.TimmConfig
+	Tag        string   `json:"tag"`
+	LabelNames []string `json:"label_names"`
 }
 
 // shape fills widths, heads, activation and epsilon.
@@ -232,7 +265,7 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 		s.PreNorm = *c.Args.PreNorm
 	}
 	s.Act, s.Eps = c.arch.act, 1e-6
-	if s.PreNorm {
+	if c.arch.clip { // the architectures of that name have another LayerNorm; the argument pre_norm alone changes none
 		s.Eps = 1e-5
 	}
 	switch c.Args.ActLayer {

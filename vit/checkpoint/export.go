@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/arch"
 )
@@ -18,6 +19,8 @@ import (
 type ExportOptions struct {
 	Source string            // names to write: "hf" or "timm"; empty: those that the base has
 	DType  safetensors.DType // F32, F16 or BF16 for all floating-point tensors; empty: as stored
+	// Prepare is what a person says about the way from an image to the input; the written base says it, too.
+	Prepare processor.Override
 }
 
 // Exported is the content of a folder with a base.
@@ -32,7 +35,7 @@ type Exported struct {
 // other types. The tensors are valid during the call. Names are changed for plain ViTs with a class token, whose
 // tensors have the same meaning in both libraries; other backbones are refused by what they have.
 func Export(path string, o ExportOptions, write func(*Exported) error) error {
-	c, err := Open(path, Options{})
+	c, err := Open(path, Options{Prepare: o.Prepare})
 	if err != nil {
 		return err
 	}
@@ -54,13 +57,16 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 		o.Source = m.Source
 	}
 	x = &Exported{From: m.Source, Source: o.Source, Files: map[string][]byte{}}
+	if m.RecipeNote == ErrNoRecipe.Error() {
+		return nil, ErrNoRecipe
+	}
 	if o.Source == m.Source {
-		if src.config == nil {
+		if src.files.Config == nil {
 			return nil, fmt.Errorf("has no %s to go with it", configName)
 		}
-		x.Files[configName] = withDType(src.config, o.DType)
-		if src.processor != nil {
-			x.Files[processorName] = src.processor
+		x.Files[configName] = withDType(src.files.Config, o.DType)
+		if err := x.describeImages(src, m, !o.Prepare.Empty()); err != nil {
+			return nil, err
 		}
 		for _, name := range f.Names() {
 			t, _ := f.Tensor(name)

@@ -3,10 +3,10 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
-	"math"
+	"maps"
 	"strconv"
 
-	"melo.example/melo/imaging"
+	"melo.example/melo/imaging/processor"
 )
 
 // fields is a JSON object that is written with sorted keys.
@@ -43,21 +43,49 @@ func (x *Exported) hfFiles(m *Description) error {
 	if err := x.add(configName, doc); err != nil {
 		return err
 	}
-	r := &m.Recipe
-	processor := fields{
-		"image_processor_type": "ViTImageProcessor", "do_resize": true, "size": fields{"height": r.Size, "width": r.Size},
-		"do_rescale": true, "rescale_factor": 1.0 / 255, "do_normalize": true, "image_mean": r.Mean, "image_std": r.Std,
+	return x.addProcessor(m)
+}
+
+// addProcessor writes how images are prepared.
+func (x *Exported) addProcessor(m *Description) error {
+	doc, err := processor.Describe(m.Recipe)
+	if err != nil {
+		return err
 	}
-	for number, name := range pillowFilters {
-		if name == r.Interpolation {
-			processor["resample"] = number
+	return x.add(processorName, doc)
+}
+
+// describeImages keeps the source's own files about images where they say all, and completes them where they do not.
+func (x *Exported) describeImages(src *source, m *Description, prepared bool) error {
+	if m.RecipeNote == "" && !prepared {
+		for name, text := range map[string][]byte{processorName: src.files.Preprocessor, processor.ProcessorName: src.files.Processor} {
+			if text != nil {
+				x.Files[name] = text
+			}
 		}
+		return nil
 	}
-	if r.Resize > 0 { // ViT's own processor squashes; this one keeps the aspect and crops
-		processor["image_processor_type"], processor["size"] = "BitImageProcessor", fields{"shortest_edge": r.Resize}
-		processor["do_center_crop"], processor["crop_size"] = true, fields{"height": r.Size, "width": r.Size}
+	if m.Source == "hf" {
+		return x.addProcessor(m)
 	}
-	return x.add(processorName, processor)
+	cfg, note, err := processor.DescribeTimm(m.Recipe)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		x.Notes = append(x.Notes, note)
+	}
+	var doc fields
+	if err := json.Unmarshal(x.Files[configName], &doc); err != nil {
+		return jsonError(err)
+	}
+	merged, _ := doc["pretrained_cfg"].(fields)
+	if merged == nil {
+		merged = fields{}
+	}
+	maps.Copy(merged, cfg)
+	doc["pretrained_cfg"] = merged
+	return x.add(configName, doc)
 }
 
 // timmFiles writes timm's configuration: an architecture that has the right kind of blocks, and arguments for
@@ -70,17 +98,14 @@ func (x *Exported) timmFiles(m *Description) error {
 	if m.Eps != 1e-6 {
 		x.Notes = append(x.Notes, fmt.Sprintf("timm's LayerNorm has epsilon 1e-06, this base %g: outputs differ by rounding", m.Eps))
 	}
-	cfg := fields{
-		"input_size": []int{m.Channels, m.Recipe.Size, m.Recipe.Size}, "interpolation": m.Recipe.Interpolation, "mean": m.Recipe.Mean, "std": m.Recipe.Std,
-		"crop_pct": 1.0, "crop_mode": "squash", "fixed_input_size": true, "num_classes": m.Classes, "first_conv": "patch_embed.proj", "classifier": "head",
+	cfg, note, err := processor.DescribeTimm(m.Recipe)
+	if err != nil {
+		return err
 	}
-	if m.Recipe.Resize > 0 {
-		pct, err := cropShare(&m.Recipe)
-		if err != nil {
-			return err
-		}
-		cfg["crop_pct"], cfg["crop_mode"] = pct, "center"
+	if note != "" {
+		x.Notes = append(x.Notes, note)
 	}
+	maps.Copy(cfg, fields{"fixed_input_size": true, "num_classes": m.Classes, "first_conv": "patch_embed.proj", "classifier": "head"})
 	doc := fields{
 		"architecture": "vit_base_patch16_224", "num_classes": m.Classes, "num_features": m.Width, "global_pool": "token",
 		"model_args": fields{
@@ -93,15 +118,4 @@ func (x *Exported) timmFiles(m *Description) error {
 		doc["label_names"] = m.Labels
 	}
 	return x.add(configName, doc)
-}
-
-// cropShare is timm's crop_pct for a recipe: floor(size / crop_pct) is the shorter side before the crop.
-func cropShare(r *imaging.Recipe) (float64, error) {
-	pct := float64(r.Size) / float64(r.Resize)
-	for _, p := range []float64{pct, math.Nextafter(pct, 0)} {
-		if p <= 1 && int(float64(r.Size)/p) == r.Resize {
-			return p, nil
-		}
-	}
-	return 0, fmt.Errorf("recipe: side %d from %d cannot be said as timm's crop_pct", r.Size, r.Resize)
 }

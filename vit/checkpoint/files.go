@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/safetensors"
 )
 
@@ -17,6 +18,8 @@ type Options struct {
 	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
 	// configuration says.
 	Image int
+	// Prepare is what a person says about the way from an image to the input, over what the files say.
+	Prepare processor.Override
 }
 
 // Open reads the description of a base and finds its weights: a folder with config.json and model.safetensors (or its
@@ -41,17 +44,14 @@ func Open(path string, o Options) (*Checkpoint, error) {
 // OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
 func OpenFS(fsys fs.FS, name string, o Options) (*Checkpoint, error) {
 	src := &source{weights: name + "/" + weightsName, dir: name, memory: true}
-	var weights []byte
-	for _, x := range []struct {
-		file     string
-		text     *[]byte
-		optional bool
-	}{{weightsName, &weights, false}, {configName, &src.config, true}, {processorName, &src.processor, true}} {
-		text, err := fs.ReadFile(fsys, x.file)
-		if err != nil && !(x.optional && errors.Is(err, fs.ErrNotExist)) {
-			return nil, fmt.Errorf("vit: %s/%s: %w", name, x.file, cause(err))
+	weights, err := fs.ReadFile(fsys, weightsName)
+	if err != nil {
+		return nil, fmt.Errorf("vit: %s/%s: %w", name, weightsName, cause(err))
+	}
+	for file, text := range src.files.byName() {
+		if *text, err = fs.ReadFile(fsys, file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("vit: %s/%s: %w", name, file, cause(err))
 		}
-		*x.text = text
 	}
 	f, err := safetensors.Parse(weights, src.weights)
 	if err != nil {
@@ -62,19 +62,23 @@ func OpenFS(fsys fs.FS, name string, o Options) (*Checkpoint, error) {
 
 // source is where a base lies on disk.
 type source struct {
-	weights   string // a .safetensors file or an index
-	sharded   bool
-	memory    bool // not a file on disk
-	dir       string
-	config    []byte // config.json, nil if there is none
-	processor []byte // preprocessor_config.json, nil if there is none
+	weights string // a .safetensors file or an index
+	sharded bool
+	memory  bool // not a file on disk
+	dir     string
+	files   Files
 }
 
 const (
 	weightsName   = "model.safetensors"
 	configName    = "config.json"
-	processorName = "preprocessor_config.json"
+	processorName = processor.PreprocessorName
 )
+
+// byName gives each file's place by its name in a folder.
+func (f *Files) byName() map[string]*[]byte {
+	return map[string]*[]byte{configName: &f.Config, processorName: &f.Preprocessor, processor.ProcessorName: &f.Processor}
+}
 
 func locate(path string) (*source, error) {
 	info, err := os.Stat(path)
@@ -93,11 +97,10 @@ func locate(path string) (*source, error) {
 	case filepath.Base(path) != weightsName:
 		return src, nil // a file by itself: a config.json beside it may belong to another
 	}
-	if src.config, err = readSmall(filepath.Join(src.dir, configName)); err != nil {
-		return nil, fmt.Errorf("%s: %w", configName, err)
-	}
-	if src.processor, err = readSmall(filepath.Join(src.dir, processorName)); err != nil {
-		return nil, fmt.Errorf("%s: %w", processorName, err)
+	for name, text := range src.files.byName() {
+		if *text, err = readSmall(filepath.Join(src.dir, name)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return src, nil
 }
@@ -167,7 +170,7 @@ func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint
 // describe finds out what a file holds.
 func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) {
 	where := filepath.Join(src.dir, configName)
-	if src.config == nil {
+	if src.files.Config == nil {
 		where = src.weights
 	}
 	named := func(err error) error { return fmt.Errorf("vit: %s: %w", where, err) }
@@ -185,17 +188,17 @@ func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) 
 	if err != nil {
 		return nil, named(err)
 	}
-	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, Labels: s.labels}, src: src, file: f}
+	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, RecipeNote: s.recipeNote, Labels: s.labels}, src: src, file: f}
 	c.values, err = bind(s, w)
 	return c, err
 }
 
 // describeFile reads the configuration, or infers it, and sorts the tensors by name.
 func describeFile(f *safetensors.File, src *source) (fileSpec, *weights, error) {
-	if src.config == nil {
+	if src.files.Config == nil {
 		return infer(f)
 	}
-	cfg, err := parseConfig(src.config, src.processor)
+	cfg, err := parseConfig(src.files)
 	if err != nil {
 		return nil, nil, err
 	}

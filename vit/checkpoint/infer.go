@@ -28,11 +28,7 @@ func infer(f *safetensors.File) (fileSpec, *weights, error) {
 	case best.hasModule("norm_pre"):
 		return nil, nil, fmt.Errorf("a CLIP tower's activation cannot be told from its tensors: expected %s beside %s", configName, weightsName)
 	case best.naming == &timmNames:
-		c := &timmConfig{arch: timmArch{act: arch.GELUErf}}
-		var err error
-		if c.recipe, err = c.Pretrained.recipe(); err != nil {
-			return nil, nil, err
-		}
+		c := &timmConfig{arch: timmArch{act: arch.GELUErf}, recipe: imagingSource{none: true}}
 		c.inferImage(best)
 		return c, best, nil
 	}
@@ -85,6 +81,6 @@ func inferHF(w *weights) (*hfConfig, error) {
 		return nil, errors.New("the position embedding is not that of a square grid of patches")
 	}
 	c.Image = side(g * s.Patch)
-	c.recipe = imagingSource{recipe: familyRecipe(c.family())}
+	c.recipe = imagingSource{none: true}
 	return &c, nil
 }

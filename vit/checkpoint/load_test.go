@@ -59,7 +59,7 @@ func (b *base) load(t *testing.T, o Options) (*Checkpoint, error) {
 	}
 	src := &source{weights: "mem/model.safetensors", dir: "mem"}
 	if b.config != nil {
-		if src.config, err = json.Marshal(b.config); err != nil {
+		if src.files.Config, err = json.Marshal(b.config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -305,7 +305,7 @@ func TestUnsupported(t *testing.T) {
 		{"model_args", map[string]any{"act_layer": "relu", "num_heads": 2}, "timm_vit", "act_layer"},
 		{"model_args", map[string]any{"num_classes": 5}, "timm_vit", "heads is not given"},
 		{"pretrained_cfg", map[string]any{"crop_mode": "border"}, "timm_vit", "crop_mode"},
-		{"pretrained_cfg", map[string]any{"crop_pct": 0}, "timm_vit", "crop_pct"},
+		{"pretrained_cfg", map[string]any{"crop_pct": 2}, "timm_vit", "crop_pct"},
 		{"pretrained_cfg", map[string]any{"mean": []int{1}}, "timm_vit", "mean"},
 		{"pretrained_cfg", map[string]any{"interpolation": "random"}, "timm_vit", "interpolation"},
 		{"num_classes", 6, "timm_vit", ""},

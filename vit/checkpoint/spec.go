@@ -20,6 +20,7 @@ type spec struct {
 	native     int  // side of the images that the configuration is for
 	labels     []string
 	recipe     imaging.Recipe
+	recipeNote string
 }
 
 // fileSpec is a parsed config.json: it picks the naming, and becomes a spec once shapes are known.
@@ -31,20 +32,27 @@ type fileSpec interface {
 // maxConfig bounds the JSON files beside a model. The largest are label tables, of some hundred KB.
 const maxConfig = 16 << 20
 
-// parseConfig reads config.json; processor is preprocessor_config.json or nil.
-func parseConfig(config, processor []byte) (fileSpec, error) {
+// Files are the descriptions that lie beside the weights of a base; nil where there is none.
+type Files struct {
+	Config       []byte // config.json
+	Preprocessor []byte // preprocessor_config.json
+	Processor    []byte // processor_config.json
+}
+
+// parseConfig reads what a base is.
+func parseConfig(f Files) (fileSpec, error) {
 	var probe struct {
 		Architecture string `json:"architecture"`
 		ModelType    string `json:"model_type"`
 	}
-	if err := json.Unmarshal(config, &probe); err != nil {
+	if err := json.Unmarshal(f.Config, &probe); err != nil {
 		return nil, jsonError(err)
 	}
 	switch {
 	case probe.Architecture != "":
-		return parseTimm(config)
+		return parseTimm(f.Config)
 	case probe.ModelType != "":
-		return parseHF(probe.ModelType, config, processor)
+		return parseHF(probe.ModelType, f)
 	}
 	return nil, fmt.Errorf("neither model_type (Hugging Face) nor architecture (timm) is given; %s", supported)
 }
@@ -120,15 +128,4 @@ func gridOf(n int) int {
 		return g
 	}
 	return 0
-}
-
-// fit makes a recipe produce images of the given side, keeping its margin around the crop.
-func fit(r imaging.Recipe, side int) imaging.Recipe {
-	if r.Size != side && r.Size > 0 {
-		if r.Resize > 0 {
-			r.Resize = int(math.Round(float64(r.Resize) * float64(side) / float64(r.Size)))
-		}
-		r.Size = side
-	}
-	return r
 }

@@ -346,7 +346,7 @@ func FuzzConfig(f *testing.F) {
 		files[kind] = file
 	}
 	f.Fuzz(func(t *testing.T, config, processor []byte) {
-		cfg, err := parseConfig(config, processor)
+		cfg, err := parseConfig(Files{Config: config, Preprocessor: processor, Processor: processor})
 		if err != nil {
 			return
 		}

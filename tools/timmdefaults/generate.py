@@ -1,0 +1,37 @@
+"""Writes imaging/processor/timm.tsv: what timm's own registry says about images for every Vision Transformer in it, by
+the name of the architecture, alone (its default weights) and with each tag.
+
+    python tools/timmdefaults/generate.py imaging/processor/timm.tsv
+"""
+
+import sys
+
+import timm
+from timm.models import _registry as registry
+
+MODULES = ("vision_transformer", "deit", "eva", "beit")
+
+
+def row(name, c):
+    one = lambda v: ",".join(f"{x:.9g}" for x in v)
+    if c.input_size[1] != c.input_size[2]:
+        return None
+    return (name, str(c.input_size[1]), c.interpolation, f"{c.crop_pct:.17g}", c.crop_mode, one(c.mean), one(c.std))
+
+
+rows = []
+for module in MODULES:
+    for arch in sorted(registry._module_to_models[module]):
+        default = registry._model_default_cfgs.get(arch)
+        if default is None:
+            continue
+        tags = default.cfgs
+        first = next(iter(default.tags), None) if hasattr(default, "tags") else next(iter(tags))
+        rows.append(row(arch, default.default if hasattr(default, "default") else tags[first]))
+        rows += [row(f"{arch}.{tag}", c) for tag, c in tags.items() if tag]
+
+with open(sys.argv[1], "w") as f:
+    f.write(f"# timm {timm.__version__}: architecture, size, interpolation, crop_pct, crop_mode, mean, std\n")
+    for r in sorted(set(filter(None, rows))):
+        f.write("\t".join(r) + "\n")
+print(len(rows))
