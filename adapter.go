@@ -44,6 +44,9 @@ func (b *Base) OwnHead() (*Adapter, error) {
 	if m.Head == nil {
 		return nil, fmt.Errorf("melo: %s: has no head of its own: an adapter is needed to predict", m.Path)
 	}
+	if err := m.CheckRecipe(); err != nil {
+		return nil, err
+	}
 	a := &Adapter{labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: adapterfile.Multiclass, Recipe: m.Recipe}}
 	if len(a.labels) != m.Head.Classes {
 		a.labels = make([]string, m.Head.Classes)
@@ -81,6 +84,9 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	}
 	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
 	if a.recipe == (imaging.Recipe{}) {
+		if err := b.model.CheckRecipe(); err != nil {
+			return nil, fmt.Errorf("%w, and neither does the adapter %s", err, f.Path)
+		}
 		a.recipe = b.model.Recipe
 	}
 	if a.recipe.Size != b.model.Image {

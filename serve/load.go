@@ -49,6 +49,9 @@ func (r *reader) check(f *adapterfile.File) error {
 	if recipe := r.recipeOf(f); recipe.Size != r.config.Image {
 		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, r.config.Image)
 	}
+	if r.recipeOf(f).Interpolation == "" {
+		return fmt.Errorf("serve: %s: neither it nor the base says how an image becomes the input", f.Path)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/vit"
@@ -13,20 +14,21 @@ import (
 // baseForm is how a base lies in memory.
 type baseForm struct {
 	precision vit.Precision
-	image     int  // side of the input in pixels; 0: the base's own
+	image     int // side of the input in pixels; 0: the base's own
+	prepare   processor.Override
 	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
 }
 
 // openBase opens the frozen backbone that --base names: a folder, a file, "embedded", or "hf:owner/name" after
 // fetchBase.
 func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
-	opt := vit.Options{Image: form.image, Exec: ex, Precision: form.precision}
+	opt := vit.Options{Image: form.image, Exec: ex, Precision: form.precision, Prepare: form.prepare}
 	if !form.apart {
 		opt.Known = memo.New(cacheDir())
 	}
 	m, err := bases.Open(path, opt)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, badInput(hintPrepare(err))
 	}
 	return m, nil
 }

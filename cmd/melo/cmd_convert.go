@@ -29,6 +29,9 @@ type convertOptions struct {
 	Alpha  int      `placeholder:"N" group:"What other formats do not tell:" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Default: what melo noted in the file, else the rank."`
 	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Default: what melo noted in the file, else all from 0."`
 
+	prepareOptions
+	Size int `placeholder:"N" group:"Input of the base, where its files do not say it:" help:"Side of the input in pixels."`
+
 	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write:" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
 	Bare      bool   `group:"How to write:" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
 	FoldScale bool   `group:"How to write:" help:"Multiply the scale into B, for formats that cannot express it."`
@@ -103,6 +106,11 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	f, err := o.read(kind, base)
 	if err != nil {
 		return badInput(err)
+	}
+	if base != nil && kind != adapterfile.Native {
+		if err := tellPrepare(s, base.model); err != nil {
+			return err
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -179,6 +187,10 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	}
 	pool := par.New(0)
 	defer pool.Close()
+	var err error
+	if form.prepare, err = o.override(o.Size); err != nil {
+		return nil, err
+	}
 	m, err := openBase(o.Base, kernel.NewExec(pool), form)
 	if err != nil {
 		return nil, err

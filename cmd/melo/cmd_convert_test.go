@@ -258,7 +258,7 @@ func TestConvertBase(t *testing.T) {
 	want := predictBase(t, image)
 	dir := filepath.Join(t.TempDir(), "timm")
 	doc := convert(t, "--to", "timm", goldenDir("hf_vit"), dir)
-	if doc.In.Format != "hf" || doc.Out.Format != "timm" || len(doc.Notes) != 1 || doc.Out.Bytes == 0 {
+	if doc.In.Format != "hf" || doc.Out.Format != "timm" || len(doc.Notes) != 2 || doc.Out.Bytes == 0 {
 		t.Errorf("%+v", doc)
 	}
 	narrow := filepath.Join(t.TempDir(), "bf16")

@@ -27,6 +27,9 @@ type inspectOptions struct {
 	Path    string `arg:"" help:"A base or an adapter: a .safetensors file, a folder, or embedded: the base that is part of melo."`
 	Tensors bool   `help:"List every tensor."`
 	Digest  bool   `help:"Compute the SHA-256 of the file (reads all of it)."`
+
+	prepareOptions
+	Size int `placeholder:"N" group:"Input of the base, where its files do not say it:" help:"Side of the input in pixels."`
 }
 
 // Help is the long help text.
@@ -81,7 +84,9 @@ type baseDocument struct {
 	Features int            `json:"features"`
 	Classes  int            `json:"classes"`
 	Recipe   imaging.Recipe `json:"recipe"`
-	Labels   []string       `json:"labels,omitempty"`
+	// RecipeNote says how the recipe was chosen where no file gives it, or that nothing does.
+	RecipeNote string   `json:"recipe_note,omitempty"`
+	Labels     []string `json:"labels,omitempty"`
 }
 
 // adapterDocument is what an adapter is; of a file of other software, as far as that tells.
@@ -107,7 +112,7 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return badInput(err)
 	}
-	if err := doc.describe(o.Path); err != nil {
+	if err := doc.describe(o); err != nil {
 		return badInput(err)
 	}
 	switch {
@@ -125,7 +130,8 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 }
 
 // describe adds what the tensors mean.
-func (d *inspectDocument) describe(path string) error {
+func (d *inspectDocument) describe(o *inspectOptions) error {
+	path := o.Path
 	kind, err := adapterfile.BaseWeights, error(nil)
 	if path != bases.Embedded {
 		kind, err = adapterfile.Sniff(path)
@@ -142,15 +148,19 @@ func (d *inspectDocument) describe(path string) error {
 		d.Kind, d.Adapter = "adapter", newAdapterDocument(f)
 		d.Metadata = nil // said in full by Adapter
 	case adapterfile.BaseWeights:
-		m, err := bases.Open(path, vit.Options{})
+		prepare, err := o.override(o.Size)
 		if err != nil {
 			return err
+		}
+		m, err := bases.Open(path, vit.Options{Prepare: prepare})
+		if err != nil {
+			return hintPrepare(err)
 		}
 		d.Kind = "base"
 		d.Base = &baseDocument{
 			Family: m.Family, Naming: m.Source, Width: m.Width, Depth: m.Depth, Heads: m.Heads, MLP: m.MLP,
 			SwiGLU: m.SwiGLU, Image: m.Image, Patch: m.Patch, Tokens: m.Tokens(), Features: m.Features(),
-			Classes: m.Classes, Recipe: m.Recipe, Labels: m.Labels,
+			Classes: m.Classes, Recipe: m.Recipe, RecipeNote: m.RecipeNote, Labels: m.Labels,
 		}
 	case adapterfile.LoRAViT:
 		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{})
@@ -214,7 +224,14 @@ func (d *inspectDocument) print(s *stdio) {
 func (b *baseDocument) print(s *stdio) {
 	s.printf("  family      %s, %s naming", b.Family, b.Naming)
 	s.entry("  shape       ", "width %d, %d blocks, %d heads, MLP %d, patch %d, %d tokens", b.Width, b.Depth, b.Heads, b.MLP, b.Patch, b.Tokens)
-	s.entry("  input       ", "%s", recipeLine(b.Recipe))
+	switch {
+	case b.Recipe.Interpolation == "":
+		s.entry("  input       ", "%d x %d; %s: %s", b.Image, b.Image, b.RecipeNote, prepareHint)
+	case b.RecipeNote != "":
+		s.entry("  input       ", "%s; %s", recipeLine(b.Recipe), b.RecipeNote)
+	default:
+		s.entry("  input       ", "%s", recipeLine(b.Recipe))
+	}
 	if b.Classes > 0 {
 		s.printf("  own head    %d classes", b.Classes)
 	}
@@ -301,7 +318,16 @@ func baseLine(b adapterfile.Base) string {
 
 func recipeLine(r imaging.Recipe) string {
 	line := fmt.Sprintf("%d x %d, %s", r.Size, r.Size, r.Interpolation)
-	if r.Resize > 0 {
+	switch {
+	case r.Fit == imaging.FitNone && r.Cut == imaging.CutNone:
+		line += ", images of that size only"
+	case r.Fit == imaging.FitNone:
+		line += ", centre crop without resizing"
+	case r.Fit == imaging.FitSquash:
+		line += fmt.Sprintf(", squashed to %d and centre crop", r.Resize)
+	case r.Cut == imaging.CutNone && r.Resize > 0:
+		line += ", square images only"
+	case r.Resize > 0:
 		line += fmt.Sprintf(", shorter side to %d and centre crop", r.Resize)
 	}
 	if r.Depth != imaging.DepthStored {

@@ -72,8 +72,9 @@ type trainRecipe struct {
 	Contrast     float64 `default:"0.15" group:"Augmentation:" help:"Greatest relative change of contrast."`
 
 	dataSource
+	prepareOptions
 
-	ImageSize int    `placeholder:"N" group:"Output and machine:" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	ImageSize int    `aliases:"size" placeholder:"N" group:"Output and machine:" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
 	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine:" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
 	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the adapter file: f32 or bf16."`
 	Pass      int    `default:"8" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`

@@ -12,8 +12,12 @@ import (
 
 // convertBase writes a base under the names of another library, or with other numbers.
 func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
-	if o.To == "" && o.DType == "" {
-		return usage(fmt.Errorf("convert: %s is a base: give --to hf, --to timm or --dtype", o.In))
+	prepare, err := o.override(o.Size)
+	if err != nil {
+		return err
+	}
+	if o.To == "" && o.DType == "" && prepare.Empty() {
+		return usage(fmt.Errorf("convert: %s is a base: give --to hf, --to timm, --dtype, or how images are prepared", o.In))
 	}
 	for option, given := range map[string]bool{
 		"--to " + o.To: o.To != "" && o.To != "hf" && o.To != "timm", "--base": o.Base != "", "--head": o.Head != "auto",
@@ -26,7 +30,7 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 	}
 	doc := convertDocument{In: convertedFile{Path: o.In}, Out: convertedFile{Path: o.Out}, Lost: []string{}, Notes: []string{}}
 	var failure error // of writing, which is no fault of the input
-	err := checkpoint.Export(o.In, checkpoint.ExportOptions{Source: o.To, DType: convertTypes[o.DType]}, func(x *checkpoint.Exported) error {
+	err = checkpoint.Export(o.In, checkpoint.ExportOptions{Source: o.To, DType: convertTypes[o.DType], Prepare: prepare}, func(x *checkpoint.Exported) error {
 		doc.In.Format, doc.Out.Format, doc.Notes = x.From, x.Source, append(doc.Notes, x.Notes...)
 		files := map[string]func(io.Writer) error{
 			"model.safetensors": func(w io.Writer) error {
@@ -43,7 +47,7 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 		return failure
 	})
 	if err != nil && failure == nil {
-		return badInput(err)
+		return badInput(hintPrepare(err))
 	}
 	if err != nil {
 		return err

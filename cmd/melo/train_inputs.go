@@ -17,6 +17,7 @@ type trainBase struct {
 	digest string
 	pool   *par.Pool
 	models map[baseForm]*vit.Model
+	told   bool // how images are prepared
 	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
 }
 
@@ -31,6 +32,15 @@ func openTrainBase(ctx context.Context, s *stdio, path string, pool *par.Pool) (
 		return nil, badInput(err)
 	}
 	return &trainBase{path: path, digest: digest, pool: pool, models: map[baseForm]*vit.Model{}}, nil
+}
+
+// tellPrepare says once how images are prepared, where that is not the word of a file.
+func (b *trainBase) tellPrepare(s *stdio, m *vit.Model) error {
+	if b.told {
+		return nil
+	}
+	b.told = true
+	return tellPrepare(s, m)
 }
 
 // model returns the base in a form.

@@ -61,6 +61,7 @@ func TestTrainJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	base.told = true // that the base does not say how images are prepared
 	o := parseTrain(t, trainArgs(data, "unused.safetensors")...)
 	set, err := openTrainSet(t.Context(), s, data, &o.dataSource)
 	if err != nil {

@@ -182,8 +182,11 @@ func (j *trainJob) selfTest() (*adapterfile.SelfTest, error) {
 	if j.precision != vit.F32 {
 		m := j.tuner.Float32Base()
 		if m == nil {
-			var err error
-			if m, err = j.base.model(baseForm{image: j.o.ImageSize}); err != nil {
+			form, err := j.o.form()
+			if err != nil {
+				return nil, err
+			}
+			if m, err = j.base.model(form); err != nil {
 				return nil, err
 			}
 		}

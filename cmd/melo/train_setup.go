@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/imaging"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/ui"
@@ -98,6 +99,8 @@ type trainConfig struct {
 	DType     string  `json:"dtype"`
 	Precision string  `json:"precision"`            // of the base's products
 	ImageSize int     `json:"image_size,omitempty"` // side of the input; absent: the base's own
+	// Prepare is how images become the input where an option says it; absent: as the base's files say.
+	Prepare *imaging.Recipe `json:"prepare,omitempty"`
 }
 
 // Adam's usual constants.
@@ -118,7 +121,10 @@ func newTrainJob(o *trainOptions, s *stdio, base *trainBase, set *trainSet, view
 	j.parts = parts
 	j.info = trainData{Path: set.path, Digest: set.digest, Task: string(set.Task), Labels: set.Labels, Rule: rule,
 		Train: len(parts[0]), Val: len(parts[1]), Test: len(parts[2]), Bad: slices.Clone(set.bad)}
-	form := baseForm{image: o.ImageSize}
+	form, err := o.form()
+	if err != nil {
+		return nil, err
+	}
 	if j.precision, err = j.choosePrecision(); err != nil {
 		return nil, err
 	}
@@ -128,7 +134,16 @@ func newTrainJob(o *trainOptions, s *stdio, base *trainBase, set *trainSet, view
 	if j.model, err = base.model(form); err != nil {
 		return nil, err
 	}
+	if err := base.tellPrepare(s, j.model); err != nil {
+		return nil, err
+	}
 	return j, j.resolve()
+}
+
+// form is how the base lies in memory for a run, in float32.
+func (o *trainOptions) form() (baseForm, error) {
+	prepare, err := o.override(0)
+	return baseForm{image: o.ImageSize, prepare: prepare}, err
 }
 
 // run trains from the beginning or, with --resume, from the checkpoint, and writes adapter and record. When it
@@ -171,6 +186,9 @@ func (j *trainJob) resolve() error {
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
 		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
+	}
+	if o.prepareOptions != (prepareOptions{}) {
+		c.Prepare = &j.model.Recipe
 	}
 	c.LR = cmp.Or(o.LR, defaultLR(c.Method))
 	if o.LRUpdate != "step" {
