@@ -6,6 +6,7 @@ import (
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/answer"
 	"melo.example/melo/vit"
 )
 
@@ -15,6 +16,7 @@ type Adapter struct {
 	path, digest string
 	meta         adapterfile.Metadata
 	labels       []string
+	rule         answer.Rule
 	recipe       imaging.Recipe
 	lora         *lora.Resident // nil: the base's own head
 
@@ -55,6 +57,7 @@ func (b *Base) OwnHead() (*Adapter, error) {
 		}
 	}
 	a.meta.Labels = adapterfile.Labels(a.labels...)
+	a.rule = a.meta.Rule()
 	return a, nil
 }
 
@@ -82,7 +85,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&b.model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
+	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
 	if a.recipe == (imaging.Recipe{}) {
 		if err := b.model.CheckRecipe(); err != nil {
 			return nil, fmt.Errorf("%w, and neither does the adapter %s", err, f.Path)

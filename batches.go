@@ -67,11 +67,11 @@ func (b *Base) useBatch(ctx context.Context, a *Adapter, in inputs, use func(i i
 	if err != nil {
 		return err
 	}
-	for i, p := range answers {
+	for i, x := range answers {
 		if in.errs[i] != nil {
-			p = Prediction{}
+			x = answered{err: in.errs[i]}
 		}
-		if err := use(in.first+i, p, in.errs[i]); err != nil {
+		if err := use(in.first+i, x.prediction, x.err); err != nil {
 			return err
 		}
 	}

@@ -118,7 +118,7 @@ func TestGoldenAdapter(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Float32 rounding against float64 through three blocks, as in package lora.
-	c.Check(t, "loralogits", slices.Concat(answers[0].Logits, answers[1].Logits), 2e-5)
+	c.Check(t, "loralogits", slices.Concat(answers[0].prediction.Logits, answers[1].prediction.Logits), 2e-5)
 }
 
 func TestPredictWithTheOwnHead(t *testing.T) {

@@ -48,16 +48,13 @@ func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	if p == F32 || a.tuned != nil { // tuned weights are float32
 		return nil
 	}
-	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) { return b.logits(a, input) })
-}
-
-// logits returns the logits of one input [3, side, side].
-func (b *Base) logits(a *Adapter, input []float32) ([]float32, error) {
-	answers, err := b.answer(a, input, 1)
-	if err != nil {
-		return nil, err
-	}
-	return answers[0].Logits, nil
+	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) {
+		y, err := b.logits(a, input, 1)
+		if err != nil {
+			return nil, err
+		}
+		return y.Row(0), nil
+	})
 }
 
 // slower returns the precision to fall back to.

@@ -25,10 +25,11 @@ func withSelfTest(t *testing.T, shift float32) string {
 	test := &adapterfile.SelfTest{Seed: 5}
 	input := make([]float32, adapter.recipe.Values())
 	adapterfile.SelfTestInput(input, test.Seed, 0)
-	logits, err := base.logits(adapter, input)
+	y, err := base.logits(adapter, input, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	logits := y.Row(0)
 	logits[0] += shift
 	test.Logits = [][]float32{logits}
 	f.Meta.SelfTest = test

@@ -2,21 +2,19 @@ package melo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/lora"
+	"melo.example/melo/lora/answer"
 	"melo.example/melo/vit"
 )
 
-// Prediction is the answer for one image. Probabilities are calibrated where the adapter says how.
-type Prediction struct {
-	Label         string    // the most probable one
-	Probability   float64   // of Label
-	Probabilities []float64 // one a label, in the order of Adapter.Labels
-	Logits        []float32 // one a label
-}
+// Prediction is the answer for one image. Probabilities are calibrated where the adapter says how, and in the order of
+// Adapter.Labels.
+type Prediction = answer.Answer
 
 // Predict returns the answers for images, in order. A nil adapter is the base's own head.
 func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image) ([]Prediction, error) {
@@ -40,7 +38,7 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 	return answers, nil
 }
 
-// PredictFiles is PredictEach for image files.
+// PredictFiles is PredictEach for image files. Errors name the file.
 func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use func(i int, p Prediction, err error) error) error {
 	a, err := b.orOwnHead(a)
 	if err != nil {
@@ -48,12 +46,17 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 	}
 	return b.PredictEach(ctx, a, len(paths), func(ctx context.Context, i int) (*imaging.Image, error) {
 		return imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
-	}, use)
+	}, func(i int, p Prediction, err error) error {
+		if e := (*answer.NotFiniteError)(nil); errors.As(err, &e) {
+			err = fmt.Errorf("%s: %w", paths[i], err)
+		}
+		return use(i, p, err)
+	})
 }
 
 // PredictEach predicts the images 0 to n-1, a batch at a time while the next one is being read, and calls use with
 // the answer of each, in order. image reads one, and is called from several goroutines; for an image that it
-// cannot read use gets its error instead. The run ends with the first error that use returns. A nil adapter is the
+// cannot read use gets its error instead, and for one whose answer is no number an [answer.NotFiniteError]. The run ends with the first error that use returns. A nil adapter is the
 // base's own head.
 func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
@@ -77,12 +80,31 @@ func (b *Base) orOwnHead(a *Adapter) (*Adapter, error) {
 	return a, nil
 }
 
+// answered is the answer of one image, or why there is none.
+type answered struct {
+	prediction Prediction
+	err        error
+}
+
 // answer runs one batch of n inputs [n, 3, side, side].
-func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]Prediction, error) {
+func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
+	logits, err := b.logits(a, pixels, n)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]answered, n)
+	for i := range answers {
+		answers[i].prediction, answers[i].err = a.rule.Of(logits.Row(i))
+	}
+	return answers, nil
+}
+
+// logits runs one batch of n inputs [n, 3, side, side] and returns [n, labels].
+func (b *Base) logits(a *Adapter, pixels []float32, n int) (kernel.Mat, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, errClosed
+		return kernel.Mat{}, errClosed
 	}
 	features := b.runnerOf(a).features(a, pixels, n)
 	logits := kernel.NewMat(n, len(a.labels))
@@ -91,25 +113,7 @@ func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]Prediction, error)
 	} else {
 		a.lora.Head().Logits(logits, features)
 	}
-	answers := make([]Prediction, n)
-	for i := range answers {
-		answers[i] = a.prediction(logits.Row(i))
-	}
-	return answers, nil
-}
-
-// prediction turns the logits of one image into its answer.
-func (a *Adapter) prediction(logits []float32) Prediction {
-	p := Prediction{Probabilities: make([]float64, len(a.labels)), Logits: logits}
-	a.meta.Probabilities(p.Probabilities, logits)
-	best := 0
-	for i, v := range p.Probabilities {
-		if v > p.Probabilities[best] {
-			best = i
-		}
-	}
-	p.Label, p.Probability = a.labels[best], p.Probabilities[best]
-	return p
+	return logits, nil
 }
 
 // runner is an engine with the segments of the batch in flight.

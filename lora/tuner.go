@@ -20,6 +20,17 @@ const (
 	FullTuning Method = "full"   // every weight
 )
 
+// Title names a method for people.
+func (m Method) Title() string {
+	switch m {
+	case LinearOnly:
+		return "linear probe"
+	case FullTuning:
+		return "full fine-tuning"
+	}
+	return "low-rank adapter"
+}
+
 // Tuner is a model in training: a backbone, what is trained of it, and a head. It is what package train
 // drives. Not safe for concurrent use.
 type Tuner struct {

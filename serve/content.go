@@ -8,6 +8,7 @@ import (
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/answer"
 )
 
 // content is what one file holds, whatever names point to it. Its digest is its identity. The description is read
@@ -17,6 +18,7 @@ type content struct {
 	card       *adapterfile.Metadata
 	labels     []string
 	recipe     imaging.Recipe
+	rule       answer.Rule
 	thresholds []float64 // one a label; nil for multiclass
 	bytes      int64     // when resident
 

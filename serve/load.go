@@ -65,11 +65,11 @@ func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 // content describes a checked file.
 func (r *reader) content(f *adapterfile.File) *content {
 	meta := f.Meta
-	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.precision).Bytes()}
+	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.precision).Bytes()}
 	if meta.Task != adapterfile.Multiclass {
 		c.thresholds = make([]float64, len(c.labels))
 		for i := range c.thresholds {
-			c.thresholds[i] = meta.Threshold(i)
+			c.thresholds[i] = c.rule.Threshold(i)
 		}
 	}
 	return c

@@ -91,8 +91,7 @@ func (c *call) compute(v *version, x Input, a *Answer) error {
 			return err
 		}
 		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
-		a.fill(v, it.logits)
-		return nil
+		return a.fill(v, it.logits)
 	}
 }
 
@@ -202,24 +201,16 @@ func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 }
 
 // fill writes what follows from the logits.
-func (a *Answer) fill(v *version, logits []float32) {
+func (a *Answer) fill(v *version, logits []float32) error {
 	c := v.content
-	a.Identity, a.Labels, a.Logits = v.Identity, c.labels, logits
-	a.Probabilities = make([]float64, len(logits))
-	c.card.Probabilities(a.Probabilities, logits)
-	best := 0
-	for i, p := range a.Probabilities {
-		a.Probabilities[i] = min(p, 1) // a softmax may exceed 1 by rounding
-		if p > a.Probabilities[best] {
-			best = i
-		}
+	x, err := c.rule.Of(logits)
+	if err != nil {
+		return err
 	}
-	a.Label, a.Probability = c.labels[best], a.Probabilities[best]
-	if c.thresholds == nil {
-		return
+	a.Identity, a.Labels, a.Logits, a.Probabilities = v.Identity, c.labels, x.Logits, x.Probabilities
+	a.Label, a.Probability, a.Present = x.Label, x.Probability, x.Present
+	if x.Present != nil {
+		a.Thresholds = c.thresholds
 	}
-	a.Thresholds, a.Present = c.thresholds, make([]bool, len(logits))
-	for i, p := range a.Probabilities {
-		a.Present[i] = p >= c.thresholds[i]
-	}
+	return nil
 }

@@ -2,7 +2,7 @@ package train
 
 import (
 	"melo.example/melo/dataset"
-	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/answer"
 	"melo.example/melo/metric"
 )
 
@@ -71,14 +71,11 @@ func (e *Evaluation) temperatures() []float64 {
 // Calibrated turns logits into the probabilities that an adapter with this calibration gives, and decides by its
 // thresholds.
 func (e *Evaluation) Calibrated(c Calibration) *metric.Predictions {
-	meta := adapterfile.Metadata{Task: adapterfile.Task(e.Task), Temperatures: c.Temperatures}
+	rule := answer.Rule{Exclusive: e.Task != dataset.MultiLabel && e.Classes > 1, Temperatures: c.Temperatures}
 	p := &metric.Predictions{Labels: e.Classes, Exclusive: e.Task != dataset.MultiLabel,
 		Prob: make([]float64, len(e.Logits)), Truth: e.Truth, Thresholds: c.Thresholds}
 	for at := 0; at < len(e.Logits); at += e.Classes {
-		meta.Probabilities(p.Prob[at:at+e.Classes], e.Logits[at:at+e.Classes])
-	}
-	for i, v := range p.Prob {
-		p.Prob[i] = min(v, 1) // a softmax may exceed 1 by rounding
+		rule.Probabilities(p.Prob[at:at+e.Classes], e.Logits[at:at+e.Classes])
 	}
 	return p
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"melo.example/melo/dataset"
@@ -68,32 +67,7 @@ func (e *Evaluator) Scores(ctx context.Context) (Scores, error) {
 }
 
 // Predictions turns logits into probabilities: softmax, or for labels that do not exclude each other sigmoids.
-func (e *Evaluation) Predictions() *metric.Predictions {
-	p := &metric.Predictions{Labels: e.Classes, Exclusive: e.Task != dataset.MultiLabel,
-		Prob: make([]float64, len(e.Logits)), Truth: e.Truth}
-	if !p.Exclusive {
-		for i, z := range e.Logits {
-			p.Prob[i] = sigmoid(float64(z))
-		}
-		return p
-	}
-	for at := 0; at < len(e.Logits); at += e.Classes {
-		softmax(p.Prob[at:at+e.Classes], e.Logits[at:at+e.Classes])
-	}
-	return p
-}
-
-// softmax turns the logits of one image into probabilities that add up to 1.
-func softmax(dst []float64, logits []float32) {
-	top, sum := float64(slices.Max(logits)), 0.0
-	for i, z := range logits {
-		dst[i] = math.Exp(float64(z) - top)
-		sum += dst[i]
-	}
-	for i := range dst {
-		dst[i] = min(dst[i]/sum, 1)
-	}
-}
+func (e *Evaluation) Predictions() *metric.Predictions { return e.Calibrated(Calibration{}) }
 
 // ScoresOf measures everything that Scores names.
 func ScoresOf(p *metric.Predictions) Scores {

@@ -14,6 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/experiment"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 )
 
@@ -210,30 +212,13 @@ func hasJSONFlag(args []string) bool {
 	return false
 }
 
-// packages begin the messages of those that are ours: a hint for who uses the library.
-var packages = []string{"access", "adapterfile", "atomicfile", "audit", "bases", "dataset", "dicom", "host", "hub", "imaging", "kernel", "lora", "melo",
-	"memo", "metric", "phantom", "pixel", "plot", "pretrain", "report", "safetensors", "serve", "telemetry", "train", "vit"}
-
-// oneLine writes an error without the packages that it went through, which say nothing to who runs the program, and
-// without line breaks or control characters: messages quote names from files.
+// oneLine is text.OneLine, with settings named as the flags that they are here.
 func oneLine(err error) string {
-	text := err.Error()
-	for {
-		name, rest, _ := strings.Cut(text, ": ")
-		if !slices.Contains(packages, name) || rest == "" {
-			break
-		}
-		text = rest
+	line := text.OneLine(err)
+	if e := (*experiment.SettingError)(nil); errors.As(err, &e) {
+		line = strings.Replace(line, text.OneLine(e), e.Flag(), 1)
 	}
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, text)
+	return line
 }
 
 // commandOf returns the command that a command line names, nothing if there is none.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"melo.example/melo/experiment"
 )
 
 // The tests of this file are the promises about bad input, from the command line: a line that names the file, the
@@ -95,7 +97,7 @@ func TestFilesWithoutLabels(t *testing.T) {
 	table(t, data, "label")
 	put(t, data, "class_a/forgotten.png", picturePNG(t, 5, 5, func(x, y int) uint8 { return uint8(50 * x) }))
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	var doc trainDocument
+	var doc experiment.Result
 	r := melo(t, trainArgs(data, out, "--json")...).want(t, exitDone)
 	r.decode(t, &doc)
 	if n := doc.Data.Train + doc.Data.Val + doc.Data.Test; n != 24 || !strings.Contains(r.err, "forgotten.png") {

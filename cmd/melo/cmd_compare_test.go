@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/vit"
 )
@@ -21,7 +22,7 @@ func compareArgs(data, out string, more ...string) []string {
 		"--resamples", "200", "--precision", "f32"}, more...)
 }
 
-func compared(t *testing.T, args ...string) (d compareDocument, stderr string) {
+func compared(t *testing.T, args ...string) (d experiment.ComparisonDocument, stderr string) {
 	t.Helper()
 	r := melo(t, append([]string{"--json"}, args...)...).want(t, exitDone)
 	r.decode(t, &d)
@@ -105,17 +106,17 @@ func TestCompare(t *testing.T) {
 }
 
 // checkCompareFiles reads what is beside the document.
-func checkCompareFiles(t *testing.T, out string, d *compareDocument) {
+func checkCompareFiles(t *testing.T, out string, d *experiment.ComparisonDocument) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(out, compareJSON))
+	text, err := os.ReadFile(filepath.Join(out, experiment.ComparisonJSON))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file compareDocument
+	var file experiment.ComparisonDocument
 	if err := json.Unmarshal(text, &file); err != nil || !reflect.DeepEqual(&file, d) {
-		t.Errorf("%s differs from the document: %v", compareJSON, err)
+		t.Errorf("%s differs from the document: %v", experiment.ComparisonJSON, err)
 	}
-	header, rows := rowsOf(t, filepath.Join(out, compareTable))
+	header, rows := rowsOf(t, filepath.Join(out, experiment.ComparisonTable))
 	if len(rows) != 9 || rows[0][0] != "melo" || rows[0][1] != "" || rows[2][1] != "2" || rows[6][0] != "full" {
 		t.Errorf("rows %v", rows)
 	}
@@ -124,7 +125,7 @@ func checkCompareFiles(t *testing.T, out string, d *compareDocument) {
 			t.Errorf("AUC of linear is %s, want %v", rows[3][k], *d.Methods[1].AUC)
 		}
 	}
-	page := pageOf(t, filepath.Join(out, compareReport))
+	page := pageOf(t, filepath.Join(out, experiment.ComparisonReport))
 	wants(t, page, "Learning curves", "Worst mistakes", "melo − linear", "class_b", "Every run", "low-rank adapter")
 	for _, m := range d.Methods {
 		wants(t, page, fmt.Sprintf("%.3f<small>(%.3f to %.3f), sd %.3f", *m.AUC, m.AUCInterval[0], m.AUCInterval[1], *m.AUCDeviation))
@@ -171,7 +172,7 @@ func TestCompareMultiLabel(t *testing.T) {
 	if d.Data.Task != "multilabel" || d.Bootstrap.Unit != "group" || len(d.Methods[1].PerLabel) != 2 {
 		t.Errorf("%+v", d)
 	}
-	wants(t, pageOf(t, filepath.Join(out, compareReport)), "present", "absent", "melo: class_a")
+	wants(t, pageOf(t, filepath.Join(out, experiment.ComparisonReport)), "present", "absent", "melo: class_a")
 }
 
 func TestCompareRefuses(t *testing.T) {

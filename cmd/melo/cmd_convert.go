@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora/adapterfile"
@@ -218,8 +219,8 @@ func (o *convertOptions) read(kind adapterfile.Kind, base *convertBase) (*adapte
 	case adapterfile.LoRAViT:
 		options := adapterfile.LoRAViTOptions{Import: imports, Alpha: o.Alpha}
 		const most = 256 // a file does not tell the depth of its base
-		if options.Blocks, err = parseBlocks(o.Blocks, most); err != nil {
-			return nil, usage(err)
+		if options.Blocks, err = experiment.ParseBlocks(o.Blocks, most); err != nil {
+			return nil, err
 		}
 		f, err = adapterfile.ReadLoRAViT(o.In, options)
 	default:

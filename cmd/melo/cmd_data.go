@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/atomicfile"
 )
 
@@ -42,7 +43,7 @@ Examples:
 
 // Validate refuses option values that cannot be.
 func (o *dataOptions) Validate() error {
-	if err := o.check(); err != nil {
+	if err := asFlag(o.source().Check()); err != nil {
 		return err
 	}
 	if o.PerLabel < 1 || o.PerLabel > 1000 {
@@ -53,14 +54,17 @@ func (o *dataOptions) Validate() error {
 
 // Run shows the data.
 func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
-	ds, err := o.open(o.Data, nil)
+	ds, err := o.source().Open(o.Data, nil)
 	if err != nil {
 		return badInput(err)
 	}
 	defer func() { err = errors.Join(err, ds.Close()) }()
-	if err := scanData(ctx, s, ds, dataset.ScanOptions{MaxBad: -1}); err != nil {
+	w := s.watch(false)
+	defer w.close()
+	if err := experiment.Scan(ctx, w.event, ds, dataset.ScanOptions{MaxBad: -1}); err != nil {
 		return badInput(err)
 	}
+	w.close()
 	doc, problem, err := o.examine(ctx, ds)
 	if err != nil {
 		return badInput(err)
@@ -85,9 +89,9 @@ func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *da
 		return nil, nil, err
 	}
 	doc = &dataDocument{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Images: len(ds.Samples),
-		Rule: o.rule(ds), Unreadable: []failedImage{}, Folds: []dataFold{}, Attributes: attributes(ds)}
+		Rule: o.source().Rule(ds), Unreadable: []experiment.FailedImage{}, Folds: []dataFold{}, Attributes: experiment.Attributes(ds)}
 	for _, b := range ds.Bad() {
-		doc.Unreadable = append(doc.Unreadable, failedImage{b.Path, oneLine(b.Err)})
+		doc.Unreadable = append(doc.Unreadable, experiment.FailedImage{Image: b.Path, Error: oneLine(b.Err)})
 	}
 	problem = ds.Scan(ctx, dataset.ScanOptions{MaxBad: o.MaxBad}) // finds nothing new, but may be too much
 	parts, splitProblem := o.show(ds, doc)
@@ -108,11 +112,11 @@ func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *da
 func (o *dataOptions) show(ds *dataset.Dataset, doc *dataDocument) (parts [3][]int, err error) {
 	if o.Folds > 0 {
 		var folds []dataset.Fold
-		folds, err = ds.Folds(o.Folds, o.splitOptions())
+		folds, err = ds.Folds(o.Folds, o.source().SplitOptions())
 		for _, f := range folds {
 			doc.Folds = append(doc.Folds, dataFold{len(f.Train), len(f.Val), len(f.Held), ds.Counts(f.Held)})
 		}
-	} else if parts[0], parts[1], parts[2], err = ds.Split(o.splitOptions()); err == nil {
+	} else if parts[0], parts[1], parts[2], err = ds.Split(o.source().SplitOptions()); err == nil {
 		return parts, nil
 	}
 	names := map[string]int{dataset.Val: 1, dataset.Test: 2}
@@ -123,15 +127,6 @@ func (o *dataOptions) show(ds *dataset.Dataset, doc *dataDocument) (parts [3][]i
 		}
 	}
 	return parts, err
-}
-
-// attributes lists the further columns of a CSV.
-func attributes(ds *dataset.Dataset) []string {
-	names := []string{}
-	for name := range ds.Samples[0].Attr {
-		names = append(names, name)
-	}
-	return sorted(names)
 }
 
 // writeSheet writes the contact sheet.

@@ -9,30 +9,31 @@ import (
 	"unicode/utf8"
 
 	"melo.example/melo/dataset"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/experiment"
+	"melo.example/melo/internal/text"
 )
 
 // dataDocument is the --json document of "melo data".
 type dataDocument struct {
-	Path       string        `json:"path"`
-	Digest     string        `json:"digest"`
-	Task       string        `json:"task"`
-	Labels     []string      `json:"labels"`
-	Images     int           `json:"images"`
-	Bytes      int64         `json:"bytes"`
-	Rule       string        `json:"rule"`
-	Counts     []dataCount   `json:"counts"`
-	Total      dataTotal     `json:"total"`
-	Folds      []dataFold    `json:"folds"`
-	Sizes      dataSizes     `json:"sizes"`
-	Modes      []dataMode    `json:"modes"`
-	Groups     dataGroups    `json:"groups"`
-	Attributes []string      `json:"attributes"`
-	Duplicates []dataCopies  `json:"duplicates"`
-	Unreadable []failedImage `json:"unreadable"`
-	Warnings   []string      `json:"warnings"`
-	Problem    string        `json:"problem"`
-	Sheet      string        `json:"sheet,omitempty"`
+	Path       string                   `json:"path"`
+	Digest     string                   `json:"digest"`
+	Task       string                   `json:"task"`
+	Labels     []string                 `json:"labels"`
+	Images     int                      `json:"images"`
+	Bytes      int64                    `json:"bytes"`
+	Rule       string                   `json:"rule"`
+	Counts     []dataCount              `json:"counts"`
+	Total      dataTotal                `json:"total"`
+	Folds      []dataFold               `json:"folds"`
+	Sizes      dataSizes                `json:"sizes"`
+	Modes      []dataMode               `json:"modes"`
+	Groups     dataGroups               `json:"groups"`
+	Attributes []string                 `json:"attributes"`
+	Duplicates []dataCopies             `json:"duplicates"`
+	Unreadable []experiment.FailedImage `json:"unreadable"`
+	Warnings   []string                 `json:"warnings"`
+	Problem    string                   `json:"problem"`
+	Sheet      string                   `json:"sheet,omitempty"`
 }
 
 // dataTotal counts readable images.
@@ -176,7 +177,7 @@ func (d *dataDocument) print(s *stdio) {
 	s.printf("data       %s", d.Path)
 	s.printf("sha256     %s", hexOf(d.Digest))
 	s.printf("task       %s, %d labels", d.Task, len(d.Labels))
-	s.printf("images     %s, %s", ui.Count(int64(d.Images)), ui.Bytes(d.Bytes))
+	s.printf("images     %s, %s", text.Count(int64(d.Images)), text.Bytes(d.Bytes))
 	s.printf("")
 	d.printCounts(s)
 	s.printf("split      %s", d.Rule)
@@ -186,11 +187,11 @@ func (d *dataDocument) print(s *stdio) {
 	s.printf("")
 	for k, m := range d.Modes {
 		colour := map[int]string{1: "grey", 3: "colour"}[m.Channels]
-		s.printf("%-10s %s, %s, %d bits: %s", titleOnce("kinds", k), m.Format, colour, m.Bits, ui.Count(int64(m.Images)))
+		s.printf("%-10s %s, %s, %d bits: %s", titleOnce("kinds", k), m.Format, colour, m.Bits, text.Count(int64(m.Images)))
 	}
 	d.printSizes(s)
 	if d.Groups.Groups > 0 {
-		s.printf("groups     %s of %s images, %d in the largest", ui.Count(int64(d.Groups.Groups)), ui.Count(int64(d.Groups.Images)), d.Groups.Largest)
+		s.printf("groups     %s of %s images, %d in the largest", text.Count(int64(d.Groups.Groups)), text.Count(int64(d.Groups.Images)), d.Groups.Largest)
 	} else {
 		s.entry("groups     ", "none known: if a patient has several images, name the column with --group-column")
 	}
@@ -210,7 +211,7 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return ui.Count(int64(n)) + " " + many
+	return text.Count(int64(n)) + " " + many
 }
 
 // titleOnce is the title in the first of several lines.
@@ -245,14 +246,14 @@ func (d *dataDocument) printCounts(s *stdio) {
 
 func (d *dataDocument) printSizes(s *stdio) {
 	x := d.Sizes
-	text := func(z dataSize) string { return fmt.Sprintf("%d x %d", z.Width, z.Height) }
+	show := func(z dataSize) string { return fmt.Sprintf("%d x %d", z.Width, z.Height) }
 	switch {
 	case x.Distinct == 0:
 		s.printf("sizes      none")
 	case x.Distinct == 1:
-		s.printf("sizes      %s, all of them", text(x.Smallest))
+		s.printf("sizes      %s, all of them", show(x.Smallest))
 	default:
-		s.entry("sizes      ", "%d, from %s to %s; the most frequent %s (%s)", x.Distinct, text(x.Smallest), text(x.Largest), text(x.Common[0]), ui.Count(int64(x.Common[0].Images)))
+		s.entry("sizes      ", "%d, from %s to %s; the most frequent %s (%s)", x.Distinct, show(x.Smallest), show(x.Largest), show(x.Common[0]), text.Count(int64(x.Common[0].Images)))
 	}
 }
 

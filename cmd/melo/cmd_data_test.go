@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"melo.example/melo/experiment"
 )
 
 // dataFolder writes files, "#7" being picture number 7.
@@ -144,7 +146,7 @@ func TestDataTrainAgree(t *testing.T) {
 		t.Errorf("stderr: %s", r.err)
 	}
 	for fold := range 3 {
-		var trained trainDocument
+		var trained experiment.Result
 		var shown dataDocument
 		options := []string{"--max-bad", "1", "--folds", "3", "--val-split", "0.2"}
 		melo(t, append(append(base, options...), "--fold", string(rune('1'+fold)))...).want(t, exitDone).decode(t, &trained)

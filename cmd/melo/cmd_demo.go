@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"melo.example/melo/internal/par"
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/phantom"
 )
 
@@ -123,7 +123,7 @@ type demoJob struct {
 	s     *stdio
 	size  demoSize
 	tasks []*phantom.Task
-	runs  []*compareJob // one a task
+	runs  []*demoRun // one a task
 	doc   demoDocument
 }
 
@@ -137,12 +137,11 @@ func (o *demoOptions) show(ctx context.Context, s *stdio, tasks []*phantom.Task)
 		}
 		return err
 	}
-	pool := par.New(o.Workers)
-	defer pool.Close()
-	base, err := openTrainBase(ctx, s, o.Base, pool)
+	base, err := openTrainBase(ctx, s, o.Base, o.Workers)
 	if err != nil {
 		return err
 	}
+	defer base.Close()
 	for i, t := range tasks {
 		s.notef("%d of %d: %s (in place of %s)", i+1, len(tasks), t.Title, t.StandsFor)
 		if err := j.compare(ctx, base, t); err != nil {
@@ -210,7 +209,7 @@ func (j *demoJob) command(t *phantom.Task) []string {
 }
 
 // compare trains the methods on a task and measures them, as "melo compare" does.
-func (j *demoJob) compare(ctx context.Context, base *trainBase, t *phantom.Task) error {
+func (j *demoJob) compare(ctx context.Context, base *experiment.Base, t *phantom.Task) error {
 	quiet := *j.s
 	quiet.args, quiet.hints = j.command(t), nil
 	var c commands
@@ -224,22 +223,26 @@ func (j *demoJob) compare(ctx context.Context, base *trainBase, t *phantom.Task)
 	if err := os.MkdirAll(c.Compare.folder(), 0o777); err != nil {
 		return err
 	}
-	set, err := openTrainSet(ctx, &quiet, c.Compare.Data, &c.Compare.dataSource)
+	w := quiet.watch(true)
+	defer w.close()
+	set, err := experiment.OpenSet(ctx, c.Compare.Data, c.Compare.source(), w.event)
 	if err != nil {
 		return err
 	}
-	job := &compareJob{o: &c.Compare, s: &quiet, base: base, set: set, bare: true}
-	j.runs = append(j.runs, job)
-	if err := job.plan(); err != nil {
-		return err
-	}
-	if err := job.train(ctx); err != nil {
-		return err
-	}
-	if err := job.evaluate(ctx); err != nil {
-		return err
-	}
-	return job.measure(ctx)
+	r := &demoRun{set: dataSet{set}, command: quiet.sameCommand(), pictures: c.Compare.Pictures}
+	j.runs = append(j.runs, r)
+	e := c.Compare.options()
+	e.Command, e.NoCurves, e.Apart = quiet.args, true, false
+	r.Comparison, err = experiment.Compare(ctx, e, base, set, w.event)
+	return err
+}
+
+// demoRun is the comparison of one task.
+type demoRun struct {
+	*experiment.Comparison // nil: not done
+	set                    dataSet
+	command                string // that makes it
+	pictures               int
 }
 
 // close gives back what the data holds.

@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/sysinfo"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 )
 
 // doctorOptions are the options of "melo doctor": none.
@@ -54,7 +54,7 @@ func (doctorOptions) Run(s *stdio) error {
 	s.printf("test     %s", doc.Kernels.SelfTest)
 	s.printf("cores    %d, by default %s", m.Cores, plural(m.Workers, "worker", "workers"))
 	if m.Memory > 0 {
-		s.printf("memory   %s", ui.Bytes(m.Memory))
+		s.printf("memory   %s", text.Bytes(m.Memory))
 	}
 	if err := s.document(doc); err != nil {
 		return err

@@ -1,16 +1,19 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	facade "melo.example/melo"
-	"melo.example/melo/dataset"
-	"melo.example/melo/metric"
+	"melo.example/melo/experiment"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/report"
+	"melo.example/melo/report/study"
 )
 
 // evalOptions are the options of "melo eval".
@@ -66,30 +69,22 @@ func (o *evalOptions) Validate() error {
 	switch {
 	case o.Batch < 1 || o.Batch > 4096:
 		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
-	case o.Resamples < 100 || o.Resamples > 1_000_000:
-		return fmt.Errorf("--resamples %d, expected 100 to 1000000", o.Resamples)
-	case o.MaxBad < 0:
-		return fmt.Errorf("--max-bad %d, expected 0 or more", o.MaxBad)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
 		return errors.New("give --label-column or --label-columns, not both")
 	}
-	return nil
+	e := o.options()
+	return asFlag(e.Validate())
 }
 
-// evalJob is one evaluation.
-type evalJob struct {
-	o       *evalOptions
-	s       *stdio
-	base    *facade.Base
-	adapter *facade.Adapter
-	data    *dataset.Dataset
-	samples []int // of the data, that are evaluated
-	answers []facade.Prediction
-	doc     evalDocument
-	judged  *judgement
-	title   string // of the progress; empty: evaluating
+// maxPictures bounds the pictures of a report.
+const maxPictures = 500
+
+// options are those of the evaluation.
+func (o *evalOptions) options() experiment.EvaluateOptions {
+	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
+		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn, MaxBad: o.MaxBad, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
 }
 
 // Run evaluates.
@@ -99,7 +94,7 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 		if path == "" {
 			continue
 		}
-		if err := tryFolder(filepath.Dir(path)); err != nil {
+		if err := atomicfile.TryFolder(filepath.Dir(path)); err != nil {
 			return err
 		}
 	}
@@ -108,41 +103,48 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer base.Close()
-	j := &evalJob{o: o, s: s, base: base, adapter: adapter}
-	defer j.close()
-	if err := j.openData(ctx); err != nil {
+	w := s.watch(false)
+	defer w.close()
+	e, err := base.Evaluate(ctx, adapter, o.options(), w.event)
+	if err != nil {
+		if none := (*experiment.NoSplitError)(nil); errors.As(err, &none) {
+			s.hints = append(s.hints, "--split all evaluates every image")
+		}
 		return err
 	}
-	if err := j.predict(ctx); err != nil {
-		return err
-	}
-	if err := j.measure(ctx); err != nil {
-		return err
-	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			s.notef("%s", oneLine(err))
+		}
+	}()
 	if o.Predictions != "" {
-		if err := j.writePredictions(); err != nil {
+		if err := e.WritePredictions(o.Predictions); err != nil {
 			return err
 		}
 	}
+	e.Predictions, e.Report = o.Predictions, o.HTML
 	if o.HTML != "" {
-		if err := j.writeReport(ctx); err != nil {
+		page, err := study.Evaluation(ctx, e, o.Pictures)
+		if err != nil {
+			return err
+		}
+		if err := writePage(o.HTML, page); err != nil {
 			return err
 		}
 	}
-	j.doc.Seconds = time.Since(start).Seconds()
-	j.print()
-	return s.document(&j.doc)
+	e.Seconds = time.Since(start).Seconds()
+	w.close()
+	printEvaluation(s, &e.EvaluationDocument)
+	return s.document(&e.EvaluationDocument)
 }
 
-// close gives back what the data holds.
-func (j *evalJob) close() {
-	if j.data == nil {
-		return
-	}
-	if err := j.data.Close(); err != nil {
-		j.s.notef("%s", oneLine(err))
-	}
+// writePage writes a report.
+func writePage(path string, page *report.Page) error {
+	return atomicfile.Write(path, 0o666, func(w io.Writer) error { return page.Write(w) })
 }
+
+// capital begins a sentence.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // open opens the adapter and its base.
 func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade.Adapter, error) {
@@ -156,68 +158,4 @@ func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade
 	base, adapter, err := facade.OpenFor(o.Adapter, o.Base, facade.Workers(o.Workers), facade.Batch(o.Batch), facade.Remember(cacheDir()),
 		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) }))
 	return base, adapter, badInput(err)
-}
-
-// predict answers for every image, and drops those that cannot be read.
-func (j *evalJob) predict(ctx context.Context) error {
-	progress := j.s.progress()
-	defer progress.Close()
-	meter := progress.Start(cmp.Or(j.title, "evaluating"), 0, int64(len(j.samples)))
-	defer meter.Finish()
-	read := j.samples[:0:0]
-	err := j.base.PredictEach(ctx, j.adapter, len(j.samples), j.image, func(i int, p facade.Prediction, err error) error {
-		meter.Set(int64(i+1), "")
-		if err == nil {
-			read, j.answers = append(read, j.samples[i]), append(j.answers, p)
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		j.doc.Failed = append(j.doc.Failed, failedImage{j.data.File(j.samples[i]), oneLine(err)})
-		if len(j.doc.Failed) <= j.o.MaxBad {
-			return nil
-		}
-		at := ""
-		if source := j.data.Samples[j.samples[i]].Source; source != "" {
-			at = " (" + source + ")"
-		}
-		return badInput(fmt.Errorf("%d unreadable images, %d are allowed (--max-bad); the last%s: %w", len(j.doc.Failed), j.o.MaxBad, at, err))
-	})
-	if err != nil {
-		return err
-	}
-	if len(read) == 0 {
-		return badInput(fmt.Errorf("%s: no image could be read", j.o.Data))
-	}
-	j.samples = read
-	return nil
-}
-
-// predictions are the answers beside the truth, calibrated as the adapter says or not at all.
-func (j *evalJob) predictions(calibrated bool) *metric.Predictions {
-	meta := j.adapter.Metadata()
-	labels := j.adapter.Labels()
-	p := &metric.Predictions{Labels: len(labels), Exclusive: j.exclusive(), Thresholds: meta.Thresholds}
-	if !calibrated {
-		meta.Temperatures = nil
-	}
-	prob := make([]float64, len(labels))
-	for k, i := range j.samples {
-		meta.Probabilities(prob, j.answers[k].Logits)
-		for l, v := range prob {
-			p.Prob = append(p.Prob, min(v, 1)) // a softmax may exceed 1 by rounding
-			p.Truth = append(p.Truth, j.has(i, l))
-		}
-	}
-	return p
-}
-
-// has tells whether sample i has a label.
-func (j *evalJob) has(i, label int) bool {
-	s := &j.data.Samples[i]
-	if s.Targets != nil {
-		return s.Targets[label] > 0
-	}
-	return s.Label == label
 }

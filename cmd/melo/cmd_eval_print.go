@@ -2,15 +2,12 @@ package main
 
 import (
 	"cmp"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/experiment"
 )
 
 // nameWidth is the room for names of labels and values in tables, which are at most 80 columns wide.
@@ -50,9 +47,15 @@ func interval95(v *[2]float64) string {
 	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
 }
 
-// print shows the evaluation to people.
-func (j *evalJob) print() {
-	d, s := &j.doc, j.s
+// evalPrinter prints the parts of an evaluation.
+type evalPrinter struct {
+	doc *experiment.EvaluationDocument
+	s   *stdio
+}
+
+// printEvaluation shows an evaluation to people.
+func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
+	j := evalPrinter{d, s}
 	if s.json {
 		return
 	}
@@ -81,8 +84,8 @@ func (j *evalJob) print() {
 	s.notef("%s", notice)
 }
 
-func (j *evalJob) printNumbers() {
-	d := &j.doc
+func (j evalPrinter) printNumbers() {
+	d := j.doc
 	line := func(name string, v *float64, ci *[2]float64, remark string) {
 		j.s.printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s  %s", cut(name, nameWidth, false), share(v), interval95(ci), remark), " "))
 	}
@@ -106,8 +109,8 @@ func (j *evalJob) printNumbers() {
 	line("  uncalibrated", c.Uncalibrated.Brier, c.Uncalibrated.BrierInterval, "")
 }
 
-func (j *evalJob) printLabels() {
-	d := &j.doc
+func (j evalPrinter) printLabels() {
+	d := j.doc
 	j.s.printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
 	for l := range d.PerLabel {
 		x, t := &d.PerLabel[l], &d.Thresholds[l]
@@ -125,8 +128,8 @@ func (j *evalJob) printLabels() {
 // maxShownClasses is how many columns of counts fit.
 const maxShownClasses = 8
 
-func (j *evalJob) printConfusion() {
-	d := &j.doc
+func (j evalPrinter) printConfusion() {
+	d := j.doc
 	if d.Confusion.Counts == nil || len(d.Labels) > maxShownClasses {
 		return
 	}
@@ -145,7 +148,7 @@ func (j *evalJob) printConfusion() {
 	}
 }
 
-func (j *evalJob) printSubgroups() {
+func (j evalPrinter) printSubgroups() {
 	last, small := "", false
 	for i := range j.doc.Subgroups {
 		g := &j.doc.Subgroups[i]
@@ -163,49 +166,4 @@ func (j *evalJob) printSubgroups() {
 	if small {
 		j.s.printf("  * few images: the numbers are uncertain, and differences may be chance")
 	}
-}
-
-// writePredictions writes --predictions: one row an image.
-func (j *evalJob) writePredictions() error {
-	return atomicfile.Write(j.o.Predictions, 0o666, func(out io.Writer) error {
-		w := csv.NewWriter(out)
-		labels := j.adapter.Labels()
-		head := []string{"path", "group"}
-		if j.exclusive() {
-			head = append(head, "label", "decided")
-		}
-		for _, prefix := range []string{"true:", "probability:", "logit:"} {
-			for _, l := range labels {
-				head = append(head, prefix+l)
-			}
-		}
-		w.Write(append(head, j.o.By...))
-		for k, i := range j.samples {
-			w.Write(j.row(k, i))
-		}
-		w.Flush()
-		return w.Error()
-	})
-}
-
-// row is what there is to say about sample i, the one at position k.
-func (j *evalJob) row(k, i int) []string {
-	x, p := &j.data.Samples[i], &j.answers[k]
-	row := []string{x.Path, x.Group}
-	if j.exclusive() {
-		row = append(row, j.adapter.Labels()[x.Label], p.Label)
-	}
-	for l := range p.Logits {
-		row = append(row, map[bool]string{true: "1", false: "0"}[j.has(i, l)])
-	}
-	for _, v := range p.Probabilities {
-		row = append(row, strconv.FormatFloat(v, 'g', -1, 64))
-	}
-	for _, v := range p.Logits {
-		row = append(row, strconv.FormatFloat(float64(v), 'g', -1, 32))
-	}
-	for _, by := range j.o.By {
-		row = append(row, x.Attr[by])
-	}
-	return row
 }

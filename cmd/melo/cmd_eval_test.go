@@ -15,8 +15,10 @@ import (
 	"unicode/utf8"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/experiment"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/metric"
+	"melo.example/melo/safetensors"
 )
 
 // table turns class folders into one with a labels.csv beside them: label, group, sex, and one column a label.
@@ -56,9 +58,9 @@ func trained(t testing.TB, data string, more ...string) string {
 	return out
 }
 
-func evaluate(t *testing.T, adapter, data string, more ...string) evalDocument {
+func evaluate(t *testing.T, adapter, data string, more ...string) experiment.EvaluationDocument {
 	t.Helper()
-	var doc evalDocument
+	var doc experiment.EvaluationDocument
 	melo(t, append([]string{"--json", "eval", "--adapter", adapter, "--data", data}, more...)...).want(t, exitDone).decode(t, &doc)
 	return doc
 }
@@ -195,7 +197,7 @@ func TestEvalByGroupsAndSubgroups(t *testing.T) {
 		t.Errorf("f %+v\nm %+v", f, m)
 	}
 	// Every man stands beside the other image of his patient or alone: fewer units than images.
-	if m.Units >= m.N || m.Small != (m.Units < fewImages) {
+	if m.Units >= m.N || m.Small != (m.Units < 50) {
 		t.Errorf("%d units of %d images, small: %v", m.Units, m.N, m.Small)
 	}
 	if want := (*f.Accuracy*40 + *m.Accuracy*80) / 120; math.Abs(want-*doc.Accuracy) > 1e-12 {
@@ -252,7 +254,7 @@ func TestEvalMultiLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Meta.Thresholds, f.Meta.Temperatures = []float64{0.3, 0.9, 0.05}, []float64{2, 0.5, 1}
-	if err := f.Write(path, dtypes["f32"]); err != nil {
+	if err := f.Write(path, safetensors.F32); err != nil {
 		t.Fatal(err)
 	}
 	answers := filepath.Join(t.TempDir(), "answers.csv")
@@ -355,7 +357,7 @@ func TestTrainCalibrates(t *testing.T) {
 	data := trainingSet(t, 3, 60)
 	for _, more := range [][]string{nil, {"--sensitivity", "0.95"}} {
 		out := filepath.Join(t.TempDir(), "a.safetensors")
-		var doc trainDocument
+		var doc experiment.Result
 		melo(t, trainArgs(data, out, append(more, "--json", "--precision", "f32")...)...).want(t, exitDone).decode(t, &doc)
 		f, err := adapterfile.Read(out)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -195,8 +195,8 @@ func newAdapterDocument(f *adapterfile.File) *adapterDocument {
 func (d *inspectDocument) print(s *stdio) {
 	s.printf("%s", d.Path)
 	s.printf("  kind        %s", d.Kind)
-	s.printf("  size        %s", ui.Bytes(d.Bytes))
-	s.printf("  parameters  %s in %d tensors (%s)", ui.Count(d.Parameters), d.Tensors, counts(d.DTypes))
+	s.printf("  size        %s", text.Bytes(d.Bytes))
+	s.printf("  parameters  %s in %d tensors (%s)", text.Count(d.Parameters), d.Tensors, counts(d.DTypes))
 	if d.Digest != "" {
 		s.printf("  sha256      %s", hexOf(d.Digest))
 	}
@@ -242,7 +242,7 @@ func (a *adapterDocument) print(s *stdio) {
 	if a.Digest != "" {
 		s.printf("  sha256      %s", hexOf(a.Digest))
 	}
-	s.entry("  method      ", "%s, %s numbers beside the base, %s in the head", m.Method, ui.Count(int64(a.Deltas)), ui.Count(int64(a.Head)))
+	s.entry("  method      ", "%s, %s numbers beside the base, %s in the head", m.Method, text.Count(int64(a.Deltas)), text.Count(int64(a.Head)))
 	s.entry("  base        ", "%s", baseLine(m.Base))
 	if len(a.deltas) > 0 {
 		s.entry("  sites       ", "%s, scale %s", sitesLine(a.deltas), m.ScaleRule)

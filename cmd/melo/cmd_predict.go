@@ -9,10 +9,11 @@ import (
 	"strconv"
 
 	facade "melo.example/melo"
+	"melo.example/melo/experiment"
 )
 
 // notice stands wherever a prediction is shown.
-const notice = "research software, not a medical device"
+const notice = experiment.Notice
 
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
@@ -62,19 +63,13 @@ func (o *predictOptions) Validate() error {
 
 // predictDocument is the --json document of "melo predict".
 type predictDocument struct {
-	Base    string            `json:"base"`
-	Adapter *adapterReference `json:"adapter,omitempty"`
-	Task    string            `json:"task"` // binary, multiclass or multilabel
-	Labels  []string          `json:"labels"`
-	Results []prediction      `json:"results"`
-	Failed  []failedImage     `json:"failed"`
-	Notice  string            `json:"notice"`
-}
-
-// adapterReference names the adapter that answered.
-type adapterReference struct {
-	Path   string `json:"path"`
-	Digest string `json:"digest"`
+	Base    string                       `json:"base"`
+	Adapter *experiment.AdapterReference `json:"adapter,omitempty"`
+	Task    string                       `json:"task"` // binary, multiclass or multilabel
+	Labels  []string                     `json:"labels"`
+	Results []prediction                 `json:"results"`
+	Failed  []experiment.FailedImage     `json:"failed"`
+	Notice  string                       `json:"notice"`
 }
 
 // prediction is the answer for one image.
@@ -84,12 +79,6 @@ type prediction struct {
 	Probability   float64   `json:"probability"`
 	Probabilities []float64 `json:"probabilities"` // in the order of labels
 	Logits        []float32 `json:"logits"`
-}
-
-// failedImage is an image that could not be read.
-type failedImage struct {
-	Image string `json:"image"`
-	Error string `json:"error"`
 }
 
 // Run predicts.
@@ -104,10 +93,10 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	defer base.Close()
 	doc := predictDocument{
 		Base: base.Path(), Task: string(adapter.Metadata().Task),
-		Labels: adapter.Labels(), Results: []prediction{}, Failed: []failedImage{}, Notice: notice,
+		Labels: adapter.Labels(), Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice,
 	}
 	if adapter.Path() != "" {
-		doc.Adapter = &adapterReference{adapter.Path(), adapter.Digest()}
+		doc.Adapter = &experiment.AdapterReference{Path: adapter.Path(), Digest: adapter.Digest()}
 	}
 	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
 		return err
@@ -152,7 +141,7 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 	defer meter.Finish()
 	return base.PredictFiles(ctx, adapter, o.Images, func(i int, p facade.Prediction, err error) error {
 		if err != nil {
-			doc.Failed = append(doc.Failed, failedImage{o.Images[i], oneLine(err)})
+			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: oneLine(err)})
 			progress.Printf("melo: %s", oneLine(err))
 		} else {
 			doc.Results = append(doc.Results, prediction{

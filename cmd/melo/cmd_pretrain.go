@@ -15,6 +15,7 @@ import (
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/train"
@@ -143,7 +144,7 @@ type pretrainJob struct {
 
 // Run trains.
 func (o *pretrainOptions) Run(ctx context.Context, s *stdio) error {
-	if err := tryFolder(filepath.Dir(filepath.Clean(o.Out))); err != nil {
+	if err := atomicfile.TryFolder(filepath.Dir(filepath.Clean(o.Out))); err != nil {
 		return err
 	}
 	if _, err := os.Stat(o.checkpointPath()); err == nil && !o.Resume && !o.Restart {
@@ -184,7 +185,7 @@ func (j *pretrainJob) build(ctx context.Context) (err error) {
 	j.config = pretrain.Config{
 		Width: shape.Width, Depth: shape.Depth, Heads: shape.Heads, MLP: shape.MLP, Image: shape.Image, Patch: shape.Patch,
 		Batches: o.EpochImages / o.Batch, Batch: o.Batch, LR: o.LR, Warmup: o.Warmup, Average: o.Average,
-		Optimizer:   train.AdamWConfig{Beta1: adamBeta1, Beta2: 0.98, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
+		Optimizer:   train.AdamWConfig{Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LocalWeight: o.LocalWeight, Distract: pretrain.Distract{Mask: o.Mask, Exposure: o.Exposure, Noise: o.Noise},
 		Seed: o.Seed, Precision: prec.String(),
 	}
@@ -221,7 +222,7 @@ func (j *pretrainJob) train(ctx context.Context) error {
 	if err := os.MkdirAll(j.o.runFolder(), 0o777); err != nil {
 		return fmt.Errorf("folder for the run: %w", err)
 	}
-	settings, err := asMap(j.config)
+	settings, err := train.Settings(j.config)
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func (j *pretrainJob) train(ctx context.Context) error {
 			return nil
 		}},
 		train.Hook{Name: "base", Epoch: func(l *train.Loop) error { return l.Averaged(func() error { return j.epoch(ctx, l) }) }},
-		train.Checkpoints(j.o.checkpointPath(), id, checkpointEvery, func(err error) {
+		train.Checkpoints(j.o.checkpointPath(), id, 2*time.Minute, func(err error) {
 			j.ui.Printf("melo: the checkpoint could not be saved, training goes on: %s", oneLine(err))
 		}))
 	return j.loop.Run(ctx)
@@ -286,7 +287,7 @@ func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 		line += fmt.Sprintf("  %s %.4f", p.Name, auc)
 	}
 	j.record.Epochs = append(j.record.Epochs, e)
-	j.ui.Printf("%s  epoch %d  images %s  loss %.4f%s", time.Now().UTC().Format(time.TimeOnly), e.Epoch, ui.Count(int64(e.Images)), e.Loss, line)
+	j.ui.Printf("%s  epoch %d  images %s  loss %.4f%s", time.Now().UTC().Format(time.TimeOnly), e.Epoch, text.Count(int64(e.Images)), e.Loss, line)
 	return j.write(j.data.Standardised(base, j.pool))
 }
 

@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
+	"strings"
 
-	"melo.example/melo/internal/par"
+	"melo.example/melo/experiment"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/lora"
 )
 
 // sweepOptions are the options of "melo sweep".
@@ -25,7 +27,7 @@ type sweepOptions struct {
 	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
 	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, where it is not tried. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
 
-	trainRecipe
+	trainSettings
 }
 
 // Help is the long help text.
@@ -50,64 +52,107 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
+// options are those of the sweep.
+func (o *sweepOptions) options() *experiment.SweepOptions {
+	e := &experiment.SweepOptions{Options: o.settings(), Folder: o.Out, Try: o.Try, Search: o.Search, Eta: o.Eta, Seeds: o.Seeds}
+	e.Method, e.LR, e.Seed = lora.Method(o.Method), o.LR, 1
+	return e
+}
+
 // Validate refuses option values that cannot be, those to try included.
-func (o *sweepOptions) Validate() error {
-	switch {
-	case o.Eta < 2 || o.Eta > 100:
-		return fmt.Errorf("--eta %d, expected 2 to 100", o.Eta)
-	case o.Seeds < 1 || o.Seeds > maxSweepSeeds:
-		return fmt.Errorf("--seeds %d, expected 1 to %d", o.Seeds, maxSweepSeeds)
-	case o.Folds != 0:
-		return errors.New("--folds: candidates are compared on one validation split; give none")
-	case o.ValSplit == 0:
-		return errors.New("--val-split 0: candidates are compared on validation")
-	}
-	_, err := o.candidates()
-	return err
-}
-
-// maxSweepSeeds and maxCandidates bound a sweep, so that a slip does not ask for years.
-const (
-	maxSweepSeeds = 100
-	maxCandidates = 10_000
-)
-
-// options are those of the run that a sweep without --try would make.
-func (o *sweepOptions) options() *trainOptions {
-	return &trainOptions{Base: o.Base, Data: o.Data, Method: o.Method, LR: o.LR, Seed: 1, trainRecipe: o.trainRecipe}
-}
+func (o *sweepOptions) Validate() error { return asFlag(o.options().Validate()) }
 
 // Run sweeps.
 func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
-	start := time.Now()
-	if err := os.MkdirAll(filepath.Join(o.Out, "runs"), 0o777); err != nil {
+	e := o.options()
+	e.Command = s.args
+	if err := os.MkdirAll(o.Out, 0o777); err != nil {
 		return fmt.Errorf("folder for the sweep: %w", err)
 	}
-	pool := par.New(o.Workers)
-	defer pool.Close()
-	set, err := openTrainSet(ctx, s, o.Data, &o.dataSource)
+	w := s.watch(true)
+	defer w.close()
+	set, base, err := openInputs(ctx, s, w, o.Base, o.Data, &o.trainSettings)
 	if err != nil {
 		return err
 	}
+	defer base.Close()
 	defer set.close(s)
-	base, err := openTrainBase(ctx, s, o.Base, pool)
+	doc, err := experiment.Sweep(ctx, e, base, set.Set, w.event)
 	if err != nil {
-		return err
-	}
-	j := &sweepJob{o: o, s: s, base: base, set: set}
-	if j.candidates, err = o.candidates(); err != nil {
-		return usage(err)
-	}
-	if err := j.search(ctx); err != nil {
 		if ctx.Err() != nil {
 			s.hints = append(s.hints, "the same command goes on with what is in "+o.Out)
 		}
+		return hintPrepare(err)
+	}
+	doc.Command = bestCommand(s.args, doc)
+	if err := doc.Write(o.Out); err != nil {
 		return err
 	}
-	doc := j.document(start)
-	if err := doc.write(o.Out); err != nil {
-		return err
-	}
-	doc.print(s)
+	w.close()
+	printSweep(s, doc)
 	return s.document(doc)
+}
+
+// bestCommand trains the best candidate by itself: the words of the sweep without what belongs to the search, and the values.
+func bestCommand(args []string, d *experiment.SweepResult) string {
+	drop := []string{"--out", "--try", "--search", "--eta", "--seeds"}
+	for _, s := range d.Tried {
+		drop = append(drop, "--"+s.Name)
+	}
+	words := []string{"melo"}
+	for i := 0; i < len(args); i++ {
+		name, _, joined := strings.Cut(args[i], "=")
+		switch {
+		case args[i] == "sweep":
+			words = append(words, "train")
+		case !slices.Contains(drop, name):
+			words = append(words, shellWord(args[i]))
+		case !joined:
+			i++ // its value
+		}
+	}
+	for k, s := range d.Tried {
+		words = append(words, "--"+s.Name, shellWord(d.Results[0].Values[k]))
+	}
+	return strings.Join(append(words, "--out", "best.safetensors"), " ")
+}
+
+// printSweep shows the table to people.
+func printSweep(s *stdio, d *experiment.SweepResult) {
+	s.printf("%d candidates on %s, %d images to validate", len(d.Results), d.Data.Path, d.Data.Val)
+	line := "   place"
+	widths := make([]int, len(d.Tried))
+	for k, t := range d.Tried {
+		widths[k] = len(t.Name)
+		for _, r := range d.Results {
+			widths[k] = max(widths[k], len(r.Values[k]))
+		}
+		line += fmt.Sprintf("  %-*s", widths[k], t.Name)
+	}
+	s.printf("%s  epochs     AUC  accuracy  log loss   trained", line)
+	show := func(v *float64) string {
+		if v == nil {
+			return "-"
+		}
+		return fmt.Sprintf("%.3f", *v)
+	}
+	for i, r := range d.Results {
+		mark := " "
+		if r.IsGiven {
+			mark = "*"
+		}
+		line := fmt.Sprintf(" %s %5d", mark, i+1)
+		for k, v := range r.Values {
+			line += fmt.Sprintf("  %-*s", widths[k], v)
+		}
+		s.printf("%s  %6d  %6s  %8s  %8s  %8s", line, r.Epochs, show(r.AUC), show(r.Accuracy), show(r.LogLoss), text.Count(r.Trained))
+	}
+	s.printf("  *: the settings of the command line")
+	if d.Gain != nil {
+		s.printf("  the best has %.1f points of AUC more; of the best of many, part is luck", 100*(*d.Gain))
+	}
+	s.printf("  to train it:")
+	s.printf("    %s", d.Command)
+	s.printf("  table: %s", filepath.Join(d.Folder, "sweep.csv"))
+	s.notef("%s", notice)
 }

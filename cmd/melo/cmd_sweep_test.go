@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"melo.example/melo/experiment"
 )
 
 // sweepArgs is a quick sweep on the tiny base.
@@ -21,7 +23,7 @@ func sweepArgs(data, out string, more ...string) []string {
 }
 
 // comparable is a document without what differs from run to run.
-func comparable(d sweepDocument) sweepDocument {
+func comparable(d experiment.SweepResult) experiment.SweepResult {
 	d.Seconds, d.Command, d.Folder, d.Given.Seconds, d.Given.Runs = 0, "", "", 0, nil
 	d.Results = slices.Clone(d.Results)
 	for i := range d.Results {
@@ -37,7 +39,7 @@ func comparable(d sweepDocument) sweepDocument {
 func TestSweepGrid(t *testing.T) {
 	data, out := trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "sweep")
 	more := []string{"--search", "grid", "--try", "lr=0.01/0.001", "--try", "sites=q,v/q", "--seeds", "2"}
-	var doc sweepDocument
+	var doc experiment.SweepResult
 	r := melo(t, append([]string{"--json"}, sweepArgs(data, out, more...)...)...).want(t, exitDone)
 	r.decode(t, &doc)
 	if len(doc.Results) != 5 || len(doc.Shares) != 1 || doc.Gain == nil || !reflect.DeepEqual(doc.Given.Values, []string{"0.002", "q,v"}) {
@@ -70,7 +72,7 @@ func TestSweepGrid(t *testing.T) {
 	}
 	// Files in the folder are the same table.
 	text, err := os.ReadFile(filepath.Join(out, "sweep.json"))
-	var stored sweepDocument
+	var stored experiment.SweepResult
 	if err != nil || json.Unmarshal(text, &stored) != nil || !reflect.DeepEqual(stored, doc) {
 		t.Errorf("sweep.json: %v, %s", err, text)
 	}
@@ -88,7 +90,7 @@ func TestSweepGrid(t *testing.T) {
 	if !strings.Contains(r.out, "of AUC more") || !strings.Contains(r.out, " *") {
 		t.Errorf("table: %s", r.out)
 	}
-	var again sweepDocument
+	var again experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(data, out, more...)...)...).want(t, exitDone).decode(t, &again)
 	if !reflect.DeepEqual(comparable(again), comparable(doc)) || again.Results[0].Seconds != doc.Results[0].Seconds {
 		t.Error("repeated, the sweep trains again or has another table")
@@ -103,7 +105,7 @@ func TestSweepGrid(t *testing.T) {
 // TestSweepHalving: rounds get longer and smaller, and what was given is in the last.
 func TestSweepHalving(t *testing.T) {
 	data, out := trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "sweep")
-	var doc sweepDocument
+	var doc experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(data, out, "--eta", "2", "--epochs", "8", "--try", "lr=0.01/0.005/0.0005/0.0001/0.00001")...)...).want(t, exitDone).decode(t, &doc)
 	if !reflect.DeepEqual(doc.Shares, []float64{0.25, 0.5, 1}) || len(doc.Results) != 6 {
 		t.Fatalf("%+v", doc)
@@ -128,7 +130,7 @@ func TestSweepKilledAndResumed(t *testing.T) {
 	}
 	data := trainingSet(t, 2, 14)
 	more := []string{"--eta", "2", "--epochs", "16", "--patience", "0", "--try", "lr=0.01/0.0005", "--try", "rank=2/4"}
-	var whole, got sweepDocument
+	var whole, got experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(data, filepath.Join(t.TempDir(), "sweep"), more...)...)...).want(t, exitDone).decode(t, &whole)
 	out := filepath.Join(t.TempDir(), "sweep")
 	args := append([]string{"--json"}, sweepArgs(data, out, more...)...)
@@ -164,7 +166,7 @@ func TestSweepInterrupted(t *testing.T) {
 // TestSweepDiverged: a candidate that fails has a place at the end, and does not stop the others.
 func TestSweepDiverged(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "sweep")
-	var doc sweepDocument
+	var doc experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(trainingSet(t, 2, 14), out, "--search", "grid", "--warmup", "0", "--weight-decay", "900",
 		"--head-init", "uniform", "--epochs", "20", "--try", "lr=0.00001/900")...)...).want(t, exitDone).decode(t, &doc)
 	last := doc.Results[len(doc.Results)-1]
@@ -175,7 +177,7 @@ func TestSweepDiverged(t *testing.T) {
 
 // TestSweepTestSplitIsUntouched: whatever the test images show, the table is the same.
 func TestSweepTestSplitIsUntouched(t *testing.T) {
-	tables := []sweepDocument{}
+	tables := []experiment.SweepResult{}
 	for _, level := range []uint8{200, 220} {
 		data := t.TempDir()
 		for k, split := range []string{"train", "val", "test"} {
@@ -190,7 +192,7 @@ func TestSweepTestSplitIsUntouched(t *testing.T) {
 				repaint(t, path, corner)
 			}
 		}
-		var doc sweepDocument
+		var doc experiment.SweepResult
 		melo(t, append([]string{"--json"}, sweepArgs(data, filepath.Join(t.TempDir(), "sweep"), "--search", "grid", "--try", "rank=1/2")...)...).want(t, exitDone).decode(t, &doc)
 		doc = comparable(doc)
 		doc.Data.Digest, doc.Data.Path = "", ""

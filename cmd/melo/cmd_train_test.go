@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
@@ -71,14 +72,14 @@ func adapterDigest(t testing.TB, path string) string {
 	return f.Digest
 }
 
-// watcher is a standard error that acts when a text passes.
-type watcher struct {
+// stderrWatcher is a standard error that acts when a text passes.
+type stderrWatcher struct {
 	seen strings.Builder
 	text string
 	act  func()
 }
 
-func (w *watcher) Write(p []byte) (int, error) {
+func (w *stderrWatcher) Write(p []byte) (int, error) {
 	n, err := w.seen.Write(p)
 	if w.act != nil && strings.Contains(w.seen.String(), w.text) {
 		w.act()
@@ -90,7 +91,7 @@ func (w *watcher) Write(p []byte) (int, error) {
 // meloWatched runs a command line and acts when text appears on standard error.
 func meloWatched(ctx context.Context, text string, act func(), args ...string) result {
 	var out strings.Builder
-	w := &watcher{text: text, act: act}
+	w := &stderrWatcher{text: text, act: act}
 	status := run(ctx, args, &stdio{in: strings.NewReader(""), out: &out, err: w})
 	return result{status, out.String(), w.seen.String()}
 }
@@ -101,7 +102,7 @@ func TestTrain(t *testing.T) {
 	for _, method := range []string{"melo", "linear", "full"} {
 		for _, dtype := range []string{"f32", "bf16"} {
 			out := filepath.Join(t.TempDir(), "a.safetensors")
-			var doc trainDocument
+			var doc experiment.Result
 			r := melo(t, trainArgs(data, out, "--json", "--method", method, "--dtype", dtype, "--class-weights", "balanced")...).want(t, exitDone)
 			r.decode(t, &doc)
 			f, err := adapterfile.Read(out)
@@ -170,7 +171,7 @@ func checkSelfTest(t *testing.T, f *adapterfile.File) {
 // TestTrainLearns: stripes of different widths are easy, also for the tiny random base.
 func TestTrainLearns(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	var doc trainDocument
+	var doc experiment.Result
 	melo(t, trainArgs(trainingSet(t, 2, 30), out, "--json", "--epochs", "40", "--lr", "0.01")...).want(t, exitDone).decode(t, &doc)
 	if auc := doc.Validation.Scores["auc"]; auc < 0.95 || doc.BestEpoch == 0 {
 		t.Errorf("validation AUC %v, best epoch %d", auc, doc.BestEpoch)
@@ -193,7 +194,7 @@ func TestTrainMultiLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	var doc trainDocument
+	var doc experiment.Result
 	melo(t, trainArgs(data, out, "--json", "--class-weights", "balanced", "--label-smoothing", "0.1")...).want(t, exitDone).decode(t, &doc)
 	f, err := adapterfile.Read(out)
 	if err != nil {
@@ -207,7 +208,7 @@ func TestTrainMultiLabel(t *testing.T) {
 // TestTrainWithoutValidation keeps the last epoch.
 func TestTrainWithoutValidation(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	var doc trainDocument
+	var doc experiment.Result
 	melo(t, trainArgs(trainingSet(t, 2, 8), out, "--json", "--val-split", "0", "--test-split", "0")...).want(t, exitDone).decode(t, &doc)
 	if doc.BestEpoch != 0 || doc.Data.Train != 16 || doc.Validation.Samples != 0 {
 		t.Errorf("%+v", doc)
@@ -216,7 +217,7 @@ func TestTrainWithoutValidation(t *testing.T) {
 
 // TestTrainTestSplitIsUntouched: whatever the test images show, the trained numbers and validation are the same.
 func TestTrainTestSplitIsUntouched(t *testing.T) {
-	tuned := func(level uint8) (*lora.Adapter, trainDocument) {
+	tuned := func(level uint8) (*lora.Adapter, experiment.Result) {
 		data := t.TempDir()
 		for k, split := range []string{"train", "val", "test"} {
 			if err := os.Rename(trainingSet(t, 2, 6), filepath.Join(data, split)); err != nil {
@@ -234,7 +235,7 @@ func TestTrainTestSplitIsUntouched(t *testing.T) {
 			}
 		}
 		out := filepath.Join(t.TempDir(), "a.safetensors")
-		var doc trainDocument
+		var doc experiment.Result
 		melo(t, trainArgs(data, out, "--json")...).want(t, exitDone).decode(t, &doc)
 		f, err := adapterfile.Read(out)
 		if err != nil {
@@ -486,7 +487,7 @@ func TestTrainBadInput(t *testing.T) {
 	if left, err := os.ReadDir(clean); err != nil || len(left) != 0 {
 		t.Errorf("a run that did not begin left %v, %v", left, err)
 	}
-	var doc trainDocument
+	var doc experiment.Result
 	melo(t, append(trainArgs(broken, out), "--json", "--max-bad", "1")...).want(t, exitDone).decode(t, &doc)
 	if len(doc.Data.Bad) != 1 || !strings.HasSuffix(doc.Data.Bad[0], filepath.Join("class_a", "03.png")) {
 		t.Errorf("bad images: %v", doc.Data.Bad)

@@ -4,7 +4,7 @@ import (
 	"os"
 	"strings"
 
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/lora/adapterfile"
 )
 
@@ -106,12 +106,12 @@ func bytesAt(path string) int64 {
 }
 
 func (d *convertDocument) print(s *stdio) {
-	s.printf("%s (%s, %s) -> %s (%s, %s)", d.In.Path, d.In.Format, ui.Bytes(d.In.Bytes), d.Out.Path, d.Out.Format, ui.Bytes(d.Out.Bytes))
+	s.printf("%s (%s, %s) -> %s (%s, %s)", d.In.Path, d.In.Format, text.Bytes(d.In.Bytes), d.Out.Path, d.Out.Format, text.Bytes(d.Out.Bytes))
 	if d.Sites != "" {
-		s.entry("  sites       ", "%s, %s numbers", d.Sites, ui.Count(int64(d.Deltas)))
+		s.entry("  sites       ", "%s, %s numbers", d.Sites, text.Count(int64(d.Deltas)))
 	}
 	if d.Head > 0 {
-		s.entry("  head        ", "%s numbers: %s", ui.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
+		s.entry("  head        ", "%s numbers: %s", text.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
 	}
 	if d.Out.Digest != "" {
 		s.printf("  sha256      %s", hexOf(d.Out.Digest))

@@ -1,5 +1,7 @@
 package main
 
+import "melo.example/melo/experiment"
+
 // demoDocument is the --json document of "melo demo". With --write it has no methods and no serving.
 type demoDocument struct {
 	Base    string      `json:"base,omitempty"`
@@ -35,14 +37,14 @@ type demoCounts struct {
 
 // demoMethod is what came of one method on a task.
 type demoMethod struct {
-	Method           string       `json:"method"`
-	Params           trainedShare `json:"parameters"`
-	Bytes            int64        `json:"bytes"`
-	AUC              *float64     `json:"auc"`
-	AUCInterval      *[2]float64  `json:"auc_ci"`
-	Accuracy         *float64     `json:"accuracy"`
-	AccuracyInterval *[2]float64  `json:"accuracy_ci"`
-	Seconds          float64      `json:"seconds"` // of the training
+	Method           string                `json:"method"`
+	Params           experiment.Parameters `json:"parameters"`
+	Bytes            int64                 `json:"bytes"`
+	AUC              *float64              `json:"auc"`
+	AUCInterval      *[2]float64           `json:"auc_ci"`
+	Accuracy         *float64              `json:"accuracy"`
+	AccuracyInterval *[2]float64           `json:"accuracy_ci"`
+	Seconds          float64               `json:"seconds"` // of the training
 }
 
 // demoServing is what the resident base with all adapters did.
@@ -60,7 +62,7 @@ func (j *demoJob) describe() {
 	d := &j.doc
 	d.Base, d.Folder, d.Fast, d.Seed, d.Notice = j.o.Base, j.o.Out, j.o.Fast, j.o.Seed, notice
 	for i, t := range j.tasks {
-		r := &j.runs[i].doc
+		r := j.runs[i]
 		e := demoTask{Name: t.Name, Title: t.Title, StandsFor: t.StandsFor, Data: j.data(t), Labels: t.Labels,
 			Pictures: demoCounts{r.Data.Train, r.Data.Val, r.Data.Test}, Adapter: j.adapter(t), Report: j.taskReport(t)}
 		for k := range r.Methods {

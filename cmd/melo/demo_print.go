@@ -5,13 +5,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/phantom"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 )
 
 // taskReport is the full report of one task.
 func (j *demoJob) taskReport(t *phantom.Task) string {
-	return filepath.Join(j.o.Out, t.Name, compareReport)
+	return filepath.Join(j.o.Out, t.Name, experiment.ComparisonReport)
 }
 
 // print shows the demo to people.
@@ -29,12 +30,12 @@ func (j *demoJob) print() {
 			if k == 0 {
 				name = d.Tasks[i].Name
 			}
-			s.printf("  %-7s %-7s %9s %7.2f %% %9s  %s  %s  %s", name, m.Method, ui.Count(m.Params.Trained+m.Params.Head),
-				100*trainedOverBase(&m.Params), ui.Bytes(m.Bytes), share(m.AUC), interval95(m.AUCInterval), share(m.Accuracy))
+			s.printf("  %-7s %-7s %9s %7.2f %% %9s  %s  %s  %s", name, m.Method, text.Count(m.Params.Trained+m.Params.Head),
+				100*m.Params.WithHead(), text.Bytes(m.Bytes), share(m.AUC), interval95(m.AUCInterval), share(m.Accuracy))
 		}
 	}
 	s.printf("\n%s", servingText(&d.Serving))
-	s.printf("\n%s, in %s:\n  %s   table, pictures, curves, confusion matrices", ui.Duration(time.Duration(d.Seconds*float64(time.Second))), d.Folder, d.Report)
+	s.printf("\n%s, in %s:\n  %s   table, pictures, curves, confusion matrices", text.Duration(time.Duration(d.Seconds*float64(time.Second))), d.Folder, d.Report)
 	s.printf("\nnext:")
 	for _, c := range j.next() {
 		s.printf("  %s", c)
@@ -56,7 +57,7 @@ func servingText(d *demoServing) string {
 // next are three commands to go on with.
 func (j *demoJob) next() []string {
 	last := len(j.tasks) - 1
-	image := j.runs[last].set.File(j.runs[last].test[0])
+	image := j.runs[last].Judgement.File(0)
 	return []string{
 		j.s.commandText([]string{"predict", "--adapter", j.adapter(j.tasks[last]), image}),
 		j.s.commandText([]string{"inspect", j.adapter(j.tasks[0])}),

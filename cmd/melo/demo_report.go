@@ -7,10 +7,12 @@ import (
 	"runtime"
 	"strconv"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/phantom"
 	"melo.example/melo/internal/sysinfo"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/report"
+	"melo.example/melo/report/study"
 )
 
 // demoReport is the report of a demo, in its folder.
@@ -28,7 +30,7 @@ func (j *demoJob) report(ctx context.Context) error {
 			{Name: "Time", Value: fmt.Sprintf("%.0f s", j.doc.Seconds)}},
 		Sections: []report.Section{j.table(), {Title: "Switching", Parts: []report.Part{report.Text(servingText(&j.doc.Serving))}}}}
 	for i, t := range j.tasks {
-		if err := j.runs[i].write(ctx); err != nil {
+		if err := writeComparison(ctx, j.runs[i].Comparison, j.runs[i].command, j.runs[i].pictures); err != nil {
 			return err
 		}
 		s, err := j.taskSection(ctx, t, j.runs[i])
@@ -51,10 +53,10 @@ func (j *demoJob) table() report.Section {
 	t := &report.Table{Caption: "Methods on each task, with 95\u00a0% intervals", Words: 2,
 		Head: []string{"task", "method", "trained numbers", "of the base", "file", "AUC", "accuracy", "seconds"}}
 	for i, task := range j.tasks {
-		for k, x := range j.runs[i].judged.all {
+		for k, x := range j.runs[i].Judgement.All {
 			m := &j.doc.Tasks[i].Methods[k]
-			t.Rows = append(t.Rows, []string{task.Name, methodName(m.Method), ui.Count(m.Params.Trained + m.Params.Head),
-				fmt.Sprintf("%.2f %%", 100*trainedOverBase(&m.Params)), ui.Bytes(m.Bytes), report.Stacked(x.numbers.AUC), report.Stacked(x.numbers.Accuracy),
+			t.Rows = append(t.Rows, []string{task.Name, study.MethodName(m.Method), text.Count(m.Params.Trained + m.Params.Head),
+				fmt.Sprintf("%.2f %%", 100*m.Params.WithHead()), text.Bytes(m.Bytes), report.Stacked(x.Numbers.AUC), report.Stacked(x.Numbers.Accuracy),
 				strconv.FormatFloat(m.Seconds, 'f', 1, 64)})
 		}
 	}
@@ -63,13 +65,13 @@ func (j *demoJob) table() report.Section {
 }
 
 // taskSection has sample pictures, curves and decisions of one task.
-func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *compareJob) (s report.Section, err error) {
+func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *demoRun) (s report.Section, err error) {
 	s.Title = capital(t.Title)
-	s.Parts = append(s.Parts, report.Text(fmt.Sprintf("In place of %s. Everything about this task is in %s, made by:", t.StandsFor, filepath.Base(filepath.Dir(j.taskReport(t)))+"/"+compareReport)),
-		report.Command(r.s.sameCommand()))
+	s.Parts = append(s.Parts, report.Text(fmt.Sprintf("In place of %s. Everything about this task is in %s, made by:", t.StandsFor, filepath.Base(filepath.Dir(j.taskReport(t)))+"/"+experiment.ComparisonReport)),
+		report.Command(r.command))
 	pictures := &report.Pictures{Title: "Test images, truth and the adapter's answer"}
 	for k := range samplePictures {
-		img, err := r.judged.image(ctx, k)
+		img, err := r.Judgement.Image(ctx, k)
 		if err != nil {
 			return s, err
 		}
@@ -82,20 +84,20 @@ func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *compareJo
 		p.Lines = []string{"truth: " + truth, "melo: " + answer}
 		pictures.List = append(pictures.List, *p)
 	}
-	roc, _, err := r.judged.curves(ctx)
+	roc, err := study.ROC(ctx, r.Judgement)
 	if err != nil {
 		return s, err
 	}
 	s.Parts = append(s.Parts, pictures)
 	s.Parts = append(s.Parts, roc.Parts...)
-	s.Parts = append(s.Parts, report.Text("What the adapter decided; the other methods are in the task's own report."), r.judged.matrices(r.judged.all[0]))
+	s.Parts = append(s.Parts, report.Text("What the adapter decided; the other methods are in the task's own report."), study.Matrices(r.Judgement, r.Judgement.All[0]))
 	return s, nil
 }
 
 // judgedText is the truth about a test image, and what the adapter decided.
-func (j *demoJob) judgedText(r *compareJob, k int) (truth, answer string) {
-	p := r.judged.all[0].runs[0]
-	n := len(r.judged.labels)
+func (j *demoJob) judgedText(r *demoRun, k int) (truth, answer string) {
+	p := r.Judgement.All[0].Runs[0]
+	n := len(r.Judgement.Labels)
 	add := func(text *string, name string) {
 		if *text != "" {
 			*text += ", "
@@ -103,7 +105,7 @@ func (j *demoJob) judgedText(r *compareJob, k int) (truth, answer string) {
 		*text += name
 	}
 	best := 0
-	for l, name := range r.judged.labels {
+	for l, name := range r.Judgement.Labels {
 		if p.Truth[k*n+l] {
 			add(&truth, name)
 		}
@@ -115,7 +117,7 @@ func (j *demoJob) judgedText(r *compareJob, k int) (truth, answer string) {
 		}
 	}
 	if p.Exclusive {
-		answer = fmt.Sprintf("%s %.0f %%", r.judged.labels[best], 100*p.Prob[k*n+best])
+		answer = fmt.Sprintf("%s %.0f %%", r.Judgement.Labels[best], 100*p.Prob[k*n+best])
 	}
 	if truth == "" {
 		truth = "none of the findings"

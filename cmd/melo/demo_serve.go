@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"melo.example/melo/imaging"
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/phantom"
 	serving "melo.example/melo/serve"
@@ -33,7 +32,7 @@ func (j *demoJob) serve(ctx context.Context) error {
 		return err
 	}
 	for i, t := range j.tasks {
-		text, err := os.ReadFile(j.runs[i].runs[0].o.Out)
+		text, err := os.ReadFile(j.runs[i].Methods[0].Runs[0].Adapter.Path)
 		if err != nil {
 			return err
 		}
@@ -63,7 +62,7 @@ func (j *demoJob) requests(ctx context.Context) ([]serving.Request, error) {
 	for k := range demoImages {
 		for i, t := range j.tasks {
 			r := j.runs[i]
-			img, err := r.set.Image(ctx, r.test[k], imaging.DefaultLimits)
+			img, err := r.Judgement.Image(ctx, k)
 			if err != nil {
 				return nil, err
 			}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"melo.example/melo/experiment"
 )
 
 // Exit statuses, as documented in the help of every command.
@@ -60,5 +62,30 @@ func exitStatus(err error) int {
 	for f := (*failure)(nil); errors.As(err, &f); err = f.err {
 		status = f.status
 	}
+	if s, ok := statusOf(err); ok {
+		return s
+	}
 	return status
+}
+
+// statusOf returns the status of errors that say by their type whose fault they are.
+func statusOf(err error) (int, bool) {
+	var input *experiment.InputError
+	var setting *experiment.SettingError
+	var other *experiment.OtherRunError
+	switch {
+	case errors.As(err, &input):
+		return exitBadInput, true
+	case errors.As(err, &setting), errors.As(err, &other):
+		return exitUsage, true
+	}
+	return 0, false
+}
+
+// asFlag writes a setting that cannot be as the flag that it is here.
+func asFlag(err error) error {
+	if e := (*experiment.SettingError)(nil); errors.As(err, &e) {
+		return errors.New(e.Flag())
+	}
+	return err
 }

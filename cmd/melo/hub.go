@@ -12,6 +12,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/internal/hub"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 )
 
@@ -87,10 +88,10 @@ func fetchBase(ctx context.Context, s *stdio, name string) error {
 			m = progress.Start("downloading "+file, done, total)
 			meters[file] = m
 		}
-		m.Set(done, ui.Bytes(done)+" of "+ui.Bytes(total))
+		m.Set(done, text.Bytes(done)+" of "+text.Bytes(total))
 		if done == total {
 			m.Finish()
-			progress.Printf("downloaded %s of %v, %s", file, ref, ui.Bytes(total))
+			progress.Printf("downloaded %s of %v, %s", file, ref, text.Bytes(total))
 		}
 	}
 	_, err = client.Fetch(ctx, ref)

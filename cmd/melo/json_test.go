@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/internal/buildinfo"
 )
 
@@ -15,10 +16,10 @@ var documents = map[string]any{
 	"melo version":              buildinfo.Program{},
 	"melo demo":                 demoDocument{},
 	"melo data":                 dataDocument{},
-	"melo train":                trainDocument{},
-	"melo sweep":                sweepDocument{},
-	"melo eval":                 evalDocument{},
-	"melo compare":              compareDocument{},
+	"melo train":                experiment.Result{},
+	"melo sweep":                experiment.SweepResult{},
+	"melo eval":                 experiment.EvaluationDocument{},
+	"melo compare":              experiment.ComparisonDocument{},
 	"melo predict":              predictDocument{},
 	"melo serve":                serveDocument{},
 	"melo serve --print-config": configDocument{},

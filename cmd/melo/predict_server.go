@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 
+	"melo.example/melo/experiment"
 	"melo.example/melo/serve/httpapi"
 )
 
@@ -27,8 +28,8 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
-	doc := predictDocument{Base: list.Base.Name, Adapter: &adapterReference{card.Name, card.Digest}, Task: card.Task, Labels: []string{},
-		Results: []prediction{}, Failed: []failedImage{}, Notice: notice}
+	doc := predictDocument{Base: list.Base.Name, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
+		Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
 	for _, l := range card.Labels {
 		doc.Labels = append(doc.Labels, l.Name)
 	}
@@ -103,7 +104,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client, adapter s
 		switch {
 		case errors.As(r.err, &unreadable):
 			message := fmt.Sprintf("%s: %s", path, oneLine(unreadable.err))
-			doc.Failed = append(doc.Failed, failedImage{path, message})
+			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: path, Error: message})
 			progress.Printf("melo: %s", message)
 		case r.err != nil:
 			return asBadInput(r.err)

@@ -12,7 +12,7 @@ import (
 	"slices"
 
 	"melo.example/melo/internal/atomicfile"
-	"melo.example/melo/internal/ui"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/report/plot"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/train/pretrain"
@@ -73,9 +73,12 @@ func (d *pretrainDocument) draw(dir string) error {
 
 func (d *pretrainDocument) print(s *stdio) {
 	last := d.Epochs[len(d.Epochs)-1]
-	s.printf("%s, %s images, loss %.4f", plural(len(d.Epochs), "epoch", "epochs"), ui.Count(int64(last.Images)), last.Loss)
+	s.printf("%s, %s images, loss %.4f", plural(len(d.Epochs), "epoch", "epochs"), text.Count(int64(last.Images)), last.Loss)
 	s.printf("sha256 %s", hexOf(d.Digest))
 }
+
+// maxRecord bounds what is read of a record, in bytes.
+const maxRecord = 64 << 20
 
 // readPretrainRecord reads pretrain.json.
 func readPretrainRecord(path string) (*pretrainDocument, error) {

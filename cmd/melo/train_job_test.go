@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,7 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"melo.example/melo/internal/par"
+	"melo.example/melo/experiment"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/train"
 )
@@ -29,10 +28,10 @@ func TestTrainImageSize(t *testing.T) {
 		if err != nil || f.Meta.Recipe.Size != 8 || f.Meta.Base.Image != 8 {
 			t.Fatalf("%s: %v, %+v", method, err, f.Meta.Recipe)
 		}
-		var trained trainDocument
+		var trained experiment.Result
 		again := filepath.Join(t.TempDir(), "a.safetensors")
 		melo(t, trainArgs(data, again, "--json", "--image-size", "8", "--method", method, "--precision", "f32")...).want(t, exitDone).decode(t, &trained)
-		var doc evalDocument
+		var doc experiment.EvaluationDocument
 		melo(t, "--json", "eval", "--adapter", again, "--data", data, "--split", "val").want(t, exitDone).decode(t, &doc)
 		if got, want := *doc.AUC, trained.Validation.Scores["auc"]; got != want {
 			t.Errorf("%s: eval on validation: AUC %v, training found %v", method, got, want)
@@ -53,25 +52,21 @@ func TestTrainJobs(t *testing.T) {
 	data, dir := trainingSet(t, 2, 14), t.TempDir()
 	whole := filepath.Join(t.TempDir(), "a.safetensors")
 	melo(t, trainArgs(data, whole, "--seed", "2")...).want(t, exitDone)
-	var stderr strings.Builder
-	s := &stdio{in: strings.NewReader(""), out: &strings.Builder{}, err: &stderr}
-	pool := par.New(2)
-	defer pool.Close()
-	base, err := openTrainBase(t.Context(), s, goldenDir("hf_vit"), pool)
+	base, err := experiment.OpenBase(goldenDir("hf_vit"), 2, cacheDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	base.told = true // that the base does not say how images are prepared
+	defer base.Close()
 	o := parseTrain(t, trainArgs(data, "unused.safetensors")...)
-	set, err := openTrainSet(t.Context(), s, data, &o.dataSource)
+	set, err := experiment.OpenSet(t.Context(), data, o.source(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer set.close(s)
-	job := func(seed uint64) *trainJob {
-		mine := *o
+	defer set.Close()
+	job := func(seed uint64) *experiment.Run {
+		mine := o.options()
 		mine.Seed, mine.Out = seed, filepath.Join(dir, fmt.Sprintf("%d.safetensors", seed))
-		j, err := newTrainJob(&mine, s, base, set, runView{title: fmt.Sprint("seed ", seed), quiet: true})
+		j, err := experiment.NewRun(mine, base, set, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,34 +74,32 @@ func TestTrainJobs(t *testing.T) {
 	}
 	for _, seed := range []uint64{1, 2} {
 		j := job(seed)
-		if j.finished() != nil {
+		if j.Finished() != nil {
 			t.Fatal("finished before it began")
 		}
-		doc, err := j.run(t.Context(), time.Now())
+		doc, err := j.Train(t.Context(), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		val, err := j.evaluate(t.Context(), j.parts[1])
+		_, part, _ := j.Parts()
+		val, err := j.Evaluate(t.Context(), part)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := train.ScoresOf(val.Predictions())[train.AUC]; got != doc.Validation.Uncalibrated[train.AUC] {
 			t.Errorf("evaluate: AUC %v, the run found %v", got, doc.Validation.Uncalibrated[train.AUC])
 		}
-		if d := job(seed).finished(); !reflect.DeepEqual(d, doc) {
+		if d := job(seed).Finished(); !reflect.DeepEqual(d, doc) {
 			t.Errorf("finished: %+v, want %+v", d, doc)
 		}
 	}
 	if adapterDigest(t, filepath.Join(dir, "2.safetensors")) != adapterDigest(t, whole) {
 		t.Error("the second of two runs gives another file than the command")
 	}
-	if stderr.Len() != 0 {
-		t.Errorf("a quiet run says %q", stderr.String())
-	}
 	if err := os.Remove(filepath.Join(dir, "2.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	if job(2).finished() != nil {
+	if job(2).Finished() != nil {
 		t.Error("finished without its adapter")
 	}
 }
@@ -151,24 +144,6 @@ func TestTrainLossAndAverage(t *testing.T) {
 		if r := melo(t, trainArgs(data, out, more...)...).want(t, exitUsage); !strings.Contains(r.err, more[0]) {
 			t.Errorf("stderr %q", r.err)
 		}
-	}
-}
-
-// TestSchedule: by epoch it is what torch's CosineAnnealingLR(T_max=4, eta_min=1e-6) gives when it is stepped once an
-// epoch.
-func TestSchedule(t *testing.T) {
-	c := trainConfig{LR: 1e-3, MinLR: 1e-6, Epochs: 4, LRUpdate: "epoch"}
-	s := c.schedule(5)
-	for step := range 20 {
-		want := []float64{0.001, 0.0008536998372026805, 0.0005005, 0.00014730016279731955}[step/5]
-		if got := s(step); math.Abs(got/want-1) > 1e-12 {
-			t.Errorf("step %d: %v, want %v", step, got, want)
-		}
-	}
-	c.Warmup = 1
-	s = c.schedule(5)
-	if s(0) != 1e-3/5 || s(4) != 1e-3 || s(5) != 1e-3 || s(9) != s(5) || s(10) >= s(9) {
-		t.Errorf("with warm-up: %v %v %v %v %v", s(0), s(4), s(5), s(9), s(10))
 	}
 }
 

@@ -117,3 +117,12 @@ func replaceInTwoSteps(temp, target string) error {
 	}
 	return os.Rename(old, temp)
 }
+
+// TryFolder finds out whether files can be made in a folder.
+func TryFolder(dir string) error {
+	probe, err := os.CreateTemp(dir, ".melo-*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s: cannot be written to: %w", dir, errors.Unwrap(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}

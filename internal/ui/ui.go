@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"melo.example/melo/internal/text"
 )
 
 const (
@@ -185,7 +187,7 @@ func (m *Meter) line() string {
 	}
 	s := fmt.Sprintf("%3.0f%%", percent)
 	if eta, ok := m.eta(); ok {
-		s += " ETA " + Duration(eta)
+		s += " ETA " + text.Duration(eta)
 	}
 	if m.status != "" {
 		s += "  " + m.status
@@ -236,39 +238,4 @@ func breakAt(text string, width int) int {
 		columns++
 	}
 	return -1
-}
-
-// Duration writes d for people: "45s", "3m20s", "2h05m".
-func Duration(d time.Duration) string {
-	s := int64(d.Round(time.Second) / time.Second)
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%02ds", s/60, s%60)
-	}
-	return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
-}
-
-// Bytes writes n for people in powers of ten, as file sizes are quoted: "591.0 kB".
-func Bytes(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, i := float64(n)/unit, 0
-	for f >= unit && i < 4 {
-		f /= unit
-		i++
-	}
-	return fmt.Sprintf("%.1f %cB", f, "kMGTP"[i])
-}
-
-// Count writes n with thin groups of three digits: "147,456".
-func Count(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

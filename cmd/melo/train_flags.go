@@ -1,0 +1,85 @@
+package main
+
+import (
+	"melo.example/melo/experiment"
+	"melo.example/melo/imaging/processor"
+)
+
+// trainSettings are the options that commands which make many runs have, too.
+type trainSettings struct {
+	trainRecipe
+	dataSource
+	prepareOptions
+	computeOptions
+}
+
+// settings are the options of a run, without what is the run's own.
+func (o *trainSettings) settings() experiment.Options {
+	prepare := processor.Override{Mean: o.Mean, Std: o.Std, Crop: o.CropPct, Interpolation: o.Interpolation}
+	return experiment.Options{Prepare: prepare, Recipe: experiment.Recipe(o.trainRecipe), Source: experiment.Source(o.dataSource),
+		Compute: experiment.Compute(o.computeOptions)}
+}
+
+// trainRecipe is experiment.Recipe as flags: how to train.
+type trainRecipe struct {
+	Rank     int     `default:"8" group:"What is trained:" help:"Rank of the matrices; the paper has 4."`
+	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: ${scale} times the rank; with --rslora the rank."`
+	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
+	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
+	RSLoRA   bool    `name:"rslora" group:"What is trained:" help:"Scale is alpha/sqrt(rank)."`
+	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained:" help:"First head: zero, or uniform as PyTorch's linear layers."`
+	Dropout  float32 `default:"0" group:"What is trained:" help:"Share of the inputs of the first matrix that is dropped."`
+
+	Epochs         int     `default:"${epochs}" group:"How:" help:"Epochs at most."`
+	Batch          int     `default:"16" group:"How:" help:"Images of an optimizer step."`
+	MinLR          float64 `name:"min-lr" default:"0" group:"How:" help:"Learning rate at the end of the cosine."`
+	LRUpdate       string  `name:"lr-update" default:"step" enum:"step,epoch" group:"How:" help:"The cosine changes the learning rate at each step or at each epoch, as LoRA-ViT's scripts do."`
+	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How:" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
+	Warmup         float64 `default:"1" group:"How:" help:"Epochs of linear warm-up."`
+	WeightDecay    float64 `default:"0.01" group:"How:" help:"Decoupled weight decay of matrices."`
+	Clip           float64 `default:"1" group:"How:" help:"Greatest norm of the gradient; 0: none."`
+	Loss           string  `default:"ce" enum:"ce,focal" group:"How:" help:"ce: cross-entropy; focal: what is easy already weighs less."`
+	Gamma          float64 `default:"2" group:"How:" help:"Exponent of the focal loss."`
+	LabelSmoothing float64 `default:"0" group:"How:" help:"Label smoothing, 0 to 1."`
+	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How:" help:"none, or balanced: rare labels weigh more."`
+	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How:" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
+	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC; 0: never."`
+	Sensitivity    float64 `placeholder:"SHARE" group:"How:" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
+
+	Augment      bool    `default:"true" negatable:"" group:"Augmentation:" help:"Vary the training images; --no-augment switches all of it off."`
+	Flip         bool    `default:"true" negatable:"" group:"Augmentation:" help:"Mirror left and right; --no-flip where laterality matters."`
+	FlipVertical bool    `group:"Augmentation:" help:"Mirror top and bottom."`
+	Crop         float64 `default:"0.7" group:"Augmentation:" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
+	Rotate       float64 `default:"10" group:"Augmentation:" help:"Greatest rotation either way, in degrees."`
+	Brightness   float64 `default:"0.15" group:"Augmentation:" help:"Greatest relative change of brightness."`
+	Contrast     float64 `default:"0.15" group:"Augmentation:" help:"Greatest relative change of contrast."`
+}
+
+// dataSource is experiment.Source as flags: which data, and how it is divided.
+type dataSource struct {
+	ValSplit        float64  `default:"0.15" group:"Data:" help:"Share of samples for validation where no such split is given; 0: none."`
+	TestSplit       float64  `default:"0.15" group:"Data:" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
+	SplitSeed       uint64   `default:"1" group:"Data:" help:"Seed of the split."`
+	Folds           int      `default:"0" group:"Data:" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
+	LabelColumn     string   `group:"Data:" help:"CSV column with the label." placeholder:"COLUMN"`
+	LabelColumns    []string `group:"Data:" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
+	GroupColumn     string   `group:"Data:" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
+	SplitColumn     string   `group:"Data:" help:"CSV column with train, val and test." placeholder:"COLUMN"`
+	AllowDuplicates bool     `group:"Data:" help:"Go on when identical images are on both sides of a given split."`
+	MaxBad          int      `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+}
+
+// source are the options as those of an experiment.
+func (o *dataSource) source() *experiment.Source {
+	s := experiment.Source(*o)
+	return &s
+}
+
+// computeOptions are experiment.Compute as flags: the form of the base, and the machine.
+type computeOptions struct {
+	ImageSize int    `aliases:"size" placeholder:"N" group:"Output and machine:" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine:" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
+	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the adapter file: f32 or bf16."`
+	Pass      int    `default:"8" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Workers   int    `placeholder:"N" group:"Output and machine:" help:"Workers (default: all cores). The result does not depend on it."`
+}

@@ -1,0 +1,217 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"melo.example/melo/internal/sysinfo"
+	"melo.example/melo/lora"
+)
+
+// CompareOptions say which methods are compared, on how many seeds. The options of each run are its own but for Out,
+// Method, LR, Seed, Folder and Title, which the comparison sets.
+type CompareOptions struct {
+	Options
+	Folder  string                  // for adapters, records and results
+	Methods []lora.Method           // the first against the others
+	Seeds   int                     // runs of each method, with the seeds 1, 2 and so on
+	Rates   map[lora.Method]float64 // peak learning rates; absent: the method's default
+
+	Resamples int // of the bootstrap
+	// Apart packs the weights of the base for each run anew, so that the memory of a run is counted by itself.
+	Apart bool
+
+	// Open opens the base for testing, when all runs are done.
+	Open func() (Opened, error)
+}
+
+// Opened is a base that adapters can be attached to.
+type Opened interface {
+	Attach(adapterPath string) (Predictor, error)
+	Close() error
+}
+
+// maxSeeds bounds Seeds, so that a slip does not ask for years.
+const maxSeeds = 1000
+
+// Validate refuses settings that cannot be, with a [SettingError].
+func (o *CompareOptions) Validate() error {
+	switch {
+	case len(o.Methods) == 0:
+		return setting("methods", "names none")
+	case o.Seeds < 1 || o.Seeds > maxSeeds:
+		return setting("seeds", "%d, expected 1 to %d", o.Seeds, maxSeeds)
+	case o.Folds != 0:
+		return setting("folds", "%d: runs are compared on one test split; give none", o.Folds)
+	case o.Resamples < 100 || o.Resamples > 1_000_000:
+		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
+	}
+	for i, m := range o.Methods {
+		if slices.Contains(o.Methods[:i], m) {
+			return setting("methods", "names %s twice", m)
+		}
+		if err := o.run(m, 1).Validate(); err != nil {
+			return err
+		}
+	}
+	for m := range o.Rates {
+		if !slices.Contains(o.Methods, m) {
+			return setting("lr", "%s: expected one of the methods %v", m, o.Methods)
+		}
+	}
+	return nil
+}
+
+// run are the options of one of the trainings.
+func (o *CompareOptions) run(method lora.Method, seed int) *Options {
+	r := o.Options
+	r.Out, r.Folder = filepath.Join(o.Folder, fmt.Sprintf("%s-%d.safetensors", method, seed)), ""
+	r.Method, r.LR, r.Seed, r.Resume = method, o.Rates[method], uint64(seed), !o.Restart
+	r.Title = fmt.Sprintf("%s, seed %d", method, seed)
+	if method == lora.FullTuning {
+		r.Precision = "auto" // there is but one
+	}
+	return &r
+}
+
+// RunFolders lists the folders of the runs of one method, by seed.
+func (o *CompareOptions) RunFolders(method lora.Method) []string {
+	var list []string
+	for seed := 1; seed <= o.Seeds; seed++ {
+		list = append(list, o.run(method, seed).RunFolder())
+	}
+	return list
+}
+
+// Comparison is what a comparison found. Images of its judgement can be read as long as the data is open.
+type Comparison struct {
+	ComparisonDocument
+	Judgement  *Judgement
+	Options    *CompareOptions
+	BaseDigest string
+}
+
+// PartialError is a comparison that ended too early: what is done is kept, and the same comparison goes on.
+type PartialError struct {
+	Done, Runs int
+	Err        error
+}
+
+// Error is that of Err.
+func (e *PartialError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// Compare trains each method with each seed on the same split, and measures all of them on the test images. Runs that were
+// done before are not made again. The base must not be used for anything else meanwhile, since the memory of each run is
+// counted.
+func Compare(ctx context.Context, o *CompareOptions, base *Base, set *Set, hook Hook) (*Comparison, error) {
+	start := time.Now()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	base.apart = o.Apart // or what one run has mapped would count as memory of all that follow
+	j := &compareJob{o: o, hook: hook, base: base, set: set}
+	if err := j.plan(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{j.train, j.evaluate, j.measure} {
+		if err := step(ctx); err != nil {
+			return nil, j.partial(err)
+		}
+	}
+	j.doc.Seconds = time.Since(start).Seconds()
+	return &Comparison{ComparisonDocument: j.doc, Judgement: j.judged, Options: o, BaseDigest: base.digest}, nil
+}
+
+// partial says how much is done.
+func (j *compareJob) partial(err error) error {
+	done := 0
+	for i := range j.runs {
+		if j.runs[i].doc != nil {
+			done++
+		}
+	}
+	return &PartialError{Done: done, Runs: len(j.runs), Err: err}
+}
+
+// compareJob is one comparison.
+type compareJob struct {
+	o    *CompareOptions
+	hook Hook
+	base *Base
+	set  *Set
+	runs []comparedRun // by method, then by seed
+	test []int         // samples of the data
+
+	judged *Judgement
+	doc    ComparisonDocument
+}
+
+// comparedRun is one training.
+type comparedRun struct {
+	o   *Options
+	doc *Result // nil: to be done
+}
+
+// plan lists the runs, finds out which are done, and refuses a folder with others in it.
+func (j *compareJob) plan() error {
+	for _, m := range j.o.Methods {
+		for seed := 1; seed <= j.o.Seeds; seed++ {
+			r := comparedRun{o: j.o.run(m, seed)}
+			job, err := NewRun(r.o, j.base, j.set, j.hook)
+			if err != nil {
+				return err
+			}
+			if j.test = job.parts[2]; len(j.test) == 0 {
+				return badInput(fmt.Errorf("%s: no test split to compare on: give a share for testing", j.set.path))
+			}
+			if !j.o.Restart {
+				if r.doc = job.Finished(); r.doc == nil {
+					if err := job.OtherRun(); err != nil {
+						return err
+					}
+				}
+			}
+			j.doc.Data = job.info
+			j.runs = append(j.runs, r)
+		}
+	}
+	return nil
+}
+
+// train makes the runs that are not done.
+func (j *compareJob) train(ctx context.Context) error {
+	for i := range j.runs {
+		r := &j.runs[i]
+		if r.doc != nil {
+			j.hook.tell(Compared{Title: r.o.Title, Before: true, Number: i + 1, Runs: len(j.runs), Result: r.doc})
+			continue
+		}
+		clear(j.base.models) // of another method, maybe in another precision: it would count as memory of this run
+		counted := sysinfo.ResetPeak()
+		job, err := NewRun(r.o, j.base, j.set, j.hook)
+		if err != nil {
+			return err
+		}
+		doc, err := job.Train(ctx, time.Now())
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.o.Title, err)
+		}
+		if !counted && doc.PeakMemory != 0 {
+			doc.PeakMemory = 0 // that of an earlier run, maybe
+			job.record.Result = doc
+			if err := job.writeRecord(); err != nil {
+				return err
+			}
+		}
+		r.doc = doc
+		j.hook.tell(Compared{Title: r.o.Title, Number: i + 1, Runs: len(j.runs), Result: doc})
+	}
+	clear(j.base.models)
+	return nil
+}

@@ -1,0 +1,160 @@
+package experiment
+
+import (
+	"context"
+	"math"
+
+	"melo.example/melo/metric"
+	"melo.example/melo/train"
+)
+
+// evaluate lets every adapter answer for the test images.
+func (j *compareJob) evaluate(ctx context.Context) error {
+	base, err := j.o.Open()
+	if err != nil {
+		return badInput(err)
+	}
+	defer base.Close()
+	for i := range j.runs {
+		r := &j.runs[i]
+		adapter, err := base.Attach(r.o.Out)
+		if err != nil {
+			return badInput(err)
+		}
+		meta := adapter.Metadata()
+		e := &evalJob{o: &EvaluateOptions{Data: j.set.path, Resamples: j.o.Resamples, Seed: bootstrapSeed, Workers: j.o.Workers}, hook: j.hook,
+			adapter: adapter, rule: meta.Rule(), data: j.set.Dataset, samples: j.test, title: "testing " + r.o.Title}
+		if err := e.predict(ctx); err != nil {
+			return err
+		}
+		m := i / j.o.Seeds
+		if i == 0 {
+			boot, unit := e.bootstrap(nil)
+			j.judged = e.judgement(boot)
+			j.judged.Labels = j.set.Labels
+			j.doc.Bootstrap = Bootstrap{metric.DefaultLevel, j.o.Resamples, bootstrapSeed, unit, len(boot.Units)}
+			if reason := e.few(e.predictions(true), len(boot.Units)); reason != "" {
+				j.doc.Warnings = append(j.doc.Warnings, "the numbers are uncertain: "+reason)
+			}
+		}
+		if m == len(j.judged.All) {
+			j.judged.All = append(j.judged.All, &Judged{Name: string(j.o.Methods[m]), Color: m + 1})
+		}
+		x := j.judged.All[m]
+		x.Runs, x.Raw = append(x.Runs, e.predictions(true)), append(x.Raw, e.predictions(false))
+	}
+	return nil
+}
+
+// bootstrapSeed is that of the resamples, the same for every comparison.
+const bootstrapSeed = 1
+
+// measure computes everything in the document.
+func (j *compareJob) measure(ctx context.Context) error {
+	d := &j.doc
+	d.Base, d.Folder, d.Notice = j.base.path, j.o.Folder, Notice
+	d.Warnings = append(append([]string{}, j.set.Warnings...), d.Warnings...)
+	for seed := 1; seed <= j.o.Seeds; seed++ {
+		d.Seeds = append(d.Seeds, uint64(seed))
+	}
+	for m, x := range j.judged.All {
+		var err error
+		if x.Numbers, err = j.judged.Boot.MeasureRuns(ctx, x.Runs); err != nil {
+			return err
+		}
+		if x.RawAll, err = j.judged.Boot.MeasureRuns(ctx, x.Raw); err != nil {
+			return err
+		}
+		d.Methods = append(d.Methods, j.method(x, j.runs[m*j.o.Seeds:(m+1)*j.o.Seeds]))
+	}
+	d.Differences = []Difference{}
+	for a, first := range j.judged.All {
+		for _, second := range j.judged.All[a+1:] {
+			n, err := j.judged.Boot.CompareRuns(ctx, first.Runs, second.Runs)
+			if err != nil {
+				return err
+			}
+			d.Differences = append(d.Differences, Difference{First: first.Name, Second: second.Name, AUC: differenceOf(n.AUC),
+				Accuracy: differenceOf(n.Accuracy), Balanced: differenceOf(n.BalancedAccuracy), F1: differenceOf(n.F1), ECE: differenceOf(n.ECE),
+				Brier: differenceOf(n.Brier), LogLoss: differenceOf(n.LogLoss)})
+		}
+	}
+	return nil
+}
+
+// method sums up the runs of one method.
+func (j *compareJob) method(x *Judged, runs []comparedRun) MethodResult {
+	first := runs[0].doc
+	d := MethodResult{Method: x.Name, Params: first.Params, Numbers: numbersOf(x.Numbers, x.Runs[0].N()), Uncalibrated: probabilitiesOf(x.RawAll),
+		Settings: first.Settings}
+	n := float64(len(runs))
+	measured := true
+	var aucs []float64
+	for k, r := range runs {
+		d.Runs = append(d.Runs, runOf(&r, x.Runs[k], x.Raw[k]))
+		e := &d.Runs[k]
+		d.SecondsPerEpoch += e.SecondsPerEpoch / n
+		d.Epochs += float64(e.Epochs) / n
+		d.Bytes, d.PeakMemory = max(d.Bytes, e.Bytes), max(d.PeakMemory, e.PeakMemory)
+		measured = measured && e.PeakMemory > 0
+		if e.AUC != nil {
+			aucs = append(aucs, *e.AUC)
+		}
+	}
+	if !measured {
+		d.PeakMemory = 0
+	}
+	if len(aucs) == len(runs) && len(runs) > 1 {
+		sd := deviation(aucs)
+		d.AUCDeviation = &sd
+	}
+	for l, name := range j.judged.Labels {
+		e := SubgroupLabel{Label: name, Positives: x.Runs[0].Counts()[l].TP + x.Runs[0].Counts()[l].FN}
+		e.AUC, e.AUCInterval = pair(x.Numbers.Labels[l].AUC)
+		d.PerLabel = append(d.PerLabel, e)
+	}
+	return d
+}
+
+// runOf describes one run.
+func runOf(r *comparedRun, p, raw *metric.Predictions) RunResult {
+	t := r.doc
+	d := RunResult{Seed: r.o.Seed, Adapter: AdapterReference{r.o.Out, t.Adapter.Digest}, Bytes: t.Adapter.Bytes, Epochs: t.Epochs,
+		BestEpoch: t.BestEpoch, Seconds: t.Seconds, PeakMemory: t.PeakMemory}
+	if t.ImagesPerSecond > 0 {
+		d.SecondsPerEpoch = float64(t.Data.Train) / t.ImagesPerSecond
+	}
+	if v, ok := t.Validation.Scores[train.AUC]; ok {
+		d.ValidationAUC = &v
+	}
+	defined := func(v float64, ok bool) *float64 {
+		if !ok {
+			return nil
+		}
+		return &v
+	}
+	d.AUC, d.Accuracy = defined(p.MacroAUC()), defined(p.Accuracy())
+	d.ECE, d.UncalibratedECE = defined(p.ECE(metric.DefaultBins)), defined(raw.ECE(metric.DefaultBins))
+	return d
+}
+
+// deviation is the standard deviation of values, with n-1 below.
+func deviation(values []float64) float64 {
+	mean, sum := 0.0, 0.0
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	for _, v := range values {
+		sum += (v - mean) * (v - mean)
+	}
+	return math.Sqrt(sum / float64(len(values)-1))
+}
+
+// differenceOf is a difference for the document.
+func differenceOf(e metric.Estimate) (d DifferenceNumber) {
+	d.Difference, d.Interval = pair(e)
+	if e.Defined {
+		d.P = &e.P
+	}
+	return d
+}

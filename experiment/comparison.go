@@ -1,0 +1,78 @@
+package experiment
+
+// ComparisonDocument is what came of a comparison: the --json document of "melo compare", and compare.json in its folder. Numbers that the images do
+// not define are null.
+type ComparisonDocument struct {
+	Base        string         `json:"base"`
+	Data        Data           `json:"data"`
+	Seeds       []uint64       `json:"seeds"`
+	Methods     []MethodResult `json:"methods"`
+	Differences []Difference   `json:"differences"`
+	Bootstrap   Bootstrap      `json:"bootstrap"`
+	Folder      string         `json:"folder"`
+	Warnings    []string       `json:"warnings"`
+	Seconds     float64        `json:"seconds"`
+	Notice      string         `json:"notice"`
+}
+
+// MethodResult is what came of one method: means over its runs.
+type MethodResult struct {
+	Method          string     `json:"method"`
+	Params          Parameters `json:"parameters"`
+	Bytes           int64      `json:"bytes"` // of the largest adapter
+	SecondsPerEpoch float64    `json:"seconds_per_epoch"`
+	Epochs          float64    `json:"epochs"`
+	PeakMemory      int64      `json:"peak_memory_bytes"` // the largest
+	Numbers
+	AUCDeviation *float64           `json:"auc_sd"` // over seeds
+	Uncalibrated ProbabilityNumbers `json:"uncalibrated"`
+	PerLabel     []SubgroupLabel    `json:"per_label"`
+	Runs         []RunResult        `json:"runs"`
+	Settings     Config             `json:"settings"` // of the first run
+}
+
+// RunResult is one run.
+type RunResult struct {
+	Seed            uint64           `json:"seed"`
+	Adapter         AdapterReference `json:"adapter"`
+	Bytes           int64            `json:"bytes"`
+	Epochs          int              `json:"epochs"`
+	BestEpoch       int              `json:"best_epoch"`
+	Seconds         float64          `json:"seconds"`
+	SecondsPerEpoch float64          `json:"seconds_per_epoch"`
+	PeakMemory      int64            `json:"peak_memory_bytes"`
+	ValidationAUC   *float64         `json:"validation_auc"`
+	AUC             *float64         `json:"auc"`
+	Accuracy        *float64         `json:"accuracy"`
+	ECE             *float64         `json:"ece"`
+	UncalibratedECE *float64         `json:"uncalibrated_ece"`
+}
+
+// Difference is the first method less the second.
+type Difference struct {
+	First    string           `json:"first"`
+	Second   string           `json:"second"`
+	AUC      DifferenceNumber `json:"auc"`
+	Accuracy DifferenceNumber `json:"accuracy"`
+	Balanced DifferenceNumber `json:"balanced_accuracy"`
+	F1       DifferenceNumber `json:"f1"`
+	ECE      DifferenceNumber `json:"ece"`
+	Brier    DifferenceNumber `json:"brier"`
+	LogLoss  DifferenceNumber `json:"log_loss"`
+}
+
+// DifferenceNumber is a difference with its interval and the p-value of there being none.
+type DifferenceNumber struct {
+	Difference *float64    `json:"difference"`
+	Interval   *[2]float64 `json:"difference_ci"`
+	P          *float64    `json:"p"`
+}
+
+// Bootstrap says how intervals were found.
+type Bootstrap struct {
+	Level     float64 `json:"level"`
+	Resamples int     `json:"resamples"`
+	Seed      uint64  `json:"seed"`
+	Unit      string  `json:"unit"` // image or group
+	Units     int     `json:"units"`
+}

@@ -1,0 +1,76 @@
+package experiment
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"strconv"
+
+	"melo.example/melo/internal/atomicfile"
+)
+
+// Names of the results in the folder of a comparison.
+const (
+	ComparisonReport = "report.html"
+	ComparisonTable  = "compare.csv"
+	ComparisonJSON   = "compare.json"
+)
+
+// Write leaves compare.csv and compare.json in the folder of the comparison.
+func (c *Comparison) Write() error {
+	d := &c.ComparisonDocument
+	if err := atomicfile.Write(filepath.Join(d.Folder, ComparisonTable), 0o666, d.writeCSV); err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(d.Folder, ComparisonJSON), 0o666, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(d)
+	})
+}
+
+// writeCSV writes a row for each method, with means over seeds, and one for each run.
+func (d *ComparisonDocument) writeCSV(out io.Writer) error {
+	w := csv.NewWriter(out)
+	w.Write([]string{"method", "seed", "trained", "head", "share", "bytes", "seconds_per_epoch", "peak_memory_bytes", "auc", "auc_low", "auc_high", "auc_sd",
+		"accuracy", "accuracy_low", "accuracy_high", "ece", "ece_low", "ece_high", "uncalibrated_ece", "uncalibrated_ece_low", "uncalibrated_ece_high"})
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	maybe := func(v *float64) string {
+		if v == nil {
+			return ""
+		}
+		return number(*v)
+	}
+	ends := func(v *[2]float64) []string {
+		if v == nil {
+			return []string{"", ""}
+		}
+		return []string{number(v[0]), number(v[1])}
+	}
+	memory := func(v int64) string {
+		if v == 0 {
+			return ""
+		}
+		return strconv.FormatInt(v, 10)
+	}
+	for i := range d.Methods {
+		m := &d.Methods[i]
+		what := []string{strconv.FormatInt(m.Params.Trained, 10), strconv.FormatInt(m.Params.Head, 10), number(m.Params.Share)}
+		row := append([]string{m.Method, ""}, what...)
+		row = append(row, strconv.FormatInt(m.Bytes, 10), number(m.SecondsPerEpoch), memory(m.PeakMemory), maybe(m.AUC))
+		row = append(append(row, ends(m.AUCInterval)...), maybe(m.AUCDeviation), maybe(m.Accuracy))
+		row = append(append(row, ends(m.AccuracyInterval)...), maybe(m.ECE))
+		row = append(append(row, ends(m.ECEInterval)...), maybe(m.Uncalibrated.ECE))
+		w.Write(append(row, ends(m.Uncalibrated.ECEInterval)...))
+		for k := range m.Runs {
+			r := &m.Runs[k]
+			row := append([]string{m.Method, strconv.FormatUint(r.Seed, 10)}, what...)
+			w.Write(append(row, strconv.FormatInt(r.Bytes, 10), number(r.SecondsPerEpoch), memory(r.PeakMemory), maybe(r.AUC), "", "", "",
+				maybe(r.Accuracy), "", "", maybe(r.ECE), "", "", maybe(r.UncalibratedECE), "", ""))
+		}
+	}
+	w.Flush()
+	return w.Error()
+}

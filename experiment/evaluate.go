@@ -1,0 +1,184 @@
+package experiment
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/answer"
+	"melo.example/melo/metric"
+)
+
+// Predictor is an adapter on its base, which answers for images.
+type Predictor interface {
+	Path() string     // of the adapter
+	Digest() string   // of the adapter
+	BasePath() string // of its base
+	Labels() []string
+	Metadata() adapterfile.Metadata
+	// PredictEach answers for the images 0 to n-1 and calls use with each answer or error, in order. image is called from
+	// several goroutines.
+	PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
+		use func(i int, a answer.Answer, err error) error) error
+}
+
+// EvaluateOptions say which images an adapter is measured on, and how.
+type EvaluateOptions struct {
+	Data  string   // path, as [dataset.Open] takes it
+	Split string   // train, val, test or all; where the data names no splits, those of the training are made again
+	By    []string // columns of the data: each value is evaluated by itself, too
+
+	LabelColumn  string   // as in [dataset.Options]
+	LabelColumns []string // of 0 and 1; empty: the labels of the adapter
+	GroupColumn  string   // the patient: intervals draw whole patients
+	SplitColumn  string
+	MaxBad       int // images without an answer that are left out before the evaluation fails
+
+	Resamples int    // of the bootstrap
+	Seed      uint64 // of the resamples
+	Workers   int    // of the bootstrap; 0: all cores
+}
+
+// DefaultEvaluateOptions are those of the test split of data.
+func DefaultEvaluateOptions(data string) EvaluateOptions {
+	return EvaluateOptions{Data: data, Split: dataset.Test, Resamples: 2000, Seed: 1}
+}
+
+// Validate refuses settings that cannot be, with a [SettingError].
+func (o *EvaluateOptions) Validate() error {
+	switch {
+	case !slices.Contains([]string{dataset.Train, dataset.Val, dataset.Test, "all"}, o.Split):
+		return setting("split", "%s, expected train, val, test or all", o.Split)
+	case o.Resamples < 100 || o.Resamples > 1_000_000:
+		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
+	case o.MaxBad < 0:
+		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
+	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
+		return setting("label-column", "and label-columns: give one of them, not both")
+	}
+	return nil
+}
+
+// Evaluation is what an evaluation found. Close it when done.
+type Evaluation struct {
+	EvaluationDocument
+	Judgement *Judgement // what reports draw
+	Adapter   Predictor  // that was measured
+
+	j *evalJob
+}
+
+// Close gives back what the data holds: images can no longer be read.
+func (e *Evaluation) Close() error { return e.j.data.Close() }
+
+// Evaluate measures an adapter on images.
+func Evaluate(ctx context.Context, adapter Predictor, o *EvaluateOptions, hook Hook) (*Evaluation, error) {
+	start := time.Now()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	meta := adapter.Metadata()
+	j := &evalJob{o: o, hook: hook, adapter: adapter, rule: meta.Rule()}
+	for _, step := range []func(context.Context) error{j.openData, j.predict, j.measure} {
+		if err := step(ctx); err != nil {
+			if j.data != nil {
+				err = errors.Join(err, j.data.Close())
+			}
+			return nil, err
+		}
+	}
+	j.doc.Seconds = time.Since(start).Seconds()
+	return &Evaluation{EvaluationDocument: j.doc, Judgement: j.judged, Adapter: adapter, j: j}, nil
+}
+
+// evalJob is one evaluation.
+type evalJob struct {
+	o       *EvaluateOptions
+	hook    Hook
+	adapter Predictor
+	rule    answer.Rule
+	data    *dataset.Dataset
+	samples []int // of the data, that are evaluated
+	answers []answer.Answer
+	doc     EvaluationDocument
+	judged  *Judgement
+	title   string // of the progress; empty: evaluating
+}
+
+// judgement is one of the evaluated images.
+func (j *evalJob) judgement(boot metric.Bootstrap) *Judgement {
+	return &Judgement{Labels: j.adapter.Labels(), Boot: boot, Image: j.image,
+		Name: func(k int) string { return j.data.Samples[j.samples[k]].Path },
+		File: func(k int) string { return j.data.File(j.samples[k]) }}
+}
+
+// predict answers for every image, and drops those that cannot be read.
+func (j *evalJob) predict(ctx context.Context) error {
+	stage, total := cmp.Or(j.title, "evaluating"), len(j.samples)
+	j.hook.tell(Meter{Stage: stage, Total: total})
+	read := j.samples[:0:0]
+	err := j.adapter.PredictEach(ctx, total, j.image, func(i int, p answer.Answer, err error) error {
+		j.hook.tell(Meter{Stage: stage, Done: i + 1, Total: total})
+		if err == nil {
+			read, j.answers = append(read, j.samples[i]), append(j.answers, p)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		j.doc.Failed = append(j.doc.Failed, FailedImage{j.data.File(j.samples[i]), text.OneLine(err)})
+		if len(j.doc.Failed) <= j.o.MaxBad {
+			return nil
+		}
+		at := ""
+		if source := j.data.Samples[j.samples[i]].Source; source != "" {
+			at = " (" + source + ")"
+		}
+		if e := (*answer.NotFiniteError)(nil); errors.As(err, &e) {
+			return fmt.Errorf("%s%s: %w", j.data.File(j.samples[i]), at, err)
+		}
+		return badInput(fmt.Errorf("%d unreadable images, %d are allowed (--max-bad); the last%s: %w", len(j.doc.Failed), j.o.MaxBad, at, err))
+	})
+	if err != nil {
+		return err
+	}
+	if len(read) == 0 {
+		return badInput(fmt.Errorf("%s: no image could be read", j.o.Data))
+	}
+	j.samples = read
+	return nil
+}
+
+// predictions are the answers beside the truth, calibrated as the adapter says or not at all.
+func (j *evalJob) predictions(calibrated bool) *metric.Predictions {
+	rule := j.rule
+	p := &metric.Predictions{Labels: len(rule.Labels), Exclusive: rule.Exclusive, Thresholds: rule.Thresholds}
+	if !calibrated {
+		rule.Temperatures = nil
+	}
+	prob := make([]float64, len(rule.Labels))
+	for k, i := range j.samples {
+		rule.Probabilities(prob, j.answers[k].Logits)
+		p.Prob = append(p.Prob, prob...)
+		for l := range prob {
+			p.Truth = append(p.Truth, j.has(i, l))
+		}
+	}
+	return p
+}
+
+// has tells whether sample i has a label.
+func (j *evalJob) has(i, label int) bool {
+	s := &j.data.Samples[i]
+	if s.Targets != nil {
+		return s.Targets[label] > 0
+	}
+	return s.Label == label
+}

@@ -1,0 +1,225 @@
+package experiment
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"melo.example/melo/metric"
+)
+
+// measure computes everything in the document.
+func (j *evalJob) measure(ctx context.Context) error {
+	d, meta := &j.doc, j.adapter.Metadata()
+	d.Adapter = AdapterReference{j.adapter.Path(), j.adapter.Digest()}
+	d.Base, d.Task, d.Labels, d.Notice = j.adapter.BasePath(), string(meta.Task), j.adapter.Labels(), Notice
+	p, raw := j.predictions(true), j.predictions(false)
+	boot, unit := j.bootstrap(nil)
+	d.Bootstrap = Bootstrap{metric.DefaultLevel, j.o.Resamples, j.o.Seed, unit, len(boot.Units)}
+	n, err := boot.Measure(ctx, p)
+	if err != nil {
+		return err
+	}
+	uncalibrated := n
+	if len(meta.Temperatures) > 0 {
+		if uncalibrated, err = boot.Measure(ctx, raw); err != nil {
+			return err
+		}
+	}
+	j.judged = j.judgement(boot)
+	j.judged.All = []*Judged{{Color: 1, Runs: []*metric.Predictions{p}, Raw: []*metric.Predictions{raw}, Numbers: n, RawAll: uncalibrated}}
+	d.Numbers = numbersOf(n, p.N())
+	d.Calibration = CalibrationNumbers{Temperatures: append([]float64{}, meta.Temperatures...), Calibrated: probabilitiesOf(n),
+		Uncalibrated: probabilitiesOf(uncalibrated), Bins: binsOf(p), RawBins: binsOf(raw)}
+	j.labels(p, n)
+	if reason := j.few(p, len(boot.Units)); reason != "" {
+		j.warn("the numbers are uncertain: " + reason)
+	}
+	if err := j.subgroups(ctx, p); err != nil {
+		return err
+	}
+	d.Failed, d.Warnings = append([]FailedImage{}, d.Failed...), append([]string{}, d.Warnings...)
+	return nil
+}
+
+// bootstrap draws whole groups where groups are known. members are positions in the list of samples; nil: all.
+func (j *evalJob) bootstrap(members []int) (b metric.Bootstrap, unit string) {
+	if members == nil {
+		members = make([]int, len(j.samples))
+		for k := range members {
+			members[k] = k
+		}
+	}
+	groups := make([]string, len(members))
+	unit = "image"
+	for i, k := range members {
+		groups[i] = j.data.Samples[j.samples[k]].Group
+		if groups[i] != "" {
+			unit = "group"
+		}
+	}
+	return metric.Bootstrap{Resamples: j.o.Resamples, Seed: j.o.Seed, Workers: j.o.Workers, Units: metric.Units(groups)}, unit
+}
+
+// operating points that are read off the curve of each label.
+var operatingPoints = []float64{0.8, 0.9, 0.95}
+
+// labels fills in what there is to say about each label.
+func (j *evalJob) labels(p *metric.Predictions, n *metric.Numbers) {
+	d := &j.doc
+	source := "default"
+	if len(p.Thresholds) > 0 {
+		source = "adapter"
+	}
+	counts := p.Counts()
+	if p.Exclusive {
+		d.Confusion.Counts = p.Confusion().Count
+	}
+	for l, name := range d.Labels {
+		x, k := &n.Labels[l], counts[l]
+		prob, truth := p.Column(l)
+		e := LabelNumbers{Label: name, Positives: k.TP + k.FN, Negatives: k.TN + k.FP, Rates: ratesOf(&x.Decided)}
+		e.AUC, e.AUCInterval = pair(x.AUC)
+		e.F1, e.F1Interval = pair(x.Decided.F1)
+		if low, high, ok := metric.DeLongInterval(prob, truth, metric.DefaultLevel); ok {
+			e.DeLong = &[2]float64{low, high}
+		}
+		curve := metric.NewCurve(prob, truth)
+		if v, ok := curve.AveragePrecision(); ok {
+			e.AveragePrecision = &v
+		}
+		d.PerLabel = append(d.PerLabel, e)
+		d.Confusion.PerLabel = append(d.Confusion.PerLabel, LabelCount{name, k.TP, k.FP, k.TN, k.FN})
+		t := Threshold{Label: name, Threshold: p.Threshold(l), Source: source, Rates: ratesOf(&x.At),
+			AtSpecificity: []Point{}, AtSensitivity: []Point{}}
+		for _, least := range operatingPoints {
+			if i, ok := curve.AtSpecificity(least); ok {
+				t.AtSpecificity = append(t.AtSpecificity, pointOf(curve, i, least))
+			}
+			if i, ok := curve.AtSensitivity(least); ok {
+				t.AtSensitivity = append(t.AtSensitivity, pointOf(curve, i, least))
+			}
+		}
+		d.Thresholds = append(d.Thresholds, t)
+	}
+}
+
+// pointOf describes a point of a curve of two classes.
+func pointOf(c metric.Curve, i int, least float64) Point {
+	p := Point{Asked: least}
+	p.Sensitivity, _ = c[i].Sensitivity()
+	p.Specificity, _ = c[i].Specificity()
+	if i > 0 {
+		t := c.Between(i)
+		p.Threshold = &t
+	}
+	return p
+}
+
+// binsOf returns the reliability diagram: of decisions, or of the probabilities of all labels.
+func binsOf(p *metric.Predictions) []Bin {
+	confidence, right := p.Prob, p.Truth
+	if p.Exclusive {
+		confidence, right = p.Confidences()
+	}
+	var out []Bin
+	for i, b := range metric.Reliability(confidence, right, metric.DefaultBins) {
+		out = append(out, Bin{float64(i) / metric.DefaultBins, float64(i+1) / metric.DefaultBins, b.N, b.Confidence, b.Frequency})
+	}
+	return out
+}
+
+// Below these numbers of images, or of images with a label, a number says little.
+const (
+	fewImages    = 50
+	fewPositives = 10
+)
+
+// maxSubgroups bounds the values of a column: beyond, it is a number or a name and no subgroup.
+const maxSubgroups = 50
+
+// few says why there are too few images, if there are.
+func (j *evalJob) few(p *metric.Predictions, units int) string {
+	if units < fewImages {
+		what := "images"
+		if units < p.N() {
+			what = "groups"
+		}
+		return fmt.Sprintf("%d %s", units, what)
+	}
+	for l, k := range p.Counts() {
+		if n := k.TP + k.FN; n < fewPositives {
+			return fmt.Sprintf("%d images with %q", n, j.adapter.Labels()[l])
+		}
+		if n := k.TN + k.FP; n < fewPositives {
+			return fmt.Sprintf("%d images without %q", n, j.adapter.Labels()[l])
+		}
+	}
+	return ""
+}
+
+// subgroups evaluates each value of the columns that were asked for.
+func (j *evalJob) subgroups(ctx context.Context, p *metric.Predictions) error {
+	j.doc.Subgroups = []Subgroup{}
+	for _, column := range j.o.By {
+		members := map[string][]int{}
+		for k, i := range j.samples {
+			v := j.data.Samples[i].Attr[column]
+			members[v] = append(members[v], k)
+		}
+		if len(members) > maxSubgroups {
+			return badInput(setting("by", "%s: %s has %d different values in it, expected at most %d", column, j.o.Data, len(members), maxSubgroups))
+		}
+		values := make([]string, 0, len(members))
+		for v := range members {
+			values = append(values, v)
+		}
+		slices.SortFunc(values, compareValues)
+		for _, v := range values {
+			g, err := j.subgroup(ctx, p.Subset(members[v]), members[v])
+			if err != nil {
+				return err
+			}
+			g.Column, g.Value = column, v
+			j.doc.Subgroups = append(j.doc.Subgroups, *g)
+			if g.Small {
+				j.warn(fmt.Sprintf("%s %s: the numbers are uncertain: %s", column, cmp.Or(v, "(empty)"), g.Reason))
+			}
+		}
+	}
+	return nil
+}
+
+// compareValues orders numbers as numbers, and everything else after them as text.
+func compareValues(a, b string) int {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	switch {
+	case errX == nil && errY == nil:
+		return cmp.Or(cmp.Compare(x, y), cmp.Compare(a, b))
+	case errX == nil:
+		return -1
+	case errY == nil:
+		return 1
+	}
+	return cmp.Compare(a, b)
+}
+
+// subgroup evaluates the samples at the given positions.
+func (j *evalJob) subgroup(ctx context.Context, p *metric.Predictions, members []int) (*Subgroup, error) {
+	boot, _ := j.bootstrap(members)
+	n, err := boot.Measure(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	g := &Subgroup{Numbers: numbersOf(n, p.N()), Units: len(boot.Units), Reason: j.few(p, len(boot.Units))}
+	g.Small = g.Reason != ""
+	for l, k := range p.Counts() {
+		e := SubgroupLabel{Label: j.adapter.Labels()[l], Positives: k.TP + k.FN}
+		e.AUC, e.AUCInterval = pair(n.Labels[l].AUC)
+		g.PerLabel = append(g.PerLabel, e)
+	}
+	return g, nil
+}

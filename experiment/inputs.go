@@ -1,0 +1,130 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+
+	"melo.example/melo/bases"
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging/processor"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/vit"
+)
+
+// Base is a base that runs are trained on, one after the other. Its weights are read once for each form that a run asks
+// for. Close it when done.
+type Base struct {
+	path   string
+	digest string
+	known  *memo.Cache
+	pool   *par.Pool
+	models map[form]*vit.Model
+	told   bool // how images are prepared
+	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
+}
+
+// OpenBase finds the base of a name as [bases.Open] knows it; one of a hub was downloaded before. Its runs have so many
+// workers (0: all cores), and what they find out about files is remembered in a folder (empty: nowhere).
+func OpenBase(path string, workers int, remember string) (*Base, error) {
+	known := memo.New(remember)
+	digest, err := bases.Digest(known, path)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	return &Base{path: path, digest: digest, known: known, pool: par.New(workers), models: map[form]*vit.Model{}}, nil
+}
+
+// Path is where the base was found.
+func (b *Base) Path() string { return b.path }
+
+// Digest is the identity of its weights.
+func (b *Base) Digest() string { return b.digest }
+
+// Close stops the workers.
+func (b *Base) Close() { b.pool.Close() }
+
+// tellPrepare says once how images are prepared, where that is not the word of a file.
+func (b *Base) tellPrepare(hook Hook, m *vit.Model) error {
+	if b.told {
+		return nil
+	}
+	b.told = true
+	if err := m.CheckRecipe(); err != nil {
+		return badInput(err)
+	}
+	if m.RecipeNote != "" {
+		hook.tell(Prepared{Base: m.Path, Recipe: m.Recipe, Why: m.RecipeNote})
+	}
+	return nil
+}
+
+// form is how a base lies in memory.
+type form struct {
+	precision vit.Precision
+	image     int // side of the input in pixels; 0: the base's own
+	prepare   processor.Override
+	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
+}
+
+// model returns the base in a form.
+func (b *Base) model(f form) (*vit.Model, error) {
+	f.apart = b.apart
+	if m := b.models[f]; m != nil {
+		return m, nil
+	}
+	opt := vit.Options{Image: f.image, Exec: kernel.NewExec(b.pool), Precision: f.precision, Prepare: f.prepare}
+	if !f.apart {
+		opt.Known = b.known
+	}
+	m, err := bases.Open(b.path, opt)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	b.models[f] = m
+	return m, nil
+}
+
+// Set is data that runs are trained on: every image was looked at. Close it when done.
+type Set struct {
+	*dataset.Dataset
+	path   string
+	digest string
+	bad    []string // images that cannot be read and are left out
+	told   int      // warnings that were shown
+}
+
+// OpenSet finds the images and says what is there. How they are divided is a matter of each run.
+func OpenSet(ctx context.Context, path string, source *Source, hook Hook) (*Set, error) {
+	ds, err := source.Open(path, nil)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	set := &Set{Dataset: ds, path: path, bad: []string{}}
+	if err := set.scan(ctx, hook, source); err != nil {
+		return nil, badInput(errors.Join(err, set.Close()))
+	}
+	for _, b := range ds.Bad() {
+		set.bad = append(set.bad, b.Path)
+		hook.note("note: left out: " + text.OneLine(b.Err))
+	}
+	return set, nil
+}
+
+// tell shows the warnings that it has not shown yet: dividing the data may find more.
+func (t *Set) tell(hook Hook) {
+	for ; t.told < len(t.Warnings); t.told++ {
+		hook.note("note: " + t.Warnings[t.told])
+	}
+}
+
+func (t *Set) scan(ctx context.Context, hook Hook, source *Source) error {
+	if err := Scan(ctx, hook, t.Dataset, dataset.ScanOptions{MaxBad: source.MaxBad}); err != nil {
+		return err
+	}
+	digest, err := t.Digest()
+	t.digest = "sha256:" + digest
+	return err
+}

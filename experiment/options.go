@@ -1,0 +1,194 @@
+package experiment
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging/processor"
+	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
+)
+
+// Recipe says how to train. [Defaults] has the values that the command line has, too.
+type Recipe struct {
+	Rank     int     // of the matrices; the paper has 4
+	Alpha    float32 // scale is Alpha/Rank; 0: a fixed scale or, with RSLoRA, the rank
+	Sites    string  // "q,v": some of q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank
+	Blocks   string  // all, last:N, or numbers and ranges from 0 such as 0,2,8-11
+	RSLoRA   bool    // scale is Alpha/sqrt(Rank)
+	HeadInit string  // zero, or uniform as PyTorch's linear layers
+	Dropout  float32 // share of the inputs of A that is dropped
+
+	Epochs         int     // at most
+	Batch          int     // images of an optimizer step
+	MinLR          float64 // learning rate at the end of the cosine
+	LRUpdate       string  // step or epoch: when the cosine changes the learning rate
+	LoRAPlus       float32 // learning rate of B over that of A (LoRA+)
+	Warmup         float64 // epochs of linear warm-up
+	WeightDecay    float64 // decoupled, of matrices
+	Clip           float64 // greatest norm of the gradient; 0: none
+	Loss           string  // ce: cross-entropy; focal
+	Gamma          float64 // exponent of the focal loss
+	LabelSmoothing float64 // 0 to 1
+	ClassWeights   string  // none, or balanced: rare labels weigh more
+	EMA            float64 // decay a step of the moving average that is validated and kept; 0: none
+	Patience       int     // epochs without a better validation AUC before training stops; 0: never
+	Sensitivity    float64 // that thresholds are chosen for on validation; 0: the greatest sum with specificity
+
+	Augment      bool // vary the training images, as the following say
+	Flip         bool // mirror left and right
+	FlipVertical bool
+	Crop         float64 // smallest share of the area that a random crop keeps; 1: no crops
+	Rotate       float64 // greatest rotation either way, in degrees
+	Brightness   float64 // greatest relative change
+	Contrast     float64 // greatest relative change
+}
+
+// Compute says in what form the base is trained, and how much of the machine is used.
+type Compute struct {
+	ImageSize int    // side of the input in pixels; 0: the base's own
+	Precision string // of the base's products: auto, f32, bf16 or int8
+	DType     string // of the numbers in the adapter file: f32 or bf16
+	Pass      int    // images that are in memory at once; the result does not depend on it
+	Workers   int    // of loading images; 0: all cores; the result does not depend on it
+}
+
+// Options are everything about a training run but its base and its data.
+type Options struct {
+	Out    string // adapter file to write
+	Method lora.Method
+	LR     float64 // peak learning rate; 0: the method's default
+	Seed   uint64  // of first weights, order, augmentation and dropout
+
+	Recipe
+	Source
+	Compute
+	Prepare processor.Override // how images become the input, where no file of the base says it, or otherwise
+	Fold    int                // that is held out, from 1, if Folds is not 0
+
+	Folder      string // for record and checkpoint; empty: beside Out, with .run in its name
+	TensorBoard bool   // write TensorBoard's event files into it
+	NoCurves    bool   // write no pictures of the curves into it
+	Resume      bool   // go on from a checkpoint, if there is one
+	Restart     bool   // start over although there is a checkpoint
+
+	Title   string   // names the run in events
+	Command []string // that the record says the run was made by
+}
+
+// defaultScale is alpha/rank of new adapters: with 1, the matrices hardly leave zero in the few hundred steps of a small set of
+// images. Rank and scale were found together (docs/results.md).
+const defaultScale = 8
+
+// DefaultScale is alpha/rank of new adapters without RSLoRA.
+const DefaultScale = defaultScale
+
+// DefaultLR is the peak learning rate of a method.
+func DefaultLR(m lora.Method) float64 {
+	return map[lora.Method]float64{lora.MeLo: 2e-3, lora.LinearOnly: 3e-3, lora.FullTuning: 1e-4}[m]
+}
+
+// Defaults are the options of a low-rank adapter with nothing else said. Out is to be filled in.
+func Defaults() Options {
+	return Options{
+		Method: lora.MeLo, Seed: 1,
+		Recipe: Recipe{
+			Rank: 8, Sites: "q,v", Blocks: "all", HeadInit: "zero",
+			Epochs: 20, Batch: 16, LRUpdate: "step", LoRAPlus: 1, Warmup: 1, WeightDecay: 0.01, Clip: 1, Loss: "ce", Gamma: 2,
+			ClassWeights: "none", Patience: 10,
+			Augment: true, Flip: true, Crop: 0.7, Rotate: 10, Brightness: 0.15, Contrast: 0.15,
+		},
+		Source:  Source{ValSplit: 0.15, TestSplit: 0.15, SplitSeed: 1},
+		Compute: Compute{Precision: "auto", DType: "f32", Pass: 8},
+	}
+}
+
+// Validate refuses settings that cannot be, whatever base and data are, with a [SettingError].
+func (o *Options) Validate() error {
+	share := func(v float64) bool { return v >= 0 && v < 1 }
+	for _, c := range []struct {
+		ok      bool
+		setting string
+		problem string
+	}{
+		{o.Epochs >= 1 && o.Epochs <= 100_000, "epochs", fmt.Sprintf("%d, expected 1 to 100000", o.Epochs)},
+		{o.Batch >= 1 && o.Batch <= 65536, "batch", fmt.Sprintf("%d, expected 1 to 65536", o.Batch)},
+		{o.Pass >= 1 && o.Pass <= 4096, "pass", fmt.Sprintf("%d, expected 1 to 4096", o.Pass)},
+		{o.ImageSize >= 0 && o.ImageSize <= 8192, "image-size", fmt.Sprintf("%d, expected a side in pixels", o.ImageSize)},
+		{o.Rank >= 1, "rank", fmt.Sprintf("%d, expected at least 1", o.Rank)},
+		{o.Alpha >= 0 && o.Alpha < 1e6, "alpha", fmt.Sprintf("%v, expected a positive number", o.Alpha)},
+		{o.Dropout >= 0 && o.Dropout < 1, "dropout", fmt.Sprintf("%v, expected 0 to 1", o.Dropout)},
+		{o.LR >= 0 && o.LR < 1e3, "lr", fmt.Sprintf("%v, expected a positive number", o.LR)},
+		{o.MinLR >= 0 && o.MinLR < 1e3, "min-lr", fmt.Sprintf("%v, expected a positive number", o.MinLR)},
+		{o.LoRAPlus > 0 && o.LoRAPlus <= 1e3, "lora-plus", fmt.Sprintf("%v, expected a positive number", o.LoRAPlus)},
+		{o.Warmup >= 0 && o.Warmup <= 1e5, "warmup", fmt.Sprintf("%v, expected a number of epochs", o.Warmup)},
+		{o.WeightDecay >= 0 && o.WeightDecay < 1e3, "weight-decay", fmt.Sprintf("%v, expected 0 or more", o.WeightDecay)},
+		{o.Sensitivity >= 0 && o.Sensitivity <= 1, "sensitivity", fmt.Sprintf("%v, expected 0 to 1", o.Sensitivity)},
+		{o.Clip >= 0 && o.Clip < 1e9, "clip", fmt.Sprintf("%v, expected 0 or more", o.Clip)},
+		{o.Gamma >= 0 && o.Gamma <= train.MaxGamma, "gamma", fmt.Sprintf("%v, expected 0 to %v", o.Gamma, train.MaxGamma)},
+		{share(o.EMA), "ema", fmt.Sprintf("%v, expected a decay below 1", o.EMA)},
+		{share(o.LabelSmoothing), "label-smoothing", fmt.Sprintf("%v, expected 0 to 1", o.LabelSmoothing)},
+		{o.Patience >= 0, "patience", fmt.Sprintf("%d, expected 0 or more", o.Patience)},
+		{o.Folds == 0 && o.Fold == 0 || o.Fold >= 1 && o.Fold <= o.Folds, "fold", fmt.Sprintf("%d of %d folds, expected the number of a fold", o.Fold, o.Folds)},
+		{!o.Resume || !o.Restart, "resume", "and restart contradict each other"},
+	} {
+		if !c.ok {
+			return setting(c.setting, "%s", c.problem)
+		}
+	}
+	if err := o.Check(); err != nil {
+		return err
+	}
+	if err := o.augment().Validate(); err != nil {
+		return err
+	}
+	if _, err := o.form(); err != nil {
+		return err
+	}
+	_, _, err := parseSites(o.Sites)
+	return err
+}
+
+// augment is how training images are varied.
+func (r *Recipe) augment() dataset.Augment {
+	if !r.Augment {
+		return dataset.Augment{}
+	}
+	return dataset.Augment{Flip: r.Flip, FlipVertical: r.FlipVertical, Crop: r.Crop, Rotate: r.Rotate,
+		Brightness: r.Brightness, Contrast: r.Contrast}
+}
+
+// RunFolder is where the run's record and checkpoint are.
+func (o *Options) RunFolder() string {
+	if o.Folder != "" {
+		return o.Folder
+	}
+	return RunFolderOf(o.Out)
+}
+
+// RunFolderOf is where the record of an adapter is kept, if that is not said otherwise.
+func RunFolderOf(adapter string) string { return strings.TrimSuffix(adapter, ".safetensors") + ".run" }
+
+// CheckpointPath is the checkpoint in RunFolder.
+func (o *Options) CheckpointPath() string {
+	return filepath.Join(o.RunFolder(), "checkpoint.safetensors")
+}
+
+// CheckOutput finds out before the training whether its result can be written, and guards the checkpoint of
+// an earlier run with an [UnfinishedError].
+func (o *Options) CheckOutput() error {
+	if info, err := os.Stat(o.Out); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: exists and is not a regular file", o.Out)
+	}
+	if err := atomicfile.TryFolder(filepath.Dir(o.Out)); err != nil {
+		return err
+	}
+	if _, err := os.Stat(o.CheckpointPath()); err == nil && !o.Resume && !o.Restart {
+		return &UnfinishedError{o.CheckpointPath()}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package experiment
+
+import (
+	"time"
+
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
+)
+
+// progress counts how training is getting on, and tells it.
+type progress struct {
+	j     *Run
+	total int64 // images to see, validation included
+	done  int64
+	peak  float64 // FLOP/s of the machine, 0 if unknown
+	flops float64 // of one image in training
+
+	began   time.Time // of the epoch's training, less the time of pauses
+	images  int       // trained on in the epoch
+	trained int       // trained on since the start
+	spent   time.Duration
+}
+
+// peakSample is how long the machine's peak is measured.
+const peakSample = 100 * time.Millisecond
+
+func newProgress(j *Run) *progress {
+	from := j.model.Depth
+	if d := j.tuner.Adapter().Deltas; len(d) > 0 {
+		from = d[0].Site.Block
+	}
+	p := &progress{j: j, flops: lora.StepFLOPs(&j.model.Config, j.config.Method, from)}
+	p.total = int64(j.config.Epochs) * int64(len(j.parts[0])+len(j.parts[1]))
+	if j.data != j.trainLoad {
+		p.flops = 0 // most images do not pass the base at all
+	}
+	return p
+}
+
+// start begins to count; what a resumed run has behind it counts as done.
+func (p *progress) start() {
+	j := p.j
+	p.peak = kernel.MeasurePeakOf(j.precision, j.base.pool, peakSample)
+	state := &j.loop.State
+	p.done = int64(state.Epoch)*int64(len(j.parts[0])+len(j.parts[1])) + int64(state.Images)
+	j.hook.tell(Began{Title: j.o.Title, Data: j.info, Config: j.config, Deltas: j.tuner.Adapter().Deltas, Parameters: j.parameters(),
+		StepsPerEpoch: j.trainLoad.Batches(), Done: p.done, Total: p.total})
+	p.began = time.Now()
+}
+
+// hook follows the loop.
+func (p *progress) hook() train.Hook {
+	return train.Hook{Name: "progress", Step: p.step, Epoch: p.epoch}
+}
+
+func (p *progress) step(l *train.Loop) error {
+	s := &l.State
+	n := s.Images - p.images
+	if n < 0 || p.images == 0 {
+		n = min(s.Images, p.j.config.Batch)
+	}
+	p.images, p.trained = s.Images, p.trained+n
+	p.done += int64(n)
+	p.spent += time.Since(p.began)
+	p.began = time.Now()
+	e := Stepped{Title: p.j.o.Title, Epoch: s.Epoch + 1, Epochs: l.Epochs, Loss: s.Loss, Speed: p.speed(), Done: p.done, Total: p.total}
+	if k := len(s.History); k > 0 {
+		e.Scores = s.History[k-1].Val
+	}
+	p.j.hook.tell(e)
+	return nil
+}
+
+// rate is images/s in training so far.
+func (p *progress) rate() float64 {
+	if p.spent <= 0 {
+		return 0
+	}
+	return float64(p.trained) / p.spent.Seconds()
+}
+
+// share is the share of the machine's peak that the rate comes to, 0 if unknown.
+func (p *progress) share() float64 {
+	if p.peak <= 0 {
+		return 0
+	}
+	return p.rate() * p.flops / p.peak
+}
+
+func (p *progress) speed() Speed { return Speed{ImagesPerSecond: p.rate(), ShareOfPeak: p.share()} }
+
+// waiting is the share of the time of training that was spent waiting for images.
+func (p *progress) waiting() float64 {
+	if p.spent <= 0 {
+		return 0
+	}
+	return min(p.j.trainLoad.WaitSeconds()/p.spent.Seconds(), 1)
+}
+
+// beginValidation stops the clock of training; the function that it returns starts it again.
+func (p *progress) beginValidation() func() {
+	base := p.done
+	p.images = 0
+	return func() {
+		p.done = base + int64(len(p.j.parts[1]))
+		p.began = time.Now()
+	}
+}
+
+// validated tells how far a validation is.
+func (p *progress) validated(n int) {
+	p.j.hook.tell(Validating{Title: p.j.o.Title, Epoch: p.j.loop.State.Epoch + 1, Epochs: p.j.config.Epochs, Done: p.done + int64(n), Total: p.total})
+}
+
+func (p *progress) epoch(l *train.Loop) error {
+	s := &l.State
+	e := s.History[len(s.History)-1]
+	p.j.hook.tell(EpochEnded{Title: p.j.o.Title, Epoch: e, Epochs: l.Epochs, Best: e.Val != nil && s.BestEpoch == e.Epoch, Stopped: s.Stopped,
+		Patience: p.j.config.Patience, Speed: p.speed()})
+	p.images, p.began = 0, time.Now()
+	return nil
+}

@@ -1,0 +1,310 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"melo.example/melo/dataset"
+	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/lora"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/safetensors"
+	"melo.example/melo/train"
+	"melo.example/melo/vit"
+)
+
+// Result is what came of a run: the --json document of "melo train".
+type Result struct {
+	Adapter struct {
+		Path   string `json:"path"`
+		Digest string `json:"digest"`
+		Bytes  int64  `json:"bytes"`
+	} `json:"adapter"`
+	Base   string     `json:"base"`
+	Method string     `json:"method"`
+	Data   Data       `json:"data"`
+	Params Parameters `json:"parameters"`
+
+	Epochs       int        `json:"epochs"`
+	BestEpoch    int        `json:"best_epoch"`
+	Steps        int        `json:"steps"`
+	StoppedEarly bool       `json:"stopped_early"`
+	Validation   Validation `json:"validation"`
+	Settings     Config     `json:"settings"`
+
+	Seconds         float64  `json:"seconds"`
+	ImagesPerSecond float64  `json:"images_per_second"`
+	ShareOfPeak     float64  `json:"share_of_peak"`
+	WaitingShare    float64  `json:"waiting_share"` // of the time of training that was spent waiting for images
+	PeakMemory      int64    `json:"peak_memory_bytes"`
+	Run             string   `json:"run"`
+	Warnings        []string `json:"warnings"`
+	Notice          string   `json:"notice"`
+}
+
+// Data is what was trained on.
+type Data struct {
+	Path   string   `json:"path"`
+	Digest string   `json:"digest"`
+	Task   string   `json:"task"`
+	Labels []string `json:"labels"`
+	Rule   string   `json:"rule"` // of the split
+	Train  int      `json:"train"`
+	Val    int      `json:"val"`
+	Test   int      `json:"test"`
+	Bad    []string `json:"bad"` // images that could not be read
+}
+
+// Parameters counts numbers.
+type Parameters struct {
+	Trained int64   `json:"trained"` // without the head, except for linear
+	Head    int64   `json:"head"`
+	Base    int64   `json:"base"`
+	Share   float64 `json:"share"` // trained over base
+}
+
+// WithHead is the share of the base's parameters that is trained, the head with it.
+func (p *Parameters) WithHead() float64 {
+	if p.Base == 0 {
+		return 0
+	}
+	return float64(p.Trained+p.Head) / float64(p.Base)
+}
+
+// Validation is what validation found: of all labels, and of each.
+type Validation struct {
+	Samples  int                `json:"samples"`
+	Scores   map[string]float64 `json:"scores"` // by name; what the data does not define is left out
+	PerLabel map[string]float64 `json:"per_label_auc"`
+	// Uncalibrated are the scores without temperatures, with decisions at one half.
+	Uncalibrated map[string]float64 `json:"uncalibrated"`
+	Temperatures []float64          `json:"temperatures"`
+	Thresholds   []float64          `json:"thresholds"`
+}
+
+// selfTestInputs is how many inputs an adapter's self-test has, and selfTestSeed where they come from.
+const (
+	selfTestInputs = 2
+	selfTestSeed   = 0x6d656c6f // "melo"
+)
+
+// dtypes of --dtype.
+var dtypes = map[string]safetensors.DType{"f32": safetensors.F32, "bf16": safetensors.BF16}
+
+// finish measures the trained model as it will be stored, writes the adapter, and sums the run up.
+func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
+	file, err := j.adapterFile()
+	if err != nil {
+		return nil, err
+	}
+	dtype := dtypes[j.config.DType]
+	if file, err = file.Stored(dtype); err != nil {
+		return nil, err
+	}
+	if err := j.adopt(file); err != nil {
+		return nil, err
+	}
+	doc := j.document(start)
+	if j.valLoad != nil {
+		out, err := j.evaluator().Run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		doc.Validation = j.measure(out, &file.Meta)
+	}
+	if file.Meta.SelfTest, err = j.selfTest(); err != nil {
+		return nil, err
+	}
+	if err := file.Write(j.o.Out, dtype); err != nil {
+		return nil, fmt.Errorf("the adapter could not be written: %w", err)
+	}
+	doc.Adapter.Path, doc.Adapter.Digest = j.o.Out, file.Digest
+	if info, err := os.Stat(j.o.Out); err == nil {
+		doc.Adapter.Bytes = info.Size()
+	}
+	doc.Seconds = time.Since(start).Seconds()
+	_, doc.PeakMemory = sysinfo.Resident()
+	j.record.Finished, j.record.Result = time.Now().UTC().Format(time.RFC3339), doc
+	for _, write := range []func() error{j.writeCurves, j.writeRecord} {
+		if err := write(); err != nil {
+			j.hook.note(text.OneLine(err))
+		}
+	}
+	// The adapter is safe: what is left to go on from would only mislead.
+	if err := os.Remove(j.o.CheckpointPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		j.hook.note(text.OneLine(err))
+	}
+	return doc, nil
+}
+
+// adapterFile describes the trained adapter, without what is still to be measured.
+func (j *Run) adapterFile() (*adapterfile.File, error) {
+	settings, err := train.Settings(j.config)
+	if err != nil {
+		return nil, err
+	}
+	settings["best_epoch"], settings["steps"] = j.loop.State.BestEpoch, j.loop.State.Step
+	settings["split_digest"] = j.id.Split // "melo eval" makes the split again
+	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
+		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.base.path)), j.base.path, j.base.digest),
+		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
+		Recipe: j.model.Recipe,
+		Training: &adapterfile.Training{
+			Program: "melo " + buildinfo.Version, Seed: j.config.Seed,
+			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.set.path)), Digest: j.info.Digest, Images: len(j.set.Samples)},
+			Split:           &adapterfile.SplitInfo{Rule: j.info.Rule, Seed: j.config.SplitSeed, Train: j.info.Train, Val: j.info.Val, Test: j.info.Test},
+			Hyperparameters: settings,
+		},
+	}}
+	if j.config.Method != lora.FullTuning {
+		return f, nil
+	}
+	for _, p := range j.tuner.Params() {
+		if p.Name == "head.weight" || p.Name == "head.bias" {
+			continue
+		}
+		t, err := safetensors.FromFloat32s(adapterfile.BasePrefix+p.Name, safetensors.F32, p.Shape, p.Data)
+		if err != nil {
+			return nil, err
+		}
+		f.Extra = append(f.Extra, t)
+	}
+	return f, nil
+}
+
+// adopt puts the numbers that the file will hold into the model, so that they are what is measured.
+func (j *Run) adopt(f *adapterfile.File) error {
+	a := j.tuner.Adapter()
+	for i, d := range f.Adapter.Deltas {
+		copy(a.Deltas[i].A, d.A)
+		copy(a.Deltas[i].B, d.B)
+	}
+	copy(a.Head.W, f.Adapter.Head.W)
+	copy(a.Head.Bias, f.Adapter.Head.Bias)
+	extra := map[string]safetensors.TensorData{}
+	for _, x := range f.Extra {
+		extra[x.Name] = x
+	}
+	for _, p := range j.tuner.Params() {
+		x, ok := extra[adapterfile.BasePrefix+p.Name]
+		if !ok {
+			continue
+		}
+		v, err := safetensors.Tensor{Name: x.Name, DType: x.DType, Shape: x.Shape, Data: x.Data}.Float32s(nil)
+		if err != nil {
+			return err
+		}
+		copy(p.Data, v)
+	}
+	j.tuner.Updated()
+	return nil
+}
+
+// measure fits temperatures and thresholds to validation and sums it up as calibrated, for the document and for
+// the adapter.
+func (j *Run) measure(out *train.Evaluation, meta *adapterfile.Metadata) Validation {
+	c := out.Calibrate(j.config.Sensitivity)
+	meta.Temperatures, meta.Thresholds = c.Temperatures, c.Thresholds
+	p := out.Calibrated(c)
+	table := Validation{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{},
+		Uncalibrated: train.ScoresOf(out.Predictions()), Temperatures: append([]float64{}, c.Temperatures...), Thresholds: c.Thresholds}
+	for _, name := range train.ScoreNames() {
+		if v, ok := table.Scores[name]; ok {
+			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: name, Split: "val", Value: v, N: p.N()})
+		}
+	}
+	for l, label := range j.set.Labels {
+		if v, ok := p.AUC(l); ok {
+			table.PerLabel[label] = v
+			meta.Metrics = append(meta.Metrics, adapterfile.Metric{Name: train.AUC, Split: "val", Label: label, Value: v, N: p.N()})
+		}
+	}
+	return table
+}
+
+// Evaluate runs the model of a finished run, with the numbers that its file holds, on samples of the data.
+func (j *Run) Evaluate(ctx context.Context, samples []int) (*train.Evaluation, error) {
+	opt := dataset.LoaderOptions{Batch: j.tuner.MaxBatch(), Workers: j.o.Workers, MaxBad: j.config.MaxBad}
+	load, err := dataset.NewLoader(j.set.Dataset, samples, j.model.Recipe, opt)
+	if err != nil {
+		return nil, err
+	}
+	e := train.Evaluator{Model: j.tuner, Data: load, Task: j.set.Task}
+	out, err := e.Run(ctx)
+	var data *train.DataError
+	if errors.As(err, &data) {
+		return nil, badInput(err)
+	}
+	return out, err
+}
+
+// selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
+func (j *Run) selfTest() (*adapterfile.SelfTest, error) {
+	logits := func(x []float32) []float32 { return j.tuner.Forward(x, 1, false) }
+	if j.precision != vit.F32 {
+		m := j.tuner.Float32Base()
+		if m == nil {
+			f, err := j.o.form()
+			if err != nil {
+				return nil, err
+			}
+			if m, err = j.base.model(f); err != nil {
+				return nil, err
+			}
+		}
+		engine, a := vit.NewEngine(m, j.base.pool, 1, m.Depth), j.tuner.Adapter()
+		var set lora.Set
+		set.Assign(lora.Segment{Adapter: a.Resident(vit.F32), Images: 1})
+		y := kernel.NewMat(1, a.Head.Classes)
+		logits = func(x []float32) []float32 {
+			a.Head.Logits(y, engine.Forward(x, 1, &set))
+			return y.Data
+		}
+	}
+	t := &adapterfile.SelfTest{Seed: selfTestSeed}
+	x := make([]float32, j.model.Recipe.Values())
+	for i := range selfTestInputs {
+		adapterfile.SelfTestInput(x, selfTestSeed, i)
+		t.Logits = append(t.Logits, slices.Clone(logits(x)))
+	}
+	return t, nil
+}
+
+// document is what is known without measuring.
+func (j *Run) document(start time.Time) *Result {
+	s := &j.loop.State
+	for _, l := range []*dataset.Loader{j.trainLoad, j.valLoad} {
+		if l == nil {
+			continue
+		}
+		for _, b := range l.Bad() {
+			j.info.Bad = append(j.info.Bad, b.Path)
+		}
+	}
+	d := &Result{
+		Base: j.base.path, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
+		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.RunFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: Notice,
+		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
+	}
+	d.Params = j.parameters()
+	return d
+}
+
+// parameters counts what is trained.
+func (j *Run) parameters() Parameters {
+	deltas, head := j.tuner.Adapter().Parameters()
+	p := Parameters{Trained: int64(deltas), Head: int64(head), Base: j.model.Parameters()}
+	if j.config.Method == lora.FullTuning {
+		p.Trained = p.Base
+	}
+	p.Share = float64(p.Trained) / float64(p.Base)
+	return p
+}

@@ -1,0 +1,444 @@
+package experiment
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"melo.example/melo/dataset"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/sysinfo"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/lora"
+	"melo.example/melo/train"
+	"melo.example/melo/vit"
+)
+
+// Run is one training run: options on a base and data that others may use, too. It is used once, by one goroutine.
+type Run struct {
+	o    *Options
+	base *Base
+	set  *Set
+	hook Hook
+
+	model     *vit.Model
+	precision vit.Precision // of the products
+	info      Data
+	parts     [3][]int // training, validation and test samples
+	config    Config
+	id        *train.Identity
+
+	tuner     *lora.Tuner
+	net       train.Model // the tuner, or a cache before it
+	data      train.Data
+	valNet    train.Model // the same for validation
+	valData   train.Data
+	caches    []*train.Cache
+	loop      *train.Loop
+	trainLoad *dataset.Loader
+	valLoad   *dataset.Loader // nil: no validation
+	progress  *progress
+	record    record
+}
+
+// Config is every setting that the result depends on, resolved. It identifies a run, and stands in the
+// adapter as its hyperparameters.
+type Config struct {
+	Method   lora.Method    `json:"method"`
+	Sites    map[string]int `json:"sites,omitempty"`  // rank by kind
+	Blocks   []int          `json:"blocks,omitempty"` // absent: all
+	Alpha    float32        `json:"alpha,omitempty"`  // absent: scale times the rank
+	Scale    float32        `json:"scale,omitempty"`  // absent: 1
+	RSLoRA   bool           `json:"rslora,omitempty"`
+	Dropout  float32        `json:"dropout,omitempty"`
+	HeadInit string         `json:"head_init"`
+
+	Epochs         int               `json:"epochs"`
+	Batch          int               `json:"batch"`
+	LR             float64           `json:"lr"`
+	MinLR          float64           `json:"min_lr"`
+	LRUpdate       string            `json:"lr_update,omitempty"` // absent: at each step
+	LoRAPlus       float32           `json:"lora_plus,omitempty"`
+	Warmup         float64           `json:"warmup"`
+	Optimizer      train.AdamWConfig `json:"optimizer"`
+	Gamma          float64           `json:"gamma,omitempty"` // of the focal loss; absent: cross-entropy
+	EMA            float64           `json:"ema,omitempty"`   // decay of the average that is kept; absent: none
+	LabelSmoothing float64           `json:"label_smoothing"`
+	ClassWeights   []float64         `json:"class_weights,omitempty"`
+	Patience       int               `json:"patience"`
+	Sensitivity    float64           `json:"sensitivity,omitempty"` // that thresholds are chosen for; absent: Youden
+	Seed           uint64            `json:"seed"`
+	Augment        dataset.Augment   `json:"augment"`
+
+	ValSplit  float64 `json:"val_split"`
+	TestSplit float64 `json:"test_split"`
+	SplitSeed uint64  `json:"split_seed"`
+	Folds     int     `json:"folds,omitempty"`
+	Fold      int     `json:"fold,omitempty"` // that is held out, from 1
+	MaxBad    int     `json:"max_bad"`
+	DType     string  `json:"dtype"`
+	Precision string  `json:"precision"`            // of the base's products
+	ImageSize int     `json:"image_size,omitempty"` // side of the input; absent: the base's own
+	// Prepare is how images become the input where an option says it; absent: as the base's files say.
+	Prepare *imaging.Recipe `json:"prepare,omitempty"`
+}
+
+// Adam's usual constants.
+const (
+	adamBeta1 = 0.9
+	adamBeta2 = 0.999
+	adamEps   = 1e-8
+)
+
+// NewRun divides the data and settles what the run is. It computes nothing yet.
+func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
+	if o == nil || base == nil || set == nil {
+		return nil, errors.New("experiment: a run needs options, a base and data; got nil")
+	}
+	j := &Run{o: o, base: base, set: set, hook: hook}
+	parts, rule, err := o.Divide(set.Dataset, o.Fold)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	set.tell(hook)
+	j.parts = parts
+	j.info = Data{Path: set.path, Digest: set.digest, Task: string(set.Task), Labels: set.Labels, Rule: rule,
+		Train: len(parts[0]), Val: len(parts[1]), Test: len(parts[2]), Bad: slices.Clone(set.bad)}
+	f, err := o.form()
+	if err != nil {
+		return nil, err
+	}
+	if j.precision, err = j.choosePrecision(); err != nil {
+		return nil, err
+	}
+	if o.Method != lora.FullTuning { // which starts from the weights as they are
+		f.precision = j.precision
+	}
+	if j.model, err = base.model(f); err != nil {
+		return nil, err
+	}
+	if err := base.tellPrepare(hook, j.model); err != nil {
+		return nil, err
+	}
+	return j, j.resolve()
+}
+
+// form is how the base lies in memory for a run, in float32.
+func (o *Options) form() (form, error) {
+	r := imaging.Recipe{Size: 1}
+	if err := o.Prepare.Apply(&r); err != nil {
+		name, problem, _ := strings.Cut(err.Error(), " ")
+		if name == "crop" {
+			name = "crop-pct"
+		}
+		return form{}, &SettingError{Setting: name, Problem: problem}
+	}
+	return form{image: o.ImageSize, prepare: o.Prepare}, nil
+}
+
+// Data is what the run is trained on.
+func (j *Run) Data() Data { return j.info }
+
+// Parts are the samples of the data for training, validation and testing.
+func (j *Run) Parts() (train, val, test []int) { return j.parts[0], j.parts[1], j.parts[2] }
+
+// Train trains from the beginning or, with Resume, from the checkpoint, and writes adapter and record. When it
+// fails after it began, the checkpoint is what is left. The result counts its seconds from start.
+func (j *Run) Train(ctx context.Context, start time.Time) (*Result, error) {
+	if err := j.build(); err != nil {
+		return nil, err
+	}
+	defer j.close()
+	if err := j.begin(start); err != nil {
+		return nil, err
+	}
+	if err := j.train(ctx); err != nil {
+		return nil, err
+	}
+	return j.finish(ctx, start)
+}
+
+// choosePrecision returns that of the products: what was asked for, if the CPU has it.
+func (j *Run) choosePrecision() (vit.Precision, error) {
+	p, err := parsePrecision(j.o.Precision)
+	switch {
+	case err != nil:
+		return p, err
+	case j.o.Method == lora.FullTuning && p == vit.I8:
+		return p, setting("precision", "%v: method full trains the weights themselves: expected f32, bf16 or auto", p)
+	case !vit.Supports(p):
+		j.hook.note(fmt.Sprintf("this CPU (%s) has no instructions for %v: using %v", kernel.Name(), p, vit.FastestTraining()))
+		p = vit.FastestTraining()
+	}
+	return p, nil
+}
+
+// resolve fills in what depends on base and data.
+func (j *Run) resolve() error {
+	o := j.o
+	c := Config{
+		Method: o.Method, Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
+		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
+		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
+		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
+	}
+	if !o.Prepare.Empty() {
+		c.Prepare = &j.model.Recipe
+	}
+	c.LR = cmp.Or(o.LR, DefaultLR(c.Method))
+	if o.LRUpdate != "step" {
+		c.LRUpdate = o.LRUpdate
+	}
+	if o.Loss == "focal" {
+		c.Gamma = o.Gamma
+	}
+	if o.ClassWeights == "balanced" {
+		c.ClassWeights = train.BalancedWeights(j.set.Dataset, j.parts[0])
+	}
+	if c.Method == lora.MeLo {
+		kinds, ranks, err := parseSites(o.Sites)
+		if err != nil {
+			return err
+		}
+		c.Sites = map[string]int{}
+		for _, k := range kinds {
+			c.Sites[k.String()] = cmp.Or(ranks[k], o.Rank)
+		}
+		if c.Blocks, err = ParseBlocks(o.Blocks, j.model.Depth); err != nil {
+			return err
+		}
+		c.Alpha, c.RSLoRA, c.Dropout, c.LoRAPlus = o.Alpha, o.RSLoRA, o.Dropout, o.LoRAPlus
+		if c.Alpha == 0 && !c.RSLoRA {
+			c.Scale = defaultScale
+		}
+	}
+	j.config = c
+	settings, err := train.Settings(c)
+	if err != nil {
+		return err
+	}
+	j.id = &train.Identity{Base: j.base.digest, Data: j.info.Digest, Split: splitDigest(j.set.Dataset, j.parts), Config: settings}
+	return nil
+}
+
+// splitDigest identifies who is trained, validated and tested on.
+func splitDigest(ds *dataset.Dataset, parts [3][]int) string {
+	h := sha256.New()
+	for p, part := range parts {
+		for _, i := range part {
+			fmt.Fprintf(h, "%d %q\n", p, ds.Samples[i].Path)
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// build makes the model in training, the loaders and the loop.
+func (j *Run) build() error {
+	c := &j.config
+	classes := len(j.set.Labels)
+	start, err := j.startAdapter(classes)
+	if err != nil {
+		return &SettingError{Setting: "rank", Problem: err.Error()}
+	}
+	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
+	j.tuner, err = lora.NewTuner(j.model, j.base.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed, Precision: j.precision})
+	if err != nil {
+		return err
+	}
+	if err := j.load(pass); err != nil {
+		return err
+	}
+	loss, err := train.NewFocalLoss(j.set.Task, classes, c.Gamma, c.LabelSmoothing, c.ClassWeights)
+	if err != nil {
+		return err
+	}
+	perEpoch := j.trainLoad.Batches()
+	j.cache()
+	j.loop = &train.Loop{
+		Model: j.net, Data: j.data, Loss: loss, Epochs: c.Epochs,
+		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
+		Schedule:  c.schedule(perEpoch),
+	}
+	if c.EMA > 0 {
+		if j.loop.Average, err = train.NewAverage(j.tuner.Params(), c.EMA, j.base.pool); err != nil {
+			return err
+		}
+	}
+	j.progress = newProgress(j)
+	if j.valLoad != nil {
+		e := j.evaluator()
+		e.Progress = j.progress.validated
+		j.loop.Validate = func(ctx context.Context) (train.Scores, error) {
+			defer j.progress.beginValidation()()
+			return e.Scores(ctx)
+		}
+		if c.Patience > 0 {
+			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience))
+		}
+	}
+	j.loop.Hooks = append(j.loop.Hooks,
+		j.progress.hook(),
+		j.recordHook(),
+		j.curvesHook(),
+		train.Checkpoints(j.o.CheckpointPath(), j.id, checkpointEvery, func(err error) {
+			j.hook.note("the checkpoint could not be saved, training goes on: " + text.OneLine(err))
+		}))
+	if j.o.TensorBoard {
+		j.loop.Hooks = append(j.loop.Hooks, j.eventsHook(time.Now()))
+	}
+	return nil
+}
+
+// schedule is the learning rate by step, with so many steps an epoch.
+func (c *Config) schedule(perEpoch int) train.Schedule {
+	warmUp := int(math.Round(c.Warmup * float64(perEpoch)))
+	cosine := train.Cosine(c.LR, c.MinLR, warmUp, c.Epochs*perEpoch)
+	if c.LRUpdate != "epoch" {
+		return cosine
+	}
+	return func(step int) float64 {
+		if step >= warmUp {
+			step = max(step-step%perEpoch, warmUp)
+		}
+		return cosine(step)
+	}
+}
+
+// checkpointEvery is the most that a crash can cost within an epoch.
+const checkpointEvery = 2 * time.Minute
+
+// startAdapter returns the first weights.
+func (j *Run) startAdapter(classes int) (*lora.Adapter, error) {
+	c := &j.config
+	cfg := lora.Config{Blocks: c.Blocks, Alpha: c.Alpha, Scale: c.Scale, RSLoRA: c.RSLoRA, Dropout: c.Dropout, PerKind: map[vit.Kind]int{}}
+	for name, rank := range c.Sites {
+		kind, err := vit.ParseKind(name)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Kinds = append(cfg.Kinds, kind)
+		cfg.PerKind[kind] = rank
+	}
+	slices.Sort(cfg.Kinds)
+	a, err := lora.New(&j.model.Config, cfg, classes, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if c.Method != lora.MeLo {
+		a.Deltas = nil
+	}
+	if c.HeadInit == "zero" { // as good as blind at first, instead of confidently wrong: docs/results.md
+		clear(a.Head.W)
+		clear(a.Head.Bias)
+	}
+	return a, nil
+}
+
+// load makes the loaders of training and validation images. Both keep decoded images in memory, within a
+// share of the machine's.
+func (j *Run) load(pass int) (err error) {
+	c := &j.config
+	cache := cacheLimit()
+	opt := dataset.LoaderOptions{Batch: c.Batch, Workers: j.o.Workers, Shuffle: true, Seed: c.Seed, Augment: c.Augment,
+		CacheBytes: cache, MaxBad: c.MaxBad}
+	if j.trainLoad, err = dataset.NewLoader(j.set.Dataset, j.parts[0], j.model.Recipe, opt); err != nil {
+		return err
+	}
+	if len(j.parts[1]) == 0 {
+		return nil
+	}
+	opt = dataset.LoaderOptions{Batch: pass, Workers: j.o.Workers, CacheBytes: cache / 2, MaxBad: c.MaxBad}
+	j.valLoad, err = dataset.NewLoader(j.set.Dataset, j.parts[1], j.model.Recipe, opt)
+	return err
+}
+
+// cache puts a cache before a frozen part, where images are not varied and there is room in memory or on disk.
+// Then every image is loaded and passes the frozen part once.
+func (j *Run) cache() {
+	j.net, j.data = j.tuner, j.trainLoad
+	if j.valLoad != nil {
+		j.valNet, j.valData = j.tuner, j.valLoad
+	}
+	row := int64(j.tuner.PrefixSize()) * 4
+	size := row * int64(len(j.parts[0])+len(j.parts[1]))
+	if size == 0 || j.config.Augment != (dataset.Augment{}) || size > cacheLimit()+sysinfo.FreeBytes(filepath.Dir(j.o.RunFolder()))/2 {
+		return
+	}
+	limits := train.CacheLimits{Memory: cacheLimit() * int64(len(j.parts[0])) / int64(len(j.parts[0])+len(j.parts[1])), Dir: filepath.Dir(j.o.RunFolder())}
+	c := train.NewCache(j.tuner, j.trainLoad, limits)
+	j.net, j.data = c, c
+	j.caches = append(j.caches, c)
+	if j.valLoad != nil {
+		limits.Memory = cacheLimit() - limits.Memory
+		v := train.NewCache(j.tuner, j.valLoad, limits)
+		j.valNet, j.valData = v, v
+		j.caches = append(j.caches, v)
+	}
+}
+
+// close removes what the caches have on disk.
+func (j *Run) close() {
+	for _, c := range j.caches {
+		if err := c.Close(); err != nil {
+			j.hook.note(text.OneLine(err))
+		}
+	}
+}
+
+// cacheLimit is the memory that each kind of cache may take.
+func cacheLimit() int64 {
+	limit := int64(1) << 30
+	if m := sysinfo.Memory(); m > 0 {
+		limit = min(limit, m/8)
+	}
+	return limit
+}
+
+// evaluator measures the model in training on validation.
+func (j *Run) evaluator() *train.Evaluator {
+	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.set.Task}
+}
+
+// train resumes if asked to, and runs the loop.
+func (j *Run) train(ctx context.Context) error {
+	if j.o.Resume {
+		err := j.loop.Resume(j.o.CheckpointPath(), j.id)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return badInput(err)
+		}
+		s := &j.loop.State
+		j.hook.tell(Resumed{Title: j.o.Title, Folder: j.o.RunFolder(), Found: err == nil, Finished: s.Stopped || s.Epoch >= j.config.Epochs,
+			Step: s.Step, Epoch: s.Epoch})
+	}
+	j.progress.start()
+	defer j.hook.tell(Ended{j.o.Title})
+	err := j.loop.Run(ctx)
+	var data *train.DataError
+	if errors.As(err, &data) {
+		return badInput(err)
+	}
+	return err
+}
+
+// parsePrecision reads a precision; auto is the fastest to train in.
+func parsePrecision(s string) (vit.Precision, error) {
+	if s == "auto" {
+		return vit.FastestTraining(), nil
+	}
+	p, err := vit.ParsePrecision(s)
+	if err != nil {
+		return p, setting("precision", "%s", err)
+	}
+	return p, nil
+}

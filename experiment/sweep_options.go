@@ -1,0 +1,65 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// SweepOptions say what a sweep tries. The options of the run itself are one of the candidates, always.
+type SweepOptions struct {
+	Options        // but for Out, Seed, Folder and Title, which the sweep sets
+	Folder  string // for the runs and the table
+
+	Try    []string // NAME=VALUE/VALUE/... for each setting of [TunableNames] to try; empty: [TryDefault]
+	Search string   // halving: rounds of more and more epochs, from each of which the best go on; grid: all with all epochs
+	Eta    int      // with halving: one of so many goes on, with so many times the epochs
+	Seeds  int      // runs of each candidate, with the seeds 1, 2 and so on; their mean counts
+}
+
+// Bounds of a sweep, so that a slip does not ask for years.
+const (
+	maxSweepSeeds = 100
+	maxCandidates = 10_000
+)
+
+// Validate refuses settings that cannot be, those to try included, with a [SettingError].
+func (o *SweepOptions) Validate() error {
+	switch {
+	case o.Eta < 2 || o.Eta > 100:
+		return setting("eta", "%d, expected 2 to 100", o.Eta)
+	case o.Seeds < 1 || o.Seeds > maxSweepSeeds:
+		return setting("seeds", "%d, expected 1 to %d", o.Seeds, maxSweepSeeds)
+	case o.Search != "halving" && o.Search != "grid":
+		return setting("search", "%s, expected halving or grid", o.Search)
+	case o.Folds != 0:
+		return setting("folds", "%d: candidates are compared on one validation split; give none", o.Folds)
+	case o.ValSplit == 0:
+		return setting("val-split", "0: candidates are compared on validation")
+	}
+	_, err := o.candidates()
+	return err
+}
+
+// Sweep trains candidates on a base and data, and ranks them by their AUC on validation. Runs that were done before are
+// not made again. The table is in the folder, too.
+func Sweep(ctx context.Context, o *SweepOptions, base *Base, set *Set, hook Hook) (*SweepResult, error) {
+	start := time.Now()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(o.Folder, "runs"), 0o777); err != nil {
+		return nil, fmt.Errorf("folder for the sweep: %w", err)
+	}
+	j := &sweep{o: o, hook: hook, base: base, set: set}
+	var err error
+	if j.candidates, err = o.candidates(); err != nil {
+		return nil, err
+	}
+	if err := j.search(ctx); err != nil {
+		return nil, err
+	}
+	return j.document(start), nil
+}

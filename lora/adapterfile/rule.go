@@ -1,0 +1,21 @@
+package adapterfile
+
+import "melo.example/melo/lora/answer"
+
+// LabelNames returns the names of the labels, in the order of the logits.
+func (m *Metadata) LabelNames() []string {
+	names := make([]string, len(m.Labels))
+	for i, l := range m.Labels {
+		names[i] = l.Name
+	}
+	return names
+}
+
+// Rule returns how logits become an answer.
+func (m *Metadata) Rule() answer.Rule {
+	return answer.Rule{Labels: m.LabelNames(), Exclusive: m.Exclusive(), ByThreshold: m.Task != Multiclass, Temperatures: m.Temperatures, Thresholds: m.Thresholds}
+}
+
+// Exclusive reports whether exactly one of the labels applies to an image. With one label alone there is nothing to choose
+// from: it applies or not.
+func (m *Metadata) Exclusive() bool { return m.Task != Multilabel && len(m.Labels) != 1 }

@@ -1,0 +1,188 @@
+package study
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"melo.example/melo/experiment"
+	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/metric"
+	"melo.example/melo/report"
+)
+
+// evaluation draws the report of one.
+type evaluation struct {
+	*experiment.Evaluation
+	judged judgement
+}
+
+// Evaluation is the report of an evaluation, with the images of at most so many mistakes.
+func Evaluation(ctx context.Context, e *experiment.Evaluation, pictures int) (*report.Page, error) {
+	return evaluation{e, judgement{e.Judgement}}.page(ctx, pictures)
+}
+
+func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error) {
+	d := &j.EvaluationDocument
+	p := &report.Page{Title: filepath.Base(d.Adapter.Path) + " on " + filepath.Base(filepath.Clean(d.Data.Path)), Notice: capital(experiment.Notice) + ".",
+		Lead:     fmt.Sprintf("%d images (%s), %d labels: AUC %s.", d.N, splitText(d), len(d.Labels), report.Number(j.judged.All[0].Numbers.AUC)),
+		Warnings: d.Warnings, Facts: j.facts()}
+	roc, precision, err := j.judged.curves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Sections = []report.Section{
+		{Title: "Results", Parts: []report.Part{j.resultTable()}},
+		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text("Sensitivity to F1 are of the decisions; the threshold is that of the label by itself.")}},
+		roc, precision, j.judged.calibration(), j.judged.decisions(),
+	}
+	if len(d.Subgroups) > 0 {
+		p.Sections = append(p.Sections, j.subgroupSection())
+	}
+	if s := learning(learnedBy(d.Adapter.Path, d.Adapter.Digest)); len(s.Parts) > 0 {
+		p.Sections = append(p.Sections, s)
+	}
+	if pictures > 0 {
+		s, err := j.judged.worst(ctx, pictures)
+		if err != nil {
+			return nil, err
+		}
+		p.Sections = append(p.Sections, s)
+	}
+	return p, nil
+}
+
+// capital begins a sentence.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+func splitText(d *experiment.EvaluationDocument) string {
+	if d.Data.Split == "all" {
+		return "all"
+	}
+	return d.Data.Split + " split"
+}
+
+// facts are what the numbers are of.
+func (j evaluation) facts() []report.Fact {
+	d, meta := &j.EvaluationDocument, j.Evaluation.Adapter.Metadata()
+	list := []report.Fact{
+		{Name: "Adapter", Value: d.Adapter.Path + ", " + d.Adapter.Digest},
+		{Name: "Base", Value: d.Base},
+		{Name: "Method", Value: cmp.Or(string(meta.Method), "not recorded")},
+		{Name: "Data", Value: d.Data.Path + ", " + d.Data.Digest},
+		{Name: "Split", Value: d.Data.Split + map[bool]string{true: ": " + d.Data.Rule, false: ""}[d.Data.Rule != ""]},
+		{Name: "Intervals", Value: fmt.Sprintf("95 %%, bootstrap, %d resamples of %d %ss, seed %d", d.Bootstrap.Resamples, d.Bootstrap.Units, d.Bootstrap.Unit, d.Bootstrap.Seed)},
+		{Name: "Temperatures", Value: temperatureText(meta)},
+		{Name: "Program", Value: "melo " + buildinfo.Version},
+	}
+	if n := len(d.Failed); n > 0 {
+		list = append(list, report.Fact{Name: "Left out", Value: fmt.Sprintf("%d images that could not be read", n)})
+	}
+	return list
+}
+
+func temperatureText(meta adapterfile.Metadata) string {
+	if len(meta.Temperatures) == 0 {
+		return "none: not calibrated"
+	}
+	text := ""
+	for i, t := range meta.Temperatures {
+		if i > 0 {
+			text += ", "
+		}
+		text += strconv.FormatFloat(t, 'f', 3, 64)
+	}
+	return text
+}
+
+// resultTable has the numbers over all labels.
+func (j evaluation) resultTable() *report.Table {
+	n, raw := j.judged.All[0].Numbers, j.judged.All[0].RawAll
+	t := &report.Table{Caption: "All labels", Head: []string{"", "value", "95 %"}}
+	for _, r := range []struct {
+		name string
+		e    metric.Estimate
+	}{
+		{"AUC (mean over labels)", n.AUC}, {"accuracy", n.Accuracy}, {"balanced accuracy", n.BalancedAccuracy}, {"F1 (mean over labels)", n.F1},
+		{"calibration error, calibrated", n.ECE}, {"calibration error before", raw.ECE}, {"Brier score, calibrated", n.Brier}, {"Brier score before", raw.Brier},
+		{"log loss, calibrated", n.LogLoss}, {"log loss before", raw.LogLoss},
+	} {
+		t.Rows = append(t.Rows, []string{r.name, valueText(r.e), rangeText(r.e)})
+	}
+	return t
+}
+
+// labelTable has a row for each label.
+func (j evaluation) labelTable() *report.Table {
+	n := j.judged.All[0].Numbers
+	t := &report.Table{Caption: "Each label against the rest, with 95 % intervals",
+		Head: []string{"label", "images", "AUC", "average precision", "sensitivity", "specificity", "precision", "F1", "threshold"}}
+	for l := range j.PerLabel {
+		x, r := &j.PerLabel[l], &n.Labels[l].Decided
+		ap := "–"
+		if x.AveragePrecision != nil {
+			ap = strconv.FormatFloat(*x.AveragePrecision, 'f', 3, 64)
+		}
+		t.Rows = append(t.Rows, []string{x.Label, strconv.Itoa(x.Positives), report.Stacked(n.Labels[l].AUC), ap, report.Stacked(r.Sensitivity),
+			report.Stacked(r.Specificity), report.Stacked(r.Precision), report.Stacked(r.F1), strconv.FormatFloat(j.Thresholds[l].Threshold, 'f', 3, 64)})
+	}
+	return t
+}
+
+func (j evaluation) subgroupSection() report.Section {
+	s := report.Section{Title: "Subgroups"}
+	byColumn := map[string]*report.Table{}
+	small := false
+	for i := range j.Subgroups {
+		g := &j.Subgroups[i]
+		t := byColumn[g.Column]
+		if t == nil {
+			t = &report.Table{Caption: g.Column, Head: []string{g.Column, "images", "AUC", "95 %", "accuracy", "95 %", "calibration error"}}
+			byColumn[g.Column] = t
+			s.Parts = append(s.Parts, t)
+		}
+		name := cmp.Or(g.Value, "(empty)")
+		if g.Small {
+			name, small = name+" *", true
+		}
+		t.Rows = append(t.Rows, []string{name, strconv.Itoa(g.N), dash(g.AUC), dashRange(g.AUCInterval), dash(g.Accuracy), dashRange(g.AccuracyInterval), dash(g.ECE)})
+	}
+	if small {
+		s.Parts = append(s.Parts, report.Text("* Few images: the numbers are uncertain, and differences may be chance."))
+	}
+	return s
+}
+
+// valueText and rangeText are the two halves of report.Number.
+func valueText(e metric.Estimate) string {
+	if !e.Defined {
+		return "–"
+	}
+	return strconv.FormatFloat(e.Value, 'f', 3, 64)
+}
+
+func rangeText(e metric.Estimate) string {
+	if !e.Bounded {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f to %.3f", e.Low, e.High)
+}
+
+// dash and dashRange write numbers of a document.
+func dash(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return strconv.FormatFloat(*v, 'f', 3, 64)
+}
+
+func dashRange(v *[2]float64) string {
+	if v == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
+}
