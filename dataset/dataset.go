@@ -1,22 +1,23 @@
 // Package dataset finds labelled images, splits them without leaking, and feeds them to a model.
 //
-// [Open] reads a folder with a labels.csv, a CSV file, class folders, or an .npz archive of arrays. [Dataset.Split] honours given
-// splits and makes the missing ones: seeded, stratified by label, with all images of a patient (and all
-// copies of an image) on one side. [Loader] decodes, resizes and augments in parallel, with the same
-// numbers for a seed whatever the number of workers.
+// [Open] reads folders, tables and archives as data sets are published: what is in them is found out by packages below this
+// one (store, layout, table, label), and images are had through a [Source], whatever they are stored in. [Dataset.Split]
+// honours given splits and makes the missing ones: seeded, stratified by label, with all images of a patient (and all
+// copies of an image) on one side. [Loader] decodes, resizes and augments in parallel, with the same numbers for a seed
+// whatever the number of workers.
 //
-// Files are only read here. What is wrong with them is an error that names the file, or the CSV row.
+// Files are only read here. What is wrong with them is an error that names the file, or the row of the table. What was
+// decided is in [Dataset.Notes], what is to be doubted in Warnings, and what was left out in [Dataset.LeftOut].
 package dataset
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
+	"slices"
 
-	"golang.org/x/sync/semaphore"
+	"melo.example/melo/dataset/label"
+	"melo.example/melo/dataset/layout"
+	"melo.example/melo/dataset/table"
 )
 
 // Task is the kind of decision that the labels ask for. Its values are those of the adapter file.
@@ -41,9 +42,10 @@ var ErrBadData = errors.New("bad data")
 
 // Sample is one labelled image.
 type Sample struct {
-	Path    string            // of the file, relative to [Dataset.Root], with forward slashes; or absolute; "train_images[7]" of arrays
+	Path    string            // of the file, relative to [Dataset.Root], with forward slashes; or absolute; "train_images[7]" of arrays, "x.tif[2]" of pages
+	Frame   int               // of the file, from 0
 	Label   int               // index into [Dataset.Labels]; -1 when the task is MultiLabel
-	Targets []float32         // 0 or 1 per label when the task is MultiLabel, else nil
+	Targets []float32         // 0, 1 or [Unknown] per label when the task is MultiLabel, else nil
 	Split   string            // Train, Val, Test, or empty when none is given
 	Group   string            // patient or other unit that must not be split; empty when unknown
 	Attr    map[string]string // further columns of the CSV by name; nil when there are none
@@ -52,46 +54,21 @@ type Sample struct {
 
 // Dataset is a list of samples.
 type Dataset struct {
-	Root     string   // folder that sample paths are relative to, or the archive
-	Task     Task     // what the labels ask for
-	Labels   []string // names, sorted unless [Options.Labels] says otherwise
-	Samples  []Sample // in the order of the CSV, or sorted by path
-	Warnings []string // what is odd, but does not prevent training; Split adds to it
+	Root     string    // folder that sample paths are relative to, or the archive
+	Task     Task      // what the labels ask for
+	Labels   []string  // names, sorted unless [Options.Labels] says otherwise
+	Samples  []Sample  // in the order of the CSV, or sorted by path
+	Notes    []string  // what was decided in reading it, each in a line
+	Warnings []string  // what is odd, but does not prevent training; Split adds to it
+	LeftOut  []LeftOut // files that are no samples, and why
 
 	hashes [][32]byte  // SHA-256 of each sample's file, once they are needed
 	pixels [][32]byte  // the same of its pixels, after Scan
 	infos  []ImageInfo // after Scan
 
-	arrays *arrays // of an .npz archive; nil: samples are files
-
-	gateOnce sync.Once
-	gates    *semaphore.Weighted // see bigImage
-}
-
-// Options says how to read a data set. The zero value finds out.
-type Options struct {
-	// Labels fixes the names and their order, as an adapter that is evaluated must; a label that is not
-	// among them is an error, and a label without samples is not. Empty: the labels found, sorted.
-	Labels []string
-	// LabelColumns names the 0/1 columns of a multi-label CSV. Empty: a column "label" is one label; without
-	// one, all columns that hold only 0 and 1 are labels.
-	LabelColumns []string
-	// LabelColumn, GroupColumn and SplitColumn name CSV columns. Empty: "label"; "group", "patient" or
-	// "patient_id"; "split". A column that is named must exist.
-	LabelColumn, GroupColumn, SplitColumn string
-}
-
-// namesColumns tells whether any CSV column is named.
-func (o Options) namesColumns() bool {
-	return o.GroupColumn != "" || o.SplitColumn != "" || o.LabelColumn != "" || len(o.LabelColumns) > 0
-}
-
-// imageExtensions are the files that class folders are searched for.
-const imageExtensions = " .png .jpg .jpeg .gif .bmp .tif .tiff .webp "
-
-func isImage(name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
-	return ext != "" && strings.Contains(imageExtensions, " "+ext+" ") && !strings.HasPrefix(name, ".")
+	source     Source
+	understood string // how labels were found: "by the name of the folder at the top"
+	opt        Options
 }
 
 // badf is an error about the data; it wraps ErrBadData.
@@ -107,45 +84,12 @@ func (d *Dataset) badf(format string, args ...any) error {
 	return badf("%s: %s", d.Root, fmt.Sprintf(format, args...))
 }
 
-// Open reads the data set at path: a folder with labels.csv, a CSV file whose paths are relative to its
-// folder, a folder of class folders, with or without train, val and test above them, or an .npz archive with
-// MedMNIST's names: train_images, train_labels, and the same of val and test. Close it when done.
-func Open(path string, opt Options) (*Dataset, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
-	}
-	var d *Dataset
-	switch {
-	case !st.IsDir() && strings.EqualFold(filepath.Ext(path), ".csv"):
-		d, err = openCSV(path, opt)
-	case !st.IsDir() && strings.EqualFold(filepath.Ext(path), ".npz"):
-		d, err = openNPZ(path, opt)
-	case !st.IsDir():
-		return nil, badf("%s: expected a folder, a .csv file or an .npz archive", path)
-	default:
-		table := filepath.Join(path, "labels.csv")
-		if _, statErr := os.Stat(table); statErr == nil {
-			d, err = openCSV(table, opt)
-		} else if d, err = openFolders(path, opt); err == nil && opt.namesColumns() {
-			return nil, badf("%s: columns are named, but there is no labels.csv", path)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := d.check(path, opt); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
-}
-
-// Close gives back what an archive holds: its file, and temporary ones.
+// Close gives back what the source of the images holds: files, and temporary ones.
 func (d *Dataset) Close() error {
-	if d.arrays == nil {
+	if d.source == nil {
 		return nil
 	}
-	return d.arrays.file.Close()
+	return d.source.Close()
 }
 
 // check demands what every data set needs: samples, and samples of every label.
@@ -171,17 +115,8 @@ func (d *Dataset) check(path string, opt Options) error {
 	return nil
 }
 
-// File returns the path under which sample i is opened; of an array the archive and the row, for messages.
-func (d *Dataset) File(i int) string {
-	if d.arrays != nil {
-		return d.Root + ":" + d.Samples[i].Path
-	}
-	p := filepath.FromSlash(d.Samples[i].Path)
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(d.Root, p)
-}
+// File returns the path under which sample i is opened; of one that is no file of its own, where it is, for messages.
+func (d *Dataset) File(i int) string { return d.source.Name(i) }
 
 // Counts returns the number of samples that have each label, among the given indices, or all when nil.
 func (d *Dataset) Counts(indices []int) []int {
@@ -228,28 +163,66 @@ func (d *Dataset) setLabels(found []string, opt Options) {
 	}
 }
 
+// LeftOut is a file of a data set that is no sample, and why.
+type LeftOut = layout.LeftOut
+
+func (d *Dataset) leave(reason, name string) {
+	d.LeftOut = append(d.LeftOut, LeftOut{Name: name, Reason: reason})
+}
+
+// LeftOutWords says in lines what was left out: how many files for each reason, and the first of them.
+func (d *Dataset) LeftOutWords() []string {
+	names := map[string][]string{}
+	var order []string
+	for _, l := range d.LeftOut {
+		if names[l.Reason] == nil {
+			order = append(order, l.Reason)
+		}
+		names[l.Reason] = append(names[l.Reason], l.Name)
+	}
+	lines := make([]string, len(order))
+	for i, reason := range order {
+		lines[i] = fmt.Sprintf("%d left out, %s: %s", len(names[reason]), reason, layout.First(names[reason]))
+	}
+	return lines
+}
+
+// Understood says in words how the labels and the patients were found.
+func (d *Dataset) Understood() string {
+	groups := map[string]bool{}
+	for i := range d.Samples {
+		if g := d.Samples[i].Group; g != "" {
+			groups[g] = true
+		}
+	}
+	what := fmt.Sprintf("%d labels", len(d.Labels))
+	if d.understood != "" {
+		what += " " + d.understood
+	}
+	if d.Task == MultiLabel {
+		what += ", any number for an image"
+	}
+	if len(groups) == 0 {
+		return what + "; patients unknown: splits are by image"
+	}
+	return fmt.Sprintf("%s; %d patients or other groups, each on one side of a split", what, len(groups))
+}
+
+func (d *Dataset) notef(format string, args ...any) { d.noteOnce(fmt.Sprintf(format, args...)) }
+
+// noteOnce adds a note unless it is there.
+func (d *Dataset) noteOnce(text string) {
+	if !slices.Contains(d.Notes, text) {
+		d.Notes = append(d.Notes, text)
+	}
+}
+
 func (d *Dataset) warnf(format string, args ...any) {
 	d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...))
 }
 
-// splitName maps the usual names of splits to ours.
-func splitName(s string) (string, bool) {
-	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "train", "training":
-		return Train, true
-	case "val", "valid", "validation", "dev":
-		return Val, true
-	case "test", "testing":
-		return Test, true
-	}
-	return "", false
-}
+// sameName tells whether two spellings are one label.
+func sameName(a, b string) bool { return label.Fold(a) == label.Fold(b) }
 
 // listed joins at most ten items, and says how many there are more.
-func listed(items []string) string {
-	const most = 10
-	if len(items) <= most {
-		return strings.Join(items, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
-}
+func listed(items []string) string { return table.Listed(items) }

@@ -5,14 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
-	"os"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"melo.example/melo/imaging"
 )
 
 // Hash reads every file and keeps its SHA-256, for finding copies and for the digest. [Dataset.Scan] does
@@ -27,15 +27,15 @@ func (d *Dataset) Hash(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
 		g.Go(func() error {
-			h, buf := sha256.New(), make([]byte, 64<<10)
 			for i := w; i < len(hashes); i += workers {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := d.hash(h, i, buf); err != nil {
+				data, err := d.source.Read(i, imaging.Limits{MaxFileBytes: math.MaxInt64})
+				if err != nil {
 					return fmt.Errorf("dataset: %w", err)
 				}
-				h.Sum(hashes[i][:0])
+				hashes[i] = d.sum(i, data)
 			}
 			return nil
 		})
@@ -45,23 +45,6 @@ func (d *Dataset) Hash(ctx context.Context) error {
 	}
 	d.hashes = hashes
 	return nil
-}
-
-func (d *Dataset) hash(h hash.Hash, i int, buf []byte) error {
-	h.Reset()
-	if d.arrays != nil {
-		data, err := d.arrays.row(i)
-		h.Write(data)
-		return err
-	}
-	f, err := os.Open(d.File(i))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// The wrapper hides the file's WriteTo, which would not use the buffer.
-	_, err = io.CopyBuffer(h, struct{ io.Reader }{f}, buf)
-	return err
 }
 
 // Digest identifies the data: the SHA-256, in hexadecimal, over task, labels, and each sample's path,

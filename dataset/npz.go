@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -14,11 +16,13 @@ import (
 // maxClasses bounds the class numbers of an archive.
 const maxClasses = 10_000
 
-// arrays are the images of an archive.
+// arrays is the source of images that are rows of an archive's arrays.
 type arrays struct {
-	file   *npz.File
-	images [3]*npz.Array // of each split; nil: none
-	first  [3]int        // sample that the split begins with
+	file    *npz.File
+	path    string
+	records []Record
+	images  [3]*npz.Array // of each split; nil: none
+	first   [3]int        // sample that the split begins with
 }
 
 // at finds the array and the row of a sample.
@@ -30,8 +34,12 @@ func (a *arrays) at(i int) (*npz.Array, int) {
 	}
 }
 
-// row reads the bytes of sample i.
-func (a *arrays) row(i int) ([]byte, error) {
+func (a *arrays) Len() int            { return len(a.records) }
+func (a *arrays) Record(i int) Record { return a.records[i] }
+func (a *arrays) Close() error        { return a.file.Close() }
+func (a *arrays) Name(i int) string   { return a.path + ":" + a.records[i].Path }
+
+func (a *arrays) Read(i int, _ imaging.Limits) ([]byte, error) {
 	x, r := a.at(i)
 	row := make([]byte, x.RowBytes())
 	if err := x.Row(r, row); err != nil {
@@ -40,8 +48,7 @@ func (a *arrays) row(i int) ([]byte, error) {
 	return row, nil
 }
 
-// image is sample i of the bytes that row returned, which it keeps.
-func (a *arrays) image(i int, row []byte) *imaging.Image {
+func (a *arrays) Decode(_ context.Context, i int, row []byte, _ imaging.Limits) (*imaging.Image, error) {
 	x, _ := a.at(i)
 	m := &imaging.Image{H: x.Shape[1], W: x.Shape[2], C: 1, Bits: 8 * x.Type.Size}
 	if len(x.Shape) == 4 {
@@ -49,33 +56,43 @@ func (a *arrays) image(i int, row []byte) *imaging.Image {
 	}
 	if m.Bits == 8 {
 		m.Pix8 = row
-		return m
+	} else {
+		m.Pix16 = make([]uint16, len(row)/2)
+		x.Type.Uint16s(m.Pix16, row)
 	}
-	m.Pix16 = make([]uint16, len(row)/2)
-	x.Type.Uint16s(m.Pix16, row)
-	return m
+	m.Source = imaging.Info{Format: "npz", W: m.W, H: m.H, C: m.C, Bits: m.Bits, Pages: 1}
+	return m, nil
 }
 
 // openNPZ reads an archive with MedMNIST's names.
-func openNPZ(path string, opt Options) (*Dataset, error) {
+func (d *Dataset) openNPZ(path string, opt Options) error {
 	if opt.namesColumns() {
-		return nil, badf("%s: columns are named, but an archive has none", path)
+		return badf("%s: columns are named, but an archive has none", path)
 	}
 	f, err := npz.Open(path, npz.Limits{})
 	if err != nil {
-		return nil, badNPZ(err)
+		return badNPZ(err)
 	}
-	d := &Dataset{Root: path, arrays: &arrays{file: f}}
-	if err := d.readNPZ(opt); err != nil {
-		return nil, errors.Join(err, f.Close())
+	d.Root = path
+	r := &npzReader{d, &arrays{file: f, path: path}}
+	if err := r.read(opt); err != nil {
+		return errors.Join(err, f.Close())
 	}
-	return d, nil
+	d.source = r.arrays
+	d.understood = "by the arrays of " + filepath.Base(path)
+	return nil
+}
+
+// npzReader makes samples of arrays.
+type npzReader struct {
+	*Dataset
+	arrays *arrays
 }
 
 // badNPZ marks what is wrong with an archive; its errors name the file.
 func badNPZ(err error) error { return fmt.Errorf("dataset: %w (%w)", err, ErrBadData) }
 
-func (d *Dataset) readNPZ(opt Options) error {
+func (d *npzReader) read(opt Options) error {
 	f := d.arrays.file
 	labels := [3]npzLabels{}
 	found := false
@@ -94,7 +111,7 @@ func (d *Dataset) readNPZ(opt Options) error {
 		if images == nil || y == nil {
 			return badf("%s: %s_images and %s_labels: only one of them is there", d.Root, split, split)
 		}
-		if err := d.checkNPZ(images, y); err != nil {
+		if err := d.check(images, y); err != nil {
 			return err
 		}
 		if labels[p].values, err = y.Ints(); err != nil {
@@ -104,7 +121,9 @@ func (d *Dataset) readNPZ(opt Options) error {
 		found = found || images.Rows() > 0
 		d.arrays.images[p], d.arrays.first[p] = images, len(d.Samples)
 		for i := range images.Rows() {
-			d.Samples = append(d.Samples, Sample{Path: fmt.Sprintf("%s[%d]", images.Name, i), Label: -1, Split: split})
+			rec := Record{Path: fmt.Sprintf("%s[%d]", images.Name, i), Split: split}
+			d.arrays.records = append(d.arrays.records, rec)
+			d.Samples = append(d.Samples, Sample{Path: rec.Path, Label: -1, Split: split})
 		}
 	}
 	if !found {
@@ -114,14 +133,14 @@ func (d *Dataset) readNPZ(opt Options) error {
 }
 
 // checkNPZ demands arrays of images and labels that go together.
-func (d *Dataset) checkNPZ(images, y *npz.Array) error {
+func (d *npzReader) check(images, y *npz.Array) error {
 	s := images.Shape
 	kind := fmt.Sprintf("%s: %s is %s%v", d.Root, images.Name, images.Type, s)
 	if images.Type.Kind != 'u' || images.Type.Size > 2 {
 		return badf("%s: expected uint8 or uint16", kind)
 	}
 	if len(s) != 3 && (len(s) != 4 || s[3] != 1 && s[3] != 3) {
-		return badf("%s: expected images x height x width, or these x 3 colours; volumes are not supported", kind)
+		return badf("%s: expected images x height x width, or these x 3 colours; volumes (MedMNIST's 3D sets) are not supported", kind)
 	}
 	if int64(s[1])*int64(s[2]) > imaging.DefaultLimits.MaxPixels {
 		return badf("%s: the limit is %d pixels an image", kind, imaging.DefaultLimits.MaxPixels)
@@ -139,7 +158,7 @@ type npzLabels struct {
 }
 
 // setNPZLabels takes one column as class numbers, more as labels of 0 and 1.
-func (d *Dataset) setNPZLabels(labels [3]npzLabels, opt Options) error {
+func (d *npzReader) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	columns, classes := 0, int64(0)
 	for p, y := range labels {
 		if d.arrays.images[p] == nil {
@@ -160,9 +179,12 @@ func (d *Dataset) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	if classes > maxClasses {
 		return badf("%s: class number %d: expected at most %d", d.Root, classes-1, maxClasses)
 	}
-	names := make([]string, max(classes, 0))
-	for l := range names {
-		names[l] = strconv.Itoa(l)
+	names := medMNIST(d.arrays.path, int(classes))
+	if names != nil {
+		d.notef("labels have MedMNIST's names, by the name of the file")
+	}
+	for l := len(names); l < int(classes); l++ {
+		names = append(names, strconv.Itoa(l))
 	}
 	d.setLabels(names, opt)
 	index := labelNumbers(d.Labels, len(names))
@@ -195,7 +217,7 @@ func labelNumbers(labels []string, n int) []int {
 	return byPlace
 }
 
-func (d *Dataset) takeNPZLabels(p int, y npzLabels, index []int) error {
+func (d *npzReader) takeNPZLabels(p int, y npzLabels, index []int) error {
 	if d.arrays.images[p] == nil {
 		return nil
 	}

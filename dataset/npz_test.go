@@ -151,7 +151,7 @@ func TestOpenNPZRefuses(t *testing.T) {
 		{"no labels", map[string][]byte{"train_images": images}, Options{}, "train_images and train_labels: only one"},
 		{"no images", map[string][]byte{"train_images": images, "train_labels": y, "test_labels": y}, Options{}, "test_images and test_labels: only one"},
 		{"floats", map[string][]byte{"train_images": npy("<f4", []int{4, 3, 3}, make([]byte, 144)), "train_labels": y}, Options{}, "float32[4 3 3]: expected uint8 or uint16"},
-		{"volumes", map[string][]byte{"train_images": npy("|u1", []int{4, 3, 3, 4}, make([]byte, 144)), "train_labels": y}, Options{}, "volumes are not supported"},
+		{"volumes", map[string][]byte{"train_images": npy("|u1", []int{4, 3, 3, 4}, make([]byte, 144)), "train_labels": y}, Options{}, "volumes (MedMNIST's 3D sets) are not supported"},
 		{"flat", map[string][]byte{"train_images": npy("|u1", []int{4, 9}, make([]byte, 36)), "train_labels": y}, Options{}, "expected images x height x width"},
 		{"rows", map[string][]byte{"train_images": images, "train_labels": npy("|u1", []int{3, 1}, make([]byte, 3))}, Options{}, "train_labels is uint8[3 1]: expected a row of numbers for each of 4 images"},
 		{"labels as floats", map[string][]byte{"train_images": images, "train_labels": npy("<f4", []int{4, 1}, make([]byte, 16))}, Options{}, "train_labels: float32: expected integers"},

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"melo.example/melo/imaging"
 )
@@ -137,19 +136,19 @@ type scanner struct {
 // look returns the hash of an image's file, the hash of its pixels, and the rest. Of an unreadable image the
 // hash of the file stands for that of the pixels.
 func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info ImageInfo) {
-	data, err := s.d.read(i, s.limits)
+	data, err := s.d.source.Read(i, s.limits)
 	if err != nil {
 		// Without content, the name tells the image from others.
 		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}
 	}
-	file = sha256.Sum256(data)
-	m, format, err := s.d.decode(ctx, i, data, s.limits)
+	file = s.d.sum(i, data)
+	m, err := s.d.decode(ctx, i, data, s.limits)
 	if err != nil {
 		return file, file, ImageInfo{Err: err}
 	}
 	constant := false
 	pixels, constant = s.pixels(m)
-	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Format: format, Bytes: int64(len(data)), Constant: constant}
+	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Format: m.Source.Format, Bytes: int64(len(data)), Constant: constant}
 }
 
 // pixels hashes what a model would see: a colour image that is grey throughout equals the grey one.
@@ -260,47 +259,11 @@ const (
 	pixelsInFlight = 100_000_000
 )
 
-// read returns the stored bytes of sample i.
-func (d *Dataset) read(i int, limits imaging.Limits) ([]byte, error) {
-	if d.arrays != nil {
-		return d.arrays.row(i)
-	}
-	return imaging.ReadFile(d.File(i), limits)
-}
-
-// decode makes an image, and the name of its format, of what read returned for sample i.
-func (d *Dataset) decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, string, error) {
-	if d.arrays != nil {
-		return d.arrays.image(i, data), "npz", nil
-	}
-	name := d.File(i)
-	w, h, format, err := imaging.Config(data, name, limits)
-	if err != nil {
-		return nil, "", err
-	}
-	if n := int64(w) * int64(h); n >= bigImage {
-		n = min(n, pixelsInFlight)
-		if err := d.gate().Acquire(ctx, n); err != nil {
-			return nil, "", err
-		}
-		defer d.gate().Release(n)
-	}
-	m, err := imaging.DecodeLimits(data, name, limits)
-	return m, format, err
-}
-
-// gate admits big images.
-func (d *Dataset) gate() *semaphore.Weighted {
-	d.gateOnce.Do(func() { d.gates = semaphore.NewWeighted(pixelsInFlight) })
-	return d.gates
-}
-
 // Image decodes sample i.
 func (d *Dataset) Image(ctx context.Context, i int, limits imaging.Limits) (*imaging.Image, error) {
-	data, err := d.read(i, limits)
+	data, err := d.source.Read(i, limits)
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := d.decode(ctx, i, data, limits)
-	return m, err
+	return d.decode(ctx, i, data, limits)
 }

@@ -1,0 +1,267 @@
+package dataset
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"melo.example/melo/dataset/layout"
+	"melo.example/melo/dataset/table"
+)
+
+// The usual names of columns, as plainName makes them, the better ones first.
+var (
+	imageNames = []string{"path", "file", "filename", "image", "filepath", "imagepath", "imagefile", "imagefilename", "imagefilepath", "fname", "img",
+		"imgpath", "imgname", "imagename", "imageid", "imageindex", "imgid", "isicid", "idcode", "dicomid", "sopinstanceuid", "id", "patientid"}
+	labelNames = []string{"label", "labels", "findinglabels", "target", "dx", "diagnosis", "class", "classname", "classlabel", "category", "level",
+		"pathology", "finding", "findings", "groundtruth"}
+	groupNames   = []string{"group", "patient", "patientid", "subjectid", "subject", "personid", "lesionid", "caseid", "case"}
+	setNames     = []string{"set", "subset", "partition", "dataset", "phase", "usage"}
+	maxAttrNames = 1000 // further columns that are kept
+)
+
+// plainName is a column's name in lower case, letters and digits alone.
+func plainName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r > 127 {
+			return r
+		}
+		return -1
+	}, strings.ToLower(s))
+}
+
+// columns are the meanings of a table's columns; -1 stands for none.
+type columns struct {
+	path, label, split, group int
+	targets                   []int // of a table of 0 and 1
+	attrs                     []int // the rest
+	notes                     []string
+}
+
+// headings finds columns by their names.
+type headings struct {
+	t     *table.Table
+	plain map[string]int
+}
+
+func newHeadings(t *table.Table) headings {
+	h := headings{t, make(map[string]int, len(t.Header))}
+	for i, name := range t.Header {
+		p := plainName(name)
+		if _, ok := h.plain[p]; !ok {
+			h.plain[p] = i
+		}
+	}
+	return h
+}
+
+// all returns the columns that have one of the usual names, in the order of these.
+func (h headings) all(usual []string) (out []int) {
+	for _, name := range usual {
+		if i, ok := h.plain[name]; ok {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// named returns the column that an option names, or else the first of the usual ones, or -1.
+func (h headings) named(option string, usual []string) (int, error) {
+	if option == "" {
+		if all := h.all(usual); len(all) > 0 {
+			return all[0], nil
+		}
+		return -1, nil
+	}
+	i := h.t.Column(option)
+	if i < 0 {
+		var ok bool
+		if i, ok = h.plain[plainName(option)]; !ok {
+			return -1, badf("%s: no column %q: the columns are %s", h.t.Path, option, listed(h.t.Header))
+		}
+	}
+	return i, nil
+}
+
+// finder tells whether a value names an image that is there.
+type finder func(value string) bool
+
+// columnsOf finds out what the columns of a table mean.
+func columnsOf(t *table.Table, opt Options, found finder) (c columns, err error) {
+	h := newHeadings(t)
+	if c.path, err = imageColumn(h, opt, found); err != nil {
+		return c, err
+	}
+	if c.group, err = h.named(opt.GroupColumn, groupNames); err != nil {
+		return c, err
+	}
+	if c.group == c.path && opt.GroupColumn == "" {
+		c.group = -1
+	}
+	if c.split, err = h.named(opt.SplitColumn, []string{"split"}); err != nil {
+		return c, err
+	}
+	if c.split < 0 {
+		for _, i := range h.all(setNames) {
+			if isSplit(t, i) {
+				c.split = i
+				c.notes = append(c.notes, fmt.Sprintf("splits are from the column %q", t.Header[i]))
+				break
+			}
+		}
+	}
+	if err := c.labels(h, opt); err != nil {
+		return c, err
+	}
+	targets := make(map[int]bool, len(c.targets))
+	for _, i := range c.targets {
+		targets[i] = true
+	}
+	for i := range t.Header {
+		if i != c.path && i != c.label && i != c.split && i != c.group && !targets[i] {
+			c.attrs = append(c.attrs, i)
+		}
+	}
+	if len(c.attrs) > maxAttrNames {
+		c.notes = append(c.notes, fmt.Sprintf("%d further columns are not kept", len(c.attrs)))
+		c.attrs = nil
+	}
+	return c, nil
+}
+
+// imageColumn finds the column with the names of the images: of those with a usual name the first in which most values
+// are files, or else any in which all are.
+func imageColumn(h headings, opt Options, found finder) (int, error) {
+	t := h.t
+	if opt.ImageColumn != "" {
+		return h.named(opt.ImageColumn, nil)
+	}
+	usual := h.all(imageNames)
+	for _, i := range usual {
+		if n, hits := probe(t, i, found); 2*hits >= n {
+			return i, nil
+		}
+	}
+	if len(usual) > 0 && (found == nil || h.plain["path"] == usual[0] && t.Header[usual[0]] == "path") {
+		return usual[0], nil
+	}
+	for i := range min(len(t.Header), 100) {
+		if n, hits := probe(t, i, found); hits == n && n > 0 && distinct(t, i) {
+			return i, nil
+		}
+	}
+	if len(usual) > 0 {
+		return usual[0], nil
+	}
+	return -1, badf("%s: no column \"path\", or another that names images (--image-column): the columns are %s", t.Path, listed(t.Header))
+}
+
+// probe counts the values at the beginning of a column that are there, and those that are files.
+func probe(t *table.Table, col int, found finder) (n, hits int) {
+	for _, row := range t.Rows[:min(len(t.Rows), 50)] {
+		if row[col] != "" {
+			n++
+			if found != nil && found(row[col]) {
+				hits++
+			}
+		}
+	}
+	return n, hits
+}
+
+// distinct tells whether the values of a column differ, as names do.
+func distinct(t *table.Table, col int) bool {
+	seen := map[string]bool{}
+	for _, row := range t.Rows {
+		seen[row[col]] = true
+	}
+	return 10*len(seen) >= 9*len(t.Rows)
+}
+
+// isSplit tells whether all values of a column name splits.
+func isSplit(t *table.Table, col int) bool {
+	for _, row := range t.Rows {
+		if _, ok := layout.SplitName(row[col]); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// labels finds the label column, or the columns of 0 and 1.
+func (c *columns) labels(h headings, opt Options) error {
+	t := h.t
+	c.label = -1
+	if len(opt.LabelColumns) > 0 {
+		for _, name := range opt.LabelColumns {
+			i, err := h.named(name, nil)
+			if err != nil {
+				return err
+			}
+			c.targets = append(c.targets, i)
+		}
+		return nil
+	}
+	if opt.LabelColumn != "" {
+		var err error
+		c.label, err = h.named(opt.LabelColumn, nil)
+		return err
+	}
+	var likely []int
+	for _, i := range h.all(labelNames) {
+		if i != c.path && i != c.group && i != c.split {
+			likely = append(likely, i)
+		}
+	}
+	if len(likely) > 0 {
+		c.label = likely[0]
+		if name := t.Header[c.label]; len(likely) > 1 {
+			others := make([]string, len(likely)-1)
+			for k, i := range likely[1:] {
+				others[k] = strconv.Quote(t.Header[i])
+			}
+			c.notes = append(c.notes, fmt.Sprintf("labels are from the column %q, not from %s (--label-column)", name, strings.Join(others, ", ")))
+		} else if name != "label" {
+			c.notes = append(c.notes, fmt.Sprintf("labels are from the column %q", name))
+		}
+		return nil
+	}
+	for i := range t.Header {
+		if i != c.path && i != c.split && i != c.group && isTarget(t, i) {
+			c.targets = append(c.targets, i)
+		}
+	}
+	if len(c.targets) == 0 {
+		return badf("%s: neither a column \"label\" nor columns of 0 and 1 (--label-column): the columns are %s", t.Path, listed(t.Header))
+	}
+	if len(c.targets) > maxClasses {
+		return badf("%s: %d columns of 0 and 1: at most %d labels are supported", t.Path, len(c.targets), maxClasses)
+	}
+	return nil
+}
+
+// parseTarget reads the value of a column of 0 and 1: blank is absent, -1 uncertain.
+func parseTarget(s string) (v float32, ok bool) {
+	switch s {
+	case "0", "0.0", "":
+		return 0, true
+	case "1", "1.0":
+		return 1, true
+	case "-1", "-1.0":
+		return Unknown, true
+	}
+	return 0, false
+}
+
+// isTarget tells whether a column holds 0 and 1, and perhaps blanks and -1.
+func isTarget(t *table.Table, column int) bool {
+	some := false
+	for _, row := range t.Rows {
+		v, ok := parseTarget(row[column])
+		if !ok {
+			return false
+		}
+		some = some || row[column] != "" && v >= 0
+	}
+	return some
+}

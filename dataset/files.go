@@ -1,0 +1,114 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+
+	"golang.org/x/sync/semaphore"
+
+	"melo.example/melo/dataset/store"
+	"melo.example/melo/imaging"
+)
+
+// files is the source of images that are files of a store, or frames of such files.
+type files struct {
+	store   store.Store
+	records []Record
+	names   []string // of the file of each record in the store, where it is not the record's path
+	formats []Format
+	format  []Format // of each record; nil: imaging reads it
+	gate    *semaphore.Weighted
+}
+
+func newFiles(s store.Store, records []Record, opt Options) *files {
+	return &files{store: s, records: records, formats: opt.Formats, gate: semaphore.NewWeighted(pixelsInFlight)}
+}
+
+func (f *files) Len() int            { return len(f.records) }
+func (f *files) Record(i int) Record { return f.records[i] }
+func (f *files) Close() error        { return f.store.Close() }
+
+// file is the name of record i's file in the store.
+func (f *files) file(i int) string {
+	if f.names != nil && f.names[i] != "" {
+		return f.names[i]
+	}
+	return f.records[i].Path
+}
+
+func (f *files) Name(i int) string {
+	if file := f.file(i); file != f.records[i].Path { // "x.tif[2]"
+		return f.store.Path(file) + path.Base(f.records[i].Path)[len(path.Base(file)):]
+	}
+	return f.store.Path(f.file(i))
+}
+
+func (f *files) Read(i int, limits imaging.Limits) ([]byte, error) {
+	limit := limits.MaxFileBytes
+	if limit <= 0 {
+		limit = imaging.DefaultLimits.MaxFileBytes
+	}
+	return f.store.Read(f.file(i), limit)
+}
+
+func (f *files) Decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, error) {
+	name, frame := f.Name(i), f.records[i].Frame
+	if f.format != nil && f.format[i] != nil {
+		return f.format[i].Decode(ctx, data, name, frame, limits)
+	}
+	opt := imaging.Options{Limits: limits, Page: frame}
+	info, err := imaging.Inspect(data, name, opt)
+	if err != nil {
+		return nil, err
+	}
+	if n := int64(info.W) * int64(info.H); n >= bigImage {
+		n = min(n, pixelsInFlight)
+		if err := f.gate.Acquire(ctx, n); err != nil {
+			return nil, err
+		}
+		defer f.gate.Release(n)
+	}
+	return imaging.DecodeContext(ctx, data, name, opt)
+}
+
+// isImageFile tells whether a file of a store is an image, by its name, or by its beginning where a format asks for that.
+func (o Options) formatOf(name string, head func() []byte) Format {
+	for _, f := range o.Formats {
+		if f.Is(name, head()) {
+			return f
+		}
+	}
+	return nil
+}
+
+// place is the folder that paths are relative to, without reading what is in it: images of a table that are named
+// exactly need no more.
+type place struct{ root string }
+
+func (p place) Root() string        { return p.root }
+func (p place) Files() []store.File { return nil }
+func (p place) Close() error        { return nil }
+
+func (p place) Path(name string) string {
+	file := filepath.FromSlash(name)
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(p.root, file)
+}
+
+func (p place) Read(name string, limit int64) ([]byte, error) {
+	return imaging.ReadFile(p.Path(name), imaging.Limits{MaxFileBytes: limit})
+}
+
+// isFile tells whether a name is that of a regular file.
+func (p place) isFile(name string) bool {
+	st, err := os.Stat(p.Path(name))
+	return err == nil && st.Mode().IsRegular()
+}
+
+// page names a frame of a file.
+func page(name string, frame int) string { return fmt.Sprintf("%s[%d]", name, frame) }

@@ -1,0 +1,226 @@
+package layout
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Look tells whether an image has the content of a mask: no more than a few colours, or black and white. It is asked
+// where names alone do not decide.
+type Look func(name string) bool
+
+// LeftOut is a file that is no sample, and why: one of the reasons below, or words of their own.
+type LeftOut struct {
+	Name   string
+	Reason string
+}
+
+// Reasons to leave files out.
+const (
+	ReasonHidden = "hidden, or left behind by a system"
+	ReasonMask   = "masks and other companions of images"
+	ReasonOther  = "not images by their names"
+)
+
+// looked is how many files of a folder are looked at.
+const looked = 6
+
+// Companions parts images from what belongs to them. Images are in the order of the store.
+func Companions(images []string, look Look) (kept []string, left []LeftOut, notes []string) {
+	c := companions{look: look, out: map[string]bool{}, stems: map[string]map[string]bool{}, below: map[string][]string{}}
+	for _, name := range images {
+		dir := path.Dir(name)
+		for up := dir; up != "."; up = path.Dir(up) {
+			c.below[up] = append(c.below[up], name)
+		}
+		if c.stems[dir] == nil {
+			c.stems[dir] = map[string]bool{}
+			c.dirs = append(c.dirs, dir)
+		}
+		c.stems[dir][stem(name)] = true
+	}
+	c.byName(images)
+	c.byFolder()
+	c.byExtension(images)
+	for _, name := range images {
+		if c.out[name] {
+			left = append(left, LeftOut{name, ReasonMask})
+		} else {
+			kept = append(kept, name)
+		}
+	}
+	return kept, left, c.notes
+}
+
+type companions struct {
+	look  Look
+	out   map[string]bool
+	dirs  []string
+	stems map[string]map[string]bool // of the images of each folder
+	below map[string][]string        // images below each folder, the root excepted
+	notes []string
+}
+
+// byName finds x_mask.png beside x.png.
+func (c *companions) byName(images []string) {
+	var orphans []string
+	for _, name := range images {
+		of, ok := maskStem(stem(name))
+		switch {
+		case !ok:
+		case c.stems[path.Dir(name)][of]:
+			c.out[name] = true
+		default:
+			orphans = append(orphans, name)
+		}
+	}
+	if len(orphans) > 0 && len(c.out) > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("%d images have names of masks, but no image stands beside them: %s", len(orphans), First(orphans)))
+	}
+}
+
+// byFolder finds folders of masks: their name says so, and their files have the names of images in a folder beside
+// them, or the content of masks.
+func (c *companions) byFolder() {
+	beside := map[string][]string{} // folders by parent
+	for _, dir := range allDirs(c.dirs) {
+		beside[path.Dir(dir)] = append(beside[path.Dir(dir)], dir)
+	}
+	for _, dir := range allDirs(c.dirs) {
+		if dir == "." || !maskFolder(path.Base(dir)) {
+			continue
+		}
+		if !c.companionFolder(dir, beside[path.Dir(dir)]) {
+			continue
+		}
+		for _, name := range c.below[dir] {
+			c.out[name] = true
+		}
+	}
+}
+
+// companionFolder decides for a folder whose name is that of masks.
+func (c *companions) companionFolder(dir string, beside []string) bool {
+	others := map[string]bool{}
+	named := false // by a folder of images, or of a split, beside it: then it is no label
+	for _, b := range beside {
+		if b == dir {
+			continue
+		}
+		_, split := SplitName(path.Base(b))
+		named = named || imageFolder(path.Base(b)) || split
+		for _, name := range c.below[b] {
+			others[stem(name)] = true
+		}
+	}
+	if named {
+		return true
+	}
+	inside, paired := c.below[dir], 0
+	for _, name := range inside {
+		s := stem(name)
+		of, ok := maskStem(s)
+		if others[s] || ok && others[of] {
+			paired++
+		}
+	}
+	return 2*paired >= len(inside) && c.masks(inside)
+}
+
+// masks tells whether most of some images have the content of masks.
+func (c *companions) masks(images []string) bool {
+	if c.look == nil {
+		return false
+	}
+	n, yes := 0, 0
+	step := max(len(images)/looked, 1)
+	for i := 0; i < len(images) && n < looked; i += step {
+		n++
+		if c.look(images[i]) {
+			yes++
+		}
+	}
+	return 4*yes >= 3*n
+}
+
+// byExtension finds 001.bmp beside 001.png: where all of one kind have the content of masks and those of the other do
+// not, they are masks.
+func (c *companions) byExtension(images []string) {
+	type pair struct{ dir, ext string }
+	kinds := map[string]map[string][]string{} // images of each folder that share a stem with another, by extension
+	seen := map[string][]string{}
+	for _, name := range images {
+		if !c.out[name] {
+			key := path.Dir(name) + "/" + stem(name)
+			seen[key] = append(seen[key], name)
+		}
+	}
+	for _, names := range seen {
+		if len(names) < 2 {
+			continue
+		}
+		for _, name := range names {
+			dir := path.Dir(name)
+			if kinds[dir] == nil {
+				kinds[dir] = map[string][]string{}
+			}
+			ext := strings.ToLower(path.Ext(name))
+			kinds[dir][ext] = append(kinds[dir][ext], name)
+		}
+	}
+	var twins []string
+	for _, dir := range c.dirs {
+		masks, others := []pair{}, 0
+		for ext, names := range kinds[dir] {
+			slices.Sort(names)
+			if c.masks(names) {
+				masks = append(masks, pair{dir, ext})
+			} else {
+				others++
+			}
+		}
+		if others > 0 {
+			for _, m := range masks {
+				for _, name := range kinds[m.dir][m.ext] {
+					c.out[name] = true
+				}
+			}
+		}
+		if others > 1 {
+			for _, names := range kinds[dir] {
+				twins = append(twins, names...)
+			}
+		}
+	}
+	if len(twins) > 0 {
+		slices.SortFunc(twins, strings.Compare)
+		c.notes = append(c.notes, fmt.Sprintf("%d images share their name with one of another extension, and may be one picture twice: %s", len(twins), First(twins)))
+	}
+}
+
+// allDirs returns the folders and those that they lie in, without the root, sorted.
+func allDirs(dirs []string) []string {
+	seen := map[string]bool{}
+	for _, dir := range dirs {
+		for ; dir != "." && !seen[dir]; dir = path.Dir(dir) {
+			seen[dir] = true
+		}
+	}
+	out := make([]string, 0, len(seen))
+	for dir := range seen {
+		out = append(out, dir)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// First joins at most three items, and says how many there are more.
+func First(items []string) string {
+	const most = 3
+	if len(items) <= most {
+		return strings.Join(items, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
+}

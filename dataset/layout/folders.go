@@ -1,0 +1,286 @@
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"melo.example/melo/dataset/label"
+)
+
+// Reading is a way to take folders for labels and splits.
+type Reading string
+
+// The readings. Auto finds out, and refuses where more than one could be meant.
+const (
+	Auto    Reading = ""
+	Classes Reading = "classes" // the folders at the top are labels, whatever their names
+	Splits  Reading = "splits"  // the folders at the top that are named as splits are splits; labels lie below them
+	Leaves  Reading = "leaves"  // the folder that an image lies in is its label
+)
+
+// Image is a sample: an image with its label.
+type Image struct {
+	Name  string
+	Label string
+	Split string // Train, Val, Test, or empty
+}
+
+// Plan says what folders mean.
+type Plan struct {
+	Images  []Image // in the order of the store
+	LeftOut []LeftOut
+	Notes   []string // what was decided, for people
+	Words   string   // what was understood: "by the folders at the top"
+}
+
+// AmbiguousError is about folders that can be read in more than one way.
+type AmbiguousError struct {
+	Readings []string // each with the option that chooses it
+}
+
+// Error shows every reading.
+func (e *AmbiguousError) Error() string {
+	return "can be read in more than one way: " + strings.Join(e.Readings, "; or ")
+}
+
+// ErrNoLabels is wrapped by the errors about folders that say nothing of labels.
+var ErrNoLabels = errors.New("no label in the names of folders")
+
+// node is a folder with what lies in it.
+type node struct {
+	name  string
+	path  string // relative to the root; empty: the root
+	dirs  []*node
+	files []string // images right in it
+	total int      // images below it
+}
+
+func tree(images []string) *node {
+	root := &node{}
+	at := map[string]*node{"": root}
+	var folder func(p string) *node
+	folder = func(p string) *node {
+		if n := at[p]; n != nil {
+			return n
+		}
+		up := path.Dir(p)
+		if up == "." {
+			up = ""
+		}
+		parent := folder(up)
+		n := &node{name: path.Base(p), path: p}
+		parent.dirs = append(parent.dirs, n)
+		at[p] = n
+		return n
+	}
+	for _, name := range images {
+		dir := path.Dir(name)
+		if dir == "." {
+			dir = ""
+		}
+		n := folder(dir)
+		n.files = append(n.files, name)
+		for p := dir; ; p = path.Dir(p) {
+			if p == "." {
+				p = ""
+			}
+			at[p].total++
+			if p == "" {
+				break
+			}
+		}
+	}
+	return root
+}
+
+// all returns the images below n, in order of the store.
+func (n *node) all() []string {
+	out := slices.Clone(n.files)
+	for _, d := range n.dirs {
+		out = append(out, d.all()...)
+	}
+	return out
+}
+
+// classNames returns the folded names of the folders in n, without those that are named as images.
+func (n *node) classNames() map[string]bool {
+	names := map[string]bool{}
+	for _, d := range n.dirs {
+		if !imageFolder(d.name) {
+			names[label.Fold(d.name)] = true
+		}
+	}
+	return names
+}
+
+// shared counts the names that two sets have in common.
+func shared(a, b map[string]bool) int {
+	n := 0
+	for name := range a {
+		if b[name] {
+			n++
+		}
+	}
+	return n
+}
+
+// planner makes a plan.
+type planner struct {
+	plan  Plan
+	count map[string]int // images by label as it is spelled
+}
+
+// Folders decides what the folders of some images mean. Names that differ in case or in composed letters are one label.
+func Folders(images []string, how Reading) (*Plan, error) {
+	p := &planner{count: map[string]int{}}
+	root := tree(images)
+	if err := p.read(root, how); err != nil {
+		return nil, err
+	}
+	to, notes := label.Merge(p.count)
+	p.plan.Notes = append(p.plan.Notes, notes...)
+	for i := range p.plan.Images {
+		p.plan.Images[i].Label = to[p.plan.Images[i].Label]
+	}
+	slices.SortStableFunc(p.plan.LeftOut, func(a, b LeftOut) int { return strings.Compare(a.Reason, b.Reason) })
+	return &p.plan, nil
+}
+
+func (p *planner) read(root *node, how Reading) error {
+	switch how {
+	case Auto, Splits, Classes, Leaves:
+	default:
+		return fmt.Errorf("reading %q: expected classes, splits or leaves", how)
+	}
+	// What is unpacked often lies in a folder of its own.
+	for len(root.dirs) == 1 && len(root.files) == 0 && len(root.dirs[0].dirs) > 0 && how != Classes {
+		root = root.dirs[0]
+	}
+	if how == Leaves {
+		return p.leaves(root)
+	}
+	if how != Classes {
+		if done, err := p.splits(root, how); done || err != nil {
+			return err
+		}
+		if how == Splits {
+			return fmt.Errorf("no folder with the name of a split has class folders: %w", ErrNoLabels)
+		}
+		if done, err := p.splitsWithin(root); done || err != nil {
+			return err
+		}
+		if err := nested(root); err != nil {
+			return err
+		}
+	}
+	return p.classes(root)
+}
+
+// take makes samples of the images below a folder.
+func (p *planner) take(n *node, class, split string) {
+	for _, name := range n.all() {
+		p.plan.Images = append(p.plan.Images, Image{Name: name, Label: class, Split: split})
+	}
+	p.count[class] += n.total
+}
+
+// leave leaves the images below a folder out.
+func (p *planner) leave(names []string, reason string) {
+	for _, name := range names {
+		p.plan.LeftOut = append(p.plan.LeftOut, LeftOut{name, reason})
+	}
+}
+
+func (p *planner) classes(root *node) error {
+	if len(root.dirs) == 0 {
+		return ErrNoLabels
+	}
+	for _, d := range root.dirs {
+		p.take(d, d.name, "")
+	}
+	p.loose(root)
+	p.plan.Words = "by the name of the folder at the top"
+	return nil
+}
+
+// loose leaves out the images that lie beside class folders.
+func (p *planner) loose(n *node) {
+	if len(n.files) > 0 {
+		p.leave(n.files, "images beside the class folders, without a label")
+	}
+}
+
+func (p *planner) leaves(n *node) error {
+	if len(n.dirs) == 0 && n.path == "" {
+		return ErrNoLabels
+	}
+	var walk func(n *node, split string)
+	walk = func(n *node, split string) {
+		if s, ok := SplitName(n.name); ok && len(n.dirs) > 0 && !imageFolder(n.name) {
+			split = s
+		}
+		if len(n.files) > 0 {
+			class := n.name
+			if imageFolder(class) && path.Dir(n.path) != "." {
+				class = path.Base(path.Dir(n.path))
+			}
+			p.take(&node{files: n.files, total: len(n.files)}, class, split)
+		}
+		for _, d := range n.dirs {
+			walk(d, split)
+		}
+	}
+	if n.path == "" && len(n.files) > 0 {
+		p.loose(n)
+		n.files = nil
+	}
+	walk(n, "")
+	slices.SortStableFunc(p.plan.Images, func(a, b Image) int { return comparePaths(a.Name, b.Name) })
+	p.plan.Words = "by the name of the innermost folder"
+	return nil
+}
+
+// comparePaths orders as store.Compare does.
+func comparePaths(a, b string) int {
+	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+}
+
+// nested refuses folders at the top that all have folders of the same names: each level could be the labels.
+func nested(root *node) error {
+	if len(root.dirs) < 2 {
+		return nil
+	}
+	common := root.dirs[0].classNames()
+	for _, d := range root.dirs[1:] {
+		names := d.classNames()
+		for name := range common {
+			if !names[name] {
+				delete(common, name)
+			}
+		}
+	}
+	for name := range common {
+		if strings.Trim(name, "0123456789") == "" { // numbers of patients or series
+			delete(common, name)
+		}
+	}
+	if len(common) < 2 {
+		return nil
+	}
+	var outer, inner []string
+	for _, d := range root.dirs {
+		outer = append(outer, d.name)
+	}
+	for _, d := range root.dirs[0].dirs {
+		if common[label.Fold(d.name)] {
+			inner = append(inner, d.name)
+		}
+	}
+	return &AmbiguousError{Readings: []string{
+		fmt.Sprintf("the labels are the folders at the top, %s (--layout classes)", First(outer)),
+		fmt.Sprintf("the labels are the innermost folders, such as %s (--layout leaves)", First(inner)),
+	}}
+}

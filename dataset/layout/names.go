@@ -1,0 +1,139 @@
+// Package layout finds out what the folders of a data set mean, by their names and by how they are nested: labels, splits,
+// masks beside images, copies, and what is none of them. It sees names, and asks its caller about contents.
+package layout
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// The splits.
+const (
+	Train = "train"
+	Val   = "val"
+	Test  = "test"
+)
+
+// imageExtensions are the files that are taken for images.
+const imageExtensions = " .png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .pnm .pgm .ppm .pbm "
+
+// IsImage tells whether a file is an image, by the end of its name.
+func IsImage(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext != "" && strings.Contains(imageExtensions, " "+ext+" ")
+}
+
+// systemNames are folders and files that programs leave behind, in lower case.
+var systemNames = map[string]bool{
+	"__macosx": true, "@eadir": true, "#recycle": true, "$recycle.bin": true, "system volume information": true, "lost+found": true,
+	"thumbs": true, "_thumbs": true, "thumbnails": true, "_thumbnails": true, "__pycache__": true, "thumbs.db": true, "desktop.ini": true,
+	"ehthumbs.db": true, "picasa.ini": true,
+}
+
+// Hidden tells whether a file is hidden or left behind by a system or an editor, or lies in such a folder.
+func Hidden(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, ".") || systemNames[strings.ToLower(part)] {
+			return true
+		}
+	}
+	return false
+}
+
+// splitWords are the words that name splits; filler may stand beside them.
+var splitWords = map[string]string{
+	"train": Train, "training": Train, "trn": Train, "trainset": Train,
+	"val": Val, "valid": Val, "validation": Val, "dev": Val, "eval": Val, "validate": Val, "valset": Val,
+	"test": Test, "testing": Test, "tst": Test, "holdout": Test, "testset": Test,
+}
+
+var filler = map[string]bool{"set": true, "data": true, "dataset": true, "images": true, "image": true, "imgs": true, "img": true, "split": true, "folder": true,
+	"hold": true, "out": true, "jpg": true, "jpeg": true, "png": true, "input": true, "samples": true}
+
+// SplitName returns the split that a folder or a value names, whatever its case and with the usual words beside it:
+// "training_set", "TEST", "val-images".
+func SplitName(s string) (string, bool) {
+	split, rest := splitWord(s)
+	return split, split != "" && rest == 0
+}
+
+// splitWord returns the split that one of the words of a name says, and how many words say something else.
+func splitWord(s string) (split string, others int) {
+	words := words(s)
+	if len(words) == 2 && words[0] == "hold" && words[1] == "out" {
+		return Test, 0
+	}
+	for _, w := range words {
+		switch {
+		case splitWords[w] != "" && (split == "" || split == splitWords[w]):
+			split = splitWords[w]
+		case !filler[w]:
+			others++
+		}
+	}
+	return split, others
+}
+
+// words cuts a name at what is neither letter nor digit, and in lower case.
+func words(s string) []string {
+	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
+// maskWords name what belongs to an image and is none: masks, outlines, drawings over it.
+var maskWords = map[string]bool{"mask": true, "masks": true, "segmentation": true, "segmentations": true, "seg": true, "segs": true, "groundtruth": true,
+	"gt": true, "annotation": true, "annotations": true, "roi": true, "rois": true, "contour": true, "contours": true, "overlay": true, "overlays": true,
+	"heatmap": true, "heatmaps": true, "superpixels": true, "lesion_mask": true, "bbox": true, "bboxes": true}
+
+// maskFolder tells whether a folder has the name of masks.
+func maskFolder(name string) bool {
+	w := words(name)
+	if len(w) == 2 && w[0] == "ground" && w[1] == "truth" {
+		return true
+	}
+	if len(w) > 0 && (w[0] == "no" || w[0] == "with" || w[0] == "without" || w[0] == "non") {
+		return false // of faces, say
+	}
+	return len(w) > 0 && len(w) <= 3 && (maskWords[w[len(w)-1]] || maskWords[w[0]] && (len(w) == 1 || filler[w[1]]))
+}
+
+// imageFolder tells whether a folder has the name of images, and no other meaning.
+func imageFolder(name string) bool {
+	w := words(name)
+	return len(w) > 0 && !slices.ContainsFunc(w, func(s string) bool {
+		return !filler[s] && s != "original" && s != "originals" && s != "scans" && s != "pictures" && s != "photos" && s != "raw"
+	})
+}
+
+// PartName tells whether a folder's name only keeps images apart, rather than being a label: "images", "images_part_2", "001".
+func PartName(name string) bool {
+	return slices.ContainsFunc(words(name), func(w string) bool {
+		w = strings.TrimRight(w, "0123456789")
+		return w == "" || filler[w] || splitWords[w] != "" || w == "part" || w == "fold" || w == "batch"
+	})
+}
+
+// maskStem returns the stem of the image that a name like "x_mask", "x_mask_1" or "x-segmentation" belongs to.
+func maskStem(stem string) (string, bool) {
+	i := strings.LastIndexAny(stem, "_-. ")
+	if i > 0 && isDigits(stem[i+1:]) {
+		if j := strings.LastIndexAny(stem[:i], "_-. "); j > 0 && maskWords[strings.ToLower(stem[j+1:i])] {
+			return stem[:j], true
+		}
+	}
+	if i > 0 && maskWords[strings.ToLower(stem[i+1:])] {
+		return stem[:i], true
+	}
+	return "", false
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// stem is a file's name without folder and extension.
+func stem(name string) string {
+	base := path.Base(name)
+	return strings.TrimSuffix(base, path.Ext(base))
+}

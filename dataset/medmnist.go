@@ -1,0 +1,44 @@
+package dataset
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// medMNISTNames are the names of the classes of MedMNIST's sets of images, by the beginning of the file's name. The numbers
+// of retinamnist are grades, and need no names.
+var medMNISTNames = map[string][]string{
+	"pathmnist": {"adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle", "normal colon mucosa", "cancer-associated stroma",
+		"colorectal adenocarcinoma epithelium"},
+	"chestmnist": {"atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax", "consolidation", "edema",
+		"emphysema", "fibrosis", "pleural", "hernia"},
+	"dermamnist": {"actinic keratoses and intraepithelial carcinoma", "basal cell carcinoma", "benign keratosis-like lesions", "dermatofibroma",
+		"melanoma", "melanocytic nevi", "vascular lesions"},
+	"octmnist":       {"choroidal neovascularization", "diabetic macular edema", "drusen", "normal"},
+	"pneumoniamnist": {"normal", "pneumonia"},
+	"breastmnist":    {"malignant", "normal, benign"},
+	"bloodmnist":     {"basophil", "eosinophil", "erythroblast", "immature granulocytes", "lymphocyte", "monocyte", "neutrophil", "platelet"},
+	"tissuemnist": {"Collecting Duct, Connecting Tubule", "Distal Convoluted Tubule", "Glomerular endothelial cells", "Interstitial endothelial cells",
+		"Leukocytes", "Podocytes", "Proximal Tubule Segments", "Thick Ascending Limb"},
+	"organamnist":         organs,
+	"organcmnist":         organs,
+	"organsmnist":         organs,
+	"organmnist_axial":    organs,
+	"organmnist_coronal":  organs,
+	"organmnist_sagittal": organs,
+}
+
+var organs = []string{"bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver", "lung-left", "lung-right", "pancreas", "spleen"}
+
+// medMNIST returns the names of the classes of a MedMNIST file of any size and version ("pathmnist.npz", "pathmnist_224.npz"),
+// nil where it is none, or has another number of classes.
+func medMNIST(path string, classes int) []string {
+	stem := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".npz")
+	for _, size := range []string{"_28", "_64", "_128", "_224"} {
+		stem = strings.TrimSuffix(stem, size)
+	}
+	if names := medMNISTNames[stem]; len(names) == classes {
+		return append([]string(nil), names...)
+	}
+	return nil
+}

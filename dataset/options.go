@@ -1,0 +1,97 @@
+package dataset
+
+import (
+	"context"
+
+	"melo.example/melo/dataset/layout"
+	"melo.example/melo/imaging"
+)
+
+// Options says how to read a data set. The zero value finds out, says what it has decided (see [Dataset.Notes]), and refuses
+// what can be read in more than one way.
+type Options struct {
+	// Labels fixes the names and their order, as an adapter that is evaluated must; a label that is not
+	// among them is an error, and a label without samples is not. Empty: the labels found, sorted.
+	Labels []string
+	// Task says whether an image has one label or any number; empty: the data tells. Binary and MultiClass are alike.
+	Task Task
+
+	// Layout says how folders are meant; the layout package has its values, and LayoutTable is one more.
+	Layout layout.Reading
+
+	// ImageColumn, LabelColumn, GroupColumn and SplitColumn name columns of a table. Empty: those with the usual names.
+	// A column that is named must exist.
+	ImageColumn, LabelColumn, GroupColumn, SplitColumn string
+	// LabelColumns names the columns of 0 and 1, one a label. Empty: where no column has the name of labels, all columns
+	// that hold only 0 and 1 are labels.
+	LabelColumns []string
+	// Images is the folder or the archive that the images of a table are in; empty: where the table is.
+	Images string
+	// SplitFiles are lists of images, "train=FILE" or files whose names say the split. Images in none are left out.
+	SplitFiles []string
+	// Where keeps the rows of a table that meet every condition: "COLUMN=VALUE" or "COLUMN!=VALUE".
+	Where []string
+	// Separator stands between several findings in a label column; "none": a cell is one label; empty: found out.
+	Separator string
+	// Uncertain says what -1 in a column of 0 and 1 means; empty: it is an error.
+	Uncertain Uncertain
+	// DropUnlabelled leaves out rows whose label is missing; otherwise they are an error.
+	DropUnlabelled bool
+	// AllowMissing leaves out rows whose image is not there; otherwise they are an error.
+	AllowMissing bool
+
+	// Depth is what was decided about images of more than 8 bits, as [imaging.ParseDepth] takes it; empty: nothing was,
+	// and labels that differ in it are refused.
+	Depth string
+	// Page is the page that is taken of files with several, from 0, AllPages every one of them as an image; NoPage: the
+	// first, and a note says so.
+	Page int
+
+	// Formats reads files that package imaging does not.
+	Formats []Format
+}
+
+// Values of [Options.Page]. A page is named from 1 on, as people count.
+const (
+	NoPage   = 0  // the first, with a note
+	AllPages = -1 // every page is an image
+)
+
+// LayoutTable is the value of [Options.Layout] for a folder in which a table has the labels, whatever its folders are.
+const LayoutTable layout.Reading = "table"
+
+// Uncertain is what a value of -1 in a column of 0 and 1 means.
+type Uncertain string
+
+// What uncertain findings count as.
+const (
+	UncertainRefuse   Uncertain = ""
+	UncertainIgnore   Uncertain = "ignore" // not known: this label of this image is left out of loss and scores
+	UncertainPositive Uncertain = "positive"
+	UncertainNegative Uncertain = "negative"
+)
+
+// Unknown is the target of a label of which is not known whether a sample has it.
+const Unknown float32 = -1
+
+// Format reads files of a kind that package imaging does not know, DICOM say. Its methods may be called concurrently.
+type Format interface {
+	// Is tells whether a file is of the format, by its name and its first 132 bytes, or fewer where it is shorter.
+	Is(name string, head []byte) bool
+	// Describe says what is in a file without decoding its images.
+	Describe(data []byte, name string) (Description, error)
+	// Decode makes the image of a frame, from 0.
+	Decode(ctx context.Context, data []byte, name string, frame int, limits imaging.Limits) (*imaging.Image, error)
+}
+
+// Description is what a file of a [Format] says about itself.
+type Description struct {
+	Frames int               // images in the file; 0: none that can be shown, and it is left out
+	Group  string            // the patient
+	Attr   map[string]string // what else is of use, by name
+}
+
+// namesColumns tells whether any column of a table is named.
+func (o Options) namesColumns() bool {
+	return o.ImageColumn != "" || o.GroupColumn != "" || o.SplitColumn != "" || o.LabelColumn != "" || len(o.LabelColumns) > 0 || len(o.Where) > 0
+}

@@ -1,0 +1,143 @@
+// Package store lists and reads files, wherever they lie: in a folder, or in a zip or tar archive, which is read in place.
+//
+// Names are relative to the store, with forward slashes. What an archive says about itself is a claim: the number of its
+// files is bounded, and so is what reading one of them may take.
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrStore is wrapped by the errors about archives that cannot be read as what their names say.
+var ErrStore = errors.New("bad archive")
+
+// ErrTooLarge is wrapped by the errors about files and archives beyond a bound.
+var ErrTooLarge = errors.New("too large")
+
+// MaxFiles is the number of files that a store may have.
+const MaxFiles = 5_000_000
+
+// File is a file of a store.
+type File struct {
+	Name string // relative to the store, with forward slashes
+	Size int64  // in bytes, as the folder or the archive says
+}
+
+// Store is a set of files. Its methods may be called concurrently.
+type Store interface {
+	// Root is the path of the folder or of the archive.
+	Root() string
+	// Files lists the files in the order of [Compare].
+	Files() []File
+	// Path says where a file lies: a path of its own in a folder, "ARCHIVE:NAME" in an archive.
+	Path(name string) string
+	// Read returns the content of a file of at most limit bytes.
+	Read(name string, limit int64) ([]byte, error)
+	// Close gives back what the store holds.
+	Close() error
+}
+
+// Open opens a folder, a .zip or a .tar file.
+func Open(path string) (Store, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case st.IsDir():
+		return openFolder(path)
+	case IsArchive(path) && strings.EqualFold(filepath.Ext(path), ".zip"):
+		return openZip(path)
+	case IsArchive(path):
+		return openTar(path)
+	}
+	return nil, fmt.Errorf("%s: neither a folder nor a .zip or .tar file", path)
+}
+
+// IsArchive tells whether a file is an archive that Open reads, by its name.
+func IsArchive(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return ext == ".zip" || ext == ".tar"
+}
+
+// Compare orders names as a walk through folders meets them: folder by folder, names in order.
+func Compare(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		x, y := a[i], b[i]
+		switch {
+		case x == y:
+		case x == '/':
+			return -1
+		case y == '/':
+			return 1
+		default:
+			return cmp.Compare(x, y)
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func sortFiles(files []File) {
+	slices.SortFunc(files, func(a, b File) int { return Compare(a.Name, b.Name) })
+}
+
+// Multi joins stores: the names of each begin with the archive's name without its extension.
+func Multi(root string, stores []Store) Store {
+	m := &multi{root: root, parts: map[string]Store{}}
+	for _, s := range stores {
+		prefix := strings.TrimSuffix(filepath.Base(s.Root()), filepath.Ext(s.Root()))
+		for m.parts[prefix] != nil {
+			prefix += "_"
+		}
+		m.parts[prefix] = s
+		for _, f := range s.Files() {
+			m.files = append(m.files, File{prefix + "/" + f.Name, f.Size})
+		}
+	}
+	sortFiles(m.files)
+	return m
+}
+
+type multi struct {
+	root  string
+	parts map[string]Store
+	files []File
+}
+
+func (m *multi) Root() string  { return m.root }
+func (m *multi) Files() []File { return m.files }
+
+func (m *multi) part(name string) (Store, string) {
+	prefix, rest, _ := strings.Cut(name, "/")
+	return m.parts[prefix], rest
+}
+
+func (m *multi) Path(name string) string {
+	s, rest := m.part(name)
+	if s == nil {
+		return m.root + ":" + name
+	}
+	return s.Path(rest)
+}
+
+func (m *multi) Read(name string, limit int64) ([]byte, error) {
+	s, rest := m.part(name)
+	if s == nil {
+		return nil, fmt.Errorf("%s: %w", m.Path(name), os.ErrNotExist)
+	}
+	return s.Read(rest, limit)
+}
+
+func (m *multi) Close() error {
+	var errs []error
+	for _, s := range m.parts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
