@@ -110,7 +110,7 @@ func TestSettingsAreStrict(t *testing.T) {
 func TestServeOptionsThatCannotBe(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"--tls-cert", "x"}, {"--tls-client-ca", "x"}, {"--require-client-cert", "--tls-cert", "x", "--tls-key", "y"}, {"--oidc-issuer", "https://x"},
-		{"--queue", "0"}, {"--rate", "-1"}, {"--trace-sample", "2"}, {"--drain-timeout", "0s"}, {"--oidc-roles", "a=boss"}, {"--max-bodies", "1KiB"},
+		{"--queue", "0"}, {"--rate", "-1"}, {"--trace-sample", "2"}, {"--drain-timeout", "0s"}, {"--oidc-roles", "a=boss"}, {"--request-memory", "1KiB"},
 		{"--rescan", "1ms"}, {"--max-connections", "0"}, {"--workers", "-1"},
 	} {
 		all := append([]string{"serve", "--adapters", t.TempDir()}, args...)

@@ -73,7 +73,7 @@ type serveLimits struct {
 	Concurrent     int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests under way."`
 	ClientBody     byteSize      `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
 	MaxBody        byteSize      `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
-	MaxBodies      byteSize      `default:"512MiB" group:"Limits of requests:" help:"Bytes of all requests under way."`
+	RequestMemory  byteSize      `default:"1GiB" group:"Limits of requests:" help:"Memory of all requests under way: bodies, tensors, images and what decoding them takes. At least eight times --max-body."`
 	MaxPixels      int64         `default:"50000000" group:"Limits of requests:" help:"Pixels of one image."`
 	MaxImages      int           `default:"64" group:"Limits of requests:" help:"Images of one request."`
 	MaxAnswers     int           `default:"4096" group:"Limits of requests:" help:"Answers of one request, images times adapters."`
@@ -174,8 +174,8 @@ func (o *serveOptions) Validate() error {
 		return fmt.Errorf("--trace-sample %g, expected 0 to 1", o.TraceSample)
 	case o.DrainDelay < 0 || o.DrainTimeout <= 0 || o.RequestTimeout <= 0:
 		return fmt.Errorf("--drain-delay %v, --drain-timeout %v, --request-timeout %v: expected 0 or more, and more than 0", o.DrainDelay, o.DrainTimeout, o.RequestTimeout)
-	case o.MaxConnections < 1 || o.MaxImages < 1 || o.MaxAnswers < 1 || o.MaxPixels < 1 || o.MaxBody < 1 || o.MaxBodies < o.MaxBody || o.MaxAdapter < 1:
-		return fmt.Errorf("limits of requests and connections must be 1 or more, and --max-bodies at least --max-body")
+	case o.MaxConnections < 1 || o.MaxImages < 1 || o.MaxAnswers < 1 || o.MaxPixels < 1 || o.MaxBody < 1 || o.RequestMemory < 8*o.MaxBody || o.MaxAdapter < 1:
+		return fmt.Errorf("limits of requests and connections must be 1 or more, and --request-memory at least eight times --max-body")
 	}
 	for value, role := range o.OIDCRoles {
 		if _, err := access.ParseRole(role); err != nil {
@@ -186,7 +186,7 @@ func (o *serveOptions) Validate() error {
 }
 
 func (o *serveOptions) limits() oip.Limits {
-	return oip.Limits{Body: int64(o.MaxBody), Bodies: int64(o.MaxBodies), Rows: o.MaxImages, Answers: o.MaxAnswers, Pixels: o.MaxPixels, Adapter: int64(o.MaxAdapter)}
+	return oip.Limits{Body: int64(o.MaxBody), Memory: int64(o.RequestMemory), Rows: o.MaxImages, Answers: o.MaxAnswers, Pixels: o.MaxPixels, Adapter: int64(o.MaxAdapter)}
 }
 
 // address is that of a flag; "off" is none.

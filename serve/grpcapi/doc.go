@@ -1,4 +1,4 @@
-// Package grpcapi is the gRPC door of the server: the service of serve/openinference, and the standard health service.
-// Sizes and identities of requests are seen to here; who may do what, audits and metrics are interceptors, which find
-// the role of a method in Roles.
+// Package grpcapi is the gRPC door of the server: the service of serve/openinference, the standard health service and
+// reflection, over net/http's HTTP/2. Nothing of a message is read before Options.Enter has let its client in. Roles says
+// who may call what.
 package grpcapi

@@ -1,10 +1,13 @@
 package grpcapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math"
 	"net"
+	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -48,11 +52,12 @@ func newDoor(t *testing.T, limits oip.Limits, change ...func(*Options)) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := NewServer(s)
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
+	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() {
-		s.Stop()
-		if err := <-done; err != nil {
+		server.Close()
+		if err := <-done; err != http.ErrServerClosed {
 			t.Error(err)
 		}
 	})
@@ -135,12 +140,26 @@ func TestHealthAndMetadata(t *testing.T) {
 		t.Error(err)
 	}
 
+	list, err := h.List(ctx, &grpc_health_v1.HealthListRequest{})
+	if err != nil || len(list.Statuses) != 5 || list.Statuses["view"].GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Error(list, err)
+	}
+	watch, err := h.Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: "view"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := watch.Recv(); err != nil || got.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Fatal(got, err)
+	}
 	if err := d.engine.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	check, err = h.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
 	if err != nil || check.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 		t.Error(check, err)
+	}
+	if got, err := watch.Recv(); err != nil || got.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Error(got, err)
 	}
 	_, err = d.ModelInfer(ctx, pixels("view", 1))
 	if s := status.Convert(err); s.Code() != codes.Unavailable || retryDelay(s) <= 0 {
@@ -227,7 +246,7 @@ func TestInferRefuses(t *testing.T) {
 			t.Errorf("%v, want %v with %q", err, c.code, c.says)
 		}
 	}
-	if _, err := d.ModelInfer(t.Context(), change(func(r *pb.ModelInferRequest) { r.RawInputContents[0] = make([]byte, 1<<17) })); status.Code(err) != codes.ResourceExhausted {
+	if _, err := d.ModelInfer(t.Context(), change(func(r *pb.ModelInferRequest) { r.RawInputContents[0] = make([]byte, 1<<17) })); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("large message: %v", err)
 	}
 	if _, err := d.LogSettings(t.Context(), &pb.LogSettingsRequest{}); status.Code(err) != codes.Unimplemented {
@@ -316,35 +335,118 @@ func TestRepositoryAndStatistics(t *testing.T) {
 	}
 }
 
-func TestInterceptorsAndIdentity(t *testing.T) {
+func TestEnterAndIdentity(t *testing.T) {
+	type end struct {
+		err     error
+		adapter string
+	}
+	ended := make(chan end, 10)
 	d := newDoor(t, oip.Limits{}, func(o *Options) {
-		o.Unary = append(o.Unary, func(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		o.Enter = func(ctx context.Context, c Call) (Entered, error) {
 			if oip.RequestID(ctx) == "" {
 				t.Error("no request id")
 			}
-			if Roles()[info.FullMethod] == oip.Operator {
-				return nil, oip.NewFault(oip.Forbidden, "operators only")
+			if c.Role == oip.Operator {
+				return Entered{}, oip.NewFault(oip.Forbidden, "operators only")
 			}
-			if _, ok := r.(*pb.ModelStatisticsRequest); ok {
-				panic("bug")
-			}
-			return next(ctx, r)
-		})
+			return Entered{Context: ctx, Done: func(err error, adapter string) { ended <- end{err, adapter} }}, nil
+		}
 	})
 	var header metadata.MD
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-request-id", "abc")
 	if _, err := d.ModelInfer(ctx, pixels("view", 1), grpc.Header(&header)); err != nil || !slices.Equal(header.Get("x-request-id"), []string{"abc"}) {
 		t.Errorf("header %v, %v", header, err)
 	}
+	if e := <-ended; e.err != nil || e.adapter != "view" {
+		t.Errorf("%+v", e)
+	}
 	if _, err := d.RepositoryModelUnload(ctx, &pb.RepositoryModelUnloadRequest{ModelName: "view"}); status.Code(err) != codes.PermissionDenied {
 		t.Error(err)
 	}
-	if _, err := d.ModelStatistics(ctx, &pb.ModelStatisticsRequest{}); status.Code(err) != codes.Internal {
+	if _, err := d.ModelInfer(ctx, pixels("nobody", 1)); status.Code(err) != codes.NotFound {
 		t.Error(err)
 	}
-	if _, err := d.ServerLive(ctx, &pb.ServerLiveRequest{}); err != nil {
+	if e := <-ended; status.Code(e.err) != codes.NotFound {
+		t.Errorf("%+v", e)
+	}
+	if err := d.conn.Invoke(ctx, "/inference.GRPCInferenceService/Nothing", &pb.ServerLiveRequest{}, &pb.ServerLiveResponse{}); status.Code(err) != codes.Unimplemented {
 		t.Error(err)
 	}
+	if e := <-ended; status.Code(e.err) != codes.Unimplemented {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Two bytes of a message can stand for hundreds of memory: they are refused before they are decoded, compressed or not.
+func TestMessagesOfManyParts(t *testing.T) {
+	d := newDoor(t, oip.Limits{})
+	for name, data := range map[string][]byte{
+		"empty inputs":     bytes.Repeat([]byte{0x2a, 0}, 4<<20),
+		"empty parameters": bytes.Repeat([]byte{0x22, 0}, 4<<20),
+		"a shape":          append(append([]byte{0x2a}, varints(0x1a, 8<<20)...), bytes.Repeat([]byte{1}, 8<<20)...),
+		"unknown fields":   bytes.Repeat([]byte{0xa2, 0x3f, 0}, 3<<20),
+		"a group":          append(bytes.Repeat([]byte{0xa3, 0x3f}, 1<<20), bytes.Repeat([]byte{0xa4, 0x3f}, 1<<20)...),
+		"damaged":          {0x2a, 0x7f, 1},
+	} {
+		for _, option := range [][]grpc.CallOption{nil, {grpc.UseCompressor(gzip.Name)}} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := d.conn.Invoke(t.Context(), pb.GRPCInferenceService_ModelInfer_FullMethodName, data, &pb.ModelInferResponse{}, append(option, grpc.ForceCodec(rawCodec{}))...)
+			runtime.ReadMemStats(&after)
+			if status.Code(err) != codes.InvalidArgument {
+				t.Errorf("%s: %v", name, err)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > 120<<20 { // with the client's own, which are many copies
+				t.Errorf("%s: %d bytes for a message of %d", name, took, len(data))
+			}
+		}
+	}
+	if _, err := d.ModelInfer(t.Context(), pixels("view", 1), grpc.UseCompressor(gzip.Name)); err != nil {
+		t.Errorf("an ordinary one, compressed: %v", err)
+	}
+}
+
+// varints is a field of so many bytes inside a message.
+func varints(tag byte, n int) []byte {
+	head := binary.AppendUvarint([]byte{tag}, uint64(n))
+	return append(binary.AppendUvarint(nil, uint64(n+len(head))), head...)
+}
+
+// rawCodec sends bytes as they are.
+type rawCodec struct{}
+
+// Marshal returns the bytes.
+func (rawCodec) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+
+// Unmarshal reads a message.
+func (rawCodec) Unmarshal(data []byte, v any) error { return proto.Unmarshal(data, v.(proto.Message)) }
+
+// Name is that of the usual codec.
+func (rawCodec) Name() string { return "proto" }
+
+func FuzzParts(f *testing.F) {
+	for _, r := range []proto.Message{pixels("view", 1), &pb.ModelInferRequest{Inputs: []*pb.ModelInferRequest_InferInputTensor{{Shape: []int64{1, 2},
+		Parameters: map[string]*pb.InferParameter{"a": text("b")}, Contents: &pb.InferTensorContents{BytesContents: [][]byte{{1}}, BoolContents: []bool{true}}}}}} {
+		data, err := proto.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add(bytes.Repeat([]byte{0x2a, 0}, 100))
+	input := (&pb.ModelInferRequest{}).ProtoReflect().Descriptor()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if checkParts(data, input) != nil {
+			return
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := proto.Unmarshal(data, &pb.ModelInferRequest{})
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; err == nil && took > uint64(16*len(data)+1<<20) {
+			t.Fatalf("%d bytes for a message of %d", took, len(data))
+		}
+	})
 }
 
 func TestRolesAreOfEveryMethod(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"math"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"melo.example/melo/serve/oip"
 	pb "melo.example/melo/serve/openinference"
 )
@@ -51,12 +49,22 @@ func (a *api) ModelStreamInfer(stream pb.GRPCInferenceService_ModelStreamInferSe
 func (a *api) streamed(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelStreamInferResponse, error) {
 	limited, cancel := context.WithTimeout(ctx, a.Request)
 	defer cancel()
-	response, err := a.held(limited, r)
+	m := messageOf(ctx)
+	var response *pb.ModelInferResponse
+	var err error
+	if m != nil && m.err != nil {
+		err = m.err
+	} else {
+		response, err = a.ModelInfer(limited, r)
+	}
 	if err == nil {
 		return &pb.ModelStreamInferResponse{InferResponse: response}, nil
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if m != nil {
+		m.err = err
 	}
 	fault := oip.FaultOf(err)
 	if fault.Kind == oip.Internal {
@@ -64,16 +72,6 @@ func (a *api) streamed(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelS
 	}
 	// The identity lets a client tell which request failed.
 	return &pb.ModelStreamInferResponse{ErrorMessage: fault.Message, InferResponse: &pb.ModelInferResponse{Id: r.Id, ModelName: r.ModelName}}, nil
-}
-
-// held is ModelInfer, with the request counted among those in memory.
-func (a *api) held(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelInferResponse, error) {
-	release, err := a.Service.Hold(proto.Size(r))
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	return a.ModelInfer(ctx, r)
 }
 
 // parseInfer reads an inference request.

@@ -2,19 +2,20 @@ package grpcapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"runtime/debug"
+	"net/http"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"melo.example/melo/serve/oip"
@@ -24,67 +25,140 @@ import (
 // Options are the settings of the door. A zero field means its default.
 type Options struct {
 	Service *oip.Service
-	// Unary and Stream run inside of what gives calls their identity, the first one outermost.
-	Unary  []grpc.UnaryServerInterceptor
-	Stream []grpc.StreamServerInterceptor
-	// Server has further options, such as transport credentials.
-	Server []grpc.ServerOption
+	// Enter lets a call in, before anything of it but its header is read, and every further message of a stream, before it
+	// is answered. nil lets everybody in.
+	Enter func(ctx context.Context, c Call) (Entered, error)
 	// Log gets internal errors; nil is nowhere.
 	Log *slog.Logger
-	// Request is the time in which a call must be answered; default 60 s.
+	// Body is the time that a message has to arrive; default oip.ArrivalTime.
+	Body time.Duration
+	// Request is the time in which a message must be answered once it is there; default 60 s.
 	Request time.Duration
-	// Streams is the number of calls at once on one connection; default 64.
-	Streams uint32
+	// Write is the time that a client has to take an answer; default 30 s.
+	Write time.Duration
 }
 
-// requestIDKey is the metadata that carries a request's identity, both ways.
-const requestIDKey = "x-request-id"
+// Call is what there is to let in: a call, or one message of a stream.
+type Call struct {
+	Method  string // full name, such as "/inference.GRPCInferenceService/ModelInfer"; of any kind if Known is false
+	Known   bool
+	Role    oip.Role      // that it needs
+	Request *http.Request // its header, its address, its TLS
+	// Opening is true of a stream that is opened: its messages come one by one. Message is true of one of them.
+	Opening, Message bool
+}
 
-// api is the door.
+// Entered is a call that was let in.
+type Entered struct {
+	Context context.Context // in which it is answered
+	Limit   int64           // bytes of a message of its client; 0: as for everybody
+	// Done is called once it has been answered, with the adapter that it named.
+	Done func(err error, adapter string)
+}
+
+// requestIDKey is the header that carries a request's identity, both ways.
+const requestIDKey = "X-Request-Id"
+
+// Server is the door: an http.Handler for HTTP/2. The protocol of gRPC is a thin layer over it, and this one is our own,
+// since nothing of a message may be read, decompressed or decoded before its client is known, its size is counted, and its
+// time is set. Services are those that gRPC's generator makes.
+type Server struct {
+	Options
+	methods map[string]method // by full name, with the slash in front
+	info    map[string]grpc.ServiceInfo
+}
+
+// method is one of a registered service.
+type method struct {
+	unary  func(ctx context.Context, decode func(any) error) (any, error) // nil: a stream
+	stream func(grpc.ServerStream) error
+	input  protoreflect.MessageDescriptor
+}
+
+// api is the inference service.
 type api struct {
 	pb.UnimplementedGRPCInferenceServiceServer
 	Options
 }
 
-// New returns a gRPC server with the door registered.
-func New(o Options) *grpc.Server {
+// New returns the door with its services: inference, health, reflection.
+func New(o Options) *Server {
+	fill := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	fill(&o.Body, oip.ArrivalTime)
+	fill(&o.Request, time.Minute)
+	fill(&o.Write, 30*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Request <= 0 {
-		o.Request = time.Minute
+	if o.Enter == nil {
+		o.Enter = func(ctx context.Context, _ Call) (Entered, error) {
+			return Entered{Context: ctx, Done: func(error, string) {}}, nil
+		}
 	}
-	if o.Streams == 0 {
-		o.Streams = 64
-	}
-	a := &api{Options: o}
-	const header = 32 << 10
-	options := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(int(o.Service.Limits().Body)),
-		grpc.MaxConcurrentStreams(o.Streams),
-		grpc.MaxHeaderListSize(header),
-		grpc.ConnectionTimeout(10 * time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: 2 * time.Minute, Timeout: 20 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{a.unary}, o.Unary...)...),
-		grpc.ChainStreamInterceptor(append([]grpc.StreamServerInterceptor{a.stream}, o.Stream...)...),
-	}
-	s := grpc.NewServer(append(options, o.Server...)...)
-	pb.RegisterGRPCInferenceServiceServer(s, a)
+	s := &Server{Options: o, methods: map[string]method{}, info: map[string]grpc.ServiceInfo{}}
+	pb.RegisterGRPCInferenceServiceServer(s, &api{Options: o})
 	grpc_health_v1.RegisterHealthServer(s, &health{service: o.Service})
+	reflection.Register(s)
+	return s
+}
+
+// RegisterService is part of grpc.ServiceRegistrar, for New.
+func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
+	inputs := map[string]protoreflect.MessageDescriptor{}
+	if found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(d.ServiceName)); err == nil {
+		methods := found.(protoreflect.ServiceDescriptor).Methods()
+		for i := range methods.Len() {
+			inputs[string(methods.Get(i).Name())] = methods.Get(i).Input()
+		}
+	}
+	info := grpc.ServiceInfo{Metadata: d.Metadata}
+	for _, m := range d.Methods {
+		s.methods["/"+d.ServiceName+"/"+m.MethodName] = method{input: inputs[m.MethodName],
+			unary: func(ctx context.Context, decode func(any) error) (any, error) {
+				return m.Handler(impl, ctx, decode, nil)
+			}}
+		info.Methods = append(info.Methods, grpc.MethodInfo{Name: m.MethodName})
+	}
+	for _, m := range d.Streams {
+		s.methods["/"+d.ServiceName+"/"+m.StreamName] = method{input: inputs[m.StreamName],
+			stream: func(stream grpc.ServerStream) error { return m.Handler(impl, stream) }}
+		info.Methods = append(info.Methods, grpc.MethodInfo{Name: m.StreamName, IsClientStream: m.ClientStreams, IsServerStream: m.ServerStreams})
+	}
+	s.info[d.ServiceName] = info
+}
+
+// GetServiceInfo returns the services and their methods, for reflection.
+func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo { return s.info }
+
+// Streams is the number of calls at once on one connection.
+const Streams = 64
+
+// NewServer returns an HTTP server for the door: HTTP/2 alone, without TLS unless the caller sets it.
+func NewServer(h http.Handler) *http.Server {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: 32 << 10,
+		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: Streams, SendPingTimeout: 2 * time.Minute, PingTimeout: 20 * time.Second},
+		Protocols: &http.Protocols{}}
+	s.Protocols.SetHTTP2(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
 }
 
 // Roles returns the role that each method needs, by its full name.
 func Roles() map[string]oip.Role {
 	roles := map[string]oip.Role{
-		pb.GRPCInferenceService_ServerLive_FullMethodName:            oip.Public,
-		pb.GRPCInferenceService_ServerReady_FullMethodName:           oip.Public,
-		grpc_health_v1.Health_Check_FullMethodName:                   oip.Public,
-		grpc_health_v1.Health_List_FullMethodName:                    oip.Public,
-		grpc_health_v1.Health_Watch_FullMethodName:                   oip.Public,
-		pb.GRPCInferenceService_RepositoryModelLoad_FullMethodName:   oip.Operator,
-		pb.GRPCInferenceService_RepositoryModelUnload_FullMethodName: oip.Operator,
+		pb.GRPCInferenceService_ServerLive_FullMethodName:                            oip.Public,
+		pb.GRPCInferenceService_ServerReady_FullMethodName:                           oip.Public,
+		grpc_health_v1.Health_Check_FullMethodName:                                   oip.Public,
+		grpc_health_v1.Health_List_FullMethodName:                                    oip.Viewer, // it names the adapters
+		grpc_health_v1.Health_Watch_FullMethodName:                                   oip.Public,
+		grpc_reflection_v1.ServerReflection_ServerReflectionInfo_FullMethodName:      oip.Viewer,
+		grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName: oip.Viewer,
+		pb.GRPCInferenceService_RepositoryModelLoad_FullMethodName:                   oip.Operator,
+		pb.GRPCInferenceService_RepositoryModelUnload_FullMethodName:                 oip.Operator,
 	}
 	for _, m := range pb.GRPCInferenceService_ServiceDesc.Methods {
 		addRole(roles, m.MethodName)
@@ -102,68 +176,14 @@ func addRole(roles map[string]oip.Role, method string) {
 	}
 }
 
-// identify gives a call its identity, which goes back to the client.
-func identify(ctx context.Context) context.Context {
-	id := ""
-	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) > 0 {
-		id = values[0]
-	}
-	id = oip.SaneRequestID(id)
-	_ = grpc.SetHeader(ctx, metadata.Pairs(requestIDKey, id)) // fails only once the answer is under way
-	return oip.WithRequestID(ctx, id)
-}
+var roles = Roles()
 
-func (a *api) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (response any, err error) {
-	ctx, cancel := context.WithTimeout(identify(ctx), a.Request)
-	defer cancel()
-	defer a.recoverBug(ctx, &err)
-	message, _ := request.(proto.Message)
-	release, err := a.Service.Hold(proto.Size(message))
-	if err != nil {
-		return nil, a.status(ctx, err)
+// roleOf is the role of a method; what is not known takes the highest.
+func roleOf(name string) oip.Role {
+	if role, ok := roles[name]; ok {
+		return role
 	}
-	defer release()
-	response, err = next(ctx, request)
-	return response, a.status(ctx, err)
-}
-
-// identified is a stream with the context of identify.
-type identified struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-// Context returns the stream's context.
-func (s identified) Context() context.Context { return s.ctx }
-
-func (a *api) stream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	ctx := identify(stream.Context())
-	defer a.recoverBug(ctx, &err)
-	return a.status(ctx, next(server, identified{stream, ctx}))
-}
-
-// recoverBug keeps a bug from ending more than the call.
-func (a *api) recoverBug(ctx context.Context, err *error) {
-	if bug := recover(); bug != nil {
-		a.Log.ErrorContext(ctx, "bug", "request", oip.RequestID(ctx), "panic", bug, "stack", string(debug.Stack()))
-		*err = Status(oip.NewFault(oip.Internal, "internal error, see the server's log"))
-	}
-}
-
-// status turns an error into what the client is told. What interceptors have made a status already stays.
-func (a *api) status(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	var fault *oip.Fault
-	if _, ok := status.FromError(err); ok && !errors.As(err, &fault) {
-		return err
-	}
-	fault = oip.FaultOf(err)
-	if fault.Kind == oip.Internal {
-		a.Log.ErrorContext(ctx, "internal error", "request", oip.RequestID(ctx), "error", errors.Unwrap(fault))
-	}
-	return Status(fault)
+	return oip.Admin
 }
 
 // statusCodes by oip.Kind.
@@ -174,8 +194,7 @@ var statusCodes = map[oip.Kind]codes.Code{
 	oip.Unauthorized: codes.Unauthenticated, oip.Forbidden: codes.PermissionDenied, oip.Slow: codes.DeadlineExceeded,
 }
 
-// Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps: for interceptors that
-// refuse a call.
+// Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps.
 func Status(fault *oip.Fault) error {
 	s := status.New(statusCodes[fault.Kind], fault.Message)
 	if fault.RetryAfter > 0 {
@@ -184,22 +203,4 @@ func Status(fault *oip.Fault) error {
 		}
 	}
 	return s.Err()
-}
-
-// health is the standard health service. It knows the whole server (the empty name) and the inference service.
-type health struct {
-	grpc_health_v1.UnimplementedHealthServer
-	service *oip.Service
-}
-
-// Check tells whether the server takes requests.
-func (h *health) Check(_ context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
-	if r.Service != "" && r.Service != pb.GRPCInferenceService_ServiceDesc.ServiceName {
-		return nil, status.Errorf(codes.NotFound, "unknown service %.100q", r.Service)
-	}
-	state := grpc_health_v1.HealthCheckResponse_NOT_SERVING
-	if h.service.Ready() {
-		state = grpc_health_v1.HealthCheckResponse_SERVING
-	}
-	return &grpc_health_v1.HealthCheckResponse{Status: state}, nil
 }

@@ -116,6 +116,24 @@ func TestDrain(t *testing.T) {
 }
 
 // A client that does not go on sending does not keep the server from stopping.
+func TestDrainEndsSlowBodies(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.DrainTimeout = 20 * time.Second })
+	conn, err := net.Dial("tcp", s.Address("http"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v2/models/lesion/infer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\n\r\n{", s.tokens[access.Viewer])
+	eventually(t, func() bool { return strings.Contains(metricsOf(s), `melo_calls_in_flight{protocol="http"} 2`) })
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	if text, _ := io.ReadAll(conn); !bytes.Contains(text, []byte(" 503 ")) {
+		t.Errorf("answer %s", text)
+	}
+}
+
+// What does not end in time is ended.
 func TestDrainTimeout(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.DrainTimeout = 300 * time.Millisecond })
 	conn, err := net.Dial("tcp", s.Address("http"))

@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
+	"log/slog"
+	"net/http"
 	"time"
+
+	"go.opentelemetry.io/otel/propagation"
 
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/oip"
@@ -14,9 +17,50 @@ import (
 
 // visit is what either door knows of a call before it is looked at.
 type visit struct {
+	protocol    string // http or grpc
 	name        string // of the route or method
 	need        access.Role
+	header      http.Header
 	credentials access.Credentials
+	opening     bool // of a stream, whose messages are counted one by one
+}
+
+// entered is a call that was let in, or was not: it is counted, timed, traced and logged either way.
+type entered struct {
+	ctx   context.Context
+	limit int64 // bytes that its client may send; 0: as everybody
+	end   func(code string, ok, fault bool, adapter string, bytes int64)
+}
+
+// begin puts the guard, the limits, the audit log, metrics, traces and logs around a call. end must be called when it has
+// been answered, also if there is an error.
+func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
+	began := time.Now()
+	counted := h.config.Recorder.Call(v.protocol, v.name)
+	ctx, end := h.config.Tracer.Start(ctx, propagation.HeaderCarrier(v.header), v.protocol, v.name)
+	ctx, p, done, err := h.enter(ctx, v)
+	e := entered{ctx: ctx, end: func(code string, ok, fault bool, adapter string, bytes int64) {
+		done()
+		if v.need > access.Viewer && err == nil {
+			outcome := "ok"
+			if !ok {
+				outcome = "failed"
+			}
+			h.audit(ctx, v.name, outcome, adapter)
+		}
+		counted(code)
+		end(code, fault)
+		level := slog.LevelInfo
+		if v.need == access.Public {
+			level = slog.LevelDebug
+		}
+		h.config.Log.Log(ctx, level, "call", "protocol", v.protocol, "route", v.name, "status", code,
+			"seconds", time.Since(began).Seconds(), "bytes", bytes)
+	}}
+	if err == nil && p.Name != "" {
+		e.limit = h.config.Guard.LimitsOf(p).Body
+	}
+	return e, err
 }
 
 // roleOf is a role of the doors' tables. What they do not know takes the highest.
@@ -35,10 +79,10 @@ func roleOf(r oip.Role) access.Role {
 // enter lets a call in, or says why not. done must be called when it has been answered.
 func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.Principal, done func(), err error) {
 	nothing := func() {}
-	if v.need == access.Public {
-		return ctx, p, nothing, nil
-	}
 	guard := h.config.Guard
+	if v.need == access.Public {
+		return oip.WithAdapters(ctx, func(string) bool { return h.maySee(ctx, v.credentials) }), p, nothing, nil
+	}
 	if p, err = guard.Authenticate(ctx, v.credentials); err == nil {
 		ctx = access.With(ctx, p)
 		err = guard.Authorize(p, v.need)
@@ -55,10 +99,20 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 	}
 	if err == nil {
 		if done, err = guard.Admit(p); err == nil {
-			return ctx, p, done, nil
+			if v.opening {
+				done()
+				done = nothing
+			}
+			return oip.WithClient(ctx, p.Via+" "+p.Name), p, done, nil
 		}
 	}
 	return ctx, p, nothing, h.refuse(err)
+}
+
+// maySee reports whether who asks what everybody may ask would be told of adapters, too.
+func (h *Host) maySee(ctx context.Context, c access.Credentials) bool {
+	p, err := h.config.Guard.Authenticate(ctx, c)
+	return err == nil && h.config.Guard.Authorize(p, access.Viewer) == nil
 }
 
 // refuse makes an error of the guard one of the doors.
@@ -80,11 +134,6 @@ func (h *Host) refuse(err error) error {
 func (h *Host) deny(reason string, fault *oip.Fault) error {
 	h.config.Recorder.Denied(reason)
 	return fault
-}
-
-// tooLarge is the answer to a request above its client's own limit.
-func (h *Host) tooLarge(limit int64) error {
-	return h.deny("size", oip.NewFault(oip.TooLarge, fmt.Sprintf("the request is larger than this client's limit of %d bytes", limit)))
 }
 
 // audit writes what a client did other than asking adapters.

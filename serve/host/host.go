@@ -14,9 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/audit"
@@ -58,9 +55,9 @@ type Config struct {
 type Host struct {
 	config  Config
 	gate    *gate
-	roles   map[string]oip.Role
 	http    *http.Server
-	grpc    *grpc.Server
+	grpc    *http.Server
+	service *oip.Service
 	extra   []*http.Server // metrics, debug
 	sockets []socket
 	conns   map[string]*conns
@@ -90,14 +87,15 @@ func New(c Config) (*Host, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, roles: grpcapi.Roles(), conns: map[string]*conns{}}
+	h := &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, conns: map[string]*conns{}}
 	if err := c.CheckAddresses(); err != nil {
 		return nil, err
 	}
 	c.Recorder.Watch(h.gate, telemetry.EngineOptions{})
-	service := oip.NewService(h.gate, c.Options)
-	for _, open := range []func(*oip.Service) error{h.openHTTP, h.openGRPC, h.openExtra} {
-		if err := open(service); err != nil {
+	h.service = oip.NewService(h.gate, c.Options)
+	h.watchMemory()
+	for _, open := range []func() error{h.openHTTP, h.openGRPC, h.openExtra} {
+		if err := open(); err != nil {
 			h.close()
 			return nil, err
 		}
@@ -133,11 +131,11 @@ func (h *Host) bind(name, address string, serve func(net.Listener) error) error 
 	return nil
 }
 
-func (h *Host) openHTTP(service *oip.Service) error {
+func (h *Host) openHTTP() error {
 	if h.config.HTTP == "" {
 		return nil
 	}
-	door := httpapi.New(httpapi.Options{Service: service, Wrap: h.wrap, Log: h.config.Log, Request: h.config.RequestTimeout})
+	door := httpapi.New(httpapi.Options{Service: h.service, Wrap: h.wrap, Log: h.config.Log, Request: h.config.RequestTimeout})
 	h.http = h.newServer(h.entrance(door))
 	var encrypted *tls.Config
 	if h.config.HTTPS != nil {
@@ -176,30 +174,46 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (h *Host) openGRPC(service *oip.Service) error {
+func (h *Host) openGRPC() error {
 	if h.config.GRPC == "" {
 		return nil
 	}
-	o := grpcapi.Options{Service: service, Log: h.config.Log, Request: h.config.RequestTimeout,
-		Unary: []grpc.UnaryServerInterceptor{h.unary}, Stream: []grpc.StreamServerInterceptor{h.stream}}
+	door := grpcapi.New(grpcapi.Options{Service: h.service, Enter: h.enterCall, Log: h.config.Log, Request: h.config.RequestTimeout})
+	h.grpc = grpcapi.NewServer(h.entranceGRPC(door))
+	h.grpc.ErrorLog = log.New(logWriter{h.config.Log}, "", 0)
 	if h.config.HTTPS != nil {
-		encrypted, err := h.config.HTTPS.open(h.reloaded("gRPC certificates"), "h2")
-		if err != nil {
+		var err error
+		if h.grpc.TLSConfig, err = h.config.HTTPS.open(h.reloaded("gRPC certificates"), "h2"); err != nil {
 			return err
 		}
-		o.Server = append(o.Server, grpc.Creds(credentials.NewTLS(encrypted)))
 	}
-	h.grpc = grpcapi.New(o)
-	return h.bind("grpc", h.config.GRPC, h.grpc.Serve)
+	return h.bind("grpc", h.config.GRPC, func(l net.Listener) error {
+		if h.grpc.TLSConfig != nil {
+			return h.grpc.ServeTLS(l, "", "")
+		}
+		return h.grpc.Serve(l)
+	})
+}
+
+// watchMemory lets metrics show what requests take.
+func (h *Host) watchMemory() {
+	memory := h.service.Memory()
+	value := func(name, help string, f func() int64) {
+		h.config.Recorder.Gauge(name, help, func() float64 { return float64(f()) })
+	}
+	value("melo_request_memory_limit_bytes", "Memory that requests under way may take together.", memory.Limit)
+	value("melo_request_memory_bytes", "Memory that requests under way take: bodies, tensors, images and what decoding them takes.",
+		func() int64 { now, _ := memory.Used(); return now })
+	value("melo_request_memory_peak_bytes", "The most that they ever took.", func() int64 { _, peak := memory.Used(); return peak })
 }
 
 // openExtra opens the addresses for operators.
-func (h *Host) openExtra(*oip.Service) error {
+func (h *Host) openExtra() error {
 	if h.config.Metrics != "" {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", h.config.Recorder.Handler())
-		mux.HandleFunc("GET /livez", health(h.gate.Live))
-		mux.HandleFunc("GET /readyz", health(h.gate.Ready))
+		mux.HandleFunc("GET /livez", health(h.service.Live))
+		mux.HandleFunc("GET /readyz", health(h.service.Ready))
 		s := h.newServer(mux)
 		h.extra = append(h.extra, s)
 		if err := h.bind("metrics", h.config.Metrics, s.Serve); err != nil {
@@ -284,16 +298,9 @@ func (h *Host) drain() error {
 	defer cancel()
 	var doors sync.WaitGroup
 	var httpErr, grpcErr error
-	doors.Go(func() {
-		if h.http != nil {
-			httpErr = h.stopHTTP(ctx)
-		}
-	})
-	doors.Go(func() {
-		if h.grpc != nil {
-			grpcErr = h.stopGRPC(ctx)
-		}
-	})
+	h.service.StopReceiving()
+	doors.Go(func() { httpErr = h.stopDoor(ctx, "http", h.http) })
+	doors.Go(func() { grpcErr = h.stopDoor(ctx, "grpc", h.grpc) })
 	doors.Wait()
 	err := errors.Join(httpErr, grpcErr, h.config.Engine.Drain(ctx))
 	h.close()
@@ -307,50 +314,41 @@ func (h *Host) drain() error {
 // settle is how long a connection must have been without a request before it is closed.
 const settle = 250 * time.Millisecond
 
-// stopHTTP waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
-// an answer, so it comes last: first nobody new is let in, and who is in is answered and sent away.
-func (h *Host) stopHTTP(ctx context.Context) error {
-	for _, s := range h.sockets {
-		if s.name == "http" {
-			s.listener.Close()
+// stopDoor waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
+// an answer, so it comes last: first nobody new is let in, and who is in is answered and sent away. Connections that
+// have sent no request by then are closed.
+func (h *Host) stopDoor(ctx context.Context, name string, s *http.Server) error {
+	if s == nil {
+		return nil
+	}
+	for _, socket := range h.sockets {
+		if socket.name == name {
+			socket.listener.Close()
 		}
 	}
-	for !h.conns["http"].settled(settle) {
+	for !h.conns[name].settled(settle) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(settle / 10):
 		}
 	}
-	return h.http.Shutdown(ctx)
-}
-
-// stopGRPC waits for calls until ctx ends.
-func (h *Host) stopGRPC(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		h.grpc.GracefulStop()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		h.grpc.Stop()
-		<-done
-		return ctx.Err()
+	short, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	if err := s.Shutdown(short); err != nil {
+		if err := s.Close(); err != nil {
+			h.config.Log.Debug("closing connections without a request", "error", err)
+		}
 	}
+	return nil
 }
 
 // close closes what is left.
 func (h *Host) close() {
-	for _, s := range append(h.extra, h.http) {
+	for _, s := range append(h.extra, h.http, h.grpc) {
 		if s != nil {
 			s.Close()
 		}
-	}
-	if h.grpc != nil {
-		h.grpc.Stop()
 	}
 	for _, s := range h.sockets {
 		s.listener.Close()

@@ -28,15 +28,16 @@ import (
 // site is a running Host and what a test needs of it.
 type site struct {
 	*Host
-	t       *testing.T
-	folder  string // of adapters
-	auditAt string
-	tokens  map[access.Role]string
-	client  *http.Client
-	scheme  string
-	log     *lockedBuffer
-	stop    context.CancelFunc
-	ended   chan error
+	t        *testing.T
+	folder   string // of adapters
+	auditAt  string
+	tokensAt string
+	tokens   map[access.Role]string
+	client   *http.Client
+	scheme   string
+	log      *lockedBuffer
+	stop     context.CancelFunc
+	ended    chan error
 }
 
 // lockedBuffer collects a log.
@@ -73,6 +74,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.tokensAt = path
 	tokens, err := access.WatchTokens(path, nil)
 	if err != nil {
 		t.Fatal(err)

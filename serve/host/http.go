@@ -1,16 +1,10 @@
 package host
 
 import (
-	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
-	"go.opentelemetry.io/otel/propagation"
-
-	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/httpapi"
 	"melo.example/melo/serve/oip"
 )
@@ -53,38 +47,16 @@ func secure(h http.Header, tls bool) {
 	}
 }
 
-// wrap puts the guard, the limits, the audit log, metrics, traces and logs around a route.
+// wrap puts what stands around every call around a route.
 func (h *Host) wrap(route httpapi.Route, next http.Handler) http.Handler {
 	need := roleOf(route.Role)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		counted := h.config.Recorder.Call("http", route.Name)
-		ctx, end := h.config.Tracer.Start(r.Context(), propagation.HeaderCarrier(r.Header), "http", route.Name)
+		e, err := h.begin(r.Context(), visit{protocol: "http", name: route.Name, need: need, header: r.Header, credentials: h.credentials(r)})
 		out := &recorder{ResponseWriter: w}
-		ctx, p, done, err := h.enter(ctx, visit{route.Name, need, access.Credentials{
-			Authorization: r.Header.Get("Authorization"), Certificate: leaf(r.TLS), Address: r.RemoteAddr}})
-		r = r.WithContext(ctx)
-		if err == nil {
-			err = h.limitBody(r, p)
-		}
+		r = r.WithContext(httpapi.WithBodyLimit(e.ctx, e.limit))
 		defer func() {
-			done()
-			code := strconv.Itoa(out.code())
-			if need > access.Viewer && err == nil {
-				outcome := "ok"
-				if out.code() >= 400 {
-					outcome = "failed"
-				}
-				h.audit(ctx, route.Name, outcome, r.PathValue("model")+r.PathValue("adapter"))
-			}
-			counted(code)
-			end(code, out.code() >= 500)
-			level := slog.LevelInfo
-			if need == access.Public {
-				level = slog.LevelDebug
-			}
-			h.config.Log.Log(ctx, level, "call", "protocol", "http", "route", route.Name, "status", out.code(),
-				"seconds", time.Since(began).Seconds(), "bytes", out.bytes)
+			code := out.code()
+			e.end(strconv.Itoa(code), code < 400, code >= 500, r.PathValue("model")+r.PathValue("adapter"), out.bytes)
 		}()
 		if err != nil {
 			fault := oip.FaultOf(err)
@@ -96,42 +68,6 @@ func (h *Host) wrap(route httpapi.Route, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(out, r)
 	})
-}
-
-// limitBody holds a request to its client's own limit of bytes.
-func (h *Host) limitBody(r *http.Request, p access.Principal) error {
-	limit := h.config.Guard.LimitsOf(p).Body
-	if limit <= 0 || p.Name == "" {
-		return nil
-	}
-	if r.ContentLength > limit {
-		return h.tooLarge(limit)
-	}
-	r.Body = &limited{r.Body, limit, func() error { return h.tooLarge(limit) }}
-	return nil
-}
-
-// limited is a body that fails once it is longer than its limit.
-type limited struct {
-	io.ReadCloser
-	left int64
-	fail func() error
-}
-
-// Read reads up to the limit.
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left < 0 {
-		return 0, l.fail()
-	}
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.ReadCloser.Read(p)
-	l.left -= int64(n)
-	if l.left < 0 {
-		return 0, l.fail()
-	}
-	return n, err
 }
 
 // recorder notes the status of an answer.

@@ -98,11 +98,11 @@ func removeCanary(a *api, w http.ResponseWriter, r *http.Request) error {
 
 // decode reads a small JSON body, strictly.
 func (a *api) decode(w http.ResponseWriter, r *http.Request, v any) error {
-	body, release, err := a.body(w, r)
+	body, in, err := a.body(w, r)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer in.Release()
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

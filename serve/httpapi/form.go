@@ -19,6 +19,8 @@ type form struct {
 	files    []string // their names, as the client gave them
 	adapters []string
 	all      bool
+	seen     map[string]bool // adapters
+	fields   int             // that name them
 }
 
 // maxAdapterField bounds the length of a name.
@@ -35,7 +37,7 @@ func boundary(r *http.Request) (string, error) {
 
 // parseForm reads a form within limits.
 func parseForm(body io.Reader, boundary string, limits oip.Limits) (*form, error) {
-	f := &form{}
+	f := &form{seen: map[string]bool{}}
 	parts := multipart.NewReader(body, boundary)
 	for {
 		part, err := parts.NextPart()
@@ -73,7 +75,7 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 		f.images = append(f.images, oip.Encoded{Name: fmt.Sprintf("image %d", i), Data: data})
 		f.files = append(f.files, fileName(part.FileName()))
 	case "adapter":
-		if len(f.adapters) == limits.Answers {
+		if f.fields++; f.fields > limits.Answers {
 			return oip.NewFault(oip.TooLarge, fmt.Sprintf("more than %d adapters", limits.Answers))
 		}
 		text, err := io.ReadAll(io.LimitReader(part, maxAdapterField+1))
@@ -85,7 +87,8 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 		}
 		if adapter := strings.TrimSpace(string(text)); adapter == "all" {
 			f.all = true
-		} else {
+		} else if !f.seen[adapter] { // asking twice is asking once
+			f.seen[adapter] = true
 			f.adapters = append(f.adapters, adapter)
 		}
 	default:
@@ -100,7 +103,10 @@ func formFault(err error) error {
 	if errors.As(err, &fault) {
 		return fault
 	}
-	return bodyFault(err)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return oip.NewFault(oip.Invalid, "the form ends early")
+	}
+	return oip.NewFault(oip.Invalid, "the form cannot be read: "+err.Error())
 }
 
 // fileName is the name of a file without folders, for the answer.

@@ -81,12 +81,13 @@ func predict(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in.arrived()
+	in.Arrived()
+	in.Keep(f.bytes())
 	ctx, cancel := a.deadline(r)
 	defer cancel()
 	names := f.adapters
 	if f.all {
-		names = append(names, a.Service.Answering()...)
+		names = oip.Distinct(append(names, a.Service.Answering()...))
 	}
 	if n, limit := len(f.images)*len(names), a.Service.Limits().Answers; n > limit {
 		return oip.NewFault(oip.TooLarge, fmt.Sprintf("%d images and %d adapters are %d answers, the limit is %d", len(f.images), len(names), n, limit))
@@ -100,6 +101,15 @@ func predict(a *api, w http.ResponseWriter, r *http.Request) error {
 		return first
 	}
 	return a.writeJSON(w, http.StatusOK, doc)
+}
+
+// bytes is the memory that the form takes.
+func (f *form) bytes() int64 {
+	n := int64(0)
+	for _, img := range f.images {
+		n += int64(cap(img.Data))
+	}
+	return n
 }
 
 // document collects the answers, and returns the first error.

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -25,7 +23,7 @@ type Options struct {
 	Wrap func(Route, http.Handler) http.Handler
 	// Log gets internal errors; nil is nowhere.
 	Log *slog.Logger
-	// Body is the time that a client has to send a request; default 30 s.
+	// Body is the time that a client has to send a request; default oip.ArrivalTime.
 	Body time.Duration
 	// Request is the time in which a request must be answered once it is there; default 60 s.
 	Request time.Duration
@@ -55,7 +53,7 @@ func New(o Options) http.Handler {
 			*d = to
 		}
 	}
-	fill(&o.Body, 30*time.Second)
+	fill(&o.Body, oip.ArrivalTime)
 	fill(&o.Request, time.Minute)
 	fill(&o.Write, defaultWrite)
 	if o.Log == nil {
@@ -131,15 +129,12 @@ type errorDocument struct {
 	Error string `json:"error" doc:"One line that says what is wrong."`
 }
 
-// statusCanceled is what log lines call a request whose client went away; nobody reads it.
-const statusCanceled = 499
-
 // statuses by oip.Kind.
 var statuses = map[oip.Kind]int{
 	oip.Internal: http.StatusInternalServerError, oip.Invalid: http.StatusBadRequest, oip.TooLarge: http.StatusRequestEntityTooLarge,
 	oip.Unsupported: http.StatusNotImplemented, oip.NotFound: http.StatusNotFound, oip.Refused: http.StatusFailedDependency,
 	oip.Overloaded: http.StatusTooManyRequests, oip.Unavailable: http.StatusServiceUnavailable, oip.DeadlineError: http.StatusGatewayTimeout,
-	oip.Canceled: statusCanceled, oip.Unauthorized: http.StatusUnauthorized, oip.Forbidden: http.StatusForbidden,
+	oip.Canceled: http.StatusRequestTimeout, oip.Unauthorized: http.StatusUnauthorized, oip.Forbidden: http.StatusForbidden,
 	oip.Slow: http.StatusRequestTimeout,
 }
 
@@ -186,65 +181,43 @@ func write(w http.ResponseWriter, status int, media string, body []byte, patienc
 	}
 }
 
-// incoming is a request's body, which ends by the door's deadline and limits.
-type incoming struct {
-	*oip.Body
-	control *http.ResponseController
-}
-
-// arrived says that the body is there: from now on only the answer takes time.
-func (in incoming) arrived() { _ = in.control.SetReadDeadline(time.Time{}) }
-
 // open returns the body of a request. The caller releases it.
-func (a *api) open(w http.ResponseWriter, r *http.Request) (incoming, error) {
-	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return incoming{}, oip.NewFault(oip.Unsupported, "compressed requests are not supported: send images and tensors as they are")
-	}
+func (a *api) open(w http.ResponseWriter, r *http.Request) (*oip.Body, error) {
 	if limit := a.Service.Limits().Body; r.ContentLength > limit {
-		return incoming{}, oip.NewFault(oip.TooLarge, fmt.Sprintf("request of %d bytes, the limit is %d", r.ContentLength, limit))
+		return nil, oip.NewFault(oip.TooLarge, fmt.Sprintf("request of %d bytes, the limit is %d", r.ContentLength, limit))
 	}
-	in := incoming{Body: a.Service.Body(r.Body), control: http.NewResponseController(w)}
-	_ = in.control.SetReadDeadline(time.Now().Add(a.Body))
-	return in, nil
+	return a.Service.Receive(r.Body, oip.Arrival{Time: a.Body, Deadline: http.NewResponseController(w).SetReadDeadline,
+		Encoding: strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))), Limit: BodyLimit(r.Context())})
 }
 
-// body reads the body of a request within the limits. release says that it is no longer needed.
-func (a *api) body(w http.ResponseWriter, r *http.Request) (data []byte, release func(), err error) {
-	in, err := a.open(w, r)
-	if err != nil {
+// body reads the body of a request within the limits. Release it.
+func (a *api) body(w http.ResponseWriter, r *http.Request) (data []byte, in *oip.Body, err error) {
+	if in, err = a.open(w, r); err != nil {
 		return nil, nil, err
 	}
-	const first = 1 << 20 // more than that is allocated as it comes, whatever the header says
-	buffer := make([]byte, 0, min(max(r.ContentLength, 0), first)+512)
-	for {
-		n, err := in.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		if err == io.EOF {
-			in.arrived()
-			return buffer, in.Release, nil
-		}
-		if err != nil {
-			in.Release()
-			return nil, nil, bodyFault(err)
-		}
-		if len(buffer) == cap(buffer) {
-			buffer = append(buffer, 0)[:len(buffer)]
-		}
+	claim := r.ContentLength
+	if r.Header.Get("Content-Encoding") != "" {
+		claim = -1
 	}
+	if data, err = in.ReadAll(claim); err != nil {
+		in.Release()
+		return nil, nil, err
+	}
+	in.Arrived()
+	return data, in, nil
 }
 
-// bodyFault says why a body could not be read.
-func bodyFault(err error) error {
-	var fault *oip.Fault
-	switch {
-	case errors.As(err, &fault):
-		return fault
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return oip.NewFault(oip.Slow, "the request did not arrive in time")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return oip.NewFault(oip.Canceled, "the request ended early")
-	}
-	return oip.NewFault(oip.Invalid, "the request cannot be read: "+err.Error())
+type limitKey struct{}
+
+// WithBodyLimit returns a context of requests whose client has a limit of bytes of its own.
+func WithBodyLimit(ctx context.Context, limit int64) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+// BodyLimit returns the limit that a client has of its own, 0 if there is none.
+func BodyLimit(ctx context.Context) int64 {
+	limit, _ := ctx.Value(limitKey{}).(int64)
+	return limit
 }
 
 // deadline is the context in which a request that has arrived is answered.

@@ -91,7 +91,7 @@ func TestSlowReaderEnds(t *testing.T) {
 }
 
 func TestBodiesAreBoundedTogether(t *testing.T) {
-	d := newDoor(t, oip.Limits{Body: 1000, Bodies: 1000})
+	d := newDoor(t, oip.Limits{Body: 1000, Memory: 8000})
 	// One client sends most of what there is and stops.
 	d.dial("POST /v2/models/view/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + strings.Repeat(" ", 800))
 	deadline := time.Now().Add(10 * time.Second)
@@ -110,7 +110,7 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 }
 
 func TestBodiesAreGivenBack(t *testing.T) {
-	limits := oip.Limits{Body: 20000, Bodies: 20000}
+	limits := oip.Limits{Body: 20000, Memory: 160000}
 	d := newDoor(t, limits)
 	for range 10 { // each takes more than a tenth of the room
 		d.infer("/v2/models/view/infer", nil, inferBody(t, servetest.Tensor(1), 1))

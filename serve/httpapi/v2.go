@@ -81,11 +81,11 @@ type indexRequest struct {
 }
 
 func repositoryIndex(a *api, w http.ResponseWriter, r *http.Request) error {
-	body, release, err := a.body(w, r)
+	body, in, err := a.body(w, r)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer in.Release()
 	ready, err := a.Service.Codec().ParseIndex(body)
 	if err != nil {
 		return err
@@ -99,11 +99,11 @@ type loadRequest struct {
 }
 
 func repositoryLoad(a *api, w http.ResponseWriter, r *http.Request) error {
-	body, release, err := a.body(w, r)
+	body, in, err := a.body(w, r)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer in.Release()
 	files, err := a.Service.Codec().ParseLoad(body)
 	if err != nil {
 		return err
@@ -118,11 +118,11 @@ func repositoryLoad(a *api, w http.ResponseWriter, r *http.Request) error {
 }
 
 func repositoryUnload(a *api, w http.ResponseWriter, r *http.Request) error {
-	body, release, err := a.body(w, r)
+	body, in, err := a.body(w, r)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer in.Release()
 	if err := a.Service.Codec().ParseUnload(body); err != nil {
 		return err
 	}
@@ -141,15 +141,16 @@ func modelInfer(a *api, w http.ResponseWriter, r *http.Request) error {
 			return oip.NewFault(oip.Invalid, lengthHeader+" is not a length")
 		}
 	}
-	body, release, err := a.body(w, r)
+	body, in, err := a.body(w, r)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer in.Release()
 	request, err := a.Service.Codec().ParseJSON(body, header)
 	if err != nil {
 		return err
 	}
+	in.Keep(int64(len(body)) + request.Bytes())
 	request.Model, request.Version = r.PathValue("model"), r.PathValue("version")
 	ctx, cancel := a.deadline(r)
 	defer cancel()
@@ -171,7 +172,7 @@ type inferRequest struct {
 // inferTensor is a tensor in JSON.
 type inferTensor struct {
 	Name       string         `json:"name"`
-	Datatype   string         `json:"datatype" enum:"FP32,BYTES"`
+	Datatype   string         `json:"datatype" enum:"FP32,FP16,BF16,BYTES"`
 	Shape      []int64        `json:"shape"`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data_size: length of the tensor in binary form, after the JSON object."`
 	Data       any            `json:"data,omitempty" doc:"Numbers, or strings (of an input image: base64), in row-major order."`

@@ -30,80 +30,75 @@ func (s *Service) Answering() []string {
 }
 
 // Ask asks every adapter ("name" or "name@version") about every image. Each image is decoded once, each adapter is
-// the same version for all images. One that fails does not make others fail; the results are ordered by image.
+// the same version for all images, and one that is named twice is asked once. One that fails does not make others fail;
+// the results are ordered by image.
 func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string) ([]Asked, error) {
-	decoded, release, err := s.decoder.Decode(ctx, images)
-	if err != nil {
-		return nil, err
+	adapters = Distinct(adapters)
+	place := make(map[string]int, len(adapters))
+	for i, name := range adapters {
+		place[name] = i
 	}
-	defer release()
-	list, at := s.questions(decoded, adapters)
+	list := make([][]Asked, len(images))
 	for try := 1; ; try++ {
-		replaced := s.askAll(ctx, decoded, list, at, adapters)
+		replaced, err := s.askAll(ctx, images, list, adapters, place)
+		if err != nil {
+			return nil, err
+		}
 		if len(replaced) == 0 || try == resolveTries {
-			return list, nil
+			return slices.Concat(list...), nil
 		}
 		adapters = replaced // all images again, so that one version answers them
 	}
 }
 
-// question is an image and an adapter, as it was asked for.
-type question struct {
-	image   int
-	adapter string
+// Distinct returns names without those that stood before.
+func Distinct(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		was := seen[name]
+		seen[name] = true
+		return was
+	})
 }
 
-// questions lists every image with every adapter, by image, and where each stands in the list.
-func (s *Service) questions(decoded []Decoded, adapters []string) (list []Asked, at map[question][]int) {
-	at = map[question][]int{}
-	for i, img := range decoded {
-		if img.Err != nil {
-			list = append(list, Asked{Image: i, Err: img.Err})
-			continue
-		}
-		for _, name := range adapters {
-			q := question{i, name}
-			at[q] = append(at[q], len(list))
-			list = append(list, Asked{Image: i, Adapter: name})
-		}
-	}
-	return list, at
-}
-
-// askAll asks adapters about every image that could be decoded, each in one version. It returns those whose version was
-// replaced between finding and asking it.
-func (s *Service) askAll(ctx context.Context, decoded []Decoded, list []Asked, at map[question][]int, adapters []string) (replaced []string) {
-	var requests []serve.Request
-	var of []question
+// askAll asks adapters about every image that can be decoded, each in one version, and puts the answers into list, by
+// image, each adapter at its place. It returns the adapters whose version was replaced between finding and asking it.
+func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, adapters []string, place map[string]int) (replaced []string, err error) {
 	resolved := s.resolveAll(adapters)
-	for i, img := range decoded {
-		if img.Err != nil {
-			continue
-		}
-		for j, name := range adapters {
-			q, r := question{i, name}, resolved[j]
-			for _, k := range at[q] {
-				list[k].Task, list[k].Err = r.task, r.err
+	err = s.decoder.Decode(ctx, images, func(first int, decoded []Decoded) error {
+		var requests []serve.Request
+		var of []*Asked
+		for i, img := range decoded {
+			at := first + i
+			if img.Err != nil {
+				list[at] = []Asked{{Image: at, Err: img.Err}}
+				continue
 			}
-			if r.err == nil {
-				of = append(of, q)
-				requests = append(requests, serve.Request{Name: r.Name, Version: r.Digest, Input: serve.Input{Image: img.Image}})
+			if list[at] == nil {
+				list[at] = make([]Asked, len(place))
+			}
+			for j, name := range adapters {
+				a, r := &list[at][place[name]], resolved[j]
+				*a = Asked{Image: at, Adapter: name, Task: r.task, Err: r.err}
+				if r.err == nil {
+					of = append(of, a)
+					requests = append(requests, serve.Request{Name: r.Name, Version: r.Digest, Input: serve.Input{Image: img.Image}})
+				}
 			}
 		}
-	}
-	if len(requests) == 0 {
+		if len(requests) == 0 {
+			return nil
+		}
+		answers, errs := s.engine.Predict(ctx, requests...)
+		for n, a := range of {
+			a.Answer, a.Err = answers[n], errs[n]
+			if errors.Is(errs[n], serve.ErrUnknownAdapter) && !slices.Contains(replaced, a.Adapter) {
+				replaced = append(replaced, a.Adapter)
+			}
+		}
 		return nil
-	}
-	answers, errs := s.engine.Predict(ctx, requests...)
-	for n, q := range of {
-		for _, k := range at[q] {
-			list[k].Answer, list[k].Err = answers[n], errs[n]
-		}
-		if errors.Is(errs[n], serve.ErrUnknownAdapter) && !slices.Contains(replaced, q.adapter) {
-			replaced = append(replaced, q.adapter)
-		}
-	}
-	return replaced
+	})
+	return replaced, err
 }
 
 // resolved is the version that a name means, or why there is none.

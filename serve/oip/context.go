@@ -53,3 +53,30 @@ func newRequestID() string {
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
+
+type clientKey struct{}
+
+// WithClient returns a context with what stands for the client of a request, by which memory is shared out.
+func WithClient(ctx context.Context, client string) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// Client returns what stands for the client of a request, empty where nothing does.
+func Client(ctx context.Context) string {
+	client, _ := ctx.Value(clientKey{}).(string)
+	return client
+}
+
+type adaptersKey struct{}
+
+// WithAdapters returns a context whose client may see these adapters alone.
+func WithAdapters(ctx context.Context, may func(name string) bool) context.Context {
+	return context.WithValue(ctx, adaptersKey{}, may)
+}
+
+// MaySee reports whether the client of a request may see an adapter, by its name without a version. One that it may not
+// see is unknown to it.
+func MaySee(ctx context.Context, name string) bool {
+	may, _ := ctx.Value(adaptersKey{}).(func(string) bool)
+	return may == nil || may(name)
+}

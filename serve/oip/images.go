@@ -2,28 +2,33 @@ package oip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
-	"sync"
+	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"melo.example/melo/imaging"
 )
 
-// Decoder decodes images for all requests. It bounds the memory that decoded images take together: a request waits
-// for its turn, and one that could never have it is refused.
+// Decoder decodes images for all requests, within the memory for requests. Each client has a share of the memory and of
+// the processors, so that no client's images keep others waiting for long.
 type Decoder struct {
 	limits Limits
-	turns  *semaphore.Weighted // pixels
+	memory *Memory
+	slots  *Memory // images that are being decoded
 }
 
-// NewDecoder returns a decoder within limits.
-func NewDecoder(limits Limits) *Decoder {
-	limits = limits.WithDefaults()
-	return &Decoder{limits: limits, turns: semaphore.NewWeighted(limits.PixelsAtOnce)}
+// NewDecoder returns a decoder within limits, which takes its memory from the budget.
+func NewDecoder(limits Limits, memory *Memory) *Decoder {
+	cores := int64(runtime.GOMAXPROCS(0))
+	return &Decoder{limits: limits.WithDefaults(), memory: memory, slots: NewMemory(2 * cores)}
 }
+
+// waited is how long somebody has waited for a processor.
+func (d *Decoder) waited() time.Duration { return d.slots.Waited() }
 
 // Encoded is an image as a client sent it.
 type Encoded struct {
@@ -37,26 +42,55 @@ type Decoded struct {
 	Err   error
 }
 
-// Decode decodes the images of one request. Each has a result of its own; the error is that of the whole request.
-// release must be called when the images are no longer needed.
-func (d *Decoder) Decode(ctx context.Context, images []Encoded) (list []Decoded, release func(), err error) {
-	list = make([]Decoded, len(images))
-	pixels := int64(0)
-	for i, img := range images {
-		w, h, _, err := imaging.Config(img.Data, img.Name, d.limits.Images())
+// Decode decodes images, as many at once as a request has memory for, and calls use with each part: list has the images
+// from first on, and is gone when use returns. Each image has a result of its own; the error is that of the whole
+// request, or of use.
+func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first int, list []Decoded) error) error {
+	for first := 0; first < len(images); {
+		list, bytes := d.part(images[first:])
+		release, err := d.memory.Take(ctx, bytes)
 		if err != nil {
-			list[i].Err = imageFault(err)
+			return err
+		}
+		err = d.decodePart(ctx, images[first:first+len(list)], list)
+		if err == nil {
+			err = use(first, list)
+		}
+		clear(list)
+		release()
+		if err != nil {
+			return err
+		}
+		first += len(list)
+	}
+	return nil
+}
+
+// part looks at the images that are decoded next: what is wrong with them, and what the others take.
+func (d *Decoder) part(images []Encoded) (list []Decoded, bytes int64) {
+	for _, img := range images {
+		info, err := imaging.Inspect(img.Data, img.Name, d.options())
+		if err != nil {
+			list = append(list, Decoded{Err: imageFault(err)})
 			continue
 		}
-		pixels += int64(w) * int64(h)
+		if len(list) > 0 && bytes+info.Bytes > d.memory.Most() {
+			break
+		}
+		list, bytes = append(list, Decoded{}), bytes+info.Bytes
 	}
-	if pixels > d.limits.PixelsAtOnce {
-		return nil, nil, Faultf(TooLarge, "the images have %d pixels together, the limit of a request is %d: send them in several requests",
-			pixels, d.limits.PixelsAtOnce)
-	}
-	if err := d.turns.Acquire(ctx, pixels); err != nil {
-		return nil, nil, err
-	}
+	return list, bytes
+}
+
+// options are those of one image: it can have the memory of a request.
+func (d *Decoder) options() imaging.Options {
+	limits := d.limits.Images()
+	limits.MaxBytes = d.memory.Most()
+	return imaging.Options{Limits: limits}
+}
+
+// decodePart decodes what nothing is wrong with so far.
+func (d *Decoder) decodePart(ctx context.Context, images []Encoded, list []Decoded) error {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range images {
@@ -68,14 +102,16 @@ func (d *Decoder) Decode(ctx context.Context, images []Encoded) (list []Decoded,
 		}
 	}
 	_ = group.Wait() // no error: each image has its own
-	return list, sync.OnceFunc(func() { d.turns.Release(pixels) }), nil
+	return ctx.Err()
 }
 
 func (d *Decoder) decode(ctx context.Context, img Encoded) Decoded {
-	if err := ctx.Err(); err != nil {
+	release, err := d.slots.Take(ctx, 1)
+	if err != nil {
 		return Decoded{Err: err}
 	}
-	decoded, err := imaging.DecodeLimits(img.Data, img.Name, d.limits.Images())
+	defer release()
+	decoded, err := imaging.DecodeContext(ctx, img.Data, img.Name, d.options())
 	if err != nil {
 		return Decoded{Err: imageFault(err)}
 	}
@@ -83,7 +119,10 @@ func (d *Decoder) decode(ctx context.Context, img Encoded) Decoded {
 }
 
 // imageFault says what is wrong with an image; it is never the server's fault.
-func imageFault(err error) *Fault {
+func imageFault(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
 	fault := FaultOf(err)
 	if fault.Kind != TooLarge {
 		fault = NewFault(Invalid, err.Error())
@@ -93,3 +132,16 @@ func imageFault(err error) *Fault {
 }
 
 func rowName(i int) string { return fmt.Sprintf("image %d", i) }
+
+// firstError is that of the images of one request which takes all or none.
+func firstError(list []Decoded) error {
+	if i := slices.IndexFunc(list, func(d Decoded) bool { return d.Err != nil }); i >= 0 {
+		return list[i].Err
+	}
+	return nil
+}
+
+// tensors takes the memory of so many prepared inputs.
+func (s *Service) tensors(ctx context.Context, n int) (release func(), err error) {
+	return s.memory.Take(ctx, 4*int64(n)*3*int64(s.side)*int64(s.side))
+}

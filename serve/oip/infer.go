@@ -49,12 +49,7 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 	if err != nil {
 		return nil, err
 	}
-	rows, release, err := s.rows(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	answers, err := s.predict(ctx, rows)
+	answers, err := s.answer(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -91,67 +86,80 @@ func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
 	return r.Outputs, nil
 }
 
-// rows turns the input of a request into requests of the engine.
-func (s *Service) rows(ctx context.Context, r *InferRequest) ([]serve.Request, func(), error) {
+// answer asks the engine about every row, all of one version.
+func (s *Service) answer(ctx context.Context, r *InferRequest) ([]serve.Answer, error) {
 	if len(r.Inputs) != 1 {
-		return nil, nil, Faultf(Invalid, "%d inputs, expected one: %q or %q", len(r.Inputs), InputPixels, InputImage)
+		return nil, Faultf(Invalid, "%d inputs, expected one: %q or %q", len(r.Inputs), InputPixels, InputImage)
 	}
 	in := &r.Inputs[0]
 	switch in.Name {
 	case InputPixels:
-		rows, err := s.pixelRows(r, in)
-		return rows, func() {}, err
+		return s.askPixels(ctx, r, in)
 	case InputImage:
-		return s.imageRows(ctx, r, in)
+		return s.askImages(ctx, r, in)
 	}
-	return nil, nil, Faultf(Invalid, "input %q: expected %q or %q", in.Name, InputPixels, InputImage)
+	return nil, Faultf(Invalid, "input %q: expected %q or %q", clip(in.Name), InputPixels, InputImage)
 }
 
-// pixelRows takes a tensor [n, 3, side, side], or [3, side, side], apart.
-func (s *Service) pixelRows(r *InferRequest, in *Tensor) ([]serve.Request, error) {
+// askPixels takes a tensor [n, 3, side, side], or [3, side, side], apart.
+func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Answer, error) {
 	side, shape := int64(s.side), in.Shape
 	if len(shape) == 3 {
 		shape = slices.Insert(slices.Clone(shape), 0, 1)
 	}
-	if in.Datatype != FP32 || len(shape) != 4 || shape[1] != 3 || shape[2] != side || shape[3] != side {
-		return nil, Faultf(Invalid, "input %q: %s %s, expected FP32 [n,3,%d,%d]", in.Name, clip(in.Datatype), shapeString(in.Shape), side, side)
+	if in.Floats == nil || len(shape) != 4 || shape[1] != 3 || shape[2] != side || shape[3] != side {
+		return nil, Faultf(Invalid, "input %q: %s %s, expected FP32, FP16 or BF16 [n,3,%d,%d]", in.Name, clip(in.Datatype), shapeString(in.Shape), side, side)
 	}
 	if err := in.checkFinite(); err != nil {
 		return nil, err
 	}
 	rows, err := s.newRows(r, shape[0])
+	if err != nil {
+		return nil, err
+	}
 	values := 3 * s.side * s.side
 	for i := range rows {
 		rows[i].Input.Tensor = in.Floats[i*values : (i+1)*values : (i+1)*values]
 	}
-	return rows, err
+	release, err := s.tensors(ctx, len(rows))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return s.predict(ctx, rows)
 }
 
-// imageRows decodes a tensor [n], or [n, 1], of encoded images.
-func (s *Service) imageRows(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Request, func(), error) {
+// askImages decodes a tensor [n], or [n, 1], of encoded images, part by part.
+func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Answer, error) {
 	if in.Datatype != BYTES || len(in.Shape) > 2 || len(in.Shape) == 2 && in.Shape[1] != 1 {
-		return nil, nil, Faultf(Invalid, "input %q: %s %s, expected BYTES [n]", in.Name, clip(in.Datatype), shapeString(in.Shape))
+		return nil, Faultf(Invalid, "input %q: %s %s, expected BYTES [n]", in.Name, clip(in.Datatype), shapeString(in.Shape))
 	}
 	rows, err := s.newRows(r, int64(len(in.Bytes)))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	encoded := make([]Encoded, len(in.Bytes))
 	for i, data := range in.Bytes {
 		encoded[i] = Encoded{Name: rowName(i), Data: data}
 	}
-	images, release, err := s.decoder.Decode(ctx, encoded)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, img := range images {
-		if img.Err != nil {
-			release()
-			return nil, nil, img.Err
-		}
-		rows[i].Input.Image = img.Image
-	}
-	return rows, release, nil
+	var answers []serve.Answer
+	err = s.oneVersion(r.Model, r.Version, len(rows), func(name, version string) error {
+		answers = answers[:0]
+		return s.decoder.Decode(ctx, encoded, func(first int, list []Decoded) error {
+			if err := firstError(list); err != nil {
+				return err
+			}
+			part := rows[first : first+len(list)]
+			for i := range part {
+				part[i] = serve.Request{Name: name, Version: version, Input: serve.Input{Image: list[i].Image}}
+			}
+			more, err := s.predictOnce(ctx, part)
+			clear(part)
+			answers = append(answers, more...)
+			return err
+		})
+	})
+	return answers, err
 }
 
 // newRows returns n requests without inputs.

@@ -6,19 +6,22 @@ import "melo.example/melo/imaging"
 type Limits struct {
 	// Body is the size of a request in bytes, on either door; default 64 MiB.
 	Body int64
-	// Bodies bounds the bytes of all requests that are being received and answered; default 512 MiB.
-	Bodies int64
+	// Memory bounds the bytes of all requests under way: bodies, tensors, images and what decoding them takes; default
+	// 1 GiB. It is at least eight times Body.
+	Memory int64
 	// Rows is the number of images of one request; default 64.
 	Rows int
 	// Answers is the number of answers of one request, images times adapters; default 4096.
 	Answers int
 	// Pixels is the size of one image, width times height; default 50 million.
 	Pixels int64
-	// PixelsAtOnce bounds the images that are in memory decoded, of one request and of all; default 128 million.
-	PixelsAtOnce int64
 	// Adapter is the size of an adapter file that a client publishes; default 32 MiB, and never more than Body.
 	Adapter int64
 }
+
+// memoryPerBody is how many bodies as large as can be the memory has to hold: bodies get three eighths of it, and count
+// twice while they arrive.
+const memoryPerBody = 8
 
 // WithDefaults returns l with its zero fields filled in.
 func (l Limits) WithDefaults() Limits {
@@ -28,9 +31,8 @@ func (l Limits) WithDefaults() Limits {
 		}
 	}
 	fill(&l.Body, 64<<20)
-	fill(&l.Bodies, 512<<20)
+	fill(&l.Memory, 1<<30)
 	fill(&l.Pixels, 50_000_000)
-	fill(&l.PixelsAtOnce, 128_000_000)
 	fill(&l.Adapter, 32<<20)
 	if l.Rows <= 0 {
 		l.Rows = 64
@@ -38,8 +40,7 @@ func (l Limits) WithDefaults() Limits {
 	if l.Answers <= 0 {
 		l.Answers = 4096
 	}
-	l.Bodies = max(l.Bodies, l.Body)
-	l.PixelsAtOnce = max(l.PixelsAtOnce, l.Pixels)
+	l.Memory = max(l.Memory, memoryPerBody*l.Body)
 	return l
 }
 

@@ -2,7 +2,7 @@ package oip
 
 import (
 	"encoding/base64"
-	"encoding/json"
+	"iter"
 	"strings"
 )
 
@@ -36,17 +36,19 @@ func (c *Codec) ParseLoad(body []byte) (map[string][]byte, error) {
 			}
 			continue
 		}
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
+		text, err := jsonValue(raw).bytes()
+		if err != nil {
 			return nil, Faultf(Invalid, "parameter %q: expected a string of base64", clip(key))
 		}
 		if int64(base64.StdEncoding.DecodedLen(len(text))) > c.limits.Adapter+3 {
 			return nil, Faultf(TooLarge, "parameter %q: the limit of an adapter file is %d bytes", clip(key), c.limits.Adapter)
 		}
-		data, err := base64.StdEncoding.DecodeString(text)
+		data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+		n, err := base64.StdEncoding.Decode(data, text)
 		if err != nil {
 			return nil, Faultf(Invalid, "parameter %q: %v", clip(key), err)
 		}
+		data = data[:n]
 		files[key] = data
 	}
 	return files, nil
@@ -65,23 +67,43 @@ func (c *Codec) ParseUnload(body []byte) error {
 
 // ParseIndex reads the body of a REST index request and reports whether only adapters that answer are asked for.
 func (c *Codec) ParseIndex(body []byte) (ready bool, err error) {
-	var doc struct {
-		Ready bool `json:"ready"`
+	fields, err := objectOf(body)
+	if err != nil {
+		return false, err
 	}
-	if len(body) == 0 {
-		return false, nil
+	p := parameters{}
+	for name, v := range fields {
+		if name == "ready" {
+			p[name] = v
+		}
 	}
-	err = decodeJSON(body, &doc)
-	return doc.Ready, err
+	return p.boolean("ready", false)
 }
 
-func parseParameters(body []byte) (parameters, error) {
-	var doc struct {
-		Parameters parameters `json:"parameters"`
+// parseParameters returns what "parameters" of a body has; an empty body has none.
+func parseParameters(body []byte) (p parameters, err error) {
+	fields, err := objectOf(body)
+	if err != nil {
+		return nil, err
 	}
+	for name, v := range fields {
+		if name == "parameters" {
+			if p, err = v.parameters(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// objectOf returns the fields of a body that is an object, or empty.
+func objectOf(body []byte) (iter.Seq2[string, jsonValue], error) {
 	if len(body) == 0 {
-		return nil, nil
+		return func(func(string, jsonValue) bool) {}, nil
 	}
-	err := decodeJSON(body, &doc)
-	return doc.Parameters, err
+	doc, err := newJSON(body)
+	if err != nil {
+		return nil, err
+	}
+	return doc.fields()
 }

@@ -1,9 +1,7 @@
 package oip
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -27,30 +25,8 @@ type RequestedOutput struct {
 	Binary         bool // REST: in binary form
 }
 
-// jsonRequest is the JSON object of an inference request. Fields that the protocol does not have are ignored, as
-// it asks.
-type jsonRequest struct {
-	ID         string       `json:"id"`
-	Parameters parameters   `json:"parameters"`
-	Inputs     []jsonInput  `json:"inputs"`
-	Outputs    []jsonOutput `json:"outputs"`
-}
-
-type jsonInput struct {
-	Name       string          `json:"name"`
-	Datatype   string          `json:"datatype"`
-	Shape      []int64         `json:"shape"`
-	Parameters parameters      `json:"parameters"`
-	Data       json.RawMessage `json:"data"`
-}
-
-type jsonOutput struct {
-	Name       string     `json:"name"`
-	Parameters parameters `json:"parameters"`
-}
-
-// parameters are the free parameters of a request, an input or an output.
-type parameters map[string]json.RawMessage
+// parameters are the free parameters of a request, an input or an output: JSON values by name.
+type parameters map[string][]byte
 
 // integer returns a parameter that must be an integer from low to high. ok is false if it is absent.
 func (p parameters) integer(name string, low, high int64) (v int64, ok bool, err error) {
@@ -112,69 +88,170 @@ func (c *Codec) ParseJSON(body []byte, header int64) (*InferRequest, error) {
 	case header > int64(len(body)):
 		return nil, Faultf(Invalid, "Inference-Header-Content-Length is %d, the body has %d bytes", header, len(body))
 	}
-	var doc jsonRequest
-	if err := decodeJSON(body[:header], &doc); err != nil {
-		return nil, err
-	}
-	if len(doc.Inputs) > MaxTensors || len(doc.Outputs) > MaxTensors {
-		return nil, Faultf(Invalid, "%d inputs and %d outputs, expected at most %d", len(doc.Inputs), len(doc.Outputs), MaxTensors)
-	}
-	r := &InferRequest{ID: doc.ID}
-	micros, _, err := doc.Parameters.integer("timeout", 0, maxTimeout)
+	doc, err := newJSON(body[:header])
 	if err != nil {
 		return nil, err
 	}
-	r.Timeout = time.Duration(micros) * time.Microsecond
-	if r.BinaryOutput, err = doc.Parameters.boolean("binary_data_output", false); err != nil {
+	r := &InferRequest{}
+	p := &inferParser{codec: c, request: r, rest: body[header:]}
+	if err := p.parse(doc); err != nil {
 		return nil, err
 	}
-	rest := body[header:]
-	for i := range doc.Inputs {
-		var t Tensor
-		if t, rest, err = c.input(&doc.Inputs[i], rest); err != nil {
-			return nil, err
-		}
-		r.Inputs = append(r.Inputs, t)
-	}
-	if len(rest) > 0 {
-		return nil, Faultf(Invalid, "%d bytes after the last binary tensor", len(rest))
-	}
-	for i := range doc.Outputs {
-		o, err := doc.Outputs[i].output(r.BinaryOutput)
-		if err != nil {
-			return nil, err
-		}
-		r.Outputs = append(r.Outputs, o)
+	if len(p.rest) > 0 {
+		return nil, Faultf(Invalid, "%d bytes after the last binary tensor", len(p.rest))
 	}
 	return r, nil
 }
 
-// decodeJSON decodes one JSON value with nothing after it.
-func decodeJSON(data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
-		return Faultf(Invalid, "the request is not the JSON that the protocol asks for: %s", clean(err.Error()))
+// Bytes is the memory that the tensors of a request take beside the body from which they were read.
+func (r *InferRequest) Bytes() int64 {
+	n := int64(0)
+	for i := range r.Inputs {
+		t := &r.Inputs[i]
+		n += 4 * int64(len(t.Floats))
+		for _, b := range t.Bytes {
+			n += int64(len(b))
+		}
 	}
-	return nil
+	return n
+}
+
+// inferParser reads the JSON object of a request. It counts as it goes: what there is too much of is not read.
+type inferParser struct {
+	codec   *Codec
+	request *InferRequest
+	rest    []byte // binary tensors that no input has taken yet
+}
+
+func (p *inferParser) parse(doc jsonValue) error {
+	r := p.request
+	var inputs, outputs jsonValue
+	fields, err := doc.fields()
+	if err != nil {
+		return err
+	}
+	for name, v := range fields {
+		var err error
+		switch name {
+		case "id":
+			r.ID, err = v.text("id")
+		case "parameters":
+			err = p.parameters(v)
+		case "inputs":
+			inputs = v
+		case "outputs":
+			outputs = v
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// The order of fields is the client's: outputs are binary as the parameters say, wherever they stand.
+	if err := inputs.each("inputs", p.input); err != nil {
+		return err
+	}
+	return outputs.each("outputs", p.output)
+}
+
+func (p *inferParser) parameters(v jsonValue) error {
+	parameters, err := v.parameters()
+	if err != nil {
+		return err
+	}
+	micros, _, err := parameters.integer("timeout", 0, maxTimeout)
+	if err != nil {
+		return err
+	}
+	p.request.Timeout = time.Duration(micros) * time.Microsecond
+	p.request.BinaryOutput, err = parameters.boolean("binary_data_output", false)
+	return err
 }
 
 // input reads one input, whose binary form is at the beginning of rest if it has one.
-func (c *Codec) input(in *jsonInput, rest []byte) (t Tensor, _ []byte, err error) {
-	t = Tensor{Name: in.Name, Datatype: in.Datatype, Shape: in.Shape}
-	if _, ok := in.Parameters["shared_memory_region"]; ok {
-		return t, rest, Faultf(Unsupported, "input %q: shared memory is not supported", clip(t.Name))
+func (p *inferParser) input(v jsonValue) error {
+	if len(p.request.Inputs) == MaxTensors {
+		return Faultf(Invalid, "more than %d inputs", MaxTensors)
 	}
-	size, binary, err := in.Parameters.integer("binary_data_size", 0, math.MaxInt64)
+	var t Tensor
+	var data jsonValue
+	var parameters parameters
+	fields, err := v.fields()
+	if err != nil {
+		return err
+	}
+	for name, v := range fields {
+		var err error
+		switch name {
+		case "name":
+			t.Name, err = v.text("the name of an input")
+		case "datatype":
+			t.Datatype, err = v.text("datatype")
+		case "shape":
+			t.Shape, err = v.integers("shape", maxDimensions)
+		case "parameters":
+			parameters, err = v.parameters()
+		case "data":
+			data = v
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, ok := parameters["shared_memory_region"]; ok {
+		return Faultf(Unsupported, "input %q: shared memory is not supported", clip(t.Name))
+	}
+	size, binary, err := parameters.integer("binary_data_size", 0, math.MaxInt64)
 	switch {
 	case err != nil:
-		return t, rest, err
 	case !binary:
-		return t, rest, c.setJSON(&t, in.Data)
-	case in.Data != nil:
-		return t, rest, Faultf(Invalid, "input %q: has data both in JSON and in binary form", clip(t.Name))
-	case size > int64(len(rest)):
-		return t, rest, Faultf(Invalid, "input %q: binary_data_size is %d, %d bytes are left in the body", clip(t.Name), size, len(rest))
+		err = p.codec.setJSON(&t, data, parameters)
+	case data != nil:
+		err = Faultf(Invalid, "input %q: has data both in JSON and in binary form", clip(t.Name))
+	case size > int64(len(p.rest)):
+		err = Faultf(Invalid, "input %q: binary_data_size is %d, %d bytes are left in the body", clip(t.Name), size, len(p.rest))
+	default:
+		err = p.codec.SetRaw(&t, p.rest[:size])
+		p.rest = p.rest[size:]
 	}
-	return t, rest[size:], c.SetRaw(&t, rest[:size])
+	p.request.Inputs = append(p.request.Inputs, t)
+	return err
+}
+
+// output reads one output that is asked for.
+func (p *inferParser) output(v jsonValue) error {
+	if len(p.request.Outputs) == MaxTensors {
+		return Faultf(Invalid, "more than %d outputs", MaxTensors)
+	}
+	var o RequestedOutput
+	var parameters parameters
+	fields, err := v.fields()
+	if err != nil {
+		return err
+	}
+	for name, v := range fields {
+		var err error
+		switch name {
+		case "name":
+			o.Name, err = v.text("the name of an output")
+		case "parameters":
+			parameters, err = v.parameters()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	o.Name = clip(o.Name)
+	if _, ok := parameters["shared_memory_region"]; ok {
+		return Faultf(Unsupported, "output %q: shared memory is not supported", o.Name)
+	}
+	classes, _, err := parameters.integer("classification", 1, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	o.Classification = int(classes)
+	o.Binary, err = parameters.boolean("binary_data", p.request.BinaryOutput)
+	p.request.Outputs = append(p.request.Outputs, o)
+	return err
 }
 
 // SetRaw fills in a tensor, of which Shape and Datatype are known, from its binary form. Elements of BYTES are views
@@ -192,10 +269,12 @@ func (c *Codec) Check(t *Tensor) error {
 		return err
 	}
 	found, other := len(t.Floats), len(t.Bytes)
-	switch t.Datatype {
-	case FP32:
-	case BYTES:
+	switch {
+	case t.Datatype == FP32:
+	case t.Datatype == BYTES:
 		found, other = other, found
+	case isFloat(t.Datatype):
+		return Faultf(Invalid, "input %q: %s is sent in raw_input_contents, as the protocol has no other place for it", t.Name, t.Datatype)
 	default:
 		return unknownDatatype(t)
 	}
@@ -213,22 +292,29 @@ func (c *Codec) limit(t *Tensor) int64 {
 	return c.elements
 }
 
-// setJSON fills in a tensor from JSON: numbers or, for BYTES, strings of base64, in arrays that may be nested.
-func (c *Codec) setJSON(t *Tensor, data []byte) error {
+// setJSON fills in a tensor from JSON: numbers or, for BYTES, strings, in arrays that may be nested. A string is base64
+// or, with the parameter content_type "str" or where it cannot be base64, the UTF-8 text itself.
+func (c *Codec) setJSON(t *Tensor, data jsonValue, p parameters) error {
 	t.Name = clip(t.Name)
 	n, err := elements(t.Name, t.Shape, c.limit(t))
 	if err != nil {
 		return err
 	}
+	if data == nil {
+		return Faultf(Invalid, "input %q: has no data", t.Name)
+	}
 	// Every element takes a byte and a separator at least, so a shape alone allocates nothing.
 	if n > int64(len(data)) {
 		return Faultf(Invalid, "input %q: shape %s is %d elements, the data has fewer", t.Name, shapeString(t.Shape), n)
 	}
-	switch t.Datatype {
-	case FP32:
+	switch {
+	case isFloat(t.Datatype):
 		t.Floats, err = jsonFloats(t.Name, data, int(n))
-	case BYTES:
-		t.Bytes, err = jsonBytes(t.Name, data, int(n))
+		if err == nil {
+			err = t.narrow()
+		}
+	case t.Datatype == BYTES:
+		t.Bytes, err = jsonBytes(t.Name, data, int(n), string(p["content_type"]) == `"str"`)
 	default:
 		err = unknownDatatype(t)
 	}
@@ -236,7 +322,7 @@ func (c *Codec) setJSON(t *Tensor, data []byte) error {
 }
 
 // jsonFloats reads n numbers from valid JSON.
-func jsonFloats(name string, data []byte, n int) ([]float32, error) {
+func jsonFloats(name string, data jsonValue, n int) ([]float32, error) {
 	list := make([]float32, 0, n)
 	for i := 0; i < len(data); {
 		if strings.IndexByte("[], \t\r\n", data[i]) >= 0 {
@@ -249,6 +335,10 @@ func jsonFloats(name string, data []byte, n int) ([]float32, error) {
 		}
 		if len(list) == n {
 			return nil, Faultf(Invalid, "input %q: more than the %d numbers of its shape", name, n)
+		}
+		const longest = 800 // digits that make a difference, and some
+		if end-i > longest {
+			return nil, Faultf(Invalid, "input %q: element %d has %d digits", name, len(list), end-i)
 		}
 		v, err := strconv.ParseFloat(string(data[i:end]), 32)
 		if err != nil || data[i] != '-' && (data[i] < '0' || data[i] > '9') {
@@ -263,48 +353,30 @@ func jsonFloats(name string, data []byte, n int) ([]float32, error) {
 	return list, nil
 }
 
-// jsonBytes reads n strings of base64.
-func jsonBytes(name string, data []byte, n int) ([][]byte, error) {
+// jsonBytes reads n strings: of base64 or, where they are no base64 or plain says so, of UTF-8.
+func jsonBytes(name string, data jsonValue, n int, plain bool) ([][]byte, error) {
 	list := make([][]byte, 0, n)
-	d := json.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := d.Token()
-		if err != nil {
-			break // the end: data is valid JSON
-		}
-		if _, ok := token.(json.Delim); ok {
-			continue
-		}
-		s, ok := token.(string)
-		if !ok {
-			return nil, Faultf(Invalid, "input %q: element %d is not a string (of base64)", name, len(list))
+	for token := range data.leaves() {
+		if len(token) == 0 || token[0] != '"' {
+			return nil, Faultf(Invalid, "input %q: element %d is not a string", name, len(list))
 		}
 		if len(list) == n {
 			return nil, Faultf(Invalid, "input %q: more than the %d strings of its shape", name, n)
 		}
-		b, err := base64.StdEncoding.DecodeString(s)
+		s, err := jsonValue(token).bytes()
 		if err != nil {
-			return nil, Faultf(Invalid, "input %q: element %d: bytes are sent as base64 in JSON, or as a binary tensor: %v", name, len(list), err)
+			return nil, err
 		}
-		list = append(list, b)
+		if !plain {
+			b := make([]byte, base64.StdEncoding.DecodedLen(len(s)))
+			if k, err := base64.StdEncoding.Decode(b, s); err == nil {
+				s = b[:k]
+			}
+		}
+		list = append(list, s)
 	}
 	if len(list) != n {
 		return nil, Faultf(Invalid, "input %q: %d strings, its shape says %d", name, len(list), n)
 	}
 	return list, nil
-}
-
-// output reads one requested output.
-func (o *jsonOutput) output(binary bool) (RequestedOutput, error) {
-	r := RequestedOutput{Name: clip(o.Name)}
-	if _, ok := o.Parameters["shared_memory_region"]; ok {
-		return r, Faultf(Unsupported, "output %q: shared memory is not supported", r.Name)
-	}
-	classes, _, err := o.Parameters.integer("classification", 1, math.MaxInt32)
-	if err != nil {
-		return r, err
-	}
-	r.Classification = int(classes)
-	r.Binary, err = o.Parameters.boolean("binary_data", binary)
-	return r, err
 }

@@ -31,20 +31,22 @@ type Options struct {
 
 // Service is the protocol over an engine, for both doors. It is safe for concurrent use.
 type Service struct {
-	engine  Engine
-	options Options
-	limits  Limits
-	side    int
-	codec   *Codec
-	decoder *Decoder
-	bodies  budget
+	engine   Engine
+	options  Options
+	limits   Limits
+	side     int
+	codec    *Codec
+	decoder  *Decoder
+	memory   *Memory
+	arriving arriving
 }
 
 // NewService returns the protocol over an engine.
 func NewService(engine Engine, o Options) *Service {
 	o.Limits = o.Limits.WithDefaults()
-	return &Service{engine: engine, options: o, limits: o.Limits, side: engine.Side(),
-		codec: NewCodec(o.Limits, engine.Side()), decoder: NewDecoder(o.Limits), bodies: budget{limit: o.Limits.Bodies}}
+	memory := NewMemory(o.Limits.Memory)
+	return &Service{engine: engine, options: o, limits: o.Limits, side: engine.Side(), memory: memory,
+		codec: NewCodec(o.Limits, engine.Side()), decoder: NewDecoder(o.Limits, memory)}
 }
 
 // Limits returns the limits of requests.
@@ -53,34 +55,52 @@ func (s *Service) Limits() Limits { return s.limits }
 // Codec returns what reads requests.
 func (s *Service) Codec() *Codec { return s.codec }
 
+// Memory is what all requests under way take together.
+func (s *Service) Memory() *Memory { return s.memory }
+
+// Names returns the names of the adapters.
+func (s *Service) Names() []string { return s.engine.Registry().Names() }
+
 // Live reports whether the server runs at all.
 func (s *Service) Live() bool { return s.engine.Live() }
 
-// Ready reports whether the server takes requests.
-func (s *Service) Ready() bool { return s.engine.Ready() }
+// stuck is how long images may wait for their turn before the server counts as not ready.
+const stuck = 10 * time.Second
+
+// Ready reports whether the server takes requests, and gets to those with images.
+func (s *Service) Ready() bool {
+	return s.engine.Ready() && s.memory.Waited() < stuck && s.decoder.waited() < stuck
+}
 
 // resolveTries is how often a request looks again when an adapter is replaced under its hands.
 const resolveTries = 3
 
 // predict answers the rows of one request, all by the same version: a canary is drawn once.
-func (s *Service) predict(ctx context.Context, rows []serve.Request) ([]serve.Answer, error) {
-	if len(rows) == 1 {
-		return s.predictOnce(ctx, rows)
+func (s *Service) predict(ctx context.Context, rows []serve.Request) (answers []serve.Answer, err error) {
+	err = s.oneVersion(rows[0].Name, rows[0].Version, len(rows), func(name, version string) (err error) {
+		for i := range rows {
+			rows[i].Name, rows[i].Version = name, version
+		}
+		answers, err = s.predictOnce(ctx, rows)
+		return err
+	})
+	return answers, err
+}
+
+// oneVersion calls ask with the version that n rows are to be answered by, and again when it is replaced meanwhile.
+func (s *Service) oneVersion(name, version string, n int, ask func(name, version string) error) error {
+	if n == 1 {
+		return ask(name, version)
 	}
-	name, version := rows[0].Name, rows[0].Version
 	for try := 1; ; try++ {
 		id, err := s.engine.Registry().Resolve(name, version)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for i := range rows {
-			rows[i].Name, rows[i].Version = id.Name, id.Digest
+		if err = ask(id.Name, id.Digest); errors.Is(err, serve.ErrUnknownAdapter) && try < resolveTries {
+			continue
 		}
-		answers, err := s.predictOnce(ctx, rows)
-		if errors.Is(err, serve.ErrUnknownAdapter) && try < resolveTries {
-			continue // replaced meanwhile
-		}
-		return answers, err
+		return err
 	}
 }
 

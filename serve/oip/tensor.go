@@ -5,15 +5,49 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"melo.example/melo/internal/bf16"
+	"melo.example/melo/safetensors"
 )
 
-// The datatypes that adapters take and give. The protocol's others are refused by name.
+// The datatypes that adapters take; they give FP32 and BYTES. The protocol's others are refused by name.
 const (
 	FP32  = "FP32"
+	FP16  = "FP16"
+	BF16  = "BF16"
 	BYTES = "BYTES"
 )
 
-// Tensor is an input or an output. Its elements, in row-major order, are in Floats (FP32) or Bytes (BYTES); how many
+// floatSize is the length of a number in binary form, 0 of what is none.
+func floatSize(datatype string) int {
+	switch datatype {
+	case FP32:
+		return 4
+	case FP16, BF16:
+		return 2
+	}
+	return 0
+}
+
+func isFloat(datatype string) bool { return floatSize(datatype) > 0 }
+
+// narrow rounds numbers that came as text to what their datatype can hold.
+func (t *Tensor) narrow() error {
+	for i, v := range t.Floats {
+		switch t.Datatype {
+		case FP16:
+			t.Floats[i] = safetensors.F16ToFloat32(safetensors.Float32ToF16(v))
+		case BF16:
+			t.Floats[i] = bf16.Widen(bf16.Round(v))
+		}
+		if w := t.Floats[i]; w-w != 0 && v-v == 0 {
+			return Faultf(Invalid, "input %q: element %d is %v, expected a number that fits %s", t.Name, i, v, t.Datatype)
+		}
+	}
+	return nil
+}
+
+// Tensor is an input or an output. Its elements, in row-major order, are in Floats (FP32, FP16, BF16) or Bytes (BYTES); how many
 // there are is what Shape says.
 type Tensor struct {
 	Name     string
@@ -63,16 +97,14 @@ func (t *Tensor) setRaw(raw []byte, limit int64) error {
 	if err != nil {
 		return err
 	}
-	switch t.Datatype {
-	case FP32:
-		if int64(len(raw)) != 4*n {
-			return Faultf(Invalid, "input %q: shape %s of FP32 is %d bytes, found %d", t.Name, shapeString(t.Shape), 4*n, len(raw))
+	switch size := int64(floatSize(t.Datatype)); {
+	case size > 0:
+		if int64(len(raw)) != size*n {
+			return Faultf(Invalid, "input %q: shape %s of %s is %d bytes, found %d", t.Name, shapeString(t.Shape), t.Datatype, size*n, len(raw))
 		}
 		t.Floats = make([]float32, n)
-		for i := range t.Floats {
-			t.Floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case BYTES:
+		widen(t.Floats, raw, t.Datatype)
+	case t.Datatype == BYTES:
 		t.Bytes, err = splitBytes(t.Name, raw, n)
 	default:
 		err = unknownDatatype(t)
@@ -80,8 +112,23 @@ func (t *Tensor) setRaw(raw []byte, limit int64) error {
 	return err
 }
 
+// widen reads little-endian numbers.
+func widen(dst []float32, raw []byte, datatype string) {
+	le := binary.LittleEndian
+	for i := range dst {
+		switch datatype {
+		case FP32:
+			dst[i] = math.Float32frombits(le.Uint32(raw[4*i:]))
+		case FP16:
+			dst[i] = safetensors.F16ToFloat32(le.Uint16(raw[2*i:]))
+		default:
+			dst[i] = bf16.Widen(le.Uint16(raw[2*i:]))
+		}
+	}
+}
+
 func unknownDatatype(t *Tensor) error {
-	return Faultf(Invalid, "input %q: datatype %q, expected FP32 or BYTES", t.Name, clip(t.Datatype))
+	return Faultf(Invalid, "input %q: datatype %q, expected FP32, FP16, BF16 or BYTES", t.Name, clip(t.Datatype))
 }
 
 // splitBytes takes a BYTES tensor of n elements apart: 4 bytes of length (little-endian), then the element.
