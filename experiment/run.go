@@ -284,7 +284,7 @@ func (j *Run) build() error {
 			return e.Scores(ctx)
 		}
 		if c.Patience > 0 {
-			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience))
+			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience, 1))
 		}
 	}
 	j.loop.Hooks = append(j.loop.Hooks,

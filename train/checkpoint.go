@@ -22,8 +22,8 @@ type Identity struct {
 }
 
 // A checkpoint is a safetensors file: "param.NAME", "m.NAME" and "v.NAME" (the optimizer's moments), with an Average
-// "average.NAME" and, once there is one, "best.NAME" for each parameter, and a JSON document under this key of its
-// metadata.
+// "average.NAME" and, once there is one, "best.NAME" for each parameter, within an epoch that the run may go back to the
+// begin of "mark.NAME", "mark.m.NAME" and so on, and a JSON document under this key of its metadata.
 const checkpointKey = "melo-checkpoint"
 
 const (
@@ -58,7 +58,7 @@ func (l *Loop) Save(path string, id *Identity) error {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	var tensors []safetensors.TensorData
-	err = l.eachTensor(l.best != nil, func(name string, shape []int, values []float32) error {
+	err = l.eachTensor(l.best != nil, l.marked(), func(name string, shape []int, values []float32) error {
 		if err := checkFinite(name, values); err != nil {
 			return fmt.Errorf("train: checkpoint: %w", err)
 		}
@@ -73,7 +73,7 @@ func (l *Loop) Save(path string, id *Identity) error {
 }
 
 // eachTensor visits everything that a checkpoint holds.
-func (l *Loop) eachTensor(best bool, visit func(name string, shape []int, values []float32) error) error {
+func (l *Loop) eachTensor(best, mark bool, visit func(name string, shape []int, values []float32) error) error {
 	for i, p := range l.Model.Params() {
 		type kind struct {
 			prefix string
@@ -86,6 +86,12 @@ func (l *Loop) eachTensor(best bool, visit func(name string, shape []int, values
 		if best {
 			kinds = append(kinds, kind{"best.", l.best[i]})
 		}
+		if mark {
+			kinds = append(kinds, kind{"mark.", l.mark.params[i]}, kind{"mark.m.", l.mark.m[i]}, kind{"mark.v.", l.mark.v[i]})
+			if l.Average != nil {
+				kinds = append(kinds, kind{"mark.average.", l.mark.average[i]})
+			}
+		}
 		for _, k := range kinds {
 			if err := visit(k.prefix+p.Name, p.Shape, k.values); err != nil {
 				return err
@@ -94,6 +100,9 @@ func (l *Loop) eachTensor(best bool, visit func(name string, shape []int, values
 	}
 	return nil
 }
+
+// marked tells whether the run is within an epoch whose begin it may go back to.
+func (l *Loop) marked() bool { return l.mark != nil && l.State.Batch > 0 }
 
 // Resume puts the loop where the checkpoint at path was saved. The error is a *MismatchError if that belongs
 // to another run. On an error the loop must not be run.
@@ -121,12 +130,19 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 	if err := meta.State.check(l.Epochs, l.Data.Batches()); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	best := meta.State.BestEpoch > 0
+	l.keepStart()
+	best := meta.State.BestEpoch > 0 && !l.Last
 	if best {
 		l.keepBest() // makes room
 	}
+	l.State = meta.State
+	within := l.State.Batch > 0 && len(l.State.Retreats) < l.Retreats
+	if within {
+		l.mark = new(mark)
+		l.eachMarked(func(kept *[]float32, now []float32) { *kept = make([]float32, len(now)) })
+	}
 	want := 0
-	err = l.eachTensor(best, func(name string, shape []int, values []float32) error {
+	err = l.eachTensor(best, within, func(name string, shape []int, values []float32) error {
 		want++
 		return readTensor(f, name, shape, values)
 	})
@@ -136,7 +152,6 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 	if n := len(f.Names()); n != want {
 		return fmt.Errorf("checkpoint has %d tensors, expected %d", n, want)
 	}
-	l.State = meta.State
 	l.Optimizer.steps = l.State.Step
 	l.Model.Updated()
 	return nil

@@ -30,11 +30,19 @@ func (l *Loop) each(which func(Hook) func(*Loop) error) error {
 	return nil
 }
 
-// EarlyStopping ends a run after patience epochs without better validation.
-func EarlyStopping(patience int) Hook {
+// EarlyStopping ends a run after patience epochs without better validation, once its rate has fallen to the share
+// fallen of the highest one: before that, an epoch that is no better says little about those to come.
+func EarlyStopping(patience int, fallen float64) Hook {
 	return Hook{Name: "early stopping", Epoch: func(l *Loop) error {
 		s := &l.State
-		s.Stopped = s.BestEpoch > 0 && s.Epoch-s.BestEpoch >= patience
+		if l.Last || s.BestEpoch == 0 {
+			return nil
+		}
+		top := 0.0
+		for _, e := range s.History {
+			top = max(top, e.LR)
+		}
+		s.Stopped = s.Epoch-s.BestEpoch >= patience && l.Rate(s.Step) <= fallen*top
 		return nil
 	}}
 }

@@ -49,30 +49,43 @@ type Loop struct {
 	Epochs    int
 	Validate  func(context.Context) (Scores, error) // after each epoch; nil: never
 	Average   *Average                              // is validated and kept in the place of the parameters; nil: none
-	Hooks     []Hook
-	State     State
+	// Last keeps the last epoch instead of the best one: where validation is too small to choose by (see CanChoose).
+	Last bool
+	// Floor is what the first parameters score on validation. If what the run would keep is below it, they are what
+	// is kept. nil: no floor.
+	Floor Scores
+	// Retreats is how often the run may go back to the begin of an epoch and halve its rates: when a loss or gradient is
+	// not finite, or the loss of an epoch has risen.
+	Retreats int
+	// Blind is the loss of an answer that is the same for every image: a run whose first epoch has a higher one has
+	// diverged. 0: unknown.
+	Blind float64
+	Hooks []Hook
+	State State
 
+	start   [][]float32 // the first parameters, with a Floor
 	best    [][]float32 // parameters of State.BestEpoch
+	mark    *mark       // of the epoch's begin, with Retreats
 	dlogits []float32
 	losses  []float64
 }
 
 // Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch or,
-// without validation, of the last (or their average).
+// with Last or without validation, of the last (or their average), or the first ones (see Floor). State.Kept says which.
 // When ctx is done it calls the hooks' Interrupted and returns an *InterruptedError.
 func (l *Loop) Run(ctx context.Context) error {
 	s := &l.State
+	l.keepStart()
 	for s.Epoch < l.Epochs && !s.Stopped {
-		for batch, err := range l.Data.EpochFrom(ctx, s.Epoch, s.Batch) {
-			if err != nil {
-				return l.interrupted(ctx, &DataError{err})
+		l.setMark()
+		if err := l.epoch(ctx); err != nil {
+			if l.retreat(err) {
+				continue
 			}
-			if err := l.step(batch); err != nil {
-				return err
-			}
-			if err := l.each(Hook.step); err != nil {
-				return err
-			}
+			return err
+		}
+		if err := l.risen(); err != nil && l.retreat(err) {
+			continue
 		}
 		if err := l.endEpoch(ctx); err != nil {
 			return l.interrupted(ctx, err)
@@ -81,8 +94,35 @@ func (l *Loop) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	l.restoreBest()
+	l.keep()
 	return nil
+}
+
+// epoch trains on the batches that are left of the epoch.
+func (l *Loop) epoch(ctx context.Context) error {
+	for batch, err := range l.Data.EpochFrom(ctx, l.State.Epoch, l.State.Batch) {
+		if err != nil {
+			return l.interrupted(ctx, &DataError{err})
+		}
+		if err := l.step(batch); err != nil {
+			return err
+		}
+		if err := l.each(Hook.step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rate is the rate of a step, counted from 0: that of the schedule, halved by each retreat to it or before it.
+func (l *Loop) Rate(step int) float64 {
+	rate := l.Schedule(step)
+	for _, r := range l.State.Retreats {
+		if r.To <= step {
+			rate /= 2
+		}
+	}
+	return rate
 }
 
 // Averaged calls f while the parameters are the average, if there is one.
@@ -120,7 +160,7 @@ func (l *Loop) step(b *dataset.Batch) error {
 		}
 		l.Model.Backward(dlogits)
 	}
-	norm, err := l.Optimizer.Step(l.Schedule(s.Step))
+	norm, err := l.Optimizer.Step(l.Rate(s.Step))
 	if err != nil {
 		return &NotFiniteError{s.Step, err.Error()}
 	}
@@ -129,7 +169,7 @@ func (l *Loop) step(b *dataset.Batch) error {
 	if l.Average != nil {
 		l.Average.add(s.Step)
 	}
-	s.LossSum, s.Images = s.LossSum+loss*float64(b.N), s.Images+b.N
+	s.LossSum, s.Images, s.Losses = s.LossSum+loss*float64(b.N), s.Images+b.N, append(s.Losses, loss)
 	s.Loss, s.Norm = loss, norm
 	return nil
 }
@@ -137,9 +177,10 @@ func (l *Loop) step(b *dataset.Batch) error {
 // endEpoch validates and closes the epoch's record.
 func (l *Loop) endEpoch(ctx context.Context) error {
 	s := &l.State
-	e := Epoch{Epoch: s.Epoch + 1, Step: s.Step, LR: l.Schedule(max(s.Step-1, 0))}
+	e := Epoch{Epoch: s.Epoch + 1, Step: s.Step, LR: l.Rate(max(s.Step-1, 0))}
 	if s.Images > 0 {
 		e.Loss = s.LossSum / float64(s.Images)
+		_, e.LossError = meanError(s.Losses)
 	}
 	if l.Validate != nil {
 		if err := l.Averaged(func() error { return l.validate(ctx, &e) }); err != nil {
@@ -147,7 +188,8 @@ func (l *Loop) endEpoch(ctx context.Context) error {
 		}
 	}
 	s.History = append(s.History, e)
-	s.Epoch, s.Batch, s.LossSum, s.Images = s.Epoch+1, 0, 0, 0
+	s.Epoch++
+	s.beginEpoch()
 	return nil
 }
 
@@ -158,9 +200,11 @@ func (l *Loop) validate(ctx context.Context, e *Epoch) error {
 	if e.Val, err = l.Validate(ctx); err != nil {
 		return err
 	}
-	if s.BestEpoch == 0 || e.Val.Better(s.Best) {
+	if l.Last || s.BestEpoch == 0 || e.Val.Better(s.Best) {
 		s.BestEpoch, s.Best = e.Epoch, e.Val
-		l.keepBest()
+		if !l.Last {
+			l.keepBest()
+		}
 	}
 	return nil
 }
@@ -174,31 +218,6 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return &InterruptedError{l.State.Epoch + 1, l.State.Step, ctx.Err()}
-}
-
-// keepBest copies the parameters, restoreBest copies them back, if there are any.
-func (l *Loop) keepBest() {
-	params := l.Model.Params()
-	if l.best == nil {
-		l.best = make([][]float32, len(params))
-	}
-	for i, p := range params {
-		l.best[i] = append(l.best[i][:0], p.Data...)
-	}
-}
-
-func (l *Loop) restoreBest() {
-	kept := l.best
-	if kept == nil && l.Average != nil {
-		kept = l.Average.data
-	}
-	if kept == nil {
-		return
-	}
-	for i, p := range l.Model.Params() {
-		copy(p.Data, kept[i])
-	}
-	l.Model.Updated()
 }
 
 // part returns the targets of n images from number i on.

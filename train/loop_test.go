@@ -306,7 +306,7 @@ func TestEarlyStoppingKeepsTheBest(t *testing.T) {
 		}
 		return Scores{AUC: scores[min(n, len(scores)-1)], LogLoss: 1 + float64(n)}, nil
 	}
-	l.Hooks = []Hook{EarlyStopping(3)}
+	l.Hooks = []Hook{EarlyStopping(3, 1)}
 	got := finish(t, l)
 	if got.State.BestEpoch != 2 || got.State.Epoch != 5 || !got.State.Stopped {
 		t.Errorf("%+v", got.State)
@@ -361,7 +361,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 // TestStateSurvivesJSON: a checkpoint's document keeps every bit of the state.
 func TestStateSurvivesJSON(t *testing.T) {
 	s := State{Epoch: 2, Step: 9, LossSum: math.Pi * 1e-300, BestEpoch: 1, Best: Scores{AUC: 1.0 / 3},
-		History: []Epoch{{1, 4, 1e-3, 0.1 + 0.2, Scores{LogLoss: 2.0 / 7}}, {Epoch: 2}}}
+		Losses: []float64{1.0 / 7}, Kept: KeptLast, Retreats: []Retreat{{1, 0, 3, "the loss rose"}},
+		History: []Epoch{{1, 4, 1e-3, 0.1 + 0.2, 1.0 / 9, Scores{LogLoss: 2.0 / 7}}, {Epoch: 2}}}
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

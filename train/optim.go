@@ -86,6 +86,13 @@ func (o *AdamW) Step(lr float64) (norm float64, err error) {
 	return norm, nil
 }
 
+// forget sets the gradients to zero: those of a step that is not to be made.
+func (o *AdamW) forget() {
+	for _, p := range o.params {
+		clear(p.Grad)
+	}
+}
+
 // blame names the first parameter whose gradient is not finite.
 func (o *AdamW) blame(norm float64) error {
 	for k, s := range o.norms {

@@ -16,11 +16,15 @@ type State struct {
 	LossSum float64 `json:"loss_sum"` // over the images of the epoch in progress
 	Images  int     `json:"images"`   // of the epoch in progress
 
-	BestEpoch int    `json:"best_epoch"` // counted from 1; 0: none yet
+	Losses []float64 `json:"losses,omitempty"` // of each step of the epoch in progress
+
+	BestEpoch int    `json:"best_epoch"` // the one to keep, counted from 1; 0: none yet
 	Best      Scores `json:"best,omitempty"`
 	Stopped   bool   `json:"stopped"` // before the last epoch, because validation no longer got better
 
-	History []Epoch `json:"history,omitempty"`
+	History  []Epoch   `json:"history,omitempty"`
+	Retreats []Retreat `json:"retreats,omitempty"` // in order
+	Kept     Kept      `json:"kept,omitempty"`     // once the run is over
 
 	Loss float64 `json:"-"` // of the last step
 	Norm float64 `json:"-"` // of the last step's gradients, before clipping
@@ -32,8 +36,31 @@ type Epoch struct {
 	Step  int     `json:"step"`  // optimizer steps until its end
 	LR    float64 `json:"lr"`    // of its last step
 	Loss  float64 `json:"loss"`  // mean over its images, while they were trained on
-	Val   Scores  `json:"val,omitempty"`
+	// LossError is the standard error of Loss, from how the losses of steps differ.
+	LossError float64 `json:"loss_error,omitempty"`
+	Val       Scores  `json:"val,omitempty"`
 }
+
+// Kept says which parameters a run has kept.
+type Kept string
+
+// What a run may keep.
+const (
+	KeptBest  Kept = "best"  // those of the epoch with the best validation
+	KeptLast  Kept = "last"  // those of the last epoch
+	KeptStart Kept = "start" // those that it began with: nothing that it found scored better on validation
+)
+
+// Retreat says that a run went back to an earlier step and halved its rates.
+type Retreat struct {
+	Epoch  int    `json:"epoch"` // that it began again, counted from 1
+	To     int    `json:"to"`    // steps done then
+	From   int    `json:"from"`  // steps that were done
+	Reason string `json:"reason"`
+}
+
+// beginEpoch forgets what is known of the epoch in progress.
+func (s *State) beginEpoch() { s.Batch, s.LossSum, s.Images, s.Losses = 0, 0, 0, nil }
 
 // check returns an error if s cannot be the state of a run of so many epochs.
 func (s *State) check(epochs, batches int) error {
@@ -47,6 +74,12 @@ func (s *State) check(epochs, batches int) error {
 		if f.value < 0 || f.value > f.max {
 			return fmt.Errorf("%s is %d, expected 0 to %d", f.name, f.value, f.max)
 		}
+	}
+	if len(s.Retreats) > maxRetreats {
+		return fmt.Errorf("%d retreats are recorded, expected at most %d", len(s.Retreats), maxRetreats)
+	}
+	if len(s.Losses) > batches {
+		return fmt.Errorf("%d losses are recorded, expected at most %d", len(s.Losses), batches)
 	}
 	if len(s.History) != s.Epoch {
 		return fmt.Errorf("%d epochs are recorded, expected %d", len(s.History), s.Epoch)

@@ -1,0 +1,345 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"melo.example/melo/internal/kernel"
+)
+
+// Features are what a frozen backbone makes of some samples.
+type Features struct {
+	Size int       // numbers of a sample
+	X    []float32 // [n, Size]
+	Targets
+	Samples []int // [n] where they stand in the data set
+}
+
+// N is the number of samples.
+func (f *Features) N() int { return len(f.Samples) }
+
+// GatherFeatures takes the features of every sample of an epoch from a model whose frozen part ends in them, and from
+// data that does not vary its images. twice also takes those of the mirror images, which change makes in place.
+func GatherFeatures(ctx context.Context, model Split, data Data, change ...func(images []float32, n int)) (*Features, error) {
+	f := &Features{Size: model.PrefixSize()}
+	for b, err := range data.EpochFrom(ctx, 0, 0) {
+		if err != nil {
+			return nil, &DataError{err}
+		}
+		for _, view := range append([]func([]float32, int){nil}, change...) {
+			if view != nil {
+				view(b.Images, b.N)
+			}
+			f.add(model, b.Images, b.N)
+			f.Label, f.Present, f.Samples = append(f.Label, b.Labels...), append(f.Present, b.Targets...), append(f.Samples, b.Indices...)
+		}
+	}
+	if f.N() == 0 {
+		return nil, &DataError{errors.New("train: no sample could be loaded")}
+	}
+	return f, nil
+}
+
+// add appends the features of n images, in passes.
+func (f *Features) add(model Split, images []float32, n int) {
+	values := len(images) / n
+	for i := 0; i < n; i += model.MaxBatch() {
+		k := min(model.MaxBatch(), n-i)
+		at := len(f.X)
+		f.X = append(f.X, make([]float32, k*f.Size)...)
+		model.Prefix(f.X[at:], images[i*values:(i+k)*values], k)
+	}
+}
+
+// Probe is a linear classifier of frozen features: the one with the least loss plus penalty, of the penalty that
+// does best on validation. It is what every run begins with, and the least that its result has to be.
+type Probe struct {
+	W       []float32 // [classes, features]
+	Bias    []float32 // [classes]
+	Penalty float64   // of half the sum of the squares of W, where features have variance 1, beside the mean loss
+	Loss    float64   // mean over the training samples, without the penalty
+	Blind   float64   // least mean loss of an answer that is the same for every sample
+}
+
+// probePenalties are tried from the greatest on; each begins where the one before ended.
+var probePenalties = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001}
+
+// Limits of a fit: steps of the solver for each penalty, and the gradient that is small enough beside the first one.
+const (
+	probeSteps     = 60
+	probeTolerance = 1e-3
+)
+
+// FitProbe fits a probe to training samples. judge says how good logits are that a candidate gives to validation, less
+// is better; the search ends when it has become worse twice. The result depends on nothing but the arguments.
+func FitProbe(ex *kernel.Exec, train *Features, classes int, loss Loss, val *Features, judge func(logits []float32) float64) (*Probe, error) {
+	blind, err := blindLoss(ex, train, classes, loss)
+	if err != nil {
+		return nil, err
+	}
+	s := newProbeSolver(ex, train, classes, loss)
+	var best *Probe
+	bestScore, worse := math.Inf(1), 0
+	for _, penalty := range probePenalties {
+		value, err := s.solve(penalty)
+		if err != nil {
+			return nil, err
+		}
+		p := s.probe(penalty, value)
+		p.Blind = blind
+		score := judge(p.Logits(val))
+		switch {
+		case score < bestScore:
+			best, bestScore, worse = p, score, 0
+		default:
+			worse++
+		}
+		if worse == 2 {
+			break
+		}
+	}
+	if best == nil {
+		return nil, fmt.Errorf("train: linear probe: no penalty gives finite scores on validation")
+	}
+	return best, nil
+}
+
+// blindLoss is the least loss of a bias alone: of features that are the same for every sample.
+func blindLoss(ex *kernel.Exec, f *Features, classes int, loss Loss) (float64, error) {
+	same := &Features{Size: 1, X: make([]float32, f.N()), Targets: f.Targets, Samples: f.Samples}
+	return newProbeSolver(ex, same, classes, loss).solve(1)
+}
+
+// Logits returns [n, classes].
+func (p *Probe) Logits(f *Features) []float32 {
+	k := len(p.Bias)
+	out := make([]float32, f.N()*k)
+	for i := range f.N() {
+		x := f.X[i*f.Size : (i+1)*f.Size]
+		for c := range k {
+			out[i*k+c] = kernel.Dot(p.W[c*f.Size:(c+1)*f.Size], x) + p.Bias[c]
+		}
+	}
+	return out
+}
+
+// probeSolver minimises the mean loss over standardised features plus a penalty by L-BFGS (Nocedal, Mathematics of
+// Computation 35, 1980). Its variables are W, row by row, then the biases.
+type probeSolver struct {
+	ex           *kernel.Exec
+	n, d, k      int
+	x            kernel.Mat // standardised
+	mean, spread []float64
+	targets      Targets
+	loss         Loss
+	weight       float64
+
+	w      []float64
+	logits []float32
+	dlog   []float32
+	losses []float64
+	wf, gf kernel.Mat
+}
+
+func newProbeSolver(ex *kernel.Exec, f *Features, classes int, loss Loss) *probeSolver {
+	n, d := f.N(), f.Size
+	s := &probeSolver{ex: ex, n: n, d: d, k: classes, targets: f.Targets, loss: loss, weight: loss.Weight(f.Targets),
+		x: kernel.NewMat(n, d), mean: make([]float64, d), spread: make([]float64, d), w: make([]float64, classes*(d+1)),
+		logits: make([]float32, n*classes), dlog: make([]float32, n*classes), losses: make([]float64, n),
+		wf: kernel.NewMat(classes, d), gf: kernel.NewMat(classes, d)}
+	squares := make([]float64, d)
+	for i := range n {
+		for c, v := range f.X[i*d : (i+1)*d] {
+			s.mean[c] += float64(v) / float64(n)
+		}
+	}
+	for i := range n {
+		for c, v := range f.X[i*d : (i+1)*d] {
+			squares[c] += (float64(v) - s.mean[c]) * (float64(v) - s.mean[c]) / float64(n)
+		}
+	}
+	top := 0.0
+	for _, v := range squares {
+		top = max(top, v)
+	}
+	for c, v := range squares {
+		s.spread[c] = math.Sqrt(max(v, 1e-8*top)) // a feature that hardly varies tells nothing, and is not blown up
+		if s.spread[c] == 0 {
+			s.spread[c] = 1
+		}
+	}
+	for i := range n {
+		row := s.x.Row(i)
+		for c, v := range f.X[i*d : (i+1)*d] {
+			row[c] = float32((float64(v) - s.mean[c]) / s.spread[c])
+		}
+	}
+	return s
+}
+
+// value returns the objective at w and sets g to its gradient.
+func (s *probeSolver) value(w, g []float64, penalty float64) float64 {
+	for c := range s.k {
+		row := s.wf.Row(c)
+		for j := range row {
+			row[j] = float32(w[c*s.d+j])
+		}
+	}
+	logits := kernel.View(s.logits, s.n, s.k)
+	s.ex.GemmMat(logits, s.x, s.wf, true, 1, false)
+	bias := w[s.k*s.d:]
+	for i := range s.n {
+		row := logits.Row(i)
+		for c := range row {
+			row[c] += float32(bias[c])
+		}
+	}
+	s.loss.Backward(s.losses, s.dlog, s.logits, s.targets, s.weight)
+	sum := 0.0
+	for _, v := range s.losses {
+		sum += v
+	}
+	clear(s.gf.Data)
+	s.ex.GemmTN(s.gf, kernel.View(s.dlog, s.n, s.k), s.x, s.n)
+	gb := g[s.k*s.d:]
+	clear(gb)
+	for i := range s.n {
+		for c := range s.k {
+			gb[c] += float64(s.dlog[i*s.k+c])
+		}
+	}
+	for c := range s.k {
+		for j, v := range s.gf.Row(c) {
+			at := c*s.d + j
+			g[at] = float64(v) + penalty*w[at]
+			sum += penalty * w[at] * w[at] / 2
+		}
+	}
+	return sum
+}
+
+// solve goes on from s.w to the least value with a penalty, and returns the loss there, without the penalty.
+func (s *probeSolver) solve(penalty float64) (float64, error) {
+	n := len(s.w)
+	g, next, ng, dir := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	value := s.value(s.w, g, penalty)
+	var memory []curvature
+	enough := probeTolerance * max(norm2(g), 1e-2)
+	for range probeSteps {
+		if norm2(g) <= enough {
+			break
+		}
+		descent(dir, g, memory)
+		slope := dot64(dir, g)
+		if slope >= 0 { // rounding has spoilt what is remembered
+			memory = nil
+			descent(dir, g, memory)
+			slope = dot64(dir, g)
+		}
+		t := 1.0
+		if memory == nil {
+			t = min(1, 1/norm2(g))
+		}
+		ok := false
+		for range 20 {
+			for i := range next {
+				next[i] = s.w[i] + t*dir[i]
+			}
+			v := s.value(next, ng, penalty)
+			if v <= value+1e-4*t*slope {
+				ok, value = true, v
+				break
+			}
+			t /= 2
+		}
+		if !ok {
+			break // as good as single precision allows
+		}
+		c := curvature{make([]float64, n), make([]float64, n), 0}
+		for i := range n {
+			c.s[i], c.y[i] = next[i]-s.w[i], ng[i]-g[i]
+		}
+		if sy := dot64(c.s, c.y); sy > 1e-12*norm2(c.s)*norm2(c.y) {
+			c.rho = 1 / sy
+			memory = append(memory, c)
+			if len(memory) > lbfgsMemory {
+				memory = memory[1:]
+			}
+		}
+		copy(s.w, next)
+		copy(g, ng)
+	}
+	value = s.value(s.w, g, penalty)
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return 0, errors.New("train: linear probe: the loss is not finite")
+	}
+	for i := range s.k * s.d {
+		value -= penalty * s.w[i] * s.w[i] / 2
+	}
+	return value, nil
+}
+
+// lbfgsMemory is how many steps L-BFGS remembers.
+const lbfgsMemory = 10
+
+// curvature is what one step has told: s of the variables, y of the gradient, and 1 / sᵀy.
+type curvature struct {
+	s, y []float64
+	rho  float64
+}
+
+// descent sets dir to minus the inverse Hessian, as far as it is known, times g.
+func descent(dir, g []float64, memory []curvature) {
+	for i, v := range g {
+		dir[i] = -v
+	}
+	a := make([]float64, len(memory))
+	for i := len(memory) - 1; i >= 0; i-- {
+		m := &memory[i]
+		a[i] = m.rho * dot64(m.s, dir)
+		axpy64(dir, m.y, -a[i])
+	}
+	if k := len(memory); k > 0 {
+		m := &memory[k-1]
+		scale := 1 / (m.rho * dot64(m.y, m.y))
+		for i := range dir {
+			dir[i] *= scale
+		}
+	}
+	for i := range memory {
+		m := &memory[i]
+		axpy64(dir, m.s, a[i]-m.rho*dot64(m.y, dir))
+	}
+}
+
+func dot64(a, b []float64) (sum float64) {
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
+
+func norm2(a []float64) float64 { return math.Sqrt(dot64(a, a)) }
+
+func axpy64(y, x []float64, a float64) {
+	for i, v := range x {
+		y[i] += a * v
+	}
+}
+
+// probe is the classifier at s.w, for features as they come.
+func (s *probeSolver) probe(penalty, loss float64) *Probe {
+	p := &Probe{W: make([]float32, s.k*s.d), Bias: make([]float32, s.k), Penalty: penalty, Loss: loss}
+	for c := range s.k {
+		bias := s.w[s.k*s.d+c]
+		for j := range s.d {
+			w := s.w[c*s.d+j] / s.spread[j]
+			p.W[c*s.d+j] = float32(w)
+			bias -= w * s.mean[j]
+		}
+		p.Bias[c] = float32(bias)
+	}
+	return p
+}

@@ -1,0 +1,193 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// mark is a run at the begin of an epoch.
+type mark struct {
+	params, m, v, average [][]float32
+}
+
+// maxRetreats bounds what a checkpoint may say.
+const maxRetreats = 64
+
+// setMark remembers the begin of an epoch, if the run may go back to it.
+func (l *Loop) setMark() {
+	if len(l.State.Retreats) >= l.Retreats {
+		l.mark = nil
+		return
+	}
+	if l.State.Batch > 0 && l.mark != nil { // resumed within the epoch
+		return
+	}
+	if l.mark == nil {
+		l.mark = &mark{}
+	}
+	l.eachMarked(func(kept *[]float32, now []float32) { *kept = append((*kept)[:0], now...) })
+}
+
+// eachMarked visits what a mark holds, beside what it is of now. The mark has room for all of it.
+func (l *Loop) eachMarked(visit func(kept *[]float32, now []float32)) {
+	k := l.mark
+	params := l.Model.Params()
+	for _, list := range []*[][]float32{&k.params, &k.m, &k.v, &k.average} {
+		if *list == nil {
+			*list = make([][]float32, len(params))
+		}
+	}
+	for i, p := range params {
+		visit(&k.params[i], p.Data)
+		visit(&k.m[i], l.Optimizer.m[i])
+		visit(&k.v[i], l.Optimizer.v[i])
+		if l.Average != nil {
+			visit(&k.average[i], l.Average.data[i])
+		}
+	}
+}
+
+// retreat goes back to the begin of the epoch and halves the rates, if the reason is one for that and the run may.
+func (l *Loop) retreat(reason error) bool {
+	var unfit *NotFiniteError
+	var risen *risenError
+	if !errors.As(reason, &unfit) && !errors.As(reason, &risen) || l.mark == nil {
+		return false
+	}
+	s := &l.State
+	to := 0
+	if n := len(s.History); n > 0 {
+		to = s.History[n-1].Step
+	}
+	s.Retreats = append(s.Retreats, Retreat{Epoch: s.Epoch + 1, To: to, From: s.Step, Reason: what(reason)})
+	l.eachMarked(func(kept *[]float32, now []float32) { copy(now, *kept) })
+	s.Step = to
+	s.beginEpoch()
+	l.Optimizer.steps = to
+	l.Optimizer.forget()
+	l.Model.Updated()
+	return true
+}
+
+// what says a reason without the advice that an error has.
+func what(reason error) string {
+	var unfit *NotFiniteError
+	if errors.As(reason, &unfit) {
+		return unfit.What
+	}
+	return reason.Error()
+}
+
+// risenError says that the loss has risen.
+type risenError struct{ from, to float64 }
+
+func (e *risenError) Error() string {
+	return fmt.Sprintf("the loss rose from %.3f to %.3f", e.from, e.to)
+}
+
+// How sure and how large a rise must be: the images vary from epoch to epoch.
+const (
+	riseErrors = 3.0 // standard errors of the difference
+	riseShare  = 0.05
+	// firstBatches is how many batches the first epoch must have for its halves to be compared.
+	firstBatches = 8
+)
+
+// risen returns an error if the loss of the epoch that ends is above that of the one before. That of the first epoch must
+// not be above Blind, and in its second half not above the first half.
+func (l *Loop) risen() error {
+	s := &l.State
+	if s.Images == 0 {
+		return nil
+	}
+	to, toError := meanError(s.Losses)
+	if n := len(s.History); n > 0 {
+		return rise(s.History[n-1].Loss, s.History[n-1].LossError, to, toError)
+	}
+	if l.Blind > 0 && to > l.Blind {
+		return &risenError{l.Blind, to}
+	}
+	if len(s.Losses) < firstBatches {
+		return nil
+	}
+	half := len(s.Losses) / 2
+	from, fromError := meanError(s.Losses[:half])
+	to, toError = meanError(s.Losses[half:])
+	return rise(from, fromError, to, toError)
+}
+
+func rise(from, fromError, to, toError float64) error {
+	if to-from > max(riseErrors*math.Hypot(fromError, toError), riseShare*math.Abs(from)) {
+		return &risenError{from, to}
+	}
+	return nil
+}
+
+// meanError returns the mean of x and its standard error.
+func meanError(x []float64) (mean, se float64) {
+	n := float64(len(x))
+	if n == 0 {
+		return 0, 0
+	}
+	for _, v := range x {
+		mean += v / n
+	}
+	if n < 2 {
+		return mean, 0
+	}
+	for _, v := range x {
+		se += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt(se / (n - 1) / n)
+}
+
+// keepStart keeps the first parameters, if they may be the result.
+func (l *Loop) keepStart() {
+	if l.Floor == nil || l.start != nil {
+		return
+	}
+	for _, p := range l.Model.Params() {
+		l.start = append(l.start, slices.Clone(p.Data))
+	}
+}
+
+// keepBest keeps the parameters of the best epoch.
+func (l *Loop) keepBest() {
+	params := l.Model.Params()
+	if l.best == nil {
+		l.best = make([][]float32, len(params))
+	}
+	for i, p := range params {
+		l.best[i] = append(l.best[i][:0], p.Data...)
+	}
+}
+
+// keep puts what the run keeps into the model.
+func (l *Loop) keep() {
+	s := &l.State
+	var kept [][]float32
+	switch {
+	case l.Floor != nil && s.BestEpoch > 0 && l.Floor.Better(s.Best):
+		s.Kept, kept = KeptStart, l.start
+	case l.best != nil:
+		s.Kept, kept = KeptBest, l.best
+	default:
+		s.Kept = KeptLast
+		if l.Average != nil {
+			kept = l.Average.data
+		}
+	}
+	if kept == nil {
+		return
+	}
+	for i, p := range l.Model.Params() {
+		copy(p.Data, kept[i])
+	}
+	l.Model.Updated()
+}
+
+// CanChoose tells whether so many validation samples can tell which epoch is the best. Among epochs that differ by less
+// than the error of their AUC, the best one is found by luck: with 160 samples it was no better than the last.
+func CanChoose(samples int) bool { return samples >= 1000 }

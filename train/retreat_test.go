@@ -1,0 +1,154 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"melo.example/melo/lora"
+)
+
+// steepRun is a run whose rate is far too high, with an average, a floor that it stays above, and leave to retreat.
+func steepRun(t testing.TB, method lora.Method, workers int) *Loop {
+	t.Helper()
+	l := testRun(t, method, workers, goldenBatch)
+	l.Schedule = Cosine(steep[method], 0, 2, 3*goldenSteps)
+	l.Retreats, l.Floor, l.Blind = 3, Scores{AUC: 0}, math.Log(goldenK)
+	var err error
+	if l.Average, err = NewAverage(l.Model.Params(), 0.9, l.Optimizer.pool); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// steep are rates at which the loss rises.
+var steep = map[lora.Method]float64{lora.MeLo: 0.3, lora.LinearOnly: 3, lora.FullTuning: 0.3}
+
+// TestRetreat: where the loss rises over an epoch the run begins it again with half the rates, at most as often as it
+// may, and says so; and the loss is the lower for it.
+func TestRetreat(t *testing.T) {
+	for _, method := range methods {
+		l := steepRun(t, method, 1)
+		finish(t, l)
+		s := &l.State
+		if len(s.Retreats) == 0 || len(s.Retreats) > 3 {
+			t.Fatalf("%s: retreats %+v", method, s.Retreats)
+		}
+		for i, r := range s.Retreats {
+			if r.From <= r.To || r.To%goldenSteps != 0 || r.Epoch != r.To/goldenSteps+1 || r.Reason == "" {
+				t.Errorf("%s: retreat %d: %+v", method, i, r)
+			}
+		}
+		if got, want := l.Rate(s.Step-1), l.Schedule(s.Step-1)/math.Pow(2, float64(len(s.Retreats))); got != want {
+			t.Errorf("%s: rate %v, want %v", method, got, want)
+		}
+		bold := steepRun(t, method, 1)
+		bold.Retreats = 0
+		finish(t, bold)
+		last := func(l *Loop) float64 { return l.State.History[len(l.State.History)-1].Loss }
+		if last(l) >= last(bold) {
+			t.Errorf("%s: loss %v with retreats, %v without", method, last(l), last(bold))
+		}
+	}
+}
+
+// TestRetreatFromNotFinite: a loss that is not finite is a reason, too; and an error when the run may not retreat any more.
+func TestRetreatFromNotFinite(t *testing.T) {
+	for _, retreats := range []int{0, 2} {
+		l := testRun(t, lora.MeLo, 1, goldenBatch)
+		l.Retreats = retreats
+		l.Schedule = Constant(math.MaxFloat32, 0)
+		err := l.Run(t.Context())
+		var unfit *NotFiniteError
+		if !errors.As(err, &unfit) || len(l.State.Retreats) != retreats {
+			t.Errorf("%v, retreats %+v", err, l.State.Retreats)
+		}
+	}
+}
+
+// TestRelationResumeWithRetreats: a run that retreats is stopped anywhere, and its resumption changes no bit.
+func TestRelationResumeWithRetreats(t *testing.T) {
+	for _, method := range methods {
+		want := finish(t, steepRun(t, method, 2))
+		total := 3 * goldenSteps
+		for _, r := range want.State.Retreats {
+			total += r.From - r.To
+		}
+		for stop := 1; stop <= total; stop += 5 {
+			path := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+			ctx, cancel := context.WithCancel(t.Context())
+			l := steepRun(t, method, 2)
+			done := 0
+			l.Hooks = []Hook{
+				{Step: func(*Loop) error {
+					if done++; done == stop {
+						cancel()
+					}
+					return nil
+				}},
+				Checkpoints(path, testIdentity, math.MaxInt64, func(err error) { t.Error(err) }),
+			}
+			if err := l.Run(ctx); !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s: stop at %d of %d: %v", method, stop, total, err)
+			}
+			l = steepRun(t, method, 1)
+			if err := l.Resume(path, testIdentity); err != nil {
+				t.Fatal(err)
+			}
+			got := finish(t, l)
+			got.State.Loss, got.State.Norm = want.State.Loss, want.State.Norm
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: stopped after %d steps: the result differs", method, stop)
+			}
+		}
+	}
+}
+
+// TestFloor: a run that ends below its floor keeps the parameters that it began with, resumed or not.
+func TestFloor(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		for _, c := range []struct {
+			floor Scores
+			kept  Kept
+		}{{Scores{AUC: 1.1}, KeptStart}, {Scores{AUC: -1}, map[bool]Kept{false: KeptBest, true: KeptLast}[last]}} {
+			l := testRun(t, lora.MeLo, 1, goldenBatch)
+			l.Floor, l.Last = c.floor, last
+			first := outcomeOf(l).Params
+			got := finish(t, l)
+			if got.State.Kept != c.kept || reflect.DeepEqual(got.Params, first) != (c.kept == KeptStart) {
+				t.Errorf("last %v, floor %v: kept %q", last, c.floor, got.State.Kept)
+			}
+			if last && got.State.BestEpoch != 3 {
+				t.Errorf("the last epoch is 3, kept %d", got.State.BestEpoch)
+			}
+		}
+	}
+}
+
+// TestEarlyStoppingWaitsForTheRate: no run stops while its rate is high, however long validation has been worse.
+func TestEarlyStoppingWaitsForTheRate(t *testing.T) {
+	l := testRun(t, lora.LinearOnly, 1, goldenBatch)
+	l.Epochs = 20
+	l.Schedule = Cosine(1e-3, 0, 0, 20*goldenSteps)
+	l.Validate = func(context.Context) (Scores, error) {
+		return Scores{AUC: 1 / float64(1+len(l.State.History)), LogLoss: 1}, nil
+	}
+	l.Hooks = []Hook{EarlyStopping(2, 0.1)}
+	s := finish(t, l).State
+	if !s.Stopped || s.BestEpoch != 1 || l.Rate(s.Step) > 0.1e-3 || l.Rate(s.Step-goldenSteps) <= 0.1e-3 {
+		t.Errorf("stopped after epoch %d, rate %v", s.Epoch, l.Rate(s.Step))
+	}
+}
+
+func TestMeanError(t *testing.T) {
+	if m, se := meanError([]float64{1, 2, 3, 6}); m != 3 || math.Abs(se-math.Sqrt(14.0/3/4)) > 1e-15 {
+		t.Errorf("%v, %v", m, se)
+	}
+	if m, se := meanError(slices.Repeat([]float64{2}, 1)); m != 2 || se != 0 {
+		t.Errorf("%v, %v", m, se)
+	}
+}
