@@ -68,7 +68,9 @@ func (d *Description) decode(i int) (*Frame, error) {
 type codec func(encoded []byte, d *Description) (*Frame, error)
 
 // codecs are the image codecs by transfer syntax.
-var codecs = map[dicom.UID]codec{}
+var codecs = map[dicom.UID]codec{
+	dicom.JPEGBaseline: fromJPEG, dicom.JPEGExtended: fromJPEG, dicom.JPEGLossless: fromJPEG, dicom.JPEGLosslessSV1: fromJPEG,
+}
 
 // native cuts a frame out of uncompressed pixel data.
 func (d *Description) native(i int) ([]byte, error) {
