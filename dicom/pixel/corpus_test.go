@@ -52,10 +52,15 @@ var refused = map[string]string{
 	"pydicom/test_files/dicomdirtests/DICOMDIR-nooffset": "ends early", "pydicom/test_files/rtplan_truncated.dcm": "ends early",
 }
 
-// lossy are syntaxes whose decoders may differ in the last bits: TestLossy compares them.
-var lossy = map[string]bool{
-	string(dicom.JPEGBaseline): true, string(dicom.JPEGExtended): true, string(dicom.JPEG2000): true, string(dicom.HTJ2K): true,
+// others are objects whose lossy frames the inventory's decoder, GDCM, decodes differently from the codec's reference: DCMTK
+// for JPEG, CharLS for JPEG-LS. The digests are theirs.
+var others = map[string]string{
+	"WG04/JPLY/RG3_JPLY": "9abaad3943504468",
+	"dicomParser/testImages/encapsulated/multi-frame/CT0012.fragmented_no_bot_jpeg_ls.81.dcm": "280666ecce17e0be",
 }
+
+// lossy are syntaxes whose decoders may differ in the last bits.
+var lossy = map[string]bool{string(dicom.JPEG2000): true, string(dicom.HTJ2K): true}
 
 // TestCorpus decodes every real object, and compares its samples with those of the reference.
 func TestCorpus(t *testing.T) {
@@ -68,6 +73,9 @@ func TestCorpus(t *testing.T) {
 		}
 		got, err := digest(filepath.Join(corpus, path))
 		want := r["pix_sha256"]
+		if w := others[path]; w != "" {
+			want = w
+		}
 		switch {
 		case refused[path] != "":
 			if err == nil || !strings.Contains(err.Error(), refused[path]) {

@@ -70,6 +70,7 @@ type codec func(encoded []byte, d *Description) (*Frame, error)
 // codecs are the image codecs by transfer syntax.
 var codecs = map[dicom.UID]codec{
 	dicom.JPEGBaseline: fromJPEG, dicom.JPEGExtended: fromJPEG, dicom.JPEGLossless: fromJPEG, dicom.JPEGLosslessSV1: fromJPEG,
+	dicom.JPEGLSLossless: fromJPEGLS, dicom.JPEGLSNearLossless: fromJPEGLS,
 }
 
 // native cuts a frame out of uncompressed pixel data.
