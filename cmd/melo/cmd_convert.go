@@ -27,8 +27,8 @@ type convertOptions struct {
 
 	Labels []string `placeholder:"NAME" group:"What other formats do not tell:" help:"Names of the classes, in the order of the head."`
 	Task   string   `enum:"binary,multiclass,multilabel," default:"" placeholder:"TASK" group:"What other formats do not tell:" help:"binary, multiclass or multilabel. Default: binary for one class, else multiclass."`
-	Alpha  int      `placeholder:"N" group:"What other formats do not tell:" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Default: what melo noted in the file, else the rank."`
-	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Default: what melo noted in the file, else all from 0."`
+	Alpha  int      `placeholder:"N" group:"What other formats do not tell:" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Needed unless melo noted it in the file."`
+	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Needed unless melo noted them in the file, or the base has as many."`
 
 	prepareOptions
 	Size int `placeholder:"N" group:"Input of the base, where its files do not say it:" help:"Side of the input in pixels."`
@@ -105,6 +105,9 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	f, err := o.read(kind, base)
+	if untold := (*adapterfile.UntoldError)(nil); errors.As(err, &untold) {
+		return usage(fmt.Errorf("%w; give --%s", err, untold.What))
+	}
 	if err != nil {
 		return badInput(err)
 	}

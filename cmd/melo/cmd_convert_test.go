@@ -194,6 +194,8 @@ func TestConvertRefuses(t *testing.T) {
 		{exitUsage, "--labels is for formats that", []string{"--to", "peft", "--labels", "a", in, out}},
 		{exitUsage, "--head is for native files", []string{"--to", "peft", "--head", "i8", in, out}},
 		{exitUsage, "--alpha -4", []string{"--alpha=-4", loravit, out}},
+		{exitUsage, "does not tell alpha: LoRA-ViT is given it apart from the file, and its scale is alpha / rank; give --alpha", []string{loravit, out}},
+		{exitUsage, "does not tell blocks: it has pairs for 3, and not which of the base's these are; give --blocks", []string{"--alpha", "4", loravit, out}},
 		{exitUsage, "--blocks x: expected", []string{"--blocks", "x", loravit, out}},
 		{exitUsage, "must be one of", []string{"--to", "onnx", in, out}},
 		{exitBadInput, "no such file", []string{filepath.Join(t.TempDir(), "missing"), out}},
@@ -206,11 +208,11 @@ func TestConvertRefuses(t *testing.T) {
 		{exitFailed, "out.safetensors", []string{"--to", "timm", goldenDir("hf_vit"), out}},
 		{exitBadInput, "unknown content, expected an adapter", []string{goldenDir("adapters/loravit/golden.safetensors"), out}},
 		{exitBadInput, "2 labels given, expected 3", []string{"--labels", "a,b", peft, out}},
-		{exitBadInput, "made for another base: width: expected 32, found", []string{"--base", goldenDir("dinov2"), loravit, out}},
+		{exitBadInput, "made for another base: width: expected 32, found", []string{"--base", goldenDir("dinov2"), "--alpha", "4", "--blocks", "0,1,2", loravit, out}},
 		{exitBadInput, "digest of the weights", []string{"--to", "native", "--base", otherWeights(t), in, out}},
 		{exitBadInput, "scale 1.5: LoRA-ViT has one whole number", []string{"--to", "loravit", in, out}},
 		{exitBadInput, "LoRA-ViT's format has q and v", []string{"--to", "loravit", wide, out}},
-		{exitBadInput, "the family of the base is unknown", []string{"--to", "peft", "--names", "gen5", loravit, filepath.Join(t.TempDir(), "x")}},
+		{exitBadInput, "the family of the base is unknown", []string{"--to", "peft", "--names", "gen5", "--alpha", "4", "--blocks", "0,1,2", loravit, filepath.Join(t.TempDir(), "x")}},
 		{exitFailed, "out.safetensors", []string{"--to", "peft", in, out}}, // a file where the folder should be
 		{exitFailed, "no such file", []string{"--to", "native", in, filepath.Join(t.TempDir(), "none", "x")}},
 	} {

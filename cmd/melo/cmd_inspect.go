@@ -163,7 +163,7 @@ func (d *inspectDocument) describe(o *inspectOptions) error {
 			Classes: m.Classes, Recipe: m.Recipe, RecipeNote: m.RecipeNote, Labels: m.Labels,
 		}
 	case adapterfile.LoRAViT:
-		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{})
+		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Look: true})
 		if err != nil {
 			return err
 		}

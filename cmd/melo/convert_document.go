@@ -51,6 +51,7 @@ func (d *convertDocument) describe(o *convertOptions, f *adapterfile.File, based
 	if o.To != "native" {
 		own := d.In.Format == "native"
 		lost(own && len(m.Labels) > 0 && !o.DropHead, "labels")
+		lost(o.To == "loravit" && f.Adapter.Head != nil && !o.DropHead && !allZero(f.Adapter.Head.Bias), "bias of the head")
 		lost(len(m.Thresholds) > 0, "thresholds")
 		lost(len(m.Temperatures) > 0, "temperatures")
 		lost(own && m.Recipe.Size != 0, "recipe")

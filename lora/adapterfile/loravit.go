@@ -38,10 +38,24 @@ func loravitKey(name string) bool {
 type LoRAViTOptions struct {
 	Import
 	// Alpha gives the scale alpha / r, in integers as LoRA-ViT divides: for r = 4, alpha 6 gives 1, and
-	// alpha 2 gives 0, an adapter without effect. 0: what WriteLoRAViT noted, else r (scale 1).
+	// alpha 2 gives 0, an adapter without effect. 0: what WriteLoRAViT noted.
 	Alpha int
-	// Blocks are the wrapped blocks, ascending. nil: what WriteLoRAViT noted, else all from 0.
+	// Blocks are the wrapped blocks, ascending. nil: what WriteLoRAViT noted, or all, if the base has as many.
 	Blocks []int
+	// Look takes r as alpha and the blocks from 0 where nothing tells: to look at a file, not to compute with it.
+	Look bool
+}
+
+// UntoldError says that a file of another format does not tell what is needed to compute with it.
+type UntoldError struct {
+	Path string
+	What string // "alpha", "blocks", "labels" or "base"
+	Why  string // in words for a person
+}
+
+// Error names the file and what it does not tell.
+func (e *UntoldError) Error() string {
+	return fmt.Sprintf("adapterfile: %s: does not tell %s: %s", e.Path, e.What, e.Why)
 }
 
 // ReadLoRAViT reads a LoRA-ViT file. A head without bias gets zeros; a file may have no head, or a head
@@ -60,6 +74,7 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 	r := newReader(st)
 	n := loravitCount(st)
 	rank, width := loravitShape(st, n)
+	untold := o.untold(st.Path(), alpha < 0, n/2)
 	if alpha < 0 {
 		alpha = rank
 	}
@@ -87,6 +102,9 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 	if n%2 != 0 || n/2 != len(o.Blocks) {
 		return nil, fmt.Errorf("%d pairs of matrices, expected 2 (q and v) for each of %d blocks", n, len(o.Blocks))
 	}
+	if untold != nil {
+		return nil, untold
+	}
 	f.Meta.Base.Width = width
 	var hyperparameters map[string]any
 	if n > 0 {
@@ -97,6 +115,18 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 		return nil, errors.New("neither w_a_000 nor a head")
 	}
 	return f, f.imported("loravit", hyperparameters, o.Import)
+}
+
+// untold returns an error about what nobody tells of a file with pairs for so many blocks, nil if it is known.
+func (o *LoRAViTOptions) untold(path string, alpha bool, blocks int) error {
+	switch {
+	case o.Look || blocks == 0:
+	case alpha:
+		return &UntoldError{path, "alpha", "LoRA-ViT is given it apart from the file, and its scale is alpha / rank"}
+	case o.Blocks == nil && (o.Import.Base == nil || o.Import.Base.Depth != blocks):
+		return &UntoldError{path, "blocks", fmt.Sprintf("it has pairs for %d, and not which of the base's these are", blocks)}
+	}
+	return nil
 }
 
 // noted returns alpha, -1 if nobody told, and completes the blocks from what WriteLoRAViT wrote into the

@@ -73,12 +73,34 @@ func TestGoldenLoRAViT(t *testing.T) {
 			c.Check(t, fmt.Sprintf("logits.alpha%d", alpha), logits(t, m, f, c.Data("input")), logitTol)
 		}
 	}
-	f, err := ReadLoRAViT(filepath.Join(golden.Root(t), "adapters/loravit/adapter.safetensors"), LoRAViTOptions{})
+	f, err := ReadLoRAViT(filepath.Join(golden.Root(t), "adapters/loravit/adapter.safetensors"), LoRAViTOptions{Look: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := f.Adapter.Deltas[0]; d.Scale != 1 || f.Meta.Base.Width != 32 || len(f.Meta.Labels) != 3 || f.Meta.Task != Multiclass {
 		t.Errorf("without options: scale %g, %+v", d.Scale, f.Meta)
+	}
+}
+
+// What a file does not tell is asked for, not guessed.
+func TestLoRAViTUntold(t *testing.T) {
+	base := openBase(t, "timm_vit").Config // of three blocks
+	for _, c := range []struct {
+		name string
+		o    LoRAViTOptions
+		want string
+	}{
+		{"loravit", LoRAViTOptions{Import: Import{Base: &base}, Alpha: 4}, ""},
+		{"loravit", LoRAViTOptions{Import: Import{Base: &base}}, "alpha"},
+		{"loravit", LoRAViTOptions{Alpha: 4}, "blocks"},
+		{"loravit_subset", LoRAViTOptions{Import: Import{Base: &base}, Alpha: 4}, "blocks"},
+		{"loravit_subset", LoRAViTOptions{Alpha: 4, Blocks: []int{0, 2}}, ""},
+	} {
+		_, err := ReadLoRAViT(filepath.Join(golden.Root(t), "adapters", c.name, "adapter.safetensors"), c.o)
+		untold := &UntoldError{}
+		if c.want == "" && err != nil || c.want != "" && (!errors.As(err, &untold) || untold.What != c.want) {
+			t.Errorf("%s: %v, expected %q", c.name, err, c.want)
+		}
 	}
 }
 
@@ -161,7 +183,7 @@ func TestWriteLoRAViTRefuses(t *testing.T) {
 func TestFold(t *testing.T) {
 	m := openBase(t, "timm_vit")
 	c := golden.Open(t, "adapters/loravit")
-	f, err := ReadLoRAViT(filepath.Join(c.Dir, "adapter.safetensors"), LoRAViTOptions{Alpha: 8})
+	f, err := ReadLoRAViT(filepath.Join(c.Dir, "adapter.safetensors"), LoRAViTOptions{Alpha: 8, Blocks: []int{0, 1, 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +303,7 @@ func FuzzLoRAViT(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := parseLoRAViT(st, LoRAViTOptions{Alpha: alpha})
+		got, err := parseLoRAViT(st, LoRAViTOptions{Alpha: alpha, Look: true})
 		if err != nil {
 			return
 		}
