@@ -1,0 +1,120 @@
+package jpeg2000
+
+import (
+	"math"
+
+	"melo.example/melo/dicom/jpeg2000/internal/codestream"
+)
+
+// finish undoes the colour transform of a tile and writes its samples to the image, in their range.
+func (d *decoder) finish(t *codestream.Tile) {
+	if t.Coding.Colour {
+		a, b, c := &d.planes[0], &d.planes[1], &d.planes[2]
+		switch {
+		case a.float != nil:
+			ict(a.float, b.float, c.float)
+		case a.wide != nil:
+			for y := range a.h {
+				rct(a.wide[y*a.stride:][:a.w], b.wide[y*b.stride:], c.wide[y*c.stride:])
+			}
+		default:
+			for y := range a.h {
+				rct(a.narrow[y*a.stride:][:a.w], b.narrow[y*b.stride:], c.narrow[y*c.stride:])
+			}
+		}
+	}
+	for c := range t.Comps {
+		d.planes[c].write(&d.img.Components[c])
+	}
+}
+
+// rct undoes the reversible colour transform, T.800 G.2.
+func rct[T int32 | int64](a, b, c []T) {
+	b, c = b[:len(a)], c[:len(a)]
+	for i, y := range a {
+		u, v := b[i], c[i]
+		g := y - (u+v)>>2
+		a[i], b[i], c[i] = v+g, g, u+g
+	}
+}
+
+// ict undoes the irreversible colour transform, T.800 G.3.
+func ict(a, b, c []float32) {
+	b, c = b[:len(a)], c[:len(a)]
+	for i, y := range a {
+		u, v := b[i], c[i]
+		a[i] = y + float32(1.402*v)
+		b[i] = y - float32(0.344136*u) - float32(0.714136*v)
+		c[i] = y + float32(1.772*u)
+	}
+}
+
+// write shifts the samples of a plane to their range and cuts what is beyond it.
+func (p *plane) write(c *Component) {
+	low, high := int64(0), int64(1)<<c.Precision-1
+	shift := int64(1) << (c.Precision - 1)
+	if c.Signed {
+		low, high, shift = -shift, shift-1, 0
+	}
+	for y := range p.h {
+		out := p.out[y*p.outW:][:p.w]
+		switch {
+		case p.float != nil:
+			for x, v := range p.float[y*p.stride:][:p.w] {
+				out[x] = int32(min(max(round(v)+shift, low), high))
+			}
+		case p.wide != nil && c.Precision == 32:
+			// Lossless samples fill 32 bits and none is beyond them, except that an encoder in use (OpenJPH) takes unsigned
+			// ones for signed ones before it shifts them. Modulo 2^32 both come out right.
+			for x, v := range p.wide[y*p.stride:][:p.w] {
+				out[x] = int32(v + shift)
+			}
+		case p.wide != nil:
+			for x, v := range p.wide[y*p.stride:][:p.w] {
+				out[x] = int32(min(max(v+shift, low), high))
+			}
+		case c.Precision < 30:
+			l, h, s := int32(low), int32(high), int32(shift)
+			for x, v := range out {
+				out[x] = min(max(v+s, l), h)
+			}
+		default:
+			for x, v := range out {
+				out[x] = int32(min(max(int64(v)+shift, low), high))
+			}
+		}
+	}
+}
+
+// round returns the nearest integer, of two the even one. What no sample reaches, and what is no number, gets far out of
+// every range.
+func round(v float32) int64 {
+	const far = 1 << 40
+	if !(v > -far) {
+		return -far
+	}
+	if v > far {
+		return far
+	}
+	return int64(math.RoundToEven(float64(v)))
+}
+
+// grey fills a tile of which nothing is there.
+func (d *decoder) grey(i int) error {
+	d.img.Truncated = true
+	s := d.cs.Size
+	for c := range d.img.Components {
+		comp := &d.img.Components[c]
+		if comp.Signed {
+			continue
+		}
+		area, bounds := s.TileArea(i, c), s.Bounds(c)
+		for y := area.Y0; y < area.Y1; y++ {
+			row := comp.Samples[(y-bounds.Y0)*int64(comp.Width)+area.X0-bounds.X0:][:area.W()]
+			for x := range row {
+				row[x] = int32(uint32(1) << (comp.Precision - 1))
+			}
+		}
+	}
+	return nil
+}
