@@ -33,6 +33,8 @@ var layers = []layer{
 		"tensors of another format become those of safetensors, and mean as little"},
 	{"metric", []string{"internal/..."},
 		"metrics see scores and labels, so that anything can be measured with them"},
+	{"dicom/jpeg2000/...", []string{"dicom/jpeg2000/..."},
+		"a codec is bytes to samples: it knows nothing of DICOM"},
 	{"dicom/...", []string{"internal/...", "dicom/..."},
 		"an object of a hospital is read without knowing what looks at it"},
 	{"imaging/...", []string{"internal/...", "imaging/...", "dicom/..."},
