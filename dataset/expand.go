@@ -7,141 +7,140 @@ import (
 
 	"melo.example/melo/dataset/layout"
 	"melo.example/melo/dataset/store"
+	"melo.example/melo/dicom"
 	"melo.example/melo/imaging"
 )
 
-// stacks are extensions of files that may have several pages.
-const stacks = " .tif .tiff .gif .webp "
+// stacks are extensions of files that may have several pages or frames. DICOM objects may have none.
+const stacks = " .tif .tiff .gif .webp .dcm .dicom .ima "
+
+// dicomAttr are the attributes of DICOM objects that become columns: a label that follows them is no finding.
+var dicomAttr = map[string]dicom.Tag{"modality": dicom.Modality, "manufacturer": dicom.Manufacturer, "view": dicom.ViewPosition,
+	"sex": dicom.PatientSex, "body_part": dicom.BodyPartExamined, "study": dicom.StudyInstanceUID}
 
 // expand makes the source of records whose images are files: where a file has several images, the options say which are
-// taken. Files of formats that imaging does not know say whose they are, too.
+// taken. DICOM objects say whose they are, too.
 func expand(d *Dataset, st store.Store, records []Record, opt Options) (*files, error) {
-	e := expander{st: st, opt: opt, src: newFiles(st, nil, opt)}
+	e := expander{st: st, opt: opt, src: newFiles(st)}
 	for _, rec := range records {
 		if err := e.add(rec); err != nil {
 			return nil, err
 		}
 	}
 	if len(e.stacked) > 0 && opt.Page == NoPage {
-		d.warnf("%d files have several pages, of which the first is taken (--page): %s", len(e.stacked), layout.First(e.stacked))
+		d.warnf("%d files have several pages or frames, of which the first is taken (--page): %s", len(e.stacked), layout.First(e.stacked))
 	}
-	if len(e.empty) > 0 {
-		for _, name := range e.empty {
-			d.leave("files without an image", name)
-		}
+	for _, name := range e.empty {
+		d.leave("files without an image", name)
+	}
+	if e.patients > 0 {
+		d.notef("patients of %d DICOM objects are known by their patient IDs", e.patients)
 	}
 	if !slices.ContainsFunc(e.src.names, func(s string) bool { return s != "" }) {
 		e.src.names = nil
-	}
-	if !slices.ContainsFunc(e.src.format, func(f Format) bool { return f != nil }) {
-		e.src.format = nil
 	}
 	return e.src, nil
 }
 
 type expander struct {
-	st      store.Store
-	opt     Options
-	src     *files
-	stacked []string // files of which a page is taken
-	empty   []string
+	st       store.Store
+	opt      Options
+	src      *files
+	stacked  []string // files of which a page is taken
+	empty    []string
+	patients int
 }
 
-func (e *expander) put(rec Record, file string, f Format) {
+func (e *expander) put(rec Record, file string) {
 	if file == rec.Path {
 		file = ""
 	}
 	e.src.records = append(e.src.records, rec)
 	e.src.names = append(e.src.names, file)
-	e.src.format = append(e.src.format, f)
 }
 
+// add asks a file that may be a stack how many pages it has. What is wrong with a file is said when it is scanned.
 func (e *expander) add(rec Record) error {
 	ext := strings.ToLower(path.Ext(rec.Path))
-	if strings.Contains(stacks, " "+ext+" ") && ext != "" {
-		return e.pages(rec)
-	}
-	if len(e.opt.Formats) == 0 || layout.IsImage(rec.Path) {
-		e.put(rec, rec.Path, nil)
+	if ext != "" && !strings.Contains(stacks, " "+ext+" ") {
+		e.put(rec, rec.Path)
 		return nil
 	}
 	data, err := e.st.Read(rec.Path, imaging.DefaultLimits.MaxFileBytes)
 	if err != nil {
-		e.put(rec, rec.Path, nil) // Scan says what is wrong with it
+		e.put(rec, rec.Path)
 		return nil
 	}
-	f := e.opt.formatOf(rec.Path, func() []byte { return data[:min(132, len(data))] })
-	if f == nil {
-		e.put(rec, rec.Path, nil)
-		return nil
-	}
-	about, err := f.Describe(data, e.st.Path(rec.Path))
-	if err != nil {
-		e.put(rec, rec.Path, f)
-		return nil
-	}
-	if rec.Group == "" {
-		rec.Group = about.Group
-	}
-	for name, v := range about.Attr {
-		if _, ok := rec.Attr[name]; !ok {
-			if rec.Attr == nil {
-				rec.Attr = map[string]string{}
-			}
-			rec.Attr[name] = v
+	n := 1
+	info, err := imaging.Inspect(data, rec.Path, imaging.Options{})
+	switch {
+	case err != nil:
+		if dicom.Sniff(data) && !e.hasPixels(data) {
+			e.empty = append(e.empty, rec.Path)
+			return nil
 		}
+	case info.Format == "DICOM":
+		n = info.Pages
+		e.describe(&rec, data)
+	case info.Format == "TIFF":
+		n = info.Pages
+	case info.Pages > 1: // of an animation only the first frame can be had
+		e.stacked = append(e.stacked, rec.Path)
 	}
-	e.frames(rec, f, about.Frames)
-	return nil
+	return e.frames(rec, n)
 }
 
-// pages asks a file that may be a stack how many pages it has.
-func (e *expander) pages(rec Record) error {
-	n := 1
-	if data, err := e.st.Read(rec.Path, imaging.DefaultLimits.MaxFileBytes); err == nil {
-		if info, err := imaging.Inspect(data, rec.Path, imaging.Options{}); err == nil {
-			n = info.Pages
-			if info.Format != "TIFF" {
-				n = 1 // of an animation only the first frame can be had
-				if info.Pages > 1 {
-					e.stacked = append(e.stacked, rec.Path)
-				}
-			}
+// hasPixels tells whether a DICOM object, which cannot be shown, has pixels at all: a report has none.
+func (e *expander) hasPixels(data []byte) bool {
+	f, err := dicom.Parse(data, "", dicom.Limits{})
+	return err != nil || f.Data.Find(dicom.PixelData) != nil
+}
+
+// describe takes the patient and what else is of use from a DICOM object.
+func (e *expander) describe(rec *Record, data []byte) {
+	f, err := dicom.Parse(data, "", dicom.Limits{})
+	if err != nil {
+		return
+	}
+	if id := f.Data.Text(dicom.PatientID); id != "" && rec.Group == "" {
+		rec.Group = id
+		e.patients++
+	}
+	attr := make(map[string]string, len(rec.Attr)+len(dicomAttr))
+	for name, tag := range dicomAttr {
+		if v := f.Data.Text(tag); v != "" {
+			attr[name] = v
 		}
 	}
-	if n < 2 {
-		e.put(rec, rec.Path, nil)
-		return nil
+	for name, v := range rec.Attr { // a table knows better
+		attr[name] = v
 	}
-	if e.opt.Page > n {
-		return badf("%s: has %d pages, of which --page names number %d", e.st.Path(rec.Path), n, e.opt.Page)
-	}
-	e.frames(rec, nil, n)
-	return nil
+	rec.Attr = attr
 }
 
 // frames takes the images that the options ask for of n in a file.
-func (e *expander) frames(rec Record, f Format, n int) {
+func (e *expander) frames(rec Record, n int) error {
 	file := rec.Path
 	switch {
-	case n == 0:
-		e.empty = append(e.empty, file)
-	case n == 1:
-		e.put(rec, file, f)
+	case n < 2:
+		e.put(rec, file)
 	case e.opt.Page == AllPages:
 		if rec.Group == "" {
 			rec.Group = file // the pages of a file stay together
 		}
 		for k := range n {
 			rec.Frame, rec.Path = k, page(file, k)
-			e.put(rec, file, f)
+			e.put(rec, file)
 		}
+	case e.opt.Page > n:
+		return badf("%s: has %d pages, of which --page names number %d", e.st.Path(file), n, e.opt.Page)
 	default:
 		e.stacked = append(e.stacked, file)
-		rec.Frame = min(max(e.opt.Page-1, 0), n-1)
+		rec.Frame = max(e.opt.Page-1, 0)
 		if rec.Frame > 0 {
 			rec.Path = page(file, rec.Frame)
 		}
-		e.put(rec, file, f)
+		e.put(rec, file)
 	}
+	return nil
 }

@@ -18,13 +18,11 @@ type files struct {
 	store   store.Store
 	records []Record
 	names   []string // of the file of each record in the store, where it is not the record's path
-	formats []Format
-	format  []Format // of each record; nil: imaging reads it
 	gate    *semaphore.Weighted
 }
 
-func newFiles(s store.Store, records []Record, opt Options) *files {
-	return &files{store: s, records: records, formats: opt.Formats, gate: semaphore.NewWeighted(pixelsInFlight)}
+func newFiles(s store.Store) *files {
+	return &files{store: s, gate: semaphore.NewWeighted(pixelsInFlight)}
 }
 
 func (f *files) Len() int            { return len(f.records) }
@@ -54,12 +52,9 @@ func (f *files) Read(i int, limits imaging.Limits) ([]byte, error) {
 	return f.store.Read(f.file(i), limit)
 }
 
-func (f *files) Decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, error) {
-	name, frame := f.Name(i), f.records[i].Frame
-	if f.format != nil && f.format[i] != nil {
-		return f.format[i].Decode(ctx, data, name, frame, limits)
-	}
-	opt := imaging.Options{Limits: limits, Page: frame}
+func (f *files) Decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error) {
+	name := f.Name(i)
+	opt.Page = f.records[i].Frame
 	info, err := imaging.Inspect(data, name, opt)
 	if err != nil {
 		return nil, err
@@ -72,16 +67,6 @@ func (f *files) Decode(ctx context.Context, i int, data []byte, limits imaging.L
 		defer f.gate.Release(n)
 	}
 	return imaging.DecodeContext(ctx, data, name, opt)
-}
-
-// isImageFile tells whether a file of a store is an image, by its name, or by its beginning where a format asks for that.
-func (o Options) formatOf(name string, head func() []byte) Format {
-	for _, f := range o.Formats {
-		if f.Is(name, head()) {
-			return f
-		}
-	}
-	return nil
 }
 
 // place is the folder that paths are relative to, without reading what is in it: images of a table that are named
@@ -99,6 +84,8 @@ func (p place) Path(name string) string {
 	}
 	return filepath.Join(p.root, file)
 }
+
+func (p place) Head(name string, n int) ([]byte, error) { return store.Head(p.Path(name), n) }
 
 func (p place) Read(name string, limit int64) ([]byte, error) {
 	return imaging.ReadFile(p.Path(name), imaging.Limits{MaxFileBytes: limit})

@@ -213,7 +213,7 @@ func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, e
 	if err := l.known(i); err != nil {
 		return nil, err
 	}
-	m, err := l.ds.Image(ctx, i, l.opt.Limits)
+	m, err := l.ds.Image(ctx, i, l.recipe.Decoding(l.opt.Limits))
 	if err != nil {
 		return nil, err
 	}

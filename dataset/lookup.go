@@ -82,8 +82,8 @@ func (l *lookup) find(name, dir string) (string, int, error) {
 		return l.names[best], how, nil
 	}
 	stem := base
-	if ext := path.Ext(base); layout.IsImage(base) || ext == ".dcm" || ext == ".dicom" {
-		stem = strings.TrimSuffix(base, ext)
+	if layout.IsImage(base) {
+		stem = strings.TrimSuffix(base, path.Ext(base))
 	}
 	number := strings.TrimLeft(stem, "0")
 	for _, way := range []struct {

@@ -48,7 +48,7 @@ func (a *arrays) Read(i int, _ imaging.Limits) ([]byte, error) {
 	return row, nil
 }
 
-func (a *arrays) Decode(_ context.Context, i int, row []byte, _ imaging.Limits) (*imaging.Image, error) {
+func (a *arrays) Decode(_ context.Context, i int, row []byte, _ imaging.Options) (*imaging.Image, error) {
 	x, _ := a.at(i)
 	m := &imaging.Image{H: x.Shape[1], W: x.Shape[2], C: 1, Bits: 8 * x.Type.Size}
 	if len(x.Shape) == 4 {

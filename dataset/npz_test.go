@@ -54,7 +54,7 @@ func TestOpenNPZ(t *testing.T) {
 			t.Errorf("%s: %d, %d, %d samples", c.file, len(parts[0]), len(parts[1]), len(parts[2]))
 		}
 		for _, i := range []int{0, 11, 12, 17, 18, 23} {
-			m, err := d.Image(t.Context(), i, imaging.Limits{})
+			m, err := d.Image(t.Context(), i, imaging.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +193,7 @@ func TestNPZ16(t *testing.T) {
 	}
 	path := archive(t, map[string][]byte{"train_images": npy(">u2", []int{4, 2, 2, 1}, body), "train_labels": npy("|b1", []int{4, 1}, []byte{0, 1, 1, 0})})
 	d := openArchive(t, path, Options{})
-	m, err := d.Image(t.Context(), 1, imaging.Limits{})
+	m, err := d.Image(t.Context(), 1, imaging.Options{})
 	if err != nil || m.Bits != 16 || m.C != 1 || m.Pix16[1] != uint16(body[10])<<8|uint16(body[11]) {
 		t.Errorf("%+v, %v", m, err)
 	}

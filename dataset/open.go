@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/dataset/layout"
 	"melo.example/melo/dataset/store"
 	"melo.example/melo/dataset/table"
+	"melo.example/melo/dicom"
 	"melo.example/melo/imaging"
 )
 
@@ -188,7 +189,7 @@ func (o *opener) look(st store.Store) *contents {
 			continue
 		case layout.IsImage(name):
 			c.images = append(c.images, name)
-		case o.opt.formatOf(name, func() []byte { return head(st, f) }) != nil:
+		case path.Ext(name) == "" && isDICOM(st, f):
 			c.images = append(c.images, name)
 		default:
 			if table.Is(name) || strings.EqualFold(path.Base(name), "HAM10000_metadata") {
@@ -202,13 +203,13 @@ func (o *opener) look(st store.Store) *contents {
 	return c
 }
 
-// head returns the beginning of a file, as much as a format needs to know it.
-func head(st store.Store, f store.File) []byte {
-	data, err := st.Read(f.Name, 1<<28)
-	if err != nil {
-		return nil
+// isDICOM tells whether a file without an extension is a DICOM object, as archives store them.
+func isDICOM(st store.Store, f store.File) bool {
+	if f.Size < 132 {
+		return false
 	}
-	return data[:min(132, len(data))]
+	head, err := st.Head(f.Name, 132)
+	return err == nil && dicom.HasPreamble(head)
 }
 
 // stored reads what is in a folder or an archive.

@@ -1,11 +1,6 @@
 package dataset
 
-import (
-	"context"
-
-	"melo.example/melo/dataset/layout"
-	"melo.example/melo/imaging"
-)
+import "melo.example/melo/dataset/layout"
 
 // Options says how to read a data set. The zero value finds out, says what it has decided (see [Dataset.Notes]), and refuses
 // what can be read in more than one way.
@@ -46,9 +41,6 @@ type Options struct {
 	// Page is the page that is taken of files with several, from 0, AllPages every one of them as an image; NoPage: the
 	// first, and a note says so.
 	Page int
-
-	// Formats reads files that package imaging does not.
-	Formats []Format
 }
 
 // Values of [Options.Page]. A page is named from 1 on, as people count.
@@ -73,23 +65,6 @@ const (
 
 // Unknown is the target of a label of which is not known whether a sample has it.
 const Unknown float32 = -1
-
-// Format reads files of a kind that package imaging does not know, DICOM say. Its methods may be called concurrently.
-type Format interface {
-	// Is tells whether a file is of the format, by its name and its first 132 bytes, or fewer where it is shorter.
-	Is(name string, head []byte) bool
-	// Describe says what is in a file without decoding its images.
-	Describe(data []byte, name string) (Description, error)
-	// Decode makes the image of a frame, from 0.
-	Decode(ctx context.Context, data []byte, name string, frame int, limits imaging.Limits) (*imaging.Image, error)
-}
-
-// Description is what a file of a [Format] says about itself.
-type Description struct {
-	Frames int               // images in the file; 0: none that can be shown, and it is left out
-	Group  string            // the patient
-	Attr   map[string]string // what else is of use, by name
-}
 
 // namesColumns tells whether any column of a table is named.
 func (o Options) namesColumns() bool {

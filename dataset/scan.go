@@ -142,7 +142,7 @@ func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info 
 		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}
 	}
 	file = s.d.sum(i, data)
-	m, err := s.d.decode(ctx, i, data, s.limits)
+	m, err := s.d.decode(ctx, i, data, imaging.Options{Limits: s.limits})
 	if err != nil {
 		return file, file, ImageInfo{Err: err}
 	}
@@ -259,11 +259,11 @@ const (
 	pixelsInFlight = 100_000_000
 )
 
-// Image decodes sample i.
-func (d *Dataset) Image(ctx context.Context, i int, limits imaging.Limits) (*imaging.Image, error) {
-	data, err := d.source.Read(i, limits)
+// Image decodes sample i. The page of the options is not looked at.
+func (d *Dataset) Image(ctx context.Context, i int, opt imaging.Options) (*imaging.Image, error) {
+	data, err := d.source.Read(i, opt.Limits)
 	if err != nil {
 		return nil, err
 	}
-	return d.decode(ctx, i, data, limits)
+	return d.decode(ctx, i, data, opt)
 }

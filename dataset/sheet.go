@@ -147,7 +147,7 @@ func heading(pen *font.Drawer, width, y int, text string) {
 // thumbnail fits the whole of image i into a square of the page.
 func (d *Dataset) thumbnail(ctx context.Context, s *imaging.Scratch, page *image.RGBA, box image.Rectangle, i int, limits imaging.Limits) error {
 	draw.Draw(page, box, image.NewUniform(sheetBack), image.Point{}, draw.Src)
-	m, err := d.Image(ctx, i, limits)
+	m, err := d.Image(ctx, i, imaging.Options{Limits: limits})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -22,8 +22,8 @@ type Source interface {
 	Name(i int) string
 	// Read returns the bytes that image i is stored in. Frames of one file return the same bytes.
 	Read(i int, limits imaging.Limits) ([]byte, error)
-	// Decode makes the image of the bytes that Read returned. It may keep them.
-	Decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, error)
+	// Decode makes the image of the bytes that Read returned. It may keep them. The page of the options is not looked at.
+	Decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error)
 	// Close gives back what the source holds.
 	Close() error
 }
@@ -154,11 +154,11 @@ func (d *Dataset) placeOf(r *Record) string {
 }
 
 // decode makes an image of what the source returned for sample i.
-func (d *Dataset) decode(ctx context.Context, i int, data []byte, limits imaging.Limits) (*imaging.Image, error) {
+func (d *Dataset) decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return d.source.Decode(ctx, i, data, limits)
+	return d.source.Decode(ctx, i, data, opt)
 }
 
 // sum is the hash of what sample i is stored in. Frames of one file differ in it.

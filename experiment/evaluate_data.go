@@ -21,7 +21,7 @@ func (j *evalJob) exclusive() bool {
 
 // image reads image number k of those that are evaluated.
 func (j *evalJob) image(ctx context.Context, k int) (*imaging.Image, error) {
-	return j.data.Image(ctx, j.samples[k], imaging.Limits{})
+	return j.data.Image(ctx, j.samples[k], imaging.Options{})
 }
 
 // openData finds the images with the labels of the adapter, and chooses the split.

@@ -17,7 +17,7 @@ const (
 )
 
 // imageExtensions are the files that are taken for images.
-const imageExtensions = " .png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .pnm .pgm .ppm .pbm "
+const imageExtensions = " .png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .pnm .pgm .ppm .pbm .dcm .dicom .ima "
 
 // IsImage tells whether a file is an image, by the end of its name.
 func IsImage(name string) bool {

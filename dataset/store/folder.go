@@ -81,6 +81,8 @@ func (f *folder) Path(name string) string {
 	return filepath.Join(f.root, path)
 }
 
+func (f *folder) Head(name string, n int) ([]byte, error) { return Head(f.Path(name), n) }
+
 func (f *folder) Read(name string, limit int64) ([]byte, error) {
 	return imaging.ReadFile(f.Path(name), imaging.Limits{MaxFileBytes: limit})
 }

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,8 @@ type Store interface {
 	Files() []File
 	// Path says where a file lies: a path of its own in a folder, "ARCHIVE:NAME" in an archive.
 	Path(name string) string
+	// Head returns the first n bytes of a file, or fewer where it is shorter.
+	Head(name string, n int) ([]byte, error)
 	// Read returns the content of a file of at most limit bytes.
 	Read(name string, limit int64) ([]byte, error)
 	// Close gives back what the store holds.
@@ -83,6 +86,28 @@ func Compare(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
+// Head returns the first n bytes of a regular file, or fewer where it is shorter.
+func Head(path string, n int) ([]byte, error) {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s: no regular file: %w", path, ErrStore))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return beginning(f, n)
+}
+
+func beginning(r io.Reader, n int) ([]byte, error) {
+	b := make([]byte, n)
+	n, err := io.ReadFull(r, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return b[:n], err
+}
+
 func sortFiles(files []File) {
 	slices.SortFunc(files, func(a, b File) int { return Compare(a.Name, b.Name) })
 }
@@ -124,6 +149,14 @@ func (m *multi) Path(name string) string {
 		return m.root + ":" + name
 	}
 	return s.Path(rest)
+}
+
+func (m *multi) Head(name string, n int) ([]byte, error) {
+	s, rest := m.part(name)
+	if s == nil {
+		return nil, fmt.Errorf("%s: %w", m.Path(name), os.ErrNotExist)
+	}
+	return s.Head(rest, n)
 }
 
 func (m *multi) Read(name string, limit int64) ([]byte, error) {

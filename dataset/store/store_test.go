@@ -86,6 +86,9 @@ func TestStores(t *testing.T) {
 		var names []string
 		for _, f := range s.Files() {
 			names = append(names, f.Name)
+			if head, err := s.Head(f.Name, 2); err != nil || string(head) != files[f.Name][:2] {
+				t.Errorf("%s: %s begins with %q, %v", kind, f.Name, head, err)
+			}
 			data, err := s.Read(f.Name, 100)
 			if err != nil || string(data) != files[f.Name] || f.Size != int64(len(data)) {
 				t.Errorf("%s: %s: %q, %v", kind, f.Name, data, err)

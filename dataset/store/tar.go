@@ -82,6 +82,14 @@ func (t *tarred) Files() []File           { return t.files }
 func (t *tarred) Path(name string) string { return t.root + ":" + name }
 func (t *tarred) Close() error            { return t.f.Close() }
 
+func (t *tarred) Head(name string, n int) ([]byte, error) {
+	s, ok := t.at[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", t.Path(name), os.ErrNotExist)
+	}
+	return beginning(io.NewSectionReader(t.f, s.start, s.size), n)
+}
+
 func (t *tarred) Read(name string, limit int64) ([]byte, error) {
 	s, ok := t.at[name]
 	if !ok {

@@ -53,6 +53,19 @@ func (z *zipped) Files() []File           { return z.files }
 func (z *zipped) Path(name string) string { return z.root + ":" + name }
 func (z *zipped) Close() error            { return z.r.Close() }
 
+func (z *zipped) Head(name string, n int) ([]byte, error) {
+	f := z.at[name]
+	if f == nil {
+		return nil, fmt.Errorf("%s: %w", z.Path(name), os.ErrNotExist)
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", z.Path(name), err, ErrStore)
+	}
+	defer r.Close()
+	return beginning(r, n)
+}
+
 func (z *zipped) Read(name string, limit int64) ([]byte, error) {
 	f := z.at[name]
 	if f == nil {
