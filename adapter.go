@@ -3,6 +3,7 @@ package melo
 import (
 	"fmt"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -20,8 +21,8 @@ type Adapter struct {
 	recipe       imaging.Recipe
 	lora         *lora.Resident // nil: the base's own head
 
-	tuned *vit.Model // method full: the base with its trained weights; else nil
-	run   *runner    // of tuned; guarded by Base.mu
+	tuned *vit.Model     // method full: the base with its trained weights; else nil
+	run   compute.Engine // of tuned; guarded by Base.mu
 }
 
 // Adapter reads a native adapter file and checks that it belongs to this base: shape, digest, preprocessing.

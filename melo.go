@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"melo.example/melo/bases"
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
 )
@@ -21,13 +20,13 @@ import (
 // prepare their images at the same time and take turns at the backbone. Close it when done.
 type Base struct {
 	model  *vit.Model
-	pool   *par.Pool
+	pool   *compute.Pool
 	batch  int
 	digest func() (string, error)
 	known  *memo.Cache
 
-	mu     sync.Mutex // guards what follows, and the engines of fully tuned adapters
-	run    *runner    // made on first use
+	mu     sync.Mutex     // guards what follows, and the engines of fully tuned adapters
+	run    compute.Engine // made on first use
 	closed bool
 }
 
@@ -82,8 +81,8 @@ func apply(options []Option) (settings, error) {
 }
 
 func openBase(path string, s settings) (*Base, error) {
-	pool := par.New(s.workers)
-	m, err := bases.Open(path, vit.Options{Image: s.image, Exec: kernel.NewExec(pool), Precision: s.precision, Known: s.known})
+	pool := compute.NewPool(s.workers)
+	m, err := bases.Open(path, vit.Options{Image: s.image, Workers: pool, Precision: s.precision, Known: s.known})
 	if err != nil {
 		pool.Close()
 		return nil, err

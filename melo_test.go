@@ -15,7 +15,6 @@ import (
 
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -184,9 +183,7 @@ func TestFullyTunedAdapter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := par.New(1)
-	defer pool.Close()
-	tuner, err := lora.NewTuner(b.model, pool, 1, lora.FullTuning, start, lora.Options{})
+	tuner, err := lora.NewTuner(b.model, 1, lora.FullTuning, start, lora.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
 )
@@ -73,7 +72,7 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 	}
 	for {
 		if !vit.Supports(s.precision) {
-			s.tell(fmt.Sprintf("this CPU (%s) has no instructions for %v", kernel.Name(), s.precision))
+			s.tell(fmt.Sprintf("this CPU (%s) has no instructions for %v", vit.Kernels(), s.precision))
 			s.precision = slower(s.precision)
 			continue
 		}

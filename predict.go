@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/lora"
 	"melo.example/melo/lora/answer"
-	"melo.example/melo/vit"
 )
 
 // Prediction is the answer for one image. Probabilities are calibrated where the adapter says how, and in the order of
@@ -104,10 +103,10 @@ func (b *Base) logits(a *Adapter, pixels []float32, n int) (kernel.Mat, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return kernel.Mat{}, errClosed
+		return nil, errClosed
 	}
-	features := b.runnerOf(a).features(a, pixels, n)
-	logits := kernel.NewMat(n, len(a.labels))
+	features, classes := b.engineOf(a).Features(pixels, n, compute.Segment{Adapter: a.lora, Images: n}), len(a.labels)
+	logits := make([]float32, n*classes)
 	if a.lora == nil {
 		b.model.Logits(logits, features)
 	} else {
@@ -116,29 +115,14 @@ func (b *Base) logits(a *Adapter, pixels []float32, n int) (kernel.Mat, error) {
 	return logits, nil
 }
 
-// runner is an engine with the segments of the batch in flight.
-type runner struct {
-	engine *vit.Engine
-	set    lora.Set
-}
-
-// runnerOf returns what runs the adapter's model; b.mu is held.
-func (b *Base) runnerOf(a *Adapter) *runner {
+// engineOf returns what runs the adapter's model; b.mu is held. Switching adapters is naming another in a segment.
+func (b *Base) engineOf(a *Adapter) compute.Engine {
 	model, run := b.model, &b.run
 	if a.tuned != nil {
 		model, run = a.tuned, &a.run
 	}
 	if *run == nil {
-		*run = &runner{engine: vit.NewEngine(model, b.pool, b.batch, model.Depth)}
+		*run = model.NewEngine(b.batch)
 	}
 	return *run
-}
-
-// features returns [n, Features()], valid until the next call. Switching adapters is this assignment.
-func (r *runner) features(a *Adapter, pixels []float32, n int) kernel.Mat {
-	if a.lora == nil || !a.lora.Adapts() {
-		return r.engine.Forward(pixels, n, nil)
-	}
-	r.set.Assign(lora.Segment{Adapter: a.lora, Images: n})
-	return r.engine.Forward(pixels, n, &r.set)
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -18,8 +18,10 @@ func (b *Base) tunedModel(f *adapterfile.File) (*vit.Model, error) {
 	if b.closed {
 		return nil, errClosed
 	}
-	ex := kernel.NewExec(b.pool)
-	full := vit.NewFull(ex, b.model)
+	full, err := b.model.NewTrainer(1, compute.Training{All: true})
+	if err != nil {
+		return nil, err
+	}
 	tensors := make(map[string]safetensors.TensorData, len(f.Extra))
 	for _, t := range f.Extra {
 		tensors[t.Name] = t
@@ -42,6 +44,6 @@ func (b *Base) tunedModel(f *adapterfile.File) (*vit.Model, error) {
 	for name := range tensors {
 		return nil, fmt.Errorf("melo: %s: tensor %q belongs to nothing in the base", f.Path, name)
 	}
-	full.Updated(ex)
-	return full.Model, nil
+	full.Updated()
+	return full.Model(), nil
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"testing"
 
-	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
 )
 
@@ -19,18 +18,16 @@ func TestEmbedded(t *testing.T) {
 	if m.Path != Embedded || m.Recipe.Size != m.Image {
 		t.Errorf("path %q, recipe %+v, image %d", m.Path, m.Recipe, m.Image)
 	}
-	pool := par.New(0)
-	defer pool.Close()
 	values := m.Recipe.Values()
 	images := make([]float32, 2*values)
 	for i := range values {
 		images[i] = float32(math.Sin(float64(i) / 7))
 		images[values+i] = float32(math.Sin(float64(i) / 11))
 	}
-	f := vit.NewEngine(m, pool, 2, m.Depth).Forward(images, 2, nil)
+	f := m.NewEngine(2).Features(images, 2)
 	var size, apart float64
-	for k := range f.Cols {
-		a, b := float64(f.Row(0)[k]), float64(f.Row(1)[k])
+	for k := range m.Features() {
+		a, b := float64(f[k]), float64(f[m.Features()+k])
 		size, apart = size+a*a+b*b, apart+(a-b)*(a-b)
 	}
 	if !(size > 0) || !(apart > 1e-4*size) {

@@ -5,11 +5,10 @@ import (
 	"errors"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging/processor"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/vit"
 )
@@ -20,7 +19,7 @@ type Base struct {
 	path   string
 	digest string
 	known  *memo.Cache
-	pool   *par.Pool
+	pool   *compute.Pool
 	models map[form]*vit.Model
 	told   bool // how images are prepared
 	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
@@ -34,7 +33,7 @@ func OpenBase(path string, workers int, remember string) (*Base, error) {
 	if err != nil {
 		return nil, badInput(err)
 	}
-	return &Base{path: path, digest: digest, known: known, pool: par.New(workers), models: map[form]*vit.Model{}}, nil
+	return &Base{path: path, digest: digest, known: known, pool: compute.NewPool(workers), models: map[form]*vit.Model{}}, nil
 }
 
 // Path is where the base was found.
@@ -75,7 +74,7 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	if m := b.models[f]; m != nil {
 		return m, nil
 	}
-	opt := vit.Options{Image: f.image, Exec: kernel.NewExec(b.pool), Precision: f.precision, Prepare: f.prepare}
+	opt := vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare}
 	if !f.apart {
 		opt.Known = b.known
 	}

@@ -3,9 +3,9 @@ package experiment
 import (
 	"time"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/lora"
 	"melo.example/melo/train"
+	"melo.example/melo/vit"
 )
 
 // progress counts how training is getting on, and tells it.
@@ -41,7 +41,7 @@ func newProgress(j *Run) *progress {
 // start begins to count; what a resumed run has behind it counts as done.
 func (p *progress) start() {
 	j := p.j
-	p.peak = kernel.MeasurePeakOf(j.precision, j.base.pool, peakSample)
+	p.peak = vit.MeasurePeak(j.precision, j.base.pool, peakSample)
 	state := &j.loop.State
 	p.done = int64(state.Epoch)*int64(len(j.parts[0])+len(j.parts[1])) + int64(state.Images)
 	j.hook.tell(Began{Title: j.o.Title, Data: j.info, Config: j.config, Deltas: j.tuner.Adapter().Deltas, Parameters: j.parameters(),

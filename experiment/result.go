@@ -11,7 +11,6 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/buildinfo"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
@@ -260,13 +259,12 @@ func (j *Run) selfTest() (*adapterfile.SelfTest, error) {
 				return nil, err
 			}
 		}
-		engine, a := vit.NewEngine(m, j.base.pool, 1, m.Depth), j.tuner.Adapter()
-		var set lora.Set
-		set.Assign(lora.Segment{Adapter: a.Resident(vit.F32), Images: 1})
-		y := kernel.NewMat(1, a.Head.Classes)
+		engine, a := m.NewEngine(1), j.tuner.Adapter()
+		now := lora.Segment{Adapter: a.Resident(vit.F32), Images: 1}
+		y := make([]float32, a.Head.Classes)
 		logits = func(x []float32) []float32 {
-			a.Head.Logits(y, engine.Forward(x, 1, &set))
-			return y.Data
+			a.Head.Logits(y, engine.Features(x, 1, now))
+			return y
 		}
 	}
 	t := &adapterfile.SelfTest{Seed: selfTestSeed}

@@ -16,7 +16,6 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
@@ -177,7 +176,7 @@ func (j *Run) choosePrecision() (vit.Precision, error) {
 	case j.o.Method == lora.FullTuning && p == vit.I8:
 		return p, setting("precision", "%v: method full trains the weights themselves: expected f32, bf16 or auto", p)
 	case !vit.Supports(p):
-		j.hook.note(fmt.Sprintf("this CPU (%s) has no instructions for %v: using %v", kernel.Name(), p, vit.FastestTraining()))
+		j.hook.note(fmt.Sprintf("this CPU (%s) has no instructions for %v: using %v", vit.Kernels(), p, vit.FastestTraining()))
 		p = vit.FastestTraining()
 	}
 	return p, nil
@@ -252,7 +251,7 @@ func (j *Run) build() error {
 		return &SettingError{Setting: "rank", Problem: err.Error()}
 	}
 	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
-	j.tuner, err = lora.NewTuner(j.model, j.base.pool, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed, Precision: j.precision})
+	j.tuner, err = lora.NewTuner(j.model, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed, Precision: j.precision})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/vit"
 )
 
@@ -36,7 +37,7 @@ func ScaleFor(alpha float32, rank int, rsLoRA bool) float32 {
 
 // Delta returns the delta at site, or nil.
 func (a *Adapter) Delta(site vit.Site) *Delta {
-	i, ok := slices.BinarySearchFunc(a.Deltas, site, func(d Delta, s vit.Site) int { return compareSites(d.Site, s) })
+	i, ok := slices.BinarySearchFunc(a.Deltas, site, func(d Delta, s vit.Site) int { return compute.CompareSites(d.Site, s) })
 	if !ok {
 		return nil
 	}
@@ -54,15 +55,52 @@ func (a *Adapter) Parameters() (deltas, head int) {
 	return deltas, head
 }
 
+// deltas returns the deltas as engines read them, in the same memory.
+func (a *Adapter) deltas() []compute.Delta {
+	ds := make([]compute.Delta, len(a.Deltas))
+	for i, d := range a.Deltas {
+		ds[i] = compute.Delta{Site: d.Site, Rank: d.Rank, Scale: d.Scale, A: compute.Numbers{F32: d.A}, B: compute.Numbers{F32: d.B}}
+	}
+	return ds
+}
+
+// Resident returns the adapter as it is now, as engines with a base in precision p read it, or nil for nil. See
+// compute.NewAdapter for what becomes of A and B.
+func (a *Adapter) Resident(p vit.Precision) *Resident {
+	if a == nil {
+		return nil
+	}
+	return compute.NewAdapter(a.deltas(), a.Head, p)
+}
+
+// Merge returns the model whose maps at a's sites are W + Scale*B*A; everything else is shared with base, which stays
+// as it is. So unmerging is going back to base, bit for bit.
+func Merge(base *vit.Model, a *Adapter) (*vit.Model, error) {
+	if err := a.Check(&base.Config); err != nil {
+		return nil, err
+	}
+	m, err := base.Merged(a.deltas())
+	if err == nil && a.Head != nil {
+		m.Head, m.HeadDist, m.Labels = a.Head, nil, nil
+	}
+	return m, err
+}
+
+// Resident is an adapter as engines read it, Segment a run of images of a batch that use it.
+type (
+	Resident = compute.Adapter
+	Segment  = compute.Segment
+)
+
 // Sort orders the deltas by block and kind, as Delta and the forward pass expect.
 func (a *Adapter) Sort() {
-	slices.SortFunc(a.Deltas, func(x, y Delta) int { return compareSites(x.Site, y.Site) })
+	slices.SortFunc(a.Deltas, func(x, y Delta) int { return compute.CompareSites(x.Site, y.Site) })
 }
 
 // Check returns an error that names the first site or tensor that does not fit a backbone of shape c.
 func (a *Adapter) Check(c *vit.Config) error {
 	for i, d := range a.Deltas {
-		if i > 0 && compareSites(a.Deltas[i-1].Site, d.Site) >= 0 {
+		if i > 0 && compute.CompareSites(a.Deltas[i-1].Site, d.Site) >= 0 {
 			return fmt.Errorf("lora: %v: sites are not in order or stand twice", d.Site)
 		}
 		if d.Site.Block < 0 || d.Site.Block >= c.Depth {
@@ -83,11 +121,4 @@ func (a *Adapter) Check(c *vit.Config) error {
 		}
 	}
 	return nil
-}
-
-func compareSites(a, b vit.Site) int {
-	if a.Block != b.Block {
-		return a.Block - b.Block
-	}
-	return int(a.Kind) - int(b.Kind)
 }

@@ -1,13 +1,15 @@
 package lora
 
 import (
+	"errors"
 	"math"
+	"slices"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/vit"
 )
 
-// Gauge is a vit.Adapter that adds nothing: it measures how large the inputs and outputs of the base's maps are on
+// Gauge measures how large the inputs and outputs of the base's maps are on
 // the images that pass. From that follows how far a step of training moves an output (see Rates). Not safe for
 // concurrent use.
 type Gauge struct {
@@ -28,38 +30,33 @@ type gauged struct {
 // NewGauge returns a gauge of the maps of these kinds, in all blocks.
 func NewGauge(kinds ...vit.Kind) *Gauge { return &Gauge{kinds: kinds, sites: map[vit.Site]*gauged{}} }
 
-// Has reports whether the site is measured.
-func (g *Gauge) Has(site vit.Site) bool {
-	for _, k := range g.kinds {
-		if k == site.Kind {
-			return true
-		}
+// Measure runs n images through the bare base and takes in what passes. It returns their features.
+func (g *Gauge) Measure(e compute.Engine, images []float32, n int) ([]float32, error) {
+	o, ok := e.(compute.Observed)
+	if !ok {
+		return nil, errors.New("lora: the engine of this base does not show what passes through its maps")
 	}
-	return false
+	return o.Observe(images, n, g), nil
 }
 
-// Forward adds the rows of x and y, which stay as they are.
-func (g *Gauge) Forward(_ *kernel.Exec, site vit.Site, _ vit.Rows, x, y kernel.Mat) {
+// Wants reports whether the site is measured.
+func (g *Gauge) Wants(site vit.Site) bool { return slices.Contains(g.kinds, site.Kind) }
+
+// See takes in a row of x and y.
+func (g *Gauge) See(site vit.Site, x, y []float32) {
 	s := g.sites[site]
 	if s == nil {
-		s = &gauged{in: x.Cols, out: y.Cols}
+		s = &gauged{in: len(x), out: len(y)}
 		g.sites[site] = s
 	}
-	s.rows += x.Rows
-	for r := range x.Rows {
-		for _, v := range x.Row(r) {
-			s.x1 += math.Abs(float64(v))
-			s.x2 += float64(v) * float64(v)
-		}
-		for _, v := range y.Row(r) {
-			s.y2 += float64(v) * float64(v)
-		}
+	s.rows++
+	for _, v := range x {
+		s.x1 += math.Abs(float64(v))
+		s.x2 += float64(v) * float64(v)
 	}
-}
-
-// Backward panics: a gauge is for forward passes.
-func (g *Gauge) Backward(*kernel.Exec, vit.Site, vit.Rows, kernel.Mat, kernel.Mat, kernel.Mat) {
-	panic("lora: Gauge has no backward pass")
+	for _, v := range y {
+		s.y2 += float64(v) * float64(v)
+	}
 }
 
 // Size is what a gauge has found at one site: means over rows of the sum of |x|, the root mean square of a

@@ -2,9 +2,9 @@ package lora
 
 import (
 	"math"
+	"slices"
 	"testing"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
 )
@@ -13,21 +13,17 @@ import (
 func TestGaugeAddsNothing(t *testing.T) {
 	pool := par.New(2)
 	defer pool.Close()
-	m := vit.Random(kernel.NewExec(pool), gaugeShape(32), vit.F32, 0.02, 1)
+	m := vit.Random(pool, gaugeShape(32), vit.F32, 0.02, 1)
 	images := make([]float32, 3*m.Channels*m.Image*m.Image)
 	for i := range images {
 		images[i] = float32(math.Sin(float64(i)))
 	}
-	e := vit.NewEngine(m, pool, 3, m.Depth)
-	want := e.Forward(images, 3, nil).Clone()
+	e := m.NewEngine(3)
+	want := slices.Clone(e.Features(images, 3))
 	g := NewGauge(vit.Q, vit.FC1)
-	got := e.Forward(images, 3, g)
-	for i := range want.Rows {
-		for j, v := range want.Row(i) {
-			if got.Row(i)[j] != v {
-				t.Fatal("the features differ")
-			}
-		}
+	got, err := g.Measure(e, images, 3)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("the features differ, %v", err)
 	}
 	for b := range m.Depth {
 		s := g.At(vit.Site{Block: b, Kind: vit.Q})

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
 )
@@ -64,7 +64,7 @@ func TestGoldenLoRA(t *testing.T) {
 func checkGoldenLoRA(t *testing.T, c *golden.Case, prefix string) {
 	pool := par.New(2)
 	t.Cleanup(pool.Close)
-	m, err := vit.Open(c.Dir, vit.Options{Exec: kernel.NewExec(pool)})
+	m, err := vit.Open(c.Dir, vit.Options{Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,41 +72,49 @@ func checkGoldenLoRA(t *testing.T, c *golden.Case, prefix string) {
 	if err := a.Check(&m.Config); err != nil {
 		t.Fatal(err)
 	}
-	tr := newTrainable(a, 0, 0)
-	e := vit.NewEngine(m, pool, 2, a.Deltas[0].Site.Block)
-	feat := e.Forward(c.Data("input"), 2, tr)
-	var dfeat kernel.Mat
-	if m.Head == nil {
-		c.Check(t, prefix+"pooled", feat.Data, logitTol)
-		dfeat = kernel.View(c.Data("dpooled"), 2, feat.Cols)
-	} else {
-		y := kernel.NewMat(2, m.Classes)
-		m.Logits(y, feat)
-		c.Check(t, prefix+"logits", y.Data, logitTol)
-		dfeat = headInputGrad(m, kernel.View(c.Data("dlogits"), 2, m.Classes), feat)
+	tr, err := m.NewTrainer(2, compute.Training{Deltas: a.deltas()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	e.Backward(dfeat, tr, nil)
-	if len(tr.grads) == 0 {
+	feat := tr.Forward(c.Data("input"), 2, true)
+	var dfeat []float32
+	if m.Head == nil {
+		c.Check(t, prefix+"pooled", feat, logitTol)
+		dfeat = c.Data("dpooled")
+	} else {
+		y := make([]float32, 2*m.Classes)
+		m.Logits(y, feat)
+		c.Check(t, prefix+"logits", y, logitTol)
+		dfeat = headInputGrad(m, c.Data("dlogits"), feat)
+	}
+	tr.Backward(dfeat)
+	if len(tr.Params()) == 0 {
 		t.Fatal("no deltas in the case")
 	}
 	for i, d := range a.Deltas {
 		name := fmt.Sprintf("%s.grad.block.%d.%v", prefix, d.Site.Block, d.Site.Kind)
-		c.Check(t, name+".A", tr.grads[i].a, gradTol)
-		c.Check(t, name+".B", tr.grads[i].b, gradTol)
+		c.Check(t, name+".A", tr.Params()[2*i].Grad, gradTol)
+		c.Check(t, name+".B", tr.Params()[2*i+1].Grad, gradTol)
 	}
 }
 
 // headInputGrad is the gradient of the features through the base's head, or the mean of its two heads.
-func headInputGrad(m *vit.Model, dl, feat kernel.Mat) kernel.Mat {
-	d := kernel.NewMat(feat.Rows, feat.Cols)
+func headInputGrad(m *vit.Model, dl, feat []float32) []float32 {
+	n := m.Features()
+	d := make([]float32, len(feat))
 	heads := []*vit.Head{m.Head}
 	if m.HeadDist != nil {
 		heads = append(heads, m.HeadDist)
-		kernel.Scale(dl.Data, dl.Data, 0.5)
+		for i := range dl {
+			dl[i] *= 0.5
+		}
 	}
 	for i, h := range heads {
-		headGrad(h, make([]float32, len(h.W)), make([]float32, len(h.Bias)),
-			d.ColRange(i*h.Features, (i+1)*h.Features), dl, feat.ColRange(i*h.Features, (i+1)*h.Features))
+		for r := range len(feat) / n {
+			at := r*n + i*h.Features
+			h.Backward(make([]float32, len(h.W)), make([]float32, len(h.Bias)),
+				d[at:at+h.Features], dl[r*h.Classes:(r+1)*h.Classes], feat[at:at+h.Features])
+		}
 	}
 	return d
 }

@@ -36,7 +36,7 @@ type Rates struct {
 func (t *Tuner) SetPace(p Pace, g *Gauge, features float64) Rates {
 	r := Rates{Head: safeRate(p.Head, features)}
 	var as, bs []float64
-	if t.full != nil {
+	if t.method == FullTuning {
 		r.Full = fullRate(p.Full, g)
 	}
 	for i := range t.params {
@@ -45,8 +45,8 @@ func (t *Tuner) SetPace(p Pace, g *Gauge, features float64) Rates {
 		switch {
 		case strings.HasPrefix(q.Name, "head."):
 			rate = r.Head
-		case t.full != nil:
-			rate = r.Full * math.Pow(p.Decay, float64(t.engine.Model().Depth-depthOf(q.Name)))
+		case t.method == FullTuning:
+			rate = r.Full * math.Pow(p.Decay, float64(t.trainer.Model().Depth-depthOf(q.Name)))
 		default:
 			d := &t.adapter.Deltas[i/2] // A, then B of each
 			a, b := deltaRates(p, g.At(d.Site), d)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
 	"melo.example/melo/vit/arch"
@@ -15,21 +15,11 @@ import (
 var allKinds = []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}
 
 // testBase is a small random backbone with every weight large enough to matter.
-func testBase(ex *kernel.Exec) *vit.Model {
+func testBase(w compute.Workers) *vit.Model {
 	c := vit.Config{Width: 24, Depth: 3, Heads: 3, MLP: 40, Image: 12, Patch: 4, Channels: 3,
 		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
-	rng := rand.New(rand.NewPCG(1, 1))
-	lin := func(in, out int) vit.Linear {
-		return vit.Linear{In: in, Out: out, W: kernel.Pack(ex, normal(rng, in*out, 0, 0.3), out, in), Bias: normal(rng, out, 0, 0.2)}
-	}
-	norm := func() vit.Norm { return vit.Norm{Gain: normal(rng, 24, 1, 0.2), Bias: normal(rng, 24, 0, 0.2)} }
-	m := &vit.Model{Config: c}
-	m.PatchEmbed, m.ClassToken, m.Pos, m.Final = lin(48, 24), normal(rng, 24, 0, 0.5), normal(rng, 10*24, 0, 0.3), norm()
-	for range c.Depth {
-		m.Blocks = append(m.Blocks, vit.Block{Norm1: norm(), Norm2: norm(), Q: lin(24, 24), KV: lin(24, 48),
-			Proj: lin(24, 24), FC1: lin(24, 40), FC2: lin(40, 24), Scale1: normal(rng, 24, 0.8, 0.2)})
-	}
-	return m
+	c.LayerScale = true
+	return vit.Random(w, c, vit.F32, 0.3, 1)
 }
 
 func normal(rng *rand.Rand, n int, mean, std float64) []float32 {
@@ -54,27 +44,25 @@ func randomAdapter(t *testing.T, base *vit.Model, cfg Config, classes int, seed 
 	return a
 }
 
-func setup(t *testing.T, workers int) (*par.Pool, *kernel.Exec, *vit.Model) {
+func setup(t *testing.T, workers int) *vit.Model {
 	pool := par.New(workers)
 	t.Cleanup(pool.Close)
-	ex := kernel.NewExec(pool)
-	return pool, ex, testBase(ex)
+	return testBase(pool)
 }
 
 func images(n int) []float32 { return normal(rand.New(rand.NewPCG(5, 5)), n*3*12*12, 0, 1) }
 
 // TestRelationZeroBIsBase: a new adapter (B zero) changes no bit of the features.
 func TestRelationZeroBIsBase(t *testing.T) {
-	pool, _, base := setup(t, 2)
-	e := vit.NewEngine(base, pool, 2, base.Depth)
-	want := slices.Clone(e.Forward(images(2), 2, nil).Data)
+	base := setup(t, 2)
+	e := base.NewEngine(2)
+	want := slices.Clone(e.Features(images(2), 2))
 	a, err := New(&base.Config, Config{Kinds: []vit.Kind{vit.Q, vit.K, vit.V, vit.FC1}}, 0, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s Set
-	s.Assign(Segment{a.Resident(vit.F32), 2})
-	if got := e.Forward(images(2), 2, &s).Data; !slices.Equal(got, want) {
+	s := []Segment{{Adapter: a.Resident(vit.F32), Images: 2}}
+	if got := e.Features(images(2), 2, s...); !slices.Equal(got, want) {
 		t.Fatal("features with B = 0 differ from the bare base")
 	}
 }
@@ -82,7 +70,7 @@ func TestRelationZeroBIsBase(t *testing.T) {
 // TestRelationMixedBatchEqualsSingles: every image of a batch over different adapters (and none) gets
 // the bits that it gets alone.
 func TestRelationMixedBatchEqualsSingles(t *testing.T) {
-	pool, _, base := setup(t, 3)
+	base := setup(t, 3)
 	adapters := []*Adapter{
 		randomAdapter(t, base, Config{}, 2, 1),
 		nil,
@@ -92,26 +80,24 @@ func TestRelationMixedBatchEqualsSingles(t *testing.T) {
 	}
 	counts := []int{1, 2, 1, 3, 1} // images of each
 	n := 0
-	var s Set
 	segs := make([]Segment, len(adapters))
 	for i, a := range adapters {
-		segs[i] = Segment{a.Resident(vit.F32), counts[i]}
+		segs[i] = Segment{Adapter: a.Resident(vit.F32), Images: counts[i]}
 		n += counts[i]
 	}
 	x := images(n)
 	var singles []float32
-	e, each := vit.NewEngine(base, pool, n, base.Depth), len(x)/n
+	e, each := base.NewEngine(n), len(x)/n
 	for i, a := range adapters {
-		s.Assign(Segment{a.Resident(vit.F32), 1})
+		s := []Segment{{Adapter: a.Resident(vit.F32), Images: 1}}
 		for range counts[i] {
 			at := len(singles) / base.Features() * each
-			singles = append(singles, e.Forward(x[at:at+each], 1, &s).Data...)
+			singles = append(singles, e.Features(x[at:at+each], 1, s...)...)
 		}
 	}
-	s.Assign(segs...)
 	for _, pass := range []int{n, 3, 2, 1} { // parts begin and end within segments
-		e.LimitPass(pass)
-		if !slices.Equal(e.Forward(x, n, &s).Data, singles) {
+		e.(interface{ LimitPass(int) }).LimitPass(pass)
+		if !slices.Equal(e.Features(x, n, segs...), singles) {
 			t.Errorf("alone and in a mixed batch that passes %d by %d differ", pass, pass)
 		}
 	}
@@ -120,19 +106,18 @@ func TestRelationMixedBatchEqualsSingles(t *testing.T) {
 // TestRelationMergedEqualsUnmerged: folding the deltas into the weights gives the same features up to
 // rounding, and leaves the base as it was, bit for bit.
 func TestRelationMergedEqualsUnmerged(t *testing.T) {
-	pool, ex, base := setup(t, 2)
+	base := setup(t, 2)
 	x := images(2)
-	e := vit.NewEngine(base, pool, 2, base.Depth)
-	before := slices.Clone(e.Forward(x, 2, nil).Data)
+	e := base.NewEngine(2)
+	before := slices.Clone(e.Features(x, 2))
 	a := randomAdapter(t, base, Config{Kinds: allKinds, Rank: 5, Alpha: 8}, 0, 2)
-	var s Set
-	s.Assign(Segment{a.Resident(vit.F32), 2})
-	want := slices.Clone(e.Forward(x, 2, &s).Data)
-	merged, err := Merge(ex, base, a)
+	s := []Segment{{Adapter: a.Resident(vit.F32), Images: 2}}
+	want := slices.Clone(e.Features(x, 2, s...))
+	merged, err := Merge(base, a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := vit.NewEngine(merged, pool, 2, base.Depth).Forward(x, 2, nil).Data
+	got := merged.NewEngine(2).Features(x, 2)
 	// 1e-4 relative: float32 rounding of W + sBA, carried through three blocks.
 	if d := relL2(got, want); d > 1e-4 {
 		t.Errorf("merged differs from unmerged by %g", d)
@@ -140,7 +125,7 @@ func TestRelationMergedEqualsUnmerged(t *testing.T) {
 	if relL2(want, before) < 1e-2 {
 		t.Error("the adapter has no effect: the test shows nothing")
 	}
-	if !slices.Equal(e.Forward(x, 2, nil).Data, before) {
+	if !slices.Equal(e.Features(x, 2), before) {
 		t.Error("merging changed the base")
 	}
 }
@@ -163,9 +148,9 @@ func TestTunerGradients(t *testing.T) {
 		"dropout": {Kinds: allKinds, Dropout: 0.3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool, _, base := setup(t, 2)
+			base := setup(t, 2)
 			a := randomAdapter(t, base, cfg, 3, 4)
-			tu, err := NewTuner(base, pool, 2, MeLo, a, Options{Dropout: cfg.Dropout})
+			tu, err := NewTuner(base, 2, MeLo, a, Options{Dropout: cfg.Dropout})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,11 +201,11 @@ func checkGradient(t *testing.T, name string, x, grad []float32, loss func() flo
 // TestRelationAccumulation: gradients of a batch are, bit for bit, those of its images one after another,
 // with dropout, too.
 func TestRelationAccumulation(t *testing.T) {
-	pool, _, base := setup(t, 3)
+	base := setup(t, 3)
 	const n = 4
 	x, w := images(n), normal(rand.New(rand.NewPCG(7, 7)), n*3, 0, 1)
 	run := func(group int) [][]float32 {
-		tu, err := NewTuner(base, pool, n, MeLo, randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4), Options{Dropout: 0.3})
+		tu, err := NewTuner(base, n, MeLo, randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4), Options{Dropout: 0.3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,13 +233,13 @@ func TestRelationAccumulation(t *testing.T) {
 // TestStepAllocatesNothing: a step of each method allocates nothing in the steady state.
 func TestStepAllocatesNothing(t *testing.T) {
 	for _, m := range []Method{MeLo, LinearOnly, FullTuning} {
-		pool, _, base := setup(t, 2)
+		base := setup(t, 2)
 		cfg := Config{Kinds: allKinds}
 		a := randomAdapter(t, base, cfg, 3, 4)
 		if m != MeLo {
 			a.Deltas = nil
 		}
-		tu, err := NewTuner(base, pool, 2, m, a, Options{})
+		tu, err := NewTuner(base, 2, m, a, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,13 +261,13 @@ func TestFullInBF16(t *testing.T) {
 	if !vit.Supports(vit.BF16) {
 		t.Skip("no bf16 instructions")
 	}
-	pool, _, base := setup(t, 2)
+	base := setup(t, 2)
 	x, w := images(2), []float32{1, -1, 0.5, -0.5, 1, -1}
 	logits := map[vit.Precision][]float32{}
 	for _, p := range []vit.Precision{vit.F32, vit.BF16} {
 		start := randomAdapter(t, base, Config{Kinds: allKinds}, 3, 4)
 		start.Deltas = nil
-		tu, err := NewTuner(base, pool, 2, FullTuning, start, Options{Precision: p})
+		tu, err := NewTuner(base, 2, FullTuning, start, Options{Precision: p})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,12 +283,12 @@ func TestFullInBF16(t *testing.T) {
 		if exact.Precision != vit.F32 {
 			t.Fatalf("%v: the base is in %v", p, exact.Precision)
 		}
-		f := vit.NewEngine(exact, pool, 2, exact.Depth).Forward(x, 2, nil)
-		y := kernel.NewMat(2, 3)
+		f := exact.NewEngine(2).Features(x, 2)
+		y := make([]float32, 6)
 		tu.Adapter().Head.Logits(y, f)
-		logits[p] = y.Data
+		logits[p] = y
 		// The same weights: products of numbers rounded to 8 bits, through three blocks.
-		if d := relL2(tu.Forward(x, 2, false), y.Data); d > 0.03 {
+		if d := relL2(tu.Forward(x, 2, false), y); d > 0.03 {
 			t.Errorf("%v: logits differ by %g from those of the float32 base", p, d)
 		}
 	}

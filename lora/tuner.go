@@ -3,10 +3,9 @@ package lora
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
-	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
+	"melo.example/melo/compute"
 	"melo.example/melo/vit"
 )
 
@@ -35,14 +34,12 @@ func (m Method) Title() string {
 // drives. Not safe for concurrent use.
 type Tuner struct {
 	method  Method
-	engine  *vit.Engine
+	trainer compute.Trainer
 	adapter *Adapter
-	deltas  *trainable // MeLo
-	full    *vit.Full  // FullTuning
-	params  []param.Param
+	params  []compute.Param
 
-	feat          kernel.Mat // of the last Forward
-	logits, dfeat kernel.Mat
+	feat          []float32 // of the last Forward [n, Features]
+	logits, dfeat []float32
 	gw, gb        []float32
 }
 
@@ -59,28 +56,25 @@ type Options struct {
 
 // NewTuner returns a Tuner for batches of up to maxBatch images. start gives the head and, for MeLo, the
 // deltas, which are trained in place; it must fit the base.
-func NewTuner(base *vit.Model, pool *par.Pool, maxBatch int, method Method, start *Adapter, opt Options) (*Tuner, error) {
+func NewTuner(base *vit.Model, maxBatch int, method Method, start *Adapter, opt Options) (*Tuner, error) {
+	if base == nil || base.Backend == nil || start == nil {
+		return nil, fmt.Errorf("lora: training needs a base and an adapter to start from")
+	}
 	if err := start.Check(&base.Config); err != nil {
 		return nil, err
 	}
 	if start.Head == nil {
 		return nil, fmt.Errorf("lora: training needs a head")
 	}
-	t := &Tuner{method: method, adapter: start}
-	from := base.Depth
+	var what compute.Training
 	switch method {
 	case MeLo:
 		if len(start.Deltas) == 0 {
 			return nil, fmt.Errorf("lora: method %q needs at least one adapted site", method)
 		}
-		from = start.Deltas[0].Site.Block
-		t.deltas = newTrainable(start, opt.Dropout, opt.Seed)
-		t.params = t.deltas.params(cmp.Or(opt.BRatio, 1))
+		what = compute.Training{Deltas: start.deltas(), Dropout: opt.Dropout, Seed: opt.Seed}
 	case FullTuning:
-		from = 0
-		t.full = vit.NewFullAs(kernel.NewExec(pool), base, opt.Precision)
-		base = t.full.Model
-		t.params = t.full.Params()
+		what = compute.Training{All: true, Precision: opt.Precision}
 	case LinearOnly:
 	default:
 		return nil, fmt.Errorf("lora: unknown method %q, expected melo, linear or full", method)
@@ -88,9 +82,17 @@ func NewTuner(base *vit.Model, pool *par.Pool, maxBatch int, method Method, star
 	if method != MeLo && len(start.Deltas) > 0 {
 		return nil, fmt.Errorf("lora: method %q takes no adapted sites, got %d", method, len(start.Deltas))
 	}
-	t.engine = vit.NewEngine(base, pool, maxBatch, from)
-	if t.full != nil {
-		t.engine.EnableFull()
+	trainer, err := base.NewTrainer(maxBatch, what)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tuner{method: method, adapter: start, trainer: trainer, params: trainer.Params()}
+	if method == MeLo {
+		for i := range t.params { // LoRA+ (arXiv 2402.12354)
+			if strings.HasSuffix(t.params[i].Name, ".B") {
+				t.params[i].LRScale = cmp.Or(opt.BRatio, 1)
+			}
+		}
 	}
 	t.addHead(maxBatch)
 	return t, nil
@@ -99,121 +101,94 @@ func NewTuner(base *vit.Model, pool *par.Pool, maxBatch int, method Method, star
 func (t *Tuner) addHead(maxBatch int) {
 	h := t.adapter.Head
 	t.gw, t.gb = make([]float32, len(h.W)), make([]float32, len(h.Bias))
-	t.logits = kernel.NewMat(maxBatch, h.Classes)
-	t.dfeat = kernel.NewMat(maxBatch, h.Features)
+	t.logits = make([]float32, maxBatch*h.Classes)
+	t.dfeat = make([]float32, maxBatch*h.Features)
 	t.params = append(t.params,
-		param.Param{Name: "head.weight", Shape: []int{h.Classes, h.Features}, Data: h.W, Grad: t.gw, Decay: true, LRScale: 1},
-		param.Param{Name: "head.bias", Shape: []int{h.Classes}, Data: h.Bias, Grad: t.gb, LRScale: 1})
+		compute.Param{Name: "head.weight", Shape: []int{h.Classes, h.Features}, Data: h.W, Grad: t.gw, Decay: true, LRScale: 1},
+		compute.Param{Name: "head.bias", Shape: []int{h.Classes}, Data: h.Bias, Grad: t.gb, LRScale: 1})
 }
 
 // Params returns what is trained, with gradients, in a fixed order.
-func (t *Tuner) Params() []param.Param { return t.params }
+func (t *Tuner) Params() []compute.Param { return t.params }
 
 // Adapter returns the adapter in training.
 func (t *Tuner) Adapter() *Adapter { return t.adapter }
 
 // Base returns the backbone that the adapter now belongs to: for FullTuning the trained copy.
-func (t *Tuner) Base() *vit.Model { return t.engine.Model() }
+func (t *Tuner) Base() *vit.Model { return t.trainer.Model() }
 
 // Float32Base is Base with all products in float32: for FullTuning a copy of the trained backbone, else nil unless the
 // base is so already.
-func (t *Tuner) Float32Base() *vit.Model {
-	switch m := t.Base(); {
-	case m.Precision == vit.F32:
-		return m
-	case t.full != nil:
-		return t.full.Float32(t.engine.Exec())
-	}
-	return nil
-}
+func (t *Tuner) Float32Base() *vit.Model { return t.trainer.Exact() }
 
 // Classes returns the number of logits of an image.
 func (t *Tuner) Classes() int { return t.adapter.Head.Classes }
 
-// SetMark sets the Mark of the engine, for profiles.
-func (t *Tuner) SetMark(mark func(block int, p vit.Part)) { t.engine.Mark = mark }
-
-// MaxBatch returns the largest batch.
-func (t *Tuner) MaxBatch() int { return t.engine.MaxBatch() }
-
-// SetStep tells dropout which optimizer step is computed, and which image of the step's batch is the first of
-// the next Forward. So the masks depend neither on how a batch is cut into passes nor on interruptions.
-func (t *Tuner) SetStep(step, image int) {
-	if t.deltas != nil {
-		t.deltas.dropout.step, t.deltas.dropout.image = uint64(step), uint64(image)
+// SetMark is that of compute.Profiled, if the base's engine is one.
+func (t *Tuner) SetMark(mark func(block int, p compute.Part)) {
+	if p, ok := t.trainer.(compute.Profiled); ok {
+		p.SetMark(mark)
 	}
 }
 
+// MaxBatch returns the largest batch.
+func (t *Tuner) MaxBatch() int { return t.trainer.MaxBatch() }
+
+// SetStep tells dropout which optimizer step is computed, and which image of the step's batch is the first of
+// the next Forward. So the masks depend neither on how a batch is cut into passes nor on interruptions.
+func (t *Tuner) SetStep(step, image int) { t.trainer.SetStep(step, image) }
+
 // Forward returns the logits [n*classes] of n images [n, 3, side, side]; valid until the next call.
 func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
-	if t.deltas == nil {
-		t.feat = t.engine.Forward(images, n, nil)
-	} else {
-		t.deltas.dropout.training = training
-		t.feat = t.engine.Forward(images, n, t.deltas)
-	}
-	out := t.logits.RowRange(0, n)
-	t.adapter.Head.Logits(out, t.feat)
-	return out.Data
+	return t.classify(t.trainer.Forward(images, n, training))
+}
+
+// classify applies the head to features [n, Features].
+func (t *Tuner) classify(features []float32) []float32 {
+	h := t.adapter.Head
+	t.feat = features
+	out := t.logits[:len(features)/h.Features*h.Classes]
+	h.Logits(out, features)
+	return out
 }
 
 // PrefixSize returns how many numbers the frozen part of the model makes of an image: the features for
 // LinearOnly, what enters the lowest adapted block for MeLo. It is 0 if there is no such part.
 func (t *Tuner) PrefixSize() int {
-	switch {
-	case t.method == LinearOnly:
+	if t.method == LinearOnly {
 		return t.adapter.Head.Features
-	case t.method == MeLo && t.engine.From() > 0:
-		return t.engine.PrefixSize()
 	}
-	return 0
+	return t.trainer.PrefixSize()
 }
 
 // Prefix runs the frozen part on n images into dst [n*PrefixSize].
 func (t *Tuner) Prefix(dst, images []float32, n int) {
-	if t.method == MeLo {
-		t.engine.Prefix(dst, images, n)
+	if t.method == LinearOnly {
+		copy(dst, t.trainer.Forward(images, n, false))
 		return
 	}
-	f := t.engine.Forward(images, n, nil)
-	for i := range n {
-		copy(dst[i*f.Cols:(i+1)*f.Cols], f.Row(i))
-	}
+	t.trainer.Prefix(dst, images, n)
 }
 
 // ForwardFrom is Forward from the results of Prefix on, which must stay as they are until Backward.
 func (t *Tuner) ForwardFrom(prefix []float32, n int, training bool) []float32 {
-	if t.method == MeLo {
-		t.deltas.dropout.training = training
-		t.feat = t.engine.ForwardFrom(prefix, n, t.deltas)
-	} else {
-		t.feat = kernel.View(prefix, n, t.adapter.Head.Features)
+	if t.method == LinearOnly {
+		return t.classify(prefix[:n*t.adapter.Head.Features])
 	}
-	out := t.logits.RowRange(0, n)
-	t.adapter.Head.Logits(out, t.feat)
-	return out.Data
+	return t.classify(t.trainer.ForwardFrom(prefix, n, training))
 }
 
 // Backward accumulates the gradients of every parameter from dlogits [n*classes] of the last Forward.
 func (t *Tuner) Backward(dlogits []float32) {
-	n := t.feat.Rows
-	dl := kernel.View(dlogits, n, t.Classes())
-	dfeat := t.dfeat.RowRange(0, n)
+	dfeat := t.dfeat[:len(t.feat)]
 	if t.method == LinearOnly {
-		dfeat = kernel.Mat{}
+		dfeat = nil
 	}
-	headGrad(t.adapter.Head, t.gw, t.gb, dfeat, dl, t.feat)
-	switch t.method {
-	case MeLo:
-		t.engine.Backward(dfeat, t.deltas, nil)
-	case FullTuning:
-		t.engine.Backward(dfeat, nil, &t.full.Grads)
+	t.adapter.Head.Backward(t.gw, t.gb, dfeat, dlogits, t.feat)
+	if dfeat != nil {
+		t.trainer.Backward(dfeat)
 	}
 }
 
-// Updated is called after the parameters changed: full fine-tuning repacks its matrices.
-func (t *Tuner) Updated() {
-	if t.full != nil {
-		t.full.Updated(t.engine.Exec())
-	}
-}
+// Updated is called after the parameters changed.
+func (t *Tuner) Updated() { t.trainer.Updated() }

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
+	"melo.example/melo/vit"
 )
 
 // curve is what a pass takes by its number of images. It is learnt from the batches that run, starts from what an
@@ -150,7 +150,7 @@ func (c *curve) points() (list []CurvePoint) {
 
 // curveKey names what a curve depends on.
 func curveKey(baseDigest string, p fmt.Stringer, workers, most int) string {
-	return fmt.Sprintf("batching curve of %s in %v with %s on %d workers up to %d", baseDigest, p, kernel.Name(), workers, most)
+	return fmt.Sprintf("batching curve of %s in %v with %s on %d workers up to %d", baseDigest, p, vit.Kernels(), workers, most)
 }
 
 // load takes over what an earlier process learnt.

@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
 )
 
@@ -33,6 +32,8 @@ type Config struct {
 	State     string        // file that keeps what operators decided (pins, aliases, canaries, unloaded adapters); empty: nothing is kept
 	Remember  string        // folder that keeps facts between runs: digests, passed self-tests, the batching curve; empty: none
 	Observer  Observer      // is told what happens; may be nil
+	// Release is called once the base is no longer needed: after Close, or when New has failed. nil: nothing is done.
+	Release func()
 }
 
 const (
@@ -46,7 +47,6 @@ type Engine struct {
 	config   Config
 	model    *vit.Model
 	digest   string // of the base
-	pool     *par.Pool
 	known    *memo.Cache
 	observer Observer
 	registry *Registry
@@ -72,11 +72,11 @@ type counters struct {
 // Open opens the base of c, scans its folder of adapters and returns an engine that is ready. Close it when done.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !vit.Supports(c.Precision) {
-		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", kernel.Name(), c.Precision)
+		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", vit.Kernels(), c.Precision)
 	}
-	pool := par.New(c.Workers)
+	pool := compute.NewPool(c.Workers)
 	known := memo.New(c.Remember)
-	m, err := bases.Open(c.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: c.Precision, Known: known})
+	m, err := bases.Open(c.Base, vit.Options{Workers: pool, Precision: c.Precision, Known: known})
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -86,17 +86,23 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		pool.Close()
 		return nil, err
 	}
-	return New(ctx, m, digest, pool, c)
+	c.Release = pool.Close
+	return New(ctx, m, digest, c)
 }
 
-// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest). The engine closes
-// the pool.
-func New(ctx context.Context, m *vit.Model, digest string, pool *par.Pool, c Config) (*Engine, error) {
+// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest).
+func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, error) {
+	if c.Release == nil {
+		c.Release = func() {}
+	}
+	if m == nil || m.Backend == nil {
+		return nil, errors.New("serve: no base")
+	}
 	if err := c.complete(); err != nil {
-		pool.Close()
+		c.Release()
 		return nil, err
 	}
-	e := &Engine{config: c, model: m, digest: digest, pool: pool, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
+	e := &Engine{config: c, model: m, digest: digest, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
 	e.curve = newCurve(cmp.Or(c.Batch, defaultBatch), c.Batch > 0)
 	e.curve.load(e.known, e.curveKey())
 	e.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
@@ -107,7 +113,7 @@ func New(ctx context.Context, m *vit.Model, digest string, pool *par.Pool, c Con
 		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase, precision: m.Precision},
 		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
 	if err != nil {
-		pool.Close()
+		c.Release()
 		return nil, err
 	}
 	go e.runner.run()
@@ -135,7 +141,7 @@ func (c *Config) complete() error {
 }
 
 func (e *Engine) curveKey() string {
-	return curveKey(e.digest, e.model.Precision, e.pool.Workers(), e.curve.max)
+	return curveKey(e.digest, e.model.Precision, e.model.Workers(), e.curve.max)
 }
 
 // Registry returns the adapters that the engine serves.
@@ -214,7 +220,7 @@ func (e *Engine) Close() error {
 		e.queue.close()
 		<-e.runner.done
 		e.curve.save(e.known, e.curveKey())
-		e.pool.Close()
+		e.config.Release()
 	})
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -158,7 +157,7 @@ func TestNarrowPrecisionsAreExact(t *testing.T) {
 			continue
 		}
 		pool := par.New(2)
-		m := vit.Random(kernel.NewExec(pool), tiny(), p, 0.3, 1)
+		m := vit.Random(pool, tiny(), p, 0.3, 1)
 		m.Recipe = randomBase(pool).Recipe
 		dir := t.TempDir()
 		var requests []Request
@@ -167,13 +166,13 @@ func TestNarrowPrecisionsAreExact(t *testing.T) {
 			f := someAdapter(uint64(i))
 			x := make([]float32, m.Recipe.Values())
 			adapterfile.SelfTestInput(x, 9, 0)
-			f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 9, Logits: [][]float32{alone(m, pool, f.Adapter, x)}}
+			f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 9, Logits: [][]float32{alone(m, f.Adapter, x)}}
 			name := fmt.Sprint(i)
 			publish(t, dir, name, f)
 			requests = append(requests, Request{Name: name, Input: Input{Tensor: tensor(uint64(i % 5))}})
-			want = append(want, alone(m, pool, f.Adapter, requests[i].Input.Tensor))
+			want = append(want, alone(m, f.Adapter, requests[i].Input.Tensor))
 		}
-		e, err := New(t.Context(), m, baseDigest, pool, Config{Adapters: dir, Batch: 8})
+		e, err := New(t.Context(), m, baseDigest, Config{Release: pool.Close, Adapters: dir, Batch: 8})
 		if err != nil {
 			t.Fatal(err)
 		}

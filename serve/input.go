@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 )
 
 // input is a prepared tensor [3, side, side] that several requests may share.
@@ -62,7 +62,7 @@ func (p *inputPool) prepare(ctx context.Context, x Input, recipe imaging.Recipe)
 	in := p.get()
 	if x.Tensor != nil {
 		copy(in.data, x.Tensor)
-		if !kernel.AllFinite(in.data) {
+		if !compute.Finite(in.data) {
 			in.release()
 			return nil, &InputError{errors.New("the tensor has a NaN or an infinity, expected finite numbers")}
 		}

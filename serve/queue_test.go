@@ -294,7 +294,7 @@ func TestOneCallForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, f := range files {
-		if want := alone(e.model, e.pool, f.Adapter, x); errs[i] != nil || !slices.Equal(answers[i].Logits, want) || answers[i].Digest != f.Digest {
+		if want := alone(e.model, f.Adapter, x); errs[i] != nil || !slices.Equal(answers[i].Logits, want) || answers[i].Digest != f.Digest {
 			t.Errorf("%s: %v, logits %v, alone %v", requests[i].Name, errs[i], answers[i].Logits, want)
 		}
 	}

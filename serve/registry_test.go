@@ -228,7 +228,7 @@ func TestChecksAtLoad(t *testing.T) {
 		for i := range 2 {
 			x := make([]float32, 3*8*8)
 			adapterfile.SelfTestInput(x, 3, i)
-			test.Logits = append(test.Logits, alone(helper.model, helper.pool, f.Adapter, x))
+			test.Logits = append(test.Logits, alone(helper.model, f.Adapter, x))
 		}
 		test.Logits[1][0] += shift
 		f.Meta.SelfTest = test
@@ -241,7 +241,7 @@ func TestChecksAtLoad(t *testing.T) {
 	headless := someAdapter(1)
 	headless.Adapter.Head, headless.Meta.Labels, headless.Meta.Task, headless.Meta.Thresholds, headless.Meta.Temperatures = nil, nil, "", nil, nil
 	side := someAdapter(1)
-	side.Meta.Recipe = randomBase(newEngine(t, 1, Config{}).pool).Recipe
+	side.Meta.Recipe = newEngine(t, 1, Config{}).Recipe()
 	side.Meta.Recipe.Size = 9
 	publish(t, dir, "other base", other)
 	publish(t, dir, "nameless", nameless)

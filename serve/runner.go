@@ -4,14 +4,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
 )
 
 // runner computes batches, one after the other: a pass uses all workers.
 type runner struct {
-	engine   *vit.Engine
+	engine   compute.Engine
+	model    *vit.Model
 	queue    *queue
 	curve    *curve
 	counts   *counters
@@ -20,7 +21,6 @@ type runner struct {
 	epoch    time.Time
 	since    atomic.Int64 // when the batch under way began, in nanoseconds after epoch; 0: none
 
-	set      lora.Set
 	segments []lora.Segment
 	pixels   []float32        // [rows, 3, side, side]
 	ordered  []*item          // of the batch, by row
@@ -30,7 +30,7 @@ type runner struct {
 
 func newRunner(e *Engine) *runner {
 	m := e.model
-	return &runner{engine: vit.NewEngine(m, e.pool, e.curve.max, m.Depth), queue: e.queue, curve: e.curve, counts: &e.counts,
+	return &runner{engine: m.NewEngine(e.curve.max), model: m, queue: e.queue, curve: e.curve, counts: &e.counts,
 		observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{},
 		pixels: make([]float32, e.curve.max*e.inputs.values)}
 }
@@ -54,12 +54,12 @@ func (r *runner) batch(batch []*item, left int) {
 	start := time.Now()
 	r.since.Store(int64(start.Sub(r.epoch)) + 1)
 	rows := r.arrange(batch)
-	features := r.forward(rows)
+	features, n := r.forward(rows), r.model.Features()
 	for i, it := range r.ordered {
 		row := r.rowOf[i]
 		head := it.handle.adapter.Head()
 		it.logits = make([]float32, head.Classes)
-		head.Logits(kernel.View(it.logits, 1, head.Classes), features.RowRange(row, row+1))
+		head.Logits(it.logits, features[row*n:(row+1)*n])
 	}
 	took := time.Since(start)
 	r.since.Store(0)
@@ -137,11 +137,10 @@ func (r *runner) sharedRow(first int, x *item) int {
 	return -1
 }
 
-// forward returns the features of the rows, valid until the next call. What changes from adapter to adapter is
-// this assignment.
-func (r *runner) forward(rows int) kernel.Mat {
-	r.set.Assign(r.segments...)
-	return r.engine.Forward(r.pixels, rows, &r.set)
+// forward returns the features of the rows, valid until the next call. What changes from adapter to adapter are
+// the segments.
+func (r *runner) forward(rows int) []float32 {
+	return r.engine.Features(r.pixels, rows, r.segments...)
 }
 
 // busy returns how long the batch under way has taken, 0 if there is none. Clocks that are set change nothing.

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -28,7 +27,7 @@ func tiny() vit.Config {
 }
 
 func randomBase(pool *par.Pool) *vit.Model {
-	m := vit.Random(kernel.NewExec(pool), tiny(), vit.F32, 0.3, 1)
+	m := vit.Random(pool, tiny(), vit.F32, 0.3, 1)
 	m.Recipe = imaging.Recipe{Size: m.Image, Interpolation: imaging.Bilinear, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}}
 	return m
 }
@@ -37,10 +36,11 @@ func randomBase(pool *par.Pool) *vit.Model {
 func newEngine(t testing.TB, workers int, c Config) *Engine {
 	t.Helper()
 	pool := par.New(workers)
+	c.Release = pool.Close
 	if c.Adapters == "" {
 		c.Adapters = t.TempDir()
 	}
-	e, err := New(t.Context(), randomBase(pool), baseDigest, pool, c)
+	e, err := New(t.Context(), randomBase(pool), baseDigest, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,11 @@ func picture(seed uint64) *imaging.Image {
 }
 
 // alone computes the logits of one input for one adapter without the engine.
-func alone(m *vit.Model, pool *par.Pool, a *lora.Adapter, x []float32) []float32 {
-	engine := vit.NewEngine(m, pool, 1, m.Depth)
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: 1})
-	y := kernel.NewMat(1, a.Head.Classes)
-	a.Head.Logits(y, engine.Forward(x, 1, &set))
-	return slices.Clone(y.Data)
+func alone(m *vit.Model, a *lora.Adapter, x []float32) []float32 {
+	engine := m.NewEngine(1)
+	y := make([]float32, a.Head.Classes)
+	a.Head.Logits(y, engine.Features(x, 1, lora.Segment{Adapter: a.Resident(m.Precision), Images: 1}))
+	return slices.Clone(y)
 }
 
 func TestPredict(t *testing.T) {
@@ -140,7 +138,7 @@ func TestPredict(t *testing.T) {
 		}
 		answers, errs := e.Predict(t.Context(), Request{Name: name, Input: Input{Image: img}}, Request{Name: name, Version: f.Digest, Input: Input{Tensor: x}},
 			Request{Name: "nobody", Input: Input{Tensor: x}}, Request{Name: name, Input: Input{Tensor: x[1:]}})
-		want := alone(e.model, e.pool, f.Adapter, x)
+		want := alone(e.model, f.Adapter, x)
 		for i := range 2 {
 			if a := answers[i]; errs[i] != nil || a.Digest != f.Digest || a.Name != name || !slices.Equal(a.Logits, want) || !slices.Contains(a.Labels, a.Label) {
 				t.Errorf("%s: %+v, %v, expected logits %v", name, answers[i], errs[i], want)

@@ -10,7 +10,7 @@ import (
 // of a row, and let go of.
 type switcher struct {
 	registry *Registry
-	set      lora.Set
+	segment  lora.Segment
 }
 
 func newSwitcher(r *Registry) *switcher { return &switcher{registry: r} }
@@ -24,7 +24,7 @@ func (s *switcher) change(name string) error {
 	if err != nil {
 		return err
 	}
-	s.set.Assign(lora.Segment{Adapter: h.adapter, Images: 1})
+	s.segment = lora.Segment{Adapter: h.adapter, Images: 1}
 	h.release()
 	return nil
 }

@@ -3,27 +3,26 @@ package train
 import (
 	"fmt"
 
-	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
+	"melo.example/melo/compute"
 )
 
 // Average is an exponential moving average of parameters: after step t, counted from 1, it is d times itself plus
 // (1-d) times the parameters, with d = min(Decay, (1+t)/(10+t)), so that the first steps are soon forgotten.
 type Average struct {
-	Decay  float64
-	params []param.Param
-	data   [][]float32 // parallel to params
-	pool   *par.Pool
-	pieces []piece
-	task   averageTask
+	Decay   float64
+	params  []compute.Param
+	data    [][]float32 // parallel to params
+	workers compute.Workers
+	pieces  []piece
+	task    averageTask
 }
 
 // NewAverage returns an average that begins with the parameters as they are.
-func NewAverage(params []param.Param, decay float64, pool *par.Pool) (*Average, error) {
+func NewAverage(params []compute.Param, decay float64, workers compute.Workers) (*Average, error) {
 	if !(decay > 0 && decay < 1) {
 		return nil, fmt.Errorf("train: decay %v of the average, expected a number between 0 and 1", decay)
 	}
-	a := &Average{Decay: decay, params: params, pool: pool, pieces: piecesOf(params)}
+	a := &Average{Decay: decay, params: params, workers: workers, pieces: piecesOf(params)}
 	for _, p := range params {
 		a.data = append(a.data, append([]float32(nil), p.Data...))
 	}
@@ -35,7 +34,7 @@ func NewAverage(params []param.Param, decay float64, pool *par.Pool) (*Average, 
 func (a *Average) add(step int) {
 	t := float64(step)
 	a.task.share = float32(1 - min(a.Decay, (1+t)/(10+t)))
-	a.pool.Run(len(a.pieces), &a.task)
+	a.workers.Run(len(a.pieces), &a.task)
 }
 
 // swap exchanges average and parameters.

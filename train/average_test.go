@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
 	"melo.example/melo/lora"
 )
 
@@ -32,8 +32,8 @@ func averagedRun(t testing.TB, method lora.Method, workers int) *Loop {
 func TestAverageByHand(t *testing.T) {
 	pool := par.New(2)
 	defer pool.Close()
-	p := param.Param{Name: "w", Data: []float32{1, -2}}
-	a, err := NewAverage([]param.Param{p}, 0.4, pool)
+	p := compute.Param{Name: "w", Data: []float32{1, -2}}
+	a, err := NewAverage([]compute.Param{p}, 0.4, pool)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
 )
@@ -65,7 +64,7 @@ func (g goldenData) EpochFrom(ctx context.Context, _, from int) iter.Seq2[*datas
 func openTrainBase(t testing.TB, pool *par.Pool) (*vit.Model, goldenData) {
 	t.Helper()
 	c := golden.Open(t, "train")
-	m, err := vit.Open(c.Dir, vit.Options{Exec: kernel.NewExec(pool)})
+	m, err := vit.Open(c.Dir, vit.Options{Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +101,7 @@ func goldenLoop(t testing.TB, c *golden.Case, workers, pass int) (*Loop, *lora.T
 	t.Cleanup(pool.Close)
 	m, data := openTrainBase(t, pool)
 	method, _, _ := strings.Cut(strings.TrimPrefix(c.Dir[strings.LastIndex(c.Dir, "train_"):], "train_"), "_")
-	tuner, err := lora.NewTuner(m, pool, pass, lora.Method(method), goldenStart(t, c, m), lora.Options{})
+	tuner, err := lora.NewTuner(m, pass, lora.Method(method), goldenStart(t, c, m), lora.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,13 +212,16 @@ func checkFinal(t *testing.T, c *golden.Case, tuner *lora.Tuner) {
 	}
 	pool := par.New(1)
 	defer pool.Close()
-	ex := kernel.NewExec(pool)
-	m, err := vit.Open(c.Dir, vit.Options{Exec: ex})
+	m, err := vit.Open(c.Dir, vit.Options{Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]param.Param{}
-	for _, p := range vit.NewFull(ex, m).Params() {
+	want := map[string]compute.Param{}
+	all, err := m.NewTrainer(1, compute.Training{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all.Params() {
 		want[p.Name] = p
 	}
 	for _, p := range tuner.Params() {

@@ -12,14 +12,14 @@ import (
 	"iter"
 	"math"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
-	"melo.example/melo/internal/param"
 )
 
 // Model is what a Loop trains; *lora.Tuner is one.
 type Model interface {
 	// Params returns what is trained, with gradients, in a fixed order.
-	Params() []param.Param
+	Params() []compute.Param
 	// Classes is the number of logits of an image, MaxBatch the most images of a pass.
 	Classes() int
 	MaxBatch() int

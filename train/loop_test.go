@@ -42,7 +42,7 @@ func testRunOf(t testing.TB, method lora.Method, cfg lora.Config, workers, pass 
 	if method != lora.MeLo {
 		start.Deltas = nil
 	}
-	tuner, err := lora.NewTuner(m, pool, pass, method, start, lora.Options{Dropout: 0.1, BRatio: 4, Seed: 3})
+	tuner, err := lora.NewTuner(m, pass, method, start, lora.Options{Dropout: 0.1, BRatio: 4, Seed: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
 )
 
 // AdamWConfig are the constants of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
@@ -24,15 +23,15 @@ type AdamWConfig struct {
 // number of workers, and neither does the result. Not safe for concurrent use.
 type AdamW struct {
 	AdamWConfig
-	params []param.Param
+	params []compute.Param
 	m, v   [][]float32 // first and second moments, parallel to params
 	steps  int         // updates done
 
-	pool   *par.Pool
-	pieces []piece
-	norms  []float64 // sum of squares of each piece's gradients
-	norm   normTask
-	update updateTask
+	workers compute.Workers
+	pieces  []piece
+	norms   []float64 // sum of squares of each piece's gradients
+	norm    normTask
+	update  updateTask
 }
 
 // piece is a range of one parameter's numbers.
@@ -42,7 +41,7 @@ type piece struct{ param, from, to int }
 const pieceSize = 1 << 14
 
 // piecesOf cuts parameters into pieces.
-func piecesOf(params []param.Param) (pieces []piece) {
+func piecesOf(params []compute.Param) (pieces []piece) {
 	for i, p := range params {
 		for at := 0; at < len(p.Data); at += pieceSize {
 			pieces = append(pieces, piece{i, at, min(at+pieceSize, len(p.Data))})
@@ -52,8 +51,8 @@ func piecesOf(params []param.Param) (pieces []piece) {
 }
 
 // NewAdamW returns an optimizer of params, with moments of zero.
-func NewAdamW(params []param.Param, cfg AdamWConfig, pool *par.Pool) *AdamW {
-	o := &AdamW{AdamWConfig: cfg, params: params, pool: pool, pieces: piecesOf(params)}
+func NewAdamW(params []compute.Param, cfg AdamWConfig, workers compute.Workers) *AdamW {
+	o := &AdamW{AdamWConfig: cfg, params: params, workers: workers, pieces: piecesOf(params)}
 	for _, p := range params {
 		n := len(p.Data)
 		o.m, o.v = append(o.m, make([]float32, n)), append(o.v, make([]float32, n))
@@ -67,7 +66,7 @@ func NewAdamW(params []param.Param, cfg AdamWConfig, pool *par.Pool) *AdamW {
 // returns the norm of all gradients before clipping. If that is not finite, nothing is changed and the
 // error names the first gradient at fault.
 func (o *AdamW) Step(lr float64) (norm float64, err error) {
-	o.pool.Run(len(o.pieces), &o.norm)
+	o.workers.Run(len(o.pieces), &o.norm)
 	sum := 0.0
 	for _, s := range o.norms {
 		sum += s
@@ -82,7 +81,7 @@ func (o *AdamW) Step(lr float64) (norm float64, err error) {
 	}
 	o.steps++
 	o.update.factors = o.factors(lr, scale)
-	o.pool.Run(len(o.pieces), &o.update)
+	o.workers.Run(len(o.pieces), &o.update)
 	return norm, nil
 }
 

@@ -7,19 +7,19 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
 )
 
 // TestAdamWByHand follows two steps of two numbers in float64, with decay, clipping and a scaled rate.
 func TestAdamWByHand(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
-	p := param.Param{Name: "w", Data: []float32{1, -2}, Grad: make([]float32, 2), Decay: true, LRScale: 2}
-	still := param.Param{Name: "b", Data: []float32{3}, Grad: make([]float32, 1), LRScale: 1}
+	p := compute.Param{Name: "w", Data: []float32{1, -2}, Grad: make([]float32, 2), Decay: true, LRScale: 2}
+	still := compute.Param{Name: "b", Data: []float32{3}, Grad: make([]float32, 1), LRScale: 1}
 	cfg := AdamWConfig{Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, WeightDecay: 0.1, Clip: 2}
-	o := NewAdamW([]param.Param{p, still}, cfg, pool)
+	o := NewAdamW([]compute.Param{p, still}, cfg, pool)
 	w, m, v := []float64{1, -2}, []float64{0, 0}, []float64{0, 0}
 	for step, g := range [][]float64{{3, 4}, {0.3, -0.4}} {
 		norm := math.Hypot(g[0], g[1])
@@ -59,9 +59,9 @@ func TestAdamWPieces(t *testing.T) {
 		pool := par.New(workers)
 		defer pool.Close()
 		rng := rand.New(rand.NewPCG(1, 1))
-		var params []param.Param
+		var params []compute.Param
 		for _, n := range []int{0, 1, pieceSize - 1, pieceSize, pieceSize + 1, 3*pieceSize + 5} {
-			p := param.Param{Name: "p", Data: make([]float32, n), Grad: make([]float32, n), LRScale: 1, Decay: true}
+			p := compute.Param{Name: "p", Data: make([]float32, n), Grad: make([]float32, n), LRScale: 1, Decay: true}
 			for i := range n {
 				p.Data[i], p.Grad[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
 			}
@@ -88,9 +88,9 @@ func TestAdamWPieces(t *testing.T) {
 func TestAdamWNamesWhatIsNotFinite(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
-	a := param.Param{Name: "a", Data: []float32{1}, Grad: []float32{1}, LRScale: 1}
-	b := param.Param{Name: "b", Data: []float32{1}, Grad: []float32{float32(math.NaN())}, LRScale: 1}
-	o := NewAdamW([]param.Param{a, b}, AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, pool)
+	a := compute.Param{Name: "a", Data: []float32{1}, Grad: []float32{1}, LRScale: 1}
+	b := compute.Param{Name: "b", Data: []float32{1}, Grad: []float32{float32(math.NaN())}, LRScale: 1}
+	o := NewAdamW([]compute.Param{a, b}, AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, pool)
 	if _, err := o.Step(0.1); err == nil || !strings.Contains(err.Error(), "gradient of b") || a.Data[0] != 1 {
 		t.Errorf("%v, a = %v", err, a.Data)
 	}

@@ -1,6 +1,9 @@
 package vit
 
-import "melo.example/melo/internal/kernel"
+import (
+	"melo.example/melo/compute"
+	"melo.example/melo/internal/kernel"
+)
 
 // gradState is the scratch of the backward pass.
 type gradState struct {
@@ -13,7 +16,7 @@ type gradState struct {
 	row kernel.Mat // one feature-wide row an image [n, ...]
 }
 
-func (e *Engine) initGrad() {
+func (e *engine) initGrad() {
 	if e.grad.x.Data != nil {
 		return
 	}
@@ -35,7 +38,7 @@ func (e *Engine) initGrad() {
 }
 
 // secondAct returns a buffer like act, made when it is first needed.
-func (e *Engine) secondAct() kernel.Mat {
+func (e *engine) secondAct() kernel.Mat {
 	if e.grad.act.Data == nil {
 		e.grad.act = kernel.NewBuffer(e.act.Rows, e.act.Cols)
 	}
@@ -45,24 +48,24 @@ func (e *Engine) secondAct() kernel.Mat {
 // Backward propagates dfeat [n, Features()], the gradient of the last Forward's result, down to block
 // From(). Adapters accumulate the gradients of their own parameters. With g nil the base is frozen: no
 // weight gradient is computed, and nothing below the input side of the lowest block.
-func (e *Engine) Backward(dfeat kernel.Mat, a Adapter, g *Grads) {
+func (e *engine) Backward(dfeat kernel.Mat, a adapter, g *grads) {
 	if e.from == e.m.Depth && g == nil {
 		return
 	}
 	e.initGrad()
 	dx := e.poolGrad(dfeat, g)
-	e.mark(Outside, PartPool)
+	e.mark(compute.Outside, compute.PartPool)
 	for b := e.m.Depth - 1; b >= e.from; b-- {
 		dx = e.blockGrad(b, dx, a, g)
 	}
 	if g != nil {
 		e.embedGrad(dx, g)
-		e.mark(Outside, PartEmbed)
+		e.mark(compute.Outside, compute.PartEmbed)
 	}
 }
 
 // poolGrad returns the gradient of the last block's output.
-func (e *Engine) poolGrad(dfeat kernel.Mat, g *Grads) kernel.Mat {
+func (e *engine) poolGrad(dfeat kernel.Mat, g *grads) kernel.Mat {
 	m, out := e.m, e.input(e.m.Depth)
 	n := e.rows.Images
 	d := dfeat
@@ -90,7 +93,7 @@ func (e *Engine) poolGrad(dfeat kernel.Mat, g *Grads) kernel.Mat {
 }
 
 // poolOneGrad writes the gradient of one image's tokens dx [T, d] from that of its pooled row.
-func (m *Model) poolOneGrad(dx kernel.Mat, d []float32) {
+func (m *model) poolOneGrad(dx kernel.Mat, d []float32) {
 	w := m.Width
 	for r := range dx.Rows {
 		clear(dx.Row(r))
@@ -111,7 +114,7 @@ func (m *Model) poolOneGrad(dx kernel.Mat, d []float32) {
 	}
 }
 
-func (m *Model) meanPatchesGrad(dx kernel.Mat, d []float32) {
+func (m *model) meanPatchesGrad(dx kernel.Mat, d []float32) {
 	s := 1 / float32(dx.Rows-m.Prefix())
 	for r := m.Prefix(); r < dx.Rows; r++ {
 		kernel.Scale(dx.Row(r), d, s)
@@ -120,9 +123,9 @@ func (m *Model) meanPatchesGrad(dx kernel.Mat, d []float32) {
 
 // blockGrad turns the gradient of block b's output into that of its input. In the lowest block of a
 // frozen base it stops at the adapters and returns nothing.
-func (e *Engine) blockGrad(b int, dx kernel.Mat, a Adapter, g *Grads) kernel.Mat {
+func (e *engine) blockGrad(b int, dx kernel.Mat, a adapter, g *grads) kernel.Mat {
 	bb := e.buffers(b)
-	var bg *BlockGrads
+	var bg *blockGrads
 	if g != nil {
 		bg = &g.Blocks[b]
 	}
@@ -134,7 +137,7 @@ func (e *Engine) blockGrad(b int, dx kernel.Mat, a Adapter, g *Grads) kernel.Mat
 }
 
 // mlpGrad replaces dx, the gradient of mid + ls2*fc2(act(fc1(LN2(mid)))), by that of mid.
-func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads) {
+func (e *engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a adapter, bg *blockGrads) {
 	blk, m := &e.m.Blocks[b], e.m
 	n := dx.Rows
 	act, h := e.activations(n), e.h.RowRange(0, n)
@@ -149,7 +152,7 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	}
 	dy := e.scaleGrad(dx, act, &blk.FC2, blk.Scale2, siteAt(b, FC2), bb.rows, a, bg)
 	e.linearGrad(siteAt(b, FC2), bb.rows, &blk.FC2, act, dy, dact, a, linearOf(bg, FC2))
-	e.mark(b, PartFC2)
+	e.mark(b, compute.PartFC2)
 
 	dpre := dact
 	if m.SwiGLU {
@@ -161,25 +164,25 @@ func (e *Engine) mlpGrad(b int, dx kernel.Mat, bb blockBuffers, a Adapter, bg *B
 	if bg != nil || has(a, siteAt(b, FC1)) {
 		e.ex.LayerNormApply(h, bb.mid, blk.Norm2.Gain, blk.Norm2.Bias, bb.st2)
 	}
-	e.mark(b, PartFC1)
+	e.mark(b, compute.PartFC1)
 	dh := e.grad.h.RowRange(0, n)
 	e.linearGrad(siteAt(b, FC1), bb.rows, &blk.FC1, h, dpre, dh, a, linearOf(bg, FC1))
-	e.mark(b, PartFC1)
+	e.mark(b, compute.PartFC1)
 	if bg != nil {
 		e.col.normParam(e.ex, bg.Norm2, dh, bb.mid, bb.st2)
 	}
 	e.ex.LayerNormGrad(dx, dh, bb.mid, blk.Norm2.Gain, bb.st2, true)
-	e.mark(b, PartNorm)
+	e.mark(b, compute.PartNorm)
 }
 
 // attentionGrad turns dmid, the gradient of in + ls1*proj(attention(LN1(in))), into that of in. frozen
 // says that below block From() nothing is wanted.
-func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapter, bg *BlockGrads, frozen bool) kernel.Mat {
+func (e *engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a adapter, bg *blockGrads, frozen bool) kernel.Mat {
 	blk, m, d := &e.m.Blocks[b], e.m, e.m.Width
 	do := e.grad.h.RowRange(0, dmid.Rows)
 	dy := e.scaleGrad(dmid, bb.o, &blk.Proj, blk.Scale1, siteAt(b, Proj), bb.rows, a, bg)
 	e.linearGrad(siteAt(b, Proj), bb.rows, &blk.Proj, bb.o, dy, do, a, linearOf(bg, Proj))
-	e.mark(b, PartProj)
+	e.mark(b, compute.PartProj)
 
 	last := frozen && b == e.from // no gradient of the input is wanted
 	if last && !has(a, siteAt(b, Q)) && !has(a, siteAt(b, K)) && !has(a, siteAt(b, V)) {
@@ -192,12 +195,12 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	}
 	e.restoreRounded(b)
 	e.ex.AttentionGrad(e.attnShape(bb.rows), dq, dk, dv, do, bb.o, bb.q, bb.k, bb.v, bb.lse)
-	e.mark(b, PartAttention)
+	e.mark(b, compute.PartAttention)
 
 	in := e.tokens(e.keep[b-e.from].in)
 	h := e.tokens(e.h)
 	e.ex.LayerNormApply(h, in, blk.Norm1.Gain, blk.Norm1.Bias, bb.st1)
-	e.mark(b, PartNorm)
+	e.mark(b, compute.PartNorm)
 	var dh kernel.Mat
 	if !last {
 		dh = e.tokens(e.grad.h)
@@ -212,7 +215,7 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	dx := e.tokens(e.grad.x)
 	if !e.prunes(b) {
 		e.ex.LayerNormGrad(dx, dh, in, blk.Norm1.Gain, bb.st1, true)
-		e.mark(b, PartNorm)
+		e.mark(b, compute.PartNorm)
 		return dx
 	}
 	// The residual reached the class token only: keep its gradient while dx becomes full-sized.
@@ -220,12 +223,12 @@ func (e *Engine) attentionGrad(b int, dmid kernel.Mat, bb blockBuffers, a Adapte
 	copyRows(mid, dmid)
 	e.ex.LayerNormGrad(dx, dh, in, m.Blocks[b].Norm1.Gain, bb.st1, false)
 	addRows(classRows(dx, e.rows), mid)
-	e.mark(b, PartNorm)
+	e.mark(b, compute.PartNorm)
 	return dx
 }
 
 // projectionsGrad sends dq, dk and dv through the three maps into dh (if it has data) and the adapters.
-func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a Adapter, bg *BlockGrads) {
+func (e *engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q span, a adapter, bg *blockGrads) {
 	blk := &e.m.Blocks[b]
 	hq, dhq := h, dh
 	if e.prunes(b) {
@@ -243,35 +246,35 @@ func (e *Engine) projectionsGrad(b int, h, dh, dq, dk, dv kernel.Mat, q Rows, a 
 		e.weightGrad(bg.Q, hq, dq, q)
 		e.weightGrad(bg.KV, h, dkv, e.rows)
 	}
-	e.mark(b, PartQKV)
+	e.mark(b, compute.PartQKV)
 	for _, s := range [...]struct {
 		kind     Kind
 		x, dy, d kernel.Mat
-		rows     Rows
+		rows     span
 	}{{Q, hq, dq, dhq, q}, {K, h, dk, dh, e.rows}, {V, h, dv, dh, e.rows}} {
 		if site := siteAt(b, s.kind); has(a, site) {
 			a.Backward(e.ex, site, s.rows, s.x, s.dy, s.d)
-			e.mark(b, PartAdapters)
+			e.mark(b, compute.PartAdapters)
 		}
 	}
 }
 
 // linearGrad sends dy [rows, out] back through y = x Wᵀ + b: dx = dy W (+ the adapter's part).
-func (e *Engine) linearGrad(site Site, rows Rows, l *Linear, x, dy, dx kernel.Mat, a Adapter, lg LinearGrads) {
+func (e *engine) linearGrad(site Site, rows span, l *linear, x, dy, dx kernel.Mat, a adapter, lg linearGrads) {
 	e.ex.GemmPackedT(dx, dy, l.W, false)
 	if lg.W != nil {
 		e.weightGrad(lg, x, dy, rows)
 	}
 	if has(a, site) {
-		e.mark(site.Block, partOf(site.Kind))
+		e.mark(site.Block, compute.PartOf(site.Kind))
 		a.Backward(e.ex, site, rows, x, dy, dx)
-		e.mark(site.Block, PartAdapters)
+		e.mark(site.Block, compute.PartAdapters)
 	}
 }
 
 // scaleGrad returns the gradient before LayerScale, dx * scale, and accumulates that of scale itself,
 // which needs the map's output again.
-func (e *Engine) scaleGrad(dx, x kernel.Mat, l *Linear, scale []float32, site Site, rows Rows, a Adapter, bg *BlockGrads) kernel.Mat {
+func (e *engine) scaleGrad(dx, x kernel.Mat, l *linear, scale []float32, site Site, rows span, a adapter, bg *blockGrads) kernel.Mat {
 	if scale == nil {
 		return dx
 	}

@@ -75,7 +75,7 @@ func (t *colTask) dotColumns(ex *kernel.Exec, sum []float32, a, b kernel.Mat) {
 }
 
 // normParam adds the gradients of a LayerNorm's gain and bias, given dy and its input x.
-func (t *colTask) normParam(ex *kernel.Exec, g Norm, dy, x kernel.Mat, st kernel.RowStats) {
+func (t *colTask) normParam(ex *kernel.Exec, g norm, dy, x kernel.Mat, st kernel.RowStats) {
 	*t = colTask{op: opNorm, a: dy, b: x, g: g.Gain, sum: g.Bias, st: st}
 	t.run(ex, dy.Cols)
 }

@@ -6,7 +6,7 @@ import (
 
 // embedTokens turns images into the first block's input x [n*T, d]: patch projection, class and register
 // tokens, position embedding, and CLIP's norm before the blocks.
-func (e *Engine) embedTokens(images []float32, x kernel.Mat) {
+func (e *engine) embedTokens(images []float32, x kernel.Mat) {
 	m, n := e.m, e.rows.Images
 	e.im = im2colTask{images: images, dst: e.patches, m: m}
 	e.ex.Pool().Run(n*m.Grid(), &e.im)
@@ -26,7 +26,7 @@ func (e *Engine) embedTokens(images []float32, x kernel.Mat) {
 }
 
 // embedOne fills the tokens of image i.
-func (e *Engine) embedOne(i int, x kernel.Mat) {
+func (e *engine) embedOne(i int, x kernel.Mat) {
 	m := e.m
 	p := m.Grid() * m.Grid()
 	pos := kernel.View(m.Pos, len(m.Pos)/m.Width, m.Width)
@@ -50,13 +50,13 @@ func (e *Engine) embedOne(i int, x kernel.Mat) {
 }
 
 // patchRows returns the unfolded patches of image i, [grid*grid, 3*patch*patch].
-func (e *Engine) patchRows(i int) kernel.Mat {
+func (e *engine) patchRows(i int) kernel.Mat {
 	p, in := e.m.Grid()*e.m.Grid(), e.m.PatchEmbed.In
 	return kernel.View(e.patches[i*p*in:], p, in)
 }
 
 // patchTokens recomputes the bare patch projection for a tap.
-func (e *Engine) patchTokens() kernel.Mat {
+func (e *engine) patchTokens() kernel.Mat {
 	p := e.m.Grid() * e.m.Grid()
 	y := kernel.NewMat(e.rows.Images*p, e.m.Width)
 	for i := range e.rows.Images {
@@ -69,7 +69,7 @@ func (e *Engine) patchTokens() kernel.Mat {
 // order of a convolution kernel [d, 3, P, P].
 type im2colTask struct {
 	images, dst []float32
-	m           *Model
+	m           *model
 }
 
 func (t *im2colTask) Do(_, i int) {
@@ -89,9 +89,9 @@ func (t *im2colTask) Do(_, i int) {
 }
 
 // pool applies the final norm and pools the tokens of the images in flight.
-func (e *Engine) pool() {
+func (e *engine) pool() {
 	m, x := e.m, e.input(e.m.Depth)
-	r := Rows{First: e.rows.First, Images: e.rows.Images, Each: x.Rows / e.rows.Images}
+	r := span{First: e.rows.First, Images: e.rows.Images, Each: x.Rows / e.rows.Images}
 	e.normed = x
 	if m.FinalNorm {
 		e.normed = e.h.RowRange(0, x.Rows)
@@ -114,14 +114,14 @@ func (e *Engine) pool() {
 }
 
 // Embed maps features [n, d] by CLIP's projection into the space shared with text, [n, Projected].
-func (e *Engine) Embed(features kernel.Mat) kernel.Mat {
+func (e *engine) Embed(features kernel.Mat) kernel.Mat {
 	y := kernel.NewMat(features.Rows, e.m.Projected)
 	e.ex.Gemm(y, features, e.m.Project.W, kernel.Epilogue{})
 	return y
 }
 
 // poolOne pools the tokens x [T, d] of one image (or its class token alone) into dst.
-func (m *Model) poolOne(dst []float32, x kernel.Mat) {
+func (m *model) poolOne(dst []float32, x kernel.Mat) {
 	d := m.Width
 	switch m.Pooling {
 	case PoolClass:
@@ -139,7 +139,7 @@ func (m *Model) poolOne(dst []float32, x kernel.Mat) {
 	}
 }
 
-func (m *Model) meanPatches(dst []float32, x kernel.Mat) {
+func (m *model) meanPatches(dst []float32, x kernel.Mat) {
 	clear(dst)
 	for r := m.Prefix(); r < x.Rows; r++ {
 		kernel.AddTo(dst, x.Row(r))

@@ -3,15 +3,15 @@ package vit
 import (
 	"fmt"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
 )
 
-// Engine runs a Model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made
+// engine runs a model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made
 // once; Forward and Backward allocate nothing. Not safe for concurrent use; Engines may share a Model
 // and a pool.
-type Engine struct {
-	m        *Model
+type engine struct {
+	m        *model
 	ex       *kernel.Exec
 	maxBatch int
 	pass     int // images that go through the blocks together
@@ -23,9 +23,9 @@ type Engine struct {
 
 	// Mark, if set, is called after each operation of Forward and Backward with its block (or Outside) and
 	// what it was: the time since the last call is that of the operation.
-	Mark func(block int, p Part)
+	Mark func(block int, p compute.Part)
 
-	rows    Rows       // in flight: the batch, or a part of it
+	rows    span       // in flight: the batch, or a part of it
 	patches []float32  // [n*grid*grid, 3*patch*patch]
 	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]
 	h       kernel.Mat // LayerNorm output [n*T, d]
@@ -63,13 +63,13 @@ type blockState struct {
 	st1, st2 kernel.RowStats
 }
 
-// NewEngine returns an Engine for up to maxBatch images. Backward reaches down to block from;
+// newEngine returns an Engine for up to maxBatch images. Backward reaches down to block from;
 // from == Depth makes an inference engine, which is what keeps least memory.
-func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
+func newEngine(m *model, pool compute.Workers, maxBatch, from int) *engine {
 	if maxBatch < 1 || from < 0 || from > m.Depth {
-		panic(fmt.Sprintf("vit: NewEngine: batch %d, from block %d of %d", maxBatch, from, m.Depth))
+		panic(fmt.Sprintf("vit: newEngine: batch %d, from block %d of %d", maxBatch, from, m.Depth))
 	}
-	e := &Engine{m: m, ex: kernel.NewExec(pool), maxBatch: maxBatch, pass: maxBatch, from: from}
+	e := &engine{m: m, ex: kernel.NewExec(pool), maxBatch: maxBatch, pass: maxBatch, from: from}
 	if from == m.Depth {
 		e.pass = e.passImages()
 	}
@@ -81,7 +81,7 @@ func NewEngine(m *Model, pool *par.Pool, maxBatch, from int) *Engine {
 }
 
 // makeBuffers makes what a pass works in.
-func (e *Engine) makeBuffers() {
+func (e *engine) makeBuffers() {
 	m, from := e.m, e.from
 	n, d := e.pass*m.Tokens(), m.Width
 	_, up := m.Dims(FC1)
@@ -98,13 +98,13 @@ func (e *Engine) makeBuffers() {
 		e.qkv = kernel.NewBuffer(n, 3*d)
 	}
 	e.act, e.y = kernel.Mat{}, kernel.Mat{}
-	e.words, e.actWords = kernel.NewWords(m.Precision, n, d), kernel.Words{}
+	e.words, e.actWords = kernel.NewWords(elem(m.Precision), n, d), kernel.Words{}
 	switch keeps := from < m.Depth; {
-	case m.Precision != kernel.BF16:
+	case m.Precision != BF16:
 	case keeps: // the backward pass needs act, the forward pass one or the other
-		e.actWords = kernel.WordsIn(m.Precision, e.activations(n))
+		e.actWords = kernel.WordsIn(elem(m.Precision), e.activations(n))
 	default:
-		e.actWords = kernel.NewWords(m.Precision, n, m.MLP)
+		e.actWords = kernel.NewWords(elem(m.Precision), n, m.MLP)
 	}
 	e.keep = make([]blockState, m.Depth-from)
 	for i := range e.keep {
@@ -117,7 +117,7 @@ func (e *Engine) makeBuffers() {
 // LimitPass sets how many images of a batch go through the blocks together where nothing is kept for a backward pass
 // (From() == Depth): a batch whose activations leave the caches between operations is slow. The default suits most
 // machines; results do not depend on it. Not to be called during a pass.
-func (e *Engine) LimitPass(images int) {
+func (e *engine) LimitPass(images int) {
 	if e.from < e.m.Depth {
 		return
 	}
@@ -126,7 +126,7 @@ func (e *Engine) LimitPass(images int) {
 }
 
 // newBlockState makes room for n tokens, queries of which go on after attention.
-func (e *Engine) newBlockState(n, up, queries int) blockState {
+func (e *engine) newBlockState(n, up, queries int) blockState {
 	m := e.m
 	s := blockState{
 		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(queries, m.Width), o: kernel.NewBuffer(queries, m.Width),
@@ -142,24 +142,24 @@ func (e *Engine) newBlockState(n, up, queries int) blockState {
 }
 
 // rounds reports whether attention rounds q, k and v to bfloat16: then they are kept so.
-func (e *Engine) rounds() bool { return edgePrecision(e.m.Precision) == kernel.BF16 }
+func (e *engine) rounds() bool { return edgePrecision(e.m.Precision) == BF16 }
 
 // keepRounded keeps q, k and v of block b for the backward pass, if that takes them from the shared buffer.
-func (e *Engine) keepRounded(b int) {
+func (e *engine) keepRounded(b int) {
 	if b >= e.from && e.rounds() {
 		e.ex.RoundBF16(e.tokens(e.keep[b-e.from].rounded), e.tokens(e.qkv))
 	}
 }
 
 // restoreRounded is the inverse of keepRounded.
-func (e *Engine) restoreRounded(b int) {
+func (e *engine) restoreRounded(b int) {
 	if e.rounds() {
 		e.ex.WidenBF16(e.tokens(e.qkv), e.tokens(e.keep[b-e.from].rounded))
 	}
 }
 
 // queryRows returns how many rows go on after attention in block b.
-func (e *Engine) queryRows(b int) int {
+func (e *engine) queryRows(b int) int {
 	if e.prunes(b) {
 		return e.pass
 	}
@@ -167,7 +167,7 @@ func (e *Engine) queryRows(b int) int {
 }
 
 // fit makes the buffers as large as they must be: a Tap wants all rows of all blocks at once.
-func (e *Engine) fit() {
+func (e *engine) fit() {
 	if e.Tap != nil && e.pass < e.maxBatch {
 		e.LimitPass(e.maxBatch)
 	}
@@ -182,39 +182,33 @@ func (e *Engine) fit() {
 }
 
 // activations returns the first rows of act.
-func (e *Engine) activations(rows int) kernel.Mat {
+func (e *engine) activations(rows int) kernel.Mat {
 	if e.act.Data == nil {
 		e.act = kernel.NewBuffer(e.pass*e.m.Tokens(), e.m.MLP)
 	}
 	return e.act.RowRange(0, rows)
 }
 
-// Model returns the backbone that the engine runs.
-func (e *Engine) Model() *Model { return e.m }
-
 // MaxBatch returns the largest number of images of one pass.
-func (e *Engine) MaxBatch() int { return e.maxBatch }
-
-// Exec returns the engine's stream of work, for what belongs to the same pass (heads, optimizers).
-func (e *Engine) Exec() *kernel.Exec { return e.ex }
+func (e *engine) MaxBatch() int { return e.maxBatch }
 
 // From returns the lowest block that Backward reaches.
-func (e *Engine) From() int { return e.from }
+func (e *engine) From() int { return e.from }
 
 // prunes reports whether block b computes queries, projection and MLP for the class token only.
-func (e *Engine) prunes(b int) bool {
+func (e *engine) prunes(b int) bool {
 	return b == e.m.Depth-1 && e.m.Pooling == PoolClass && e.Tap == nil
 }
 
 // tokens returns the rows of m that hold the images in flight.
-func (e *Engine) tokens(m kernel.Mat) kernel.Mat { return m.RowRange(0, e.rows.Images*e.rows.Each) }
+func (e *engine) tokens(m kernel.Mat) kernel.Mat { return m.RowRange(0, e.rows.Images*e.rows.Each) }
 
 // classRows views the first token of each image of x [n*T, cols] as [n, cols].
-func classRows(x kernel.Mat, r Rows) kernel.Mat {
+func classRows(x kernel.Mat, r span) kernel.Mat {
 	return kernel.Mat{Data: x.Data, Rows: r.Images, Cols: x.Cols, Stride: r.Each * x.Stride}
 }
 
-func (e *Engine) tap(stage string, x kernel.Mat) {
+func (e *engine) tap(stage string, x kernel.Mat) {
 	if e.Tap != nil {
 		e.Tap(stage, x)
 	}
@@ -226,7 +220,13 @@ func (e *Engine) tap(stage string, x kernel.Mat) {
 const passTokens = 400
 
 // passImages is the default of LimitPass.
-func (e *Engine) passImages() int {
+func (e *engine) passImages() int {
 	t := e.m.Tokens()
 	return min(max(1, (passTokens*e.ex.Pool().Workers()+t/2)/t), e.maxBatch)
+}
+
+func (e *engine) mark(block int, p compute.Part) {
+	if e.Mark != nil {
+		e.Mark(block, p)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/checkpoint"
 )
@@ -40,9 +39,9 @@ func logitsOf(t *testing.T, path string, input []float32) ([]float32, *Model) {
 		t.Fatal(err)
 	}
 	pool := testPool(2, t.Cleanup)
-	y := kernel.NewMat(2, m.Classes)
-	m.Logits(y, NewEngine(m, pool, 2, m.Depth).Forward(input, 2, nil))
-	return y.Data, m
+	y := make([]float32, 2*m.Classes)
+	m.Logits(y, newEngine(inside(m), pool, 2, m.Depth).Forward(input, 2, nil).Data)
+	return y, m
 }
 
 // TestExportNames: a base under the names of the other library gives the golden logits, and back again it has

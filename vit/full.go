@@ -3,22 +3,22 @@ package vit
 import (
 	"slices"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/param"
 )
 
-// LinearGrads are the gradients of a linear map's W [out, in] and Bias [out].
-type LinearGrads struct{ W, B []float32 }
+// linearGrads are the gradients of a linear map's W [out, in] and Bias [out].
+type linearGrads struct{ W, B []float32 }
 
-// BlockGrads are the gradients of one block's weights.
-type BlockGrads = BlockOf[LinearGrads]
+// blockGrads are the gradients of one block's weights.
+type blockGrads = blockOf[linearGrads]
 
-// Grads are the gradients of all weights of a backbone, for full fine-tuning.
-type Grads = WeightsOf[LinearGrads]
+// grads are the gradients of all weights of a backbone, for full fine-tuning.
+type grads = weightsOf[linearGrads]
 
-func linearOf(bg *BlockGrads, k Kind) LinearGrads {
+func linearOf(bg *blockGrads, k Kind) linearGrads {
 	if bg == nil {
-		return LinearGrads{}
+		return linearGrads{}
 	}
 	switch k {
 	case Proj:
@@ -29,19 +29,19 @@ func linearOf(bg *BlockGrads, k Kind) LinearGrads {
 	return bg.FC2
 }
 
-func scaleOf(bg *BlockGrads, k Kind) []float32 {
+func scaleOf(bg *blockGrads, k Kind) []float32 {
 	if k == Proj {
 		return bg.Scale1
 	}
 	return bg.Scale2
 }
 
-// Full is a backbone whose every weight is trained: a private copy of a Model, the weights as plain
+// full is a backbone whose every weight is trained: a private copy of a Model, the weights as plain
 // matrices, and their gradients.
-type Full struct {
-	Model  *Model
-	Grads  Grads
-	params []param.Param
+type full struct {
+	Model  *model
+	Grads  grads
+	params []compute.Param
 	packs  []packed
 }
 
@@ -51,17 +51,18 @@ type packed struct {
 	dst *kernel.Packed
 }
 
-// NewFull copies m into a trainable backbone, in float32. The original stays as it is.
-func NewFull(ex *kernel.Exec, m *Model) *Full { return NewFullAs(ex, m, F32) }
+// newFull copies m into a trainable backbone, in float32. The original stays as it is.
+func newFull(ex *kernel.Exec, m *model) *full { return newFullAs(ex, m, F32) }
 
-// NewFullAs is NewFull whose products are of precision p, F32 or BF16: the weights are trained in float32 and
+// newFullAs is newFull whose products are of precision p, F32 or BF16: the weights are trained in float32 and
 // rounded when they are packed, products with them take bf16 numbers, and gradients of weights are float32.
-func NewFullAs(ex *kernel.Exec, m *Model, p Precision) *Full {
+func newFullAs(ex *kernel.Exec, m *model, p Precision) *full {
 	c := *m
 	c.Precision = p
-	f := &Full{Model: &c}
+	c.self()
+	f := &full{Model: &c}
 	c.Blocks = slices.Clone(m.Blocks)
-	f.Grads.Blocks = make([]BlockGrads, len(c.Blocks))
+	f.Grads.Blocks = make([]blockGrads, len(c.Blocks))
 	grads := f.Grads.pieces()
 	for i, p := range c.pieces() {
 		switch g := grads[i]; {
@@ -78,8 +79,8 @@ func NewFullAs(ex *kernel.Exec, m *Model, p Precision) *Full {
 }
 
 // Float32 returns the backbone as it is now with all products in float32, a copy.
-func (f *Full) Float32(ex *kernel.Exec) *Model {
-	exact := NewFull(ex, f.Model)
+func (f *full) exact(ex *kernel.Exec) *model {
+	exact := newFull(ex, f.Model)
 	for i, p := range exact.params {
 		copy(p.Data, f.params[i].Data)
 	}
@@ -88,42 +89,42 @@ func (f *Full) Float32(ex *kernel.Exec) *Model {
 }
 
 // Params returns every weight with its gradient, in a fixed order. Matrices decay, vectors do not.
-func (f *Full) Params() []param.Param { return f.params }
+func (f *full) Params() []compute.Param { return f.params }
 
 // Updated repacks the matrices after their values changed.
-func (f *Full) Updated(ex *kernel.Exec) {
+func (f *full) Updated(ex *kernel.Exec) {
 	for _, p := range f.packs {
 		p.dst.Repack(ex, p.w)
 	}
 }
 
 // vector makes *v a private copy with a gradient; a missing one stays missing.
-func (f *Full) vector(name string, v, g *[]float32, decay bool) {
+func (f *full) vector(name string, v, g *[]float32, decay bool) {
 	if *v == nil {
 		return
 	}
 	*v = slices.Clone(*v)
 	*g = make([]float32, len(*v))
-	f.params = append(f.params, param.Param{Name: name, Shape: []int{len(*v)}, Data: *v, Grad: *g, Decay: decay, LRScale: 1})
+	f.params = append(f.params, compute.Param{Name: name, Shape: []int{len(*v)}, Data: *v, Grad: *g, Decay: decay, LRScale: 1})
 }
 
-func (f *Full) norm(name string, n, g *Norm) {
+func (f *full) norm(name string, n, g *norm) {
 	f.vector(name+".weight", &n.Gain, &g.Gain, false)
 	f.vector(name+".bias", &n.Bias, &g.Bias, false)
 }
 
-func (f *Full) linear(ex *kernel.Exec, name string, l *Linear, g *LinearGrads) {
+func (f *full) linear(ex *kernel.Exec, name string, l *linear, g *linearGrads) {
 	w := make([]float32, l.In*l.Out)
 	l.W.Unpack(w)
-	l.W = kernel.PackAs(ex, f.Model.Precision, w, l.Out, l.In)
+	l.W = kernel.PackAs(ex, elem(f.Model.Precision), w, l.Out, l.In)
 	g.W = make([]float32, len(w))
 	f.packs = append(f.packs, packed{w, l.W})
-	f.params = append(f.params, param.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})
+	f.params = append(f.params, compute.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})
 	f.vector(name+".bias", &l.Bias, &g.B, false)
 }
 
 // weightGrad accumulates the gradients of a map's weights, image by image.
-func (e *Engine) weightGrad(g LinearGrads, x, dy kernel.Mat, rows Rows) {
+func (e *engine) weightGrad(g linearGrads, x, dy kernel.Mat, rows span) {
 	e.ex.GemmTN(kernel.View(g.W, dy.Cols, x.Cols), dy, x, rows.Each)
 	if g.B != nil {
 		e.col.sumColumns(e.ex, g.B, dy)
@@ -131,7 +132,7 @@ func (e *Engine) weightGrad(g LinearGrads, x, dy kernel.Mat, rows Rows) {
 }
 
 // EnableFull makes room for the input-side activations that training every weight needs.
-func (e *Engine) EnableFull() {
+func (e *engine) EnableFull() {
 	if e.m.Pre.Gain != nil && e.embed.Data == nil {
 		n := e.maxBatch * e.m.Tokens()
 		e.embed, e.preSt = kernel.NewMat(n, e.m.Width), kernel.NewRowStats(n)
@@ -140,7 +141,7 @@ func (e *Engine) EnableFull() {
 
 // embedGrad accumulates the gradients of the patch projection, tokens and position embedding from dx,
 // that of the first block's input.
-func (e *Engine) embedGrad(dx kernel.Mat, g *Grads) {
+func (e *engine) embedGrad(dx kernel.Mat, g *grads) {
 	m := e.m
 	if m.Pre.Gain != nil {
 		raw := e.tokens(e.embed)
@@ -167,6 +168,6 @@ func (e *Engine) embedGrad(dx kernel.Mat, g *Grads) {
 		}
 		patches := x.RowRange(m.Prefix(), x.Rows)
 		addRows(pos.RowRange(prefix, prefix+patches.Rows), patches)
-		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, Rows{Images: 1, Each: patches.Rows})
+		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, span{Images: 1, Each: patches.Rows})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/golden"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
@@ -29,15 +30,15 @@ const tapTol = 2e-5
 // gradTol allows for the longer chain of backward and for cancellation in sums over tokens.
 const gradTol = 1e-4
 
-func openGolden(t *testing.T, kind string) (*golden.Case, *Model, *Engine) {
+func openGolden(t *testing.T, kind string) (*golden.Case, *model, *engine) {
 	t.Helper()
 	c := golden.Open(t, kind)
 	pool := testPool(2, t.Cleanup)
-	m, err := Open(c.Dir, Options{Image: goldenKinds[kind], Exec: kernel.NewExec(pool)})
+	m, err := Open(c.Dir, Options{Image: goldenKinds[kind], Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, m, NewEngine(m, pool, 2, m.Depth)
+	return c, inside(m), newEngine(inside(m), pool, 2, m.Depth)
 }
 
 // TestGoldenTaps compares every stage of the forward pass with PyTorch, first stage first.
@@ -60,9 +61,9 @@ func TestGoldenTaps(t *testing.T) {
 				t.Fatalf("only %d stages compared", seen)
 			}
 			if c.Has("logits") {
-				y := kernel.NewMat(2, m.Classes)
-				m.Logits(y, feat)
-				c.Check(t, "logits", y.Data, tapTol)
+				y := make([]float32, 2*m.Classes)
+				m.Logits(y, feat.Data)
+				c.Check(t, "logits", y, tapTol)
 			}
 		})
 	}
@@ -77,12 +78,12 @@ func TestGoldenGradients(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			c, m, inf := openGolden(t, kind)
-			f := NewFull(inf.ex, m)
-			e := NewEngine(f.Model, inf.ex.Pool(), 2, 0)
+			f := newFull(inf.ex, m)
+			e := newEngine(f.Model, inf.ex.Pool(), 2, 0)
 			e.EnableFull()
 			feat := e.Forward(c.Data("input"), 2, nil)
 			e.Backward(featureGrad(c, m, feat), nil, &f.Grads)
-			want := NewFull(inf.ex, gradientModel(t, c, inf.ex)).Params()
+			want := newFull(inf.ex, gradientModel(t, c, inf.ex)).Params()
 			for i, p := range f.Params() {
 				if p.Name != want[i].Name {
 					t.Fatalf("parameter %d is %s here, %s in the golden model", i, p.Name, want[i].Name)
@@ -105,13 +106,13 @@ func checkGradientTensor(t *testing.T, name string, got, want []float32) {
 
 // featureGrad is the gradient of the case's loss with respect to the features: the stored one, or the
 // stored gradient of the logits through the base's head or heads.
-func featureGrad(c *golden.Case, m *Model, feat kernel.Mat) kernel.Mat {
+func featureGrad(c *golden.Case, m *model, feat kernel.Mat) kernel.Mat {
 	if c.Has("dpooled") {
 		return kernel.View(c.Data("dpooled"), 2, feat.Cols)
 	}
 	d := kernel.NewMat(2, feat.Cols)
 	dl := kernel.View(c.Data("dlogits"), 2, m.Classes)
-	heads := []*Head{m.Head}
+	heads := []*compute.Head{m.Head}
 	if m.HeadDist != nil {
 		heads = append(heads, m.HeadDist)
 	}
@@ -127,7 +128,7 @@ func featureGrad(c *golden.Case, m *Model, feat kernel.Mat) kernel.Mat {
 }
 
 // gradientModel loads the case's gradients under the names of its weights; zero where it has none.
-func gradientModel(t *testing.T, c *golden.Case, ex *kernel.Exec) *Model {
+func gradientModel(t *testing.T, c *golden.Case, ex *kernel.Exec) *model {
 	t.Helper()
 	dir := t.TempDir()
 	file := c.OpenFile("model.safetensors")
@@ -154,11 +155,11 @@ func gradientModel(t *testing.T, c *golden.Case, ex *kernel.Exec) *Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(dir, Options{Exec: ex})
+	m, err := Open(dir, Options{Workers: ex.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return inside(m)
 }
 
 // TestSharedReference reproduces the float64 logits of a real ViT-Tiny.
@@ -168,16 +169,16 @@ func TestSharedReference(t *testing.T) {
 		t.Skip("no shared weights beside the checkout")
 	}
 	pool := testPool(2, t.Cleanup)
-	m, err := Open(dir, Options{Exec: kernel.NewExec(pool)})
+	m, err := Open(dir, Options{Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := NewEngine(m, pool, 4, m.Depth)
+	e := newEngine(inside(m), pool, 4, m.Depth)
 	feat := e.Forward(readFloats(t, dir+"/ref/input4_3x224x224_f32.bin"), 4, nil)
-	logits := kernel.NewMat(4, m.Classes)
-	m.Logits(logits, feat)
+	logits := make([]float32, 4*m.Classes)
+	m.Logits(logits, feat.Data)
 	want := readFloats(t, dir+"/ref/logits4_200_f32.bin")
-	d, err := golden.Compare(logits.Data, want, 1)
+	d, err := golden.Compare(logits, want, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

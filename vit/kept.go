@@ -98,7 +98,7 @@ func (k *kept) next(e Precision, out, in int) *kernel.Packed {
 			parts[i], _ = t.F32View()
 		}
 	}
-	p, err := kernel.Laid(e, out, in, parts[0], parts[1], parts[2])
+	p, err := kernel.Laid(elem(e), out, in, parts[0], parts[1], parts[2])
 	if err != nil {
 		return nil
 	}

@@ -36,7 +36,7 @@ func TestKept(t *testing.T) {
 		}
 		t.Run(prec.String(), func(t *testing.T) {
 			run := func(known *memo.Cache) []float32 {
-				m, err := Open(base, Options{Exec: ex, Precision: prec, Known: known})
+				m, err := Open(base, Options{Workers: ex.Pool(), Precision: prec, Known: known})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -44,7 +44,7 @@ func TestKept(t *testing.T) {
 				for i := range x {
 					x[i] = float32(i%7) - 3
 				}
-				return slices.Clone(NewEngine(m, pool, 1, m.Depth).Forward(x, 1, nil).Data)
+				return slices.Clone(newEngine(inside(m), pool, 1, m.Depth).Forward(x, 1, nil).Data)
 			}
 			want := run(nil)
 			src, err := checkpoint.Open(base, checkpoint.Options{})

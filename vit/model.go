@@ -5,83 +5,71 @@
 package vit
 
 import (
-	"fmt"
-
-	"melo.example/melo/imaging"
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/vit/arch"
-	"melo.example/melo/vit/checkpoint"
 )
 
-// Norm is a LayerNorm's gain and bias, each [d]. A zero Norm means there is none.
-type Norm struct{ Gain, Bias []float32 }
+// norm is a LayerNorm's gain and bias, each [d]. A zero norm means there is none.
+type norm struct{ Gain, Bias []float32 }
 
-// Linear is y = x Wᵀ + Bias with W [Out, In] packed for the kernels.
-type Linear struct {
+// linear is y = x Wᵀ + Bias with W [Out, In] packed for the kernels.
+type linear struct {
 	In, Out int
 	W       *kernel.Packed
 	Bias    []float32 // nil if none
 }
 
-// BlockOf is what one pre-norm encoder block has, either its weights (with maps of type Linear) or their gradients. KV
+// blockOf is what one pre-norm encoder block has, either its weights (with maps of type linear) or their gradients. KV
 // has 2*Width outputs, k then v (apart from Q, because the last block may need queries for the pooled token only); with
 // SwiGLU, FC1 has 2*MLP outputs, gate then up. Scale1 and Scale2 are LayerScale [d], nil if none.
-type BlockOf[L any] struct {
-	Norm1, Norm2          Norm
+type blockOf[L any] struct {
+	Norm1, Norm2          norm
 	Q, KV, Proj, FC1, FC2 L
 	Scale1, Scale2        []float32
 }
 
-// WeightsOf is what a network has: its weights, or their gradients.
-type WeightsOf[L any] struct {
+// weightsOf is what a network has: its weights, or their gradients.
+type weightsOf[L any] struct {
 	PatchEmbed L         // In = Channels*Patch*Patch in channel, row, column order
 	ClassToken []float32 // [d]
 	DistToken  []float32 // [d]
 	Register   []float32 // [Registers, d]
 	Pos        []float32 // [PositionPrefix + patches, d]
-	Pre        Norm      // before the blocks (CLIP)
-	Blocks     []BlockOf[L]
-	Final      Norm // over all tokens
-	Pool       Norm // after pooling
+	Pre        norm      // before the blocks (CLIP)
+	Blocks     []blockOf[L]
+	Final      norm // over all tokens
+	Pool       norm // after pooling
 	Project    L    // CLIP's projection, bias-free
 }
 
-// Block is the weights of one block.
-type Block = BlockOf[Linear]
+// block is the weights of one block.
+type block = blockOf[linear]
 
-// Head is a linear classifier on pooled features: W [classes, features] row-major, Bias [classes].
-type Head struct {
-	Classes, Features int
-	W, Bias           []float32
+// Model is a frozen backbone on this CPU. See package compute.
+type Model = compute.Model
+
+// Head is a linear classifier on pooled features.
+type Head = compute.Head
+
+// model is a Model with its packed weights: it is the Backend. It is read-only after Open.
+type model struct {
+	compute.Model
+	weightsOf[linear]
+	workers compute.Workers
 }
 
-// Model is a frozen backbone: read-only after Open and safe for concurrent use by many Engines.
-type Model struct {
-	Config
-	WeightsOf[Linear]
-	Precision Precision
-	Path      string         // where it was opened, for messages
-	Recipe    imaging.Recipe // how an image becomes its input
-	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person; empty if a file does.
-	RecipeNote string
-	Labels     []string // class names of the base's own head, nil if unknown
-	Head       *Head    // the base's own head, nil if it has none
-	HeadDist   *Head    // DeiT's second head
-}
-
-// CheckRecipe returns an error if nothing tells how an image becomes the model's input.
-func (m *Model) CheckRecipe() error {
-	if m.Recipe.Interpolation == "" {
-		return fmt.Errorf("vit: %s: %w", m.Path, checkpoint.ErrNoRecipe)
-	}
-	return nil
+// self completes a model, new or a changed copy of another, and returns it as its users see it.
+func (m *model) self() *Model {
+	m.Backend = m
+	return &m.Model
 }
 
 // piece is one norm, map or vector of a network, and where it lies. Exactly one of the pointers is set.
 type piece[L any] struct {
 	name   string   // "blocks.0.kv", "norm", "cls_token"
 	of     []string // the modules of the description that a map joins, one after another
-	norm   *Norm
+	norm   *norm
 	linear *L
 	vector *[]float32
 	block  bool // part of a block
@@ -90,7 +78,7 @@ type piece[L any] struct {
 
 // pieces lists all of a network, whether its description has them or not. Loading, saving, training and drawing of
 // weights all follow this list.
-func (w *WeightsOf[L]) pieces() []piece[L] {
+func (w *weightsOf[L]) pieces() []piece[L] {
 	list := []piece[L]{
 		{name: "patch_embed", linear: &w.PatchEmbed},
 		{name: "cls_token", vector: &w.ClassToken},
@@ -118,7 +106,7 @@ func (w *WeightsOf[L]) pieces() []piece[L] {
 	return list
 }
 
-func (b *BlockOf[L]) pieces() []piece[L] {
+func (b *blockOf[L]) pieces() []piece[L] {
 	return []piece[L]{
 		{name: "norm1", norm: &b.Norm1},
 		{name: "q", linear: &b.Q},
@@ -134,9 +122,9 @@ func (b *BlockOf[L]) pieces() []piece[L] {
 
 // Parameter returns the numbers of a parameter of the description (arch.Config.Params), row by row, in memory of their
 // own; nil if the model has no such parameter. Those of a narrow base are the rounded ones.
-func (m *Model) Parameter(name string) []float32 {
+func (m *model) Parameter(name string) []float32 {
 	block, module, last, inBlock := arch.SplitName(name)
-	for kind, h := range map[string]*Head{"head": m.Head, "head_dist": m.HeadDist} {
+	for kind, h := range map[string]*compute.Head{"head": m.Head, "head_dist": m.HeadDist} {
 		if h == nil || inBlock || module != kind {
 			continue
 		}

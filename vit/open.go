@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/vit/checkpoint"
 )
 
@@ -17,8 +17,8 @@ type Options struct {
 	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
 	// configuration says.
 	Image int
-	// Exec does the work of packing weights; nil: all cores.
-	Exec *kernel.Exec
+	// Workers pack the weights and compute with them; nil: new ones, as many as there are cores.
+	Workers compute.Workers
 	// Precision is that of the maps of the blocks; this machine must support it.
 	Precision Precision
 	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
@@ -56,15 +56,9 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 
 // build packs the weights of a base.
 func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
-	ex := o.Exec
-	if ex == nil {
-		pool := par.New(0)
-		defer pool.Close()
-		ex = kernel.NewExec(pool)
-	}
-	m := &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, RecipeNote: c.RecipeNote, Labels: c.Labels}
-	m.Blocks = make([]Block, m.Depth)
-	b := builder{c: c, ex: ex, has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
+	m := newModel(&c.Description, o)
+	m.Path, m.RecipeNote = c.Path, c.RecipeNote
+	b := builder{c: c, ex: kernel.NewExec(m.workers), has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
 	for _, p := range m.pieces() {
 		prec := edgePrecision(o.Precision)
 		if p.block {
@@ -82,7 +76,18 @@ func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
 		return nil, err
 	}
 	b.kept.keep()
-	return m, nil
+	return m.self(), nil
+}
+
+// newModel returns a model without weights.
+func newModel(d *checkpoint.Description, o Options) *model {
+	m := &model{workers: o.Workers}
+	m.Config, m.Precision, m.Recipe, m.Labels = d.Config, o.Precision, d.Recipe, d.Labels
+	if m.workers == nil {
+		m.workers = compute.NewPool(0)
+	}
+	m.Blocks = make([]block, m.Depth)
+	return m
 }
 
 // shapes returns the shapes of all parameters of a network by name.
@@ -104,7 +109,7 @@ type builder struct {
 }
 
 // piece fills one piece of the model, if the network has it.
-func (b *builder) piece(p piece[Linear], prec Precision) (err error) {
+func (b *builder) piece(p piece[linear], prec Precision) (err error) {
 	switch {
 	case p.vector != nil:
 		*p.vector, err = b.vector(p.name)
@@ -139,7 +144,7 @@ func (b *builder) vector(names ...string) ([]float32, error) {
 }
 
 // linear packs the maps of the named modules, one below another, as one.
-func (b *builder) linear(l *Linear, prec Precision, of []string) (err error) {
+func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	names, biases := make([]string, len(of)), make([]string, len(of))
 	for i, module := range of {
 		names[i], biases[i] = module+".weight", module+".bias"
@@ -159,7 +164,7 @@ func (b *builder) linear(l *Linear, prec Precision, of []string) (err error) {
 	if err != nil {
 		return err
 	}
-	l.W = kernel.PackAs(b.ex, prec, w, l.Out, l.In)
+	l.W = kernel.PackAs(b.ex, elem(prec), w, l.Out, l.In)
 	if !l.W.Finite() { // only a view of the file may be
 		for _, name := range names {
 			if err := b.c.NotFinite(name); err != nil {
@@ -216,12 +221,12 @@ func (b *builder) view(names []string) ([]float32, bool) {
 	return all, true
 }
 
-func (b *builder) head(name string) (*Head, error) {
+func (b *builder) head(name string) (*compute.Head, error) {
 	shape := b.has[name+".weight"]
 	if shape == nil {
 		return nil, nil
 	}
-	h := &Head{Classes: shape[0], Features: shape[1]}
+	h := &compute.Head{Classes: shape[0], Features: shape[1]}
 	var err error
 	if h.W, err = b.vector(name + ".weight"); err == nil {
 		h.Bias, err = b.vector(name + ".bias")

@@ -3,16 +3,17 @@ package vit
 import (
 	"math/rand/v2"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // Random returns a backbone of shape c in precision p without a head, for measurements and tests: the matrices
 // are normal with standard deviation std, gains are near 1, LayerScale near 0.5. The same
 // seed gives the same weights.
-func Random(ex *kernel.Exec, c Config, p Precision, std float64, seed uint64) *Model {
-	r := randomWeights{ex: ex, rng: rand.New(rand.NewPCG(seed, 1)), std: std, has: shapes(&c)}
-	m := &Model{Config: c, Precision: p}
-	m.Blocks = make([]Block, c.Depth)
+func Random(w compute.Workers, c Config, p Precision, std float64, seed uint64) *Model {
+	r := randomWeights{ex: kernel.NewExec(w), rng: rand.New(rand.NewPCG(seed, 1)), std: std, has: shapes(&c)}
+	m := newModel(&checkpoint.Description{Config: c}, Options{Workers: w, Precision: p})
 	for _, piece := range m.pieces() {
 		r.prec = edgePrecision(p)
 		if piece.block {
@@ -20,7 +21,7 @@ func Random(ex *kernel.Exec, c Config, p Precision, std float64, seed uint64) *M
 		}
 		r.fill(piece)
 	}
-	return m
+	return m.self()
 }
 
 // randomWeights draws weights.
@@ -41,7 +42,7 @@ func (r *randomWeights) vector(n int, mean, std float64) []float32 {
 }
 
 // fill draws one piece of the model, if the network has it.
-func (r *randomWeights) fill(p piece[Linear]) {
+func (r *randomWeights) fill(p piece[linear]) {
 	switch {
 	case p.linear != nil:
 		if shape := r.has[p.of[0]+".weight"]; shape != nil {
@@ -49,7 +50,7 @@ func (r *randomWeights) fill(p piece[Linear]) {
 		}
 	case p.norm != nil:
 		if shape := r.has[p.name+".weight"]; shape != nil {
-			*p.norm = Norm{r.vector(shape[0], 1, 0.2), r.vector(shape[0], 0, 0.2)}
+			*p.norm = norm{r.vector(shape[0], 1, 0.2), r.vector(shape[0], 0, 0.2)}
 		}
 	case r.has[p.name] != nil:
 		mean, std := 0.0, 0.5
@@ -63,8 +64,8 @@ func (r *randomWeights) fill(p piece[Linear]) {
 	}
 }
 
-func (r *randomWeights) linear(in, out int, bias bool) Linear {
-	l := Linear{In: in, Out: out, W: kernel.PackAs(r.ex, r.prec, r.vector(in*out, 0, r.std), out, in)}
+func (r *randomWeights) linear(in, out int, bias bool) linear {
+	l := linear{In: in, Out: out, W: kernel.PackAs(r.ex, elem(r.prec), r.vector(in*out, 0, r.std), out, in)}
 	if bias {
 		l.Bias = r.vector(out, 0, 0.2)
 	}

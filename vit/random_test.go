@@ -3,13 +3,18 @@ package vit
 import (
 	"math/rand/v2"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/vit/arch"
 )
 
 // randomModel returns a backbone of shape c with weights large enough that every path matters.
-func randomModel(ex *kernel.Exec, c Config, seed uint64) *Model { return Random(ex, c, F32, 0.3, seed) }
+func randomModel(w compute.Workers, c Config, seed uint64) *model {
+	return inside(Random(w, c, F32, 0.3, seed))
+}
+
+// inside returns the packed weights behind a Model of this package.
+func inside(m *Model) *model { return m.Backend.(*model) }
 
 // families are small shapes that together take every branch of forward and backward.
 func families() map[string]Config {

@@ -15,10 +15,10 @@ func TestRelationBatchEqualsSingles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const n = 5
 			one, many := testPool(1, t.Cleanup), testPool(3, t.Cleanup)
-			m := randomModel(kernel.NewExec(one), c, 1)
+			m := randomModel(one, c, 1)
 			images := randomImages(n, &c, 2)
-			batch := slices.Clone(NewEngine(m, many, n, c.Depth).Forward(images, n, nil).Data)
-			single := NewEngine(m, one, 1, c.Depth)
+			batch := slices.Clone(newEngine(m, many, n, c.Depth).Forward(images, n, nil).Data)
+			single := newEngine(m, one, 1, c.Depth)
 			size := len(images) / n
 			for i := range n {
 				f := single.Forward(images[i*size:(i+1)*size], 1, nil)
@@ -36,14 +36,14 @@ func TestRelationPruningChangesNothing(t *testing.T) {
 	for name, c := range families() {
 		t.Run(name, func(t *testing.T) {
 			pool := testPool(2, t.Cleanup)
-			m := randomModel(kernel.NewExec(pool), c, 1)
+			m := randomModel(pool, c, 1)
 			// More images than tokens, so that compact and strided rows overlap if they share memory.
 			n := c.Tokens() + 2
 			images := randomImages(n, &c, 3)
 			var want []float32
 			for from := range c.Depth + 1 {
 				for _, tap := range []bool{true, false} {
-					e := NewEngine(m, pool, n, from)
+					e := newEngine(m, pool, n, from)
 					if tap {
 						e.Tap = func(string, kernel.Mat) {}
 					}
@@ -67,9 +67,9 @@ func TestRelationPassesChangeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const n = 5
 			pool := testPool(2, t.Cleanup)
-			m := randomModel(kernel.NewExec(pool), c, 1)
+			m := randomModel(pool, c, 1)
 			images := randomImages(n, &c, 3)
-			e := NewEngine(m, pool, n, c.Depth)
+			e := newEngine(m, pool, n, c.Depth)
 			e.LimitPass(n)
 			want := slices.Clone(e.Forward(images, n, nil).Data)
 			prefix := make([]float32, n*e.PrefixSize())
@@ -106,8 +106,8 @@ func TestFullGradients(t *testing.T) {
 			pool := testPool(2, t.Cleanup)
 			ex := kernel.NewExec(pool)
 			const n = 2
-			f := NewFull(ex, randomModel(ex, c, 1))
-			e := NewEngine(f.Model, pool, n, 0)
+			f := newFull(ex, randomModel(pool, c, 1))
+			e := newEngine(f.Model, pool, n, 0)
 			e.EnableFull()
 			images := randomImages(n, &c, 3)
 			weights := randomImages(n, &c, 4)
@@ -169,8 +169,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pool := testPool(2, t.Cleanup)
 			ex := kernel.NewExec(pool)
-			f := NewFull(ex, randomModel(ex, c, 1))
-			e := NewEngine(f.Model, pool, 2, 0)
+			f := newFull(ex, randomModel(pool, c, 1))
+			e := newEngine(f.Model, pool, 2, 0)
 			e.EnableFull()
 			images := randomImages(2, &c, 3)
 			d := kernel.NewMat(2, c.Features())

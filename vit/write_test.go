@@ -7,17 +7,16 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/checkpoint"
 )
 
-func folder(m *Model, dtype safetensors.DType) (*checkpoint.Exported, error) {
+func folder(m *model, dtype safetensors.DType) (*checkpoint.Exported, error) {
 	return checkpoint.Folder(&checkpoint.Description{Config: m.Config, Recipe: m.Recipe, Labels: m.Labels}, m.Parameter, dtype)
 }
 
 // inMemory writes m as a folder in memory.
-func inMemory(t *testing.T, m *Model, dtype safetensors.DType) fstest.MapFS {
+func inMemory(t *testing.T, m *model, dtype safetensors.DType) fstest.MapFS {
 	t.Helper()
 	x, err := folder(m, dtype)
 	if err != nil {
@@ -39,7 +38,7 @@ func TestFolder(t *testing.T) {
 	pool := testPool(1, t.Cleanup)
 	c := families()["vit"]
 	c.Family, c.Source = "vit", "hf"
-	m := randomModel(kernel.NewExec(pool), c, 1)
+	m := randomModel(pool, c, 1)
 	m.Recipe.Size, m.Recipe.Interpolation = c.Image, "bilinear"
 	m.Recipe.Mean, m.Recipe.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.25, 0.25, 0.25}
 	back, err := OpenFS(inMemory(t, m, safetensors.F32), "memory", Options{})
@@ -50,8 +49,8 @@ func TestFolder(t *testing.T) {
 		t.Errorf("recipe %+v, config %+v, path %q", back.Recipe, back.Config, back.Path)
 	}
 	images := randomImages(2, &c, 3)
-	want := slices.Clone(NewEngine(m, pool, 2, c.Depth).Forward(images, 2, nil).Data)
-	if got := NewEngine(back, pool, 2, c.Depth).Forward(images, 2, nil).Data; !slices.Equal(got, want) {
+	want := slices.Clone(newEngine(m, pool, 2, c.Depth).Forward(images, 2, nil).Data)
+	if got := newEngine(inside(back), pool, 2, c.Depth).Forward(images, 2, nil).Data; !slices.Equal(got, want) {
 		t.Error("the features differ")
 	}
 }
@@ -59,7 +58,7 @@ func TestFolder(t *testing.T) {
 func TestFolderRefuses(t *testing.T) {
 	pool := testPool(1, t.Cleanup)
 	for _, name := range []string{"clip", "dinov2", "tokens", "mean"} {
-		m := randomModel(kernel.NewExec(pool), families()[name], 1)
+		m := randomModel(pool, families()[name], 1)
 		if _, err := folder(m, safetensors.F32); err == nil {
 			t.Errorf("%s was written", name)
 		}
@@ -70,7 +69,7 @@ func TestOpenFSRefuses(t *testing.T) {
 	pool := testPool(1, t.Cleanup)
 	c := families()["vit"]
 	c.Family = "vit"
-	m := randomModel(kernel.NewExec(pool), c, 1)
+	m := randomModel(pool, c, 1)
 	m.Recipe.Size, m.Recipe.Interpolation = c.Image, "bilinear"
 	m.Recipe.Std = [3]float32{1, 1, 1}
 	whole := inMemory(t, m, safetensors.F32)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"melo.example/melo/internal/kernel"
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -41,7 +41,7 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	pool := par.New(o.workers)
 	defer pool.Close()
 	b := &bench{o: o}
-	if b.model, err = vit.Open(o.base, vit.Options{Exec: kernel.NewExec(pool), Precision: p}); err != nil {
+	if b.model, err = vit.Open(o.base, vit.Options{Workers: pool, Precision: p}); err != nil {
 		return nil, err
 	}
 	if b.digest, err = adapterfile.BaseDigest(o.base); err != nil {
@@ -49,7 +49,7 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	}
 	b.tensor = make([]float32, b.model.Recipe.Values())
 	adapterfile.SelfTestInput(b.tensor, 1, 0)
-	engine := vit.NewEngine(b.model, pool, 1, b.model.Depth)
+	engine := b.model.NewEngine(1)
 	for i := range o.adapters {
 		name := fmt.Sprintf("task-%04d", i)
 		b.names = append(b.names, name)
@@ -75,7 +75,7 @@ func (b *bench) dtype() safetensors.DType {
 }
 
 // adapter makes adapter number i, with a self-test where the precision asks for one.
-func (b *bench) adapter(i int, engine *vit.Engine) *adapterfile.File {
+func (b *bench) adapter(i int, engine compute.Engine) *adapterfile.File {
 	a, err := lora.New(&b.model.Config, lora.Config{Rank: rank}, labels, uint64(i))
 	if err != nil {
 		panic(err) // a shape that every base has
@@ -100,17 +100,15 @@ func (b *bench) adapter(i int, engine *vit.Engine) *adapterfile.File {
 	}
 	x := make([]float32, len(b.tensor))
 	adapterfile.SelfTestInput(x, 1, 0)
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(b.model.Precision), Images: 1})
-	y := kernel.NewMat(1, labels)
-	f.Adapter.Head.Logits(y, engine.Forward(x, 1, &set))
-	f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 1, Logits: [][]float32{slices.Clone(y.Data)}}
+	y := make([]float32, labels)
+	f.Adapter.Head.Logits(y, engine.Features(x, 1, lora.Segment{Adapter: f.Adapter.Resident(b.model.Precision), Images: 1}))
+	f.Meta.SelfTest = &adapterfile.SelfTest{Seed: 1, Logits: [][]float32{slices.Clone(y)}}
 	return f
 }
 
 // engine makes an engine over the folder; 0 is no budget.
 func (b *bench) engine(ctx context.Context, budget int64) (*serve.Engine, error) {
-	return serve.New(ctx, b.model, b.digest, par.New(b.o.workers), serve.Config{Adapters: b.o.dir, Budget: budget, Batch: b.o.batch,
+	return serve.New(ctx, b.model, b.digest, serve.Config{Adapters: b.o.dir, Budget: budget, Batch: b.o.batch,
 		Queue: max(256, 4*b.o.clients)})
 }
 

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/vit"
 )
@@ -21,8 +21,8 @@ type baseForm struct {
 
 // openBase opens the frozen backbone that --base names: a folder, a file, "embedded", or "hf:owner/name" after
 // fetchBase.
-func openBase(path string, ex *kernel.Exec, form baseForm) (*vit.Model, error) {
-	opt := vit.Options{Image: form.image, Exec: ex, Precision: form.precision, Prepare: form.prepare}
+func openBase(path string, workers compute.Workers, form baseForm) (*vit.Model, error) {
+	opt := vit.Options{Image: form.image, Workers: workers, Precision: form.precision, Prepare: form.prepare}
 	if !form.apart {
 		opt.Known = memo.New(cacheDir())
 	}

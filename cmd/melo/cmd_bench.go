@@ -133,7 +133,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	defer pool.Close()
 	b := &bench{o: o, s: s, pool: pool, config: vitB16(), prec: prec, peakSeen: map[peakKey][]float64{}}
 	if o.Base != "" {
-		if b.base, err = bases.Open(o.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: prec}); err != nil {
+		if b.base, err = bases.Open(o.Base, vit.Options{Workers: pool, Precision: prec}); err != nil {
 			return badInput(err)
 		}
 		b.config = b.base.Config
@@ -190,7 +190,7 @@ func (b *bench) part(ctx context.Context, name string) error {
 // model returns the base, made on first use if none was named.
 func (b *bench) model() *vit.Model {
 	if b.base == nil {
-		b.base = vit.Random(kernel.NewExec(b.pool), b.config, b.prec, 0.02, 1)
+		b.base = vit.Random(b.pool, b.config, b.prec, 0.02, 1)
 	}
 	return b.base
 }

@@ -78,7 +78,7 @@ func (b *bench) kernelCases(ex *kernel.Exec) []kernelCase {
 	for _, images := range []int{4, 1} {
 		rows := images * tokens
 		for _, shape := range [][2]int{{d, d}, {d, 3 * d}, {d, c.MLP}, {c.MLP, d}} {
-			cases = append(cases, gemmCase(ex, b.prec, rng, rows, shape[0], shape[1]))
+			cases = append(cases, gemmCase(ex, kernel.Elem(b.prec), rng, rows, shape[0], shape[1]))
 		}
 	}
 	rows := 4 * tokens
@@ -106,7 +106,7 @@ func (b *bench) attentionCase(ex *kernel.Exec, rng *rand.Rand, images int) kerne
 	c := &b.config
 	t := c.Tokens()
 	qkv, o := normalMat(rng, images*t, 3*c.Width), kernel.NewMat(images*t, c.Width)
-	elem := vit.AttentionPrecision(b.prec)
+	elem := kernel.Elem(vit.AttentionPrecision(b.prec))
 	shape := kernel.AttnShape{Images: images, Queries: t, Keys: t, Heads: c.Heads, Elem: elem, Scale: float32(1 / math.Sqrt(float64(c.HeadDim())))}
 	part := func(i int) kernel.Mat { return qkv.ColRange(i*c.Width, (i+1)*c.Width) }
 	return kernelCase{name: "attention", elem: elem, shape: fmt.Sprintf("%dx%dx%dx%d", images, t, c.Heads, c.HeadDim()),

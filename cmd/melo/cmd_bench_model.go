@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
@@ -80,7 +81,7 @@ func (b *bench) forward(ctx context.Context) error {
 	for _, n := range []int{1, 4} {
 		f := newInference(b, n)
 		images, flops := b.images(n), float64(n)*b.config.ForwardFLOPs()
-		t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() { f.run(images) })
+		t, share, err := b.measure(ctx, b.pool, kernel.Elem(b.prec), flops, func() { f.run(images) })
 		if err != nil {
 			return err
 		}
@@ -93,31 +94,32 @@ func (b *bench) forward(ctx context.Context) error {
 
 // inference is a forward pass and a head.
 type inference struct {
-	engine *vit.Engine
+	model  *vit.Model
+	engine compute.Engine
 	head   *vit.Head
-	logits kernel.Mat
+	logits []float32
 }
 
 // newInference runs the base with its own head or, without one, with a random one of headLabels classes.
 func newInference(b *bench, batch int) *inference {
 	m := b.model()
-	f := &inference{engine: vit.NewEngine(m, b.pool, batch, m.Depth), head: m.Head}
+	f := &inference{model: m, engine: m.NewEngine(batch), head: m.Head}
 	if f.head == nil {
 		w := normalMat(rand.New(rand.NewPCG(3, 1)), headLabels, m.Features())
 		f.head = &vit.Head{Classes: headLabels, Features: m.Features(), W: w.Data, Bias: make([]float32, headLabels)}
 	}
-	f.logits = kernel.NewMat(batch, f.head.Classes)
+	f.logits = make([]float32, batch*f.head.Classes)
 	return f
 }
 
 // run computes the logits [batch, classes] of a full batch.
-func (f *inference) run(images []float32) kernel.Mat {
-	return f.classify(f.engine.Forward(images, f.engine.MaxBatch(), nil))
+func (f *inference) run(images []float32) []float32 {
+	return f.classify(f.engine.Features(images, f.engine.MaxBatch()))
 }
 
 // classify applies the head to the features of a full batch.
-func (f *inference) classify(features kernel.Mat) kernel.Mat {
-	if m := f.engine.Model(); m.Head != nil {
+func (f *inference) classify(features []float32) []float32 {
+	if m := f.model; m.Head != nil {
 		m.Logits(f.logits, features)
 	} else {
 		f.head.Logits(f.logits, features)
@@ -138,7 +140,7 @@ func (b *bench) step(ctx context.Context) error {
 	images := b.images(stepBatch)
 	flops := stepBatch * lora.StepFLOPs(&b.config, lora.MeLo, 0)
 	var failed error
-	t, share, err := b.measure(ctx, b.pool, b.prec, flops, func() {
+	t, share, err := b.measure(ctx, b.pool, kernel.Elem(b.prec), flops, func() {
 		if _, err := s.run(images); err != nil {
 			failed = err
 		}
@@ -178,13 +180,13 @@ func (b *bench) switching(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var set lora.Set
-	engine := vit.NewEngine(b.model(), b.pool, 1, b.config.Depth)
+	segments := make([]lora.Segment, 1)
+	engine := b.model().NewEngine(1)
 	images := b.images(1)
 	pass := func() {
 		for _, a := range list {
-			set.Assign(lora.Segment{Adapter: a, Images: 1})
-			engine.Forward(images, 1, &set)
+			segments[0] = lora.Segment{Adapter: a, Images: 1}
+			engine.Features(images, 1, segments...)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -194,7 +196,7 @@ func (b *bench) switching(ctx context.Context) error {
 	const changes = 1 << 20
 	change := func() {
 		for i := range changes {
-			set.Assign(lora.Segment{Adapter: list[i%len(list)], Images: 1})
+			segments[0] = lora.Segment{Adapter: list[i%len(list)], Images: 1}
 		}
 	}
 	start := time.Now()
@@ -233,28 +235,25 @@ func (b *bench) mixed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var one, many lora.Set
-	one.Assign(lora.Segment{Adapter: single[0], Images: mixedBatch})
-	segments := make([]lora.Segment, len(list))
+	one, many := []lora.Segment{{Adapter: single[0], Images: mixedBatch}}, make([]lora.Segment, len(list))
 	for i, a := range list {
-		segments[i] = lora.Segment{Adapter: a, Images: 1}
+		many[i] = lora.Segment{Adapter: a, Images: 1}
 	}
-	many.Assign(segments...)
-	engine := vit.NewEngine(b.model(), b.pool, mixedBatch, b.config.Depth)
+	engine := b.model().NewEngine(mixedBatch)
 	images := b.images(mixedBatch)
-	run := func(set *lora.Set) float64 {
+	run := func(segments []lora.Segment) float64 {
 		start := time.Now()
-		engine.Forward(images, mixedBatch, set)
+		engine.Features(images, mixedBatch, segments...)
 		return time.Since(start).Seconds()
 	}
-	run(&one)
-	run(&many)
+	run(one)
+	run(many)
 	var ones, manys, ratios []float64
 	for start := time.Now(); len(ones) < minSamples || time.Since(start) < b.o.Duration; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		x, y := run(&one), run(&many)
+		x, y := run(one), run(many)
 		ones, manys, ratios = append(ones, x), append(manys, y), append(ratios, y/x)
 	}
 	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: rank,

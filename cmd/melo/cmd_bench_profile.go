@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
 )
@@ -79,7 +80,7 @@ func (p *profiler) spent(block int, part string) {
 	p.last = time.Now()
 }
 
-func (p *profiler) mark(block int, part vit.Part) { p.spent(block, part.String()) }
+func (p *profiler) mark(block int, part compute.Part) { p.spent(block, part.String()) }
 
 // end closes a pass.
 func (p *profiler) end() {
@@ -94,11 +95,11 @@ func (p *profiler) end() {
 func (b *bench) profile(ctx context.Context) error {
 	f, p := newInference(b, profileBatch), newProfiler()
 	images := b.images(profileBatch)
-	f.engine.Mark = p.mark
+	f.engine.(compute.Profiled).SetMark(p.mark)
 	pass := func() error {
-		features := f.engine.Forward(images, profileBatch, nil)
+		features := f.engine.Features(images, profileBatch)
 		f.classify(features)
-		p.spent(vit.Outside, "head")
+		p.spent(compute.Outside, "head")
 		return nil
 	}
 	if err := b.profiled(ctx, "forward", p, profileBatch, pass); err != nil {
@@ -120,7 +121,7 @@ func (b *bench) profileStep(ctx context.Context) error {
 	}
 	s.tuner.SetMark(p.mark)
 	s.done = func(what string) {
-		p.spent(vit.Outside, what)
+		p.spent(compute.Outside, what)
 		switch what {
 		case "loss":
 			p.phase = "backward"
@@ -172,7 +173,7 @@ func (p *profiler) document(b *bench, batch int) *benchProfile {
 		}
 		parts[total].Seconds += s
 		parts[total].Calls += p.calls[key] / len(p.whole)
-		if key.block == vit.Outside {
+		if key.block == compute.Outside {
 			continue
 		}
 		if key.phase == "forward" {
@@ -225,7 +226,7 @@ func (b *bench) printProfile(d *benchProfile) {
 func partFLOPs(c *vit.Config) map[profileKey]float64 {
 	out := map[profileKey]float64{}
 	rows := float64(c.Tokens())
-	product := func(part vit.Part, kinds ...vit.Kind) {
+	product := func(part compute.Part, kinds ...vit.Kind) {
 		n := 0.0
 		for _, k := range kinds {
 			in, outs := c.Dims(k)
@@ -235,11 +236,11 @@ func partFLOPs(c *vit.Config) map[profileKey]float64 {
 			out[profileKey{phase: phase, part: part.String()}] = n
 		}
 	}
-	product(vit.PartQKV, vit.Q, vit.K, vit.V)
-	product(vit.PartProj, vit.Proj)
-	product(vit.PartFC1, vit.FC1)
-	product(vit.PartFC2, vit.FC2)
-	attention := vit.PartAttention.String()
+	product(compute.PartQKV, vit.Q, vit.K, vit.V)
+	product(compute.PartProj, vit.Proj)
+	product(compute.PartFC1, vit.FC1)
+	product(compute.PartFC2, vit.FC2)
+	attention := compute.PartAttention.String()
 	out[profileKey{phase: "forward", part: attention}] = c.AttentionFLOPs()
 	out[profileKey{phase: "backward", part: attention}] = 2 * c.AttentionFLOPs()
 	return out

@@ -157,7 +157,7 @@ const checkedImages = 2
 // batch that a formula gives.
 func (r *rounds) logits(batch int) []float32 {
 	y := r.inference(batch).run(r.checkImages(batch))
-	return y.Data[:min(batch, checkedImages)*y.Cols]
+	return y[:min(batch, checkedImages)*len(y)/batch]
 }
 
 // losses returns the losses of the first training steps on such a batch, from an adapter that a formula gives.

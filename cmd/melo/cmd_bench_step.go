@@ -25,7 +25,7 @@ const stepRate = 1e-3
 
 // newTrainingStep trains start, which has a head of headLabels classes, in place.
 func newTrainingStep(b *bench, batch int, start *lora.Adapter) (*trainingStep, error) {
-	tuner, err := lora.NewTuner(b.model(), b.pool, batch, lora.MeLo, start, lora.Options{})
+	tuner, err := lora.NewTuner(b.model(), batch, lora.MeLo, start, lora.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -147,7 +147,7 @@ func TestBenchAdaptersWork(t *testing.T) {
 	pool := par.New(1)
 	defer pool.Close()
 	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[peakKey][]float64{}}
-	base, err := openBase(goldenDir("hf_vit"), kernel.NewExec(pool), baseForm{})
+	base, err := openBase(goldenDir("hf_vit"), pool, baseForm{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,10 +157,8 @@ func TestBenchAdaptersWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine, images := newInference(b, 1).engine, b.images(1)
-	bare := slices.Clone(engine.Forward(images, 1, nil).Data)
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: list[1], Images: 1})
-	if got := engine.Forward(images, 1, &set); slices.Equal(got.Data, bare) || list[0].Bytes() == list[1].Bytes() {
+	bare := slices.Clone(engine.Features(images, 1))
+	if got := engine.Features(images, 1, lora.Segment{Adapter: list[1], Images: 1}); slices.Equal(got, bare) || list[0].Bytes() == list[1].Bytes() {
 		t.Error("adapters change nothing, or are of one rank")
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/experiment"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -195,7 +194,7 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	if form.prepare, err = o.override(o.Size); err != nil {
 		return nil, err
 	}
-	m, err := openBase(o.Base, kernel.NewExec(pool), form)
+	m, err := openBase(o.Base, pool, form)
 	if err != nil {
 		return nil, err
 	}

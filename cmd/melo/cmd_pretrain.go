@@ -195,8 +195,13 @@ func (j *pretrainJob) build(ctx context.Context) (err error) {
 	if j.data, err = pretrain.NewData(&shape, o.Batch, j.config.Batches, o.Seed, j.config.Distract, j.pool.Workers()); err != nil {
 		return err
 	}
-	first := pretrain.Init(kernel.NewExec(j.pool), shape, o.Seed)
-	j.model = pretrain.NewModel(first, j.pool, min(o.Pass, o.Batch), j.data.Global(), j.data.Local(), prec, o.Seed)
+	first, err := pretrain.Init(j.pool, shape, o.Seed)
+	if err != nil {
+		return err
+	}
+	if j.model, err = pretrain.NewModel(first, min(o.Pass, o.Batch), j.data.Global(), j.data.Local(), prec, o.Seed); err != nil {
+		return err
+	}
 	j.loop, err = j.config.Loop(j.model, j.data, j.pool, o.Epochs)
 	return usage(err)
 }
@@ -273,10 +278,13 @@ func (j *pretrainJob) resume(id *train.Identity) error {
 func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	h := &l.State.History[len(l.State.History)-1]
 	e := pretrainEpoch{Epoch: h.Epoch, Images: h.Step * j.config.Batch, Loss: h.Loss}
-	base := j.model.Base()
+	base, err := j.model.Base()
+	if err != nil {
+		return err
+	}
 	line := ""
 	for _, p := range j.due(h.Epoch) {
-		auc, err := p.AUC(ctx, base, j.pool)
+		auc, err := p.AUC(ctx, base)
 		if err != nil {
 			return err
 		}
@@ -288,7 +296,10 @@ func (j *pretrainJob) epoch(ctx context.Context, l *train.Loop) error {
 	}
 	j.record.Epochs = append(j.record.Epochs, e)
 	j.ui.Printf("%s  epoch %d  images %s  loss %.4f%s", time.Now().UTC().Format(time.TimeOnly), e.Epoch, text.Count(int64(e.Images)), e.Loss, line)
-	return j.write(j.data.Standardised(base, j.pool))
+	if base, err = j.data.Standardised(base); err != nil {
+		return err
+	}
+	return j.write(base)
 }
 
 // due returns the probes that are measured after an epoch: every so many epochs, after the first and after the last.

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"melo.example/melo/experiment"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -150,20 +149,18 @@ func checkSelfTest(t *testing.T, f *adapterfile.File) {
 	}
 	pool := par.New(1)
 	defer pool.Close()
-	m, err := vit.Open(goldenDir("hf_vit"), vit.Options{Exec: kernel.NewExec(pool)})
+	m, err := vit.Open(goldenDir("hf_vit"), vit.Options{Workers: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := vit.NewEngine(m, pool, 1, m.Depth)
+	e := m.NewEngine(1)
 	x := make([]float32, f.Meta.Recipe.Values())
-	y := kernel.NewMat(1, len(f.Meta.Labels))
+	y := make([]float32, len(f.Meta.Labels))
 	for i, want := range f.Meta.SelfTest.Logits {
 		adapterfile.SelfTestInput(x, f.Meta.SelfTest.Seed, i)
-		var set lora.Set
-		set.Assign(lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 1})
-		f.Adapter.Head.Logits(y, e.Forward(x, 1, &set))
-		if !slices.Equal(y.Data, want) {
-			t.Errorf("self-test %d: %v, the file says %v", i, y.Data, want)
+		f.Adapter.Head.Logits(y, e.Features(x, 1, lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 1}))
+		if !slices.Equal(y, want) {
+			t.Errorf("self-test %d: %v, the file says %v", i, y, want)
 		}
 	}
 }

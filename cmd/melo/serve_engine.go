@@ -134,7 +134,7 @@ func unfit(ctx context.Context, e *serve.Engine) (map[string]error, error) {
 func (r *server) openIn(ctx context.Context, p vit.Precision, observer serve.Observer) (*serve.Engine, error) {
 	o, known := r.options, memo.New(cacheDir())
 	pool := par.New(o.Workers)
-	m, err := bases.Open(o.Base, vit.Options{Exec: kernel.NewExec(pool), Precision: p, Known: known})
+	m, err := bases.Open(o.Base, vit.Options{Workers: pool, Precision: p, Known: known})
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -144,7 +144,7 @@ func (r *server) openIn(ctx context.Context, p vit.Precision, observer serve.Obs
 		pool.Close()
 		return nil, err
 	}
-	return serve.New(ctx, m, digest, pool, serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p,
+	return serve.New(ctx, m, digest, serve.Config{Release: pool.Close, Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p,
 		Workers: o.Workers, Batch: o.Batch, Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir(), Observer: observer})
 }
 

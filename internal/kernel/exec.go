@@ -31,10 +31,16 @@ type Epilogue struct {
 	Words    Words // of bfloat16: y goes there alone, and C stays as it is
 }
 
+// Workers do the parts of a task side by side, as *par.Pool does.
+type Workers interface {
+	Workers() int
+	Run(n int, t par.Task)
+}
+
 // Exec is one stream of work: a pool, scratch for each of its workers, and reusable tasks. It is not
 // safe for concurrent use; several Execs may share a pool.
 type Exec struct {
-	pool    *par.Pool
+	pool    Workers
 	workers []*Worker
 
 	gemm    gemmTask
@@ -57,7 +63,7 @@ type Worker struct {
 }
 
 // NewExec returns an Exec on pool.
-func NewExec(pool *par.Pool) *Exec {
+func NewExec(pool Workers) *Exec {
 	e := &Exec{pool: pool}
 	for range pool.Workers() {
 		e.workers = append(e.workers, &Worker{})
@@ -66,7 +72,7 @@ func NewExec(pool *par.Pool) *Exec {
 }
 
 // Pool returns the pool that the Exec runs on.
-func (e *Exec) Pool() *par.Pool { return e.pool }
+func (e *Exec) Pool() Workers { return e.pool }
 
 // Worker returns the scratch memory of one worker, for tasks of the pool that use its operations.
 func (e *Exec) Worker(i int) *Worker { return e.workers[i] }

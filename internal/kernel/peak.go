@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"melo.example/melo/internal/par"
 )
 
 func shapeError(op string, c, a Mat, n, k int) string {
@@ -32,7 +30,7 @@ func (t *peakTask) Do(int, int) {
 // d: all workers of the pool run multiply-adds on registers alone. A multiply-add is two operations. It is
 // the best of several runs, since other programs only take away from it; 0 where the kernel set has no such
 // instructions.
-func MeasurePeakOf(e Elem, pool *par.Pool, d time.Duration) float64 {
+func MeasurePeakOf(e Elem, pool Workers, d time.Duration) float64 {
 	if current.id == setPortable || !Has(e) {
 		return 0
 	}

@@ -13,9 +13,7 @@ import (
 
 // Task is one parallel operation. Do computes item i; worker (0 <= worker < Pool.Workers()) may be
 // used to pick scratch memory. Implementations are reused structs, so that Run does not allocate.
-type Task interface {
-	Do(worker, i int)
-}
+type Task = interface{ Do(worker, i int) }
 
 // Pool is a set of workers. The goroutine that calls Run is worker 0. Run may be called from several
 // goroutines; the calls then follow one another.

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"melo.example/melo/internal/golden"
-	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -25,16 +23,12 @@ const logitTol = 2e-5
 // logits runs an adapter with a head on a golden base.
 func logits(t *testing.T, m *vit.Model, f *File, input []float32) []float32 {
 	t.Helper()
-	pool := par.New(1)
-	defer pool.Close()
 	if err := f.CheckBase(&m.Config, ""); err != nil {
 		t.Fatal(err)
 	}
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 2})
-	y := kernel.NewMat(2, f.Adapter.Head.Classes)
-	f.Adapter.Head.Logits(y, vit.NewEngine(m, pool, 2, m.Depth).Forward(input, 2, &set))
-	return y.Data
+	y := make([]float32, 2*f.Adapter.Head.Classes)
+	f.Adapter.Head.Logits(y, m.NewEngine(2).Features(input, 2, lora.Segment{Adapter: f.Adapter.Resident(vit.F32), Images: 2}))
+	return y
 }
 
 func openBase(t testing.TB, kind string) *vit.Model {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"runtime/debug"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/vit"
 )
@@ -47,7 +46,7 @@ func (f *File) CheckSelf(p vit.Precision, n int, known *memo.Cache, logits func(
 		}
 		return &SelfCheckError{Path: f.Path, Precision: p, Distance: math.NaN(), Allowed: allowedDistance[p], Missing: true}
 	}
-	key := fmt.Sprintf("self-check of %s on %s in %v with %s by %s", f.Digest, f.Meta.Base.Digest, p, kernel.Name(), revision())
+	key := fmt.Sprintf("self-check of %s on %s in %v with %s by %s", f.Digest, f.Meta.Base.Digest, p, vit.Kernels(), revision())
 	if f.Digest == "" || f.Meta.Base.Digest == "" || revision() == "" {
 		known = nil
 	}

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -38,9 +37,10 @@ func config() vit.Config {
 func Engine(t testing.TB, c serve.Config) *serve.Engine {
 	t.Helper()
 	pool := par.New(2)
-	m := vit.Random(kernel.NewExec(pool), config(), vit.F32, 0.3, 1)
+	c.Release = pool.Close
+	m := vit.Random(pool, config(), vit.F32, 0.3, 1)
 	m.Recipe = imaging.Recipe{Size: Side, Interpolation: imaging.Bilinear, Mean: [3]float32{.5, .5, .5}, Std: [3]float32{.5, .5, .5}}
-	e, err := serve.New(t.Context(), m, BaseDigest, pool, c)
+	e, err := serve.New(t.Context(), m, BaseDigest, c)
 	if err != nil {
 		t.Fatal(err)
 	}

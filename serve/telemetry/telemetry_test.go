@@ -19,7 +19,6 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
@@ -35,7 +34,7 @@ func newEngine(t *testing.T) *serve.Engine {
 	pool := par.New(1)
 	c := vit.Config{Family: "vit", Width: 16, Depth: 1, Heads: 2, MLP: 32, Image: 8, Patch: 4, Channels: 3,
 		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
-	e, err := serve.New(t.Context(), vit.Random(kernel.NewExec(pool), c, vit.F32, 0.3, 1), digest, pool, serve.Config{Adapters: t.TempDir()})
+	e, err := serve.New(t.Context(), vit.Random(pool, c, vit.F32, 0.3, 1), digest, serve.Config{Release: pool.Close, Adapters: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -166,22 +164,18 @@ func (t *target) adapter(m *vit.Model, cfg lora.Config) (*adapterfile.File, erro
 
 // expect writes the input and what the adapter makes of it.
 func (t *target) expect(path string, m *vit.Model, a *lora.Adapter) error {
-	pool := par.New(0)
-	defer pool.Close()
 	input := make([]float32, images*3*m.Image*m.Image)
 	for i := range images {
 		n := len(input) / images
 		adapterfile.SelfTestInput(input[i*n:(i+1)*n], 1, i)
 	}
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: images})
-	name, y := "features", vit.NewEngine(m, pool, images, m.Depth).Forward(input, images, &set)
+	name, y := "features", m.NewEngine(images).Features(input, images, lora.Segment{Adapter: a.Resident(m.Precision), Images: images})
 	if a.Head != nil {
-		logits := kernel.NewMat(images, classes)
+		logits := make([]float32, images*classes)
 		a.Head.Logits(logits, y)
 		name, y = "logits", logits
 	}
-	out, err := safetensors.FromFloat32s(name, safetensors.F32, []int{images, y.Cols}, y.Data)
+	out, err := safetensors.FromFloat32s(name, safetensors.F32, []int{images, len(y) / images}, y)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package pretrain
 
 import (
-	"melo.example/melo/internal/par"
+	"melo.example/melo/compute"
 	"melo.example/melo/train"
 )
 
@@ -28,15 +28,15 @@ type Config struct {
 
 // Loop returns the training loop, without hooks: there is no validation, the rate stays what it is, and the average of
 // the parameters is the result. So a run of fewer epochs is the beginning of a longer one.
-func (c *Config) Loop(m *Model, d *Data, pool *par.Pool, epochs int) (*train.Loop, error) {
-	average, err := train.NewAverage(m.Params(), c.Average, pool)
+func (c *Config) Loop(m *Model, d *Data, workers compute.Workers, epochs int) (*train.Loop, error) {
+	average, err := train.NewAverage(m.Params(), c.Average, workers)
 	if err != nil {
 		return nil, err
 	}
 	return &train.Loop{
 		Average: average,
 		Model:   m, Data: d, Loss: &Loss{Global: d.Global(), Local: d.Outputs() - d.Global(), LocalWeight: c.LocalWeight}, Epochs: epochs,
-		Optimizer: train.NewAdamW(m.Params(), c.Optimizer, pool),
+		Optimizer: train.NewAdamW(m.Params(), c.Optimizer, workers),
 		Schedule:  train.Constant(c.LR, c.Warmup),
 	}, nil
 }

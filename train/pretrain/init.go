@@ -5,11 +5,12 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/formula"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/vit"
 	"melo.example/melo/vit/arch"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // Small is the shape of the embedded base: half the depth of ViT-Tiny/16, for images of 112 x 112.
@@ -35,23 +36,30 @@ func Recipe(c *vit.Config) imaging.Recipe {
 //     they look at. In the lowest block some look at one frequency each and add it, by bands, to the rest of the width.
 //
 // Everything else is small.
-func Init(ex *kernel.Exec, c vit.Config, seed uint64) *vit.Model {
-	r := initializer{ex: ex, rng: rand.New(rand.NewPCG(seed, 0x696e6974))} // "init"
+func Init(w compute.Workers, c vit.Config, seed uint64) (*vit.Model, error) {
+	r := initializer{rng: rand.New(rand.NewPCG(seed, 0x696e6974))} // "init"
 	d := c.Width
-	m := &vit.Model{Config: c, Precision: vit.F32, Recipe: Recipe(&c)}
 	rows := seen(&c)
-	m.PatchEmbed = r.linear(c.Channels*c.Patch*c.Patch, d, cosines(&c, rows, seed))
-	m.ClassToken = r.normal(d, 0.02)
-	m.Pos = make([]float32, c.Tokens()*d)
-	positions(m.Pos[d:], c.Grid(), d, len(rows))
+	p := map[string][]float32{} // biases are zero
+	p["patch_embed.weight"] = cosines(&c, rows, seed)
+	p["cls_token"] = r.normal(d, 0.02)
+	p["pos_embed"] = make([]float32, c.Tokens()*d)
+	positions(p["pos_embed"][d:], c.Grid(), d, len(rows))
 	for b := range c.Depth {
-		m.Blocks = append(m.Blocks, r.block(&c, b, rows))
+		r.block(p, &c, b, rows)
 	}
-	m.Final = ones(d)
-	return m
+	p["norm.weight"] = ones(d)
+	for _, x := range c.Params() {
+		if p[x.Name] == nil {
+			p[x.Name] = make([]float32, x.Len())
+		}
+	}
+	describe := checkpoint.Description{Config: c, Recipe: Recipe(&c)}
+	return vit.New(&describe, func(name string) []float32 { return p[name] }, vit.Options{Workers: w})
 }
 
-func (r *initializer) block(c *vit.Config, b int, rows []wave) vit.Block {
+// block adds the parameters of block b to p.
+func (r *initializer) block(p map[string][]float32, c *vit.Config, b int, rows []wave) {
 	d := c.Width
 	gather := 0.8
 	if b > 1 {
@@ -60,8 +68,11 @@ func (r *initializer) block(c *vit.Config, b int, rows []wave) vit.Block {
 	kv := r.normal(2*d*d, 0.5*glorot(d))
 	copy(kv[d*d:], r.near(d, 1))
 	fc1, fc2 := r.strengths(c, b, rows)
-	return vit.Block{Norm1: ones(d), Norm2: ones(d), Q: r.linear(d, d, r.normal(d*d, 0.5*glorot(d))), KV: r.linear(d, 2*d, kv),
-		Proj: r.linear(d, d, r.near(d, gather)), FC1: r.linear(d, c.MLP, fc1), FC2: r.linear(c.MLP, d, fc2)}
+	for name, v := range map[string][]float32{"norm1": ones(d), "norm2": ones(d), "k": kv[:d*d], "v": kv[d*d:], "fc1": fc1, "fc2": fc2} {
+		p[arch.BlockName(b, name+".weight")] = v
+	}
+	p[arch.BlockName(b, "q.weight")] = r.normal(d*d, 0.5*glorot(d))
+	p[arch.BlockName(b, "proj.weight")] = r.near(d, gather)
 }
 
 // strengths returns the two matrices of an MLP, [MLP, d] and [d, MLP].
@@ -89,15 +100,10 @@ func (r *initializer) strengths(c *vit.Config, b int, rows []wave) (fc1, fc2 []f
 // glorot is the spread of a square matrix's numbers after Glorot and Bengio.
 func glorot(d int) float64 { return 1 / math.Sqrt(float64(d)) }
 
-func ones(n int) vit.Norm {
-	return vit.Norm{Gain: slices.Repeat([]float32{1}, n), Bias: make([]float32, n)}
-}
+func ones(n int) []float32 { return slices.Repeat([]float32{1}, n) }
 
 // initializer draws first weights.
-type initializer struct {
-	ex  *kernel.Exec
-	rng *rand.Rand
-}
+type initializer struct{ rng *rand.Rand }
 
 func (r *initializer) normal(n int, std float64) []float32 {
 	v := make([]float32, n)
@@ -114,10 +120,6 @@ func (r *initializer) near(d int, gain float64) []float32 {
 		w[k*d+k] += float32(gain)
 	}
 	return w
-}
-
-func (r *initializer) linear(in, out int, w []float32) vit.Linear {
-	return vit.Linear{In: in, Out: out, W: kernel.Pack(r.ex, w, out, in), Bias: make([]float32, out)}
 }
 
 // wave is a function of the cosine transform of a patch, of brightness (colour 0) or of a difference of colours.

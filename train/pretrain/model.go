@@ -4,9 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
-	"melo.example/melo/internal/param"
 	"melo.example/melo/vit"
 )
 
@@ -14,10 +13,10 @@ import (
 // whole image and one on each patch token for what is told of the patch. It is a train.Model. Not safe for concurrent
 // use.
 type Model struct {
-	full          *vit.Full
-	engine        *vit.Engine
+	trainer       compute.Trainer
+	ex            *kernel.Exec // of the heads
 	global, local *head
-	params        []param.Param
+	params        []compute.Param
 	outputs       int
 
 	features      kernel.Mat // [n, tokens*width] of the last Forward
@@ -41,8 +40,8 @@ func newHead(in, out int, rng *rand.Rand) *head {
 	return h
 }
 
-func (h *head) params(name string) []param.Param {
-	return []param.Param{
+func (h *head) params(name string) []compute.Param {
+	return []compute.Param{
 		{Name: name + ".weight", Shape: []int{h.out, h.in}, Data: h.w, Grad: h.gw, Decay: true, LRScale: 1},
 		{Name: name + ".bias", Shape: []int{h.out}, Data: h.b, Grad: h.gb, LRScale: 1},
 	}
@@ -50,59 +49,60 @@ func (h *head) params(name string) []param.Param {
 
 // NewModel returns a model for batches of up to maxBatch images. base is copied. global and local are the numbers of
 // targets of an image and of a patch; products are of precision p.
-func NewModel(base *vit.Model, pool *par.Pool, maxBatch, global, local int, p vit.Precision, seed uint64) *Model {
-	c := *base
-	c.Pooling = vit.PoolTokens
-	full := vit.NewFullAs(kernel.NewExec(pool), &c, p)
+func NewModel(base *vit.Model, maxBatch, global, local int, p vit.Precision, seed uint64) (*Model, error) {
+	c, err := base.Pooled(vit.PoolTokens)
+	if err != nil {
+		return nil, err
+	}
+	trainer, err := c.NewTrainer(maxBatch, compute.Training{All: true, Precision: p})
+	if err != nil {
+		return nil, err
+	}
 	rng := rand.New(rand.NewPCG(seed, 0x6865616473)) // "heads"
 	d, t := c.Width, c.Tokens()
-	m := &Model{full: full, engine: vit.NewEngine(full.Model, pool, maxBatch, 0), global: newHead(d, global, rng), local: newHead(d, local, rng),
+	m := &Model{trainer: trainer, ex: kernel.NewExec(base), global: newHead(d, global, rng), local: newHead(d, local, rng),
 		outputs: global + c.Grid()*c.Grid()*local}
-	m.engine.EnableFull()
-	m.params = append(m.params, full.Params()...)
+	m.params = append(m.params, trainer.Params()...)
 	m.params = append(m.params, m.global.params("global")...)
 	m.params = append(m.params, m.local.params("local")...)
 	m.dfeatures = kernel.NewMat(maxBatch, t*d)
 	m.patch, m.dpatch = kernel.NewMat(maxBatch*t, local), kernel.NewMat(maxBatch*t, local)
 	m.whole, m.dwhole = kernel.NewMat(maxBatch, global), kernel.NewMat(maxBatch, global)
 	m.logits = make([]float32, maxBatch*m.outputs)
-	return m
+	return m, nil
 }
 
 // Base returns the backbone in training, with class-token pooling.
-func (m *Model) Base() *vit.Model {
-	c := *m.full.Model
-	c.Pooling = vit.PoolClass
-	return &c
-}
+func (m *Model) Base() (*vit.Model, error) { return m.trainer.Model().Pooled(vit.PoolClass) }
 
 // Params returns what is trained.
-func (m *Model) Params() []param.Param { return m.params }
+func (m *Model) Params() []compute.Param { return m.params }
 
 // Classes is the number of outputs of an image.
 func (m *Model) Classes() int { return m.outputs }
 
 // MaxBatch is the most images of a pass.
-func (m *Model) MaxBatch() int { return m.engine.MaxBatch() }
+func (m *Model) MaxBatch() int { return m.trainer.MaxBatch() }
 
 // SetStep does nothing: there is no dropout.
 func (m *Model) SetStep(_, _ int) {}
 
 // Updated repacks the weights.
-func (m *Model) Updated() { m.full.Updated(m.engine.Exec()) }
+func (m *Model) Updated() { m.trainer.Updated() }
 
 // views returns the tokens of a matrix [n, tokens*width], all of them and those of the class.
 func (m *Model) views(f kernel.Mat) (tokens, class kernel.Mat) {
-	d, t := m.full.Model.Width, m.full.Model.Tokens()
+	d, t := m.trainer.Model().Width, m.trainer.Model().Tokens()
 	tokens = kernel.View(f.Data, f.Rows*t, d)
 	return tokens, kernel.Mat{Data: f.Data, Rows: f.Rows, Cols: d, Stride: t * d}
 }
 
 // Forward returns the outputs of n images: global ones, then those of each patch.
 func (m *Model) Forward(images []float32, n int, _ bool) []float32 {
-	m.features = m.engine.Forward(images, n, nil)
+	f := m.trainer.Forward(images, n, true)
+	m.features = kernel.View(f, n, len(f)/n)
 	tokens, class := m.views(m.features)
-	ex, t := m.engine.Exec(), m.full.Model.Tokens()
+	ex, t := m.ex, m.trainer.Model().Tokens()
 	patch, whole := m.patch.RowRange(0, n*t), m.whole.RowRange(0, n)
 	m.global.forward(ex, whole, class)
 	m.local.forward(ex, patch, tokens)
@@ -117,7 +117,7 @@ func (m *Model) Forward(images []float32, n int, _ bool) []float32 {
 
 // Backward adds the gradients for those of the outputs of the last Forward.
 func (m *Model) Backward(dlogits []float32) {
-	n, t := m.features.Rows, m.full.Model.Tokens()
+	n, t := m.features.Rows, m.trainer.Model().Tokens()
 	g, l := m.global.out, m.local.out
 	dpatch, dwhole := m.dpatch.RowRange(0, n*t), m.dwhole.RowRange(0, n)
 	for i := range n {
@@ -129,10 +129,10 @@ func (m *Model) Backward(dlogits []float32) {
 	dfeatures := m.dfeatures.RowRange(0, n)
 	tokens, class := m.views(m.features)
 	dtokens, dclass := m.views(dfeatures)
-	ex := m.engine.Exec()
+	ex := m.ex
 	m.local.backward(ex, dtokens, tokens, dpatch, t, false)
 	m.global.backward(ex, dclass, class, dwhole, 1, true)
-	m.engine.Backward(dfeatures, nil, &m.full.Grads)
+	m.trainer.Backward(dfeatures.Data)
 }
 
 func (h *head) forward(ex *kernel.Exec, y, x kernel.Mat) {

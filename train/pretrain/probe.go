@@ -9,7 +9,6 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/metric"
 	"melo.example/melo/vit"
 )
@@ -76,8 +75,8 @@ func (p *Probe) load(ctx context.Context, ds *dataset.Dataset, part []int) error
 const passSize = 16
 
 // AUC returns the macro AUC of the probe on a backbone.
-func (p *Probe) AUC(ctx context.Context, m *vit.Model, pool *par.Pool) (float64, error) {
-	e := vit.NewEngine(m, pool, passSize, m.Depth)
+func (p *Probe) AUC(ctx context.Context, m *vit.Model) (float64, error) {
+	e := m.NewEngine(passSize)
 	values, n, d := p.recipe.Values(), len(p.truth), m.Features()
 	x, images := make([]float64, n*d), make([]float32, passSize*values)
 	plane := p.recipe.Size * p.recipe.Size
@@ -90,9 +89,9 @@ func (p *Probe) AUC(ctx context.Context, m *vit.Model, pool *par.Pool) (float64,
 			c := j / plane % 3
 			images[j] = (float32(v)/255 - p.recipe.Mean[c]) / p.recipe.Std[c]
 		}
-		f := e.Forward(images, k, nil)
+		f := e.Features(images, k)
 		for r := range k {
-			for c, v := range f.Row(r) {
+			for c, v := range f[r*d : (r+1)*d] {
 				x[(i+r)*d+c] = float64(v)
 			}
 		}

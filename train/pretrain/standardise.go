@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"melo.example/melo/internal/formula"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // spread is how much each number of the class token varies over images drawn by formula: images of one kind vary less,
@@ -17,29 +17,35 @@ const spread = 4
 const spreadImages = 256
 
 // Standardised returns base with another gain and bias of the last norm, such that every number of the class token has
-// mean 0 and the same spread over images drawn by formula; everything else is shared. A head can tell no more of an
+// mean 0 and the same spread over images drawn by formula; everything else is the same. A head can tell no more of an
 // image by it, but gradient descent finds it in fewer steps: what varies little beside a large mean is learned slowly.
-func (d *Data) Standardised(base *vit.Model, pool *par.Pool) *vit.Model {
-	m := *base
-	m.Final = vit.Norm{Gain: slices.Clone(base.Final.Gain), Bias: slices.Clone(base.Final.Bias)}
-	mean, std := d.classToken(base, pool)
+func (d *Data) Standardised(base *vit.Model) (*vit.Model, error) {
+	norm := map[string][]float32{"norm.weight": base.Parameter("norm.weight"), "norm.bias": base.Parameter("norm.bias")}
+	gain, bias := norm["norm.weight"], norm["norm.bias"]
+	mean, std := d.classToken(base)
 	sorted := slices.Sorted(slices.Values(std))
 	least := 0.1 * sorted[len(sorted)/2] // what hardly varies is rounding, which must not be made large
 	for k := range mean {
-		gain := spread / max(std[k], least, math.SmallestNonzeroFloat32)
-		m.Final.Gain[k] = float32(float64(m.Final.Gain[k]) * gain)
-		m.Final.Bias[k] = float32((float64(m.Final.Bias[k]) - mean[k]) * gain)
+		by := spread / max(std[k], least, math.SmallestNonzeroFloat32)
+		gain[k] = float32(float64(gain[k]) * by)
+		bias[k] = float32((float64(bias[k]) - mean[k]) * by)
 	}
-	return &m
+	describe := checkpoint.Description{Config: base.Config, Recipe: base.Recipe, Labels: base.Labels}
+	return vit.New(&describe, func(name string) []float32 {
+		if v := norm[name]; v != nil {
+			return v
+		}
+		return base.Parameter(name)
+	}, vit.Options{Workers: base, Precision: base.Precision})
 }
 
 // classToken returns mean and standard deviation of each number of the class token over images drawn by formula.
-func (d *Data) classToken(base *vit.Model, pool *par.Pool) (mean, std []float64) {
-	workers := make([]*artist, pool.Workers()) // others than those of d, which may be drawing
+func (d *Data) classToken(base *vit.Model) (mean, std []float64) {
+	workers := make([]*artist, base.Workers()) // others than those of d, which may be drawing
 	for i := range workers {
 		workers[i] = newArtist(&d.config)
 	}
-	e := vit.NewEngine(base, pool, passSize, base.Depth)
+	e := base.NewEngine(passSize)
 	values := 3 * base.Image * base.Image
 	mean, std = make([]float64, base.Features()), make([]float64, base.Features())
 	images, facts := make([]float32, passSize*values), make([]float32, passSize*formula.Facts)
@@ -50,9 +56,9 @@ func (d *Data) classToken(base *vit.Model, pool *par.Pool) (mean, std []float64)
 				images[i*values+k] = 2 * (v - 0.5)
 			}
 		})
-		f := e.Forward(images, passSize, nil)
+		f, n := e.Features(images, passSize), base.Features()
 		for i := range passSize {
-			for k, v := range f.Row(i) {
+			for k, v := range f[i*n : (i+1)*n] {
 				mean[k] += float64(v) / spreadImages
 				std[k] += float64(v) * float64(v) / spreadImages
 			}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -35,7 +34,7 @@ func main() {
 func run(base, out, name string, n, rank, classes int) error {
 	pool := par.New(0)
 	defer pool.Close()
-	m, err := vit.Open(base, vit.Options{Exec: kernel.NewExec(pool)})
+	m, err := vit.Open(base, vit.Options{Workers: pool})
 	if err != nil {
 		return err
 	}
@@ -62,7 +61,7 @@ func run(base, out, name string, n, rank, classes int) error {
 		for c := range classes {
 			f.Meta.Labels = append(f.Meta.Labels, adapterfile.Label{Name: fmt.Sprintf("class %d", c)})
 		}
-		f.Meta.SelfTest = selfTest(m, pool, a, uint64(i))
+		f.Meta.SelfTest = selfTest(m, a, uint64(i))
 		path := filepath.Join(out, fmt.Sprintf("%s-%04d.safetensors", name, i))
 		if err := f.WriteTypes(path, adapterfile.Types{DType: safetensors.F32}); err != nil {
 			return err
@@ -72,13 +71,11 @@ func run(base, out, name string, n, rank, classes int) error {
 }
 
 // selfTest is what the adapter computes of one input: the server asks for it in precisions other than float32.
-func selfTest(m *vit.Model, pool *par.Pool, a *lora.Adapter, seed uint64) *adapterfile.SelfTest {
-	engine := vit.NewEngine(m, pool, 1, m.Depth)
-	var set lora.Set
-	set.Assign(lora.Segment{Adapter: a.Resident(m.Precision), Images: 1})
+func selfTest(m *vit.Model, a *lora.Adapter, seed uint64) *adapterfile.SelfTest {
+	engine := m.NewEngine(1)
 	x := make([]float32, m.Recipe.Values())
 	adapterfile.SelfTestInput(x, seed, 0)
-	logits := kernel.NewMat(1, a.Head.Classes)
-	a.Head.Logits(logits, engine.Forward(x, 1, &set))
-	return &adapterfile.SelfTest{Seed: seed, Logits: [][]float32{slices.Clone(logits.Data)}}
+	logits := make([]float32, a.Head.Classes)
+	a.Head.Logits(logits, engine.Features(x, 1, lora.Segment{Adapter: a.Resident(m.Precision), Images: 1}))
+	return &adapterfile.SelfTest{Seed: seed, Logits: [][]float32{slices.Clone(logits)}}
 }

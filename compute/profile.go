@@ -1,6 +1,18 @@
-package vit
+package compute
 
-// Part is an operation of a pass, for profiles: see Engine.Mark.
+import "melo.example/melo/vit/arch"
+
+// Profiled is an engine or a trainer that tells what it has done.
+type Profiled interface {
+	// SetMark sets a function that is called after each operation of a pass with its block (or Outside) and what it was:
+	// the time since the last call is that of the operation. nil: none.
+	SetMark(mark func(block int, p Part))
+}
+
+// Outside is the block of parts that belong to none.
+const Outside = -1
+
+// Part is an operation of a pass, for profiles: see Profiled.
 type Part uint8
 
 // The parts. A product's includes what its epilogue does: bias, activation, LayerScale, residual.
@@ -22,24 +34,15 @@ func (p Part) String() string {
 	return [Parts]string{"embed", "norm", "qkv", "attention", "proj", "fc1", "fc2", "adapters", "pool"}[p]
 }
 
-// partOf returns the part that a map of kind k belongs to.
-func partOf(k Kind) Part {
+// PartOf returns the part that a map of kind k belongs to.
+func PartOf(k arch.Kind) Part {
 	switch k {
-	case Proj:
+	case arch.Proj:
 		return PartProj
-	case FC1:
+	case arch.FC1:
 		return PartFC1
-	case FC2:
+	case arch.FC2:
 		return PartFC2
 	}
 	return PartQKV
-}
-
-// Outside is the block of parts that belong to none.
-const Outside = -1
-
-func (e *Engine) mark(block int, p Part) {
-	if e.Mark != nil {
-		e.Mark(block, p)
-	}
 }

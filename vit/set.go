@@ -1,22 +1,16 @@
-package lora
+package vit
 
 import (
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/par"
-	"melo.example/melo/vit"
 )
 
-// Segment is a run of consecutive images of a batch that use one adapter; nil is the bare base.
-type Segment struct {
-	Adapter *Resident
-	Images  int
-}
-
-// Set routes the images of one batch to their adapters: it implements vit.Adapter for the forward pass.
+// set routes the images of one batch to their adapters, for the forward pass.
 // The base's products run once over all rows, the thin ones per segment, on all workers at once. Not safe for
 // concurrent use.
-type Set struct {
-	segments []Segment
+type set struct {
+	segments []compute.Segment
 	thin     thinTask
 }
 
@@ -36,22 +30,22 @@ type thinRoom struct {
 
 // thinItem is rows [r0, r1) of one segment.
 type thinItem struct {
-	delta  *residentDelta
+	delta  *compute.Delta
 	r0, r1 int
 }
 
 // thinRows bounds the rows of an item, so that a batch with one adapter keeps all workers busy, too.
 const thinRows = 200
 
-// Assign replaces the segments. Their images add up to the batch of the next pass.
-func (s *Set) Assign(segments ...Segment) {
+// assign replaces the segments. Their images add up to the batch of the next pass.
+func (s *set) assign(segments ...compute.Segment) {
 	s.segments = append(s.segments[:0], segments...)
 }
 
 // Has reports whether any segment has a delta at site.
-func (s *Set) Has(site vit.Site) bool {
+func (s *set) Has(site Site) bool {
 	for _, seg := range s.segments {
-		if seg.Adapter != nil && seg.Adapter.delta(site) != nil {
+		if seg.Adapter != nil && seg.Adapter.Delta(site) != nil {
 			return true
 		}
 	}
@@ -59,7 +53,7 @@ func (s *Set) Has(site vit.Site) bool {
 }
 
 // Forward adds each segment's delta of x to y.
-func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
+func (s *set) Forward(ex *kernel.Exec, site Site, rows span, x, y kernel.Mat) {
 	t := &s.thin
 	t.ex, t.x, t.y, t.items = ex, x, y, t.items[:0]
 	first := -rows.First // of the segment, among the images at hand
@@ -70,7 +64,7 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 			continue
 		}
 		r0, r1 := i0*rows.Each, i1*rows.Each
-		if d := seg.Adapter.delta(site); d != nil {
+		if d := seg.Adapter.Delta(site); d != nil {
 			parts := (r1 - r0 + thinRows - 1) / thinRows
 			for i := range parts {
 				from, to := par.Part(r1-r0, i, parts)
@@ -86,8 +80,8 @@ func (s *Set) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel
 func (t *thinTask) reserve(workers int) {
 	u, a, b := 0, 0, 0
 	for _, it := range t.items {
-		u = max(u, (it.r1-it.r0)*it.delta.rank)
-		a, b = max(a, len(it.delta.a.bf16)), max(b, len(it.delta.b.bf16))
+		u = max(u, (it.r1-it.r0)*it.delta.Rank)
+		a, b = max(a, len(it.delta.A.BF16)), max(b, len(it.delta.B.BF16))
 	}
 	for len(t.room) < workers {
 		t.room = append(t.room, thinRoom{})
@@ -105,20 +99,19 @@ func (t *thinTask) Do(worker, i int) {
 	it := t.items[i]
 	d, w, room := it.delta, t.ex.Worker(worker), &t.room[worker]
 	x, y := t.x.RowRange(it.r0, it.r1), t.y.RowRange(it.r0, it.r1)
-	u := grow(&room.u, x.Rows, d.rank)
-	w.Gemm(u, x, d.a.matrix(&room.a, d.rank, x.Cols), false, true, d.scale, false)
-	w.Gemm(y, u, d.b.matrix(&room.b, y.Cols, d.rank), false, true, 1, true)
+	u := grow(&room.u, x.Rows, d.Rank)
+	w.Gemm(u, x, matrix(&d.A, room.a, d.Rank, x.Cols), false, true, d.Scale, false)
+	w.Gemm(y, u, matrix(&d.B, room.b, y.Cols, d.Rank), false, true, 1, true)
 }
 
-// Backward panics: a Set serves; training is the Tuner's.
-func (s *Set) Backward(*kernel.Exec, vit.Site, vit.Rows, kernel.Mat, kernel.Mat, kernel.Mat) {
-	panic("lora: Set has no backward pass")
+// Backward panics: a set serves; training is that of trainable.
+func (s *set) Backward(*kernel.Exec, Site, span, kernel.Mat, kernel.Mat, kernel.Mat) {
+	panic("vit: a set has no backward pass")
 }
 
-// forward adds Scale * (x Aᵀ) Bᵀ to y; u [rows, Rank] is scratch.
-func (d *Delta) forward(ex *kernel.Exec, x, y, u kernel.Mat) {
-	ex.GemmMat(u, x, kernel.View(d.A, d.Rank, x.Cols), true, d.Scale, false)
-	ex.GemmMat(y, u, kernel.View(d.B, y.Cols, d.Rank), true, 1, true)
+// matrix returns numbers as a rows x cols matrix, which for 16 bits lies in room.
+func matrix(x *compute.Numbers, room []float32, rows, cols int) kernel.Mat {
+	return kernel.View(x.Float32(room), rows, cols)
 }
 
 // grow returns a rows x cols matrix in *buf.

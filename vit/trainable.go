@@ -1,16 +1,15 @@
-package lora
+package vit
 
 import (
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/param"
-	"melo.example/melo/vit"
 )
 
-// trainable is an adapter in training: it implements vit.Adapter with a backward pass that accumulates
+// trainable is deltas in training: an adapter with a backward pass that accumulates
 // the gradients of A and B.
 type trainable struct {
-	a       *Adapter
-	grads   []deltaGrad // parallel to a.Deltas
+	deltas  []compute.Delta // ordered, in float32
+	grads   []deltaGrad     // parallel to deltas
 	dropout dropout
 	u, du   []float32
 	xm      []float32 // masked input, with dropout
@@ -18,40 +17,41 @@ type trainable struct {
 
 type deltaGrad struct{ a, b []float32 }
 
-func newTrainable(a *Adapter, rate float32, seed uint64) *trainable {
-	t := &trainable{a: a, dropout: dropout{rate: rate, seed: seed}}
-	for _, d := range a.Deltas {
-		t.grads = append(t.grads, deltaGrad{make([]float32, len(d.A)), make([]float32, len(d.B))})
+func newTrainable(deltas []compute.Delta, rate float32, seed uint64) *trainable {
+	t := &trainable{deltas: deltas, dropout: dropout{rate: rate, seed: seed}}
+	for _, d := range deltas {
+		t.grads = append(t.grads, deltaGrad{make([]float32, d.A.Len()), make([]float32, d.B.Len())})
 	}
 	return t
 }
 
-// params returns A and B of every site with their gradients. ratio is LoRA+'s learning-rate ratio of B
-// over A (arXiv 2402.12354), 1 for plain LoRA.
-func (t *trainable) params(ratio float32) []param.Param {
-	var ps []param.Param
-	for i, d := range t.a.Deltas {
-		name := d.Site.String()
-		in, out := len(d.A)/d.Rank, len(d.B)/d.Rank
+// params returns A and B of every site with their gradients.
+func (t *trainable) params() []compute.Param {
+	var ps []compute.Param
+	for i, d := range t.deltas {
+		name, a, b := d.Site.String(), d.A.F32, d.B.F32
 		ps = append(ps,
-			param.Param{Name: name + ".A", Shape: []int{d.Rank, in}, Data: d.A, Grad: t.grads[i].a, Decay: true, LRScale: 1},
-			param.Param{Name: name + ".B", Shape: []int{out, d.Rank}, Data: d.B, Grad: t.grads[i].b, Decay: true, LRScale: ratio})
+			compute.Param{Name: name + ".A", Shape: []int{d.Rank, len(a) / d.Rank}, Data: a, Grad: t.grads[i].a, Decay: true, LRScale: 1},
+			compute.Param{Name: name + ".B", Shape: []int{len(b) / d.Rank, d.Rank}, Data: b, Grad: t.grads[i].b, Decay: true, LRScale: 1})
 	}
 	return ps
 }
 
-func (t *trainable) Has(site vit.Site) bool { return t.a.Delta(site) != nil }
+func (t *trainable) Has(site Site) bool { return compute.DeltaAt(t.deltas, site) != nil }
 
-func (t *trainable) Forward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, y kernel.Mat) {
-	d := t.a.Delta(site)
-	d.forward(ex, t.masked(site, rows, x), y, grow(&t.u, x.Rows, d.Rank))
+// Forward adds Scale * (x Aᵀ) Bᵀ to y.
+func (t *trainable) Forward(ex *kernel.Exec, site Site, rows span, x, y kernel.Mat) {
+	d := compute.DeltaAt(t.deltas, site)
+	u := grow(&t.u, x.Rows, d.Rank)
+	ex.GemmMat(u, t.masked(site, rows, x), kernel.View(d.A.F32, d.Rank, x.Cols), true, d.Scale, false)
+	ex.GemmMat(y, u, kernel.View(d.B.F32, y.Cols, d.Rank), true, 1, true)
 }
 
 // Backward, with u = s x Aᵀ and y += u Bᵀ: dB += dyᵀ u; du = s dy B; dA += duᵀ x; dx += du A.
-func (t *trainable) Backward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, dy, dx kernel.Mat) {
+func (t *trainable) Backward(ex *kernel.Exec, site Site, rows span, x, dy, dx kernel.Mat) {
 	d, g := t.find(site)
 	in, out := x.Cols, dy.Cols
-	A, B := kernel.View(d.A, d.Rank, in), kernel.View(d.B, out, d.Rank)
+	A, B := kernel.View(d.A.F32, d.Rank, in), kernel.View(d.B.F32, out, d.Rank)
 	xm := t.masked(site, rows, x)
 	u := grow(&t.u, x.Rows, d.Rank)
 	ex.GemmMat(u, xm, A, true, d.Scale, false)
@@ -74,17 +74,17 @@ func (t *trainable) Backward(ex *kernel.Exec, site vit.Site, rows vit.Rows, x, d
 	}
 }
 
-func (t *trainable) find(site vit.Site) (*Delta, deltaGrad) {
-	for i := range t.a.Deltas {
-		if t.a.Deltas[i].Site == site {
-			return &t.a.Deltas[i], t.grads[i]
+func (t *trainable) find(site Site) (*compute.Delta, deltaGrad) {
+	for i := range t.deltas {
+		if t.deltas[i].Site == site {
+			return &t.deltas[i], t.grads[i]
 		}
 	}
-	panic("lora: no delta at " + site.String())
+	panic("vit: no delta at " + site.String())
 }
 
 // masked returns x, or a copy with dropout applied.
-func (t *trainable) masked(site vit.Site, rows vit.Rows, x kernel.Mat) kernel.Mat {
+func (t *trainable) masked(site Site, rows span, x kernel.Mat) kernel.Mat {
 	if !t.dropout.active() {
 		return x
 	}
@@ -106,7 +106,7 @@ type dropout struct {
 
 func (d *dropout) active() bool { return d.training && d.rate > 0 }
 
-func (d *dropout) mask(site vit.Site, rows vit.Rows, dst, x kernel.Mat) {
+func (d *dropout) mask(site Site, rows span, dst, x kernel.Mat) {
 	keep := 1 / (1 - d.rate)
 	limit := uint64(float64(d.rate) * (1 << 32))
 	base := mix(d.seed ^ mix(d.step<<16^uint64(site.Block)<<8^uint64(site.Kind)))

@@ -1,8 +1,7 @@
-// Package param names a trained tensor for those who make it (vit, lora) and those who update it
-// (train), so that they need not know each other.
-package param
+package compute
 
-// Param is one trained tensor. Data and Grad stay the same slices for the life of a run.
+// Param is one trained tensor, named for those who make it (engines, adapters, heads) and those who update it (package
+// train). Data and Grad stay the same slices for the life of a run.
 type Param struct {
 	Name  string
 	Shape []int
