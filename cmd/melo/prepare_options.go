@@ -39,7 +39,7 @@ func hintPrepare(err error) error {
 // tellPrepare says how images are prepared where no file of the base does, or returns an error if nothing is known.
 func tellPrepare(s *stdio, m *vit.Model) error {
 	if err := m.CheckRecipe(); err != nil {
-		return badInput(hintPrepare(err))
+		return badInput(fmt.Errorf("%w: %s", err, prepareHint))
 	}
 	if m.RecipeNote != "" {
 		s.notef("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", m.Path, m.RecipeNote, recipeLine(m.Recipe))
