@@ -52,7 +52,7 @@ func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 		if err != nil {
 			return nil, err
 		}
-		return y.Row(0), nil
+		return y, nil
 	})
 }
 

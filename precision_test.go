@@ -29,7 +29,7 @@ func withSelfTest(t *testing.T, shift float32) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logits := y.Row(0)
+	logits := y
 	logits[0] += shift
 	test.Logits = [][]float32{logits}
 	f.Meta.SelfTest = test

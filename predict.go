@@ -7,7 +7,6 @@ import (
 
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/kernel"
 	"melo.example/melo/lora/answer"
 )
 
@@ -91,15 +90,15 @@ func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]answered, n)
+	answers, k := make([]answered, n), len(a.labels)
 	for i := range answers {
-		answers[i].prediction, answers[i].err = a.rule.Of(logits.Row(i))
+		answers[i].prediction, answers[i].err = a.rule.Of(logits[i*k : (i+1)*k : (i+1)*k])
 	}
 	return answers, nil
 }
 
 // logits runs one batch of n inputs [n, 3, side, side] and returns [n, labels].
-func (b *Base) logits(a *Adapter, pixels []float32, n int) (kernel.Mat, error) {
+func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

@@ -19,7 +19,7 @@ func steepRun(t testing.TB, method lora.Method, workers int) *Loop {
 	l.Schedule = Cosine(steep[method], 0, 2, 3*goldenSteps)
 	l.Retreats, l.Floor, l.Blind = 3, Scores{AUC: 0}, math.Log(goldenK)
 	var err error
-	if l.Average, err = NewAverage(l.Model.Params(), 0.9, l.Optimizer.pool); err != nil {
+	if l.Average, err = NewAverage(l.Model.Params(), 0.9, l.Optimizer.workers); err != nil {
 		t.Fatal(err)
 	}
 	return l
