@@ -21,6 +21,7 @@ const (
 	SOPInstanceUID             Tag = 0x00080018
 	Modality                   Tag = 0x00080060
 	ConversionType             Tag = 0x00080064
+	StudyDate                  Tag = 0x00080020
 	Manufacturer               Tag = 0x00080070
 	PatientName                Tag = 0x00100010
 	PatientID                  Tag = 0x00100020

@@ -1,0 +1,172 @@
+// Package cohort says of DICOM objects what a study of many patients may know, and nothing that names anybody: which
+// objects have the same patient, and how they were made.
+//
+// Patients are numbered in the order in which they are met ("patient 3"), ages become bands, and of everything else only
+// coded terms are taken: free text may hold a name.
+package cohort
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"melo.example/melo/dicom"
+)
+
+// Names of the attributes that an object may have.
+const (
+	AttrModality     = "modality"
+	AttrBodyPart     = "body_part"
+	AttrView         = "view"
+	AttrLaterality   = "laterality"
+	AttrManufacturer = "manufacturer"
+	AttrAge          = "age" // a band of ten years: "40-49"
+	AttrSex          = "sex"
+	AttrBurnedIn     = "burned_in_annotation" // "YES" or "NO" where the object says it
+	AttrCapture      = "secondary_capture"    // how the picture was converted, where it is no original
+)
+
+// Cohort numbers patients. Its methods may be called concurrently; numbers follow the order of calls.
+type Cohort struct {
+	mu       sync.Mutex
+	patients map[string]int
+}
+
+// Patient names the patient of an object without saying who it is: the same for all objects with the same identifier and
+// issuer. An object without an identifier counts by the patient's name, else by its study. It returns "" where an object
+// has none of these.
+func (c *Cohort) Patient(d *dicom.DataSet) string {
+	id := d.Text(dicom.PatientID)
+	if id == "" {
+		id = d.Text(dicom.PatientName)
+	}
+	if id == "" {
+		if id = d.Text(dicom.StudyInstanceUID); id == "" {
+			return ""
+		}
+	}
+	key := strings.Join([]string{id, d.Text(dicom.IssuerOfPatientID)}, "\x00")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.patients == nil {
+		c.patients = map[string]int{}
+	}
+	n, ok := c.patients[key]
+	if !ok {
+		n = len(c.patients) + 1
+		c.patients[key] = n
+	}
+	return "patient " + strconv.Itoa(n)
+}
+
+// Attributes are the coded terms that say how an object was made, by the names above. What an object does not say, or says
+// in words of its own, is absent.
+func Attributes(d *dicom.DataSet) map[string]string {
+	attr := map[string]string{}
+	put := func(name, value string) {
+		if value != "" {
+			attr[name] = value
+		}
+	}
+	put(AttrModality, code(d.Text(dicom.Modality)))
+	put(AttrBodyPart, code(d.Text(dicom.BodyPartExamined)))
+	put(AttrView, code(d.Text(dicom.ViewPosition)))
+	side := code(d.Text(dicom.ImageLaterality))
+	if side == "" {
+		side = code(d.Text(dicom.Laterality))
+	}
+	put(AttrLaterality, side)
+	put(AttrManufacturer, maker(d.Text(dicom.Manufacturer)))
+	put(AttrAge, age(d))
+	put(AttrSex, sex(d.Text(dicom.PatientSex)))
+	put(AttrBurnedIn, code(d.Text(dicom.BurnedInAnnotation)))
+	if d.Text(dicom.SOPClassUID) == "1.2.840.10008.5.1.4.1.1.7" || strings.HasPrefix(d.Text(dicom.SOPClassUID), "1.2.840.10008.5.1.4.1.1.7.") {
+		capture := code(d.Text(dicom.ConversionType))
+		if capture == "" {
+			capture = "YES"
+		}
+		put(AttrCapture, capture)
+	}
+	return attr
+}
+
+// code keeps a value that is a code string: at most 16 capital letters, digits, blanks and underscores. Anything else may be
+// somebody's free text.
+func code(text string) string {
+	if len(text) > 16 {
+		return ""
+	}
+	for _, c := range text {
+		if !(c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == ' ' || c == '_') {
+			return ""
+		}
+	}
+	return text
+}
+
+// makers are the manufacturers whose names are taken, by a word in them: the element is free text.
+var makers = []string{"AGFA", "ALOKA", "CANON", "CARESTREAM", "ELEKTA", "ESAOTE", "FUJI", "GE ", "GEHC", "GENERAL ELECTRIC", "HITACHI", "HOLOGIC",
+	"IMAGING DYNAMICS", "KODAK", "KONICA", "LEICA", "LUMEDX", "MINDRAY", "NIKON", "OLYMPUS", "PHILIPS", "PICKER", "PLANMECA", "SAMSUNG", "SECTRA",
+	"SHIMADZU", "SIEMENS", "SIRONA", "SONOSITE", "TOPCON", "TOSHIBA", "UNITED IMAGING", "VAREX", "VARIAN", "VATECH", "ZEISS", "ZIEHM"}
+
+func maker(text string) string {
+	upper := strings.ToUpper(text) + " "
+	for _, m := range makers {
+		if strings.Contains(upper, m) {
+			switch m = strings.TrimSpace(m); m {
+			case "GEHC", "GENERAL ELECTRIC":
+				return "GE"
+			}
+			return m
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return "other"
+}
+
+func sex(text string) string {
+	switch text {
+	case "F", "M", "O":
+		return text
+	}
+	return ""
+}
+
+// age returns the band of ten years that a patient's age is in, from the age or from the dates of birth and study.
+func age(d *dicom.DataSet) string {
+	years := -1
+	if text := d.Text(dicom.PatientAge); len(text) == 4 {
+		if n, err := strconv.Atoi(text[:3]); err == nil && n >= 0 {
+			switch text[3] {
+			case 'Y':
+				years = n
+			case 'M':
+				years = n / 12
+			case 'W':
+				years = n / 52
+			case 'D':
+				years = n / 365
+			}
+		}
+	}
+	if years < 0 {
+		birth, study := d.Text(dicom.PatientBirthDate), d.Text(dicom.StudyDate)
+		if len(birth) == 8 && len(study) == 8 {
+			b, err1 := strconv.Atoi(birth)
+			s, err2 := strconv.Atoi(study)
+			if err1 == nil && err2 == nil && s >= b {
+				years = (s - b) / 10000
+			}
+		}
+	}
+	switch {
+	case years < 0 || years > 130:
+		return ""
+	case years >= 90:
+		return "90-"
+	}
+	return fmt.Sprintf("%d-%d", years/10*10, years/10*10+9)
+}
