@@ -5,14 +5,12 @@ import (
 	"context"
 	"image"
 	"image/color"
-	"image/gif"
 	"image/png"
 	"io"
 	"math"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
-	"golang.org/x/image/webp"
 
 	"melo.example/melo/dicom"
 )
@@ -37,11 +35,11 @@ func findFormat(data []byte) *format {
 		{"JPEG", []string{"\xff\xd8\xff"}, inspectJPEG, decodeJPEG, constant(512), jpegOrientation},
 		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, inspectWith(png.DecodeConfig), decodePNG, pngDensity, pngOrientation},
 		// An LZW code has 9 bits or more and stands for at most 4,096 pixels.
-		{"GIF", []string{"GIF87a", "GIF89a"}, inspectWith(gif.DecodeConfig), decodeGIF, constant(4096), nil},
+		{"GIF", []string{"GIF87a", "GIF89a"}, inspectGIF, decodeGIF, constant(4096), nil},
 		{"BMP", []string{"BM"}, inspectWith(bmp.DecodeConfig), decodeWith(bmp.Decode), constant(8), nil},
 		// A fax-coded or lossless blank page has no bound of its own.
 		{"TIFF", []string{"II*\x00", "MM\x00*"}, inspectWith(tiff.DecodeConfig), decodeWith(tiff.Decode), constant(blankPage), tiffOrientation},
-		{"WebP", []string{"RIFF????WEBP"}, inspectWith(webp.DecodeConfig), decodeWebP, constant(blankPage), webpOrientation},
+		{"WebP", []string{"RIFF????WEBP"}, inspectWebP, decodeWebP, constant(blankPage), webpOrientation},
 	}
 	if dicom.HasPreamble(data) { // before the others: its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
 		return &dicomFormat
@@ -217,27 +215,8 @@ func decodePNG(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	return img, nil
 }
 
-func decodeGIF(ctx context.Context, data []byte, _ Options) (*Image, error) {
-	cfg, err := gif.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	m, err := gif.Decode(&reader{ctx, data})
-	if err != nil {
-		return nil, err
-	}
-	img, b := convert(m), m.Bounds()
-	if b == image.Rect(0, 0, cfg.Width, cfg.Height) {
-		return img, nil
-	}
-	// The first frame may cover a part of the screen only; the rest is black.
-	screen := newImage(cfg.Width, cfg.Height, img.C, 8)
-	for y := range img.H {
-		if y+b.Min.Y >= screen.H {
-			break
-		}
-		row := screen.Pix8[((y+b.Min.Y)*screen.W+b.Min.X)*img.C : (y+b.Min.Y+1)*screen.W*img.C]
-		copy(row, img.Pix8[y*img.W*img.C:(y+1)*img.W*img.C])
-	}
-	return screen, nil
+// tiffOrientation is that of the first directory.
+func tiffOrientation(data []byte) int {
+	v, _ := exifOrientation(data)
+	return v
 }

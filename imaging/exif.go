@@ -1,12 +1,66 @@
 package imaging
 
-import "encoding/binary"
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+)
 
-// orientationTag is the TIFF tag of the EXIF orientation, a SHORT of 1 to 8 (EXIF 2.3, section 4.6.4).
+// orientationTag is the TIFF tag of the EXIF orientation, a number of 1 to 8 (EXIF 2.3, section 4.6.4).
 const orientationTag = 0x0112
 
-// jpegOrientation looks for an APP1 segment "Exif" before the first scan.
+// orientation is what a file says about the way up: EXIF counts, and XMP where EXIF says nothing, as with Pillow.
+// Whatever is malformed counts as upright: a damaged comment must not cost the image.
+type orientation struct {
+	exif, xmp []byte // the first of each
+}
+
+func (o orientation) value() int {
+	if o.exif != nil {
+		body, _ := trimExif(o.exif)
+		if v, ok := exifOrientation(body); ok {
+			return v
+		}
+	}
+	return xmpOrientation(o.xmp)
+}
+
+// xmpOrientation looks for tiff:Orientation, as an attribute or an element.
+func xmpOrientation(b []byte) int {
+	name := []byte("tiff:Orientation")
+	for {
+		i := bytes.Index(b, name)
+		if i < 0 {
+			return 1
+		}
+		b = b[i+len(name):]
+		v := b
+		switch {
+		case bytes.HasPrefix(v, []byte(`="`)), bytes.HasPrefix(v, []byte(`='`)):
+			v = v[2:]
+		case bytes.HasPrefix(v, []byte(">")):
+			v = v[1:]
+		default:
+			continue
+		}
+		if len(v) > 0 && v[0] >= '0' && v[0] <= '9' {
+			return upright(int64(v[0] - '0'))
+		}
+	}
+}
+
+func upright(v int64) int {
+	if v < 1 || v > 8 {
+		return 1
+	}
+	return int(v)
+}
+
+// jpegOrientation looks for APP1 segments before the first scan.
 func jpegOrientation(data []byte) int {
+	var o orientation
 	for i := 2; i+4 <= len(data) && data[i] == 0xff; {
 		marker := data[i+1]
 		if marker == 0xff { // fill byte
@@ -21,16 +75,23 @@ func jpegOrientation(data []byte) int {
 		if marker == 0xda || marker == 0xd9 || n < 2 || i+2+n > len(data) {
 			break
 		}
-		if body, ok := trimExif(data[i+4 : i+2+n]); ok && marker == 0xe1 {
-			return tiffOrientation(body)
+		if marker == 0xe1 {
+			body := data[i+4 : i+2+n]
+			if exif, ok := trimExif(body); ok && o.exif == nil {
+				o.exif = exif
+			} else if xmp, ok := bytes.CutPrefix(body, []byte("http://ns.adobe.com/xap/1.0/\x00")); ok && o.xmp == nil {
+				o.xmp = xmp
+			}
 		}
 		i += 2 + n
 	}
-	return 1
+	return o.value()
 }
 
-// pngOrientation looks for an eXIf chunk.
+// pngOrientation looks for an eXIf chunk, ImageMagick's profile in a text, and XMP in another.
 func pngOrientation(data []byte) int {
+	var o orientation
+	var raw []byte
 	for i := 8; i+8 <= len(data); {
 		n := int64(binary.BigEndian.Uint32(data[i:]))
 		kind := string(data[i+4 : i+8])
@@ -38,29 +99,93 @@ func pngOrientation(data []byte) int {
 		if end > int64(len(data)) || kind == "IEND" {
 			break
 		}
-		if kind == "eXIf" {
-			return tiffOrientation(data[i+8 : end])
+		body := data[i+8 : end]
+		switch kind {
+		case "eXIf":
+			o.exif = body
+		case "tEXt", "zTXt", "iTXt":
+			keyword, text := pngText(kind, body)
+			switch {
+			case keyword == "Raw profile type exif" || keyword == "Raw profile type APP1":
+				raw = text
+			case keyword == "XML:com.adobe.xmp" && o.xmp == nil:
+				o.xmp = text
+			}
 		}
 		i = int(end) + 4 // the checksum
 	}
-	return 1
+	if o.exif == nil && raw != nil {
+		o.exif = rawProfile(raw)
+	}
+	return o.value()
 }
 
-// webpOrientation looks for an EXIF chunk of an extended WebP.
-func webpOrientation(data []byte) int {
-	for i := 12; i+8 <= len(data); {
-		n := int64(binary.LittleEndian.Uint32(data[i+4:]))
-		end := int64(i) + 8 + n
-		if end > int64(len(data)) {
-			break
-		}
-		if string(data[i:i+4]) == "EXIF" {
-			body, _ := trimExif(data[i+8 : end])
-			return tiffOrientation(body)
-		}
-		i = int(end + n%2)
+// maxText bounds what a compressed text of a PNG may become.
+const maxText = 4 << 20
+
+// pngText returns keyword and text of the three kinds of text chunks (PNG specification, 11.3.3). It reads only what
+// may concern the orientation.
+func pngText(kind string, b []byte) (keyword string, text []byte) {
+	word, b, ok := bytes.Cut(b, []byte{0})
+	keyword = string(word)
+	if !ok || len(word) > 79 || keyword != "XML:com.adobe.xmp" && !bytes.HasPrefix(word, []byte("Raw profile type ")) {
+		return "", nil
 	}
-	return 1
+	packed := false
+	switch kind {
+	case "zTXt":
+		if len(b) < 1 || b[0] != 0 {
+			return "", nil
+		}
+		packed, b = true, b[1:]
+	case "iTXt":
+		if len(b) < 2 {
+			return "", nil
+		}
+		packed = b[0] == 1
+		b = b[2:]
+		for range 2 { // language, translated keyword
+			if _, b, ok = bytes.Cut(b, []byte{0}); !ok {
+				return "", nil
+			}
+		}
+	}
+	if !packed {
+		return keyword, b
+	}
+	z, err := zlib.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return "", nil
+	}
+	defer z.Close()
+	text, err = io.ReadAll(io.LimitReader(z, maxText))
+	if err != nil {
+		return "", nil
+	}
+	return keyword, text
+}
+
+// rawProfile reads ImageMagick's form: a line break, the name, the length, and hexadecimal digits in lines.
+func rawProfile(text []byte) []byte {
+	lines := bytes.SplitN(text, []byte("\n"), 4)
+	if len(lines) < 4 {
+		return nil
+	}
+	digits := bytes.Join(bytes.Fields(lines[3]), nil)
+	out := make([]byte, hex.DecodedLen(len(digits)))
+	if n, err := hex.Decode(out, digits); err == nil && n > 0 {
+		return out
+	}
+	return nil
+}
+
+// webpOrientation looks for EXIF and XMP chunks.
+func webpOrientation(data []byte) int {
+	f, err := readWebP(data)
+	if err != nil {
+		return 1
+	}
+	return orientation{f.exif, f.xmp}.value()
 }
 
 // trimExif removes the identifier that precedes the TIFF structure in JPEG segments.
@@ -72,11 +197,10 @@ func trimExif(b []byte) ([]byte, bool) {
 	return b[len(id):], true
 }
 
-// tiffOrientation reads the orientation from the first directory of a TIFF structure. Whatever is
-// malformed counts as 1, upright: a damaged comment must not cost the image.
-func tiffOrientation(b []byte) int {
+// exifOrientation reads the orientation from the first directory of a TIFF structure, whatever the type of the number.
+func exifOrientation(b []byte) (value int, ok bool) {
 	if len(b) < 8 {
-		return 1
+		return 1, false
 	}
 	var order binary.ByteOrder
 	switch string(b[:4]) {
@@ -85,27 +209,29 @@ func tiffOrientation(b []byte) int {
 	case "MM\x00*":
 		order = binary.BigEndian
 	default:
-		return 1
+		return 1, false
 	}
 	off := int64(order.Uint32(b[4:]))
 	if off < 8 || off+2 > int64(len(b)) {
-		return 1
+		return 1, false
 	}
 	entries := b[off+2:]
 	n := min(int(order.Uint16(b[off:])), len(entries)/12)
 	for i := range n {
 		e := entries[12*i : 12*i+12]
-		if order.Uint16(e) != orientationTag {
+		if order.Uint16(e) != orientationTag || order.Uint32(e[4:]) != 1 {
 			continue
 		}
-		const short = 3
-		v := int(order.Uint16(e[8:]))
-		if order.Uint16(e[2:]) == short && order.Uint32(e[4:]) == 1 && v >= 1 && v <= 8 {
-			return v
+		switch order.Uint16(e[2:]) { // types
+		case 1, 6, 7:
+			return upright(int64(e[8])), true
+		case 3, 8:
+			return upright(int64(order.Uint16(e[8:]))), true
+		case 4, 9:
+			return upright(int64(order.Uint32(e[8:]))), true
 		}
-		return 1
 	}
-	return 1
+	return 1, false
 }
 
 // orient turns an image stored with an EXIF orientation upright. The value names the side of the upright

@@ -1,26 +1,172 @@
 package imaging
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"image"
 
 	"golang.org/x/image/webp"
 )
 
-// decodeWebP takes the planes of a lossy WebP and converts them as libwebp does: its own chroma
-// upsampling and its limited-range YUV to RGB. Lossless ones come as colours.
-func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
-	m, err := webp.Decode(&reader{ctx, data})
+// webpFile is a WebP cut into chunks: those that make up the first frame, in a file of their own that holds nothing
+// else.
+type webpFile struct {
+	w, h   int // of the canvas
+	x, y   int // of the first frame on it
+	fw, fh int
+	still  []byte // the frame as a file
+	frames int
+	exif   []byte
+	xmp    []byte
+}
+
+// readWebP cuts a file into chunks (RFC 9649). Decoders take what is lost for zeros, so chunks must be there whole.
+func readWebP(data []byte) (*webpFile, error) {
+	if len(data) < 20 {
+		return nil, errEnd
+	}
+	end := int64(binary.LittleEndian.Uint32(data[4:])) + 8
+	if end > int64(len(data)) {
+		return nil, fmt.Errorf("%w: it has %d bytes of %d", errEnd, len(data), end)
+	}
+	f := &webpFile{}
+	var frame []byte // chunks
+	extended := false
+	err := webpChunks(data[12:end], func(kind string, body, whole []byte) error {
+		switch kind {
+		case "VP8X":
+			if len(body) < 10 {
+				return errEnd
+			}
+			extended = true
+			f.w, f.h = 1+int(u24(body[4:])), 1+int(u24(body[7:]))
+		case "ANMF":
+			f.frames++
+			if f.frames > 1 {
+				return nil
+			}
+			if len(body) < 16 {
+				return errEnd
+			}
+			f.x, f.y, f.fw, f.fh = 2*int(u24(body)), 2*int(u24(body[3:])), 1+int(u24(body[6:])), 1+int(u24(body[9:]))
+			return webpChunks(body[16:], func(kind string, body, whole []byte) error {
+				if kind == "ALPH" || kind == "VP8 " || kind == "VP8L" {
+					frame = append(frame, whole...)
+				}
+				return nil
+			})
+		case "ALPH", "VP8 ", "VP8L":
+			if f.frames == 0 {
+				frame = append(frame, whole...)
+			}
+		case "EXIF":
+			f.exif = body
+		case "XMP ":
+			f.xmp = body
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
+	if frame == nil {
+		return nil, fmt.Errorf("no image: %w", errEnd)
+	}
+	animated := f.frames > 0
+	f.frames = max(f.frames, 1)
+	head := frame
+	if extended { // alpha needs the extended format
+		vp8x := make([]byte, 18)
+		copy(vp8x, "VP8X")
+		vp8x[4], vp8x[8] = 10, 0x10
+		w, h := f.w, f.h
+		if animated {
+			w, h = f.fw, f.fh
+		}
+		putU24(vp8x[12:], w-1)
+		putU24(vp8x[15:], h-1)
+		if string(frame[:4]) == "ALPH" {
+			head = append(vp8x, frame...)
+		}
+	}
+	f.still = append([]byte("RIFF????WEBP"), head...)
+	binary.LittleEndian.PutUint32(f.still[4:], uint32(len(f.still)-8))
+	cfg, err := webp.DecodeConfig(bytes.NewReader(f.still))
+	if err != nil {
+		return nil, err
+	}
+	if f.w == 0 {
+		f.w, f.h = cfg.Width, cfg.Height
+	}
+	if !animated {
+		f.fw, f.fh = f.w, f.h
+	}
+	if cfg.Width != f.fw || cfg.Height != f.fh || f.x+f.fw > f.w || f.y+f.fh > f.h {
+		return nil, fmt.Errorf("a frame of %d x %d at %d, %d, coded as %d x %d, on %d x %d", f.fw, f.fh, f.x, f.y, cfg.Width, cfg.Height, f.w, f.h)
+	}
+	return f, nil
+}
+
+func u24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
+
+func putU24(b []byte, v int) { b[0], b[1], b[2] = byte(v), byte(v>>8), byte(v>>16) }
+
+// webpChunks calls f for each chunk, with its body, and with all of it.
+func webpChunks(b []byte, f func(kind string, body, whole []byte) error) error {
+	for len(b) >= 8 {
+		n := int64(binary.LittleEndian.Uint32(b[4:]))
+		if n > int64(len(b)-8) {
+			return fmt.Errorf("chunk %q: %w", b[:4], errEnd)
+		}
+		whole := b[:min(8+n+n%2, int64(len(b)))]
+		if err := f(string(b[:4]), b[8:8+n], whole); err != nil {
+			return err
+		}
+		b = b[len(whole):]
+	}
+	return nil
+}
+
+func inspectWebP(data []byte, _ Options) (Info, error) {
+	f, err := readWebP(data)
+	if err != nil {
+		return Info{}, err
+	}
+	n := int64(f.w) * int64(f.h)
+	return Info{W: f.w, H: f.h, C: 3, Bits: 8, Pages: f.frames, Work: 3 * n, Bytes: 12*n + int64(len(f.still))}, nil
+}
+
+// decodeWebP takes the planes of a lossy WebP and converts them as libwebp does: its own chroma
+// upsampling and its limited-range YUV to RGB. Lossless ones come as colours. Of an animation it takes the first frame,
+// on black where that is smaller.
+func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
+	f, err := readWebP(data)
+	if err != nil {
+		return nil, err
+	}
+	m, err := webp.Decode(&reader{ctx, f.still})
+	if err != nil {
+		return nil, err
+	}
+	var img *Image
 	switch m := m.(type) {
 	case *image.YCbCr:
-		return fromYUV(m), nil
+		img = fromYUV(m)
 	case *image.NYCbCrA:
-		return fromYUV(&m.YCbCr), nil
+		img = fromYUV(&m.YCbCr)
+	default:
+		img = convert(m)
 	}
-	return convert(m), nil
+	if img.C != 3 || img.Bits != 8 || img.W == f.w && img.H == f.h {
+		return img, nil
+	}
+	canvas := newImage(f.w, f.h, 3, 8)
+	for y := range img.H {
+		copy(canvas.Pix8[3*((f.y+y)*f.w+f.x):], img.Pix8[3*y*img.W:3*(y+1)*img.W])
+	}
+	return canvas, nil
 }
 
 // fromYUV converts 4:2:0 planes.
