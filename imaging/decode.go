@@ -10,7 +10,6 @@ import (
 	"math"
 
 	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 
 	"melo.example/melo/dicom"
 )
@@ -38,7 +37,7 @@ func findFormat(data []byte) *format {
 		{"GIF", []string{"GIF87a", "GIF89a"}, inspectGIF, decodeGIF, constant(4096), nil},
 		{"BMP", []string{"BM"}, inspectWith(bmp.DecodeConfig), decodeWith(bmp.Decode), constant(8), nil},
 		// A fax-coded or lossless blank page has no bound of its own.
-		{"TIFF", []string{"II*\x00", "MM\x00*"}, inspectWith(tiff.DecodeConfig), decodeWith(tiff.Decode), constant(blankPage), tiffOrientation},
+		{"TIFF", []string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, inspectTIFF, decodeTIFF, constant(blankPage), nil},
 		{"WebP", []string{"RIFF????WEBP"}, inspectWebP, decodeWebP, constant(blankPage), webpOrientation},
 	}
 	if dicom.HasPreamble(data) { // before the others: its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
@@ -213,10 +212,4 @@ func decodePNG(ctx context.Context, data []byte, _ Options) (*Image, error) {
 		img = firstChannel(img)
 	}
 	return img, nil
-}
-
-// tiffOrientation is that of the first directory.
-func tiffOrientation(data []byte) int {
-	v, _ := exifOrientation(data)
-	return v
 }

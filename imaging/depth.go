@@ -14,7 +14,7 @@ const (
 	depthBits    = "bits="
 )
 
-// ParseDepth returns the [Recipe.Depth] for what a person writes: "stored" or nothing, "max", or "bits=9" to
+// ParseDepth returns the [Recipe.Depth] for what a person writes: "stored" or nothing, "max", or "bits=8" to
 // "bits=16".
 func ParseDepth(s string) (string, error) {
 	if s == "stored" {
@@ -35,11 +35,11 @@ func depthWhite(depth string) (int, error) {
 		return 0, nil
 	}
 	if digits, ok := strings.CutPrefix(depth, depthBits); ok {
-		if n, err := strconv.Atoi(digits); err == nil && n >= 9 && n <= 16 && digits == strconv.Itoa(n) {
+		if n, err := strconv.Atoi(digits); err == nil && n >= 8 && n <= 16 && digits == strconv.Itoa(n) {
 			return 1<<n - 1, nil
 		}
 	}
-	return 0, fmt.Errorf("depth %q: expected stored, max, or bits=9 to bits=16", depth)
+	return 0, fmt.Errorf("depth %q: expected stored, max, or bits=8 to bits=16", depth)
 }
 
 // white returns the sample of img that the recipe takes for white: that of the samples' type where nothing is
@@ -52,14 +52,18 @@ func (r Recipe) white(img *Image) (int, error) {
 		return math.MaxUint16, nil
 	}
 	white, err := depthWhite(r.Depth)
-	if err != nil || white == math.MaxUint16 {
-		return white, err
-	}
-	most := int(img.Max())
 	switch {
+	case err != nil:
+		return 0, err
 	case white == 0:
-		return max(most, 1), nil
-	case most > white:
+		return max(int(img.Max()), 1), nil
+	case img.Source.Unscaled && r.Depth == DepthStored:
+		return 0, errorf("%d-bit samples, up to %d here, of which none is white by itself: choose a depth: max, or bits=8 to bits=16",
+			img.Source.Bits, img.Max())
+	case white == math.MaxUint16, img.Source.Float, img.Source.Bits > 8 && img.Source.Bits < 16:
+		return math.MaxUint16, nil // the file says what is white
+	}
+	if most := int(img.Max()); most > white {
 		return 0, errorf("a sample is %d, more than the %d of %s: the image has more bits than the recipe says", most, white, r.Depth)
 	}
 	return white, nil

@@ -12,8 +12,8 @@ func TestParseDepth(t *testing.T) {
 			t.Errorf("%q: got %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"12", "bits=8", "bits=17", "bits=", "bits=012", "bits=+12", "Max", "auto"} {
-		if _, err := ParseDepth(in); err == nil || !strings.Contains(err.Error(), "expected stored, max, or bits=9") {
+	for _, in := range []string{"12", "bits=7", "bits=17", "bits=", "bits=012", "bits=+12", "Max", "auto"} {
+		if _, err := ParseDepth(in); err == nil || !strings.Contains(err.Error(), "expected stored, max, or bits=8") {
 			t.Errorf("%q: got %v", in, err)
 		}
 	}

@@ -27,6 +27,9 @@ type Info struct {
 	// Bits is the number of bits per sample that the file stores: 1 to 64. Palettes count as 8, the bits of their
 	// colours. A camera's 12 bits in a file of 16 are 16 here: [Image.Max] tells what is used.
 	Bits int
+	// Unscaled says that the format leaves open which sample is white: integers that are signed or have more than 16 bits.
+	// Float says that samples were floating point numbers, with white at 1.
+	Unscaled, Float bool
 	// Pages is the number of pages of a TIFF or of frames of an animation, 1 for others. Page is the one at hand.
 	Pages, Page int
 	// Note says what is odd about the image, "" where nothing is.

@@ -140,7 +140,7 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 		return errorf("the image was decoded through the window %q, the recipe's is %q", img.Source.Window, r.Window)
 	}
 	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size && r.Longest == 0)
-	if fits && (r.Depth == DepthStored || img.Bits == 8) {
+	if fits && (r.Depth == DepthStored && !img.Source.Unscaled || img.Bits == 8) {
 		return r.Normalize(img, dst)
 	}
 	if err := s.Fit(r, img, &s.fit); err != nil {

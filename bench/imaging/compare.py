@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps
 
 warnings.filterwarnings("ignore")
@@ -63,7 +64,10 @@ def pillow(path, page):
     with Image.open(path) as im:
         if page:
             im.seek(page)
+        divides = any("RGBa;16" in str(t) for t in im.tile)
         im.load()
+        if divides:  # after cutting to 8 bits, which loses much where there is little alpha
+            return np.asarray(im.convert("RGBA"))[..., :3], "F"
         mode = im.mode
         im = ImageOps.exif_transpose(im)
         if mode.startswith("I;16"):
@@ -86,10 +90,55 @@ def pillow(path, page):
 
 
 
+def second(path, page):
+    """tifffile's samples of a TIFF, at the range that ours have: where Pillow reads none, or keeps less, or ignores a tag."""
+    with tifffile.TiffFile(path) as t:
+        p = t.pages[page]
+        if p.photometric not in (0, 1, 2) or p.tags.get(274, None) and p.tags[274].value != 1:
+            raise ValueError("not compared with tifffile")
+        if tifffile.EXTRASAMPLE.ASSOCALPHA in p.extrasamples:
+            raise ValueError("colours times alpha")
+        a = p.asarray()
+        if p.planarconfig == 2 and a.ndim == 3:
+            a = np.moveaxis(a, 0, -1)
+        a = a[..., None] if a.ndim == 2 else a
+        a = a[..., :3 if p.photometric == 2 else 1]
+        if a.dtype.kind == "f":
+            return np.floor(a.astype(np.float64) * 65535 + 0.5).astype(np.uint16), 16
+        if a.dtype.kind == "i" or p.bitspersample > 16:
+            return a.astype(np.uint16), 16
+        top = 8 if p.bitspersample <= 8 else 16
+        a = full(a, p.bitspersample)
+        return (2**top - 1 - a if p.photometric == 0 else a), top
+
+
+def wanted(path, page, format):
+    """What to expect: tifffile's where it keeps more than Pillow does (README.md says where)."""
+    try:
+        want, depth = pillow(path, page)
+    except Exception:
+        if format == "TIFF":
+            try:
+                return second(path, page)
+            except Exception:  # noqa: BLE001
+                pass
+        raise
+    if format == "TIFF" and (depth != 8 or want.ndim == 3):
+        try:
+            a, bits = second(path, page)
+            with tifffile.TiffFile(path) as t:
+                planes = t.pages[page].planarconfig == 2
+            if bits == 16 or planes:
+                return a, bits
+        except Exception:  # noqa: BLE001
+            pass
+    return want, depth
+
+
 def judge(d, a, path, page):
     """Returns (kind, reason)."""
     try:
-        want, depth = pillow(path, page)
+        want, depth = wanted(path, page, d.get("format"))
         refused = None
     except Exception as e:  # noqa: BLE001 Pillow raises many kinds
         want, refused = None, f"{type(e).__name__}: {e}"
@@ -115,7 +164,7 @@ def judge(d, a, path, page):
     if depth == 8 and d["bits"] == 16:
         # Pillow keeps 8 of 16 bits: the upper ones, or rounded.
         diff = np.minimum(np.abs((got >> 8) - want), np.abs((got + 128) // 257 - want))
-    elif depth == 16 and d["bits"] == 16 and 8 < d["stored"] < 16:
+    elif depth == 16 and d["bits"] == 16 and 8 < d["stored"] < 16:  # Pillow does not stretch them
         diff = np.minimum(np.abs(full(want, d["stored"]) - got), np.abs(want - got))
     else:
         diff = np.abs(got - want)
