@@ -1,19 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"melo.example/melo/bases"
+	"melo.example/melo/bench/machine"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/vit"
-	"melo.example/melo/vit/arch"
 )
 
 // benchOptions are the options of "melo bench".
@@ -47,14 +45,11 @@ Examples:
     melo --json bench --only forward,step` + exitHelp
 }
 
-// benchParts are the values of --only, in the order in which they run.
-var benchParts = []string{"kernels", "forward", "step", "switch", "mixed", "profile"}
-
 // Validate refuses option values that cannot be.
 func (o *benchOptions) Validate() error {
 	for _, part := range o.Only {
-		if !slices.Contains(benchParts, part) {
-			return fmt.Errorf("--only %s, expected any of %v", part, benchParts)
+		if !slices.Contains(machine.Parts, part) {
+			return fmt.Errorf("--only %s, expected any of %v", part, machine.Parts)
 		}
 	}
 	switch {
@@ -76,13 +71,7 @@ type benchDocument struct {
 	Precision string            `json:"precision"`  // of the base and of matrix products
 	Threads   int               `json:"threads"`
 	Base      benchBase         `json:"base"`
-	Peaks     []benchPeak       `json:"peaks,omitempty"`
-	Kernels   []benchKernel     `json:"kernels,omitempty"`
-	Forward   []benchPass       `json:"forward,omitempty"`
-	Step      *benchStep        `json:"step,omitempty"`
-	Switch    *benchSwitch      `json:"switch,omitempty"`
-	Mixed     *benchMixed       `json:"mixed,omitempty"`
-	Profile   []benchProfile    `json:"profile,omitempty"`
+	machine.Result
 }
 
 // benchBase is the shape that was measured.
@@ -94,70 +83,46 @@ type benchBase struct {
 	Tokens int    `json:"tokens"`
 }
 
-// bench is one run of the command.
-type bench struct {
-	o    *benchOptions
-	s    *stdio
-	pool *par.Pool
-	doc  benchDocument
-
-	base     *vit.Model // nil until a part needs weights
-	config   vit.Config
-	prec     vit.Precision
-	peakSeen map[peakKey][]float64 // operations a second
-}
-
-// vitB16 is the shape of ViT-B/16 at 224, the base that the paper and the comparisons use.
-func vitB16() vit.Config {
-	return vit.Config{Family: "vit", Width: 768, Depth: 12, Heads: 12, MLP: 3072, Image: 224, Patch: 16, Channels: 3,
-		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
-}
-
 // Run measures.
 func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return err
 	}
-	defer kernel.Use(kernel.Name())
-	if err := kernel.Use(cmp.Or(o.Kernels, kernel.Name())); err != nil {
-		return usage(fmt.Errorf("--kernels: %w", err))
-	}
 	prec, err := vit.ParsePrecision(o.Precision)
 	if err != nil {
 		return usage(err)
 	}
-	if !vit.Supports(prec) {
-		return usage(fmt.Errorf("--precision %v: kernel set %s on this CPU has no instructions for it", prec, kernel.Name()))
-	}
-	pool := par.New(o.Threads)
-	defer pool.Close()
-	b := &bench{o: o, s: s, pool: pool, config: vitB16(), prec: prec, peakSeen: map[peakKey][]float64{}}
-	if o.Base != "" {
-		if b.base, err = bases.Open(o.Base, vit.Options{Workers: pool, Precision: prec}); err != nil {
-			return badInput(err)
+	p := &benchPrinter{s: s}
+	b, err := machine.Open(machine.Options{Base: o.Base, Precision: prec, Kernels: o.Kernels, Threads: o.Threads, Duration: o.Duration, Report: p.report})
+	if err != nil {
+		if wrong := (*machine.SetError)(nil); errors.As(err, &wrong) {
+			return usage(err)
 		}
-		b.config = b.base.Config
+		return badInput(err)
 	}
+	defer b.Close()
 	if o.ServeRounds {
-		return b.serveRounds(ctx)
+		return b.Rounds(ctx, s.in, s.out)
 	}
-	c := &b.config
-	b.doc = benchDocument{Version: buildinfo.This(), Machine: sysinfo.This(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: pool.Workers(),
+	c := b.Config()
+	doc := benchDocument{Version: buildinfo.This(), Machine: sysinfo.This(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: b.Threads(),
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
-	b.printHeader()
-	for _, part := range benchParts {
+	p.header(&doc)
+	for _, part := range machine.Parts {
 		if !o.wants(part) {
 			continue
 		}
 		if s.json {
 			s.notef("measuring: %s", part)
 		}
-		if err := b.part(ctx, part); err != nil {
+		p.part(part)
+		if err := b.Run(ctx, part); err != nil {
 			return err
 		}
 	}
-	b.addPeaks()
-	return s.document(&b.doc)
+	b.Peaks()
+	doc.Result = b.Result
+	return s.document(&doc)
 }
 
 // wants reports whether a part was asked for.
@@ -169,40 +134,4 @@ func (o *benchOptions) wants(part string) bool {
 		return part != "profile"
 	}
 	return slices.Contains(o.Only, part)
-}
-
-func (b *bench) part(ctx context.Context, name string) error {
-	switch name {
-	case "kernels":
-		return b.kernels(ctx)
-	case "forward":
-		return b.forward(ctx)
-	case "step":
-		return b.step(ctx)
-	case "switch":
-		return b.switching(ctx)
-	case "profile":
-		return b.profile(ctx)
-	}
-	return b.mixed(ctx)
-}
-
-// model returns the base, made on first use if none was named.
-func (b *bench) model() *vit.Model {
-	if b.base == nil {
-		b.base = vit.Random(b.pool, b.config, b.prec, 0.02, 1)
-	}
-	return b.base
-}
-
-func (b *bench) printHeader() {
-	d := &b.doc
-	b.s.printf("%s, class %s\nkernels %s, %s, %s",
-		orUnknown(d.Machine.CPU), d.Machine.CPUClass, d.KernelSet, d.Precision, plural(d.Threads, "thread", "threads"))
-	b.s.printf("melo %s %s, %s", d.Version.Version, d.Version.Short(), d.Version.Go)
-	what := "random weights"
-	if d.Base.Path != "" {
-		what = d.Base.Path
-	}
-	b.s.entry("base: ", "width %d, depth %d, MLP %d, %d tokens (%s)", d.Base.Width, d.Base.Depth, d.Base.MLP, d.Base.Tokens, what)
 }

@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"math"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/par"
-	"melo.example/melo/lora"
 	"melo.example/melo/vit"
 )
 
@@ -60,107 +54,6 @@ func TestBenchParts(t *testing.T) {
 		melo(t, append([]string{"bench"}, args...)...).want(t, exitUsage)
 	}
 	melo(t, "bench", "--base", "nowhere").want(t, exitBadInput)
-}
-
-// serveRounds runs the line protocol over the given commands.
-func serveRounds(t *testing.T, commands ...string) []roundAnswer {
-	t.Helper()
-	var out, errs strings.Builder
-	status := run(t.Context(), []string{"bench", "--serve-rounds", "--base", goldenDir("timm_vit")},
-		&stdio{in: strings.NewReader(strings.Join(commands, "\n")), out: &out, err: &errs})
-	if status != exitDone {
-		t.Fatalf("exit status %d: %s", status, errs.String())
-	}
-	var answers []roundAnswer
-	for lines := bufio.NewScanner(strings.NewReader(out.String())); lines.Scan(); {
-		var a roundAnswer
-		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
-			t.Fatalf("%q: %v", lines.Text(), err)
-		}
-		answers = append(answers, a)
-	}
-	return answers
-}
-
-func TestServeRounds(t *testing.T) {
-	got := serveRounds(t, "forward 1", "step 2", "losses 2 3", "logits 4", "logits 1", "adapters 20 32", "rss", "quit", "forward 1")
-	if len(got) != 7 {
-		t.Fatalf("%d answers: %+v", len(got), got)
-	}
-	for i, a := range got {
-		if a.Error != "" {
-			t.Fatalf("answer %d: %s", i, a.Error)
-		}
-	}
-	if got[0].Seconds <= 0 || got[1].Seconds <= 0 {
-		t.Errorf("got %+v", got[:2])
-	}
-	losses := got[2].Losses
-	if len(losses) != 3 || !(losses[2] < losses[0]) {
-		t.Errorf("steps do not lower the loss: %v", losses)
-	}
-	// The first loss: the head's weights are small and its bias is zero, so all classes are about equal.
-	if math.Abs(losses[0]-math.Log(headLabels)) > 1 {
-		t.Errorf("loss %g before the first step, expected about log %d", losses[0], headLabels)
-	}
-	two, one := got[3].Logits, got[4].Logits
-	if len(one) == 0 || len(two) != 2*len(one) || !slices.Equal(two[:len(one)], one) {
-		t.Errorf("logits %v in a batch of four, %v alone", two, one)
-	}
-}
-
-// The losses are those of a fresh adapter, whatever was trained before.
-func TestServeRoundsLossesAgain(t *testing.T) {
-	got := serveRounds(t, "losses 2 2", "step 2", "step 2", "losses 2 2")
-	if len(got) != 4 || !slices.Equal(got[0].Losses, got[3].Losses) {
-		t.Errorf("got %+v", got)
-	}
-}
-
-func TestServeRoundsRefuses(t *testing.T) {
-	for i, a := range serveRounds(t, "nonsense", "forward 0", "forward", "forward 1025", "losses 2", "losses 2 x", "rss 1", "", "step 1 1") {
-		if !strings.Contains(a.Error, "expected quit, rss, forward B") {
-			t.Errorf("command %d: %+v", i, a)
-		}
-	}
-}
-
-func TestBenchStatistics(t *testing.T) {
-	if got := median([]float64{3, 1, 2}); got != 2 {
-		t.Errorf("median %g", got)
-	}
-	if got := median([]float64{4, 1, 2, 3}); got != 2.5 {
-		t.Errorf("median %g", got)
-	}
-	if got := spread([]float64{1, 2, 4, 9, 2}); got != 1 {
-		t.Errorf("spread %g", got)
-	}
-	for s, want := range map[float64]string{0.00671: "6.71ms", 0.99996: "1s", 12.34: "12.3s", 4.2e-9: "4.2ns", 1e-4: "100µs"} {
-		if got := seconds(s); got != want {
-			t.Errorf("%g s: %s, expected %s", s, got, want)
-		}
-	}
-}
-
-// The adapters of the switching and mixed parts change the result, so that their work is real.
-func TestBenchAdaptersWork(t *testing.T) {
-	pool := par.New(1)
-	defer pool.Close()
-	b := &bench{o: &benchOptions{Duration: time.Millisecond}, pool: pool, peakSeen: map[peakKey][]float64{}}
-	base, err := openBase(goldenDir("hf_vit"), pool, baseForm{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.base, b.config = base, base.Config
-	list, err := b.adapters(2, b.rankOf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, images := newInference(b, 1).engine, b.images(1)
-	bare := slices.Clone(engine.Features(images, 1))
-	if got := engine.Features(images, 1, lora.Segment{Adapter: list[1], Images: 1}); slices.Equal(got, bare) || list[0].Bytes() == list[1].Bytes() {
-		t.Error("adapters change nothing, or are of one rank")
-	}
 }
 
 // Every precision that the machine has is measured against its own peak; the others are refused.
@@ -226,5 +119,13 @@ func TestBenchProfile(t *testing.T) {
 	r := melo(t, benchArgs("--only", "profile")[1:]...).want(t, exitDone)
 	if !strings.Contains(r.out, "where the time goes: step") || !strings.Contains(r.out, "block 0") {
 		t.Errorf("table %q", r.out)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for s, want := range map[float64]string{0.00671: "6.71ms", 0.99996: "1s", 12.34: "12.3s", 4.2e-9: "4.2ns", 1e-4: "100µs"} {
+		if got := seconds(s); got != want {
+			t.Errorf("%g s: %s, expected %s", s, got, want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -22,6 +23,7 @@ import (
 	"melo.example/melo/serve/host"
 	"melo.example/melo/serve/oip"
 	"melo.example/melo/serve/telemetry"
+	"melo.example/melo/vit"
 )
 
 // serveDocument is the --json document of "melo serve", printed when it answers.
@@ -365,7 +367,20 @@ func (r *server) example(doc *serveDocument) string {
 	return fmt.Sprintf("curl %s-F image=@scan.png -F adapter=%s %s/v1/predict", token, adapter, url)
 }
 
-// fastest is the precision that auto begins with.
-func (o *serveOptions) fastest() (facade.Precision, error) {
-	return parsePrecision(o.Precision, facade.Fastest())
+// openEngine opens the base in the precision that --precision says, auto being the fastest that suits the adapters.
+func (r *server) openEngine(ctx context.Context, s *stdio, observer serve.Observer) (*serve.Engine, error) {
+	o := r.options
+	p, err := parsePrecision(o.Precision, facade.Fastest())
+	if err != nil {
+		return nil, err
+	}
+	if o.Precision != "auto" && !vit.Supports(p) {
+		return nil, fmt.Errorf("serve: --precision %s: this CPU (%s) has no instructions for it", o.Precision, kernel.Name())
+	}
+	return serve.OpenChecked(ctx, serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p,
+		Workers: o.Workers, Batch: o.Batch, Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir(), Observer: observer},
+		serve.Choice{Fastest: o.Precision == "auto", CheckAll: o.CheckAdapters, Note: func(reason string) { s.notef("%s", reason) }})
 }
+
+// traceTimeout bounds sending the last traces.
+const traceTimeout = 5 * time.Second

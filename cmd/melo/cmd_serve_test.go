@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"melo.example/melo/client"
 )
 
 // served is a "melo serve" in a process of its own.
@@ -167,7 +169,7 @@ func TestPredictOnWhatIsNoServer(t *testing.T) {
 		},
 		"other JSON":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") },
 		"hangs up":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"much of it":  func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+1)) },
+		"much of it":  func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, client.MaxAnswer+1)) },
 		"a wrong API": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"adapters": 7}`) },
 	} {
 		server := httptest.NewServer(answer)
@@ -196,10 +198,15 @@ func TestServerEndsUnderLoad(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			c := &client{base: s.doc.HTTP, http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+			c, err := client.New(client.Options{Server: s.doc.HTTP,
+				HTTP: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
 			for {
-				_, err := c.predict(context.Background(), "toy", image)
-				if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+				_, err := c.Predict(context.Background(), "toy", image)
+				if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 					return
 				}
 				if err != nil {
@@ -241,8 +248,11 @@ func TestServerIsKilledWhilePublishing(t *testing.T) {
 	answered := 0
 	for round := range 4 {
 		s := startServer(t, folder, "--audit-log", log, "--precision", "f32", "--log-level", "error")
-		c := &client{base: s.doc.HTTP, http: &http.Client{Timeout: 30 * time.Second}}
-		if _, err := c.predict(t.Context(), "toy", image); err != nil {
+		c, err := client.New(client.Options{Server: s.doc.HTTP, HTTP: &http.Client{Timeout: 30 * time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Predict(t.Context(), "toy", image); err != nil {
 			t.Fatal(err)
 		}
 		answered++

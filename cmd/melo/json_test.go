@@ -50,6 +50,9 @@ func fields(t reflect.Type, prefix string) []string {
 				continue
 			}
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			if f.Anonymous && name == "" {
 				all = append(all, fields(f.Type, prefix)...)
 				continue

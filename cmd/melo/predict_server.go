@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"sync"
 
+	"melo.example/melo/client"
 	"melo.example/melo/experiment"
-	"melo.example/melo/serve/httpapi"
+	"melo.example/melo/serve/wire"
 )
 
 // asked bounds the requests under way, so that the server can make batches of them.
@@ -23,7 +24,7 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return err
 	}
-	list, err := c.adapter(ctx, o.Adapter)
+	list, err := c.Adapter(ctx, o.Adapter)
 	if err != nil {
 		return asBadInput(err)
 	}
@@ -45,8 +46,8 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 
 // asBadInput marks what the server says is the client's fault.
 func asBadInput(err error) error {
-	var status *statusError
-	if errors.As(err, &status) && status.status >= 400 && status.status < 500 && status.status != http.StatusTooManyRequests {
+	var status *client.StatusError
+	if errors.As(err, &status) && status.Status >= 400 && status.Status < 500 && status.Status != http.StatusTooManyRequests {
 		return badInput(err)
 	}
 	return err
@@ -54,13 +55,13 @@ func asBadInput(err error) error {
 
 // reply is the answer to one image.
 type reply struct {
-	result *httpapi.Result
+	result *wire.Result
 	err    error
 }
 
 // ask fills in the results, in the order of the images. A server that does not answer ends the run; an image that
 // cannot be read does not.
-func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client, adapter string, doc *predictDocument) error {
+func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, adapter string, doc *predictDocument) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	replies := make([]chan reply, len(o.Images))
@@ -123,14 +124,14 @@ type imageError struct{ err error }
 func (e *imageError) Error() string { return e.err.Error() }
 func (e *imageError) Unwrap() error { return e.err }
 
-func (o *predictOptions) askOne(ctx context.Context, c *client, adapter, path string) (*httpapi.Result, error) {
+func (o *predictOptions) askOne(ctx context.Context, c *client.Client, adapter, path string) (*wire.Result, error) {
 	image, err := readSmall(path, maxImageFile)
 	if err != nil {
 		return nil, &imageError{err}
 	}
-	r, err := c.predict(ctx, adapter, image)
-	var status *statusError
-	if errors.As(err, &status) && (status.status == http.StatusBadRequest || status.status == http.StatusRequestEntityTooLarge) {
+	r, err := c.Predict(ctx, adapter, image)
+	var status *client.StatusError
+	if errors.As(err, &status) && (status.Status == http.StatusBadRequest || status.Status == http.StatusRequestEntityTooLarge) {
 		return nil, &imageError{err}
 	}
 	return r, err

@@ -9,14 +9,6 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// AdapterList is what there is to ask.
-type AdapterList struct {
-	Base     oip.Base   `json:"base" doc:"The model beside which they sit."`
-	Adapters []oip.Card `json:"adapters" doc:"Versions, by name, the current one of a name first."`
-	Next     string     `json:"next,omitempty" doc:"There are more: ask again with after set to this."`
-	Notice   string     `json:"notice" doc:"What this program is not."`
-}
-
 // defaultCards is the number of versions in a list that does not say.
 const defaultCards = 1000
 
@@ -29,7 +21,7 @@ func listAdapters(a *api, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	list, next := a.Service.Cards(r.URL.Query().Get("after"), limit)
-	return a.writeJSON(w, http.StatusOK, AdapterList{a.Service.Base(), list, next, oip.Notice})
+	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Adapters: list, Next: next, Notice: oip.Notice})
 }
 
 func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -37,7 +29,7 @@ func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.writeJSON(w, http.StatusOK, AdapterList{a.Service.Base(), list, "", oip.Notice})
+	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Adapters: list, Notice: oip.Notice})
 }
 
 // done answers that a change is made.

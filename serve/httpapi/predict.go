@@ -7,6 +7,7 @@ import (
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/wire"
 )
 
 // predictForm describes the form for the OpenAPI document.
@@ -18,53 +19,21 @@ type predictForm struct {
 // file stands for the bytes of a file.
 type file struct{}
 
-// Prediction is the answer to a form.
-type Prediction struct {
-	Results []Result  `json:"results" doc:"One for each image and adapter, by image."`
-	Failed  []Failure `json:"failed" doc:"What could not be answered."`
-	Notice  string    `json:"notice" doc:"What this program is not."`
-}
-
-// Result is what one adapter says about one image.
-type Result struct {
-	Image         int       `json:"image" doc:"Number of the image in the form, from 0."`
-	File          string    `json:"file" doc:"Its name, as it was sent."`
-	Adapter       Adapter   `json:"adapter" doc:"What answered."`
-	Task          string    `json:"task" enum:"binary,multiclass,multilabel"`
-	Labels        []string  `json:"labels"`
-	Probabilities []float64 `json:"probabilities" doc:"One a label, calibrated where the adapter says how."`
-	Logits        []float32 `json:"logits" doc:"One a label, before calibration."`
-	Thresholds    []float64 `json:"thresholds,omitempty" doc:"Probability from which a label counts as present; absent if labels exclude each other."`
-	Label         string    `json:"label" doc:"The most probable one."`
-	Probability   float64   `json:"probability" doc:"Of that label."`
-	Decision      []string  `json:"decision" doc:"The labels that count as present."`
-	Timing        Timing    `json:"timing"`
-}
-
-// Adapter is which adapter answered.
-type Adapter struct {
-	Name    string `json:"name"`
-	Version string `json:"version" doc:"Beginning of the digest."`
-	Digest  string `json:"digest" doc:"Of the adapter's file."`
-}
-
-// Timing is where the time of an answer went, in seconds.
-type Timing struct {
-	Load    float64 `json:"load_seconds" doc:"Reading the adapter; 0 if it was in memory."`
-	Prepare float64 `json:"prepare_seconds" doc:"Making the input of the image."`
-	Queue   float64 `json:"queue_seconds" doc:"Waiting for a batch."`
-	Compute float64 `json:"compute_seconds" doc:"Of the whole batch."`
-	Batch   int     `json:"batch" doc:"Images of the batch."`
-}
-
-// Failure is an image that an adapter could not be asked about, or did not answer.
-type Failure struct {
-	Image   int    `json:"image"`
-	File    string `json:"file"`
-	Adapter string `json:"adapter,omitempty" doc:"As it was asked for; absent if the image cannot be read."`
-	Kind    string `json:"kind" doc:"invalid, too_large, not_found, refused, overloaded, ..."`
-	Error   string `json:"error"`
-}
+// The documents of the interface.
+type (
+	// Prediction is the answer to a form.
+	Prediction = wire.Prediction
+	// Result is what one adapter says about one image.
+	Result = wire.Result
+	// Adapter is which adapter answered.
+	Adapter = wire.Adapter
+	// Timing is where the time of an answer went, in seconds.
+	Timing = wire.Timing
+	// Failure is an image that an adapter could not be asked about, or did not answer.
+	Failure = wire.Failure
+	// AdapterList is what there is to ask.
+	AdapterList = wire.AdapterList
+)
 
 // predict answers a form.
 func predict(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -123,7 +92,7 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 			if first == nil {
 				first = fault
 			}
-			doc.Failed = append(doc.Failed, Failure{x.Image, f.files[x.Image], x.Adapter, fault.Kind.String(), fault.Message})
+			doc.Failed = append(doc.Failed, Failure{Image: x.Image, File: f.files[x.Image], Adapter: x.Adapter, Kind: fault.Kind.String(), Error: fault.Message})
 			continue
 		}
 		doc.Results = append(doc.Results, result(x, f.files[x.Image]))
@@ -158,5 +127,5 @@ func task(x *oip.Asked) adapterfile.Task {
 }
 
 func timing(t serve.Timing) Timing {
-	return Timing{t.Load.Seconds(), t.Prepare.Seconds(), t.Queue.Seconds(), t.Compute.Seconds(), t.Batch}
+	return Timing{Load: t.Load.Seconds(), Prepare: t.Prepare.Seconds(), Queue: t.Queue.Seconds(), Compute: t.Compute.Seconds(), Batch: t.Batch}
 }

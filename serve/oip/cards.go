@@ -4,41 +4,21 @@ import (
 	"context"
 	"sort"
 
-	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/serve"
+	"melo.example/melo/serve/wire"
 )
 
-// Base is the one model beside which all adapters sit.
-type Base struct {
-	Name   string `json:"name"`
-	Digest string `json:"digest"`
-	Side   int    `json:"side" doc:"Of the input, in pixels."`
-}
+// The documents about adapters.
+type (
+	// Base is the one model beside which all adapters sit.
+	Base = wire.Base
+	// Card is one version of an adapter: where it is, and what its file says of it.
+	Card = wire.Card
+)
 
 // Base describes the base.
-func (s *Service) Base() Base { return Base{s.options.Base, s.options.Digest, s.side} }
-
-// Card is one version of an adapter: where it is, and what its file says of it.
-type Card struct {
-	Name        string                `json:"name"`
-	Version     string                `json:"version" doc:"Beginning of the digest; empty of a file that cannot be used."`
-	Digest      string                `json:"digest" doc:"Of the adapter's file."`
-	State       string                `json:"state" enum:"READY,LOADING,UNLOADED,UNAVAILABLE"`
-	Reason      string                `json:"reason,omitempty" doc:"Why it is not ready, or what is wrong with the file that should replace it."`
-	Current     bool                  `json:"current" doc:"It is what requests without a version get."`
-	Aliases     []string              `json:"aliases" doc:"Further names of the version."`
-	Canary      float64               `json:"canary,omitempty" doc:"Share of the requests without a version that it gets instead of the current one."`
-	Pinned      bool                  `json:"pinned" doc:"It stays in memory."`
-	Resident    int64                 `json:"resident_bytes" doc:"Memory that it takes now."`
-	Task        string                `json:"task,omitempty" enum:"binary,multiclass,multilabel"`
-	Method      string                `json:"method,omitempty"`
-	Labels      []adapterfile.Label   `json:"labels,omitempty"`
-	Thresholds  []float64             `json:"thresholds,omitempty"`
-	Temperature []float64             `json:"temperatures,omitempty"`
-	Metrics     []adapterfile.Metric  `json:"metrics,omitempty" doc:"As measured by whoever trained it."`
-	Training    *adapterfile.Training `json:"training,omitempty"`
-	Licence     string                `json:"licence,omitempty"`
-	IntendedUse string                `json:"intended_use,omitempty"`
+func (s *Service) Base() Base {
+	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.side}
 }
 
 // Cards returns up to limit versions whose names come after the given one, by name, and the name after which to go on;

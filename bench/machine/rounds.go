@@ -1,10 +1,11 @@
-package main
+package machine
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"runtime/debug"
 	"strconv"
@@ -31,21 +32,21 @@ type roundAnswer struct {
 // maxRoundNumber bounds the numbers of a command.
 const maxRoundNumber = 1024
 
-// rounds answers timing commands. What a workload needs is made by its first command and not timed; it is
+// rounds answers Timing commands. What a workload needs is made by its first command and not timed; it is
 // kept for one size of batch, so that the memory that is measured is that of one.
 type rounds struct {
-	b        *bench
+	b        *Bench
 	batch    int
 	forward  *inference
 	step     *trainingStep
 	adapters []*lora.Resident
 }
 
-// serveRounds answers the commands on standard input, one line each, until "quit" or the end.
-func (b *bench) serveRounds(ctx context.Context) error {
+// Rounds answers the timing commands of bench/compare, one line each, until "quit" or the end.
+func (b *Bench) Rounds(ctx context.Context, in io.Reader, answers io.Writer) error {
 	r := &rounds{b: b}
-	lines := bufio.NewScanner(b.s.in)
-	out := json.NewEncoder(b.s.out)
+	lines := bufio.NewScanner(in)
+	out := json.NewEncoder(answers)
 	for lines.Scan() {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"melo.example/melo/dataset"
@@ -24,7 +24,7 @@ var stepAdamW = train.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDec
 const stepRate = 1e-3
 
 // newTrainingStep trains start, which has a head of headLabels classes, in place.
-func newTrainingStep(b *bench, batch int, start *lora.Adapter) (*trainingStep, error) {
+func newTrainingStep(b *Bench, batch int, start *lora.Adapter) (*trainingStep, error) {
 	tuner, err := lora.NewTuner(b.model(), batch, lora.MeLo, start, lora.Options{})
 	if err != nil {
 		return nil, err

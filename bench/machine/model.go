@@ -1,9 +1,8 @@
-package main
+package machine
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -14,40 +13,42 @@ import (
 	"melo.example/melo/vit"
 )
 
-// benchPass is the time of passes of one batch.
-type benchPass struct {
+// Pass is the time of passes of one batch.
+type Pass struct {
 	Batch   int `json:"batch"`
 	Threads int `json:"threads"`
-	timing
+	Timing
 	ImagesPerSecond float64 `json:"images_per_second"`
 	GFLOPS          float64 `json:"gflops"` // that the mathematics asks for: work avoided counts
 	ShareOfPeak     float64 `json:"share_of_peak"`
 }
 
-// benchStep is a training step: forward, loss, backward, update.
-type benchStep struct {
-	benchPass
+// Step is a training step: forward, loss, backward, update.
+type Step struct {
+	Pass
 	Rank       int `json:"rank"`
 	Parameters int `json:"parameters"` // trained numbers, the head's included
 }
 
-// benchSwitch is the change from one adapter of a resident base to another.
-type benchSwitch struct {
+// Switch is the change from one adapter of a resident base to another.
+type Switch struct {
 	Adapters           int     `json:"adapters"`
+	Changes            int     `json:"-"`
 	Seconds            float64 `json:"seconds"`             // of one change
 	Allocations        uint64  `json:"allocations"`         // in all changes together
 	ForwardAllocations uint64  `json:"forward_allocations"` // in a forward pass with each adapter, one image
 }
 
-// benchMixed compares a batch whose images all have different adapters with one that has one adapter.
-type benchMixed struct {
-	Batch   int     `json:"batch"`
-	MinRank int     `json:"min_rank"` // of the different adapters
-	MaxRank int     `json:"max_rank"`
-	OneRank int     `json:"one_rank"` // of the one adapter: about their mean, so that the arithmetic is alike
-	One     timing  `json:"one"`
-	Mixed   timing  `json:"mixed"`
-	Ratio   float64 `json:"ratio"` // mixed over one, median of pairs
+// Mixed compares a batch whose images all have different adapters with one that has one adapter.
+type Mixed struct {
+	Batch    int     `json:"batch"`
+	Adapters int     `json:"-"`
+	MinRank  int     `json:"min_rank"` // of the different adapters
+	MaxRank  int     `json:"max_rank"`
+	OneRank  int     `json:"one_rank"` // of the one adapter: about their mean, so that the arithmetic is alike
+	One      Timing  `json:"one"`
+	Mixed    Timing  `json:"mixed"`
+	Ratio    float64 `json:"ratio"` // mixed over one, median of pairs
 }
 
 // The workloads that bench/compare runs, too.
@@ -60,24 +61,18 @@ const (
 )
 
 // pass fills in the rates of a measurement of n images.
-func (b *bench) pass(n int, t timing, flops, share float64) benchPass {
-	return benchPass{Batch: n, Threads: b.pool.Workers(), timing: t, ImagesPerSecond: float64(n) / t.Seconds,
+func (b *Bench) pass(n int, t Timing, flops, share float64) Pass {
+	return Pass{Batch: n, Threads: b.pool.Workers(), Timing: t, ImagesPerSecond: float64(n) / t.Seconds,
 		GFLOPS: flops / t.Seconds / 1e9, ShareOfPeak: share}
 }
 
-func (b *bench) printPass(name string, p benchPass) {
-	b.s.printf("%-16s %7s %7.1f img/s %6.1f GFLOP/s %5.1f%% of peak, spread %.0f%%",
-		name, seconds(p.Seconds), p.ImagesPerSecond, p.GFLOPS, 100*p.ShareOfPeak, 100*p.Spread)
-}
-
 // images returns n inputs of normally distributed values.
-func (b *bench) images(n int) []float32 {
+func (b *Bench) images(n int) []float32 {
 	return normalMat(rand.New(rand.NewPCG(2, 1)), n, b.config.Channels*b.config.Image*b.config.Image).Data
 }
 
 // forward measures inference with a classification head, batches of one and of four.
-func (b *bench) forward(ctx context.Context) error {
-	b.s.printf("")
+func (b *Bench) forward(ctx context.Context) error {
 	for _, n := range []int{1, 4} {
 		f := newInference(b, n)
 		images, flops := b.images(n), float64(n)*b.config.ForwardFLOPs()
@@ -86,8 +81,8 @@ func (b *bench) forward(ctx context.Context) error {
 			return err
 		}
 		p := b.pass(n, t, flops, share)
-		b.doc.Forward = append(b.doc.Forward, p)
-		b.printPass(fmt.Sprintf("forward, batch %d", n), p)
+		b.Result.Forward = append(b.Result.Forward, p)
+		b.report(&p)
 	}
 	return nil
 }
@@ -101,7 +96,7 @@ type inference struct {
 }
 
 // newInference runs the base with its own head or, without one, with a random one of headLabels classes.
-func newInference(b *bench, batch int) *inference {
+func newInference(b *Bench, batch int) *inference {
 	m := b.model()
 	f := &inference{model: m, engine: m.NewEngine(batch), head: m.Head}
 	if f.head == nil {
@@ -128,7 +123,7 @@ func (f *inference) classify(features []float32) []float32 {
 }
 
 // step measures a training step.
-func (b *bench) step(ctx context.Context) error {
+func (b *Bench) step(ctx context.Context) error {
 	start, err := lora.New(&b.config, lora.Config{Rank: stepRank}, headLabels, 1)
 	if err != nil {
 		return err
@@ -149,13 +144,13 @@ func (b *bench) step(ctx context.Context) error {
 		return err
 	}
 	deltas, head := s.tuner.Adapter().Parameters()
-	b.doc.Step = &benchStep{benchPass: b.pass(stepBatch, t, flops, share), Rank: stepRank, Parameters: deltas + head}
-	b.printPass(fmt.Sprintf("step, batch %d", stepBatch), b.doc.Step.benchPass)
+	b.Result.Step = &Step{Pass: b.pass(stepBatch, t, flops, share), Rank: stepRank, Parameters: deltas + head}
+	b.report(b.Result.Step)
 	return nil
 }
 
 // adapters returns n adapters at q and v with the given ranks and B that is not zero.
-func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Resident, error) {
+func (b *Bench) adapters(n int, rank func(i int) int) ([]*lora.Resident, error) {
 	list := make([]*lora.Resident, n)
 	for i := range list {
 		a, err := lora.New(&b.config, lora.Config{Rank: rank(i)}, headLabels, uint64(i))
@@ -172,10 +167,10 @@ func (b *bench) adapters(n int, rank func(i int) int) ([]*lora.Resident, error) 
 
 // rankOf spreads the ranks 1 to mixedBatch over the images so that neighbours differ; narrow bases bound
 // them.
-func (b *bench) rankOf(i int) int { return 1 + i*7%min(mixedBatch, b.config.Width) }
+func (b *Bench) rankOf(i int) int { return 1 + i*7%min(mixedBatch, b.config.Width) }
 
 // switching measures what it takes to go from one adapter to another.
-func (b *bench) switching(ctx context.Context) error {
+func (b *Bench) switching(ctx context.Context) error {
 	list, err := b.adapters(mixedBatch, b.rankOf)
 	if err != nil {
 		return err
@@ -201,11 +196,11 @@ func (b *bench) switching(ctx context.Context) error {
 	}
 	start := time.Now()
 	change()
-	r := &benchSwitch{Adapters: len(list), Seconds: time.Since(start).Seconds() / changes}
+	r := &Switch{Adapters: len(list), Seconds: time.Since(start).Seconds() / changes}
 	r.Allocations, r.ForwardAllocations = mallocs(change), mallocs(pass)
-	b.doc.Switch = r
-	b.s.printf("%-16s %7s, %d allocations in %d changes, %d in %d passes", "switch",
-		seconds(r.Seconds), r.Allocations, changes, r.ForwardAllocations, len(list))
+	b.Result.Switch = r
+	r.Changes = changes
+	b.report(r)
 	return nil
 }
 
@@ -225,7 +220,7 @@ func mallocs(f func()) uint64 {
 }
 
 // mixed measures a batch of as many adapters as images beside one with a single adapter, in turns.
-func (b *bench) mixed(ctx context.Context) error {
+func (b *Bench) mixed(ctx context.Context) error {
 	list, err := b.adapters(mixedBatch, b.rankOf)
 	if err != nil {
 		return err
@@ -256,10 +251,10 @@ func (b *bench) mixed(ctx context.Context) error {
 		x, y := run(one), run(many)
 		ones, manys, ratios = append(ones, x), append(manys, y), append(ratios, y/x)
 	}
-	m := &benchMixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: rank,
+	m := &Mixed{Batch: mixedBatch, MinRank: 1, MaxRank: min(mixedBatch, b.config.Width), OneRank: rank,
 		One: timingOf(ones), Mixed: timingOf(manys), Ratio: median(ratios)}
-	b.doc.Mixed = m
-	b.s.printf("%-16s %7s with %d adapters of rank %d to %d", fmt.Sprintf("mixed, batch %d", m.Batch), seconds(m.Mixed.Seconds), len(list), m.MinRank, m.MaxRank)
-	b.s.printf("%-16s %7s with one of rank %d: ratio %.3f, spread %.0f%%", "", seconds(m.One.Seconds), m.OneRank, m.Ratio, 100*m.Mixed.Spread)
+	b.Result.Mixed = m
+	m.Adapters = len(list)
+	b.report(m)
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"melo.example/melo/internal/par"
 )
 
-// benchPeak is what register-only multiply-add loops reach.
-type benchPeak struct {
+// Peak is what register-only multiply-add loops reach.
+type Peak struct {
 	Threads   int     `json:"threads"`
 	Precision string  `json:"precision"`
 	GFLOPS    float64 `json:"gflops"`
@@ -25,8 +25,8 @@ type peakKey struct {
 	elem    kernel.Elem
 }
 
-// timing is the outcome of one measurement.
-type timing struct {
+// Timing is the outcome of one measurement.
+type Timing struct {
 	Seconds float64 `json:"seconds"` // median
 	Spread  float64 `json:"spread"`  // between the quartiles, over the median
 	Fastest float64 `json:"fastest_seconds"`
@@ -44,10 +44,10 @@ const sampleTime = 200 * time.Microsecond
 
 // measure runs f to warm up, and then in rounds until the time of a measurement is over: four rounds if f is
 // short, one if it is long. A round begins with the machine's peak for products of elem on the threads of
-// pool. flops is what one run of f computes. It returns the timing and the share of the peak, the median over
+// pool. flops is what one run of f computes. It returns the Timing and the share of the peak, the median over
 // samples, each against the peak of its round: on a shared machine both move together. The share is 0 where
 // the kernel set has no peak.
-func (b *bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, flops float64, f func()) (t timing, share float64, err error) {
+func (b *Bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, flops float64, f func()) (t Timing, share float64, err error) {
 	f()
 	repeats := repeatsOf(f)
 	var seconds, shares []float64
@@ -56,7 +56,7 @@ func (b *bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, f
 		b.peakSeen[key] = append(b.peakSeen[key], peak)
 		for n, round := 0, time.Duration(0); n < minSamples || round < b.o.Duration/4; n++ {
 			if err := ctx.Err(); err != nil {
-				return timing{}, 0, err
+				return Timing{}, 0, err
 			}
 			start := time.Now()
 			for range repeats {
@@ -77,8 +77,8 @@ func (b *bench) measure(ctx context.Context, pool *par.Pool, elem kernel.Elem, f
 	return timingOf(seconds), share, nil
 }
 
-func timingOf(seconds []float64) timing {
-	return timing{median(seconds), spread(seconds), slices.Min(seconds)}
+func timingOf(seconds []float64) Timing {
+	return Timing{median(seconds), spread(seconds), slices.Min(seconds)}
 }
 
 // repeatsOf returns how often f runs in one sample.
@@ -88,19 +88,19 @@ func repeatsOf(f func()) int {
 	return max(1, int(sampleTime/max(time.Since(start), time.Nanosecond)))
 }
 
-// addPeaks puts the peaks that were seen into the document.
-func (b *bench) addPeaks() {
+// Peaks adds the peaks that were seen to the result.
+func (b *Bench) Peaks() {
 	for key, seen := range b.peakSeen {
 		if slices.Max(seen) == 0 {
 			continue // the portable kernels have no peak to be measured
 		}
-		b.doc.Peaks = append(b.doc.Peaks, benchPeak{key.threads, key.elem.String(), median(seen) / 1e9, spread(seen)})
+		b.Result.Peaks = append(b.Result.Peaks, Peak{key.threads, key.elem.String(), median(seen) / 1e9, spread(seen)})
 	}
-	slices.SortFunc(b.doc.Peaks, func(x, y benchPeak) int {
+	slices.SortFunc(b.Result.Peaks, func(x, y Peak) int {
 		return cmp.Or(x.Threads-y.Threads, strings.Compare(x.Precision, y.Precision))
 	})
-	for _, p := range b.doc.Peaks {
-		b.s.printf("peak of %s on %s: %.1f GFLOP/s (spread %.0f%%)", p.Precision, plural(p.Threads, "thread", "threads"), p.GFLOPS, 100*p.Spread)
+	for i := range b.Result.Peaks {
+		b.report(&b.Result.Peaks[i])
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"melo.example/melo/vit"
 )
 
-// benchKernel is one kernel at one shape. Kernels that are bound by memory have a rate of bytes instead of
+// Kernel is one kernel at one shape. Kernels that are bound by memory have a rate of bytes instead of
 // operations.
-type benchKernel struct {
+type Kernel struct {
 	Name      string `json:"name"`      // gemm, attention, layernorm, gelu
 	Shape     string `json:"shape"`     // "rows x in x out"; "images x tokens x heads x width of a head"; "rows x width"
 	Precision string `json:"precision"` // of the operands
 	Threads   int    `json:"threads"`
-	timing
+	Timing
 	GFLOPS      float64 `json:"gflops,omitempty"`
 	ShareOfPeak float64 `json:"share_of_peak,omitempty"`
 	GBPerSecond float64 `json:"gigabytes_per_second,omitempty"` // read and written once
@@ -34,8 +34,7 @@ type kernelCase struct {
 
 // kernels measures the kernels at the shapes of the base, a batch of four images and one image, on one
 // thread and on all.
-func (b *bench) kernels(ctx context.Context) error {
-	b.s.printf("\n%-10s %-16s %-5s %8s %10s %9s %8s %7s", "kernel", "shape", "", "threads", "time", "GFLOP/s", "of peak", "spread")
+func (b *Bench) kernels(ctx context.Context) error {
 	pools := []*par.Pool{b.pool}
 	if b.pool.Workers() > 1 {
 		one := par.New(1)
@@ -48,29 +47,21 @@ func (b *bench) kernels(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			k := benchKernel{Name: c.name, Shape: c.shape, Precision: c.elem.String(), Threads: pool.Workers(), timing: t}
+			k := Kernel{Name: c.name, Shape: c.shape, Precision: c.elem.String(), Threads: pool.Workers(), Timing: t}
 			if c.flops > 0 {
 				k.GFLOPS, k.ShareOfPeak = c.flops/t.Seconds/1e9, share
 			} else {
 				k.GBPerSecond = c.bytes / t.Seconds / 1e9
 			}
-			b.doc.Kernels = append(b.doc.Kernels, k)
-			b.printKernel(k)
+			b.Result.Kernels = append(b.Result.Kernels, k)
+			b.report(&k)
 		}
 	}
 	return nil
 }
 
-func (b *bench) printKernel(k benchKernel) {
-	rate := fmt.Sprintf("%9.1f %7.1f%%", k.GFLOPS, 100*k.ShareOfPeak)
-	if k.GBPerSecond > 0 {
-		rate = fmt.Sprintf("%9s %8s", fmt.Sprintf("%.1f GB/s", k.GBPerSecond), "")
-	}
-	b.s.printf("%-10s %-16s %-5s %8d %10s %s %6.0f%%", k.Name, k.Shape, k.Precision, k.Threads, seconds(k.Seconds), rate, 100*k.Spread)
-}
-
 // kernelCases lists the rows, with operands of their own.
-func (b *bench) kernelCases(ex *kernel.Exec) []kernelCase {
+func (b *Bench) kernelCases(ex *kernel.Exec) []kernelCase {
 	c := &b.config
 	rng := rand.New(rand.NewPCG(1, 1))
 	var cases []kernelCase
@@ -102,7 +93,7 @@ func gemmCase(ex *kernel.Exec, elem kernel.Elem, rng *rand.Rand, rows, in, out i
 }
 
 // attentionCase is the forward pass of attention; softmax is not counted as operations.
-func (b *bench) attentionCase(ex *kernel.Exec, rng *rand.Rand, images int) kernelCase {
+func (b *Bench) attentionCase(ex *kernel.Exec, rng *rand.Rand, images int) kernelCase {
 	c := &b.config
 	t := c.Tokens()
 	qkv, o := normalMat(rng, images*t, 3*c.Width), kernel.NewMat(images*t, c.Width)
@@ -128,17 +119,4 @@ func normalMat(rng *rand.Rand, rows, cols int) kernel.Mat {
 		m.Data[i] = float32(rng.NormFloat64())
 	}
 	return m
-}
-
-// seconds writes a duration with three digits: "6.71ms".
-func seconds(s float64) string {
-	for _, unit := range []struct {
-		size float64
-		name string
-	}{{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}} {
-		if s >= 0.9995*unit.size { // what three digits round up to one
-			return fmt.Sprintf("%.3g%s", s/unit.size, unit.name)
-		}
-	}
-	return fmt.Sprintf("%.3gns", s/1e-9)
 }

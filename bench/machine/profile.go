@@ -1,9 +1,8 @@
-package main
+package machine
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,18 +11,18 @@ import (
 	"melo.example/melo/vit"
 )
 
-// benchProfile says where the time of passes goes.
-type benchProfile struct {
+// Profile says where the time of passes goes.
+type Profile struct {
 	Pass    string         `json:"pass"` // forward or step
 	Batch   int            `json:"batch"`
 	Threads int            `json:"threads"`
 	Seconds float64        `json:"seconds"` // of a whole pass, with profiling
-	Parts   []profilePart  `json:"parts"`
-	Blocks  []profileBlock `json:"blocks"`
+	Parts   []ProfilePart  `json:"parts"`
+	Blocks  []ProfileBlock `json:"blocks"`
 }
 
-// profilePart is one operation, over all blocks.
-type profilePart struct {
+// ProfilePart is one operation, over all blocks.
+type ProfilePart struct {
 	Phase   string  `json:"phase"` // forward, backward or update
 	Part    string  `json:"part"`
 	Calls   int     `json:"calls"`   // in one pass
@@ -32,8 +31,8 @@ type profilePart struct {
 	GFLOPS  float64 `json:"gflops,omitempty"`
 }
 
-// profileBlock is one block of the network, over all its operations.
-type profileBlock struct {
+// ProfileBlock is one block of the network, over all its operations.
+type ProfileBlock struct {
 	Block    int     `json:"block"`
 	Forward  float64 `json:"forward_seconds"`
 	Backward float64 `json:"backward_seconds,omitempty"`
@@ -92,7 +91,7 @@ func (p *profiler) end() {
 }
 
 // profile measures where the time of inference and of a training step goes.
-func (b *bench) profile(ctx context.Context) error {
+func (b *Bench) profile(ctx context.Context) error {
 	f, p := newInference(b, profileBatch), newProfiler()
 	images := b.images(profileBatch)
 	f.engine.(compute.Profiled).SetMark(p.mark)
@@ -108,7 +107,7 @@ func (b *bench) profile(ctx context.Context) error {
 	return b.profileStep(ctx)
 }
 
-func (b *bench) profileStep(ctx context.Context) error {
+func (b *Bench) profileStep(ctx context.Context) error {
 	p, images := newProfiler(), b.images(stepBatch)
 
 	start, err := lora.New(&b.config, lora.Config{Rank: stepRank}, headLabels, 1)
@@ -134,7 +133,7 @@ func (b *bench) profileStep(ctx context.Context) error {
 
 // profiled runs passes, one to warm up, until the time of a measurement is over, and adds their profile to the
 // document.
-func (b *bench) profiled(ctx context.Context, name string, p *profiler, batch int, pass func() error) error {
+func (b *Bench) profiled(ctx context.Context, name string, p *profiler, batch int, pass func() error) error {
 	p.begin()
 	if err := pass(); err != nil {
 		return err
@@ -153,23 +152,23 @@ func (b *bench) profiled(ctx context.Context, name string, p *profiler, batch in
 	}
 	doc := p.document(b, batch)
 	doc.Pass = name
-	b.doc.Profile = append(b.doc.Profile, *doc)
-	b.printProfile(doc)
+	b.Result.Profile = append(b.Result.Profile, *doc)
+	b.report(doc)
 	return nil
 }
 
 // document sums over blocks and over parts.
-func (p *profiler) document(b *bench, batch int) *benchProfile {
-	d := &benchProfile{Batch: batch, Threads: b.pool.Workers(), Seconds: median(p.whole)}
+func (p *profiler) document(b *Bench, batch int) *Profile {
+	d := &Profile{Batch: batch, Threads: b.pool.Workers(), Seconds: median(p.whole)}
 	flops := partFLOPs(&b.config)
-	d.Blocks = make([]profileBlock, b.config.Depth)
-	parts, full := map[profileKey]*profilePart{}, map[profileKey]float64{}
+	d.Blocks = make([]ProfileBlock, b.config.Depth)
+	parts, full := map[profileKey]*ProfilePart{}, map[profileKey]float64{}
 	sum := 0.0
 	for key, samples := range p.samples {
 		s, total := median(samples), profileKey{phase: key.phase, part: key.part}
 		sum += s
 		if parts[total] == nil {
-			parts[total] = &profilePart{Phase: key.phase, Part: key.part}
+			parts[total] = &ProfilePart{Phase: key.phase, Part: key.part}
 		}
 		parts[total].Seconds += s
 		parts[total].Calls += p.calls[key] / len(p.whole)
@@ -196,29 +195,10 @@ func (p *profiler) document(b *bench, batch int) *benchProfile {
 		d.Blocks[i].Block = i
 	}
 	order := map[string]int{"forward": 0, "backward": 1, "update": 2}
-	slices.SortFunc(d.Parts, func(x, y profilePart) int {
+	slices.SortFunc(d.Parts, func(x, y ProfilePart) int {
 		return cmp.Or(order[x.Phase]-order[y.Phase], cmp.Compare(y.Seconds, x.Seconds), cmp.Compare(x.Part, y.Part))
 	})
 	return d
-}
-
-func (b *bench) printProfile(d *benchProfile) {
-	b.s.printf("")
-	b.s.printf("where the time goes: %s, batch %d, %s", d.Pass, d.Batch, seconds(d.Seconds))
-	for _, p := range d.Parts {
-		rate := ""
-		if p.GFLOPS > 0 {
-			rate = fmt.Sprintf("%9.1f GFLOP/s", p.GFLOPS)
-		}
-		b.s.printf("  %-9s %-10s %5d x %10s %6.1f%% %s", p.Phase, p.Part, p.Calls, seconds(p.Seconds), 100*p.Share, rate)
-	}
-	for _, x := range d.Blocks {
-		line := fmt.Sprintf("  block %-3d  forward %10s", x.Block, seconds(x.Forward))
-		if x.Backward > 0 {
-			line += fmt.Sprintf("  backward %10s", seconds(x.Backward))
-		}
-		b.s.printf("%s", line)
-	}
 }
 
 // partFLOPs returns the operations of the parts of one block of a profile, for one image. The gradient of an input takes

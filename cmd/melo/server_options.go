@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"melo.example/melo/client"
+)
+
+// tokenVariable is the environment variable that has a client's token.
+const tokenVariable = envPrefix + "TOKEN"
+
+// serverOptions say which server a client asks, and how it shows who it is.
+type serverOptions struct {
+	Server     string `placeholder:"URL" group:"Server:" help:"Ask a \"melo serve\" at this address, such as http://127.0.0.1:8080, instead of opening the base here."`
+	TokenFile  string `placeholder:"FILE" group:"Server:" help:"File with the token for it (default: the environment's MELO_TOKEN)."`
+	ServerCA   string `name:"server-ca" placeholder:"FILE" group:"Server:" help:"Authority of its certificate, PEM (default: the system's)."`
+	ClientCert string `placeholder:"FILE" group:"Server:" help:"Certificate to show it, PEM."`
+	ClientKey  string `placeholder:"FILE" group:"Server:" help:"Its key, PEM."`
+}
+
+// maxTokenLen bounds a file with a token.
+const maxTokenLen = 16 << 10
+
+// open checks the options and returns a client. It asks nothing yet.
+func (o *serverOptions) open() (*client.Client, error) {
+	c := client.Options{Server: o.Server, Token: os.Getenv(tokenVariable)}
+	if o.TokenFile != "" {
+		token, err := readSmall(o.TokenFile, maxTokenLen)
+		if err != nil {
+			return nil, badInput(fmt.Errorf("--token-file: %w", err))
+		}
+		c.Token = strings.TrimSpace(string(token))
+	}
+	var err error
+	if c.TLS, err = o.tls(); err != nil {
+		return nil, badInput(err)
+	}
+	asks, err := client.New(c)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--server: %s", oneLine(err)))
+	}
+	return asks, nil
+}
+
+func (o *serverOptions) tls() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.ServerCA != "" {
+		pem, err := readSmall(o.ServerCA, 1<<20)
+		if err != nil {
+			return nil, fmt.Errorf("--server-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--server-ca: %s: no certificates in it", o.ServerCA)
+		}
+	}
+	if (o.ClientCert == "") != (o.ClientKey == "") {
+		return nil, errors.New("--client-cert and --client-key belong together")
+	}
+	if o.ClientCert != "" {
+		pair, err := tls.LoadX509KeyPair(o.ClientCert, o.ClientKey)
+		if err != nil {
+			return nil, fmt.Errorf("--client-cert %s: %w", o.ClientCert, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// readSmall reads a file of at most limit bytes.
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s: more than %d bytes", path, limit)
+	}
+	return text, err
+}

@@ -1,0 +1,173 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"melo.example/melo/internal/text"
+	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
+)
+
+// checkTime bounds the search for a precision that suits every adapter. Those for which there was no time are checked
+// when they are asked for, and refused where the precision does not suit them.
+const checkTime = 20 * time.Second
+
+// Choice says how the precision of an engine is chosen.
+type Choice struct {
+	// Fastest takes the fastest precision from Config.Precision on in which no adapter fails its self-test that would not
+	// fail in a slower one, too. Otherwise Config.Precision is taken.
+	Fastest bool
+	// CheckAll lets every adapter do its self-test before the engine is returned, however long that takes. Otherwise the
+	// search for the fastest precision is bounded, and adapters for which there was no time are tested when they are
+	// asked for.
+	CheckAll bool
+	// Note is told why a precision is not taken; may be nil.
+	Note func(reason string)
+}
+
+// OpenChecked is [Open] with a choice of precision that the adapters bear out.
+func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
+	if how.Fastest {
+		return openFastest(ctx, c, how)
+	}
+	e, err := Open(ctx, c)
+	if err != nil || !how.CheckAll {
+		return e, err
+	}
+	_, err = unfit(ctx, e)
+	return unless(e, err)
+}
+
+// unless closes the engine if there is an error.
+func unless(e *Engine, err error) (*Engine, error) {
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// openFastest tries precisions from that of c on.
+func openFastest(ctx context.Context, c Config, how Choice) (*Engine, error) {
+	p, observer := c.Precision, c.Observer
+	openIn := func(p vit.Precision, observer Observer) (*Engine, error) {
+		c.Precision, c.Observer = p, observer
+		return Open(ctx, c)
+	}
+	type attempt struct {
+		p     vit.Precision
+		fails map[string]error
+	}
+	var tried []attempt
+	for {
+		later := &heldObserver{to: observer}
+		e, err := openIn(p, later)
+		if err != nil {
+			return nil, err
+		}
+		limit, cancel := context.WithTimeout(ctx, checkTime)
+		if how.CheckAll {
+			limit = ctx
+		}
+		fails, err := unfit(limit, e)
+		cancel()
+		if err != nil {
+			return unless(e, err)
+		}
+		tried = append(tried, attempt{p, fails})
+		if len(fails) == 0 {
+			later.release()
+			return e, nil
+		}
+		if p != vit.F32 {
+			for _, err := range fails {
+				if how.Note != nil {
+					how.Note(fmt.Sprintf("%s: trying %v", text.OneLine(err), slowerThan(p)))
+				}
+				break
+			}
+			if err := e.Close(); err != nil {
+				return nil, err
+			}
+			p = slowerThan(p)
+			continue
+		}
+		// What fails in float32 fails everywhere.
+		for _, a := range tried {
+			if a.p != vit.F32 && maps.EqualFunc(a.fails, fails, func(error, error) bool { return true }) {
+				if err := e.Close(); err != nil {
+					return nil, err
+				}
+				return openIn(a.p, observer)
+			}
+		}
+		later.release()
+		return e, nil
+	}
+}
+
+func slowerThan(p vit.Precision) vit.Precision {
+	if p == vit.I8 && vit.Supports(vit.BF16) {
+		return vit.BF16
+	}
+	return vit.F32
+}
+
+// unfit returns the adapters that do not pass their self-test, by digest. It returns those found so far when the time
+// is up.
+func unfit(ctx context.Context, e *Engine) (map[string]error, error) {
+	fails := map[string]error{}
+	err := e.Registry().CheckAll(ctx, func(id Identity, err error) {
+		var wrong *adapterfile.SelfCheckError
+		if errors.As(err, &wrong) {
+			fails[id.Digest] = err
+		}
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	return fails, err
+}
+
+// heldObserver keeps changes of adapters to itself until the engine that reports them is the one to be used: what an
+// attempt refuses is no news.
+type heldObserver struct {
+	to Observer
+
+	mu       sync.Mutex
+	released bool
+	held     []AdapterEvent
+}
+
+// release tells what was kept, and from now on everything at once.
+func (h *heldObserver) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.held {
+		h.to.AdapterChanged(e)
+	}
+	h.held, h.released = nil, true
+}
+
+// RequestDone passes on.
+func (h *heldObserver) RequestDone(ctx context.Context, e RequestEvent) {
+	h.to.RequestDone(ctx, e)
+}
+
+// BatchDone passes on.
+func (h *heldObserver) BatchDone(e BatchEvent) { h.to.BatchDone(e) }
+
+// AdapterChanged passes on, or keeps.
+func (h *heldObserver) AdapterChanged(e AdapterEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.released {
+		h.held = append(h.held, e)
+		return
+	}
+	h.to.AdapterChanged(e)
+}

@@ -1,0 +1,91 @@
+// Package wire has the documents of the server's own REST interface, for the server and for clients. The Open Inference
+// Protocol, which it speaks, too, has its own (package oip).
+package wire
+
+import "melo.example/melo/lora/adapterfile"
+
+// Prediction is the answer to a form.
+type Prediction struct {
+	Results []Result  `json:"results" doc:"One for each image and adapter, by image."`
+	Failed  []Failure `json:"failed" doc:"What could not be answered."`
+	Notice  string    `json:"notice" doc:"What this program is not."`
+}
+
+// Result is what one adapter says about one image.
+type Result struct {
+	Image         int       `json:"image" doc:"Number of the image in the form, from 0."`
+	File          string    `json:"file" doc:"Its name, as it was sent."`
+	Adapter       Adapter   `json:"adapter" doc:"What answered."`
+	Task          string    `json:"task" enum:"binary,multiclass,multilabel"`
+	Labels        []string  `json:"labels"`
+	Probabilities []float64 `json:"probabilities" doc:"One a label, calibrated where the adapter says how."`
+	Logits        []float32 `json:"logits" doc:"One a label, before calibration."`
+	Thresholds    []float64 `json:"thresholds,omitempty" doc:"Probability from which a label counts as present; absent if labels exclude each other."`
+	Label         string    `json:"label" doc:"The most probable one."`
+	Probability   float64   `json:"probability" doc:"Of that label."`
+	Decision      []string  `json:"decision" doc:"The labels that count as present."`
+	Timing        Timing    `json:"timing"`
+}
+
+// Adapter is which adapter answered.
+type Adapter struct {
+	Name    string `json:"name"`
+	Version string `json:"version" doc:"Beginning of the digest."`
+	Digest  string `json:"digest" doc:"Of the adapter's file."`
+}
+
+// Timing is where the time of an answer went, in seconds.
+type Timing struct {
+	Load    float64 `json:"load_seconds" doc:"Reading the adapter; 0 if it was in memory."`
+	Prepare float64 `json:"prepare_seconds" doc:"Making the input of the image."`
+	Queue   float64 `json:"queue_seconds" doc:"Waiting for a batch."`
+	Compute float64 `json:"compute_seconds" doc:"Of the whole batch."`
+	Batch   int     `json:"batch" doc:"Images of the batch."`
+}
+
+// Failure is an image that an adapter could not be asked about, or did not answer.
+type Failure struct {
+	Image   int    `json:"image"`
+	File    string `json:"file"`
+	Adapter string `json:"adapter,omitempty" doc:"As it was asked for; absent if the image cannot be read."`
+	Kind    string `json:"kind" doc:"invalid, too_large, not_found, refused, overloaded, ..."`
+	Error   string `json:"error"`
+}
+
+// AdapterList is what there is to ask.
+type AdapterList struct {
+	Base     Base   `json:"base" doc:"The model beside which they sit."`
+	Adapters []Card `json:"adapters" doc:"Versions, by name, the current one of a name first."`
+	Next     string `json:"next,omitempty" doc:"There are more: ask again with after set to this."`
+	Notice   string `json:"notice" doc:"What this program is not."`
+}
+
+// Base is the one model beside which all adapters sit.
+type Base struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Side   int    `json:"side" doc:"Of the input, in pixels."`
+}
+
+// Card is one version of an adapter: where it is, and what its file says of it.
+type Card struct {
+	Name        string                `json:"name"`
+	Version     string                `json:"version" doc:"Beginning of the digest; empty of a file that cannot be used."`
+	Digest      string                `json:"digest" doc:"Of the adapter's file."`
+	State       string                `json:"state" enum:"READY,LOADING,UNLOADED,UNAVAILABLE"`
+	Reason      string                `json:"reason,omitempty" doc:"Why it is not ready, or what is wrong with the file that should replace it."`
+	Current     bool                  `json:"current" doc:"It is what requests without a version get."`
+	Aliases     []string              `json:"aliases" doc:"Further names of the version."`
+	Canary      float64               `json:"canary,omitempty" doc:"Share of the requests without a version that it gets instead of the current one."`
+	Pinned      bool                  `json:"pinned" doc:"It stays in memory."`
+	Resident    int64                 `json:"resident_bytes" doc:"Memory that it takes now."`
+	Task        string                `json:"task,omitempty" enum:"binary,multiclass,multilabel"`
+	Method      string                `json:"method,omitempty"`
+	Labels      []adapterfile.Label   `json:"labels,omitempty"`
+	Thresholds  []float64             `json:"thresholds,omitempty"`
+	Temperature []float64             `json:"temperatures,omitempty"`
+	Metrics     []adapterfile.Metric  `json:"metrics,omitempty" doc:"As measured by whoever trained it."`
+	Training    *adapterfile.Training `json:"training,omitempty"`
+	Licence     string                `json:"licence,omitempty"`
+	IntendedUse string                `json:"intended_use,omitempty"`
+}
