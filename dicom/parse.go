@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"melo.example/melo/internal/regular"
 )
 
 // File is a DICOM object as it lies in a file.
@@ -42,7 +44,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if st.Size() > limit {
 		return nil, errorf("%s: file of %d bytes %w of %d bytes", path, st.Size(), ErrTooLarge, limit)
 	}
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path, limit)
 	if err != nil {
 		return nil, errorf("%w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora/adapterfile"
@@ -65,7 +66,7 @@ const maxRecord = 64 << 20
 
 // earlier returns the record that an earlier process left in the run's folder; nil if there is none that can be read.
 func (j *Run) earlier() *record {
-	f, err := os.Open(filepath.Join(j.o.RunFolder(), "run.json"))
+	f, err := regular.Open(filepath.Join(j.o.RunFolder(), "run.json"))
 	if err != nil {
 		return nil
 	}

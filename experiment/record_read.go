@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"os"
 	"path/filepath"
 
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/train"
 )
 
@@ -16,7 +16,7 @@ const maxEpochLines = 1 << 24 // bytes
 
 // Epochs reads the epochs.jsonl of a run's folder; nil if there is none that can be read.
 func Epochs(folder string) []train.Epoch {
-	f, err := os.Open(filepath.Join(folder, "epochs.jsonl"))
+	f, err := regular.Open(filepath.Join(folder, "epochs.jsonl"))
 	if err != nil {
 		return nil
 	}
@@ -39,7 +39,7 @@ func Epochs(folder string) []train.Epoch {
 
 // BestEpoch returns the epoch that a run kept, if the record beside the adapter is of this very file.
 func BestEpoch(adapter, digest string) (best int, ok bool) {
-	data, err := os.ReadFile(filepath.Join(RunFolderOf(adapter), "run.json"))
+	data, err := regular.ReadFile(filepath.Join(RunFolderOf(adapter), "run.json"), maxRecord)
 	var r struct {
 		Result struct {
 			Adapter struct{ Digest string }

@@ -3,9 +3,12 @@ package safetensors
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
+
+	"melo.example/melo/internal/regular"
 )
 
 // Tensor is a named array inside a File, row-major and little-endian.
@@ -39,15 +42,18 @@ type File struct {
 	release  []func() error
 }
 
-// Open maps the file at path and checks its header completely. The file must not be changed in place
-// while it is open (replacing it by a rename is fine): on most systems that would be visible in the
-// views, and shortening it would fault.
+// Open maps the file at path and checks its header completely. Replacing the file by a rename is fine while it is open;
+// what changes it in place is visible in the views, and shortening it would fault: read them inside of Guard.
 func Open(path string) (*File, error) {
 	data, release, err := mapFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %s: %w", path, reason(err))
 	}
-	f, err := Parse(data, path)
+	var f *File
+	err = Guard(path, func() (err error) {
+		f, err = Parse(data, path)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -59,18 +65,60 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
+// ReadFile reads the file at path, of at most limit bytes, into memory: nothing that happens to it later can be seen.
+func ReadFile(path string, limit int64, l Limits) (*File, error) {
+	data, err := regular.ReadFile(path, limit)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", path, reason(err))
+	}
+	return ParseLimits(data, path, l)
+}
+
+// ReadHeader reads and checks the header of the file at path alone: its tensors have no data.
+func ReadHeader(path string, l Limits) (*File, error) {
+	named := func(err error) error { return fmt.Errorf("safetensors: %s: %w", path, reason(err)) }
+	file, size, err := openRegular(path)
+	if err != nil {
+		return nil, named(err)
+	}
+	defer file.Close()
+	begin := make([]byte, min(8, size))
+	if _, err := io.ReadFull(file, begin); err != nil {
+		return nil, named(err)
+	}
+	n, err := l.headerLength(begin, uint64(size))
+	if err != nil {
+		return nil, named(err)
+	}
+	header := make([]byte, n)
+	if _, err := io.ReadFull(file, header); err != nil {
+		return nil, named(err)
+	}
+	entries, metadata, err := l.parseJSON(header, uint64(size)-8-n)
+	if err != nil {
+		return nil, named(err)
+	}
+	return newFile(path, entries, metadata, func(entry) []byte { return nil }), nil
+}
+
 // Parse reads a file that is already in memory. Tensors are views into data. name is used in messages.
-func Parse(data []byte, name string) (*File, error) {
-	entries, metadata, body, err := parseHeader(data)
+func Parse(data []byte, name string) (*File, error) { return ParseLimits(data, name, Limits{}) }
+
+// ParseLimits is Parse for files whose header has to keep within limits.
+func ParseLimits(data []byte, name string, l Limits) (*File, error) {
+	entries, metadata, body, err := parseHeader(data, l)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %s: %w", name, err)
 	}
+	return newFile(name, entries, metadata, func(e entry) []byte { return body[e.begin:e.end:e.end] }), nil
+}
+
+func newFile(name string, entries []entry, metadata map[string]string, view func(entry) []byte) *File {
 	f := &File{path: name, metadata: metadata, tensors: make(map[string]Tensor, len(entries))}
 	for _, e := range entries {
-		view := body[e.begin:e.end:e.end]
-		f.tensors[e.name] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: view, File: name}
+		f.tensors[e.name] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: view(e), File: name}
 	}
-	return f, nil
+	return f
 }
 
 // Path returns the name that the file was opened with.
@@ -98,21 +146,13 @@ func (f *File) Close() error {
 	return errors.Join(errs...)
 }
 
-// openRegular opens a regular file and returns its size, which fits an int. Anything else is refused
-// before it is opened, since opening a pipe would wait for a writer.
+// openRegular opens a file that is a file and can be addressed as a whole.
 func openRegular(path string) (*os.File, int, error) {
-	info, err := os.Stat(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errors.New("not a regular file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err = file.Stat()
+	info, err := file.Stat()
 	if err == nil && int64(int(info.Size())) != info.Size() {
 		err = fmt.Errorf("%d bytes are more than this system can address", info.Size())
 	}

@@ -30,25 +30,44 @@ type entry struct {
 	begin, end uint64
 }
 
-// parseHeader checks the whole file's layout and returns its tensors, in file order, the metadata, and
-// the data section.
-func parseHeader(file []byte) (entries []entry, metadata map[string]string, data []byte, err error) {
-	if len(file) < 8 {
-		return nil, nil, nil, fmt.Errorf("file has %d bytes, expected at least 8 for the header length", len(file))
+// Limits bound the header of a file.
+type Limits struct {
+	Header  int // bytes, at most MaxHeader; 0: MaxHeader
+	Tensors int // 0: no limit of its own
+}
+
+// parseHeader checks the whole file's layout and returns its tensors, in file order, the metadata, and the data section.
+func parseHeader(file []byte, l Limits) (entries []entry, metadata map[string]string, data []byte, err error) {
+	n, err := l.headerLength(file, uint64(len(file)))
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	n := binary.LittleEndian.Uint64(file)
-	if n > MaxHeader {
-		return nil, nil, nil, fmt.Errorf("not a safetensors file: it begins with a header length of %d, expected at most %d", n, MaxHeader)
+	entries, metadata, err = l.parseJSON(file[8:8+n], uint64(len(file))-8-n)
+	return entries, metadata, file[8+n:], err
+}
+
+// headerLength reads the length of the header of a file of size bytes that begins so.
+func (l Limits) headerLength(begin []byte, size uint64) (uint64, error) {
+	if len(begin) < 8 {
+		return 0, fmt.Errorf("file has %d bytes, expected at least 8 for the header length", len(begin))
 	}
-	if rest := uint64(len(file) - 8); n > rest {
-		return nil, nil, nil, fmt.Errorf("header length %d, but the file has only %d bytes after it (truncated?)", n, rest)
+	n, limit := binary.LittleEndian.Uint64(begin), uint64(cmp.Or(l.Header, MaxHeader))
+	if n > limit {
+		return 0, fmt.Errorf("not a safetensors file: it begins with a header length of %d, expected at most %d", n, limit)
 	}
-	header, data := file[8:8+n], file[8+n:]
+	if rest := size - 8; n > rest {
+		return 0, fmt.Errorf("header length %d, but the file has only %d bytes after it (truncated?)", n, rest)
+	}
+	return n, nil
+}
+
+// parseJSON reads a header in front of so many bytes of data.
+func (l Limits) parseJSON(header []byte, size uint64) (entries []entry, metadata map[string]string, err error) {
 	if len(header) == 0 || header[0] != '{' {
-		return nil, nil, nil, fmt.Errorf("header does not start with '{'")
+		return nil, nil, fmt.Errorf("header does not start with '{'")
 	}
 	if !utf8.Valid(header) {
-		return nil, nil, nil, fmt.Errorf("header is not UTF-8")
+		return nil, nil, fmt.Errorf("header is not UTF-8")
 	}
 	r := newStrictJSON(header)
 	err = r.object(func(key string) (err error) {
@@ -57,6 +76,9 @@ func parseHeader(file []byte) (entries []entry, metadata map[string]string, data
 				return fmt.Errorf("%s: %w", metadataKey, err)
 			}
 			return nil
+		}
+		if l.Tensors > 0 && len(entries) == l.Tensors {
+			return fmt.Errorf("more than %d tensors", l.Tensors)
 		}
 		e, err := r.entry(key)
 		if err != nil {
@@ -69,12 +91,12 @@ func parseHeader(file []byte) (entries []entry, metadata map[string]string, data
 		err = r.end()
 	}
 	if err == nil {
-		err = checkLayout(entries, uint64(len(data)))
+		err = checkLayout(entries, size)
 	}
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return entries, metadata, data, nil
+	return entries, metadata, nil
 }
 
 // checkLayout sorts the tensors by offset and checks that they fill the data section exactly.

@@ -25,9 +25,12 @@ type reader struct {
 // errChanged says that a file has no longer the content that it had when it was looked at.
 var errChanged = errors.New("serve: the file has changed")
 
+// maxAdapter bounds a file in the folder: it is read into memory.
+const maxAdapter = 512 << 20
+
 // read reads and checks the adapter at path.
 func (r *reader) read(path string) (*adapterfile.File, error) {
-	f, err := adapterfile.Read(path)
+	f, err := adapterfile.ReadLimit(path, maxAdapter)
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,11 @@ type Registry struct {
 
 	table atomic.Pointer[table]
 
-	admin    sync.Mutex // serialises changes; guards what follows
+	scanning sync.Mutex // one look at the whole folder at a time
+
+	admin    sync.Mutex // serialises changes; guards what follows; nothing is read under it
 	state    *state
+	looks    uint64
 	files    map[string]*file    // by path
 	contents map[string]*content // by digest
 	versions map[Identity]*version

@@ -25,6 +25,7 @@ type file struct {
 	modified            time.Time
 	content             *content // what it holds or, with err, what it held and memory still has
 	err                 error
+	look                uint64 // number of the look that found it
 }
 
 // Watch scans the folder every period until ctx ends. Files are compared by size, times and number, so that folders
@@ -49,47 +50,63 @@ func (r *Registry) Watch(ctx context.Context, period time.Duration) {
 }
 
 // Scan brings the registry up to date with its folder. The error is about the folder: then everything stays as it
-// was. A file that cannot be used is no error, but stands in the list with the reason.
+// was. A file that cannot be used is no error, but stands in the list with the reason. Files are read without keeping
+// anybody from the registry.
 func (r *Registry) Scan(ctx context.Context) error {
-	r.admin.Lock()
-	defer r.admin.Unlock()
+	r.scanning.Lock()
+	defer r.scanning.Unlock()
 	if r.dir == "" {
 		return nil
 	}
 	found, err := os.ReadDir(r.dir)
 	if err != nil {
-		r.scanErr = fmt.Errorf("serve: adapters: %w", err)
-		return r.scanErr
+		return r.noteFolder(err)
 	}
-	r.scanErr = nil
 	paths := map[string]bool{}
 	for _, d := range found {
 		if _, _, ok := fileName(d.Name()); ok {
 			paths[filepath.Join(r.dir, d.Name())] = true
 		}
 	}
+	r.admin.Lock()
 	for path := range r.files {
 		paths[path] = true
 	}
-	return r.look(ctx, slices.Sorted(maps.Keys(paths)))
+	r.admin.Unlock()
+	if err := r.look(ctx, slices.Sorted(maps.Keys(paths))); err != nil {
+		return err
+	}
+	return r.noteFolder(nil)
+}
+
+// noteFolder keeps what is wrong with the folder, for Err.
+func (r *Registry) noteFolder(err error) error {
+	r.admin.Lock()
+	defer r.admin.Unlock()
+	if r.scanErr = err; err != nil {
+		r.scanErr = fmt.Errorf("serve: adapters: %w", err)
+	}
+	return r.scanErr
 }
 
 // settledAfter is how long a file must have looked the same to be taken as written.
 const settledAfter = 2 * time.Second
 
-// look reads those of the files that have changed and publishes what there is; r.admin is held.
+// look reads those of the files that have changed and publishes what there is. Looks may overlap: what a later one found
+// stays.
 func (r *Registry) look(ctx context.Context, paths []string) error {
+	number, before := r.beginLook(paths)
 	fresh := make([]*file, len(paths))
 	var group errgroup.Group
 	group.SetLimit(cap(r.loading))
 	for i, path := range paths {
-		old := r.files[path]
+		old := before[i]
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 			continue
 		}
 		if err != nil { // no permission, say: what it held goes on as long as memory has it
-			fresh[i] = r.newFile(path, old)
+			fresh[i] = newFile(path, old)
 			fresh[i].fail(err)
 			continue
 		}
@@ -104,7 +121,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 		}
 		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
 		group.Go(func() error {
-			f := r.newFile(path, old)
+			f := newFile(path, old)
 			f.key, f.settled, f.seen, f.modified = key, settled, seen, info.ModTime()
 			if ctx.Err() == nil {
 				r.readFile(f)
@@ -118,27 +135,50 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	}
 	if slices.Contains(fresh, nil) { // were they removed, or has the folder gone away just now?
 		if _, err := os.ReadDir(r.dir); err != nil {
-			r.scanErr = fmt.Errorf("serve: adapters: %w", err)
-			return r.scanErr
+			return r.noteFolder(err)
 		}
 	}
+	r.endLook(number, paths, fresh)
+	return nil
+}
+
+// beginLook numbers a look, and returns what was seen at the paths so far.
+func (r *Registry) beginLook(paths []string) (number uint64, before []*file) {
+	r.admin.Lock()
+	defer r.admin.Unlock()
+	r.looks++
+	before = make([]*file, len(paths))
+	for i, path := range paths {
+		before[i] = r.files[path]
+	}
+	return r.looks, before
+}
+
+// endLook publishes what a look has found.
+func (r *Registry) endLook(number uint64, paths []string, fresh []*file) {
+	r.admin.Lock()
+	defer r.admin.Unlock()
 	changed := false
 	for i, path := range paths {
-		changed = changed || r.files[path] != fresh[i]
+		was := r.files[path]
+		if was == fresh[i] || was != nil && was.look > number {
+			continue
+		}
+		changed = true
 		if fresh[i] == nil {
 			delete(r.files, path)
 		} else {
+			fresh[i].look = number
 			r.files[path] = fresh[i]
 		}
 	}
 	if changed {
 		r.publish()
 	}
-	return nil
 }
 
 // newFile is the record of path, with the content that memory has of it.
-func (r *Registry) newFile(path string, old *file) *file {
+func newFile(path string, old *file) *file {
 	f := &file{path: path}
 	f.name, f.version, _ = fileName(path)
 	if old != nil {
@@ -169,19 +209,19 @@ func (r *Registry) readFile(f *file) {
 
 // refresh looks again at the files of one name, and at path.
 func (r *Registry) refresh(ctx context.Context, name string) error {
-	r.admin.Lock()
-	defer r.admin.Unlock()
 	paths := []string{filepath.Join(r.dir, name+extension)}
 	found, err := filepath.Glob(filepath.Join(escapeGlob(r.dir), escapeGlob(name)+"@*"+extension))
 	if err != nil {
 		return err
 	}
 	paths = append(paths, found...)
+	r.admin.Lock()
 	for path, f := range r.files {
 		if f.name == name {
 			paths = append(paths, path)
 		}
 	}
+	r.admin.Unlock()
 	slices.Sort(paths)
 	return r.look(ctx, slices.Compact(paths))
 }

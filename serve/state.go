@@ -8,9 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/regular"
 )
 
 // The format of the file that keeps what operators decided.
@@ -65,7 +65,7 @@ func readState(path string) (*state, error) {
 	if path == "" {
 		return s, nil
 	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

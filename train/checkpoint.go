@@ -111,7 +111,7 @@ func (l *Loop) Resume(path string, id *Identity) error {
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
-	err = l.resume(f, path, id)
+	err = safetensors.Guard(path, func() error { return l.resume(f, path, id) })
 	var mismatch *MismatchError
 	if err != nil && !errors.As(err, &mismatch) {
 		err = fmt.Errorf("train: %s: %w", path, err)

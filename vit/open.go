@@ -47,7 +47,11 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	m, err := build(c, o)
+	var m *Model
+	err = c.Guard(c.Path, func() (err error) {
+		m, err = build(c, o)
+		return err
+	})
 	if err := errors.Join(err, c.Close()); err != nil {
 		return nil, err
 	}

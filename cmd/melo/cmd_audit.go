@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve/audit"
 )
 
@@ -95,7 +95,7 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 }
 
 func verifyFile(path string, after *audit.Head, known []audit.Head) (audit.Report, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return audit.Report{}, fmt.Errorf("audit: %w", err)
 	}

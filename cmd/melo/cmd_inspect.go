@@ -15,6 +15,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/imaging"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -421,7 +422,7 @@ func inspectTensors(path string, list bool) (*inspectDocument, error) {
 
 // fileDigest returns "sha256:..." of a file.
 func fileDigest(ctx context.Context, path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/internal/ui"
 )
 
@@ -38,7 +39,7 @@ const (
 func (j *demoJob) openFolder() (*demoState, error) {
 	now := &demoState{Format: demoFormat, Program: programText(), Base: j.o.Base, Seed: j.o.Seed, Counts: j.size.counts, Epochs: j.size.epochs}
 	path := filepath.Join(j.o.Out, demoStateName)
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, 1<<20)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		entries, err := os.ReadDir(j.o.Out)

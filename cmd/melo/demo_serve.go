@@ -13,6 +13,7 @@ import (
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/phantom"
+	"melo.example/melo/internal/regular"
 	serving "melo.example/melo/serve"
 	"melo.example/melo/vit"
 )
@@ -32,7 +33,7 @@ func (j *demoJob) serve(ctx context.Context) error {
 		return err
 	}
 	for i, t := range j.tasks {
-		text, err := os.ReadFile(j.runs[i].Methods[0].Runs[0].Adapter.Path)
+		text, err := regular.ReadFile(j.runs[i].Methods[0].Runs[0].Adapter.Path, 64<<20)
 		if err != nil {
 			return err
 		}

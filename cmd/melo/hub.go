@@ -12,6 +12,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/internal/hub"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 )
@@ -52,7 +53,7 @@ func hubToken() string {
 	if token := os.Getenv(envToken); token != "" {
 		return token
 	}
-	text, err := os.ReadFile(cmp.Or(os.Getenv(envTokenAt), filepath.Join(hubHome(), "token")))
+	text, err := regular.ReadFile(cmp.Or(os.Getenv(envTokenAt), filepath.Join(hubHome(), "token")), 1<<16)
 	if err != nil {
 		return ""
 	}

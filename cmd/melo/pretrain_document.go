@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/report/plot"
 	"melo.example/melo/safetensors"
@@ -82,7 +82,7 @@ const maxRecord = 64 << 20
 
 // readPretrainRecord reads pretrain.json.
 func readPretrainRecord(path string) (*pretrainDocument, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

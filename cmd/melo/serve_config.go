@@ -14,6 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"melo.example/melo/internal/regular"
 )
 
 // envPrefix is that of settings in the environment.
@@ -117,7 +119,7 @@ func readEnvironment(environ, names []string) (map[string]string, error) {
 
 // readConfig reads the file of settings at path.
 func readConfig(path string, names []string) (map[string]string, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("serve: --config: %w", err)
 	}

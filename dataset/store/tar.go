@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"melo.example/melo/internal/regular"
 )
 
 type tarred struct {
@@ -20,7 +22,7 @@ type tarred struct {
 type section struct{ start, size int64 }
 
 func openTar(path string) (_ Store, err error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/regular"
 )
 
 // The files of a base.
@@ -63,7 +64,7 @@ const maxIndex = 16 << 20
 
 // shardsOf returns the files that an index names.
 func shardsOf(path string) ([]string, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"melo.example/melo/internal/regular"
 )
 
 // Prefix is what the references to models on a hub begin with.
@@ -79,7 +81,7 @@ func (c *Client) folder(r Ref) string {
 func (c *Client) Cached(r Ref) (string, error) {
 	commit := r.Revision
 	if !commitPattern.MatchString(commit) {
-		text, err := os.ReadFile(filepath.Join(c.folder(r), "refs", filepath.FromSlash(r.Revision)))
+		text, err := regular.ReadFile(filepath.Join(c.folder(r), "refs", filepath.FromSlash(r.Revision)), 1<<12)
 		if err != nil {
 			return "", fmt.Errorf("hub: %v is not in %s: %w", r, c.Cache, fs.ErrNotExist)
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/regular"
 )
 
 // Cache is a folder with one small file for each fact. A nil Cache remembers nothing. It may be used by
@@ -38,7 +39,7 @@ func (c *Cache) Get(key string) (value string, ok bool) {
 	if c == nil {
 		return "", false
 	}
-	f, err := os.Open(c.file(key))
+	f, err := regular.Open(c.file(key))
 	if err != nil {
 		return "", false
 	}

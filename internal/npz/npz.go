@@ -17,6 +17,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"melo.example/melo/internal/regular"
 )
 
 // Limits bounds what unpacking may take. A zero field means its default.
@@ -56,7 +58,7 @@ type File struct {
 
 // Open opens an archive and reads its directory.
 func Open(path string, limits Limits) (*File, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("npz: %w", err)
 	}

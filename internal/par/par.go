@@ -6,6 +6,7 @@ package par
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type Pool struct {
 	shares []share      // of each of them
 	left   atomic.Int64 // helpers that have not finished
 	done   sync.WaitGroup
+	fault  atomic.Pointer[any] // the first panic of a worker over memory that cannot be read
 }
 
 // share is the part of the indices that one worker begins with: the same part of each task, so that it finds what it has
@@ -104,12 +106,15 @@ func (p *Pool) Run(n int, t Task) {
 	for _, h := range helpers {
 		h.start()
 	}
-	p.claim(0)
+	p.work(0)
 	if p.left.Load() > 0 {
 		p.watch(func() bool { return p.left.Load() == 0 })
 	}
 	p.done.Wait()
 	p.task = nil
+	if fault := p.fault.Swap(nil); fault != nil {
+		panic(*fault)
+	}
 }
 
 // start tells the helper that there is a new task. Whether it sleeps stands in the same word as its turn: so either it
@@ -144,6 +149,7 @@ func (p *Pool) watch(ready func() bool) bool {
 }
 
 func (p *Pool) loop(worker int, h *helper) {
+	debug.SetPanicOnFault(true)
 	turn := uint64(0)
 	started := func() bool { return h.turn.Load() != turn }
 	for {
@@ -154,10 +160,26 @@ func (p *Pool) loop(worker int, h *helper) {
 		if p.closed.Load() {
 			return
 		}
-		p.claim(worker)
+		p.work(worker)
 		p.left.Add(-1)
 		p.done.Done()
 	}
+}
+
+// work is claim. Memory that cannot be read, since a mapped file was shortened, is the caller's affair: its panic is kept
+// until all have finished, and then goes on in Run. Any other panic is a bug, and ends the process where it is.
+func (p *Pool) work(worker int) {
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			var kept any = fault
+			p.fault.CompareAndSwap(nil, &kept)
+		default:
+			panic(fault)
+		}
+	}()
+	p.claim(worker)
 }
 
 func (p *Pool) claim(worker int) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"melo.example/melo/internal/memo"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
 )
@@ -111,7 +112,7 @@ func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
 }
 
 func shardNames(index string) ([]string, error) {
-	text, err := readAll(index, safetensors.MaxHeader)
+	text, err := regular.ReadFile(index, safetensors.MaxHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func hashFile(known *memo.Cache, path string) (string, error) {
 	if sum, ok := known.Get(key); ok && stable {
 		return sum, nil
 	}
-	file, err := os.Open(path)
+	file, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -36,10 +36,11 @@ const (
 	maxBlocks    = 1 << 8
 	maxWidth     = 1 << 18
 	maxLabels    = 1 << 13
-	maxSelfTests = 64      // inputs: each is a pass through the base
-	maxMetadata  = 4 << 20 // bytes of the JSON document
-	maxTokens    = 1 << 17 // keys, values and brackets in it: each may cost a hundred bytes of memory
-	maxFile      = 64 << 30
+	maxSelfTests = 64       // inputs: each is a pass through the base
+	maxMetadata  = 4 << 20  // bytes of the JSON document
+	maxTokens    = 1 << 17  // keys, values and brackets in it: each may cost a hundred bytes of memory
+	maxFile      = 64 << 30 // a fully tuned model has all its weights in it
+	maxImport    = 4 << 30
 )
 
 // failf makes an error about one file.

@@ -29,16 +29,13 @@ func (e *FormatError) Error() string { return fmt.Sprintf("adapterfile: %s: %v",
 // Unwrap returns what does not fit.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// importFile maps a safetensors file, calls parse, and puts the name of the file before its errors.
+// importFile reads a safetensors file, calls parse, and puts the name of the file before its errors.
 func importFile(path string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
-	st, err := safetensors.Open(path)
+	st, err := safetensors.ReadFile(path, maxImport, headers)
 	if err != nil {
 		return nil, failed(path, err)
 	}
 	f, err := parse(st)
-	if closed := st.Close(); err == nil {
-		err = closed
-	}
 	if err != nil {
 		return nil, failed(path, err)
 	}

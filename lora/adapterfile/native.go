@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"strings"
 
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -22,22 +22,23 @@ const (
 	headBias    = "head.bias"
 )
 
+// headers bounds those of adapters: a description, and a few tensors for each block of the deepest base.
+var headers = safetensors.Limits{Header: 16 << 20, Tensors: 1 << 14}
+
 // Read reads a native file. Values of narrower types are widened to float32.
-func Read(path string) (*File, error) {
+func Read(path string) (*File, error) { return ReadLimit(path, maxFile) }
+
+// ReadLimit is Read of a file of at most limit bytes.
+func ReadLimit(path string, limit int64) (*File, error) {
 	// The header is looked at first, so that a base given by mistake is not read into memory.
-	st, err := safetensors.Open(path)
+	st, err := safetensors.ReadHeader(path, headers)
 	if err != nil {
 		return nil, failed(path, err)
 	}
-	_, ok := st.Metadata()[metadataKey]
-	what := sniffTensors(st).String()
-	if err := st.Close(); err != nil {
-		return nil, failed(path, err)
+	if _, ok := st.Metadata()[metadataKey]; !ok {
+		return nil, failf(path, "not a native adapter file (the header has no %q), but %s", metadataKey, sniffTensors(st))
 	}
-	if !ok {
-		return nil, failf(path, "not a native adapter file (the header has no %q), but %s", metadataKey, what)
-	}
-	data, err := readAll(path, maxFile)
+	data, err := regular.ReadFile(path, limit)
 	if err != nil {
 		return nil, failed(path, err)
 	}
@@ -46,28 +47,6 @@ func Read(path string) (*File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// readAll reads a regular file of at most limit bytes.
-func readAll(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	if info.Size() > limit {
-		return nil, errors.New("file is too large")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data := make([]byte, info.Size())
-	_, err = io.ReadFull(file, data)
-	return data, err
 }
 
 // failed puts the package and the file before an error, unless a deeper package has named them.
@@ -85,7 +64,7 @@ func failed(path string, err error) error {
 // Parse reads a native file that is in memory. name is its path, for messages. Extra tensors are views
 // into data; everything else is copied.
 func Parse(data []byte, name string) (*File, error) {
-	st, err := safetensors.Parse(data, name)
+	st, err := safetensors.ParseLimits(data, name, headers)
 	if err != nil {
 		return nil, err
 	}

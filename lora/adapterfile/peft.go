@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -33,7 +34,7 @@ func ReadPEFT(path string, o Import) (*File, error) {
 		return nil, failf(path, "tensors of PEFT, expected a folder of %s and %s", peftConfig, peftWeights)
 	}
 	config, weights := filepath.Join(dir, peftConfig), filepath.Join(dir, peftWeights)
-	text, err := readAll(config, maxPEFTConfig)
+	text, err := regular.ReadFile(config, maxPEFTConfig)
 	if err != nil {
 		return nil, failed(config, err)
 	}

@@ -58,15 +58,11 @@ func Sniff(path string) (Kind, error) {
 	case strings.HasSuffix(path, ".index.json"):
 		return BaseWeights, nil
 	}
-	st, err := safetensors.Open(path)
+	st, err := safetensors.ReadHeader(path, safetensors.Limits{})
 	if err != nil {
 		return Unknown, failed(path, err)
 	}
-	kind := sniffTensors(st)
-	if err := st.Close(); err != nil {
-		return Unknown, failed(path, err)
-	}
-	return kind, nil
+	return sniffTensors(st), nil
 }
 
 // sniffTensors decides by the header of one file.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"melo.example/melo/internal/regular"
 )
 
 // stamp tells versions of a file apart without reading it.
@@ -118,7 +120,7 @@ func (w *Watched[T]) read() (value T, err error) {
 
 // readFile reads at most limit bytes, whatever the file turns out to be.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -154,23 +154,29 @@ func (p part) read(dst []float32) error {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	size := p.t.DType.Size()
 	do := func(lo int) error {
-		hi := min(lo+readChunk, len(dst))
-		chunk := p.t
-		chunk.Data = p.t.Data[(p.from+lo)*size : (p.from+hi)*size]
-		chunk.Float32s(dst[lo:hi]) // the type was checked, and dst has the length
-		if !finite(dst[lo:hi]) {
-			bad.Store(true)
-		}
-		return nil
+		return safetensors.Guard(p.t.File, func() error {
+			hi := min(lo+readChunk, len(dst))
+			chunk := p.t
+			chunk.Data = p.t.Data[(p.from+lo)*size : (p.from+hi)*size]
+			chunk.Float32s(dst[lo:hi]) // the type was checked, and dst has the length
+			if !finite(dst[lo:hi]) {
+				bad.Store(true)
+			}
+			return nil
+		})
 	}
 	for lo := 0; lo < len(dst); lo += readChunk {
 		if len(dst) <= readChunk {
-			_ = do(lo)
+			if err := do(lo); err != nil {
+				return fmt.Errorf("vit: %w", err)
+			}
 			break
 		}
 		group.Go(func() error { return do(lo) })
 	}
-	_ = group.Wait() // do never fails
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("vit: %w", err)
+	}
 	if bad.Load() {
 		i := slices.IndexFunc(dst, func(v float32) bool { return !finite([]float32{v}) })
 		return fmt.Errorf("vit: %s: tensor %q: value %d is %v, expected finite numbers", p.t.File, p.t.Name, p.from+i, dst[i])

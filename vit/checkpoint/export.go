@@ -39,15 +39,16 @@ func Export(path string, o ExportOptions, write func(*Exported) error) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Verify(); err != nil {
-		return errors.Join(err, c.Close())
-	}
-	x, err := export(c, o)
-	if err == nil {
-		err = write(x)
-	} else {
-		err = fmt.Errorf("vit: %s: %w", path, err)
-	}
+	err = c.Guard(path, func() error {
+		if err := c.Verify(); err != nil {
+			return err
+		}
+		x, err := export(c, o)
+		if err != nil {
+			return fmt.Errorf("vit: %s: %w", path, err)
+		}
+		return write(x)
+	})
 	return errors.Join(err, c.Close())
 }
 

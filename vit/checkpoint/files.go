@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/safetensors"
 )
 
@@ -38,7 +39,22 @@ func Open(path string, o Options) (*Checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
-	return load(f, src, path, o)
+	var c *Checkpoint
+	err = c.Guard(src.weights, func() (err error) {
+		c, err = load(f, src, path, o)
+		return err
+	})
+	return c, err
+}
+
+// Guard runs read, which reads views of the file at path, and turns faults into an error: the file is mapped, and somebody
+// may shorten it meanwhile.
+func (*Checkpoint) Guard(path string, read func() error) error {
+	if err := safetensors.Guard(path, read); errors.Is(err, safetensors.ErrChanged) {
+		return fmt.Errorf("vit: %w", err)
+	} else {
+		return err
+	}
 }
 
 // OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
@@ -136,7 +152,7 @@ func readSmall(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxConfig {
 		return nil, fmt.Errorf("expected a file of at most %d bytes", maxConfig)
 	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, cause(err)
 	}
