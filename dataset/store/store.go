@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"melo.example/melo/internal/regular"
 )
 
 // ErrStore is wrapped by the errors about archives that cannot be read as what their names say.
@@ -91,7 +93,7 @@ func Head(path string, n int) ([]byte, error) {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s: no regular file: %w", path, ErrStore))
 	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
