@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"melo.example/melo/client"
+	"melo.example/melo/internal/regular"
 )
 
 // tokenVariable is the environment variable that has a client's token.
@@ -75,7 +76,7 @@ func (o *serverOptions) tls() (*tls.Config, error) {
 
 // readSmall reads a file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
