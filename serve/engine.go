@@ -156,6 +156,9 @@ func (e *Engine) BaseDigest() string { return e.digest }
 // Side returns the side of the input in pixels.
 func (e *Engine) Side() int { return e.model.Image }
 
+// Precision names that of the base's products, in which every answer is computed.
+func (e *Engine) Precision() string { return e.model.Precision.String() }
+
 // Recipe returns how an image becomes an input where an adapter does not say otherwise.
 func (e *Engine) Recipe() imaging.Recipe { return e.model.Recipe }
 

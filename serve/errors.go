@@ -57,6 +57,18 @@ func (e *OverloadError) Error() string {
 	return fmt.Sprintf("serve: overloaded, try again in %v", e.RetryAfter.Round(time.Millisecond))
 }
 
+// AnswerError says that an adapter has no answer to an input: what it computes is not finite.
+type AnswerError struct {
+	Name string // of the adapter
+	Err  error
+}
+
+// Error names the adapter and the output.
+func (e *AnswerError) Error() string { return fmt.Sprintf("serve: adapter %.100q: %v", e.Name, e.Err) }
+
+// Unwrap returns what is not finite.
+func (e *AnswerError) Unwrap() error { return e.Err }
+
 // InputError says what is wrong with an input.
 type InputError struct{ Err error }
 

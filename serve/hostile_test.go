@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,5 +96,36 @@ func TestWrittenOverInPlace(t *testing.T) {
 	answers, errs := e.Predict(t.Context(), serve.Request{Name: "view", Input: serve.Input{Tensor: servetest.Tensor(1)}})
 	if errs[0] != nil || len(answers[0].Labels) != 2 && len(answers[0].Labels) != 5 {
 		t.Errorf("%+v, %v", answers[0], errs[0])
+	}
+}
+
+// What is computed may be no number, of an input or of an adapter whose numbers are all finite: that row is an error that
+// names the adapter and the output, and the rows beside it are answered.
+func TestAnswersThatAreNotFinite(t *testing.T) {
+	dir := servetest.Folder(t)
+	bad := servetest.Adapter(t, 9, adapterfile.Multiclass, "front", "back", "side")
+	for i := range bad.Adapter.Head.W {
+		bad.Adapter.Head.W[i] = 3e38
+	}
+	servetest.Publish(t, dir, "overflow", bad)
+	e := servetest.Engine(t, serve.Config{Adapters: dir})
+	x := serve.Input{Tensor: servetest.Tensor(1)}
+	huge := serve.Input{Tensor: make([]float32, len(x.Tensor))}
+	for i := range huge.Tensor {
+		huge.Tensor[i] = 3e38
+	}
+	answers, errs := e.Predict(t.Context(), serve.Request{Name: "view", Input: x}, serve.Request{Name: "overflow", Input: x},
+		serve.Request{Name: "view", Input: huge}, serve.Request{Name: "lesion", Input: x})
+	for i, wrong := range []string{"", "overflow", "view", ""} {
+		var unanswered *serve.AnswerError
+		switch {
+		case wrong == "" && errs[i] != nil:
+			t.Errorf("request %d: %v", i, errs[i])
+		case wrong != "" && (!errors.As(errs[i], &unanswered) || unanswered.Name != wrong || !strings.Contains(errs[i].Error(), "finite")):
+			t.Errorf("request %d: %v, %+v", i, errs[i], answers[i])
+		}
+	}
+	if s := e.Stats(); s.Answered != 2 || s.Failed != 2 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -205,7 +205,7 @@ func (a *Answer) fill(v *version, logits []float32) error {
 	c := v.content
 	x, err := c.rule.Of(logits)
 	if err != nil {
-		return err
+		return &AnswerError{v.Name, err}
 	}
 	a.Identity, a.Labels, a.Logits, a.Probabilities = v.Identity, c.labels, x.Logits, x.Probabilities
 	a.Label, a.Probability, a.Present = x.Label, x.Probability, x.Present

@@ -63,13 +63,14 @@ func (o *predictOptions) Validate() error {
 
 // predictDocument is the --json document of "melo predict".
 type predictDocument struct {
-	Base    string                       `json:"base"`
-	Adapter *experiment.AdapterReference `json:"adapter,omitempty"`
-	Task    string                       `json:"task"` // binary, multiclass or multilabel
-	Labels  []string                     `json:"labels"`
-	Results []prediction                 `json:"results"`
-	Failed  []experiment.FailedImage     `json:"failed"`
-	Notice  string                       `json:"notice"`
+	Base      string                       `json:"base"`
+	Adapter   *experiment.AdapterReference `json:"adapter,omitempty"`
+	Precision string                       `json:"precision"` // of the base's products
+	Task      string                       `json:"task"`      // binary, multiclass or multilabel
+	Labels    []string                     `json:"labels"`
+	Results   []prediction                 `json:"results"`
+	Failed    []experiment.FailedImage     `json:"failed"`
+	Notice    string                       `json:"notice"`
 }
 
 // prediction is the answer for one image.
@@ -92,7 +93,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	doc := predictDocument{
-		Base: base.Path(), Task: string(adapter.Metadata().Task),
+		Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task),
 		Labels: adapter.Labels(), Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice,
 	}
 	if adapter.Path() != "" {
@@ -178,7 +179,7 @@ func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 		}
 		s.printf("%s", line)
 	}
-	s.notef("%s", notice)
+	s.notef("in %s; %s", doc.Precision, notice)
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
-	doc := predictDocument{Base: list.Base.Name, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
+	doc := predictDocument{Base: list.Base.Name, Precision: list.Base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
 		Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
 	for _, l := range card.Labels {
 		doc.Labels = append(doc.Labels, l.Name)

@@ -1,9 +1,11 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,6 +65,13 @@ func NewOIDC(c OIDCConfig) (*OIDC, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	bounded := *c.Client
+	to := bounded.Transport
+	if to == nil {
+		to = http.DefaultTransport
+	}
+	bounded.Transport = &once{to: to, every: keysEvery, now: time.Now}
+	c.Client = &bounded
 	return &OIDC{config: c}, nil
 }
 
@@ -84,6 +93,76 @@ func (o *OIDC) ready() (*oidc.IDTokenVerifier, error) {
 	}
 	o.verifier = provider.Verifier(&oidc.Config{ClientID: o.config.Audience, Now: o.config.Now})
 	return o.verifier, nil
+}
+
+// keysEvery is how often the provider is asked for its keys at most. A token names the key that it is signed with, and
+// anybody can make one up, so that what is asked for must not follow from what comes.
+const keysEvery = time.Minute
+
+// once is a transport that asks for the same address at most once an interval, and otherwise gives the last answer again:
+// the provider is not asked more often than that, and a key of before goes on verifying while it does not answer.
+type once struct {
+	to    http.RoundTripper
+	every time.Duration
+	now   func() time.Time
+
+	mu   sync.Mutex
+	last map[string]*answered // by address
+}
+
+// answered is the last answer of an address.
+type answered struct {
+	asked  time.Time
+	status int
+	header http.Header
+	body   []byte // of the last good one
+	err    error
+}
+
+// maxProviderBody bounds an answer of the provider.
+const maxProviderBody = 1 << 20
+
+// RoundTrip answers, or asks.
+func (o *once) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	url := r.URL.String()
+	a, now := o.last[url], o.now()
+	if a == nil || now.Sub(a.asked) >= o.every || a.body == nil && now.Sub(a.asked) >= retryAfter {
+		if a == nil {
+			if o.last == nil {
+				o.last = map[string]*answered{}
+			}
+			a = &answered{}
+			o.last[url] = a
+		}
+		a.asked = now
+		a.ask(o.to, r)
+	}
+	if a.body == nil && a.err != nil {
+		return nil, a.err
+	}
+	return &http.Response{StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header.Clone(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r}, nil
+}
+
+// ask asks; what was answered well before stays if it is not answered well now.
+func (a *answered) ask(to http.RoundTripper, r *http.Request) {
+	response, err := to.RoundTrip(r)
+	if err != nil {
+		a.err = err
+		return
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxProviderBody))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the provider answers %s", response.Status)
+	}
+	if err != nil {
+		a.err = err
+		return
+	}
+	a.status, a.header, a.body, a.err = response.StatusCode, response.Header.Clone(), body, nil
 }
 
 // verify returns the principal behind a token.

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -20,8 +21,9 @@ import (
 // issuer is a small identity provider.
 type issuer struct {
 	*httptest.Server
-	key  *rsa.PrivateKey
-	down atomic.Bool
+	key   *rsa.PrivateKey
+	down  atomic.Bool
+	asked atomic.Int64 // for its keys
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -38,6 +40,7 @@ func newIssuer(t *testing.T) *issuer {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		if strings.HasSuffix(r.URL.Path, "/keys") {
+			i.asked.Add(1)
 			e := big.NewInt(int64(key.E)).Bytes()
 			json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]any{"kty": "RSA", "kid": "one", "alg": "RS256", "use": "sig",
 				"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(e)}}})
@@ -53,6 +56,11 @@ func newIssuer(t *testing.T) *issuer {
 // sign returns a token with these claims besides the usual ones.
 func (i *issuer) sign(t *testing.T, key *rsa.PrivateKey, claims map[string]any) string {
 	t.Helper()
+	return i.signAs(t, "one", key, claims)
+}
+
+func (i *issuer) signAs(t *testing.T, kid string, key *rsa.PrivateKey, claims map[string]any) string {
+	t.Helper()
 	all := map[string]any{"iss": i.URL, "aud": "melo", "sub": "dr house", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}
 	for k, v := range claims {
 		all[k] = v
@@ -64,7 +72,7 @@ func (i *issuer) sign(t *testing.T, key *rsa.PrivateKey, claims map[string]any) 
 		}
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
-	signed := part(map[string]string{"alg": "RS256", "kid": "one"}) + "." + part(all)
+	signed := part(map[string]string{"alg": "RS256", "kid": kid}) + "." + part(all)
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
 	if err != nil {
@@ -134,6 +142,7 @@ func TestOIDCProviderDown(t *testing.T) {
 	}
 	o.mu.Lock()
 	o.failed = o.failed.Add(-retryAfter)
+	o.config.Client.Transport.(*once).last = nil
 	o.mu.Unlock()
 	if p, err := g.Authenticate(t.Context(), show); err != nil || p.Role != Viewer {
 		t.Errorf("got %+v, %v", p, err)
@@ -145,5 +154,34 @@ func TestOIDCConfig(t *testing.T) {
 		if _, err := NewOIDC(c); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
+	}
+}
+
+// Tokens with keys that there are not, or signatures that are not the key's, do not make the provider be asked, and do
+// not keep others out, also while it does not answer.
+func TestOIDCKeysAreAskedForSeldom(t *testing.T) {
+	i := newIssuer(t)
+	o, err := NewOIDC(OIDCConfig{Issuer: i.URL, Audience: "melo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 150 {
+		kid := map[bool]string{true: "one", false: fmt.Sprint(n)}[n%2 == 0]
+		if _, err := o.verify(t.Context(), i.signAs(t, kid, stranger, nil)); !errors.Is(err, ErrUnauthenticated) {
+			t.Fatal(err)
+		}
+	}
+	i.down.Store(true)
+	for range 3 {
+		if _, err := o.verify(t.Context(), i.sign(t, i.key, nil)); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("the keys were asked for %d times", n)
 	}
 }

@@ -146,7 +146,7 @@ func integer(parameters map[string]*pb.InferParameter, name string, high int64) 
 // inferResponse writes an answer, with tensors in binary form, as Triton does.
 func inferResponse(r *oip.InferResponse) *pb.ModelInferResponse {
 	p := &pb.ModelInferResponse{ModelName: r.Name, ModelVersion: r.Version, Id: r.ID,
-		Parameters: map[string]*pb.InferParameter{"adapter": text(r.Name), "digest": text(r.Digest)}}
+		Parameters: map[string]*pb.InferParameter{"adapter": text(r.Name), "digest": text(r.Digest), "precision": text(r.Precision)}}
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
 		p.Outputs = append(p.Outputs, &pb.ModelInferResponse_InferOutputTensor{Name: o.Name, Datatype: o.Datatype, Shape: o.Shape})

@@ -191,7 +191,7 @@ var statusCodes = map[oip.Kind]codes.Code{
 	oip.Internal: codes.Internal, oip.Invalid: codes.InvalidArgument, oip.TooLarge: codes.InvalidArgument, oip.Unsupported: codes.Unimplemented,
 	oip.NotFound: codes.NotFound, oip.Refused: codes.FailedPrecondition, oip.Overloaded: codes.ResourceExhausted,
 	oip.Unavailable: codes.Unavailable, oip.DeadlineError: codes.DeadlineExceeded, oip.Canceled: codes.Canceled,
-	oip.Unauthorized: codes.Unauthenticated, oip.Forbidden: codes.PermissionDenied, oip.Slow: codes.DeadlineExceeded,
+	oip.Unauthorized: codes.Unauthenticated, oip.Forbidden: codes.PermissionDenied, oip.Slow: codes.DeadlineExceeded, oip.NotFinite: codes.OutOfRange,
 }
 
 // Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps.

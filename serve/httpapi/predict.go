@@ -83,7 +83,7 @@ func (f *form) bytes() int64 {
 
 // document collects the answers, and returns the first error.
 func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.Fault) {
-	doc := Prediction{Results: []Result{}, Failed: []Failure{}, Notice: oip.Notice}
+	doc := Prediction{Results: []Result{}, Failed: []Failure{}, Precision: s.Precision(), Notice: oip.Notice}
 	var first *oip.Fault
 	for i := range answers {
 		x := &answers[i]

@@ -135,7 +135,7 @@ var statuses = map[oip.Kind]int{
 	oip.Unsupported: http.StatusNotImplemented, oip.NotFound: http.StatusNotFound, oip.Refused: http.StatusFailedDependency,
 	oip.Overloaded: http.StatusTooManyRequests, oip.Unavailable: http.StatusServiceUnavailable, oip.DeadlineError: http.StatusGatewayTimeout,
 	oip.Canceled: http.StatusRequestTimeout, oip.Unauthorized: http.StatusUnauthorized, oip.Forbidden: http.StatusForbidden,
-	oip.Slow: http.StatusRequestTimeout,
+	oip.Slow: http.StatusRequestTimeout, oip.NotFinite: http.StatusUnprocessableEntity,
 }
 
 // fail answers with an error.

@@ -189,14 +189,14 @@ type inferResponse struct {
 	Model      string            `json:"model_name"`
 	Version    string            `json:"model_version" doc:"Beginning of the digest."`
 	ID         string            `json:"id,omitempty"`
-	Parameters map[string]string `json:"parameters" doc:"adapter and digest: what answered."`
+	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered."`
 	Outputs    []inferTensor     `json:"outputs"`
 }
 
 // writeInfer answers with tensors, in binary form where the client wants it.
 func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
 	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{},
-		Parameters: map[string]string{"adapter": r.Name, "digest": r.Digest}}
+		Parameters: map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}}
 	var raw []byte
 	for i := range r.Outputs {
 		o := &r.Outputs[i]

@@ -18,7 +18,7 @@ type (
 
 // Base describes the base.
 func (s *Service) Base() Base {
-	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.side}
+	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.side, Precision: s.engine.Precision()}
 }
 
 // Cards returns up to limit versions whose names come after the given one, by name, and the name after which to go on;

@@ -31,10 +31,11 @@ const (
 	Unauthorized              // who are you?
 	Forbidden                 // the client's role does not allow it
 	Slow                      // the body did not arrive in time
+	NotFinite                 // what the adapter computes is no number
 )
 
 var kindNames = [...]string{"internal", "invalid", "too_large", "unsupported", "not_found", "refused", "overloaded",
-	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow"}
+	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow", "not_finite"}
 
 // String names the kind, for logs and metrics.
 func (k Kind) String() string {
@@ -83,6 +84,7 @@ func engineFault(err error) *Fault {
 		input    *serve.InputError
 		broken   *serve.BrokenError
 		overload *serve.OverloadError
+		unanswer *serve.AnswerError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -101,6 +103,8 @@ func engineFault(err error) *Fault {
 		return NewFault(NotFound, err.Error())
 	case errors.As(err, &broken):
 		return NewFault(Refused, withoutFolder(err.Error(), broken.Path))
+	case errors.As(err, &unanswer):
+		return NewFault(NotFinite, err.Error())
 	case errors.As(err, &input):
 		return NewFault(Invalid, err.Error())
 	case errors.Is(err, imaging.ErrTooLarge):

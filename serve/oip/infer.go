@@ -27,9 +27,10 @@ var outputs = []string{OutputLogits, OutputProbabilities, OutputLabel}
 // InferResponse is the answer to an InferRequest.
 type InferResponse struct {
 	serve.Identity
-	ID      string
-	Outputs []Output
-	Rows    []serve.Answer // what the outputs were made of
+	ID        string
+	Precision string // in which it was computed
+	Outputs   []Output
+	Rows      []serve.Answer // what the outputs were made of
 }
 
 // Output is one tensor of an answer.
@@ -53,7 +54,7 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 	if err != nil {
 		return nil, err
 	}
-	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Rows: answers}
+	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Precision: s.Precision(), Rows: answers}
 	for _, w := range wanted {
 		t, err := outputTensor(w, answers)
 		if err != nil {

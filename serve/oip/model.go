@@ -121,7 +121,8 @@ func (s *Service) ModelMetadata(name, version string) (ModelMetadata, error) {
 
 // parameters is what a client should know of a version, in strings.
 func (s *Service) parameters(status *serve.Status) map[string]string {
-	p := map[string]string{"adapter": status.Name, "digest": status.Digest, "task": string(status.Card.Task), "notice": Notice}
+	p := map[string]string{"adapter": status.Name, "digest": status.Digest, "task": string(status.Card.Task), "notice": Notice,
+		"precision": s.Precision()}
 	if s.options.Base != "" {
 		p["base"] = s.options.Base
 	}

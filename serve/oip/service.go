@@ -3,6 +3,7 @@ package oip
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,7 +15,8 @@ import (
 type Engine interface {
 	Predict(ctx context.Context, requests ...serve.Request) ([]serve.Answer, []error)
 	Registry() *serve.Registry
-	Side() int // of the input, in pixels
+	Side() int         // of the input, in pixels
+	Precision() string // of the base's products
 	Live() bool
 	Ready() bool
 	Stats() serve.Stats
@@ -54,6 +56,9 @@ func (s *Service) Limits() Limits { return s.limits }
 
 // Codec returns what reads requests.
 func (s *Service) Codec() *Codec { return s.codec }
+
+// Precision is that of the base's products, in which every answer is computed.
+func (s *Service) Precision() string { return s.engine.Precision() }
 
 // Memory is what all requests under way take together.
 func (s *Service) Memory() *Memory { return s.memory }
@@ -107,7 +112,11 @@ func (s *Service) oneVersion(name, version string, n int, ask func(name, version
 // predictOnce returns the first error of any row.
 func (s *Service) predictOnce(ctx context.Context, rows []serve.Request) ([]serve.Answer, error) {
 	answers, errs := s.engine.Predict(ctx, rows...)
-	for _, err := range errs {
+	for i, err := range errs {
+		var unanswered *serve.AnswerError
+		if errors.As(err, &unanswered) && len(rows) > 1 {
+			err = fmt.Errorf("row %d: %w", i, err)
+		}
 		if err != nil {
 			return nil, err
 		}

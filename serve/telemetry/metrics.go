@@ -112,7 +112,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // Outcomes are the values of the label outcome of melo_requests_total.
-var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "canceled", "deadline", "error"}
+var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "not_finite", "canceled", "deadline", "error"}
 
 // Outcome says in one word how a request ended.
 func Outcome(err error) string {
@@ -120,10 +120,13 @@ func Outcome(err error) string {
 		broken   *serve.BrokenError
 		overload *serve.OverloadError
 		input    *serve.InputError
+		unanswer *serve.AnswerError
 	)
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.As(err, &unanswer):
+		return "not_finite"
 	case errors.Is(err, serve.ErrUnknownAdapter):
 		return "unknown"
 	case errors.As(err, &broken):
@@ -149,7 +152,7 @@ func tritonReason(outcome string) string {
 		return "REJECTED"
 	case "canceled", "deadline":
 		return "CANCELED"
-	case "refused", "error":
+	case "refused", "not_finite", "error":
 		return "BACKEND"
 	}
 	return "OTHER"

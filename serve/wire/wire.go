@@ -6,9 +6,10 @@ import "melo.example/melo/lora/adapterfile"
 
 // Prediction is the answer to a form.
 type Prediction struct {
-	Results []Result  `json:"results" doc:"One for each image and adapter, by image."`
-	Failed  []Failure `json:"failed" doc:"What could not be answered."`
-	Notice  string    `json:"notice" doc:"What this program is not."`
+	Results   []Result  `json:"results" doc:"One for each image and adapter, by image."`
+	Failed    []Failure `json:"failed" doc:"What could not be answered."`
+	Precision string    `json:"precision" doc:"Of the base's products: f32, bf16 or int8. Answers in another differ."`
+	Notice    string    `json:"notice" doc:"What this program is not."`
 }
 
 // Result is what one adapter says about one image.
@@ -48,7 +49,7 @@ type Failure struct {
 	Image   int    `json:"image"`
 	File    string `json:"file"`
 	Adapter string `json:"adapter,omitempty" doc:"As it was asked for; absent if the image cannot be read."`
-	Kind    string `json:"kind" doc:"invalid, too_large, not_found, refused, overloaded, ..."`
+	Kind    string `json:"kind" doc:"invalid, too_large, not_found, refused, not_finite, overloaded, ..."`
 	Error   string `json:"error"`
 }
 
@@ -62,9 +63,10 @@ type AdapterList struct {
 
 // Base is the one model beside which all adapters sit.
 type Base struct {
-	Name   string `json:"name"`
-	Digest string `json:"digest"`
-	Side   int    `json:"side" doc:"Of the input, in pixels."`
+	Name      string `json:"name"`
+	Digest    string `json:"digest"`
+	Side      int    `json:"side" doc:"Of the input, in pixels."`
+	Precision string `json:"precision" doc:"Of its products: f32, bf16 or int8."`
 }
 
 // Card is one version of an adapter: where it is, and what its file says of it.
