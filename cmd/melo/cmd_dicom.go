@@ -19,7 +19,8 @@ import (
 
 // dicomOptions are the commands about DICOM objects.
 type dicomOptions struct {
-	Show dicomShowOptions `cmd:"" help:"Show what a DICOM object says, and its picture."`
+	Show       dicomShowOptions       `cmd:"" help:"Show what a DICOM object says, and its picture."`
+	Deidentify dicomDeidentifyOptions `cmd:"" help:"Write copies without what identifies the patient."`
 }
 
 // Help is the long help text.
@@ -29,7 +30,8 @@ func (dicomOptions) Help() string {
 Examples:
 
     melo dicom show slice.dcm
-    melo dicom show slice.dcm --picture slice.png --window 40,400` + exitHelp
+    melo dicom show slice.dcm --picture slice.png --window 40,400
+    melo dicom deidentify study/ --out clean/ --key key.bin` + exitHelp
 }
 
 // dicomShowOptions are the options of "melo dicom show".

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"melo.example/melo/dicom"
+	"melo.example/melo/dicom/deidentify"
+	"melo.example/melo/internal/atomicfile"
+)
+
+// dicomDeidentifyOptions are the options of "melo dicom deidentify".
+type dicomDeidentifyOptions struct {
+	Input []string `arg:"" help:"DICOM files and folders; folders are searched to any depth."`
+	Out   string   `required:"" placeholder:"DIR" help:"Folder for the copies. Files are named by their new UIDs."`
+	Key   string   `placeholder:"FILE" help:"Key of the digests that replace identifiers and UIDs, made where there is no such file. The same key keeps patients together over several runs; without it a new one is used and forgotten."`
+
+	KeepUIDs    bool `name:"keep-uids" group:"Options of the profile:" help:"Retain UIDs."`
+	KeepDates   bool `group:"Options of the profile:" help:"Retain dates and times, except dates of birth."`
+	KeepPatient bool `group:"Options of the profile:" help:"Retain sex, age, size, weight, ethnic group, smoking and pregnancy status."`
+	KeepDevice  bool `group:"Options of the profile:" help:"Retain serial numbers and station names."`
+	PixelsClean bool `help:"I have seen that no pixels show a name: treat secondary captures, ultrasound, scans and objects that say they have burned-in annotation, too."`
+}
+
+// Help is the long help text.
+func (dicomDeidentifyOptions) Help() string {
+	return `Writes copies of DICOM objects after the basic profile of PS3.15 (table E.1-1, edition 2026c): identifiers and UIDs
+become keyed digests, names, places, dates and free text are emptied or removed, private elements are removed.
+
+What it cannot promise: it does not look at pixels. Names may be drawn into them, and a face may be drawn from a scan
+of a head. Objects whose pixels are likely to show names are refused without --pixels-clean.
+
+Examples:
+
+    melo dicom deidentify study/ --out clean/ --key key.bin
+    melo dicom deidentify us.dcm --out clean/ --pixels-clean` + exitHelp
+}
+
+// deidentifyDocument is the --json document of "melo dicom deidentify".
+type deidentifyDocument struct {
+	Out     string             `json:"out"`
+	Written int                `json:"written"`
+	Failed  []deidentifyFailed `json:"failed"`
+}
+
+// deidentifyFailed is a file that was not written, and why.
+type deidentifyFailed struct {
+	File  string `json:"file"`
+	Error string `json:"error"`
+}
+
+// Run writes the copies. Files that are refused are listed, and the exit status says that there were some.
+func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
+	files, err := filesBelow(o.Input)
+	if err != nil {
+		return badInput(err)
+	}
+	key, err := o.key()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Out, 0o777); err != nil {
+		return err
+	}
+	doc := &deidentifyDocument{Out: o.Out, Failed: []deidentifyFailed{}}
+	opt := deidentify.Options{Key: key, KeepUIDs: o.KeepUIDs, KeepDates: o.KeepDates, KeepPatient: o.KeepPatient, KeepDevice: o.KeepDevice, PixelsClean: o.PixelsClean}
+	written := map[string]string{} // by the name of the copy
+	for _, path := range files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := o.one(path, opt, written); err != nil {
+			doc.Failed = append(doc.Failed, deidentifyFailed{path, oneLine(err)})
+			s.notef("%s: %s", path, oneLine(err))
+			continue
+		}
+		doc.Written++
+	}
+	s.printf("%d of %d objects written to %s", doc.Written, len(files), o.Out)
+	if o.Key == "" {
+		s.printf("the key was not kept: another run gives other identifiers (--key)")
+	}
+	s.printf("pixels were not looked at")
+	if err := s.document(doc); err != nil {
+		return err
+	}
+	if len(doc.Failed) > 0 {
+		return badInput(fmt.Errorf("%d of %d objects were not written", len(doc.Failed), len(files)))
+	}
+	return nil
+}
+
+// one treats one file.
+func (o *dicomDeidentifyOptions) one(path string, opt deidentify.Options, written map[string]string) error {
+	f, err := dicom.Open(path)
+	if err != nil {
+		return err
+	}
+	clean, _, err := deidentify.File(f, opt)
+	if err != nil {
+		return err
+	}
+	data, err := dicom.Encode(clean)
+	if err != nil {
+		return err
+	}
+	uid := clean.Data.Text(dicom.SOPInstanceUID)
+	if uid == "" || filepath.Base(uid) != uid {
+		return errors.New("no SOP instance UID to name the copy by")
+	}
+	if before, ok := written[uid]; ok {
+		return fmt.Errorf("has the SOP instance UID of %s, whose copy it would replace", before)
+	}
+	written[uid] = path
+	return atomicfile.Write(filepath.Join(o.Out, uid+".dcm"), 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// key reads the key, or makes one.
+func (o *dicomDeidentifyOptions) key() ([]byte, error) {
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, err
+	}
+	if o.Key == "" {
+		return fresh, nil
+	}
+	st, err := os.Stat(o.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, atomicfile.Write(o.Key, 0o600, func(w io.Writer) error {
+			_, err := w.Write(fresh)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, badInput(err)
+	}
+	if !st.Mode().IsRegular() || st.Size() < 16 || st.Size() > 4096 {
+		return nil, badInput(fmt.Errorf("--key %s: expected a file of 16 to 4,096 bytes", o.Key))
+	}
+	return os.ReadFile(o.Key)
+}
+
+// filesBelow lists regular files: those named, and those in named folders, in order.
+func filesBelow(paths []string) ([]string, error) {
+	var files []string
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		if !st.IsDir() {
+			files = append(files, p)
+			continue
+		}
+		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
