@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"melo.example/melo/internal/regular"
 )
@@ -25,30 +24,11 @@ type File struct {
 // Open reads and parses a regular file under [DefaultLimits]. Like [Parse] it returns what could be read together with
 // an error that wraps [ErrTruncated].
 func Open(path string) (*File, error) {
-	data, err := readFile(path, DefaultLimits.MaxFileBytes)
+	data, err := regular.ReadFile(path, DefaultLimits.MaxFileBytes)
 	if err != nil {
-		return nil, err
+		return nil, errorf("%w", err)
 	}
 	return Parse(data, path, DefaultLimits)
-}
-
-// readFile looks at what lies at the path before opening it: opening a pipe would wait for its other end.
-func readFile(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, errorf("%w", err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errorf("%s: not a regular file", path)
-	}
-	if st.Size() > limit {
-		return nil, errorf("%s: file of %d bytes %w of %d bytes", path, st.Size(), ErrTooLarge, limit)
-	}
-	data, err := regular.ReadFile(path, limit)
-	if err != nil {
-		return nil, errorf("%w", err)
-	}
-	return data, nil
 }
 
 // Sniff reports whether data may be a DICOM object: it has the preamble and its mark, or begins with an element as

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/dicom"
 	"melo.example/melo/dicom/deidentify"
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/regular"
 )
 
 // dicomDeidentifyOptions are the options of "melo dicom deidentify".
@@ -146,7 +147,7 @@ func (o *dicomDeidentifyOptions) key() ([]byte, error) {
 	if !st.Mode().IsRegular() || st.Size() < 16 || st.Size() > 4096 {
 		return nil, badInput(fmt.Errorf("--key %s: expected a file of 16 to 4,096 bytes", o.Key))
 	}
-	return os.ReadFile(o.Key)
+	return regular.ReadFile(o.Key, 4096)
 }
 
 // filesBelow lists regular files: those named, and those in named folders, in order.
