@@ -15,7 +15,7 @@ type job struct {
 	band  *codestream.Band
 	block *codestream.Block
 	plane *plane
-	at    int // of the block's first coefficient in the plane
+	x, y  int // of the block's first coefficient in the plane
 	prec  int
 }
 
@@ -103,7 +103,10 @@ func (d *decoder) jobs(t *codestream.Tile) ([]job, error) {
 		if band.Orient>>1 != 0 {
 			y += int(tc.Resolutions[r-1].H())
 		}
-		jobs = append(jobs, job{comp: tc, band: band, block: blk, plane: p, at: y*p.stride + x,
+		if r == 0 { // it is where the first level looks for it
+			y += p.h - int(tc.Resolutions[0].H())
+		}
+		jobs = append(jobs, job{comp: tc, band: band, block: blk, plane: p, x: x, y: y,
 			prec: d.cs.Size.Components[c].Precision})
 	})
 	return jobs, nil
@@ -182,36 +185,51 @@ func store[M ebcot.Magnitude](coefs []M, stride int, j *job) {
 	if s := j.comp.Coding.ROIShift; s > 0 {
 		unshift(coefs, uint(s))
 	}
-	p := j.plane
-	w := int(j.block.W)
-	top := ebcot.MaxPlanes[M]() + 1
 	step := float32(stepSize(j.prec, j.band) / 2)
+	switch p := j.plane; {
+	case p.float.coefs != nil:
+		place(coefs, stride, j, p.float, func(out []float32, in []M) { quantised(out, in, step) })
+	case p.wide.coefs != nil:
+		place(coefs, stride, j, p.wide, whole)
+	default:
+		place(coefs, stride, j, p.narrow, whole)
+	}
+}
+
+// place writes the rows of a code-block.
+func place[T any, M ebcot.Magnitude](coefs []M, stride int, j *job, m pair[T], row func(out []T, in []M)) {
+	out, outStride := m.coefs, j.plane.w
+	if j.band.Orient == codestream.LL {
+		out, outStride = m.samples, m.stride
+	}
+	w := int(j.block.W)
 	for y := range int(j.block.H) {
-		in := coefs[y*stride:][:w]
-		at := j.at + y*p.stride
-		switch {
-		case p.float != nil:
-			out := p.float[at:][:w]
-			for x, v := range in {
-				f := float32(int64(v&^(1<<top))) * step
-				if v>>top != 0 {
-					f = -f
-				}
-				out[x] = f
-			}
-		case p.wide != nil:
-			out := p.wide[at:][:w]
-			for x, v := range in {
-				sign := -int64(v >> top)
-				out[x] = (int64(v&^(1<<top)>>1) ^ sign) - sign
-			}
-		default:
-			out := p.narrow[at:][:w]
-			for x, v := range in {
-				sign := -int32(v >> top)
-				out[x] = (int32(v&^(1<<top)>>1) ^ sign) - sign
-			}
+		row(out[(j.y+y)*outStride+j.x:][:w], coefs[y*stride:][:w])
+	}
+}
+
+// whole makes integers, without their halves.
+func whole[T int32 | int64, M ebcot.Magnitude](out []T, in []M) {
+	top := ebcot.MaxPlanes[M]() + 1
+	in = in[:len(out)]
+	for x := range out {
+		v := in[x]
+		sign := -T(v >> top)
+		out[x] = (T(v&^(1<<top)>>1) ^ sign) - sign
+	}
+}
+
+// quantised multiplies coefficients by half their step.
+func quantised[M ebcot.Magnitude](out []float32, in []M, step float32) {
+	top := ebcot.MaxPlanes[M]() + 1
+	in = in[:len(out)]
+	for x := range out {
+		v := in[x]
+		f := float32(int64(v&^(1<<top))) * step
+		if v>>top != 0 {
+			f = -f
 		}
+		out[x] = f
 	}
 }
 

@@ -11,15 +11,13 @@ func (d *decoder) finish(t *codestream.Tile) {
 	if t.Coding.Colour {
 		a, b, c := &d.planes[0], &d.planes[1], &d.planes[2]
 		switch {
-		case a.float != nil:
-			ict(a.float, b.float, c.float)
-		case a.wide != nil:
-			for y := range a.h {
-				rct(a.wide[y*a.stride:][:a.w], b.wide[y*b.stride:], c.wide[y*c.stride:])
-			}
+		case a.float.coefs != nil:
+			ict(a.float.samples, b.float.samples, c.float.samples)
+		case a.wide.coefs != nil:
+			rct(a.wide.samples, b.wide.samples, c.wide.samples)
 		default:
 			for y := range a.h {
-				rct(a.narrow[y*a.stride:][:a.w], b.narrow[y*b.stride:], c.narrow[y*c.stride:])
+				rct(a.out[y*a.outW:][:a.w], b.out[y*b.outW:], c.out[y*c.outW:])
 			}
 		}
 	}
@@ -44,7 +42,7 @@ func ict(a, b, c []float32) {
 	for i, y := range a {
 		u, v := b[i], c[i]
 		a[i] = y + float32(1.402*v)
-		b[i] = y - float32(0.344136*u) - float32(0.714136*v)
+		b[i] = y - float32(0.34413*u) - float32(0.71414*v)
 		c[i] = y + float32(1.772*u)
 	}
 }
@@ -59,18 +57,20 @@ func (p *plane) write(c *Component) {
 	for y := range p.h {
 		out := p.out[y*p.outW:][:p.w]
 		switch {
-		case p.float != nil:
-			for x, v := range p.float[y*p.stride:][:p.w] {
+		case p.float.coefs != nil && c.Precision <= 16:
+			roundRow(out, p.float.samples[y*p.w:][:p.w], float32(low-shift), float32(high-shift), int32(shift))
+		case p.float.coefs != nil:
+			for x, v := range p.float.samples[y*p.w:][:p.w] {
 				out[x] = int32(min(max(round(v)+shift, low), high))
 			}
-		case p.wide != nil && c.Precision == 32:
+		case p.wide.coefs != nil && c.Precision == 32:
 			// Lossless samples fill 32 bits and none is beyond them, except that an encoder in use (OpenJPH) takes unsigned
 			// ones for signed ones before it shifts them. Modulo 2^32 both come out right.
-			for x, v := range p.wide[y*p.stride:][:p.w] {
+			for x, v := range p.wide.samples[y*p.w:][:p.w] {
 				out[x] = int32(v + shift)
 			}
-		case p.wide != nil:
-			for x, v := range p.wide[y*p.stride:][:p.w] {
+		case p.wide.coefs != nil:
+			for x, v := range p.wide.samples[y*p.w:][:p.w] {
 				out[x] = int32(min(max(v+shift, low), high))
 			}
 		case c.Precision < 30:
@@ -86,8 +86,23 @@ func (p *plane) write(c *Component) {
 	}
 }
 
-// round returns the nearest integer, of two the even one. What no sample reaches, and what is no number, gets far out of
-// every range.
+// roundRow cuts samples to [low, high], rounds them to the nearest integer, of two the even one, and shifts them. Bounds are
+// below 2^16, where adding 1.5 * 2^23 leaves no fraction.
+func roundRow(out []int32, in []float32, low, high float32, shift int32) {
+	const magic = 3 << 22
+	in = in[:len(out)]
+	for x := range out {
+		v := in[x]
+		if !(v > low) { // no number, too
+			v = low
+		} else if v > high {
+			v = high
+		}
+		out[x] = int32(v+magic) - magic + shift
+	}
+}
+
+// round is roundRow's rounding, of any number. What no sample reaches, and what is no number, gets far out of every range.
 func round(v float32) int64 {
 	const far = 1 << 40
 	if !(v > -far) {

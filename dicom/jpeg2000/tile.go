@@ -3,6 +3,7 @@ package jpeg2000
 import (
 	"errors"
 	"math"
+	"unsafe"
 
 	"melo.example/melo/dicom/jpeg2000/internal/codestream"
 	"melo.example/melo/dicom/jpeg2000/internal/ebcot"
@@ -18,25 +19,38 @@ type decoder struct {
 
 	coders []*coder
 	planes []plane
-	floats [][]float32 // buffers of planes, kept from tile to tile
-	wides  [][]int64
-	kept   int64 // bytes of them
-	rev    wavelet.Reversible[int32]
-	revW   wavelet.Reversible[int64]
-	irr    wavelet.Irreversible
+	store  []buffers // by component, kept from tile to tile
+	kept   int64     // bytes of them
+
+	rev  wavelet.Reversible[int32]
+	revW wavelet.Reversible[int64]
+	irr  wavelet.Irreversible
 }
 
-// plane holds the coefficients and then the samples of a tile-component, in one of three types. Integers of 32 bits stand in
-// the image itself.
+// plane is a tile-component in one of three types: integers of 32 or 64 bits, or floating point.
 type plane struct {
-	narrow []int32
-	wide   []int64
-	float  []float32
+	narrow pair[int32]
+	wide   pair[int64]
+	float  pair[float32]
 	w, h   int
-	stride int
 	out    []int32 // the tile's samples in the image
 	outW   int     // their stride
 	deep   bool    // code-blocks have more bit-planes than 32 bits hold
+}
+
+// pair is the memory of a plane. The coarsest level begins in the last rows of samples, so that each level can be made where
+// the one before stands; other subbands are in coefs, rows of the plane's width. For integers of 32 bits samples are the
+// image's own.
+type pair[T any] struct {
+	coefs, samples []T
+	stride         int // of samples
+}
+
+// buffers is memory for the planes of a component.
+type buffers struct {
+	narrow          []int32
+	wide, wideOut   []int64
+	float, floatOut []float32
 }
 
 // tile decodes one tile.
@@ -77,10 +91,11 @@ func (d *decoder) tile(i int) error {
 func (d *decoder) layOut(t *codestream.Tile) error {
 	n := len(t.Comps)
 	if d.planes == nil {
-		if err := d.budget.Take("planes", int64(n), 256); err != nil {
+		if err := d.budget.Take("planes", int64(n), 512); err != nil {
 			return err
 		}
-		d.planes, d.floats, d.wides = make([]plane, n), make([][]float32, n), make([][]int64, n)
+		d.kept += int64(n) * 512
+		d.planes, d.store = make([]plane, n), make([]buffers, n)
 	}
 	anyDeep := false
 	for c := range t.Comps {
@@ -97,23 +112,32 @@ func (d *decoder) layOut(t *codestream.Tile) error {
 	for c := range t.Comps {
 		p := &d.planes[c]
 		wide := p.deep || (c < 3 && t.Coding.Colour && anyDeep)
-		size := p.w * p.h
-		var err error
-		switch {
-		case !t.Comps[c].Coding.Reversible:
-			d.floats[c], err = zeros(d, d.floats[c], size)
-			p.float, p.stride = d.floats[c], p.w
-		case wide:
-			d.wides[c], err = zeros(d, d.wides[c], size)
-			p.wide, p.stride = d.wides[c], p.w
-		default:
-			p.narrow, p.stride = p.out, p.outW
-		}
-		if err != nil {
+		if err := d.memory(c, p, wide, t.Comps[c].Coding.Reversible); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// memory gives a plane its memory.
+func (d *decoder) memory(c int, p *plane, wide, reversible bool) (err error) {
+	size, b := p.w*p.h, &d.store[c]
+	switch {
+	case !reversible:
+		if b.float, err = zeros(d, b.float, size); err == nil {
+			b.floatOut, err = zeros(d, b.floatOut, size)
+		}
+		p.float = pair[float32]{b.float, b.floatOut, p.w}
+	case wide:
+		if b.wide, err = zeros(d, b.wide, size); err == nil {
+			b.wideOut, err = zeros(d, b.wideOut, size)
+		}
+		p.wide = pair[int64]{b.wide, b.wideOut, p.w}
+	default:
+		b.narrow, err = zeros(d, b.narrow, size)
+		p.narrow = pair[int32]{b.narrow, p.out, p.outW}
+	}
+	return err
 }
 
 // deep reports whether a tile-component needs more than 32 bits for a coefficient.
@@ -129,36 +153,55 @@ func deep(tc *codestream.TileComp) bool {
 }
 
 // zeros returns n zeros, in the memory of s if they fit.
-func zeros[T float32 | int64](d *decoder, s []T, n int) ([]T, error) {
+func zeros[T int32 | int64 | float32](d *decoder, s []T, n int) ([]T, error) {
 	if cap(s) >= n {
 		s = s[:n]
 		clear(s)
 		return s, nil
 	}
-	if err := d.budget.Take("coefficients", int64(n), 8); err != nil {
+	size := int64(unsafe.Sizeof(T(0)))
+	if err := d.budget.Take("coefficients", int64(n), size); err != nil {
 		return s, err
 	}
-	d.kept += int64(n) * 8
+	d.kept += int64(n) * size
 	return make([]T, n), nil
 }
 
 // synthesise does the inverse wavelet transform of a component.
 func (d *decoder) synthesise(tc *codestream.TileComp, p *plane) {
+	switch {
+	case p.w == 0 || p.h == 0:
+	case p.float.coefs != nil:
+		levels(tc, p, p.float, d.irr.Inverse)
+	case p.wide.coefs != nil:
+		levels(tc, p, p.wide, d.revW.Inverse)
+	default:
+		levels(tc, p, p.narrow, d.rev.Inverse)
+	}
+}
+
+// levels makes one resolution after the other.
+func levels[T any](tc *codestream.TileComp, p *plane, m pair[T], inverse func(*wavelet.Level[T])) {
 	for i := 1; i < len(tc.Resolutions); i++ {
-		r := &tc.Resolutions[i]
+		r, low := &tc.Resolutions[i], &tc.Resolutions[i-1]
 		if r.Empty() {
 			continue
 		}
-		l := wavelet.Level{W: int(r.W()), H: int(r.H()), OddX: r.X0&1 != 0, OddY: r.Y0&1 != 0, Stride: p.stride}
-		switch {
-		case p.float != nil:
-			d.irr.Inverse(p.float, l)
-		case p.wide != nil:
-			d.revW.Inverse(p.wide, l)
-		case p.narrow != nil:
-			d.rev.Inverse(p.narrow, l)
-		}
+		inverse(&wavelet.Level[T]{
+			W: int(r.W()), H: int(r.H()), OddX: r.X0&1 != 0, OddY: r.Y0&1 != 0,
+			Out: m.last(p, r.H()), OutStride: m.stride,
+			Low: m.last(p, low.H()), LowStride: m.stride,
+			High: m.coefs, HighStride: p.w,
+		})
 	}
+}
+
+// last returns the last rows of the samples.
+func (m *pair[T]) last(p *plane, rows int64) []T {
+	if rows == 0 {
+		return nil
+	}
+	return m.samples[(p.h-int(rows))*m.stride:]
 }
 
 // stepSize returns the quantisation step of a subband, T.800 equation E-3.

@@ -159,7 +159,7 @@ func (d *Decoder[M]) magnitudes(row, across int, blk *Block) error {
 	}
 	upper := d.data[2*row*d.stride:][:d.stride]
 	lower := d.data[(2*row+1)*d.stride:][:d.stride]
-	plane := uint(blk.Plane)
+	plane, top := uint(blk.Plane), signBit[M]()
 	exp := d.exp[:across+2]
 	// exp[q] is of sample 3 of quad q-1 and sample 1 of quad q; it is overwritten as soon as it was used.
 	carried := uint8(0) // exponent of sample 3 of the quad before, in this row
@@ -178,38 +178,69 @@ func (d *Decoder[M]) magnitudes(row, across int, blk *Block) error {
 		if u > limit {
 			return damaged("an exponent of %d, at most %d is possible", u, limit)
 		}
+		n := uint(bits.OnesCount8(k.sig)) * uint(u)
+		if n > 56 {
+			e1, e3 := d.sampleByOne(k, q, u, upper, lower, plane)
+			exp[q], carried = max(exp[q], e1), e3
+			continue
+		}
+		if d.mag.n < n {
+			d.mag.need(n)
+		}
+		acc, left := d.mag.acc, d.mag.n
+		known, one := uint(k.known), uint64(k.one)
 		if k.sig&1 != 0 {
-			upper[2*q], _ = d.sample(k, 0, u, plane)
+			m := (uint(u) - known&1) & 63
+			v := acc&(1<<m-1) | one&1<<m
+			acc >>= m
+			left -= m
+			upper[2*q] = M((v|1)+2)<<(plane&63)&^top | -M(v&1)&top
 		}
 		if k.sig&2 != 0 {
-			var e uint8
-			lower[2*q], e = d.sample(k, 1, u, plane)
-			exp[q] = max(exp[q], e)
+			m := (uint(u) - known>>1&1) & 63
+			v := acc&(1<<m-1) | one>>1&1<<m
+			acc >>= m
+			left -= m
+			lower[2*q] = M((v|1)+2)<<(plane&63)&^top | -M(v&1)&top
+			exp[q] = max(exp[q], uint8(bits.Len64(v|1)))
 		}
 		if k.sig&4 != 0 {
-			upper[2*q+1], _ = d.sample(k, 2, u, plane)
+			m := (uint(u) - known>>2&1) & 63
+			v := acc&(1<<m-1) | one>>2&1<<m
+			acc >>= m
+			left -= m
+			upper[2*q+1] = M((v|1)+2)<<(plane&63)&^top | -M(v&1)&top
 		}
 		if k.sig&8 != 0 {
-			lower[2*q+1], carried = d.sample(k, 3, u, plane)
+			m := (uint(u) - known>>3) & 63
+			v := acc&(1<<m-1) | one>>3<<m
+			acc >>= m
+			left -= m
+			lower[2*q+1] = M((v|1)+2)<<(plane&63)&^top | -M(v&1)&top
+			carried = uint8(bits.Len64(v | 1))
 		}
+		d.mag.acc, d.mag.n = acc, left
 	}
 	exp[across] = carried
 	return nil
 }
 
-// sample decodes one significant sample of a quad with exponent u, and returns it with its own exponent.
-func (d *Decoder[M]) sample(k *quad, n uint, u uint8, plane uint) (M, uint8) {
-	m := uint(u - k.known>>n&1)
-	if d.mag.n < m {
-		d.mag.need(m)
-	}
-	v := d.mag.acc&(1<<m-1) | uint64(k.one>>n&1)<<m
-	d.mag.acc >>= m
-	d.mag.n -= m
+// sampleByOne decodes the samples of a quad that has more bits than fit into a register, and returns the exponents of the
+// lower two.
+func (d *Decoder[M]) sampleByOne(k *quad, q int, u uint8, upper, lower []M, plane uint) (e1, e3 uint8) {
 	top := signBit[M]()
-	c := M((v|1)+2) << plane &^ top
-	if v&1 != 0 {
-		c |= top
+	var e [4]uint8
+	for n, row := range [4][]M{upper, lower, upper, lower} {
+		if k.sig>>n&1 == 0 {
+			continue
+		}
+		m := uint(u - k.known>>n&1)
+		d.mag.need(m)
+		v := d.mag.acc&(1<<m-1) | uint64(k.one>>n&1)<<m
+		d.mag.acc >>= m
+		d.mag.n -= m
+		row[2*q+n/2] = M((v|1)+2)<<plane&^top | -M(v&1)&top
+		e[n] = uint8(bits.Len64(v | 1))
 	}
-	return c, uint8(bits.Len64(v | 1))
+	return e[1], e[3]
 }

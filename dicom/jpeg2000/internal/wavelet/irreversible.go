@@ -1,132 +1,144 @@
 package wavelet
 
-// Lifting steps of the 9/7 filter, T.800 table F.4.
+// Lifting steps of the 9/7 filter, T.800 table F.4, and its scale.
 const (
 	alpha = -1.586134342059924
 	beta  = -0.052980118572961
 	gamma = 0.882911075530934
 	delta = 0.443506852043971
 	scale = 1.230174104914001
+	// highScale is 1/scale but for 3e-5 of it: OpenJPEG has 2/scale as 13318/8192, and its samples are the measure.
+	highScale = 1.625732422 / 2
 )
 
-// Irreversible does the inverse 9/7 transform in 32-bit floating point. It keeps its buffer. Every product is rounded
+// Irreversible does the inverse 9/7 transform in 32-bit floating point. It keeps its buffers. Every product is rounded
 // before it is added, so that all machines give the same bits.
-type Irreversible struct{ buf []float32 }
+type Irreversible struct{ low, high []float32 }
 
-// Inverse does one level in place.
-func (r *Irreversible) Inverse(data []float32, l Level) {
-	r.buf = resize(r.buf, max(l.W, l.H*min(strip, max(l.W, 1))))
-	if l.W > 1 || l.OddX {
-		for y := range l.H {
-			row := data[y*l.Stride:][:l.W]
-			liftRow(row, r.buf[:l.W], l.OddX)
-			copy(row, r.buf)
+// Inverse does one level.
+func (r *Irreversible) Inverse(l *Level[float32]) {
+	r.low, r.high = grow(r.low, l.W/2+2*margin+2), grow(r.high, l.W/2+2*margin+2)
+	row := func(y int) {
+		low, high, isLow := l.halves(y)
+		k := float32(highScale)
+		if isLow {
+			k = scale
 		}
-	}
-	if l.H > 1 || l.OddY {
-		for x := 0; x < l.W; x += strip {
-			r.columns(data[x:], min(strip, l.W-x), l)
+		if l.H == 1 {
+			k = 1
+			if l.OddY {
+				k = 0.5
+			}
 		}
+		r.row(l.out(y), low, high, l.OddX, k)
 	}
+	if l.H == 1 {
+		row(0)
+		return
+	}
+	steps := [4]float32{-delta, -gamma, -beta, -alpha}
+	l.walk(4, row, func(step int, out, above, below []float32) { lift(out, above, below, steps[step]) })
 }
 
-func liftRow(in, out []float32, odd bool) {
-	n := len(in)
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// margin is how many samples of either half are mirrored beyond each end of a row.
+const margin = 3
+
+// row makes a row of its halves, times k. The halves are extended beyond the ends, so that all steps can be done at once.
+//
+// Position a of the row, counted from 1 where the first sample is a high-pass one, is low-pass sample a/2 or high-pass
+// sample (a-1)/2; in the buffers they stand margin places later.
+func (r *Irreversible) row(out, low, high []float32, odd bool, k float32) {
+	n := len(out)
 	if n == 1 {
-		out[0] = in[0]
 		if odd {
-			out[0] /= 2
-		}
-		return
-	}
-	low, _ := parts(n, odd)
-	even, other := 0, 1 // where low-pass and high-pass samples stand
-	if odd {
-		even, other = 1, 0
-	}
-	for i, v := range in[:low] {
-		out[2*i+even] = v * scale
-	}
-	for i, v := range in[low:] {
-		out[2*i+other] = v * (1.625732422 / 2)
-	}
-	lift(out, even, -delta)
-	lift(out, other, -gamma)
-	lift(out, even, -beta)
-	lift(out, other, -alpha)
-}
-
-// lift adds to every second sample, from the first one on, k times the sum of its neighbours, mirrored at the ends.
-func lift(s []float32, first int, k float32) {
-	n := len(s)
-	i := first
-	if i == 0 {
-		s[0] += float32(k * (s[1] + s[1]))
-		i = 2
-	}
-	left := s[i-1]
-	for ; i+1 < n; i += 2 {
-		right := s[i+1]
-		s[i] += float32(k * (left + right))
-		left = right
-	}
-	if i < n {
-		s[i] += float32(k * (left + left))
-	}
-}
-
-// columns transforms w columns.
-func (r *Irreversible) columns(data []float32, w int, l Level) {
-	if l.H == 1 { // odd: a high-pass sample alone
-		for x := range data[:w] {
-			data[x] /= 2
-		}
-		return
-	}
-	low, _ := parts(l.H, l.OddY)
-	even, other := 0, 1
-	if l.OddY {
-		even, other = 1, 0
-	}
-	buf := r.buf[:l.H*w]
-	for y := range l.H {
-		in := data[y*l.Stride:][:w]
-		if y < low {
-			scaleRow(buf[(2*y+even)*w:][:w], in, scale)
+			out[0] = high[0] / 2 * k
 		} else {
-			scaleRow(buf[(2*(y-low)+other)*w:][:w], in, 1.625732422/2)
+			out[0] = low[0] * k
 		}
+		return
 	}
-	liftRows(buf, w, even, -delta)
-	liftRows(buf, w, other, -gamma)
-	liftRows(buf, w, even, -beta)
-	liftRows(buf, w, other, -alpha)
-	for y := range l.H {
-		copy(data[y*l.Stride:][:w], buf[y*w:][:w])
+	first := 0
+	if odd {
+		first = 1
+	}
+	s, d := r.low, r.high
+	for i, v := range low {
+		s[margin+first+i] = v * scale
+	}
+	for i, v := range high {
+		d[margin+i] = v * highScale
+	}
+	r.extend(first, first+n-1)
+
+	pairs := (first + n + 1) / 2 // low-pass samples from 0 on
+	s, d = s[margin-1:][:pairs+3], d[margin-2:][:pairs+4]
+	// Now s[i] is low-pass sample i-1, and d[i] high-pass sample i-2.
+	s0 := s[0] + float32(-delta*(d[0]+d[1]))
+	s1 := s[1] + float32(-delta*(d[1]+d[2]))
+	s2 := s[2] + float32(-delta*(d[2]+d[3]))
+	d0 := d[1] + float32(-gamma*(s0+s1))
+	d1 := d[2] + float32(-gamma*(s1+s2))
+	e := s1 + float32(-beta*(d0+d1))
+	// The loop goes on with the steps of the samples to come, and makes low-pass sample i and high-pass sample i.
+	dl, dr, sr := d[3:][:pairs], d[4:][:pairs], s[3:][:pairs]
+	at := 0
+	for i := range pairs {
+		s3 := sr[i] + float32(-delta*(dl[i]+dr[i]))
+		d2 := dl[i] + float32(-gamma*(s2+s3))
+		f := s2 + float32(-beta*(d1+d2))
+		g := d1 + float32(-alpha*(e+f))
+		if i > 0 || !odd {
+			out[at] = e * k
+			at++
+		}
+		if at < n {
+			out[at] = g * k
+			at++
+		}
+		s2, d1, e = s3, d2, f
 	}
 }
 
-func scaleRow(out, in []float32, k float32) {
-	in = in[:len(out)]
+// extend mirrors samples beyond both ends, positions first and last.
+func (r *Irreversible) extend(first, last int) {
+	for j := 1; j <= 2*margin-1; j++ {
+		r.mirror(first-j, first, last)
+		r.mirror(last+j, first, last)
+	}
+}
+
+// mirror sets position a to the sample that it mirrors.
+func (r *Irreversible) mirror(a, first, last int) {
+	b := a
+	for b < first || b > last {
+		if b < first {
+			b = 2*first - b
+		} else {
+			b = 2*last - b
+		}
+	}
+	// a and b are both even or both odd.
+	i, j := a>>1+margin, b>>1+margin
+	switch {
+	case i < 0 || i >= len(r.low):
+	case a&1 == 0:
+		r.low[i] = r.low[j]
+	default:
+		r.high[i] = r.high[j]
+	}
+}
+
+// lift adds k times the sum of its neighbours to a row.
+func lift(out, a, b []float32, k float32) {
+	a, b = a[:len(out)], b[:len(out)]
 	for x := range out {
-		out[x] = in[x] * k
-	}
-}
-
-// liftRows is lift on rows of w samples.
-func liftRows(buf []float32, w, first int, k float32) {
-	n := len(buf) / w
-	for y := first; y < n; y += 2 {
-		a, b := y-1, y+1
-		if a < 0 {
-			a = b
-		}
-		if b >= n {
-			b = a
-		}
-		out, p, q := buf[y*w:][:w], buf[a*w:][:w], buf[b*w:][:w]
-		for x := range out {
-			out[x] += float32(k * (p[x] + q[x]))
-		}
+		out[x] += float32(k * (a[x] + b[x]))
 	}
 }
