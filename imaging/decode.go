@@ -1,15 +1,8 @@
 package imaging
 
 import (
-	"bytes"
 	"context"
-	"image"
-	"image/color"
-	"image/png"
-	"io"
 	"math"
-
-	"golang.org/x/image/bmp"
 
 	"melo.example/melo/dicom"
 )
@@ -32,16 +25,19 @@ func findFormat(data []byte) *format {
 	formats := [...]format{
 		// A coded 8x8 block of luma takes at least one bit: 512 pixels a byte.
 		{"JPEG", []string{"\xff\xd8\xff"}, inspectJPEG, decodeJPEG, constant(512), jpegOrientation},
-		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, inspectWith(png.DecodeConfig), decodePNG, pngDensity, pngOrientation},
+		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, inspectPNG, decodePNG, pngDensity, pngOrientation},
 		// An LZW code has 9 bits or more and stands for at most 4,096 pixels.
 		{"GIF", []string{"GIF87a", "GIF89a"}, inspectGIF, decodeGIF, constant(4096), nil},
-		{"BMP", []string{"BM"}, inspectWith(bmp.DecodeConfig), decodeWith(bmp.Decode), constant(8), nil},
+		{"BMP", []string{"BM"}, inspectBMP, decodeBMP, constant(blankPage), nil},
 		// A fax-coded or lossless blank page has no bound of its own.
 		{"TIFF", []string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, inspectTIFF, decodeTIFF, constant(blankPage), nil},
 		{"WebP", []string{"RIFF????WEBP"}, inspectWebP, decodeWebP, constant(blankPage), webpOrientation},
 	}
 	if dicom.HasPreamble(data) { // before the others: its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
 		return &dicomFormat
+	}
+	if isPNM(data) {
+		return &pnmFormat
 	}
 	for i := range formats {
 		for _, m := range formats[i].magic {
@@ -54,31 +50,6 @@ func findFormat(data []byte) *format {
 		return &dicomFormat
 	}
 	return nil
-}
-
-// inspectWith adapts a function of the image package's shape: its decoder makes an image of the colour model, and
-// convert another.
-func inspectWith(config func(io.Reader) (image.Config, error)) func([]byte, Options) (Info, error) {
-	return func(data []byte, _ Options) (Info, error) {
-		cfg, err := config(bytes.NewReader(data))
-		if err != nil {
-			return Info{}, err
-		}
-		info := Info{W: cfg.Width, H: cfg.Height, Bits: 8, Pages: 1}
-		channels, alpha := int64(3), int64(4)
-		switch cfg.ColorModel {
-		case color.GrayModel:
-			channels, alpha = 1, 1
-		case color.Gray16Model:
-			info.Bits, channels, alpha = 16, 1, 1
-		case color.RGBA64Model, color.NRGBA64Model:
-			info.Bits = 16
-		}
-		pixels := saturated(int64(cfg.Width), int64(cfg.Height))
-		info.Work = saturated(pixels, channels)
-		info.Bytes = saturated(pixels, (channels+alpha)*int64(info.Bits/8)) // theirs and ours
-		return info, nil
-	}
 }
 
 // saturated multiplies numbers that are not negative; a product that is too large is the largest number.
@@ -186,30 +157,4 @@ func recoverDecoder(format, name string, err *error) {
 	if r := recover(); r != nil {
 		*err = errorf("%s: %s: the decoder failed: %v", name, format, r)
 	}
-}
-
-// decodeWith adapts a decoder of the image package's shape.
-func decodeWith(dec func(io.Reader) (image.Image, error)) func(context.Context, []byte, Options) (*Image, error) {
-	return func(ctx context.Context, data []byte, _ Options) (*Image, error) {
-		m, err := dec(&reader{ctx, data})
-		if err != nil {
-			return nil, err
-		}
-		return convert(m), nil
-	}
-}
-
-func decodePNG(ctx context.Context, data []byte, _ Options) (*Image, error) {
-	m, err := png.Decode(&reader{ctx, data})
-	if err != nil {
-		return nil, err
-	}
-	img := convert(m)
-	// Colour type 4 is grey with alpha, 0 is grey, perhaps with a transparent value: the standard library
-	// gives both as colour images with three equal channels.
-	const colourType = 25 // offset in the file: signature 8, length and name of IHDR 8, sizes 8, depth 1
-	if img.C == 3 && data[colourType]&^4 == 0 {
-		img = firstChannel(img)
-	}
-	return img, nil
 }

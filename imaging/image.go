@@ -1,7 +1,7 @@
 // Package imaging turns the bytes of an image file into the tensor that a vision transformer reads.
 //
 // It does so with the numbers that Pillow and torchvision produce, because every published checkpoint
-// was trained behind them: [Decode] gives pixels (PNG, JPEG, GIF, BMP, TIFF, WebP), [Recipe] says how
+// was trained behind them: [Decode] gives pixels (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), [Recipe] says how
 // they become a square, normalised input, and [Recipe.Apply] does it. Resizing equals Pillow's sample
 // for sample; JPEG colour follows libjpeg (triangle chroma upsampling, integer YCC to RGB).
 //

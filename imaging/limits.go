@@ -10,7 +10,7 @@ import (
 var ErrTooLarge = errors.New("image too large")
 
 // ErrFormat is wrapped by the errors of bytes that are no image of a known format.
-var ErrFormat = errors.New("not an image in a known format (PNG, JPEG, GIF, BMP, TIFF, WebP, DICOM)")
+var ErrFormat = errors.New("not an image in a known format (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM)")
 
 // Limits bounds what Decode accepts. A zero field means its default.
 type Limits struct {

@@ -156,10 +156,12 @@ func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
 		img = fromYUV(m)
 	case *image.NYCbCrA:
 		img = fromYUV(&m.YCbCr)
+	case *image.NRGBA:
+		img = fromNRGBA(m)
 	default:
-		img = convert(m)
+		return nil, fmt.Errorf("colours of type %T", m)
 	}
-	if img.C != 3 || img.Bits != 8 || img.W == f.w && img.H == f.h {
+	if img.W == f.w && img.H == f.h {
 		return img, nil
 	}
 	canvas := newImage(f.w, f.h, 3, 8)
@@ -167,6 +169,19 @@ func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
 		copy(canvas.Pix8[3*((f.y+y)*f.w+f.x):], img.Pix8[3*y*img.W:3*(y+1)*img.W])
 	}
 	return canvas, nil
+}
+
+// fromNRGBA drops alpha.
+func fromNRGBA(m *image.NRGBA) *Image {
+	dst := newImage(m.Rect.Dx(), m.Rect.Dy(), 3, 8)
+	for y := range dst.H {
+		src := m.Pix[y*m.Stride:][:4*dst.W]
+		out := dst.Pix8[y*3*dst.W:][:3*dst.W]
+		for i, o := 0, 0; o+2 < len(out) && i+3 < len(src); i, o = i+4, o+3 {
+			out[o], out[o+1], out[o+2] = src[i], src[i+1], src[i+2]
+		}
+	}
+	return dst
 }
 
 // fromYUV converts 4:2:0 planes.

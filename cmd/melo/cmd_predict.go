@@ -25,7 +25,7 @@ type predictOptions struct {
 	Batch     int    `default:"8" help:"Images per forward pass."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	serverOptions
-	Images []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
+	Images []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
 }
 
 // Help is the long help text.

@@ -12,7 +12,7 @@ import (
 
 // predictForm describes the form for the OpenAPI document.
 type predictForm struct {
-	Image   []file   `json:"image" doc:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP."`
+	Image   []file   `json:"image" doc:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
 	Adapter []string `json:"adapter" doc:"Names, or name@version; all asks every adapter that answers."`
 }
 
