@@ -129,3 +129,6 @@ type Segment struct {
 	Adapter *Adapter
 	Images  int
 }
+
+// Deltas returns the deltas, ordered by site. They are read-only.
+func (a *Adapter) Deltas() []Delta { return a.deltas }

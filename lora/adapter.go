@@ -103,10 +103,10 @@ func (a *Adapter) Check(c *vit.Config) error {
 		if i > 0 && compute.CompareSites(a.Deltas[i-1].Site, d.Site) >= 0 {
 			return fmt.Errorf("lora: %v: sites are not in order or stand twice", d.Site)
 		}
-		if d.Site.Block < 0 || d.Site.Block >= c.Depth {
-			return fmt.Errorf("lora: %v: the base has %d blocks", d.Site, c.Depth)
+		if !c.HasSite(d.Site) {
+			return fmt.Errorf("lora: %v: the base has no such map, but %d blocks", d.Site, c.Depth)
 		}
-		in, out := c.Dims(d.Site.Kind)
+		in, out := c.SiteDims(d.Site)
 		if d.Rank <= 0 || len(d.A) != d.Rank*in || len(d.B) != out*d.Rank {
 			return fmt.Errorf("lora: %v: rank %d with %d numbers in A and %d in B, expected A [r, %d] and B [%d, r]",
 				d.Site, d.Rank, len(d.A), len(d.B), in, out)

@@ -42,7 +42,16 @@ func New(d *checkpoint.Description, read func(name string) []float32, o Options)
 				weights, biases = append(weights, of+".weight"), append(biases, of+".bias")
 			}
 			w, out := vector(weights...), has[weights[0]][0]*len(p.of)
-			*p.linear = linear{In: len(w) / out, Out: out, Bias: vector(biases...),
+			var bias []float32
+			if anyOf(has, biases) {
+				for _, name := range biases {
+					if has[name] == nil {
+						bias = append(bias, make([]float32, out/len(p.of))...)
+					}
+					bias = append(bias, vector(name)...)
+				}
+			}
+			*p.linear = linear{In: len(w) / out, Out: out, Bias: bias,
 				W: kernel.PackAs(ex, elem(precisionOf(p.block, o.Precision)), w, out, len(w)/out)}
 		}
 	}
@@ -52,6 +61,11 @@ func New(d *checkpoint.Description, read func(name string) []float32, o Options)
 		}
 	}
 	return m.self(), nil
+}
+
+// anyOf reports whether the network has any of the parameters.
+func anyOf(has map[string][]int, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return has[name] != nil })
 }
 
 // precisionOf is that of a map in a base of precision p.
@@ -76,9 +90,12 @@ func (m *model) Merged(deltas []compute.Delta) (*Model, error) {
 	}
 	c, ex := *m, kernel.NewExec(m.workers)
 	c.Blocks = slices.Clone(m.Blocks)
-	for b := range c.Blocks {
-		blk := &c.Blocks[b]
-		at := func(k Kind) *compute.Delta { return compute.DeltaAt(deltas, siteAt(b, k)) }
+	for b := range m.Depth + 1 {
+		blk, block := &c.AttnPool, arch.PoolBlock
+		if b < m.Depth {
+			blk, block = &c.Blocks[b], b
+		}
+		at := func(k Kind) *compute.Delta { return compute.DeltaAt(deltas, siteAt(block, k)) }
 		blk.Q.merge(ex, at(Q))
 		blk.KV.merge(ex, at(K), at(V))
 		blk.Proj.merge(ex, at(Proj))
@@ -113,10 +130,10 @@ func checkDeltas(c *Config, deltas []compute.Delta) error {
 		if i > 0 && compute.CompareSites(deltas[i-1].Site, d.Site) >= 0 {
 			return fmt.Errorf("vit: %v: sites are not in order or stand twice", d.Site)
 		}
-		if d.Site.Block < 0 || d.Site.Block >= c.Depth {
-			return fmt.Errorf("vit: %v: the base has %d blocks", d.Site, c.Depth)
+		if !c.HasSite(d.Site) {
+			return fmt.Errorf("vit: %v: the base has no such map, but %d blocks", d.Site, c.Depth)
 		}
-		in, out := c.Dims(d.Site.Kind)
+		in, out := c.SiteDims(d.Site)
 		if d.Rank <= 0 || d.A.Len() != d.Rank*in || d.B.Len() != out*d.Rank {
 			return fmt.Errorf("vit: %v: rank %d with %d numbers in A and %d in B, expected A [r, %d] and B [%d, r]",
 				d.Site, d.Rank, d.A.Len(), d.B.Len(), in, out)
@@ -190,13 +207,16 @@ func (m *model) NewTrainer(maxBatch int, what compute.Training) (compute.Trainer
 		if err := checkDeltas(&m.Config, what.Deltas); err != nil {
 			return nil, err
 		}
-		from = what.Deltas[0].Site.Block
+		from = min(what.Deltas[0].Site.Block, m.Depth)
 		t.deltas = newTrainable(what.Deltas, what.Dropout, what.Seed)
 		t.params = t.deltas.params()
 	}
 	t.engine = newEngine(m, m.workers, maxBatch, from)
 	if t.full != nil {
 		t.engine.EnableFull()
+	}
+	if t.deltas != nil {
+		t.engine.LimitPass(maxBatch) // what pooling keeps is that of a whole batch
 	}
 	return t, nil
 }

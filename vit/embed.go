@@ -29,10 +29,14 @@ func (e *engine) embedTokens(images []float32, x kernel.Mat) {
 func (e *engine) embedOne(i int, x kernel.Mat) {
 	m := e.m
 	p := m.Grid() * m.Grid()
-	pos := kernel.View(m.Pos, len(m.Pos)/m.Width, m.Width)
 	prefix := m.PositionPrefix()
-	e.ex.Gemm(x.RowRange(m.Prefix(), x.Rows), e.patchRows(i), m.PatchEmbed.W,
-		kernel.Epilogue{Bias: m.PatchEmbed.Bias, Residual: pos.RowRange(prefix, prefix+p)})
+	ep := kernel.Epilogue{Bias: m.PatchEmbed.Bias}
+	var pos kernel.Mat
+	if m.Pos != nil {
+		pos = kernel.View(m.Pos, len(m.Pos)/m.Width, m.Width)
+		ep.Residual = pos.RowRange(prefix, prefix+p)
+	}
+	e.ex.Gemm(x.RowRange(m.Prefix(), x.Rows), e.patchRows(i), m.PatchEmbed.W, ep)
 	row := 0
 	for _, tok := range [][]float32{m.ClassToken, m.DistToken} {
 		if tok == nil {
@@ -86,63 +90,4 @@ func (t *im2colTask) Do(_, i int) {
 			}
 		}
 	}
-}
-
-// pool applies the final norm and pools the tokens of the images in flight.
-func (e *engine) pool() {
-	m, x := e.m, e.input(e.m.Depth)
-	r := span{First: e.rows.First, Images: e.rows.Images, Each: x.Rows / e.rows.Images}
-	e.normed = x
-	if m.FinalNorm {
-		e.normed = e.h.RowRange(0, x.Rows)
-		e.ex.LayerNorm(e.normed, x, m.Final.Gain, m.Final.Bias, m.Eps, e.normSt)
-		e.tap("norm", e.normed)
-	}
-	pooled := e.pooled.RowRange(r.First, r.First+r.Images)
-	for i := range r.Images {
-		m.poolOne(pooled.Row(i), e.normed.RowRange(i*r.Each, (i+1)*r.Each))
-	}
-	feat := pooled
-	if m.PoolNorm {
-		feat = e.feat.RowRange(r.First, r.First+r.Images)
-		e.ex.LayerNorm(feat, pooled, m.Pool.Gain, m.Pool.Bias, m.Eps, e.poolSt)
-	}
-	e.tap("pooled", feat)
-	if e.Tap != nil && m.Projected > 0 {
-		e.tap("projected", e.Embed(feat))
-	}
-}
-
-// Embed maps features [n, d] by CLIP's projection into the space shared with text, [n, Projected].
-func (e *engine) Embed(features kernel.Mat) kernel.Mat {
-	y := kernel.NewMat(features.Rows, e.m.Projected)
-	e.ex.Gemm(y, features, e.m.Project.W, kernel.Epilogue{})
-	return y
-}
-
-// poolOne pools the tokens x [T, d] of one image (or its class token alone) into dst.
-func (m *model) poolOne(dst []float32, x kernel.Mat) {
-	d := m.Width
-	switch m.Pooling {
-	case PoolClass:
-		copy(dst, x.Row(0))
-	case PoolClassDist:
-		copy(dst, x.Row(0))
-		copy(dst[d:], x.Row(1))
-	case PoolMean:
-		m.meanPatches(dst, x)
-	case PoolClassMean:
-		copy(dst, x.Row(0))
-		m.meanPatches(dst[d:], x)
-	case PoolTokens:
-		copyRows(kernel.View(dst, x.Rows, d), x)
-	}
-}
-
-func (m *model) meanPatches(dst []float32, x kernel.Mat) {
-	clear(dst)
-	for r := m.Prefix(); r < x.Rows; r++ {
-		kernel.AddTo(dst, x.Row(r))
-	}
-	kernel.Scale(dst, dst, 1/float32(x.Rows-m.Prefix()))
 }

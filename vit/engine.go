@@ -5,6 +5,7 @@ import (
 
 	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/vit/arch"
 )
 
 // engine runs a model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made
@@ -33,6 +34,8 @@ type engine struct {
 	o       kernel.Mat // attention output [n*T, d]
 	up      kernel.Mat // MLP pre-activation [n*T, up], inference and SwiGLU
 	act     kernel.Mat // MLP activation [n*T, mlp]; made when it is first needed
+	innerO  kernel.Mat // attention output after a norm of its own [n*T, d]; made when it is first needed
+	innerU  kernel.Mat // MLP activation after a norm of its own [n*T, mlp]; made when it is first needed
 	y       kernel.Mat // output of a map that an adapter adds to before LayerScale and residual [n*T, d]
 
 	// What the products of blocks with narrow weights read: of h, then of o, then of h again; and of act.
@@ -48,8 +51,11 @@ type engine struct {
 	normSt kernel.RowStats
 	poolSt kernel.RowStats
 
+	pooling *poolState // of attention pooling, else nil
+
 	grad gradState
 	im   im2colTask
+	rot  rotateTask
 	col  colTask
 }
 
@@ -61,6 +67,8 @@ type blockState struct {
 	pre      kernel.Mat // MLP pre-activation
 	lse      []float32
 	st1, st2 kernel.RowStats
+
+	stAttn, stMLP kernel.RowStats // of norms inside the block
 }
 
 // newEngine returns an Engine for up to maxBatch images. Backward reaches down to block from;
@@ -97,7 +105,7 @@ func (e *engine) makeBuffers() {
 	if from == 0 && e.rounds() {
 		e.qkv = kernel.NewBuffer(n, 3*d)
 	}
-	e.act, e.y = kernel.Mat{}, kernel.Mat{}
+	e.act, e.y, e.innerO, e.innerU = kernel.Mat{}, kernel.Mat{}, kernel.Mat{}, kernel.Mat{}
 	e.words, e.actWords = kernel.NewWords(elem(m.Precision), n, d), kernel.Words{}
 	switch keeps := from < m.Depth; {
 	case m.Precision != BF16:
@@ -112,6 +120,7 @@ func (e *engine) makeBuffers() {
 	}
 	e.out = kernel.NewBuffer(e.queryRows(m.Depth-1), d)
 	e.normSt = kernel.NewRowStats(n)
+	e.makePool()
 }
 
 // LimitPass sets how many images of a batch go through the blocks together where nothing is kept for a backward pass
@@ -132,6 +141,12 @@ func (e *engine) newBlockState(n, up, queries int) blockState {
 		in: kernel.NewBuffer(n, m.Width), mid: kernel.NewBuffer(queries, m.Width), o: kernel.NewBuffer(queries, m.Width),
 		pre: kernel.NewBuffer(queries, up), lse: make([]float32, n*m.Heads),
 		st1: kernel.NewRowStats(n), st2: kernel.NewRowStats(n),
+	}
+	if m.AttnNorm {
+		s.stAttn = kernel.NewRowStats(n)
+	}
+	if m.MLPNorm {
+		s.stMLP = kernel.NewRowStats(n)
 	}
 	if e.rounds() {
 		s.rounded = kernel.NewBuffer(n, (3*m.Width+1)/2)
@@ -226,6 +241,9 @@ func (e *engine) passImages() int {
 }
 
 func (e *engine) mark(block int, p compute.Part) {
+	if block == arch.PoolBlock {
+		block, p = compute.Outside, compute.PartPool
+	}
 	if e.Mark != nil {
 		e.Mark(block, p)
 	}

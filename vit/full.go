@@ -2,6 +2,7 @@ package vit
 
 import (
 	"slices"
+	"strings"
 
 	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
@@ -15,26 +16,6 @@ type blockGrads = blockOf[linearGrads]
 
 // grads are the gradients of all weights of a backbone, for full fine-tuning.
 type grads = weightsOf[linearGrads]
-
-func linearOf(bg *blockGrads, k Kind) linearGrads {
-	if bg == nil {
-		return linearGrads{}
-	}
-	switch k {
-	case Proj:
-		return bg.Proj
-	case FC1:
-		return bg.FC1
-	}
-	return bg.FC2
-}
-
-func scaleOf(bg *blockGrads, k Kind) []float32 {
-	if k == Proj {
-		return bg.Scale1
-	}
-	return bg.Scale2
-}
 
 // full is a backbone whose every weight is trained: a private copy of a Model, the weights as plain
 // matrices, and their gradients.
@@ -96,6 +77,7 @@ func (f *full) Updated(ex *kernel.Exec) {
 	for _, p := range f.packs {
 		p.dst.Repack(ex, p.w)
 	}
+	f.Model.placeBiases()
 }
 
 // vector makes *v a private copy with a gradient; a missing one stays missing.
@@ -121,6 +103,10 @@ func (f *full) linear(ex *kernel.Exec, name string, l *linear, g *linearGrads) {
 	f.packs = append(f.packs, packed{w, l.W})
 	f.params = append(f.params, compute.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})
 	f.vector(name+".bias", &l.Bias, &g.B, false)
+	if m := f.Model; m.NoKeyBias && strings.HasSuffix(name, ".kv") && l.Bias != nil { // that of k stays zero
+		p := &f.params[len(f.params)-1]
+		p.Data, p.Grad, p.Shape = p.Data[m.Width:], p.Grad[m.Width:], []int{m.Width}
+	}
 }
 
 // weightGrad accumulates the gradients of a map's weights, image by image.
@@ -149,7 +135,10 @@ func (e *engine) embedGrad(dx kernel.Mat, g *grads) {
 		e.ex.LayerNormGrad(dx, dx, raw, m.Pre.Gain, e.preSt, false)
 	}
 	prefix, d := m.PositionPrefix(), m.Width
-	pos := kernel.View(g.Pos, len(g.Pos)/d, d)
+	var pos kernel.Mat
+	if g.Pos != nil {
+		pos = kernel.View(g.Pos, len(g.Pos)/d, d)
+	}
 	for i := range e.rows.Images {
 		x := dx.RowRange(i*e.rows.Each, (i+1)*e.rows.Each)
 		row := 0
@@ -167,7 +156,9 @@ func (e *engine) embedGrad(dx kernel.Mat, g *grads) {
 			kernel.AddTo(g.Register[r*d:(r+1)*d], x.Row(row+r))
 		}
 		patches := x.RowRange(m.Prefix(), x.Rows)
-		addRows(pos.RowRange(prefix, prefix+patches.Rows), patches)
+		if pos.Data != nil {
+			addRows(pos.RowRange(prefix, prefix+patches.Rows), patches)
+		}
 		e.weightGrad(g.PatchEmbed, e.patchRows(i), patches, span{Images: 1, Each: patches.Rows})
 	}
 }

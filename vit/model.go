@@ -5,6 +5,8 @@
 package vit
 
 import (
+	"strings"
+
 	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/vit/arch"
@@ -22,11 +24,12 @@ type linear struct {
 
 // blockOf is what one pre-norm encoder block has, either its weights (with maps of type linear) or their gradients. KV
 // has 2*Width outputs, k then v (apart from Q, because the last block may need queries for the pooled token only); with
-// SwiGLU, FC1 has 2*MLP outputs, gate then up. Scale1 and Scale2 are LayerScale [d], nil if none.
+// SwiGLU, FC1 has 2*MLP outputs, gate then up. What a network does not have is zero.
 type blockOf[L any] struct {
-	Norm1, Norm2          norm
-	Q, KV, Proj, FC1, FC2 L
-	Scale1, Scale2        []float32
+	Norm1, AttnNorm, Norm2, MLPNorm norm
+	Q, KV, Proj, FC1, FC2           L
+	Scale1, Scale2                  []float32 // LayerScale [d]
+	RelPos                          []float32 // table of relative positions [Distances, Heads]
 }
 
 // weightsOf is what a network has: its weights, or their gradients.
@@ -36,11 +39,14 @@ type weightsOf[L any] struct {
 	DistToken  []float32 // [d]
 	Register   []float32 // [Registers, d]
 	Pos        []float32 // [PositionPrefix + patches, d]
+	RelPos     []float32 // of all blocks, as that of one
 	Pre        norm      // before the blocks (CLIP)
 	Blocks     []blockOf[L]
-	Final      norm // over all tokens
-	Pool       norm // after pooling
-	Project    L    // CLIP's projection, bias-free
+	Final      norm       // over all tokens
+	Pool       norm       // after pooling
+	Latent     []float32  // query of attention pooling [d]
+	AttnPool   blockOf[L] // its maps, and Norm2
+	Project    L          // CLIP's projection, bias-free
 }
 
 // block is the weights of one block.
@@ -57,11 +63,15 @@ type model struct {
 	compute.Model
 	weightsOf[linear]
 	workers compute.Workers
+
+	rotation rotation    // of queries and keys
+	biases   [][]float32 // of scores, for each block [Heads, T, T]; nil if there are none
 }
 
 // self completes a model, new or a changed copy of another, and returns it as its users see it.
 func (m *model) self() *Model {
 	m.Backend = m
+	m.place()
 	return &m.Model
 }
 
@@ -85,19 +95,21 @@ func (w *weightsOf[L]) pieces() []piece[L] {
 		{name: "dist_token", vector: &w.DistToken},
 		{name: "reg_token", vector: &w.Register},
 		{name: "pos_embed", vector: &w.Pos},
+		{name: "rel_pos", vector: &w.RelPos},
 		{name: "norm_pre", norm: &w.Pre},
 	}
 	for i := range w.Blocks {
-		for _, p := range w.Blocks[i].pieces() {
-			p.name, p.block = arch.BlockName(i, p.name), true
-			for j := range p.of {
-				p.of[j] = arch.BlockName(i, p.of[j])
-			}
-			list = append(list, p)
-		}
+		list = append(list, w.Blocks[i].pieces(arch.BlockName(i, ""), true)...)
 	}
 	list = append(list, piece[L]{name: "norm", norm: &w.Final}, piece[L]{name: "fc_norm", norm: &w.Pool},
-		piece[L]{name: "project", linear: &w.Project, after: true})
+		piece[L]{name: "pool.latent", vector: &w.Latent})
+	for _, p := range w.AttnPool.pieces("pool.", false) {
+		if p.name == "pool.norm2" {
+			p.name = "pool.norm"
+		}
+		list = append(list, p)
+	}
+	list = append(list, piece[L]{name: "project", linear: &w.Project, after: true})
 	for i := range list {
 		if p := &list[i]; p.of == nil {
 			p.of = []string{p.name}
@@ -106,18 +118,36 @@ func (w *weightsOf[L]) pieces() []piece[L] {
 	return list
 }
 
-func (b *blockOf[L]) pieces() []piece[L] {
-	return []piece[L]{
+// pieces lists what a block has; names begin with a prefix.
+func (b *blockOf[L]) pieces(prefix string, inBlock bool) []piece[L] {
+	list := []piece[L]{
 		{name: "norm1", norm: &b.Norm1},
 		{name: "q", linear: &b.Q},
 		{name: "kv", of: []string{"k", "v"}, linear: &b.KV},
+		{name: "rel_pos", vector: &b.RelPos},
+		{name: "norm_attn", norm: &b.AttnNorm},
 		{name: "proj", linear: &b.Proj},
 		{name: "ls1", vector: &b.Scale1},
 		{name: "norm2", norm: &b.Norm2},
 		{name: "fc1", linear: &b.FC1},
+		{name: "norm_mlp", norm: &b.MLPNorm},
 		{name: "fc2", linear: &b.FC2},
 		{name: "ls2", vector: &b.Scale2},
 	}
+	for i := range list {
+		p := &list[i]
+		p.name, p.block = prefix+p.name, inBlock
+		for j := range p.of {
+			p.of[j] = prefix + p.of[j]
+		}
+	}
+	return list
+}
+
+// biasOf returns the biases of part i of n.
+func (l *linear) biasOf(i, n int) []float32 {
+	k := len(l.Bias) / n
+	return l.Bias[i*k : (i+1)*k]
 }
 
 // Parameter returns the numbers of a parameter of the description (arch.Config.Params), row by row, in memory of their
@@ -133,7 +163,10 @@ func (m *model) Parameter(name string) []float32 {
 		}
 		return clone(h.W)
 	}
-	if inBlock {
+	switch {
+	case inBlock && last == "" || strings.HasPrefix(module, "pool") && last == ".latent":
+		module, last = name, ""
+	case inBlock:
 		module = arch.BlockName(block, module)
 	}
 	for _, p := range m.pieces() {
@@ -149,8 +182,7 @@ func (m *model) Parameter(name string) []float32 {
 			case p.norm != nil:
 				return clone(p.norm.Gain)
 			case last == ".bias":
-				n := len(p.linear.Bias) / len(p.of)
-				return clone(p.linear.Bias[i*n : (i+1)*n])
+				return clone(p.linear.biasOf(i, len(p.of)))
 			case p.linear.W == nil:
 				return nil
 			}

@@ -147,6 +147,26 @@ func (b *builder) vector(names ...string) ([]float32, error) {
 	return all, nil
 }
 
+// biases returns those of maps with n outputs each, one after another; zeros for a map that has none beside others that
+// have, nil if none has.
+func (b *builder) biases(names []string, n int) ([]float32, error) {
+	if !anyOf(b.has, names) {
+		return nil, nil
+	}
+	all := make([]float32, n*len(names))
+	for i, name := range names {
+		if b.has[name] == nil {
+			continue
+		}
+		v, err := b.c.Read(name, nil)
+		if err != nil {
+			return nil, err
+		}
+		copy(all[i*n:], v)
+	}
+	return all, nil
+}
+
 // linear packs the maps of the named modules, one below another, as one.
 func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	names, biases := make([]string, len(of)), make([]string, len(of))
@@ -158,7 +178,7 @@ func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	for _, n := range shape[1:] {
 		l.In *= n
 	}
-	if l.Bias, err = b.vector(biases...); err != nil {
+	if l.Bias, err = b.biases(biases, l.Out/len(of)); err != nil {
 		return err
 	}
 	if l.W = b.kept.next(prec, l.Out, l.In); l.W != nil {

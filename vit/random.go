@@ -2,6 +2,7 @@ package vit
 
 import (
 	"math/rand/v2"
+	"strings"
 
 	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
@@ -47,6 +48,9 @@ func (r *randomWeights) fill(p piece[linear]) {
 	case p.linear != nil:
 		if shape := r.has[p.of[0]+".weight"]; shape != nil {
 			*p.linear = r.linear(length(shape[1:]), shape[0]*len(p.of), r.has[p.of[0]+".bias"] != nil)
+			if last := p.of[len(p.of)-1]; p.linear.Bias == nil && r.has[last+".bias"] != nil { // v alone has one
+				p.linear.Bias = append(make([]float32, shape[0]), r.vector(shape[0], 0, 0.2)...)
+			}
 		}
 	case p.norm != nil:
 		if shape := r.has[p.name+".weight"]; shape != nil {
@@ -55,6 +59,7 @@ func (r *randomWeights) fill(p piece[linear]) {
 	case r.has[p.name] != nil:
 		mean, std := 0.0, 0.5
 		switch {
+		case strings.HasSuffix(p.name, "rel_pos"):
 		case p.block: // LayerScale
 			mean, std = 0.5, 0.2
 		case p.name == "pos_embed":

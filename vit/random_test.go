@@ -27,7 +27,21 @@ func families() map[string]Config {
 		"deit":       with(func(c *Config) { c.Dist, c.Pooling = true, PoolClassDist }),
 		"dinov2":     with(func(c *Config) { c.LayerScale, c.Registers, c.SwiGLU = true, 4, true }),
 		"class+mean": with(func(c *Config) { c.LayerScale, c.Pooling = true, PoolClassMean }),
-		"tokens":     with(func(c *Config) { c.Pooling = PoolTokens }),
+		"dinov3": with(func(c *Config) {
+			c.LayerScale, c.Registers, c.SwiGLU, c.NoKeyBias, c.NoPosEmbed, c.PosPrefix = true, 2, true, true, true, false
+			c.Rotary, c.RotaryHalf, c.RotaryTheta = arch.RotaryCentred, true, 100
+		}),
+		"eva02": with(func(c *Config) {
+			c.AttnNorm, c.MLPNorm, c.SwiGLU, c.NoKeyBias, c.Pooling, c.PoolNorm, c.FinalNorm = true, true, true, true, PoolMean, true, false
+			c.Rotary, c.RotaryTheta, c.RotaryGrid = arch.RotaryIndex, 10000, 2
+		}),
+		"beit": with(func(c *Config) {
+			c.LayerScale, c.RelBlocks, c.RelShared, c.NoKeyBias, c.NoPosEmbed, c.PosPrefix = true, true, true, true, true, false
+		}),
+		"siglip": with(func(c *Config) {
+			c.Class, c.PosPrefix, c.Pooling, c.Act = false, false, arch.PoolAttention, arch.GELUTanh
+		}),
+		"tokens": with(func(c *Config) { c.Pooling = PoolTokens }),
 		"clip": with(func(c *Config) {
 			c.PreNorm, c.FinalNorm, c.PoolNorm, c.Act = true, false, true, arch.GELUQuick
 		}),

@@ -15,6 +15,29 @@ type AttnShape struct {
 	Scale                        float32 // usually 1/sqrt(dim)
 	Elem                         Elem    // of the operands of its products: F32 or BF16
 	Words                        Words   // room for those of O, or none
+
+	// Bias [Heads][Keys][Keys], if there is one, is added to the scaled scores. Queries are the first ones of the keys.
+	Bias []float32
+	// DBias, if AttentionGrad is to add the gradient of Bias to it. Images are summed in order.
+	DBias []float32
+}
+
+// biasRow returns the biases of a query.
+func (s *AttnShape) biasRow(bias []float32, head, query int) []float32 {
+	return bias[(head*s.Keys+query)*s.Keys:][:s.Keys]
+}
+
+// scores turns products q kᵀ, the first that of query r0, into scores, and returns what is left to multiply them by.
+func (s *AttnShape) scores(p Mat, head, r0 int) (scale float32) {
+	if s.Bias == nil {
+		return s.Scale
+	}
+	for r := range p.Rows {
+		row := p.Row(r)
+		Scale(row, row, s.Scale)
+		AddTo(row, s.biasRow(s.Bias, head, r0+r))
+	}
+	return 1
 }
 
 type attnTask struct {
@@ -23,6 +46,7 @@ type attnTask struct {
 	dq, dk, dv, do Mat
 	lse            []float32 // [Images*Heads*Queries]
 	backward       bool
+	image          int // the first one
 	split          int // query blocks an item: more parallel items when there are few heads
 	workers        []*Worker
 }
@@ -57,13 +81,19 @@ func (e *Exec) AttentionGrad(s AttnShape, dq, dk, dv, do, o, q, k, v Mat, lse []
 	e.level()
 	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
 		lse: lse, backward: true, split: 1, workers: e.workers}
-	e.pool.Run(s.Images*s.Heads, &e.attn)
+	if s.DBias == nil {
+		e.pool.Run(s.Images*s.Heads, &e.attn)
+		return
+	}
+	for e.attn.image = range s.Images {
+		e.pool.Run(s.Heads, &e.attn)
+	}
 }
 
 func (t *attnTask) Do(worker, i int) {
 	w := t.workers[worker]
 	part, item := i%t.split, i/t.split
-	image, head := item/t.Heads, item%t.Heads
+	image, head := t.image+item/t.Heads, item%t.Heads
 	if t.backward {
 		t.grad(w, image, head)
 		return
@@ -89,7 +119,7 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
 	if t.lse != nil {
 		lse = t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0]
 	}
-	w.softmaxRows(p, t.Scale, lse)
+	w.softmaxRows(p, t.scores(p, head, r0), lse)
 	o := t.part(t.o, image, t.Queries, head).RowRange(r0, r1)
 	w.product(t.Elem, o, p, v, false, false, 1, false)
 	if !t.Words.Empty() {
@@ -108,11 +138,16 @@ func (t *attnTask) grad(w *Worker, image, head int) {
 		qb, dob, ob := q.RowRange(r0, r1), do.RowRange(r0, r1), o.RowRange(r0, r1)
 		p := scratchMat(&w.attn.p, r1-r0, t.Keys)
 		w.product(t.Elem, p, qb, k, false, true, 1, false)
-		softmaxRowsFromLSE(p, t.Scale, lse[r0:])
+		softmaxRowsFromLSE(p, t.scores(p, head, r0), lse[r0:])
 		w.product(t.Elem, dv, p, dob, true, false, 1, r0 > 0)
 		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
 		w.product(t.Elem, dp, dob, v, false, true, 1, false)
 		w.softmaxGradRows(dp, p, ob, dob, t.Scale)
+		if t.DBias != nil {
+			for r := range dp.Rows {
+				Axpy(t.biasRow(t.DBias, head, r0+r), dp.Row(r), 1/t.Scale)
+			}
+		}
 		w.product(t.Elem, dq.RowRange(r0, r1), dp, k, false, false, 1, false)
 		w.product(t.Elem, dk, dp, qb, true, false, 1, r0 > 0)
 	}

@@ -113,6 +113,75 @@ func checkAttention(t *testing.T, c attnCase) {
 	}
 }
 
+// TestAttentionBias: scores with a bias are, with the reference, those of one more number in each query and key.
+func TestAttentionBias(t *testing.T) {
+	forEach(t, func(t *testing.T) {
+		for _, c := range []attnCase{{2, 5, 5, 2, 8, 0.35}, {1, 1, 7, 3, 4, 0.5}, {3, 70, 70, 2, 16, 0.25}} {
+			t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { checkAttentionBias(t, c) })
+		}
+	})
+}
+
+func checkAttentionBias(t *testing.T, c attnCase) {
+	rng := rand.New(rand.NewPCG(uint64(c.queries), 3))
+	pool := par.New(2)
+	defer pool.Close()
+	ex := kernel.NewExec(pool)
+	width := c.heads * c.dim
+	q, _ := matrix(rng, c.images*c.queries, width, 3)
+	k, _ := matrix(rng, c.images*c.keys, width, 5)
+	v, _ := matrix(rng, c.images*c.keys, width, 0)
+	do, _ := matrix(rng, c.images*c.queries, width, 1)
+	bias, _ := matrix(rng, c.heads*c.keys, c.keys, 0)
+	o, dq, dk, dv := kernel.NewMat(q.Rows, width), kernel.NewMat(q.Rows, width), kernel.NewMat(k.Rows, width), kernel.NewMat(k.Rows, width)
+	dbias := make([]float32, len(bias.Data))
+	lse := make([]float32, c.images*c.heads*c.queries)
+	shape := kernel.AttnShape{Images: c.images, Queries: c.queries, Keys: c.keys, Heads: c.heads, Scale: c.scale, Bias: bias.Data}
+	ex.Attention(shape, o, q, k, v, lse)
+	shape.DBias = dbias
+	ex.AttentionGrad(shape, dq, dk, dv, do, o, q, k, v, lse)
+	wantBias := make([]float64, len(dbias))
+	for image := range c.images {
+		for head := range c.heads {
+			cut := func(m kernel.Mat, each int) kernel.Mat {
+				return part(m, image*each, (image+1)*each, head*c.dim, (head+1)*c.dim)
+			}
+			// q' = [q, bias/scale] and k' = [k, 1 for the key]: scale q' k'ᵀ is the score with its bias.
+			rq, rk := ref.NewMat(c.queries, c.dim+c.keys), ref.NewMat(c.keys, c.dim+c.keys)
+			for r := range c.queries {
+				copy(rq.Row(r), float64s(cut(q, c.queries).Row(r)))
+				for j, b := range bias.Row(head*c.keys + r) {
+					rq.Row(r)[c.dim+j] = float64(b) / float64(c.scale)
+				}
+			}
+			for r := range c.keys {
+				copy(rk.Row(r), float64s(cut(k, c.keys).Row(r)))
+				rk.Row(r)[c.dim+r] = 1
+			}
+			rv, rdo := toRef(cut(v, c.keys)), toRef(cut(do, c.queries))
+			wantO, _, _ := ref.Attention(rq, rk, rv, float64(c.scale))
+			wantQ, wantK, wantV := ref.AttentionGrad(rdo, rq, rk, rv, float64(c.scale))
+			for r := range c.queries {
+				for j, g := range wantQ.Row(r)[c.dim:] {
+					wantBias[(head*c.keys+r)*c.keys+j] += g / float64(c.scale)
+				}
+			}
+			for _, x := range []struct {
+				what string
+				got  kernel.Mat
+				want ref.Mat
+			}{{"o", cut(o, c.queries), wantO}, {"dq", cut(dq, c.queries), wantQ}, {"dk", cut(dk, c.keys), wantK}, {"dv", cut(dv, c.keys), wantV}} {
+				narrow := ref.NewMat(x.got.Rows, c.dim)
+				for r := range narrow.Rows {
+					copy(narrow.Row(r), x.want.Row(r))
+				}
+				withinMat(t, x.what, x.got, narrow, 100)
+			}
+		}
+	}
+	within(t, "bias", dbias, wantBias, 100, 1)
+}
+
 func withinMat(t *testing.T, what string, got kernel.Mat, want ref.Mat, tol float64) {
 	t.Helper()
 	size := 0.1

@@ -47,6 +47,8 @@ var layers = []layer{
 		"files become plain numbers here; how an engine lays them out is its own affair"},
 	{"compute", []string{"internal/...", "imaging", "vit/arch"},
 		"the seam between what a network is for and what computes it: it knows neither"},
+	{"vit/plain", []string{"compute", "vit/arch"},
+		"the model as a textbook has it stands on nothing but its description"},
 	{"vit", []string{"internal/...", "safetensors", "imaging/...", "compute", "vit/arch", "vit/checkpoint"},
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},
 	{"lora", []string{"internal/...", "compute", "vit", "vit/arch"},

@@ -33,12 +33,51 @@ const (
 	PoolClassMean
 	// PoolTokens concatenates all tokens [T*d]: for objectives that look at every token. No file says so.
 	PoolTokens
+	// PoolAttention lets a learned query attend to all tokens, followed by an MLP (SigLIP).
+	PoolAttention
+	poolings
 )
 
-// Config is the shape of a plain pre-norm ViT encoder. It holds everything that the forward pass needs
-// besides weights, whatever library the file came from.
+var poolingNames = [poolings]string{"class", "mean", "class+distilled", "class+mean", "tokens", "attention"}
+
+// String returns "class", "mean", "class+mean", "attention", ...
+func (p Pooling) String() string { return poolingNames[p] }
+
+// ParsePooling is the inverse of Pooling.String.
+func ParsePooling(s string) (Pooling, error) {
+	for i, n := range poolingNames {
+		if n == s {
+			return Pooling(i), nil
+		}
+	}
+	return 0, fmt.Errorf("vit: unknown pooling %q, expected class, mean or class+mean", s)
+}
+
+// Rotary says how queries and keys of patches are rotated by their position (RoFormer, arXiv 2104.09864), in two
+// dimensions: half of the angles come from the row, half from the column, coordinate times frequency. Tokens before the
+// patches are not rotated.
+type Rotary uint8
+
+// The rotations that the supported families use.
+const (
+	// RotaryNone rotates nothing.
+	RotaryNone Rotary = iota
+	// RotaryCentred takes coordinates of the centres of patches in [-1, 1], times 2 pi (DINOv3).
+	RotaryCentred
+	// RotaryIndex takes numbers of rows and columns, scaled to a grid of RotaryGrid if that is not 0 (EVA-02).
+	RotaryIndex
+)
+
+// Config describes a pre-norm ViT encoder. It holds everything that the forward pass needs besides weights, whatever
+// library the file came from. One block is
+//
+//	o   = softmax(rot(q) rot(k)ᵀ / sqrt(d/Heads) + bias) v          q, k, v = maps of norm1(x)
+//	x  += ls1 * proj(norm_attn(o))
+//	x  += ls2 * fc2(norm_mlp(act(fc1(norm2(x)))))
+//
+// where rot, bias, ls1, ls2, norm_attn and norm_mlp are there or not as the fields say.
 type Config struct {
-	Family   string // "vit", "deit", "mae", "dinov2", "clip": for messages and name maps only
+	Family   string // "vit", "deit", "mae", "dinov2", "clip", ...: for messages and name maps only
 	Source   string // naming of the file: "hf" or "timm"
 	Width    int    // d, embedding dimension
 	Depth    int    // number of blocks
@@ -48,22 +87,35 @@ type Config struct {
 	Patch    int    // side of a patch in pixels
 	Channels int    // input channels, 3
 
+	// The tokens before those of the patches, and what is known of positions.
 	Class     bool // has a class token
 	Dist      bool // has DeiT's distillation token (after the class token)
 	Registers int  // register tokens, after the class token; they carry no position embedding
 	// PosPrefix says that the position embedding has rows for the class and distillation tokens.
-	PosPrefix bool
+	PosPrefix   bool
+	NoPosEmbed  bool    // there is no position embedding: positions are rotary, or relative
+	Rotary      Rotary  // rotation of queries and keys
+	RotaryHalf  bool    // number i of a head is rotated with i + dim/2, not the numbers 2i and 2i+1 with each other
+	RotaryTheta float32 // period of the slowest rotation
+	RotaryGrid  int     // for RotaryIndex: side of the grid that coordinates are scaled to; 0: none
+	RelBlocks   bool    // each block has a bias of its own for each head and distance of two patches (BEiT)
+	RelShared   bool    // all blocks share one such bias
 
+	// The norms outside the blocks, and the parts of a block.
 	PreNorm    bool // LayerNorm before the first block (CLIP); the patch embedding then has no bias
 	FinalNorm  bool // LayerNorm after the last block over all tokens
 	PoolNorm   bool // LayerNorm after pooling instead (timm fc_norm; CLIP post_layernorm)
 	QKVBias    bool
+	NoKeyBias  bool // with QKVBias: k alone has no bias (BEiT, EVA-02, DINOv3)
+	AttnNorm   bool // LayerNorm of what attention gives, before proj (EVA-02)
 	SwiGLU     bool // MLP is down(silu(gate(x)) * up(x))
+	MLPNorm    bool // LayerNorm of the MLP's activations, before its second map (EVA-02)
 	LayerScale bool // a gain for each column of what attention and the MLP add
 	Act        Activation
 	Eps        float32 // LayerNorm epsilon
-	Pooling    Pooling
-	Classes    int // of the base's own head, 0 if it has none
+
+	Pooling Pooling
+	Classes int // of the base's own head, 0 if it has none
 	// Projected is the width of CLIP's bias-free visual_projection, 0 if none. It maps features to the
 	// space shared with text; adapters and heads sit before it.
 	Projected int
@@ -86,7 +138,7 @@ func (c *Config) Prefix() int {
 
 // PositionPrefix returns the number of rows that the position embedding has before those of the patches.
 func (c *Config) PositionPrefix() int {
-	if !c.PosPrefix {
+	if !c.PosPrefix || c.NoPosEmbed {
 		return 0
 	}
 	return c.Prefix() - c.Registers
@@ -118,6 +170,8 @@ const (
 	MaxWidth  = 1 << 14
 	MaxDepth  = 256
 	MaxTokens = 1 << 16
+
+	maxRelTokens = 2305 // a bias for each pair: images of 768 in patches of 16
 )
 
 // Validate returns an error that names the first field that cannot be.
@@ -140,8 +194,20 @@ func (c *Config) Validate() error {
 		return bad("%d registers, %d patches a side", c.Registers, c.Grid())
 	case c.Classes < 0 || c.Classes > 1<<20 || c.Projected < 0 || c.Projected > MaxWidth:
 		return bad("%d classes, projection %d", c.Classes, c.Projected)
-	case !c.Class && c.Pooling != PoolMean:
+	case !c.Class && c.Pooling != PoolMean && c.Pooling != PoolAttention:
 		return bad("class-token pooling without a class token")
+	case c.Pooling >= poolings:
+		return bad("pooling %d", c.Pooling)
+	case c.PoolNorm && c.Features() != c.Width:
+		return bad("pooling %v with a norm after pooling, which is for %d features", c.Pooling, c.Width)
+	case c.Rotary != RotaryNone && c.HeadDim()%4 != 0:
+		return bad("heads of width %d with rotary positions, expected a multiple of 4", c.HeadDim())
+	case c.Rotary != RotaryNone && !(c.RotaryTheta >= 1 && c.RotaryTheta <= 1e9):
+		return bad("rotary period %g", c.RotaryTheta)
+	case (c.RelBlocks || c.RelShared) && (c.Prefix() != 1 || !c.Class):
+		return bad("relative positions with other tokens than one class token before the patches")
+	case (c.RelBlocks || c.RelShared) && c.Tokens() > maxRelTokens:
+		return bad("relative positions of %d tokens, expected at most %d", c.Tokens(), maxRelTokens)
 	case !(c.Eps > 0 && c.Eps < 1):
 		return bad("LayerNorm epsilon %g", c.Eps)
 	}

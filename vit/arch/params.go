@@ -6,7 +6,7 @@ import (
 )
 
 // Param is one parameter of a network: its name and shape. A name is made of the module's and "weight" or "bias", such
-// as "blocks.0.q.weight"; a token, a position embedding or a LayerScale has its own name alone.
+// as "blocks.0.q.weight"; a token, a table of positions or a LayerScale has its own name alone.
 type Param struct {
 	Name  string
 	Shape []int
@@ -24,9 +24,9 @@ func (p Param) Len() int {
 // Params returns every parameter of the network, in the order in which a forward pass meets them. This list is the
 // meaning of a Config: readers of files look for these parameters and no others, and engines compute with them.
 //
-//	patch_embed  cls_token dist_token reg_token pos_embed  norm_pre
-//	blocks.N.  norm1 q k v proj ls1  norm2 fc1 fc2 ls2
-//	norm fc_norm  project  head head_dist
+//	patch_embed  cls_token dist_token reg_token pos_embed rel_pos  norm_pre
+//	blocks.N.  norm1 q k v rel_pos norm_attn proj ls1  norm2 fc1 norm_mlp fc2 ls2
+//	norm fc_norm  pool. latent q k v proj norm fc1 fc2  project  head head_dist
 func (c *Config) Params() []Param {
 	var l list
 	d := c.Width
@@ -35,13 +35,23 @@ func (c *Config) Params() []Param {
 	l.addIf(c.Class, "cls_token", d)
 	l.addIf(c.Dist, "dist_token", d)
 	l.addIf(c.Registers > 0, "reg_token", c.Registers, d)
-	l.add("pos_embed", c.PositionPrefix()+c.Grid()*c.Grid(), d)
+	l.addIf(!c.NoPosEmbed, "pos_embed", c.PositionPrefix()+c.Grid()*c.Grid(), d)
+	l.addIf(c.RelShared, "rel_pos", c.Distances(), c.Heads)
 	l.normIf(c.PreNorm, "norm_pre", d)
 	for i := range c.Depth {
 		c.block(&l, BlockName(i, ""))
 	}
 	l.normIf(c.FinalNorm, "norm", d)
 	l.normIf(c.PoolNorm, "fc_norm", d)
+	if c.Pooling == PoolAttention {
+		l.add("pool.latent", d)
+		for _, name := range []string{"q", "k", "v", "proj"} {
+			l.linear("pool."+name, d, d, true)
+		}
+		l.normIf(true, "pool.norm", d)
+		l.linear("pool.fc1", c.MLP, d, true)
+		l.linear("pool.fc2", d, c.MLP, true)
+	}
 	l.addIf(c.Projected > 0, "project.weight", c.Projected, d)
 	if c.Classes > 0 {
 		if c.TwoHeads() {
@@ -62,12 +72,15 @@ func (c *Config) block(l *list, p string) {
 	d := c.Width
 	l.normIf(true, p+"norm1", d)
 	l.linear(p+"q", d, d, c.QKVBias)
-	l.linear(p+"k", d, d, c.QKVBias)
+	l.linear(p+"k", d, d, c.QKVBias && !c.NoKeyBias)
 	l.linear(p+"v", d, d, c.QKVBias)
+	l.addIf(c.RelBlocks, p+"rel_pos", c.Distances(), c.Heads)
+	l.normIf(c.AttnNorm, p+"norm_attn", d)
 	l.linear(p+"proj", d, d, true)
 	l.addIf(c.LayerScale, p+"ls1", d)
 	l.normIf(true, p+"norm2", d)
 	l.linear(p+"fc1", c.Up(), d, true)
+	l.normIf(c.MLPNorm, p+"norm_mlp", c.MLP)
 	l.linear(p+"fc2", d, c.MLP, true)
 	l.addIf(c.LayerScale, p+"ls2", d)
 }

@@ -33,16 +33,67 @@ func ParseKind(s string) (Kind, error) {
 	return 0, fmt.Errorf("vit: unknown site %q, expected one of %s", s, strings.Join(kindNames[:], ", "))
 }
 
-// Site names one linear map: a block and a kind.
+// Site names one linear map: a block and a kind. The maps of attention pooling are those of block PoolBlock.
 type Site struct {
 	Block int
 	Kind  Kind
 }
 
-// String returns for example "blocks.3.q".
-func (s Site) String() string { return fmt.Sprintf("blocks.%d.%s", s.Block, s.Kind) }
+// PoolBlock is the block of the maps of attention pooling. It comes after all others.
+const PoolBlock = MaxDepth
 
-// Dims returns the input and output width of the map at a site of kind k.
+// String returns for example "blocks.3.q", or "pool.q".
+func (s Site) String() string {
+	if s.Block == PoolBlock {
+		return "pool." + s.Kind.String()
+	}
+	return fmt.Sprintf("blocks.%d.%s", s.Block, s.Kind)
+}
+
+// ParseSite is the inverse of Site.String.
+func ParseSite(s string) (Site, error) {
+	block, module, last, inBlock := SplitName(s)
+	rest, pool := strings.CutPrefix(s, "pool.")
+	switch {
+	case pool:
+		block, module = PoolBlock, rest
+	case !inBlock || last != "" || block < 0 || block >= MaxDepth || s != BlockName(block, module):
+		return Site{}, fmt.Errorf("vit: %q is no site, expected blocks.N.KIND or pool.KIND", s)
+	}
+	k, err := ParseKind(module)
+	return Site{Block: block, Kind: k}, err
+}
+
+// HasSite reports whether the network has a map at a site.
+func (c *Config) HasSite(s Site) bool {
+	return s.Block >= 0 && s.Block < c.Depth || s.Block == PoolBlock && c.Pooling == PoolAttention
+}
+
+// Sites returns every site of the network, in order.
+func (c *Config) Sites() []Site {
+	var sites []Site
+	for b := range c.Depth + 1 {
+		if b == c.Depth {
+			b = PoolBlock
+		}
+		for k := range kindNames {
+			if s := (Site{Block: b, Kind: Kind(k)}); c.HasSite(s) {
+				sites = append(sites, s)
+			}
+		}
+	}
+	return sites
+}
+
+// SiteDims returns the input and output width of the map at a site.
+func (c *Config) SiteDims(s Site) (in, out int) {
+	if s.Block == PoolBlock && s.Kind == FC1 {
+		return c.Width, c.MLP // attention pooling has no second branch
+	}
+	return c.Dims(s.Kind)
+}
+
+// Dims returns the input and output width of the map of kind k in a block.
 func (c *Config) Dims(k Kind) (in, out int) {
 	switch k {
 	case FC1:
