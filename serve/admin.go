@@ -243,6 +243,6 @@ func (r *Registry) decide(name string, change Change, f func(d *decision) error)
 		return err
 	}
 	r.publish()
-	r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: Identity{Name: name}})
+	r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: Identity{Name: name}, Forgotten: r.statePath == ""})
 	return nil
 }

@@ -52,11 +52,12 @@ const (
 
 // AdapterEvent is one change.
 type AdapterEvent struct {
-	Change   Change
-	Identity               // Version and Digest are empty where no version is meant
-	Bytes    int64         // of memory, when loaded or evicted
-	Duration time.Duration // of loading
-	Err      error         // why it was refused
+	Change    Change
+	Identity                // Version and Digest are empty where no version is meant
+	Bytes     int64         // of memory, when loaded or evicted
+	Duration  time.Duration // of loading
+	Err       error         // why it was refused
+	Forgotten bool          // an operator's decision that a restart forgets: there is no file for it
 }
 
 // nobody is the observer where there is none.

@@ -14,6 +14,9 @@ import (
 // CurrentAlias is the alias that an operator sets to choose what the bare name means.
 const CurrentAlias = "current"
 
+// firstVersion is what clients that number versions ask for when they mean the current one. An alias of that name goes before.
+const firstVersion = "1"
+
 // Registry knows the adapters in a folder and what their names mean, and keeps those in memory that are asked
 // for. It is safe for concurrent use.
 //
@@ -148,6 +151,9 @@ func (e *entry) find(wanted string) (*version, error) {
 			}
 		}
 		return nil, &UnknownError{Name: e.name, Version: wanted, Reason: "no file has its digest " + digest}
+	}
+	if wanted == firstVersion && e.current != nil {
+		return e.current, nil
 	}
 	var found *version
 	for _, v := range e.versions {

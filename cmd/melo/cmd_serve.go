@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"path/filepath"
 	"runtime/debug"
@@ -17,6 +17,7 @@ import (
 	facade "melo.example/melo"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/audit"
@@ -78,6 +79,7 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	defer onHangup(func() { r.reload(watching, s.args) })()
 	go r.engine.Registry().Watch(watching, o.Rescan)
 	if err := r.host.Serve(ctx); err != nil {
 		return err
@@ -112,11 +114,13 @@ func (r *server) open(ctx context.Context, s *stdio) error {
 	if err := r.openGuard(); err != nil {
 		return badInput(err)
 	}
-	config := r.hostConfig()
+	config, err := r.hostConfig()
+	if err != nil {
+		return badInput(err)
+	}
 	if err := config.CheckAddresses(); err != nil {
 		return usage(err)
 	}
-	var err error
 	r.tracer, err = telemetry.NewTracer(ctx, telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample, Version: buildinfo.Version})
 	if err != nil {
 		return usage(err)
@@ -149,10 +153,7 @@ func (r *server) open(ctx context.Context, s *stdio) error {
 // openGuard reads who may come.
 func (r *server) openGuard() error {
 	o := r.options
-	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: access.Limits{Rate: o.Rate, Burst: o.Burst, Concurrent: o.Concurrent, Body: int64(o.ClientBody)}}
-	if o.Rate > 0 && o.Burst == 0 {
-		g.Defaults.Burst = int(math.Ceil(math.Min(o.Rate, math.MaxInt32)))
-	}
+	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: o.clientLimits()}
 	r.guard = g
 	var err error
 	if o.Tokens != "" {
@@ -183,6 +184,7 @@ func (r *server) openGuard() error {
 			return err
 		}
 	}
+	g.Local = o.AnonymousRole == "auto"
 	g.Anonymous, err = o.anonymous()
 	return err
 }
@@ -205,9 +207,9 @@ func (o *serveOptions) anonymous() (access.Role, error) {
 	return access.Viewer, nil
 }
 
-func (r *server) hostConfig() host.Config {
+func (r *server) hostConfig() (c host.Config, err error) {
 	o := r.options
-	c := host.Config{Options: oip.Options{Limits: o.limits(), Version: buildinfo.Version, Base: baseName(o.Base)},
+	c = host.Config{Options: oip.Options{Limits: o.limits(), Version: buildinfo.Version, Base: baseName(o.Base)},
 		HTTP: address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
 		Insecure: o.Insecure, Authenticated: o.authenticated(), Hosts: o.AllowedHost,
 		Guard: r.guard, Recorder: r.metrics, Log: r.log, MaxConnections: o.MaxConnections,
@@ -215,7 +217,21 @@ func (r *server) hostConfig() host.Config {
 	if o.TLSCert != "" {
 		c.HTTPS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey, ClientCA: o.TLSClientCA, RequireClient: o.RequireClientCert}
 	}
-	return c
+	if o.MetricsTLS {
+		c.MetricsTLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey}
+	}
+	if o.MetricsToken != "" {
+		token, err := regular.ReadFile(o.MetricsToken, 4<<10)
+		if err != nil {
+			return c, fmt.Errorf("serve: --metrics-token: %w", err)
+		}
+		if len(bytes.TrimSpace(token)) < 16 {
+			return c, fmt.Errorf("serve: --metrics-token: %s: expected a token of at least 16 characters", o.MetricsToken)
+		}
+		c.MetricsToken = access.HashToken(string(bytes.TrimSpace(token)))
+	}
+	c.Proxies, err = host.ParseProxies(o.TrustedProxy)
+	return c, err
 }
 
 // baseName is the last part of a base's path.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -95,6 +96,9 @@ func variable(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// kubelet are the variables that Kubernetes gives every container about a Service whose name begins with "melo".
+var kubelet = regexp.MustCompile(`^MELO_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
 // readEnvironment returns the settings among variables ("NAME=value"). One that has the prefix and is no setting is an
 // error.
 func readEnvironment(environ, names []string) (map[string]string, error) {
@@ -109,6 +113,9 @@ func readEnvironment(environ, names []string) (map[string]string, error) {
 			continue
 		}
 		flag, ok := known[name]
+		if !ok && kubelet.MatchString(name) {
+			continue
+		}
 		if !ok {
 			return nil, fmt.Errorf("serve: environment: %s is no setting%s", name, nearest(name, slices.Sorted(maps.Keys(known))))
 		}

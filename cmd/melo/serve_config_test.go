@@ -164,3 +164,18 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+// Kubernetes tells containers of the Services beside them, also of one that is called melo.
+func TestKubernetesVariables(t *testing.T) {
+	found, err := readEnvironment([]string{"MELO_SERVICE_HOST=10.0.0.1", "MELO_SERVICE_PORT=8080", "MELO_SERVICE_PORT_HTTP=8080", "MELO_PORT=tcp://10.0.0.1:8080",
+		"MELO_PORT_8080_TCP=tcp://10.0.0.1:8080", "MELO_PORT_8080_TCP_PROTO=tcp", "MELO_PORT_8080_TCP_PORT=8080", "MELO_PORT_8080_TCP_ADDR=10.0.0.1",
+		"MELO_GRPC_SERVICE_HOST=10.0.0.2", "MELO_GRPC_PORT_8081_TCP=tcp://10.0.0.2:8081", "MELO_RATE=5"}, []string{"rate", "listen"})
+	if err != nil || len(found) != 1 || found["rate"] != "5" {
+		t.Errorf("%v, %v", found, err)
+	}
+	for _, wrong := range []string{"MELO_SERVICE=1", "MELO_PORT_X=1", "MELO_RAET=5"} {
+		if _, err := readEnvironment([]string{wrong}, []string{"rate"}); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+}

@@ -42,8 +42,11 @@ type serveEngine struct {
 type serveAddresses struct {
 	Listen            string        `default:"127.0.0.1:8080" group:"Addresses:" help:"Address of HTTP; off is none."`
 	GRPCListen        string        `name:"grpc-listen" default:"127.0.0.1:8081" group:"Addresses:" help:"Address of gRPC; off is none."`
-	MetricsListen     string        `default:"off" group:"Addresses:" help:"Further address of /metrics and the health routes, without authentication."`
+	MetricsListen     string        `default:"off" group:"Addresses:" help:"Further address of /metrics and the health routes, without authentication unless --metrics-token says which."`
 	DebugListen       string        `default:"off" group:"Addresses:" help:"Address of net/http/pprof, without authentication."`
+	TrustedProxy      []string      `placeholder:"ADDRESS" group:"Addresses:" help:"Addresses or networks of proxies that say in X-Forwarded-For whose requests they pass on: limits and audit see that client. What a proxy passes on is never taken for a client on this machine."`
+	MetricsTLS        bool          `name:"metrics-tls" group:"TLS:" help:"Serve --metrics-listen with the server's certificate."`
+	MetricsToken      string        `placeholder:"FILE" group:"Addresses:" help:"File with the token that readers of --metrics-listen must show."`
 	AllowedHost       []string      `placeholder:"NAME" group:"Addresses:" help:"Further names by which a server on a loopback address may be called, as by a proxy."`
 	Insecure          bool          `group:"Addresses:" help:"Serve addresses that other machines can reach without TLS and authentication."`
 	TLSCert           string        `name:"tls-cert" placeholder:"FILE" group:"TLS:" help:"Certificate of the server, PEM. Read again when it changes."`
@@ -99,7 +102,8 @@ Settings come from flags, then from the environment (MELO_ and the flag's name, 
 the file that --config names. A name that there is not is an error. --print-config shows what holds.
 
 Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
-goes first, requests that were let in are answered.
+goes first, requests that were let in are answered. SIGHUP reads tokens, certificates, the limits of clients (from the
+environment and the file of settings) and the folder again; a change that cannot be read leaves what was.
 
 Examples:
 
@@ -164,6 +168,8 @@ func (o *serveOptions) Validate() error {
 		return fmt.Errorf("--tls-cert and --tls-key belong together")
 	case o.TLSCert == "" && (o.TLSClientCA != "" || o.RequireClientCert):
 		return fmt.Errorf("client certificates need --tls-cert and --tls-key")
+	case o.TLSCert == "" && o.MetricsTLS:
+		return fmt.Errorf("--metrics-tls needs --tls-cert and --tls-key")
 	case o.RequireClientCert && o.TLSClientCA == "":
 		return fmt.Errorf("--require-client-cert needs --tls-client-ca")
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,8 @@ var ErrUnavailable = errors.New("access: the identity provider cannot be reached
 type Credentials struct {
 	Authorization string            // the header of that name, or gRPC metadata
 	Certificate   *x509.Certificate // verified against the server's authority; nil if there is none
-	Address       string            // "host:port" or host of the other side
+	Address       string            // "host:port" or host of the client
+	Proxied       bool              // a proxy passed it on
 }
 
 // Guard decides. Its fields are not to be changed once it is in use.
@@ -33,10 +35,16 @@ type Guard struct {
 	OIDC        *OIDC            // nil: there is none
 	Certificate Role             // of clients that show a certificate and no token; Public: it says nothing
 	Anonymous   Role             // of clients that show nothing
-	Defaults    Limits           // of clients without their own
+	Local       bool             // Anonymous is for clients on this machine: what a proxy passes on is Public
+	Defaults    Limits           // of clients without their own, until SetDefaults
 	Limiter     *Limiter
 	Now         func() time.Time // nil: time.Now
+
+	defaults atomic.Pointer[Limits]
 }
+
+// SetDefaults changes the limits of clients without their own, while the guard is in use.
+func (g *Guard) SetDefaults(l Limits) { g.defaults.Store(&l) }
 
 // failedLimits bounds attempts with credentials that are wrong, of one address.
 var failedLimits = Limits{Rate: 2, Burst: 20}
@@ -59,7 +67,11 @@ func (g *Guard) Authenticate(ctx context.Context, c Credentials) (Principal, err
 	case c.Certificate != nil && g.Certificate > Public:
 		return Principal{Name: certificateName(c.Certificate), Role: g.Certificate, Via: "certificate"}, nil
 	}
-	return Principal{Name: address, Role: g.Anonymous, Via: "address"}, nil
+	role := g.Anonymous
+	if c.Proxied && g.Local {
+		role = Public
+	}
+	return Principal{Name: address, Role: role, Via: "address"}, nil
 }
 
 func (g *Guard) bearer(ctx context.Context, header string) (Principal, error) {
@@ -103,7 +115,12 @@ func (g *Guard) Admit(p Principal) (done func(), err error) {
 }
 
 // LimitsOf returns the limits of p: its own, and the server's where it has none.
-func (g *Guard) LimitsOf(p Principal) Limits { return p.Limits.orElse(g.Defaults) }
+func (g *Guard) LimitsOf(p Principal) Limits {
+	if d := g.defaults.Load(); d != nil {
+		return p.Limits.orElse(*d)
+	}
+	return p.Limits.orElse(g.Defaults)
+}
 
 // clientAddress is what stands for a nameless client: its address, of IPv6 the network that one household or machine
 // has to itself.

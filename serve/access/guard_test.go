@@ -223,3 +223,22 @@ func TestLimitsOf(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// What a proxy passes on is not taken for a client on this machine, whatever its address.
+func TestProxiedIsNotLocal(t *testing.T) {
+	g := &Guard{Anonymous: Admin, Local: true, Limiter: NewLimiter()}
+	for proxied, want := range map[bool]Role{false: Admin, true: Public} {
+		p, err := g.Authenticate(t.Context(), Credentials{Address: "127.0.0.1:1", Proxied: proxied})
+		if err != nil || p.Role != want {
+			t.Errorf("proxied %v: %+v, %v", proxied, p, err)
+		}
+	}
+}
+
+func TestSetDefaults(t *testing.T) {
+	g := &Guard{Defaults: Limits{Rate: 1}, Limiter: NewLimiter()}
+	g.SetDefaults(Limits{Rate: 7, Body: 5})
+	if l := g.LimitsOf(Principal{Limits: Limits{Body: 3}}); l.Rate != 7 || l.Body != 3 {
+		t.Errorf("%+v", l)
+	}
+}

@@ -67,6 +67,14 @@ func (w *Watched[T]) Get() T {
 	return w.value
 }
 
+// Reload reads the files again, now, whether or not they look changed.
+func (w *Watched[T]) Reload() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stamps, w.checked = nil, w.now()
+	w.refresh()
+}
+
 // refresh reads the files again if one has changed; w.mu is held. The stamps are those from before reading, so that
 // a file that changes meanwhile is read once more. Files that could not be read or do not go together (a certificate
 // whose key is still to be written) are tried again each time.
@@ -136,6 +144,9 @@ func readFile(path string, limit int64) ([]byte, error) {
 }
 
 func equal(a, b []stamp) bool {
+	if len(a) != len(b) {
+		return false
+	}
 	for i := range a {
 		if a[i].size != b[i].size || !a[i].modified.Equal(b[i].modified) || a[i].mode != b[i].mode || !os.SameFile(a[i].same, b[i].same) {
 			return false

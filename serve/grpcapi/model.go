@@ -21,10 +21,10 @@ func (a *api) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerRe
 // ModelReady tells whether an adapter answers.
 func (a *api) ModelReady(_ context.Context, r *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
 	ok, err := a.Service.ModelReady(r.Name, r.Version)
-	if err != nil {
+	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
 		return nil, err
 	}
-	return &pb.ModelReadyResponse{Ready: ok}, nil
+	return &pb.ModelReadyResponse{Ready: ok && err == nil}, nil
 }
 
 // ServerMetadata describes the server.

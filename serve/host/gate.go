@@ -19,7 +19,7 @@ type gate struct {
 
 // Ready reports whether new requests should come here.
 func (g *gate) Ready() bool {
-	return !g.stopping.Load() && g.Engine.Ready() && (g.audit == nil || g.audit.Healthy() == nil)
+	return !g.stopping.Load() && g.Engine.Ready() && g.Registry().Err() == nil && (g.audit == nil || g.audit.Healthy() == nil)
 }
 
 // Auditor writes the questions to an engine into an audit log. It is a serve.Observer.

@@ -39,7 +39,8 @@ func (h *Host) credentials(r *http.Request) access.Credentials {
 	if r.TLS != nil {
 		certificate = leaf(r.TLS)
 	}
-	return access.Credentials{Authorization: r.Header.Get("Authorization"), Certificate: certificate, Address: r.RemoteAddr}
+	address, proxied := h.client(r)
+	return access.Credentials{Authorization: r.Header.Get("Authorization"), Certificate: certificate, Address: address, Proxied: proxied}
 }
 
 // entranceGRPC is what gRPC calls pass before the door.

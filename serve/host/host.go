@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,12 @@ type Config struct {
 	// Authenticated says that Guard can tell clients apart.
 	Authenticated bool
 	Hosts         []string // further names of this server, where it has a loopback address
+	// Proxies are trusted to say whose requests they pass on, in X-Forwarded-For.
+	Proxies []netip.Prefix
+	// MetricsTLS encrypts the Metrics address, and MetricsToken (access.HashToken) is what its readers have to show; the health
+	// routes there ask for none. Empty: everybody may read.
+	MetricsTLS   *TLS
+	MetricsToken string
 
 	Guard    *access.Guard
 	Audit    *audit.Log // nil: none
@@ -61,6 +69,8 @@ type Host struct {
 	extra   []*http.Server // metrics, debug
 	sockets []socket
 	conns   map[string]*conns
+	reloads []func()
+	expiry  bool // the metric is there
 }
 
 // socket is a bound address and what answers there.
@@ -114,7 +124,7 @@ func (c *Config) CheckAddresses() error {
 	return errors.Join(
 		checkExposure("the HTTP", c.HTTP, c.HTTPS != nil, c.Authenticated),
 		checkExposure("the gRPC", c.GRPC, c.HTTPS != nil, c.Authenticated),
-		checkExposure("the metrics", c.Metrics, false, false),
+		checkExposure("the metrics", c.Metrics, c.MetricsTLS != nil, c.MetricsToken != ""),
 		checkExposure("the debug", c.Debug, false, false))
 }
 
@@ -140,7 +150,7 @@ func (h *Host) openHTTP() error {
 	var encrypted *tls.Config
 	if h.config.HTTPS != nil {
 		var err error
-		if encrypted, err = h.config.HTTPS.open(h.reloaded("HTTP certificates"), "h2", "http/1.1"); err != nil {
+		if encrypted, err = h.certificates(h.config.HTTPS, "HTTP", "h2", "http/1.1"); err != nil {
 			return err
 		}
 	}
@@ -183,7 +193,7 @@ func (h *Host) openGRPC() error {
 	h.grpc.ErrorLog = log.New(logWriter{h.config.Log}, "", 0)
 	if h.config.HTTPS != nil {
 		var err error
-		if h.grpc.TLSConfig, err = h.config.HTTPS.open(h.reloaded("gRPC certificates"), "h2"); err != nil {
+		if h.grpc.TLSConfig, err = h.certificates(h.config.HTTPS, "gRPC", "h2"); err != nil {
 			return err
 		}
 	}
@@ -211,12 +221,20 @@ func (h *Host) watchMemory() {
 func (h *Host) openExtra() error {
 	if h.config.Metrics != "" {
 		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", h.config.Recorder.Handler())
+		mux.Handle("GET /metrics", h.metricsReader(h.config.Recorder.Handler()))
 		mux.HandleFunc("GET /livez", health(h.service.Live))
 		mux.HandleFunc("GET /readyz", health(h.service.Ready))
 		s := h.newServer(mux)
 		h.extra = append(h.extra, s)
-		if err := h.bind("metrics", h.config.Metrics, s.Serve); err != nil {
+		serve := s.Serve
+		if h.config.MetricsTLS != nil {
+			var err error
+			if s.TLSConfig, err = h.certificates(h.config.MetricsTLS, "metrics", "h2", "http/1.1"); err != nil {
+				return err
+			}
+			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+		}
+		if err := h.bind("metrics", h.config.Metrics, serve); err != nil {
 			return err
 		}
 	}
@@ -242,6 +260,44 @@ func health(good func() bool) http.HandlerFunc {
 			return
 		}
 		fmt.Fprintln(w, "ok")
+	}
+}
+
+// metricsReader asks for the token of metrics, if there is one.
+func (h *Host) metricsReader(next http.Handler) http.Handler {
+	if h.config.MetricsToken == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(access.HashToken(strings.TrimSpace(token))), []byte(h.config.MetricsToken)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="melo metrics"`)
+			httpapi.WriteError(w, h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, "metrics take a token")).(*oip.Fault))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// certificates opens the files of an address, which Reload reads again.
+func (h *Host) certificates(t *TLS, what string, protocols ...string) (*tls.Config, error) {
+	config, files, err := t.open(h.reloaded(what+" certificates"), protocols...)
+	if err != nil {
+		return nil, err
+	}
+	h.reloads = append(h.reloads, files.Reload)
+	if !h.expiry {
+		h.expiry = true
+		h.config.Recorder.Gauge("melo_tls_certificate_expires_seconds", "Time until the certificate of the server expires; below 0 it has.",
+			func() float64 { return time.Until(files.Get().Certificates[0].Leaf.NotAfter).Seconds() })
+	}
+	return config, nil
+}
+
+// Reload reads certificates again, now, whether or not their files look changed.
+func (h *Host) Reload() {
+	for _, reload := range h.reloads {
+		reload()
 	}
 }
 

@@ -387,7 +387,7 @@ func TestExposure(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("a host without addresses")
 	}
-	if _, err := (TLS{RequireClient: true}).open(nil); err == nil {
+	if _, _, err := (TLS{RequireClient: true}).open(nil); err == nil {
 		t.Error("client certificates of nobody are required")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
 	"melo.example/melo/serve/access"
 )
@@ -23,16 +24,16 @@ const maxPEM = 1 << 20
 
 // open returns a configuration for these protocols, which follows the files. report is told when they were read again,
 // or why not.
-func (t TLS) open(report func(error), protocols ...string) (*tls.Config, error) {
+func (t TLS) open(report func(error), protocols ...string) (*tls.Config, *access.Watched[*tls.Config], error) {
 	paths := []string{t.Cert, t.Key}
 	if t.ClientCA != "" {
 		paths = append(paths, t.ClientCA)
 	} else if t.RequireClient {
-		return nil, errors.New("host: client certificates are required, but no authority is named")
+		return nil, nil, errors.New("host: client certificates are required, but no authority is named")
 	}
 	files, err := access.Watch(maxPEM, func(pem [][]byte) (*tls.Config, error) { return t.parse(pem, protocols) }, report, paths...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -40,13 +41,17 @@ func (t TLS) open(report func(error), protocols ...string) (*tls.Config, error) 
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return files.Get(), nil
 		},
-	}, nil
+	}, files, nil
 }
 
 func (t TLS) parse(pem [][]byte, protocols []string) (*tls.Config, error) {
 	cert, err := tls.X509KeyPair(pem[0], pem[1])
 	if err != nil {
 		return nil, fmt.Errorf("certificate and key %s: %w", t.Key, err)
+	}
+	if now := time.Now(); now.After(cert.Leaf.NotAfter) || now.Before(cert.Leaf.NotBefore) {
+		return nil, fmt.Errorf("certificate: it is valid from %s to %s, now is %s", cert.Leaf.NotBefore.UTC().Format(time.RFC3339),
+			cert.Leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, Certificates: []tls.Certificate{cert}}
 	if t.ClientCA == "" {

@@ -103,8 +103,9 @@ func floats(raw []byte) []float32 {
 
 func TestHealthAndMetadata(t *testing.T) {
 	d := newDoor(t, oip.Limits{})
-	for _, path := range []string{"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/v2/models/lesion/ready"} {
-		if r, body := d.do(get, path, nil, nil); r.StatusCode != 200 || len(body) != 0 {
+	for path, want := range map[string]string{"/livez": `{"live":true}`, "/readyz": `{"ready":true}`, "/v2/health/live": `{"live":true}`,
+		"/v2/health/ready": `{"ready":true}`, "/v2/models/lesion/ready": `{"name":"lesion","ready":true}`, "/v2/models/lesion/versions/1/ready": `{"name":"lesion","ready":true}`} {
+		if r, body := d.do(get, path, nil, nil); r.StatusCode != 200 || string(body) != want {
 			t.Errorf("%s: status %d, body %q", path, r.StatusCode, body)
 		}
 	}
@@ -130,7 +131,7 @@ func TestHealthAndMetadata(t *testing.T) {
 	}
 	d.json(get, "/v2/models/nobody", nil, 404, nil)
 	d.json(get, "/v2/models/view/versions/ffffff", nil, 404, nil)
-	d.json(get, "/v2/models/nobody/ready", nil, 404, nil)
+	d.json(get, "/v2/models/nobody/ready", nil, 503, nil)
 
 	if err := d.engine.Drain(t.Context()); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"melo.example/melo/serve/oip"
@@ -68,7 +69,11 @@ func (d *schemas) operation(r Route) object {
 		ok["content"] = object{"application/json": object{"schema": d.of(reflect.TypeOf(r.response))}}
 	}
 	failed := object{"description": "Failed.", "content": object{"application/json": object{"schema": d.of(reflect.TypeOf(errorDocument{}))}}}
-	op["responses"] = object{"200": ok, "default": failed}
+	responses := object{"200": ok, "default": failed}
+	for _, status := range r.also {
+		responses[strconv.Itoa(status)] = ok
+	}
+	op["responses"] = responses
 	return op
 }
 

@@ -20,6 +20,7 @@ type Route struct {
 	response any    // likewise of the answer
 	media    string // of the body, if it is not JSON
 	query    []string
+	also     []int // further statuses with that answer
 }
 
 // Pattern is the route's pattern for http.ServeMux.
@@ -37,13 +38,16 @@ const (
 	oneAdapter          = "/v1/adapters/{adapter}"
 )
 
+// probeStatus is how a probe says no.
+var probeStatus = []int{http.StatusServiceUnavailable}
+
 // routes is every address. Those of a model exist with and without a version.
 var routes = slices.Concat(
 	[]Route{
-		{Name: "Live", Method: get, Path: "/livez", Summary: "Whether the process runs.", handle: live},
-		{Name: "Ready", Method: get, Path: "/readyz", Summary: "Whether the server takes requests.", handle: ready},
-		{Name: "ServerLive", Method: get, Path: "/v2/health/live", Summary: "Whether the process runs.", handle: live},
-		{Name: "ServerReady", Method: get, Path: "/v2/health/ready", Summary: "Whether the server takes requests.", handle: ready},
+		{Name: "Live", Method: get, Path: "/livez", Summary: "Whether the process runs.", handle: live, response: liveDocument{}, also: probeStatus},
+		{Name: "Ready", Method: get, Path: "/readyz", Summary: "Whether the server takes requests.", handle: ready, response: readyDocument{}, also: probeStatus},
+		{Name: "ServerLive", Method: get, Path: "/v2/health/live", Summary: "Whether the process runs.", handle: live, response: liveDocument{}, also: probeStatus},
+		{Name: "ServerReady", Method: get, Path: "/v2/health/ready", Summary: "Whether the server takes requests.", handle: ready, response: readyDocument{}, also: probeStatus},
 		{Name: "ServerMetadata", Method: get, Path: "/v2", Role: oip.Viewer, Summary: "Name, version and extensions of the server.",
 			handle: serverMetadata, response: oip.ServerMetadata{}},
 		{Name: "ServerStatistics", Method: get, Path: "/v2/models/stats", Role: oip.Viewer, Summary: "Counts of all adapters.",
@@ -57,7 +61,7 @@ var routes = slices.Concat(
 	},
 	ofModel(Route{Name: "ModelMetadata", Method: get, Role: oip.Viewer, Summary: "Inputs and outputs of an adapter.",
 		handle: modelMetadata, response: oip.ModelMetadata{}}),
-	ofModel(Route{Name: "ModelReady", Method: get, Path: "/ready", Role: oip.Viewer, Summary: "Whether an adapter answers.", handle: modelReady}),
+	ofModel(Route{Name: "ModelReady", Method: get, Path: "/ready", Role: oip.Viewer, Summary: "Whether an adapter answers.", handle: modelReady, response: readyDocument{}, also: probeStatus}),
 	ofModel(Route{Name: "ModelConfig", Method: get, Path: "/config", Role: oip.Viewer, Summary: "An adapter as a Triton model configuration.",
 		handle: modelConfig, response: oip.ModelConfig{}}),
 	ofModel(Route{Name: "ModelStatistics", Method: get, Path: "/stats", Role: oip.Viewer, Summary: "Counts of an adapter.",

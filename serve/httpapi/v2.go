@@ -13,21 +13,31 @@ import (
 // lengthHeader is the header field with the length of the JSON object before binary tensors.
 const lengthHeader = "Inference-Header-Content-Length"
 
+// liveDocument and readyDocument are the answers to probes; their status says the same.
+type liveDocument struct {
+	Live bool `json:"live"`
+}
+
+type readyDocument struct {
+	Name  string `json:"name,omitempty" doc:"Of the adapter that was asked about."`
+	Ready bool   `json:"ready"`
+}
+
 func live(a *api, w http.ResponseWriter, _ *http.Request) error {
-	return a.health(w, a.Service.Live())
+	return a.writeJSON(w, probe(a.Service.Live()), liveDocument{a.Service.Live()})
 }
 
 func ready(a *api, w http.ResponseWriter, _ *http.Request) error {
-	return a.health(w, a.Service.Ready())
+	ok := a.Service.Ready()
+	return a.writeJSON(w, probe(ok), readyDocument{Ready: ok})
 }
 
-// health answers a probe: the status says it all.
-func (a *api) health(w http.ResponseWriter, ok bool) error {
-	if !ok {
-		return oip.NewFault(oip.Unavailable, "the server is not ready")
+// probe is the status that says yes or no.
+func probe(ok bool) int {
+	if ok {
+		return http.StatusOK
 	}
-	write(w, http.StatusOK, "application/json", nil, a.Write)
-	return nil
+	return http.StatusServiceUnavailable
 }
 
 func serverMetadata(a *api, w http.ResponseWriter, _ *http.Request) error {
@@ -50,16 +60,14 @@ func modelConfig(a *api, w http.ResponseWriter, r *http.Request) error {
 	return a.writeJSON(w, http.StatusOK, c)
 }
 
+// modelReady answers for adapters that there are not, too: they are not ready.
 func modelReady(a *api, w http.ResponseWriter, r *http.Request) error {
-	ok, err := a.Service.ModelReady(r.PathValue("model"), r.PathValue("version"))
-	if err != nil {
+	name := r.PathValue("model")
+	ok, err := a.Service.ModelReady(name, r.PathValue("version"))
+	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
 		return err
 	}
-	if !ok {
-		return oip.NewFault(oip.Unavailable, "the adapter is not ready; the repository's index says why")
-	}
-	write(w, http.StatusOK, "application/json", nil, a.Write)
-	return nil
+	return a.writeJSON(w, probe(ok && err == nil), readyDocument{name, ok && err == nil})
 }
 
 // statisticsDocument is the answer of the statistics routes.
@@ -113,7 +121,7 @@ func repositoryLoad(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err := a.Service.Load(ctx, r.PathValue("model"), files); err != nil {
 		return err
 	}
-	write(w, http.StatusOK, "application/json", nil, a.Write)
+	write(w, http.StatusOK, "application/json", []byte("{}"), a.Write)
 	return nil
 }
 
@@ -129,7 +137,7 @@ func repositoryUnload(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err := a.Service.Unload(r.PathValue("model")); err != nil {
 		return err
 	}
-	write(w, http.StatusOK, "application/json", nil, a.Write)
+	write(w, http.StatusOK, "application/json", []byte("{}"), a.Write)
 	return nil
 }
 

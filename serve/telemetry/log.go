@@ -86,6 +86,10 @@ func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
 	case serve.Refused:
 		level = slog.LevelWarn
 	}
+	if e.Forgotten {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("note", "the next start will not know of it: --state-file keeps what operators decide"))
+	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
