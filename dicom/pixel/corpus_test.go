@@ -49,7 +49,8 @@ var swapped = map[string]bool{
 var refused = map[string]string{
 	"pydicom/test_files/MR_truncated.dcm": "ends early", "pydicom/test_files/badVR.dcm": "NumberOfFrames",
 	"pydicom/test_files/meta_missing_tsyntax.dcm": "Rows", "pydicom/test_files/nested_priv_SQ.dcm": "Rows",
-	"pydicom/test_files/dicomdirtests/DICOMDIR-nooffset": "ends early", "pydicom/test_files/rtplan_truncated.dcm": "ends early",
+	"pydicom/test_files/JPEG2000-embedded-sequence-delimiter.dcm": "SIZ", // GDCM makes noise of it, OpenJPEG refuses it
+	"pydicom/test_files/dicomdirtests/DICOMDIR-nooffset":          "ends early", "pydicom/test_files/rtplan_truncated.dcm": "ends early",
 }
 
 // others are objects whose lossy frames the inventory's decoder, GDCM, decodes differently from the codec's reference: DCMTK
@@ -59,18 +60,14 @@ var others = map[string]string{
 	"dicomParser/testImages/encapsulated/multi-frame/CT0012.fragmented_no_bot_jpeg_ls.81.dcm": "280666ecce17e0be",
 }
 
-// lossy are syntaxes whose decoders may differ in the last bits.
-var lossy = map[string]bool{string(dicom.JPEG2000): true, string(dicom.HTJ2K): true}
+// near are lossy JPEG 2000 objects of which a few samples in 100,000 differ by one level from OpenJPEG's.
+var near = map[string]bool{"WG04/J2KI/VL6_J2KI": true, "pydicom-data/US1_J2KI.dcm": true}
 
 // TestCorpus decodes every real object, and compares its samples with those of the reference.
 func TestCorpus(t *testing.T) {
-	equal, skipped := 0, 0
+	equal := 0
 	for _, r := range inventory(t) {
 		path := r["core_path"]
-		if _, ours := codecs[dicom.UID(r["ts"])]; lossy[r["ts"]] || strings.HasPrefix(r["ts"], "1.2.840.10008.1.2.4.") && !ours {
-			skipped++
-			continue
-		}
 		got, err := digest(filepath.Join(corpus, path))
 		want := r["pix_sha256"]
 		if w := others[path]; w != "" {
@@ -87,14 +84,14 @@ func TestCorpus(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("%s (%s, %s): %v", path, r["ts"], r["pi"], err)
-		case want == "" || swapped[path]:
+		case want == "" || swapped[path] || near[path]:
 		case got != want:
 			t.Errorf("%s (%s, %s, %s of %s bits): samples differ from the reference's", path, r["ts"], r["pi"], r["stored"], r["alloc"])
 		default:
 			equal++
 		}
 	}
-	t.Logf("%d equal, %d in syntaxes for other tests", equal, skipped)
+	t.Logf("%d equal", equal)
 }
 
 // TestBigEndianBytes compares objects of the same picture in two syntaxes.

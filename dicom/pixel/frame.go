@@ -71,6 +71,8 @@ type codec func(encoded []byte, d *Description) (*Frame, error)
 var codecs = map[dicom.UID]codec{
 	dicom.JPEGBaseline: fromJPEG, dicom.JPEGExtended: fromJPEG, dicom.JPEGLossless: fromJPEG, dicom.JPEGLosslessSV1: fromJPEG,
 	dicom.JPEGLSLossless: fromJPEGLS, dicom.JPEGLSNearLossless: fromJPEGLS,
+	dicom.JPEG2000Lossless: fromJPEG2000, dicom.JPEG2000: fromJPEG2000,
+	dicom.HTJ2KLossless: fromJPEG2000, dicom.HTJ2KLosslessRPCL: fromJPEG2000, dicom.HTJ2K: fromJPEG2000,
 }
 
 // native cuts a frame out of uncompressed pixel data.
