@@ -143,11 +143,17 @@ func open(data []byte, name string, opt Options) (f *format, info Info, err erro
 		return nil, info, errorf("%s: %s header: %w", name, f.name, err)
 	}
 	info.Format, info.Page = f.name, opt.Page
+	if f.orientation != nil && f.orientation(data) > 1 { // it is turned into another image
+		info.Bytes = max(info.Bytes, info.Bytes+saturated(saturated(int64(info.W), int64(info.H)), 3*int64(max(info.Bits, 8)/8)))
+	}
 	if err := lim.check(name, info, size, f.density(data)); err != nil {
 		return nil, info, err
 	}
 	if opt.Page < 0 || opt.Page >= info.Pages {
 		return nil, info, errorf("%s: page %d: the file has pages 0 to %d", name, opt.Page, info.Pages-1)
+	}
+	if opt.Page > 0 && f.name != "TIFF" && f.name != formatDICOM {
+		return nil, info, errorf("%s: frame %d of a %s animation is not read: only frame 0 is; save the frame as an image", name, opt.Page, f.name)
 	}
 	return f, info, nil
 }

@@ -145,6 +145,32 @@ func TestEndsEarly(t *testing.T) {
 	}
 }
 
+// TestLeftOver: bytes that are lost from the middle of a JPEG, or that do not belong there, are noticed where they are more than
+// a block. (Codes find their way back within a block or two, so that fewer bytes cost no more than those.)
+func TestLeftOver(t *testing.T) {
+	data, err := os.ReadFile("testdata/files/jpeg_444_61x45.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := bytes.Index(data, []byte{0xff, 0xda}) + 14
+	const lost = 300
+	silent, n := 0, 0
+	for at := scan; at+lost+40 < len(data); at += 11 {
+		n++
+		if _, err := Decode(append(append([]byte{}, data[:at]...), data[at+lost:]...), "x"); err == nil {
+			silent++
+		}
+	}
+	if silent > n/20 {
+		t.Errorf("%d of %d files with %d bytes lost are read without a word", silent, n, lost)
+	}
+	more := append(append([]byte{}, data[:len(data)-2]...), make([]byte, 50)...)
+	m, err := Decode(append(more, 0xff, 0xd9), "x")
+	if err != nil || m.Source.Note != "50 bytes are left over: the file may be damaged" {
+		t.Errorf("50 bytes too many: got %v, %v", m, err)
+	}
+}
+
 // animated makes an animation of WebP frames.
 func animated(t *testing.T, w, h int, frames ...string) []byte {
 	out := []byte("RIFF????WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00")
@@ -171,6 +197,9 @@ func TestAnimatedWebP(t *testing.T) {
 	m, err := Decode(data, "x.webp")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := DecodeContext(t.Context(), data, "x.webp", Options{Page: 1}); err == nil || !strings.Contains(err.Error(), "only frame 0") {
+		t.Errorf("frame 1: got %v", err)
 	}
 	one, err := DecodeFile("testdata/files/lossy_31x22.webp")
 	if err != nil {

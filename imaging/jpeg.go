@@ -46,6 +46,8 @@ func decodeJPEG(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	}
 	if m.Damaged > 0 {
 		img.Source.Note = "a part of the file is damaged: a strip of the image is grey"
+	} else if m.Extra > 0 {
+		img.Source.Note = fmt.Sprintf("%d bytes are left over: the file may be damaged", m.Extra)
 	}
 	return img, nil
 }

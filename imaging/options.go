@@ -96,8 +96,8 @@ type reader struct {
 	data []byte
 }
 
-// piece is small because a few bytes of a progressive JPEG can stand for a whole scan of work.
-const piece = 512
+// piece is how much is served at once.
+const piece = 4096
 
 func (r *reader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {

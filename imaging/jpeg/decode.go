@@ -19,6 +19,8 @@ type Image struct {
 	// Damaged counts restart intervals that could not be decoded whole, at most one: their rest is grey, as with
 	// libjpeg.
 	Damaged int
+	// Extra counts bytes that were left over behind the last unit of a scan: where there are some, others may have been lost.
+	Extra int
 }
 
 // Options says how to decode.

@@ -44,9 +44,16 @@ func (d *decoder) decodeScan(s *scanHeader) error {
 			}
 		}
 	}
+	at := r.pos
+	if !s.insufficient && r.toMarker() == nil && r.left()+r.pos-at > fillBytes {
+		d.Extra += r.left() + r.pos - at
+	}
 	d.m.pos = r.pos
 	return nil
 }
+
+// left returns how many whole bytes have been read and not used.
+func (r *bits) left() int { return max(r.n-r.void, 0) / 8 }
 
 // unit decodes the blocks of an interleaved scan's unit.
 func (d *decoder) unit(s *scanHeader, r *bits, mx, my int) error {
@@ -137,7 +144,7 @@ func (d *decoder) restart(s *scanHeader, r *bits) error {
 	due := s.restarts & 7
 	s.restarts++
 	s.sinceRestart, s.eobRun, s.dcOf = 0, 0, [maxComponents]int32{}
-	left := (r.n-r.void)/8 - r.pos
+	left := r.left() - r.pos
 	if err := r.toMarker(); err != nil {
 		return err
 	}
