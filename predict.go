@@ -84,11 +84,22 @@ type answered struct {
 	err        error
 }
 
-// answer runs one batch of n inputs [n, 3, side, side].
+// answer runs one batch of n inputs [n, 3, side, side], and their mirror images where the adapter wants the mean of both:
+// pixels are mirrored then.
 func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
 	logits, err := b.logits(a, pixels, n)
 	if err != nil {
 		return nil, err
+	}
+	if a.meta.Mirror {
+		imaging.Mirror(pixels, a.recipe.Size)
+		mirrored, err := b.logits(a, pixels, n)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range mirrored {
+			logits[i] = (logits[i] + v) / 2
+		}
 	}
 	answers, k := make([]answered, n), len(a.labels)
 	for i := range answers {

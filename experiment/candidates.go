@@ -27,6 +27,7 @@ var tunables = []tunable{
 		return nil
 	}, func(o *Options) string { return string(o.Method) }},
 	tuneFloat("lr", func(o *Options) *float64 { return &o.LR }),
+	tuneFloat("step", func(o *Options) *float64 { return &o.Step }),
 	tuneInt("rank", func(o *Options) *int { return &o.Rank }),
 	tuneText("sites", func(o *Options) *string { return &o.Sites }),
 	tuneText("blocks", func(o *Options) *string { return &o.Blocks }),
@@ -42,9 +43,9 @@ var tunables = []tunable{
 
 // TryDefault is what is tried of a method if nothing else is said.
 var TryDefault = map[lora.Method][]string{
-	lora.MeLo:       {"lr=0.001/0.002/0.005", "rank=4/16", "sites=q,v/all"},
+	lora.MeLo:       {"step=0.5/1/2", "rank=4/16", "sites=q,v/all"},
 	lora.LinearOnly: {"lr=0.001/0.003/0.01", "weight-decay=0/0.01/0.1"},
-	lora.FullTuning: {"lr=0.00003/0.0001/0.0003", "weight-decay=0.01/0.1"},
+	lora.FullTuning: {"step=0.3/1/3", "weight-decay=0.01/0.1"},
 }
 
 // TunableNames are the settings that can be tried.
@@ -176,9 +177,6 @@ func newCandidate(given Options, settings []tunable, values []string) (*candidat
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err
-	}
-	if o.LR == 0 { // as the run would resolve it: so that the same rate is the same candidate
-		o.LR = DefaultLR(o.Method)
 	}
 	c := &candidate{o: o}
 	for _, s := range settings {

@@ -59,7 +59,7 @@ func rateFigure(l *train.Loop) *plot.Figure {
 	var steps, rates []float64
 	n := l.State.Step
 	for i := 0; i < n; i += max(1, n/maxCurvePoints) {
-		steps, rates = append(steps, float64(i+1)), append(rates, l.Schedule(i))
+		steps, rates = append(steps, float64(i+1)), append(rates, l.Rate(i))
 	}
 	return &plot.Figure{Title: "Learning rate", X: plot.Axis{Label: "step", Whole: true}, Y: plot.Axis{Label: "learning rate"},
 		Series: []plot.Series{{X: steps, Y: rates}}}
@@ -145,7 +145,7 @@ func (j *Run) eventsHook(now time.Time) train.Hook {
 		Step: func(l *train.Loop) error {
 			s := &l.State
 			log.add(time.Now(), s.Step, []tfevents.Scalar{{Tag: "step/loss", Value: s.Loss}, {Tag: "step/gradient_norm", Value: s.Norm},
-				{Tag: "step/learning_rate", Value: l.Schedule(s.Step - 1)}})
+				{Tag: "step/learning_rate", Value: l.Rate(s.Step - 1)}})
 			return nil
 		},
 		Epoch: func(l *train.Loop) error {

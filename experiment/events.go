@@ -8,7 +8,7 @@ import (
 	"melo.example/melo/train"
 )
 
-// Event is something that happened: one of [Note], [Meter], [Resumed], [Began], [Stepped], [Validating], [EpochEnded],
+// Event is something that happened: one of [Note], [Meter], [Resumed], [Probed], [Began], [Stepped], [Validating], [EpochEnded],
 // [Ended], [Tried] and [Compared].
 type Event interface{ event() }
 
@@ -63,6 +63,29 @@ type Resumed struct {
 	Epoch    int    // epochs that are done
 }
 
+// Probed says what the linear probe of the bare base came to, with which the run begins.
+type Probed struct {
+	Title   string
+	Method  lora.Method
+	Start   Start
+	Samples int // for validation
+}
+
+// Retreated says that the run went back to the begin of an epoch and halved its rates.
+type Retreated struct {
+	Title   string
+	Retreat train.Retreat
+	Number  int // of the retreat, from 1
+}
+
+// Returned says that the training ended below the linear probe that it began with, which is kept instead.
+type Returned struct {
+	Title  string
+	Method lora.Method
+	Scores train.Scores // of what the training ended with
+	Start  Start
+}
+
 // Began says that training begins.
 type Began struct {
 	Title         string
@@ -70,6 +93,7 @@ type Began struct {
 	Config        Config
 	Deltas        []lora.Delta // that are trained
 	Parameters    Parameters
+	Rates         *lora.Rates // nil: one learning rate, as given
 	StepsPerEpoch int
 	Done, Total   int64 // images to pass, of all epochs, validation included
 }
@@ -131,6 +155,9 @@ func (Note) event()       {}
 func (Meter) event()      {}
 func (Prepared) event()   {}
 func (Resumed) event()    {}
+func (Probed) event()     {}
+func (Retreated) event()  {}
+func (Returned) event()   {}
 func (Began) event()      {}
 func (Stepped) event()    {}
 func (Validating) event() {}

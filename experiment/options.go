@@ -16,18 +16,19 @@ import (
 // Recipe says how to train. [Defaults] has the values that the command line has, too.
 type Recipe struct {
 	Rank     int     // of the matrices; the paper has 4
-	Alpha    float32 // scale is Alpha/Rank; 0: a fixed scale or, with RSLoRA, the rank
+	Alpha    float32 // scale is Alpha/Rank; 0: the rank
 	Sites    string  // "q,v": some of q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank
 	Blocks   string  // all, last:N, or numbers and ranges from 0 such as 0,2,8-11
 	RSLoRA   bool    // scale is Alpha/sqrt(Rank)
-	HeadInit string  // zero, or uniform as PyTorch's linear layers
+	HeadInit string  // probe: the linear probe of the bare base; zero, or uniform as PyTorch's linear layers
 	Dropout  float32 // share of the inputs of A that is dropped
 
 	Epochs         int     // at most
 	Batch          int     // images of an optimizer step
+	Step           float64 // of the safe step, where no learning rate is given
 	MinLR          float64 // learning rate at the end of the cosine
 	LRUpdate       string  // step or epoch: when the cosine changes the learning rate
-	LoRAPlus       float32 // learning rate of B over that of A (LoRA+)
+	LoRAPlus       float32 // learning rate of B over that of A (LoRA+); 0: as is safe or, with a learning rate, 1
 	Warmup         float64 // epochs of linear warm-up
 	WeightDecay    float64 // decoupled, of matrices
 	Clip           float64 // greatest norm of the gradient; 0: none
@@ -35,12 +36,13 @@ type Recipe struct {
 	Gamma          float64 // exponent of the focal loss
 	LabelSmoothing float64 // 0 to 1
 	ClassWeights   string  // none, or balanced: rare labels weigh more
-	EMA            float64 // decay a step of the moving average that is validated and kept; 0: none
-	Patience       int     // epochs without a better validation AUC before training stops; 0: never
+	EMA            float64 // decay a step of the moving average that is validated and kept; 0: none; ByEpoch: of two epochs
+	Patience       int     // epochs without a better validation AUC, at a low rate, before training stops; 0: never
 	Sensitivity    float64 // that thresholds are chosen for on validation; 0: the greatest sum with specificity
 
 	Augment      bool // vary the training images, as the following say
 	Flip         bool // mirror left and right
+	Mirror       bool // with Flip: the answer is the mean over the image and its mirror image, at twice the cost
 	FlipVertical bool
 	Crop         float64 // smallest share of the area that a random crop keeps; 1: no crops
 	Rotate       float64 // greatest rotation either way, in degrees
@@ -61,7 +63,7 @@ type Compute struct {
 type Options struct {
 	Out    string // adapter file to write
 	Method lora.Method
-	LR     float64 // peak learning rate; 0: the method's default
+	LR     float64 // peak learning rate of everything; 0: rates by the safe step
 	Seed   uint64  // of first weights, order, augmentation and dropout
 
 	Recipe
@@ -80,16 +82,25 @@ type Options struct {
 	Command []string // that the record says the run was made by
 }
 
-// defaultScale is alpha/rank of new adapters: with 1, the matrices hardly leave zero in the few hundred steps of a small set of
-// images. Rank and scale were found together (docs/results.md).
-const defaultScale = 8
+// HeadProbe begins with the linear probe of the bare base as head.
+const HeadProbe = "probe"
 
-// DefaultScale is alpha/rank of new adapters without RSLoRA.
-const DefaultScale = defaultScale
+// ByEpoch is the EMA whose decay follows from the length of an epoch.
+const ByEpoch = -1
 
-// DefaultLR is the peak learning rate of a method.
-func DefaultLR(m lora.Method) float64 {
-	return map[lora.Method]float64{lora.MeLo: 2e-3, lora.LinearOnly: 3e-3, lora.FullTuning: 1e-4}[m]
+// averageEpochs is over how many epochs the average reaches that a run keeps.
+const averageEpochs = 2
+
+// DefaultPace is how far a step moves what a method trains, where no learning rate is given (docs/results.md has what it was
+// tried on). What it comes to in learning rates depends on the base.
+func DefaultPace(m lora.Method) lora.Pace {
+	switch m {
+	case lora.MeLo:
+		return lora.Pace{A: 0.2, B: 0.03, Head: 0.1}
+	case lora.FullTuning:
+		return lora.Pace{Full: 0.015, Decay: 0.75, Head: 0.1}
+	}
+	return lora.Pace{Head: 0.1}
 }
 
 // Defaults are the options of a low-rank adapter with nothing else said. Out is to be filled in.
@@ -97,10 +108,10 @@ func Defaults() Options {
 	return Options{
 		Method: lora.MeLo, Seed: 1,
 		Recipe: Recipe{
-			Rank: 8, Sites: "q,v", Blocks: "all", HeadInit: "zero",
-			Epochs: 20, Batch: 16, LRUpdate: "step", LoRAPlus: 1, Warmup: 1, WeightDecay: 0.01, Clip: 1, Loss: "ce", Gamma: 2,
+			Rank: 8, Sites: "q,v", Blocks: "all", HeadInit: HeadProbe,
+			Epochs: 20, Batch: 16, Step: 1, LRUpdate: "step", EMA: ByEpoch, Warmup: 1, WeightDecay: 0.01, Clip: 1, Loss: "ce", Gamma: 2,
 			ClassWeights: "none", Patience: 10,
-			Augment: true, Flip: true, Crop: 0.7, Rotate: 10, Brightness: 0.15, Contrast: 0.15,
+			Augment: true, Flip: true, Mirror: true, Crop: 0.7, Rotate: 10, Brightness: 0.15, Contrast: 0.15,
 		},
 		Source:  Source{ValSplit: 0.15, TestSplit: 0.15, SplitSeed: 1},
 		Compute: Compute{Precision: "auto", DType: "f32", Pass: 8},
@@ -124,13 +135,16 @@ func (o *Options) Validate() error {
 		{o.Dropout >= 0 && o.Dropout < 1, "dropout", fmt.Sprintf("%v, expected 0 to 1", o.Dropout)},
 		{o.LR >= 0 && o.LR < 1e3, "lr", fmt.Sprintf("%v, expected a positive number", o.LR)},
 		{o.MinLR >= 0 && o.MinLR < 1e3, "min-lr", fmt.Sprintf("%v, expected a positive number", o.MinLR)},
-		{o.LoRAPlus > 0 && o.LoRAPlus <= 1e3, "lora-plus", fmt.Sprintf("%v, expected a positive number", o.LoRAPlus)},
+		{o.Step > 0 && o.Step <= 1e3, "step", fmt.Sprintf("%v, expected a positive number", o.Step)},
+		{o.LR == 0 || o.Step == 1, "step", "and lr contradict each other"},
+		{o.HeadInit == HeadProbe || o.HeadInit == "zero" || o.HeadInit == "uniform", "head-init", fmt.Sprintf("%s, expected probe, zero or uniform", o.HeadInit)},
+		{o.LoRAPlus >= 0 && o.LoRAPlus <= 1e3, "lora-plus", fmt.Sprintf("%v, expected a positive number", o.LoRAPlus)},
 		{o.Warmup >= 0 && o.Warmup <= 1e5, "warmup", fmt.Sprintf("%v, expected a number of epochs", o.Warmup)},
 		{o.WeightDecay >= 0 && o.WeightDecay < 1e3, "weight-decay", fmt.Sprintf("%v, expected 0 or more", o.WeightDecay)},
 		{o.Sensitivity >= 0 && o.Sensitivity <= 1, "sensitivity", fmt.Sprintf("%v, expected 0 to 1", o.Sensitivity)},
 		{o.Clip >= 0 && o.Clip < 1e9, "clip", fmt.Sprintf("%v, expected 0 or more", o.Clip)},
 		{o.Gamma >= 0 && o.Gamma <= train.MaxGamma, "gamma", fmt.Sprintf("%v, expected 0 to %v", o.Gamma, train.MaxGamma)},
-		{share(o.EMA), "ema", fmt.Sprintf("%v, expected a decay below 1", o.EMA)},
+		{share(o.EMA) || o.EMA == ByEpoch, "ema", fmt.Sprintf("%v, expected a decay below 1", o.EMA)},
 		{share(o.LabelSmoothing), "label-smoothing", fmt.Sprintf("%v, expected 0 to 1", o.LabelSmoothing)},
 		{o.Patience >= 0, "patience", fmt.Sprintf("%d, expected 0 or more", o.Patience)},
 		{o.Folds == 0 && o.Fold == 0 || o.Fold >= 1 && o.Fold <= o.Folds, "fold", fmt.Sprintf("%d of %d folds, expected the number of a fold", o.Fold, o.Folds)},

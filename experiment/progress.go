@@ -16,10 +16,11 @@ type progress struct {
 	peak  float64 // FLOP/s of the machine, 0 if unknown
 	flops float64 // of one image in training
 
-	began   time.Time // of the epoch's training, less the time of pauses
-	images  int       // trained on in the epoch
-	trained int       // trained on since the start
-	spent   time.Duration
+	began    time.Time // of the epoch's training, less the time of pauses
+	images   int       // trained on in the epoch
+	trained  int       // trained on since the start
+	retreats int       // that were told
+	spent    time.Duration
 }
 
 // peakSample is how long the machine's peak is measured.
@@ -43,8 +44,13 @@ func (p *progress) start() {
 	j := p.j
 	p.peak = vit.MeasurePeak(j.precision, j.base.pool, peakSample)
 	state := &j.loop.State
+	p.retreats = len(state.Retreats)
 	p.done = int64(state.Epoch)*int64(len(j.parts[0])+len(j.parts[1])) + int64(state.Images)
-	j.hook.tell(Began{Title: j.o.Title, Data: j.info, Config: j.config, Deltas: j.tuner.Adapter().Deltas, Parameters: j.parameters(),
+	var rates *lora.Rates
+	if j.start != nil {
+		rates = j.start.Rates
+	}
+	j.hook.tell(Began{Rates: rates, Title: j.o.Title, Data: j.info, Config: j.config, Deltas: j.tuner.Adapter().Deltas, Parameters: j.parameters(),
 		StepsPerEpoch: j.trainLoad.Batches(), Done: p.done, Total: p.total})
 	p.began = time.Now()
 }
@@ -56,6 +62,11 @@ func (p *progress) hook() train.Hook {
 
 func (p *progress) step(l *train.Loop) error {
 	s := &l.State
+	for ; p.retreats < len(s.Retreats); p.retreats++ {
+		p.j.hook.tell(Retreated{Title: p.j.o.Title, Retreat: s.Retreats[p.retreats], Number: p.retreats + 1})
+		p.images = 0
+		p.done = int64(s.Epoch) * int64(len(p.j.parts[0])+len(p.j.parts[1]))
+	}
 	n := s.Images - p.images
 	if n < 0 || p.images == 0 {
 		n = min(s.Images, p.j.config.Batch)

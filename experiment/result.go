@@ -32,12 +32,17 @@ type Result struct {
 	Data   Data       `json:"data"`
 	Params Parameters `json:"parameters"`
 
-	Epochs       int        `json:"epochs"`
-	BestEpoch    int        `json:"best_epoch"`
-	Steps        int        `json:"steps"`
-	StoppedEarly bool       `json:"stopped_early"`
-	Validation   Validation `json:"validation"`
-	Settings     Config     `json:"settings"`
+	Epochs       int  `json:"epochs"`
+	BestEpoch    int  `json:"best_epoch"`
+	Steps        int  `json:"steps"`
+	StoppedEarly bool `json:"stopped_early"`
+	// Kept says whose parameters the adapter has: best, of the epoch with the best validation; last; or start, because the
+	// training ended below the linear probe that it began with.
+	Kept       train.Kept      `json:"kept"`
+	Start      *Start          `json:"start,omitempty"`
+	Retreats   []train.Retreat `json:"retreats"`
+	Validation Validation      `json:"validation"`
+	Settings   Config          `json:"settings"`
 
 	Seconds         float64  `json:"seconds"`
 	ImagesPerSecond float64  `json:"images_per_second"`
@@ -100,23 +105,13 @@ var dtypes = map[string]safetensors.DType{"f32": safetensors.F32, "bf16": safete
 
 // finish measures the trained model as it will be stored, writes the adapter, and sums the run up.
 func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
-	file, err := j.adapterFile()
+	dtype := dtypes[j.config.DType]
+	file, out, err := j.settle(ctx, dtype)
 	if err != nil {
 		return nil, err
 	}
-	dtype := dtypes[j.config.DType]
-	if file, err = file.Stored(dtype); err != nil {
-		return nil, err
-	}
-	if err := j.adopt(file); err != nil {
-		return nil, err
-	}
 	doc := j.document(start)
-	if j.valLoad != nil {
-		out, err := j.evaluator().Run(ctx)
-		if err != nil {
-			return nil, err
-		}
+	if out != nil {
 		doc.Validation = j.measure(out, &file.Meta)
 	}
 	if file.Meta.SelfTest, err = j.selfTest(); err != nil {
@@ -144,18 +139,55 @@ func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
 	return doc, nil
 }
 
+// settle decides which parameters the adapter gets, and puts them into the model as the file will hold them. With
+// validation it returns what they answer there, and if that is below the linear probe the run began with, those of the
+// probe it is.
+func (j *Run) settle(ctx context.Context, dtype safetensors.DType) (*adapterfile.File, *train.Evaluation, error) {
+	for {
+		file, err := j.adapterFile()
+		if err != nil {
+			return nil, nil, err
+		}
+		if file, err = file.Stored(dtype); err != nil {
+			return nil, nil, err
+		}
+		if err := j.adopt(file); err != nil {
+			return nil, nil, err
+		}
+		if j.valLoad == nil {
+			return file, nil, nil
+		}
+		out, err := j.evaluator().Run(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		scores := train.ScoresOf(out.Predictions())
+		if j.loop.State.Kept == train.KeptStart || !j.steps() || !j.start.below(scores) {
+			return file, out, nil
+		}
+		j.loop.ReturnToStart()
+		j.hook.tell(Returned{Title: j.o.Title, Method: j.config.Method, Scores: scores, Start: *j.start})
+	}
+}
+
 // adapterFile describes the trained adapter, without what is still to be measured.
 func (j *Run) adapterFile() (*adapterfile.File, error) {
 	settings, err := train.Settings(j.config)
 	if err != nil {
 		return nil, err
 	}
-	settings["best_epoch"], settings["steps"] = j.loop.State.BestEpoch, j.loop.State.Step
+	settings["best_epoch"], settings["steps"], settings["kept"] = j.loop.State.BestEpoch, j.loop.State.Step, j.loop.State.Kept
+	if j.start != nil {
+		settings["start"] = j.start
+	}
+	if n := j.loop.State.Retreats; len(n) > 0 {
+		settings["retreats"] = n
+	}
 	settings["split_digest"] = j.id.Split // "melo eval" makes the split again
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
 		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.base.path)), j.base.path, j.base.digest),
 		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
-		Recipe: j.model.Recipe,
+		Recipe: j.model.Recipe, Mirror: j.config.Mirror,
 		Training: &adapterfile.Training{
 			Program: "melo " + buildinfo.Version, Seed: j.config.Seed,
 			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.set.path)), Digest: j.info.Digest, Images: len(j.set.Samples)},
@@ -236,7 +268,7 @@ func (j *Run) Evaluate(ctx context.Context, samples []int) (*train.Evaluation, e
 	if err != nil {
 		return nil, err
 	}
-	e := train.Evaluator{Model: j.tuner, Data: load, Task: j.set.Task}
+	e := train.Evaluator{Model: j.tuner, Data: load, Task: j.set.Task, Views: j.views()}
 	out, err := e.Run(ctx)
 	var data *train.DataError
 	if errors.As(err, &data) {
@@ -289,7 +321,7 @@ func (j *Run) document(start time.Time) *Result {
 	}
 	d := &Result{
 		Base: j.base.path, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
-		StoppedEarly: s.Stopped, Settings: j.config, Run: j.o.RunFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: Notice,
+		StoppedEarly: s.Stopped, Kept: s.Kept, Start: j.start, Retreats: append([]train.Retreat{}, s.Retreats...), Settings: j.config, Run: j.o.RunFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: Notice,
 		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
 	}
 	d.Params = j.parameters()

@@ -44,6 +44,7 @@ type Run struct {
 	valData   train.Data
 	caches    []*train.Cache
 	loop      *train.Loop
+	start     *Start // nil: the run begins without a look at the bare base
 	trainLoad *dataset.Loader
 	valLoad   *dataset.Loader // nil: no validation
 	progress  *progress
@@ -64,14 +65,17 @@ type Config struct {
 
 	Epochs         int               `json:"epochs"`
 	Batch          int               `json:"batch"`
-	LR             float64           `json:"lr"`
+	LR             float64           `json:"lr,omitempty"`   // absent: by Pace
+	Pace           *lora.Pace        `json:"pace,omitempty"` // of a step at the peak; absent: by LR
 	MinLR          float64           `json:"min_lr"`
 	LRUpdate       string            `json:"lr_update,omitempty"` // absent: at each step
 	LoRAPlus       float32           `json:"lora_plus,omitempty"`
 	Warmup         float64           `json:"warmup"`
 	Optimizer      train.AdamWConfig `json:"optimizer"`
-	Gamma          float64           `json:"gamma,omitempty"` // of the focal loss; absent: cross-entropy
-	EMA            float64           `json:"ema,omitempty"`   // decay of the average that is kept; absent: none
+	Gamma          float64           `json:"gamma,omitempty"`     // of the focal loss; absent: cross-entropy
+	EMA            float64           `json:"ema,omitempty"`       // decay of the average that is kept; absent: none
+	KeepLast       bool              `json:"keep_last,omitempty"` // not the best epoch: validation is too small to choose
+	Mirror         bool              `json:"mirror,omitempty"`    // answers are means over the image and its mirror image
 	LabelSmoothing float64           `json:"label_smoothing"`
 	ClassWeights   []float64         `json:"class_weights,omitempty"`
 	Patience       int               `json:"patience"`
@@ -161,6 +165,9 @@ func (j *Run) Train(ctx context.Context, start time.Time) (*Result, error) {
 	if err := j.begin(start); err != nil {
 		return nil, err
 	}
+	if err := j.prepare(ctx); err != nil {
+		return nil, err
+	}
 	if err := j.train(ctx); err != nil {
 		return nil, err
 	}
@@ -195,7 +202,7 @@ func (j *Run) resolve() error {
 	if !o.Prepare.Empty() {
 		c.Prepare = &j.model.Recipe
 	}
-	c.LR = cmp.Or(o.LR, DefaultLR(c.Method))
+	j.settleSteps(&c)
 	if o.LRUpdate != "step" {
 		c.LRUpdate = o.LRUpdate
 	}
@@ -218,8 +225,8 @@ func (j *Run) resolve() error {
 			return err
 		}
 		c.Alpha, c.RSLoRA, c.Dropout, c.LoRAPlus = o.Alpha, o.RSLoRA, o.Dropout, o.LoRAPlus
-		if c.Alpha == 0 && !c.RSLoRA {
-			c.Scale = defaultScale
+		if c.LR > 0 {
+			c.LoRAPlus = cmp.Or(c.LoRAPlus, 1)
 		}
 	}
 	j.config = c
@@ -229,6 +236,25 @@ func (j *Run) resolve() error {
 	}
 	j.id = &train.Identity{Base: j.base.digest, Data: j.info.Digest, Split: splitDigest(j.set.Dataset, j.parts), Config: settings}
 	return nil
+}
+
+// settleSteps says how far the steps go, over what they are averaged, and what is kept of them.
+func (j *Run) settleSteps(c *Config) {
+	o := j.o
+	if c.LR = o.LR; c.LR == 0 {
+		p := DefaultPace(c.Method)
+		p.A, p.B, p.Full, p.Head = o.Step*p.A, o.Step*p.B, o.Step*p.Full, o.Step*p.Head
+		c.Pace = &p
+		if c.Method == lora.LinearOnly && c.HeadInit == HeadProbe {
+			c.Epochs = 0 // the probe is the answer
+		}
+	}
+	if c.EMA == ByEpoch {
+		perEpoch := (len(j.parts[0]) + c.Batch - 1) / c.Batch
+		c.EMA = math.Exp(-1 / float64(averageEpochs*perEpoch))
+	}
+	c.KeepLast = !train.CanChoose(len(j.parts[1]))
+	c.Mirror = o.Mirror && o.Flip && o.Augment
 }
 
 // splitDigest identifies who is trained, validated and tested on.
@@ -251,7 +277,7 @@ func (j *Run) build() error {
 		return &SettingError{Setting: "rank", Problem: err.Error()}
 	}
 	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
-	j.tuner, err = lora.NewTuner(j.model, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: c.LoRAPlus, Seed: c.Seed, Precision: j.precision})
+	j.tuner, err = lora.NewTuner(j.model, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: cmp.Or(c.LoRAPlus, 1), Seed: c.Seed, Precision: j.precision})
 	if err != nil {
 		return err
 	}
@@ -268,6 +294,7 @@ func (j *Run) build() error {
 		Model: j.net, Data: j.data, Loss: loss, Epochs: c.Epochs,
 		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
 		Schedule:  c.schedule(perEpoch),
+		Last:      c.KeepLast, Returns: c.HeadInit == HeadProbe, Retreats: retreats,
 	}
 	if c.EMA > 0 {
 		if j.loop.Average, err = train.NewAverage(j.tuner.Params(), c.EMA, j.base.pool); err != nil {
@@ -277,13 +304,14 @@ func (j *Run) build() error {
 	j.progress = newProgress(j)
 	if j.valLoad != nil {
 		e := j.evaluator()
+		e.Views = nil // what an epoch is worth beside others shows without them
 		e.Progress = j.progress.validated
 		j.loop.Validate = func(ctx context.Context) (train.Scores, error) {
 			defer j.progress.beginValidation()()
 			return e.Scores(ctx)
 		}
 		if c.Patience > 0 {
-			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience, 1))
+			j.loop.Hooks = append(j.loop.Hooks, train.EarlyStopping(c.Patience, fallen))
 		}
 	}
 	j.loop.Hooks = append(j.loop.Hooks,
@@ -299,10 +327,21 @@ func (j *Run) build() error {
 	return nil
 }
 
-// schedule is the learning rate by step, with so many steps an epoch.
+// retreats is how often a run may go back an epoch and halve its rates, and fallen the share of the peak that the rate must
+// have come down to before a run may stop early.
+const (
+	retreats = 3
+	fallen   = 0.1
+)
+
+// schedule is the learning rate by step, with so many steps an epoch; by a pace, the share of it.
 func (c *Config) schedule(perEpoch int) train.Schedule {
 	warmUp := int(math.Round(c.Warmup * float64(perEpoch)))
-	cosine := train.Cosine(c.LR, c.MinLR, warmUp, c.Epochs*perEpoch)
+	peak := c.LR
+	if c.Pace != nil {
+		peak = 1
+	}
+	cosine := train.Cosine(peak, c.MinLR, warmUp, c.Epochs*perEpoch)
 	if c.LRUpdate != "epoch" {
 		return cosine
 	}
@@ -337,7 +376,7 @@ func (j *Run) startAdapter(classes int) (*lora.Adapter, error) {
 	if c.Method != lora.MeLo {
 		a.Deltas = nil
 	}
-	if c.HeadInit == "zero" { // as good as blind at first, instead of confidently wrong: docs/results.md
+	if c.HeadInit != "uniform" { // as good as blind at first, instead of confidently wrong: docs/results.md
 		clear(a.Head.W)
 		clear(a.Head.Bias)
 	}
@@ -406,7 +445,7 @@ func cacheLimit() int64 {
 
 // evaluator measures the model in training on validation.
 func (j *Run) evaluator() *train.Evaluator {
-	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.set.Task}
+	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.set.Task, Views: j.views()}
 }
 
 // train resumes if asked to, and runs the loop.

@@ -15,6 +15,7 @@ type Evaluator struct {
 	Model Model
 	Data  Data // without shuffling and augmentation
 	Task  dataset.Task
+	Views []View // are answered, too, and the mean of all logits is the answer
 	// Progress is called after each pass with the number of samples done; may be nil.
 	Progress func(done int)
 }
@@ -38,7 +39,17 @@ func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
 		values, pass := len(b.Images)/b.N, e.Model.MaxBatch()
 		for i := 0; i < b.N; i += pass {
 			n := min(pass, b.N-i)
-			out.Logits = append(out.Logits, e.Model.Forward(b.Images[i*values:(i+n)*values], n, false)...)
+			images, at := b.Images[i*values:(i+n)*values], len(out.Logits)
+			out.Logits = append(out.Logits, e.Model.Forward(images, n, false)...)
+			for _, view := range e.Views {
+				view(images)
+				for k, v := range e.Model.Forward(images, n, false) {
+					out.Logits[at+k] += v
+				}
+			}
+			for k := range out.Logits[at:] {
+				out.Logits[at+k] /= float32(1 + len(e.Views))
+			}
 		}
 		out.Indices = append(out.Indices, b.Indices...)
 		for _, t := range b.Targets {

@@ -51,9 +51,8 @@ type Loop struct {
 	Average   *Average                              // is validated and kept in the place of the parameters; nil: none
 	// Last keeps the last epoch instead of the best one: where validation is too small to choose by (see CanChoose).
 	Last bool
-	// Floor is what the first parameters score on validation. If what the run would keep is below it, they are what
-	// is kept. nil: no floor.
-	Floor Scores
+	// Returns says that the run keeps its first parameters, too, for ReturnToStart.
+	Returns bool
 	// Retreats is how often the run may go back to the begin of an epoch and halve its rates: when a loss or gradient is
 	// not finite, or the loss of an epoch has risen.
 	Retreats int
@@ -63,7 +62,7 @@ type Loop struct {
 	Hooks []Hook
 	State State
 
-	start   [][]float32 // the first parameters, with a Floor
+	start   [][]float32 // the first parameters, with Returns
 	best    [][]float32 // parameters of State.BestEpoch
 	mark    *mark       // of the epoch's begin, with Retreats
 	dlogits []float32
@@ -71,7 +70,7 @@ type Loop struct {
 }
 
 // Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch or,
-// with Last or without validation, of the last (or their average), or the first ones (see Floor). State.Kept says which.
+// with Last or without validation, of the last (or their average). State.Kept says which.
 // When ctx is done it calls the hooks' Interrupted and returns an *InterruptedError.
 func (l *Loop) Run(ctx context.Context) error {
 	s := &l.State

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"melo.example/melo/compute"
+	"melo.example/melo/dataset"
 	"melo.example/melo/internal/kernel"
 )
 
@@ -20,30 +22,101 @@ type Features struct {
 // N is the number of samples.
 func (f *Features) N() int { return len(f.Samples) }
 
-// GatherFeatures takes the features of every sample of an epoch from a model whose frozen part ends in them, and from
-// data that does not vary its images. twice also takes those of the mirror images, which change makes in place.
-func GatherFeatures(ctx context.Context, model Split, data Data, change ...func(images []float32, n int)) (*Features, error) {
-	f := &Features{Size: model.PrefixSize()}
+// View changes images [n, 3, side, side] in place to other pictures of the same.
+type View func(images []float32)
+
+// Backbone is a frozen network whose end makes features; *lora.Tuner of method linear is one.
+type Backbone interface {
+	MaxBatch() int
+	// PrefixSize is the count of numbers of an image's features.
+	PrefixSize() int
+	// Prefix sets dst [n, PrefixSize] to the features of n images.
+	Prefix(dst, images []float32, n int)
+}
+
+// GatherFeatures takes the features of every sample of an epoch from a backbone, and from data that
+// does not vary its images: of the images as they come, then of each view of them.
+func GatherFeatures(ctx context.Context, model Backbone, data Data, views ...View) ([]*Features, error) {
+	list := make([]*Features, 1+len(views))
+	for v := range list {
+		list[v] = &Features{Size: model.PrefixSize()}
+	}
 	for b, err := range data.EpochFrom(ctx, 0, 0) {
 		if err != nil {
 			return nil, &DataError{err}
 		}
-		for _, view := range append([]func([]float32, int){nil}, change...) {
-			if view != nil {
-				view(b.Images, b.N)
+		for v, f := range list {
+			if v > 0 {
+				views[v-1](b.Images)
 			}
 			f.add(model, b.Images, b.N)
 			f.Label, f.Present, f.Samples = append(f.Label, b.Labels...), append(f.Present, b.Targets...), append(f.Samples, b.Indices...)
 		}
 	}
-	if f.N() == 0 {
+	if list[0].N() == 0 {
 		return nil, &DataError{errors.New("train: no sample could be loaded")}
 	}
-	return f, nil
+	return list, nil
+}
+
+// Join is the samples of all, as so many more.
+func Join(list []*Features) *Features {
+	all := &Features{Size: list[0].Size}
+	for _, f := range list {
+		all.X, all.Samples = append(all.X, f.X...), append(all.Samples, f.Samples...)
+		all.Label, all.Present = append(all.Label, f.Label...), append(all.Present, f.Present...)
+	}
+	return all
+}
+
+// MeanOf is the mean of views of the same samples. A linear head answers it with the mean of its answers.
+func MeanOf(views []*Features) *Features {
+	if len(views) == 1 {
+		return views[0]
+	}
+	mean := *views[0]
+	mean.X = make([]float32, len(mean.X))
+	for _, f := range views {
+		for i, v := range f.X {
+			mean.X[i] += v / float32(len(views))
+		}
+	}
+	return &mean
+}
+
+// Part is the samples for which keep is true.
+func (f *Features) Part(keep func(sample int) bool) *Features {
+	part := &Features{Size: f.Size}
+	k := len(f.Present) / max(f.N(), 1)
+	for i, s := range f.Samples {
+		if keep(s) {
+			part.X, part.Samples = append(part.X, f.X[i*f.Size:(i+1)*f.Size]...), append(part.Samples, s)
+			part.Label, part.Present = append(part.Label, f.Label[i]), append(part.Present, f.Present[i*k:(i+1)*k]...)
+		}
+	}
+	return part
+}
+
+// AbsSum is the mean over samples of the sum of |x|.
+func (f *Features) AbsSum() float64 {
+	sum := 0.0
+	for _, v := range f.X {
+		sum += math.Abs(float64(v))
+	}
+	return sum / float64(max(f.N(), 1))
+}
+
+// Evaluation is logits [n, classes] as what a model said about the samples.
+func (f *Features) Evaluation(task dataset.Task, logits []float32) *Evaluation {
+	e := &Evaluation{Task: task, Classes: len(logits) / f.N(), Indices: f.Samples, Logits: logits}
+	for _, t := range f.Present {
+		e.Truth = append(e.Truth, t != 0)
+	}
+	return e
 }
 
 // add appends the features of n images, in passes.
-func (f *Features) add(model Split, images []float32, n int) {
+func (f *Features) add(model Backbone, images []float32, n int) {
 	values := len(images) / n
 	for i := 0; i < n; i += model.MaxBatch() {
 		k := min(model.MaxBatch(), n-i)
@@ -72,9 +145,10 @@ const (
 	probeTolerance = 1e-3
 )
 
-// FitProbe fits a probe to training samples. judge says how good logits are that a candidate gives to validation, less
-// is better; the search ends when it has become worse twice. The result depends on nothing but the arguments.
-func FitProbe(ex *kernel.Exec, train *Features, classes int, loss Loss, val *Features, judge func(logits []float32) float64) (*Probe, error) {
+// FitProbe fits a probe to training samples, and chooses the penalty by the loss of validation samples; the search ends
+// when that has become worse twice. The result depends on nothing but the arguments.
+func FitProbe(workers compute.Workers, train *Features, classes int, loss Loss, val *Features) (*Probe, error) {
+	ex := kernel.NewExec(workers)
 	blind, err := blindLoss(ex, train, classes, loss)
 	if err != nil {
 		return nil, err
@@ -89,7 +163,7 @@ func FitProbe(ex *kernel.Exec, train *Features, classes int, loss Loss, val *Fea
 		}
 		p := s.probe(penalty, value)
 		p.Blind = blind
-		score := judge(p.Logits(val))
+		score := meanLoss(loss, val.Targets, p.Logits(val))
 		switch {
 		case score < bestScore:
 			best, bestScore, worse = p, score, 0
@@ -104,6 +178,33 @@ func FitProbe(ex *kernel.Exec, train *Features, classes int, loss Loss, val *Fea
 		return nil, fmt.Errorf("train: linear probe: no penalty gives finite scores on validation")
 	}
 	return best, nil
+}
+
+// FitProbeWith fits a probe with a penalty.
+func FitProbeWith(workers compute.Workers, train *Features, classes int, loss Loss, penalty float64) (*Probe, error) {
+	ex := kernel.NewExec(workers)
+	blind, err := blindLoss(ex, train, classes, loss)
+	if err != nil {
+		return nil, err
+	}
+	s := newProbeSolver(ex, train, classes, loss)
+	value, err := s.solve(penalty)
+	if err != nil {
+		return nil, err
+	}
+	p := s.probe(penalty, value)
+	p.Blind = blind
+	return p, nil
+}
+
+// meanLoss is the loss of logits.
+func meanLoss(loss Loss, t Targets, logits []float32) (sum float64) {
+	losses := make([]float64, len(t.Label))
+	loss.Backward(losses, make([]float32, len(logits)), logits, t, loss.Weight(t))
+	for _, v := range losses {
+		sum += v
+	}
+	return sum
 }
 
 // blindLoss is the least loss of a bias alone: of features that are the same for every sample.

@@ -50,16 +50,7 @@ func fitBlobs(t *testing.T, workers int, task dataset.Task, weights []float64) (
 		t.Fatal(err)
 	}
 	val := blobs(300, 24, k, task, 2)
-	judge := func(z []float32) float64 {
-		losses := make([]float64, val.N())
-		loss.Backward(losses, make([]float32, len(z)), z, val.Targets, loss.Weight(val.Targets))
-		sum := 0.0
-		for _, v := range losses {
-			sum += v
-		}
-		return sum
-	}
-	p, err := FitProbe(kernel.NewExec(pool), f, k, loss, val, judge)
+	p, err := FitProbe(pool, f, k, loss, val)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func meanError(x []float64) (mean, se float64) {
 
 // keepStart keeps the first parameters, if they may be the result.
 func (l *Loop) keepStart() {
-	if l.Floor == nil || l.start != nil {
+	if !l.Returns || l.start != nil {
 		return
 	}
 	for _, p := range l.Model.Params() {
@@ -169,8 +169,8 @@ func (l *Loop) keep() {
 	s := &l.State
 	var kept [][]float32
 	switch {
-	case l.Floor != nil && s.BestEpoch > 0 && l.Floor.Better(s.Best):
-		s.Kept, kept = KeptStart, l.start
+	case s.Epoch == 0:
+		s.Kept = KeptStart
 	case l.best != nil:
 		s.Kept, kept = KeptBest, l.best
 	default:
@@ -179,6 +179,17 @@ func (l *Loop) keep() {
 			kept = l.Average.data
 		}
 	}
+	l.put(kept)
+}
+
+// ReturnToStart puts the first parameters into the model, after a run with Returns: what it found is no better.
+func (l *Loop) ReturnToStart() {
+	l.State.Kept = KeptStart
+	l.put(l.start)
+}
+
+// put puts parameters into the model, if there are any.
+func (l *Loop) put(kept [][]float32) {
 	if kept == nil {
 		return
 	}

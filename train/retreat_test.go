@@ -12,12 +12,12 @@ import (
 	"melo.example/melo/lora"
 )
 
-// steepRun is a run whose rate is far too high, with an average, a floor that it stays above, and leave to retreat.
+// steepRun is a run whose rate is far too high, with an average and leave to retreat.
 func steepRun(t testing.TB, method lora.Method, workers int) *Loop {
 	t.Helper()
 	l := testRun(t, method, workers, goldenBatch)
 	l.Schedule = Cosine(steep[method], 0, 2, 3*goldenSteps)
-	l.Retreats, l.Floor, l.Blind = 3, Scores{AUC: 0}, math.Log(goldenK)
+	l.Retreats, l.Returns, l.Blind = 3, true, math.Log(goldenK)
 	var err error
 	if l.Average, err = NewAverage(l.Model.Params(), 0.9, l.Optimizer.workers); err != nil {
 		t.Fatal(err)
@@ -108,22 +108,31 @@ func TestRelationResumeWithRetreats(t *testing.T) {
 	}
 }
 
-// TestFloor: a run that ends below its floor keeps the parameters that it began with, resumed or not.
-func TestFloor(t *testing.T) {
+// TestReturnToStart: a run can go back to the parameters that it began with, resumed or not, whatever it kept.
+func TestReturnToStart(t *testing.T) {
 	for _, last := range []bool{false, true} {
-		for _, c := range []struct {
-			floor Scores
-			kept  Kept
-		}{{Scores{AUC: 1.1}, KeptStart}, {Scores{AUC: -1}, map[bool]Kept{false: KeptBest, true: KeptLast}[last]}} {
-			l := testRun(t, lora.MeLo, 1, goldenBatch)
-			l.Floor, l.Last = c.floor, last
-			first := outcomeOf(l).Params
-			got := finish(t, l)
-			if got.State.Kept != c.kept || reflect.DeepEqual(got.Params, first) != (c.kept == KeptStart) {
-				t.Errorf("last %v, floor %v: kept %q", last, c.floor, got.State.Kept)
-			}
-			if last && got.State.BestEpoch != 3 {
-				t.Errorf("the last epoch is 3, kept %d", got.State.BestEpoch)
+		l := testRun(t, lora.MeLo, 1, goldenBatch)
+		l.Returns, l.Last = true, last
+		first := outcomeOf(l).Params
+		path := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+		l.Hooks = []Hook{Checkpoints(path, testIdentity, math.MaxInt64, func(err error) { t.Error(err) })}
+		got := finish(t, l)
+		if want := map[bool]Kept{false: KeptBest, true: KeptLast}[last]; got.State.Kept != want || reflect.DeepEqual(got.Params, first) {
+			t.Errorf("last %v: kept %q", last, got.State.Kept)
+		}
+		if last && got.State.BestEpoch != 3 {
+			t.Errorf("the last epoch is 3, kept %d", got.State.BestEpoch)
+		}
+		resumed := testRun(t, lora.MeLo, 1, goldenBatch)
+		resumed.Returns, resumed.Last = true, last
+		if err := resumed.Resume(path, testIdentity); err != nil {
+			t.Fatal(err)
+		}
+		finish(t, resumed)
+		for _, l := range []*Loop{l, resumed} {
+			l.ReturnToStart()
+			if got := outcomeOf(l); got.State.Kept != KeptStart || !reflect.DeepEqual(got.Params, first) {
+				t.Errorf("last %v: kept %q, not the first parameters", last, got.State.Kept)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type compareOptions struct {
 
 	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
 	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
-	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Defaults: melo=${lr_melo}, linear=${lr_linear}, full=${lr_full}." placeholder:"METHOD=RATE"`
+	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Default: rates that are safe for the base; linear is solved without steps." placeholder:"METHOD=RATE"`
 
 	trainSettings
 

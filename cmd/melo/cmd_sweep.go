@@ -25,7 +25,7 @@ type sweepOptions struct {
 	Seeds  int      `default:"1" group:"Search:" help:"Runs of each candidate, with the seeds 1, 2 and so on; their mean counts."`
 
 	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, where it is not tried. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, where it is not tried. Default: rates that are safe for the base."`
 
 	trainSettings
 }

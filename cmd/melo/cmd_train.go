@@ -21,7 +21,7 @@ type trainOptions struct {
 	Data   string  `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out    string  `required:"" help:"Adapter file to write." placeholder:"FILE"`
 	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate. Default: ${lr_melo} for melo, ${lr_linear} for linear, ${lr_full} for full."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, one for everything. Default: rates that are safe for the base (--step)."`
 	Seed   uint64  `default:"1" group:"How:" help:"Seed of first weights, order, augmentation and dropout."`
 
 	trainSettings
@@ -34,14 +34,23 @@ type trainOptions struct {
 }
 
 // trainDefaults are what the help of several commands has.
-var trainDefaults = map[string]string{"epochs": "20", "lr_melo": "0.002", "lr_linear": "0.003", "lr_full": "0.0001", "scale": fmt.Sprint(experiment.DefaultScale),
+var trainDefaults = map[string]string{"epochs": "20",
 	"base":      "Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo.",
 	"try_names": experiment.TunableNames(), "try_default": strings.Join(experiment.TryDefault[lora.MeLo], " ")}
 
 // Help is the long help text.
 func (trainOptions) Help() string {
 	return `Trains an adapter for a base on labelled images and writes it with everything that a prediction needs. The
-best epoch on validation is kept. The test split is not touched: "melo eval" is for that.
+test split is not touched: "melo eval" is for that.
+
+A run begins with the linear probe of the bare base, which takes seconds. Its head is the start, and its validation
+AUC the floor: if training ends below it, the probe is what is written, and that is said. The rates follow from the
+base's own activations (--step multiplies them; --lr sets one rate by hand). If the loss of an epoch rises, the epoch
+is done again at half the rates, at most three times. What is kept is an average over about two epochs: of the last
+epoch, or with 1000 validation images and more of the best one. --method linear is the probe itself.
+
+Where images may be mirrored (--no-flip says that they may not), an answer is the mean over the image and its mirror
+image. That is a little better and takes twice the time to predict; --no-mirror leaves it out.
 
 Ctrl-C saves a checkpoint and says how to go on. The same options, data and seed give the same file on one
 class of machine, whatever the number of workers, stopped and resumed or not.
@@ -201,8 +210,14 @@ func printTrained(s *stdio, d *experiment.Result) {
 	s.printf("  sha256      %s", hexOf(d.Adapter.Digest))
 	s.printf("  trained     %s numbers (%.2f %% of the base) and %s in the head", text.Count(d.Params.Trained), 100*d.Params.Share, text.Count(d.Params.Head))
 	best := ""
-	if d.BestEpoch > 0 {
+	switch {
+	case d.Epochs == 0:
+	case d.Kept == train.KeptStart:
+		best = ", kept the linear probe"
+	case d.Kept == train.KeptBest:
 		best = fmt.Sprintf(", best %d", d.BestEpoch)
+	case d.Settings.EMA > 0:
+		best = ", kept the average at the end"
 	}
 	s.printf("  epochs      %d%s, %d steps in %s", d.Epochs, best, d.Steps, text.Duration(time.Duration(d.Seconds*float64(time.Second))))
 	if d.Validation.Samples > 0 {

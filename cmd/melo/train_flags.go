@@ -23,18 +23,19 @@ func (o *trainSettings) settings() experiment.Options {
 // trainRecipe is experiment.Recipe as flags: how to train.
 type trainRecipe struct {
 	Rank     int     `default:"8" group:"What is trained:" help:"Rank of the matrices; the paper has 4."`
-	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: ${scale} times the rank; with --rslora the rank."`
+	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: the rank. Without --lr the step is the same whatever the scale."`
 	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
 	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
 	RSLoRA   bool    `name:"rslora" group:"What is trained:" help:"Scale is alpha/sqrt(rank)."`
-	HeadInit string  `default:"zero" enum:"zero,uniform" group:"What is trained:" help:"First head: zero, or uniform as PyTorch's linear layers."`
+	HeadInit string  `default:"probe" enum:"probe,zero,uniform" group:"What is trained:" help:"First head: probe, the linear probe of the bare base; zero; or uniform as PyTorch's linear layers."`
 	Dropout  float32 `default:"0" group:"What is trained:" help:"Share of the inputs of the first matrix that is dropped."`
 
 	Epochs         int     `default:"${epochs}" group:"How:" help:"Epochs at most."`
 	Batch          int     `default:"16" group:"How:" help:"Images of an optimizer step."`
+	Step           float64 `default:"1" placeholder:"FACTOR" group:"How:" help:"Without --lr: so many times the safe step."`
 	MinLR          float64 `name:"min-lr" default:"0" group:"How:" help:"Learning rate at the end of the cosine."`
 	LRUpdate       string  `name:"lr-update" default:"step" enum:"step,epoch" group:"How:" help:"The cosine changes the learning rate at each step or at each epoch, as LoRA-ViT's scripts do."`
-	LoRAPlus       float32 `name:"lora-plus" default:"1" group:"How:" help:"Learning rate of the second matrix over that of the first (LoRA+)."`
+	LoRAPlus       float32 `name:"lora-plus" placeholder:"RATIO" group:"How:" help:"Learning rate of the second matrix over that of the first (LoRA+). Default: each its own safe one; with --lr 1."`
 	Warmup         float64 `default:"1" group:"How:" help:"Epochs of linear warm-up."`
 	WeightDecay    float64 `default:"0.01" group:"How:" help:"Decoupled weight decay of matrices."`
 	Clip           float64 `default:"1" group:"How:" help:"Greatest norm of the gradient; 0: none."`
@@ -42,12 +43,13 @@ type trainRecipe struct {
 	Gamma          float64 `default:"2" group:"How:" help:"Exponent of the focal loss."`
 	LabelSmoothing float64 `default:"0" group:"How:" help:"Label smoothing, 0 to 1."`
 	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How:" help:"none, or balanced: rare labels weigh more."`
-	EMA            float64 `name:"ema" placeholder:"DECAY" group:"How:" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99. Default: none."`
-	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC; 0: never."`
+	EMA            float64 `name:"ema" default:"-1" placeholder:"DECAY" group:"How:" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99; 0: none. Default (-1): over two epochs."`
+	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC, once the rate has fallen to a tenth; 0: never. With fewer than 1000 validation images a run goes to its end."`
 	Sensitivity    float64 `placeholder:"SHARE" group:"How:" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
 
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation:" help:"Vary the training images; --no-augment switches all of it off."`
 	Flip         bool    `default:"true" negatable:"" group:"Augmentation:" help:"Mirror left and right; --no-flip where laterality matters."`
+	Mirror       bool    `default:"true" negatable:"" group:"Augmentation:" help:"With --flip, the adapter answers with the mean over an image and its mirror image: better, at twice the time to predict."`
 	FlipVertical bool    `group:"Augmentation:" help:"Mirror top and bottom."`
 	Crop         float64 `default:"0.7" group:"Augmentation:" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
 	Rotate       float64 `default:"10" group:"Augmentation:" help:"Greatest rotation either way, in degrees."`

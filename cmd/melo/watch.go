@@ -83,6 +83,14 @@ func (w *watcher) event(e experiment.Event) {
 		w.line(fmt.Sprintf("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", e.Base, e.Why, recipeLine(e.Recipe)))
 	case experiment.Resumed:
 		w.resumed(e)
+	case experiment.Probed:
+		w.probed(e)
+	case experiment.Retreated:
+		r := e.Retreat
+		w.line(fmt.Sprintf("%snote: %s: epoch %d again, at half the rates (%d of at most 3 times)", prefix(e.Title), r.Reason, r.Epoch, e.Number))
+	case experiment.Returned:
+		w.line(fmt.Sprintf("%snote: training ended below the linear probe on validation (AUC %s, the probe %s): the adapter is the probe, without an effect of its matrices",
+			prefix(e.Title), scoreText(e.Scores, train.AUC), scoreText(e.Start.Scores, train.AUC)))
 	case experiment.Began:
 		w.began(e)
 	case experiment.Stepped:
@@ -171,7 +179,47 @@ func planText(e *experiment.Began) string {
 	case lora.FullTuning:
 		what = fmt.Sprintf("all %s numbers of the base and %s", text.Count(p.Base), what)
 	}
-	return fmt.Sprintf("%s; %d epochs of %d steps at most, learning rate %g", what, e.Config.Epochs, e.StepsPerEpoch, e.Config.LR)
+	if e.Config.Epochs == 0 {
+		return what + ", solved"
+	}
+	return fmt.Sprintf("%s; %d epochs of %d steps at most, learning rate %s", what, e.Config.Epochs, e.StepsPerEpoch, ratesText(e))
+}
+
+// ratesText says how fast is learned.
+func ratesText(e *experiment.Began) string {
+	r := e.Rates
+	switch {
+	case r == nil:
+		return fmt.Sprintf("%g, as given", e.Config.LR)
+	case e.Config.Method == lora.MeLo:
+		return fmt.Sprintf("by the base: %.2g for A, %.2g for B, %.2g for the head", r.A, r.B, r.Head)
+	case e.Config.Method == lora.FullTuning:
+		return fmt.Sprintf("by the base: %.2g for the last block, %g of that for each block below, %.2g for the head", r.Full, e.Config.Pace.Decay, r.Head)
+	}
+	return fmt.Sprintf("by the base: %.2g", r.Head)
+}
+
+// scoreText is a score, if there is one.
+func scoreText(scores map[string]float64, name string) string {
+	if v, ok := scores[name]; ok {
+		return fmt.Sprintf("%.3f", v)
+	}
+	return "-"
+}
+
+func (w *watcher) probed(e experiment.Probed) {
+	if w.quiet {
+		return
+	}
+	text := "the training begins with it"
+	if e.Method == lora.LinearOnly {
+		text = "with --lr it is trained on by steps"
+	}
+	scores := ""
+	if len(e.Start.Scores) > 0 {
+		scores = fmt.Sprintf(": %s (%d images)", scoreLine(e.Start.Scores, 2), e.Samples)
+	}
+	w.line(fmt.Sprintf("%slinear probe of the bare base%s; %s", prefix(e.Title), scores, text))
 }
 
 func (w *watcher) epoch(e experiment.EpochEnded) {

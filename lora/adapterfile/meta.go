@@ -46,6 +46,9 @@ type Metadata struct {
 	Temperatures []float64 `json:"temperatures,omitempty"`
 	// Recipe is how an image becomes the input. Zero if unknown, as after an import: then the base's holds.
 	Recipe imaging.Recipe `json:"recipe,omitzero"`
+	// Mirror says that the answer is the mean of the logits of the image and of its mirror image, left and right
+	// exchanged. Temperatures and thresholds were fitted to that. It costs a second pass.
+	Mirror bool `json:"mirror,omitempty"`
 
 	ScaleRule string `json:"scale_rule,omitempty"` // Write sets it from the adapter
 	// Sites are the adapted maps; a map stands in one group. Write sets them from the adapter.
