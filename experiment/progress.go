@@ -127,7 +127,7 @@ func (p *progress) validated(n int) {
 func (p *progress) epoch(l *train.Loop) error {
 	s := &l.State
 	e := s.History[len(s.History)-1]
-	p.j.hook.tell(EpochEnded{Title: p.j.o.Title, Epoch: e, Epochs: l.Epochs, Best: e.Val != nil && s.BestEpoch == e.Epoch, Stopped: s.Stopped,
+	p.j.hook.tell(EpochEnded{Title: p.j.o.Title, Epoch: e, Epochs: l.Epochs, Best: e.Val != nil && s.BestEpoch == e.Epoch && !l.Last, Stopped: s.Stopped,
 		Patience: p.j.config.Patience, Speed: p.speed()})
 	p.images, p.began = 0, time.Now()
 	return nil

@@ -225,9 +225,6 @@ func (j *Run) resolve() error {
 			return err
 		}
 		c.Alpha, c.RSLoRA, c.Dropout, c.LoRAPlus = o.Alpha, o.RSLoRA, o.Dropout, o.LoRAPlus
-		if c.LR > 0 {
-			c.LoRAPlus = cmp.Or(c.LoRAPlus, 1)
-		}
 	}
 	j.config = c
 	settings, err := train.Settings(c)
@@ -244,6 +241,7 @@ func (j *Run) settleSteps(c *Config) {
 	if c.LR = o.LR; c.LR == 0 {
 		p := DefaultPace(c.Method)
 		p.A, p.B, p.Full, p.Head = o.Step*p.A, o.Step*p.B, o.Step*p.Full, o.Step*p.Head
+		p.Ratio = float64(o.LoRAPlus)
 		c.Pace = &p
 		if c.Method == lora.LinearOnly && c.HeadInit == HeadProbe {
 			c.Epochs = 0 // the probe is the answer

@@ -18,6 +18,7 @@ import (
 type Pace struct {
 	A     float64 `json:"a,omitempty"`     // of the adapter's inner activations x Aᵀ, beside their first size
 	B     float64 `json:"b,omitempty"`     // of a map's output by its adapter's B, beside the output
+	Ratio float64 `json:"ratio,omitempty"` // of B's rate to A's (LoRA+), in the place of B; 0: by B
 	Full  float64 `json:"full,omitempty"`  // of the output of q and v by their own weights, beside the output
 	Decay float64 `json:"decay,omitempty"` // of Full: the rate of a block over that of the block above
 	Head  float64 `json:"head"`            // of a logit
@@ -50,6 +51,9 @@ func (t *Tuner) SetPace(p Pace, g *Gauge, features float64) Rates {
 		default:
 			d := &t.adapter.Deltas[i/2] // A, then B of each
 			a, b := deltaRates(p, g.At(d.Site), d)
+			if p.Ratio > 0 {
+				b = p.Ratio * a
+			}
 			if rate = a; i%2 == 1 {
 				rate, bs = b, append(bs, b)
 			} else {

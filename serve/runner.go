@@ -25,6 +25,9 @@ type runner struct {
 	pixels   []float32        // [rows, 3, side, side]
 	ordered  []*item          // of the batch, by row
 	rowOf    []int            // of each of them
+	second   []int            // by row: its place in the second pass, counted from 1; 0: none
+	logits   []float32        // of one item in the second pass
+	values   int              // numbers of an input
 	seen     map[any]struct{} // adapters and versions of the batch
 }
 
@@ -32,7 +35,7 @@ func newRunner(e *Engine) *runner {
 	m := e.model
 	return &runner{engine: m.NewEngine(e.curve.max), model: m, queue: e.queue, curve: e.curve, counts: &e.counts,
 		observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{},
-		pixels: make([]float32, e.curve.max*e.inputs.values)}
+		values: e.inputs.values, pixels: make([]float32, e.curve.max*e.inputs.values)}
 }
 
 // run computes batches until the queue is closed and empty.
@@ -61,9 +64,10 @@ func (r *runner) batch(batch []*item, left int) {
 		it.logits = make([]float32, head.Classes)
 		head.Logits(it.logits, features[row*n:(row+1)*n])
 	}
+	r.curve.record(rows, time.Since(start))
+	r.mirror(rows)
 	took := time.Since(start)
 	r.since.Store(0)
-	r.curve.record(rows, took)
 	r.counts.batches.Add(1)
 	r.counts.images.Add(uint64(rows))
 	r.observer.BatchDone(BatchEvent{Start: start, Duration: took, Images: rows, Requests: len(batch), Adapters: r.different(), Queued: left})

@@ -95,8 +95,8 @@ const (
 	firstBatches = 8
 )
 
-// risen returns an error if the loss of the epoch that ends is above that of the one before. That of the first epoch must
-// not be above Blind, and in its second half not above the first half.
+// risen returns an error if the loss of the epoch that ends is above that of the one before, beyond doubt or above Blind.
+// That of the first epoch must not be above Blind, and in its second half not above the first half.
 func (l *Loop) risen() error {
 	s := &l.State
 	if s.Images == 0 {
@@ -104,7 +104,11 @@ func (l *Loop) risen() error {
 	}
 	to, toError := meanError(s.Losses)
 	if n := len(s.History); n > 0 {
-		return rise(s.History[n-1].Loss, s.History[n-1].LossError, to, toError)
+		last := s.History[n-1]
+		if l.Blind > 0 && to > max(l.Blind, last.Loss) {
+			return &risenError{last.Loss, to}
+		}
+		return rise(last.Loss, last.LossError, to, toError)
 	}
 	if l.Blind > 0 && to > l.Blind {
 		return &risenError{l.Blind, to}

@@ -89,7 +89,7 @@ func (w *watcher) event(e experiment.Event) {
 		r := e.Retreat
 		w.line(fmt.Sprintf("%snote: %s: epoch %d again, at half the rates (%d of at most 3 times)", prefix(e.Title), r.Reason, r.Epoch, e.Number))
 	case experiment.Returned:
-		w.line(fmt.Sprintf("%snote: training ended below the linear probe on validation (AUC %s, the probe %s): the adapter is the probe, without an effect of its matrices",
+		w.line(fmt.Sprintf("%snote: the run ended below its linear probe on validation (AUC %s, the probe %s): the probe is kept",
 			prefix(e.Title), scoreText(e.Scores, train.AUC), scoreText(e.Start.Scores, train.AUC)))
 	case experiment.Began:
 		w.began(e)
@@ -211,9 +211,9 @@ func (w *watcher) probed(e experiment.Probed) {
 	if w.quiet {
 		return
 	}
-	text := "the training begins with it"
+	text := "the run begins with it"
 	if e.Method == lora.LinearOnly {
-		text = "with --lr it is trained on by steps"
+		text = "--lr trains on from it"
 	}
 	scores := ""
 	if len(e.Start.Scores) > 0 {
