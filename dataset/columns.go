@@ -202,6 +202,9 @@ func (c *columns) labels(h headings, opt Options) error {
 		}
 		return nil
 	}
+	if c.wanted(t, opt) {
+		return nil
+	}
 	if opt.LabelColumn != "" {
 		var err error
 		c.label, err = h.named(opt.LabelColumn, nil)
@@ -238,6 +241,22 @@ func (c *columns) labels(h headings, opt Options) error {
 		return badf("%s: %d columns of 0 and 1: at most %d labels are supported", t.Path, len(c.targets), maxClasses)
 	}
 	return nil
+}
+
+// wanted takes the columns that have the names of the labels that are asked for, of a decision about each.
+func (c *columns) wanted(t *table.Table, opt Options) bool {
+	if opt.LabelColumn != "" || opt.Task != MultiLabel || len(opt.Labels) == 0 {
+		return false
+	}
+	for _, name := range opt.Labels {
+		i := t.Column(name)
+		if i < 0 {
+			c.targets = nil
+			return false
+		}
+		c.targets = append(c.targets, i)
+	}
+	return true
 }
 
 // parseTarget reads the value of a column of 0 and 1: blank is absent, -1 uncertain.

@@ -65,6 +65,7 @@ type Dataset struct {
 	hashes [][32]byte  // SHA-256 of each sample's file, once they are needed
 	pixels [][32]byte  // the same of its pixels, after Scan
 	infos  []ImageInfo // after Scan
+	looks  []*look     // after Scan; nil: unreadable
 
 	source     Source
 	understood string // how labels were found: "by the name of the folder at the top"

@@ -35,6 +35,9 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 	if !(val+1/float64(k) < 1) {
 		return nil, d.badf("folds: a share of %v for validation and one part of %d leave nothing for training", val, k)
 	}
+	if err := d.checkDepth(opt.Depth); err != nil {
+		return nil, err
+	}
 	parts := d.given()
 	parts[0], parts[1] = append(parts[0], parts[1]...), nil
 	slices.Sort(parts[0])

@@ -315,6 +315,9 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 			o.d.warnf("folder %s has no images", top)
 		}
 	}
+	if err := o.emptyFolders(st, plan); err != nil {
+		return err
+	}
 	o.d.understood = plan.Words
 	for _, n := range append(notes, plan.Notes...) {
 		o.d.notef("%s", n)
@@ -333,6 +336,33 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	}
 	o.d.derivePatients(records)
 	return o.d.take(st, records, "", nil, o.opt)
+}
+
+// emptyFolders refuses folders beside those of labels in which there is nothing at all: a label whose images are missing.
+func (o *opener) emptyFolders(st store.Store, plan *layout.Plan) error {
+	parents := map[string]bool{}
+	for _, m := range plan.Images {
+		parents[path.Dir(path.Dir(m.Name))] = true
+	}
+	full := map[string]bool{}
+	for _, f := range st.Files() {
+		for dir := path.Dir(f.Name); dir != "." && !full[dir]; dir = path.Dir(dir) {
+			full[dir] = true
+		}
+	}
+	for parent := range parents {
+		entries, err := os.ReadDir(st.Path(parent))
+		if err != nil {
+			continue // of an archive
+		}
+		for _, e := range entries {
+			name := path.Join(parent, e.Name())
+			if e.IsDir() && !full[name] && !layout.Hidden(e.Name()) {
+				return badf("%s: folder without images", st.Path(name))
+			}
+		}
+	}
+	return nil
 }
 
 // take makes the data set of records whose images are files of a store.

@@ -21,6 +21,8 @@ type ScanOptions struct {
 	// MaxBad is the number of unreadable images that are left out (see [Dataset.Bad]) before Scan fails;
 	// negative: any number.
 	MaxBad int
+	// Looks also sums up how images look, for [Dataset.NearCopies] and [Dataset.Shortcuts].
+	Looks bool
 	// Limits of decoding; zero fields mean imaging's defaults.
 	Limits imaging.Limits
 	// Progress is told how many images are done, from any goroutine; nil: nobody asks.
@@ -32,6 +34,7 @@ type ImageInfo struct {
 	W, H     int    // upright, in pixels
 	Channels int    // 1 or 3, without alpha
 	Bits     int    // of a sample: 8 or 16
+	Max      uint16 // the greatest sample
 	Format   string // of the file: "PNG"
 	Bytes    int64  // that the image takes where it is stored
 	Constant bool   // all pixels are alike
@@ -83,12 +86,12 @@ func (d *Dataset) usable(i int) bool { return d.infos == nil || d.infos[i].Err =
 
 func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 	n := len(d.Samples)
-	hashes, pixels, infos := make([][32]byte, n), make([][32]byte, n), make([]ImageInfo, n)
+	hashes, pixels, infos, looks := make([][32]byte, n), make([][32]byte, n), make([]ImageInfo, n), make([]*look, n)
 	var next, done atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range min(max(runtime.GOMAXPROCS(0), 1), n) {
 		g.Go(func() error {
-			s := scanner{d: d, limits: opt.Limits}
+			s := scanner{d: d, limits: opt.Limits, looks: opt.Looks}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= n {
@@ -97,7 +100,7 @@ func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				hashes[i], pixels[i], infos[i] = s.look(ctx, i)
+				hashes[i], pixels[i], infos[i], looks[i] = s.look(ctx, i)
 				if err := d.gone(infos[i].Err); err != nil {
 					return err
 				}
@@ -110,7 +113,7 @@ func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	d.hashes, d.pixels, d.infos = hashes, pixels, infos
+	d.hashes, d.pixels, d.infos, d.looks = hashes, pixels, infos, looks
 	return nil
 }
 
@@ -130,25 +133,29 @@ func (d *Dataset) gone(err error) error {
 type scanner struct {
 	d      *Dataset
 	limits imaging.Limits
+	looks  bool
 	buf    []byte
 }
 
-// look returns the hash of an image's file, the hash of its pixels, and the rest. Of an unreadable image the
+// look returns the hash of an image's file, the hash of its pixels, what it is, and how it looks. Of an unreadable image the
 // hash of the file stands for that of the pixels.
-func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info ImageInfo) {
+func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info ImageInfo, seen *look) {
 	data, err := s.d.source.Read(i, s.limits)
 	if err != nil {
 		// Without content, the name tells the image from others.
-		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}
+		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}, nil
 	}
 	file = s.d.sum(i, data)
 	m, err := s.d.decode(ctx, i, data, imaging.Options{Limits: s.limits})
 	if err != nil {
-		return file, file, ImageInfo{Err: err}
+		return file, file, ImageInfo{Err: err}, nil
 	}
 	constant := false
 	pixels, constant = s.pixels(m)
-	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Format: m.Source.Format, Bytes: int64(len(data)), Constant: constant}
+	if s.looks {
+		seen = lookAt(m)
+	}
+	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Max: m.Max(), Format: m.Source.Format, Bytes: int64(len(data)), Constant: constant}, seen
 }
 
 // pixels hashes what a model would see: a colour image that is grey throughout equals the grey one.

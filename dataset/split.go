@@ -14,6 +14,9 @@ type SplitOptions struct {
 	Val, Test float64
 	// Seed of the random assignment.
 	Seed uint64
+	// Depth is what was decided about images of more than 8 bits, "stored", "max" or "bits=12"; empty: nothing was, and
+	// labels that differ in it are an error.
+	Depth string
 	// AllowDuplicates turns the error about identical images on both sides of a given split into a warning.
 	AllowDuplicates bool
 }
@@ -46,6 +49,9 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	if !(valShare+testShare < 1) {
 		return nil, nil, nil, d.badf("split: shares %v for validation and %v for test leave nothing for training", valShare, testShare)
 	}
+	if err := d.checkDepth(opt.Depth); err != nil {
+		return nil, nil, nil, err
+	}
 	parts := d.given()
 	if err := d.checkLeaks(parts, opt.AllowDuplicates); err != nil {
 		return nil, nil, nil, err
@@ -58,6 +64,7 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	}
 	if len(parts[0]) > 0 && valShare+testShare > 0 {
 		made := d.divide(parts[0], []float64{1 - valShare - testShare, valShare, testShare}, opt.Seed)
+		d.giveBack(made, len(parts[0]))
 		parts[0] = made[0]
 		parts[1] = append(parts[1], made[1]...)
 		parts[2] = append(parts[2], made[2]...)
@@ -69,6 +76,23 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 		return nil, nil, nil, err
 	}
 	return parts[0], parts[1], parts[2], nil
+}
+
+// tooFew is the number of images up to which a part that was made is given back to training when it has one label only.
+const tooFew = 40
+
+// giveBack returns made parts of few images, which all have the same label, to training: nothing can be measured on them.
+func (d *Dataset) giveBack(made [][]int, n int) {
+	for p := 1; p < len(made); p++ {
+		counts := d.Counts(append([]int{}, made[p]...)) // nil would be all
+		several := slices.ContainsFunc(counts, func(c int) bool { return c > 0 && c < len(made[p]) })
+		if len(made[p]) == 0 || several || n > tooFew {
+			continue
+		}
+		d.warnOnce(fmt.Sprintf("%d images are too few to set some aside for %s: all are trained on", n, splitNames[p]))
+		made[0] = append(made[0], made[p]...)
+		made[p] = nil
+	}
 }
 
 // splitNames in the order of the parts.

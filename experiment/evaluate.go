@@ -35,11 +35,8 @@ type EvaluateOptions struct {
 	Split string   // train, val, test or all; where the data names no splits, those of the training are made again
 	By    []string // columns of the data: each value is evaluated by itself, too
 
-	LabelColumn  string   // as in [dataset.Options]
-	LabelColumns []string // of 0 and 1; empty: the labels of the adapter
-	GroupColumn  string   // the patient: intervals draw whole patients
-	SplitColumn  string
-	MaxBad       int // images without an answer that are left out before the evaluation fails
+	Reading     // how the data is read: as it was for the training
+	MaxBad  int // images without an answer that are left out before the evaluation fails
 
 	Resamples int    // of the bootstrap
 	Seed      uint64 // of the resamples
@@ -60,10 +57,8 @@ func (o *EvaluateOptions) Validate() error {
 		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
 	case o.MaxBad < 0:
 		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
-	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
-		return setting("label-column", "and label-columns: give one of them, not both")
 	}
-	return nil
+	return o.Reading.Check()
 }
 
 // Evaluation is what an evaluation found. Close it when done.

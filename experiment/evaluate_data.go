@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging"
@@ -27,11 +25,11 @@ func (j *evalJob) image(ctx context.Context, k int) (*imaging.Image, error) {
 // openData finds the images with the labels of the adapter, and chooses the split.
 func (j *evalJob) openData(ctx context.Context) error {
 	o, labels := j.o, j.adapter.Labels()
-	source := Source{LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns, GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn}
-	if !j.exclusive() && len(source.LabelColumns) == 0 && !strings.EqualFold(filepath.Ext(o.Data), ".npz") {
-		source.LabelColumns = labels
+	reading := o.Reading
+	if !j.exclusive() {
+		reading.Task = string(dataset.MultiLabel)
 	}
-	ds, err := source.Open(o.Data, labels)
+	ds, err := reading.Open(o.Data, labels)
 	if err != nil {
 		return badInput(fmt.Errorf("data for %s, whose labels are %s: %w", j.adapter.Path(), text.List(labels), err))
 	}
@@ -132,7 +130,7 @@ func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	}
 	number := func(name string) float64 { return settingOr(t.Hyperparameters, name, 0) }
 	source := Source{ValSplit: number("val_split"), TestSplit: number("test_split"), SplitSeed: t.Split.Seed, Folds: int(number("folds")),
-		AllowDuplicates: true} // if there were any, training was told that they are allowed
+		AllowDuplicates: true, Reading: Reading{Depth: "stored"}} // if there was anything to decide, training was told
 	fold := int(number("fold"))
 	if err := source.Check(); err != nil || source.Folds > 0 && (fold < 1 || fold > source.Folds) {
 		return nil, badInput(fmt.Errorf("%s: its training was split in a way that cannot be: fold %d of %d, shares %v and %v", j.adapter.Path(), fold, source.Folds, source.ValSplit, source.TestSplit))

@@ -105,11 +105,20 @@ func OpenSet(ctx context.Context, path string, source *Source, hook Hook) (*Set,
 	if err := set.scan(ctx, hook, source); err != nil {
 		return nil, badInput(errors.Join(err, set.Close()))
 	}
+	set.say(hook)
 	for _, b := range ds.Bad() {
 		set.bad = append(set.bad, b.Path)
 		hook.note("note: left out: " + text.OneLine(b.Err))
 	}
 	return set, nil
+}
+
+// say shows what was decided in reading the data, and what was left out.
+func (t *Set) say(hook Hook) {
+	hook.note("data: " + t.Understood())
+	for _, n := range append(t.LeftOutWords(), t.Notes...) {
+		hook.note("note: " + n)
+	}
 }
 
 // tell shows the warnings that it has not shown yet: dividing the data may find more.

@@ -16,6 +16,7 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging"
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
@@ -138,15 +139,23 @@ func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 
 // form is how the base lies in memory for a run, in float32.
 func (o *Options) form() (form, error) {
+	prepare := o.prepare()
 	r := imaging.Recipe{Size: 1}
-	if err := o.Prepare.Apply(&r); err != nil {
+	if err := prepare.Apply(&r); err != nil {
 		name, problem, _ := strings.Cut(err.Error(), " ")
 		if name == "crop" {
 			name = "crop-pct"
 		}
 		return form{}, &SettingError{Setting: name, Problem: problem}
 	}
-	return form{image: o.ImageSize, prepare: o.Prepare}, nil
+	return form{image: o.ImageSize, prepare: prepare}, nil
+}
+
+// prepare is how images become the input: what the options of the base and those of the data say about it.
+func (o *Options) prepare() processor.Override {
+	p := o.Prepare
+	p.Depth = o.Depth
+	return p
 }
 
 // Data is what the run is trained on.
@@ -199,7 +208,7 @@ func (j *Run) resolve() error {
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
 		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
-	if !o.Prepare.Empty() {
+	if !o.prepare().Empty() {
 		c.Prepare = &j.model.Recipe
 	}
 	j.settleSteps(&c)

@@ -4,22 +4,42 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/dataset/layout"
+	"melo.example/melo/imaging"
 )
 
 // Source says which data, and how it is divided. Whoever has the same Source sees the same splits.
 type Source struct {
-	ValSplit        float64  // share of samples for validation where no such split is given; 0: none
-	TestSplit       float64  // share of samples that is set aside for "melo eval" where no split is given; 0: none
-	SplitSeed       uint64   // seed of the split
-	Folds           int      // cross-validation: divide into K folds instead; 0: none
-	LabelColumn     string   // CSV column with the label
-	LabelColumns    []string // CSV columns of 0 and 1, one a label
-	GroupColumn     string   // CSV column with the patient; a patient is never split
-	SplitColumn     string   // CSV column with train, val and test
-	AllowDuplicates bool     // go on when identical images are on both sides of a given split
-	MaxBad          int      // unreadable images that are left out before the run fails
+	ValSplit        float64 // share of samples for validation where no such split is given; 0: none
+	TestSplit       float64 // share of samples that is set aside for "melo eval" where no split is given; 0: none
+	SplitSeed       uint64  // seed of the split
+	Folds           int     // cross-validation: divide into K folds instead; 0: none
+	AllowDuplicates bool    // go on when identical images are on both sides of a given split
+	MaxBad          int     // unreadable images that are left out before the run fails
+	Reading
+}
+
+// Reading says how a data set is read where that is not to be found out. The fields are those of [dataset.Options].
+type Reading struct {
+	Layout         string   // what folders mean: classes, splits, leaves, or table
+	ImageColumn    string   // column of a table with the images
+	Images         string   // folder or archive that they are in; empty: where the table is
+	LabelColumn    string   // column with the label
+	LabelColumns   []string // columns of 0 and 1, one a label
+	GroupColumn    string   // column with the patient; a patient is never split
+	SplitColumn    string   // column with train, val and test
+	SplitFiles     []string // lists of images, "train=FILE" or files whose names say the split
+	Where          []string // rows that count: COLUMN=VALUE, COLUMN!=VALUE
+	Task           string   // multiclass or multilabel; empty: the data tells
+	LabelSeparator string   // between several findings in a cell; none: a cell is one label; empty: found out
+	Uncertain      string   // what -1 means: ignore, positive or negative; empty: an error
+	DropUnlabelled bool     // leave out rows whose label is missing
+	AllowMissing   bool     // leave out rows whose image is not there
+	Page           string   // of files with several: a number from 1, or all; empty: the first
+	Depth          string   // what is white in images of more than 8 bits: stored, max, bits=12; empty: stored, unless labels differ in it
 }
 
 // Check refuses settings that cannot be, with a [SettingError].
@@ -33,13 +53,47 @@ func (o *Source) Check() error {
 	case o.MaxBad < 0:
 		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
 	}
-	return nil
+	return o.Reading.Check()
+}
+
+// Check refuses settings that cannot be, with a [SettingError].
+func (o *Reading) Check() error {
+	if o.LabelColumn != "" && len(o.LabelColumns) > 0 {
+		return setting("label-column", "%s and also columns of 0 and 1, expected one of them", o.LabelColumn)
+	}
+	if _, err := imaging.ParseDepth(o.Depth); err != nil {
+		return setting("depth", "%q, expected stored, max, or bits=9 to bits=16", o.Depth)
+	}
+	_, err := o.page()
+	return err
+}
+
+// page is the page as [dataset.Options] has it.
+func (o *Reading) page() (int, error) {
+	switch o.Page {
+	case "":
+		return dataset.NoPage, nil
+	case "all":
+		return dataset.AllPages, nil
+	}
+	n, err := strconv.Atoi(o.Page)
+	if err != nil || n < 1 {
+		return 0, setting("page", "%q, expected a number from 1, or all", o.Page)
+	}
+	return n, nil
 }
 
 // Open finds the data at a path. Labels fixes the names and their order; nil: those found.
-func (o *Source) Open(path string, labels []string) (*dataset.Dataset, error) {
-	return dataset.Open(path, dataset.Options{Labels: labels, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn})
+func (o *Reading) Open(path string, labels []string) (*dataset.Dataset, error) {
+	page, err := o.page()
+	if err != nil {
+		return nil, err
+	}
+	return dataset.Open(path, dataset.Options{Labels: labels, Task: dataset.Task(o.Task), Layout: layout.Reading(o.Layout),
+		ImageColumn: o.ImageColumn, Images: o.Images, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
+		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn, SplitFiles: o.SplitFiles, Where: o.Where,
+		Separator: o.LabelSeparator, Uncertain: dataset.Uncertain(o.Uncertain), DropUnlabelled: o.DropUnlabelled,
+		AllowMissing: o.AllowMissing, Page: page})
 }
 
 // SplitOptions are the options of dividing; a share of 0 is none here, and the default there.
@@ -50,7 +104,8 @@ func (o *Source) SplitOptions() dataset.SplitOptions {
 		}
 		return v
 	}
-	return dataset.SplitOptions{Val: share(o.ValSplit), Test: share(o.TestSplit), Seed: o.SplitSeed, AllowDuplicates: o.AllowDuplicates}
+	return dataset.SplitOptions{Val: share(o.ValSplit), Test: share(o.TestSplit), Seed: o.SplitSeed,
+		AllowDuplicates: o.AllowDuplicates, Depth: o.Depth}
 }
 
 // Divide returns training, validation and test samples, and in words how they were chosen. With folds the

@@ -168,7 +168,7 @@ func TestCompareInterrupted(t *testing.T) {
 func TestCompareMultiLabel(t *testing.T) {
 	data := table(t, trainingSet(t, 2, 24), "class_a", "class_b", "group")
 	out := filepath.Join(t.TempDir(), "c")
-	d, _ := compared(t, compareArgs(data, out, "--methods", "melo,linear", "--label-columns", "class_a,class_b")...)
+	d, _ := compared(t, compareArgs(data, out, "--methods", "melo,linear", "--label-columns", "class_a,class_b", "--task", "multilabel")...)
 	if d.Data.Task != "multilabel" || d.Bootstrap.Unit != "group" || len(d.Methods[1].PerLabel) != 2 {
 		t.Errorf("%+v", d)
 	}

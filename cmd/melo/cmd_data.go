@@ -61,7 +61,7 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 	defer func() { err = errors.Join(err, ds.Close()) }()
 	w := s.watch(false)
 	defer w.close()
-	if err := experiment.Scan(ctx, w.event, ds, dataset.ScanOptions{MaxBad: -1}); err != nil {
+	if err := experiment.Scan(ctx, w.event, ds, dataset.ScanOptions{MaxBad: -1, Looks: true}); err != nil {
 		return badInput(err)
 	}
 	w.close()
@@ -102,6 +102,7 @@ func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *da
 	doc.measure(ds)
 	doc.relate(ds)
 	doc.Warnings = append([]string{}, ds.Warnings...)
+	doc.doubt(ds)
 	if problem != nil {
 		doc.Problem = oneLine(problem)
 	}

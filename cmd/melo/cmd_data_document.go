@@ -32,8 +32,39 @@ type dataDocument struct {
 	Duplicates []dataCopies             `json:"duplicates"`
 	Unreadable []experiment.FailedImage `json:"unreadable"`
 	Warnings   []string                 `json:"warnings"`
+	Understood string                   `json:"understood"`
+	Notes      []string                 `json:"notes"`
+	LeftOut    []dataLeftOut            `json:"left_out"`
+	Near       dataNear                 `json:"near_copies"`
+	Shortcuts  []dataShort              `json:"shortcuts"`
 	Problem    string                   `json:"problem"`
 	Sheet      string                   `json:"sheet,omitempty"`
+}
+
+// dataLeftOut are files that are no samples, for one reason.
+type dataLeftOut struct {
+	Reason string   `json:"reason"`
+	Files  int      `json:"files"`
+	First  []string `json:"first"` // three at most
+}
+
+// dataNear are images that look alike without being equal.
+type dataNear struct {
+	Pairs int            `json:"pairs"`
+	First []dataNearPair `json:"first"`
+}
+
+type dataNearPair struct {
+	Images [2]string `json:"images"`
+	Labels [2]string `json:"labels"`
+}
+
+// dataShort is how well a label can be told by a property of the files alone.
+type dataShort struct {
+	Property string  `json:"property"`
+	Label    string  `json:"label"`
+	AUC      float64 `json:"auc"`
+	Strong   bool    `json:"strong"`
 }
 
 // dataTotal counts readable images.
@@ -175,6 +206,13 @@ const listedAtMost = 10
 
 func (d *dataDocument) print(s *stdio) {
 	s.printf("data       %s", d.Path)
+	s.entry("read as    ", "%s", d.Understood)
+	for _, n := range d.Notes {
+		s.entry("           ", "%s", n)
+	}
+	for k, l := range d.LeftOut {
+		s.entry(fmt.Sprintf("%-11s", titleOnce("left out", k)), "%s %s: %s", text.Count(int64(l.Files)), l.Reason, firstOf(l.First, l.Files))
+	}
 	s.printf("sha256     %s", hexOf(d.Digest))
 	s.printf("task       %s, %d labels", d.Task, len(d.Labels))
 	s.printf("images     %s, %s", text.Count(int64(d.Images)), text.Bytes(d.Bytes))
@@ -199,6 +237,7 @@ func (d *dataDocument) print(s *stdio) {
 		s.entry("columns    ", "%s", strings.Join(d.Attributes, ", "))
 	}
 	d.printOffenders(s)
+	d.printDoubts(s)
 	if d.Sheet != "" {
 		s.printf("sheet      %s", d.Sheet)
 	}
@@ -254,6 +293,71 @@ func (d *dataDocument) printSizes(s *stdio) {
 		s.printf("sizes      %s, all of them", show(x.Smallest))
 	default:
 		s.entry("sizes      ", "%d, from %s to %s; the most frequent %s (%s)", x.Distinct, show(x.Smallest), show(x.Largest), show(x.Common[0]), text.Count(int64(x.Common[0].Images)))
+	}
+}
+
+// firstOf joins the first names of n.
+func firstOf(names []string, n int) string {
+	line := strings.Join(names, ", ")
+	if hidden := n - len(names); hidden > 0 {
+		line += fmt.Sprintf(" and %d more", hidden)
+	}
+	return line
+}
+
+// doubt fills in what was understood, and what a reader should doubt.
+func (d *dataDocument) doubt(ds *dataset.Dataset) {
+	d.Understood, d.Notes, d.LeftOut, d.Shortcuts = ds.Understood(), append([]string{}, ds.Notes...), []dataLeftOut{}, []dataShort{}
+	at := map[string]int{}
+	for _, l := range ds.LeftOut {
+		k, ok := at[l.Reason]
+		if !ok {
+			k = len(d.LeftOut)
+			at[l.Reason] = k
+			d.LeftOut = append(d.LeftOut, dataLeftOut{Reason: l.Reason, First: []string{}})
+		}
+		if d.LeftOut[k].Files++; len(d.LeftOut[k].First) < 3 {
+			d.LeftOut[k].First = append(d.LeftOut[k].First, l.Name)
+		}
+	}
+	pairs, all := ds.NearCopies(listedAtMost)
+	d.Near = dataNear{Pairs: all, First: []dataNearPair{}}
+	for _, p := range pairs {
+		d.Near.First = append(d.Near.First, dataNearPair{[2]string{ds.Samples[p[0]].Path, ds.Samples[p[1]].Path},
+			[2]string{ds.LabelsOf(p[0]), ds.LabelsOf(p[1])}})
+	}
+	for _, x := range ds.Shortcuts() {
+		d.Shortcuts = append(d.Shortcuts, dataShort{x.Property, x.Label, x.AUC, x.Strong()})
+		if x.Strong() {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("%q can be told by the files alone: %s gives an AUC of %.2f, and a model may learn that", x.Label, x.Property, x.AUC))
+		}
+	}
+}
+
+// shownShortcuts is the number of shortcuts that are shown to people.
+const shownShortcuts = 5
+
+// printDoubts shows near copies and shortcuts.
+func (d *dataDocument) printDoubts(s *stdio) {
+	s.printf("near       %s", plural(d.Near.Pairs, "pair of images looks alike", "pairs of images look alike"))
+	for _, p := range d.Near.First {
+		labels := p.Labels[0]
+		if p.Labels[1] != labels {
+			labels += " and " + p.Labels[1]
+		}
+		s.printf("  %s ~ %s   %s", p.Images[0], p.Images[1], labels)
+	}
+	if len(d.Shortcuts) == 0 {
+		s.printf("shortcuts  none: files of all labels are alike in size, format and depth")
+		return
+	}
+	s.printf("shortcuts  how well a label is told by the file alone (AUC; 0.5: not at all)")
+	for _, x := range d.Shortcuts[:min(shownShortcuts, len(d.Shortcuts))] {
+		mark := ""
+		if x.Strong {
+			mark = "   a model may learn this"
+		}
+		s.printf("  %.2f  %-22s %s%s", x.AUC, x.Property, x.Label, mark)
 	}
 }
 

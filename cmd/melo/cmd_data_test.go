@@ -112,7 +112,7 @@ func TestDataRefuses(t *testing.T) {
 		want   string
 	}{
 		{[]string{none}, exitBadInput, none},
-		{[]string{dataFolder(t, map[string]string{"a/1.png": "#1", "b/notes.txt": "x"})}, exitBadInput, "class folder without images"},
+		{[]string{dataFolder(t, map[string]string{"a/1.png": "#1", "b/notes.txt": "x"})}, exitBadInput, "at least two labels are needed"},
 		{[]string{root, "--folds", "1"}, exitUsage, "--folds 1"},
 		{[]string{root, "--val-split", "0.6", "--test-split", "0.5"}, exitUsage, "--val-split"},
 		{[]string{root, "--max-bad=-1"}, exitUsage, "--max-bad -1"},
@@ -120,7 +120,7 @@ func TestDataRefuses(t *testing.T) {
 		{[]string{root, "--sheet", root}, exitFailed, "not a regular file"},
 		{[]string{root, "--sheet", filepath.Join(root, "x.jpg")}, exitUsage, "ends in .png"},
 		{[]string{root, "--sheet", filepath.Join(none, "x.png")}, exitFailed, none},
-		{[]string{root, "--group-column", "patient"}, exitBadInput, "no labels.csv"},
+		{[]string{root, "--group-column", "patient"}, exitBadInput, "no table of labels"},
 	} {
 		r := melo(t, append([]string{"data"}, c.args...)...).want(t, c.status)
 		if !strings.Contains(r.err, c.want) || strings.Count(r.err, "\n") > 2 {

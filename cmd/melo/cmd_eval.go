@@ -28,11 +28,8 @@ type evalOptions struct {
 	HTML        string `name:"html" group:"Output:" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
 	Pictures    int    `default:"12" group:"Output:" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
 
-	LabelColumn  string   `group:"Data:" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns []string `group:"Data:" help:"CSV columns of 0 and 1. Default: the labels of the adapter." placeholder:"COLUMN"`
-	GroupColumn  string   `group:"Data:" help:"CSV column with the patient; intervals draw whole patients." placeholder:"COLUMN"`
-	SplitColumn  string   `group:"Data:" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	MaxBad       int      `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+	readOptions
+	MaxBad int `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 
 	Resamples int    `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
 	Seed      uint64 `default:"1" group:"Intervals:" help:"Seed of the resamples."`
@@ -71,8 +68,6 @@ func (o *evalOptions) Validate() error {
 		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
-	case o.LabelColumn != "" && len(o.LabelColumns) > 0:
-		return errors.New("give --label-column or --label-columns, not both")
 	}
 	e := o.options()
 	return asFlag(e.Validate())
@@ -83,8 +78,7 @@ const maxPictures = 500
 
 // options are those of the evaluation.
 func (o *evalOptions) options() experiment.EvaluateOptions {
-	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn, MaxBad: o.MaxBad, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
+	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
 }
 
 // Run evaluates.

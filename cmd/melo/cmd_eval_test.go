@@ -232,7 +232,7 @@ func TestEvalByGroupsAndSubgroups(t *testing.T) {
 		"class_c":         {"--data", trainingSet(t, 3, 4)},
 		"nowhere":         {"--data", "nowhere"},
 		"no columns":      {"--data", trainingSet(t, 2, 4), "--by", "sex", "--split", "all"},
-		"one label an im": {"--data", table(t, trainingSet(t, 2, 4), "class_a", "class_b"), "--split", "all"},
+		"one label an im": {"--data", table(t, trainingSet(t, 2, 4), "class_a", "class_b"), "--split", "all", "--task", "multilabel"},
 		"another base":    {"--data", data, "--base", goldenDir("timm_vit")},
 	} {
 		r := melo(t, append([]string{"eval", "--adapter", adapter}, args...)...).want(t, exitBadInput)
@@ -248,7 +248,7 @@ func TestEvalByGroupsAndSubgroups(t *testing.T) {
 // TestEvalMultiLabel: decisions are made by the thresholds of the adapter, probabilities by its temperatures.
 func TestEvalMultiLabel(t *testing.T) {
 	data := table(t, trainingSet(t, 3, 30), "class_a", "class_b", "class_c")
-	path := trained(t, data)
+	path := trained(t, data, "--task", "multilabel")
 	f, err := adapterfile.Read(path)
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestEvalMultiLabel(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	folders := trainingSet(t, 3, 4)
-	if r := melo(t, "eval", "--adapter", path, "--data", folders).want(t, exitBadInput); !strings.Contains(r.err, "labels.csv") {
+	if r := melo(t, "eval", "--adapter", path, "--data", folders).want(t, exitBadInput); !strings.Contains(r.err, "one label an image") {
 		t.Errorf("class folders: %s", r.err)
 	}
 }

@@ -86,7 +86,7 @@ func TestEvalHTMLMultiLabel(t *testing.T) {
 	if err := os.WriteFile(csv, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	adapter := trained(t, data, "--label-columns", "<b>a</b>,b&amp;")
+	adapter := trained(t, data, "--label-columns", "<b>a</b>,b&amp;", "--task", "multilabel")
 	path := filepath.Join(t.TempDir(), "report.html")
 	doc := evaluate(t, adapter, data, "--split", "all", "--html", path)
 	page := pageOf(t, path)

@@ -16,7 +16,7 @@ type trainSettings struct {
 // settings are the options of a run, without what is the run's own.
 func (o *trainSettings) settings() experiment.Options {
 	prepare := processor.Override{Mean: o.Mean, Std: o.Std, Crop: o.CropPct, Interpolation: o.Interpolation}
-	return experiment.Options{Prepare: prepare, Recipe: experiment.Recipe(o.trainRecipe), Source: experiment.Source(o.dataSource),
+	return experiment.Options{Prepare: prepare, Recipe: experiment.Recipe(o.trainRecipe), Source: *o.source(),
 		Compute: experiment.Compute(o.computeOptions)}
 }
 
@@ -59,22 +59,45 @@ type trainRecipe struct {
 
 // dataSource is experiment.Source as flags: which data, and how it is divided.
 type dataSource struct {
-	ValSplit        float64  `default:"0.15" group:"Data:" help:"Share of samples for validation where no such split is given; 0: none."`
-	TestSplit       float64  `default:"0.15" group:"Data:" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
-	SplitSeed       uint64   `default:"1" group:"Data:" help:"Seed of the split."`
-	Folds           int      `default:"0" group:"Data:" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
-	LabelColumn     string   `group:"Data:" help:"CSV column with the label." placeholder:"COLUMN"`
-	LabelColumns    []string `group:"Data:" help:"CSV columns of 0 and 1, one a label." placeholder:"COLUMN"`
-	GroupColumn     string   `group:"Data:" help:"CSV column with the patient; a patient is never split." placeholder:"COLUMN"`
-	SplitColumn     string   `group:"Data:" help:"CSV column with train, val and test." placeholder:"COLUMN"`
-	AllowDuplicates bool     `group:"Data:" help:"Go on when identical images are on both sides of a given split."`
-	MaxBad          int      `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+	divideOptions
+	readOptions
+}
+
+// divideOptions say how data is divided.
+type divideOptions struct {
+	ValSplit        float64 `default:"0.15" group:"Data:" help:"Share of samples for validation where no such split is given; 0: none."`
+	TestSplit       float64 `default:"0.15" group:"Data:" help:"Share of samples that is set aside for \"melo eval\" where no split is given; 0: none."`
+	SplitSeed       uint64  `default:"1" group:"Data:" help:"Seed of the split."`
+	Folds           int     `default:"0" group:"Data:" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
+	AllowDuplicates bool    `group:"Data:" help:"Go on when identical images are on both sides of a given split."`
+	MaxBad          int     `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+}
+
+// readOptions is experiment.Reading as flags: how data is read. All commands that read data have them.
+type readOptions struct {
+	Layout         string   `enum:",classes,splits,leaves,table" default:"" group:"Reading data:" help:"What folders mean. classes: those at the top are the labels; splits: those at the top that are named as splits are, labels lie below; leaves: the innermost folder is the label; table: a table in the folder has the labels. Default: found out, and refused where two readings are possible." placeholder:"READING"`
+	ImageColumn    string   `group:"Reading data:" help:"Column of a table with the images: paths, names, or names without extension. Default: the usual names." placeholder:"COLUMN"`
+	Images         string   `group:"Reading data:" help:"Folder or archive that the images of a table are in. Default: where the table is." placeholder:"DIR"`
+	LabelColumn    string   `group:"Reading data:" help:"Column with the label. Default: the usual names." placeholder:"COLUMN"`
+	LabelColumns   []string `group:"Reading data:" help:"Columns of 0 and 1, one a label." placeholder:"COLUMN"`
+	GroupColumn    string   `group:"Reading data:" help:"Column with the patient; a patient is never split." placeholder:"COLUMN"`
+	SplitColumn    string   `group:"Reading data:" help:"Column with train, val and test." placeholder:"COLUMN"`
+	SplitFiles     []string `name:"split-file" sep:"none" group:"Reading data:" help:"List of images of a split: SPLIT=FILE, or a file whose name says the split, such as train_val_list.txt. May be given several times." placeholder:"FILE"`
+	Where          []string `sep:"none" group:"Reading data:" help:"Rows that count: COLUMN=VALUE or COLUMN!=VALUE. May be given several times: all must hold." placeholder:"CONDITION"`
+	Task           string   `enum:",multiclass,multilabel" default:"" group:"Reading data:" help:"multiclass: one label an image; multilabel: any number. Default: the data tells." placeholder:"TASK"`
+	LabelSeparator string   `group:"Reading data:" help:"What stands between several findings in a cell; none: a cell is one label. Default: found out." placeholder:"TEXT"`
+	Uncertain      string   `enum:",ignore,positive,negative" default:"" group:"Reading data:" help:"What -1 means in a column of 0 and 1: ignore leaves this label of the image out of the loss and the scores; positive, negative. Default: refused." placeholder:"POLICY"`
+	DropUnlabelled bool     `group:"Reading data:" help:"Leave out rows whose label is missing."`
+	AllowMissing   bool     `group:"Reading data:" help:"Leave out rows whose image is not there."`
+	Page           string   `group:"Reading data:" help:"Page or frame of files with several: a number from 1, or all, each as an image. Default: the first." placeholder:"N"`
+	Depth          string   `group:"Reading data:" help:"What is white in images of more than 8 bits: stored (65535), max (the greatest sample of each image) or bits=12 (4095). Default: stored; refused where labels differ in it." placeholder:"DEPTH"`
 }
 
 // source are the options as those of an experiment.
 func (o *dataSource) source() *experiment.Source {
-	s := experiment.Source(*o)
-	return &s
+	d := &o.divideOptions
+	return &experiment.Source{ValSplit: d.ValSplit, TestSplit: d.TestSplit, SplitSeed: d.SplitSeed, Folds: d.Folds,
+		AllowDuplicates: d.AllowDuplicates, MaxBad: d.MaxBad, Reading: experiment.Reading(o.readOptions)}
 }
 
 // computeOptions are experiment.Compute as flags: the form of the base, and the machine.

@@ -15,6 +15,7 @@ type Override struct {
 	Size          int    // side of the input, 0: not said
 	Crop          string // share of the shorter side that the input is, such as 0.875; or "squash"
 	Interpolation string
+	Depth         string // what is white in images of more than 8 bits, as imaging.ParseDepth takes it
 }
 
 // statistics are the means and deviations that have a name.
@@ -35,6 +36,13 @@ func (o Override) Apply(r *imaging.Recipe) error {
 	}
 	if err := channels(&r.Std, "std", o.Std, 1); err != nil {
 		return err
+	}
+	if o.Depth != "" {
+		depth, err := imaging.ParseDepth(o.Depth)
+		if err != nil {
+			return fmt.Errorf("depth %.40q, expected stored, max, or bits=9 to bits=16", o.Depth)
+		}
+		r.Depth = depth
 	}
 	if o.Interpolation != "" {
 		r.Interpolation = o.Interpolation

@@ -1,0 +1,104 @@
+package dataset
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// scaleOf is how many bits of its samples an image uses: 8, or of 16 the least of 10, 12, 14 and 16 that hold its greatest
+// sample. 0: nothing is to be decided, as for DICOM objects, whose windows are.
+func scaleOf(x *ImageInfo) int {
+	if x.Err != nil || x.Format == "DICOM" {
+		return 0
+	}
+	if x.Bits == 8 {
+		return 8
+	}
+	for _, n := range []int{10, 12, 14} {
+		if bits.Len16(x.Max) <= n {
+			return n
+		}
+	}
+	return 16
+}
+
+// Depth tells what is known about the depth of the images: the number of images that use 8, 10, 12, 14 or 16 bits, after
+// Scan.
+func (d *Dataset) Depth() map[int]int {
+	count := map[int]int{}
+	for i := range d.infos {
+		if s := scaleOf(&d.infos[i]); s > 0 {
+			count[s]++
+		}
+	}
+	return count
+}
+
+// fewOfDepth is the number of images of a label below which its depth says nothing.
+const fewOfDepth = 5
+
+// checkDepth refuses labels that are told by the depth of their images: a model would learn that. It warns of images
+// that use a part of their range, where nothing was decided.
+func (d *Dataset) checkDepth(decided string) error {
+	count := d.Depth()
+	if decided != "" || len(count) == 0 || len(count) == 1 && count[8]+count[16] > 0 {
+		return nil
+	}
+	// Dark images of full depth have small samples, too: the range of a label is that of its brightest image.
+	most := make([]map[int]int, len(d.Labels)) // images of each label, by whether they have 8 bits or more
+	brightest := make([]int, len(d.Labels))
+	for l := range d.Labels {
+		most[l] = map[int]int{}
+		for i := range d.infos {
+			if s := scaleOf(&d.infos[i]); s > 0 && d.has(i, l) {
+				most[l][min(s, 9)]++
+				if s > 8 {
+					brightest[l] = max(brightest[l], s)
+				}
+			}
+		}
+	}
+	var told []string
+	for l, name := range d.Labels {
+		n := most[l][8] + most[l][9]
+		if n < fewOfDepth {
+			continue
+		}
+		what := fmt.Sprintf("%d of 16 bits used", brightest[l])
+		if 10*most[l][8] >= 9*n {
+			what = "8 bits"
+		} else if 10*most[l][9] < 9*n {
+			what = "8 and more bits"
+		}
+		told = append(told, fmt.Sprintf("%s: %s", name, what))
+	}
+	if kinds := kindsOf(told); len(kinds) > 1 {
+		return d.badf("the depth of the images tells the label (%s), and a model would learn that: decide with --depth (max: the greatest sample of an image is white; bits=12; stored: as it is)",
+			strings.Join(told[:min(len(told), 10)], ", "))
+	}
+	if count[16] == 0 {
+		top := 0
+		for s := range count {
+			top = max(top, s)
+		}
+		if top > 8 {
+			d.warnOnce(fmt.Sprintf("images of 16 bits use at most %d of them: as stored they are dark, at 1/%d of the range (--depth bits=%d, or max)", top, 1<<(16-top), top))
+		}
+	}
+	if count[8] > 0 && len(count) > 1 {
+		d.warnOnce(fmt.Sprintf("%d images have 8 bits, %d more: --depth says what is white in the latter", count[8], len(d.infos)-count[8]))
+	}
+	return nil
+}
+
+// kindsOf returns the distinct texts after the names.
+func kindsOf(told []string) []string {
+	var kinds []string
+	for _, t := range told {
+		kinds = append(kinds, t[strings.LastIndex(t, ": ")+2:])
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
