@@ -11,8 +11,8 @@ type Options struct {
 	// Task says whether an image has one label or any number; empty: the data tells. Binary and MultiClass are alike.
 	Task Task
 
-	// Layout says how folders are meant; the layout package has its values, and LayoutTable is one more.
-	Layout layout.Reading
+	// Layout says how folders are meant.
+	Layout Layout
 
 	// ImageColumn, LabelColumn, GroupColumn and SplitColumn name columns of a table. Empty: those with the usual names.
 	// A column that is named must exist.
@@ -49,8 +49,11 @@ const (
 	AllPages = -1 // every page is an image
 )
 
-// LayoutTable is the value of [Options.Layout] for a folder in which a table has the labels, whatever its folders are.
-const LayoutTable layout.Reading = "table"
+// Layout is a way to take folders for labels and splits: one of the layout package, or LayoutTable.
+type Layout = layout.Reading
+
+// LayoutTable is for a folder in which a table has the labels, whatever its folders are.
+const LayoutTable Layout = "table"
 
 // Uncertain is what a value of -1 in a column of 0 and 1 means.
 type Uncertain string

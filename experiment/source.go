@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"melo.example/melo/dataset"
-	"melo.example/melo/dataset/layout"
 	"melo.example/melo/imaging"
 )
 
@@ -89,7 +88,7 @@ func (o *Reading) Open(path string, labels []string) (*dataset.Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dataset.Open(path, dataset.Options{Labels: labels, Task: dataset.Task(o.Task), Layout: layout.Reading(o.Layout),
+	return dataset.Open(path, dataset.Options{Labels: labels, Task: dataset.Task(o.Task), Layout: dataset.Layout(o.Layout),
 		ImageColumn: o.ImageColumn, Images: o.Images, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
 		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn, SplitFiles: o.SplitFiles, Where: o.Where,
 		Separator: o.LabelSeparator, Uncertain: dataset.Uncertain(o.Uncertain), DropUnlabelled: o.DropUnlabelled,
