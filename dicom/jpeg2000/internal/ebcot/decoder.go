@@ -133,7 +133,7 @@ func (d *Decoder[M]) segmark(reg int32) (bool, int32) {
 // Coefficients returns the code-block's coefficients, row by row. They are valid until the next Start.
 func (d *Decoder[M]) Coefficients() []M { return d.data }
 
-// signBit is the sign of a coefficient.
+// signBit is the highest bit of M.
 func signBit[M Magnitude]() M {
 	one := M(1)
 	return one << (MaxPlanes[M]() + 1)
