@@ -124,6 +124,9 @@ func (d *decoder) grey(i int) error {
 			continue
 		}
 		area, bounds := s.TileArea(i, c), s.Bounds(c)
+		if area.Empty() {
+			continue
+		}
 		for y := area.Y0; y < area.Y1; y++ {
 			row := comp.Samples[(y-bounds.Y0)*int64(comp.Width)+area.X0-bounds.X0:][:area.W()]
 			for x := range row {

@@ -103,8 +103,9 @@ func (d *decoder) layOut(t *codestream.Tile) error {
 		p := &d.planes[c]
 		bounds := d.cs.Size.Bounds(c)
 		comp := &d.img.Components[c]
-		*p = plane{w: int(tc.W()), h: int(tc.H()), outW: comp.Width, deep: deep(tc)}
-		if !tc.Empty() {
+		*p = plane{outW: comp.Width, deep: deep(tc)}
+		if !tc.Empty() { // a tile may lie between the samples of a component
+			p.w, p.h = int(tc.W()), int(tc.H())
 			p.out = comp.Samples[(tc.Y0-bounds.Y0)*int64(comp.Width)+tc.X0-bounds.X0:]
 		}
 		anyDeep = anyDeep || (c < 3 && p.deep)

@@ -17,7 +17,7 @@ func (r *Reversible[T]) Inverse(l *Level[T]) {
 		row(0)
 		if l.OddY {
 			for x, v := range l.out(0) {
-				l.Out[x] = v >> 1
+				l.Out[x] = v / 2
 			}
 		}
 		return
@@ -35,7 +35,7 @@ func (r *Reversible[T]) Inverse(l *Level[T]) {
 func reversibleRow[T Int](out, low, high []T, odd bool) {
 	if len(out) == 1 {
 		if odd {
-			out[0] = high[0] >> 1
+			out[0] = high[0] / 2
 		} else {
 			out[0] = low[0]
 		}
