@@ -119,7 +119,8 @@ func (d *Decoder[M]) Segment(data []byte, passes int) error {
 	return nil
 }
 
-// segmark reads the segmentation symbol 1010.
+// segmark reads the segmentation symbol 1010. Where the segment's bytes have run out it counts as read: encoders that cut
+// code-blocks to a rate (OpenJPEG) leave less than the symbol needs.
 func (d *Decoder[M]) segmark(reg int32) (bool, int32) {
 	v := uint32(0)
 	for range 4 {
@@ -127,7 +128,7 @@ func (d *Decoder[M]) segmark(reg int32) (bool, int32) {
 		b, reg = d.mq.symbol(&d.cx[ctxUniform], reg)
 		v = v<<1 | b
 	}
-	return v == 0b1010, reg
+	return v == 0b1010 || d.mq.at >= len(d.mq.data), reg
 }
 
 // Coefficients returns the code-block's coefficients, row by row. They are valid until the next Start.

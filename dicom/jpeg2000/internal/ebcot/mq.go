@@ -56,7 +56,7 @@ func makeTransitions() (t [stateMask + 1][2]context) {
 type mq struct {
 	a, c  int64 // A - d and C - d, times 2^16
 	count uint  // shifts until the next byte is needed
-	next  int   // the next byte
+	at    int   // the byte that was read last
 	data  []byte
 }
 
@@ -64,7 +64,7 @@ const half = 0x8000 << 16
 
 // start begins a codeword segment and returns d.
 func (m *mq) start(data []byte) int32 {
-	m.data, m.next = data, 0
+	m.data, m.at = data, 0
 	c := int64(0xFF) << 16
 	if len(data) > 0 {
 		c = int64(data[0]) << 16
@@ -84,21 +84,21 @@ func (m *mq) split(a, c int64) int32 {
 
 // byteIn adds the byte after the current one to C. Beyond the end, and behind a marker, there are ones.
 func (m *mq) byteIn(c int64) int64 {
-	at := m.next
+	at := m.at
 	if at+1 < len(m.data) {
 		b := int64(m.data[at+1])
 		if m.data[at] != 0xFF {
-			m.next++
+			m.at++
 			m.count = 8
 			return c + b<<8
 		}
 		if b <= 0x8F {
-			m.next++
+			m.at++
 			m.count = 7
 			return c + b<<9
 		}
 	} else if at < len(m.data) && m.data[at] != 0xFF {
-		m.next++ // onto the marker that is thought to follow
+		m.at++ // onto the marker that is thought to follow
 		m.count = 8
 		return c + 0xFF00
 	}
