@@ -135,6 +135,9 @@ func open(data []byte, name string, opt Options) (f *format, info Info, err erro
 	}
 	f = findFormat(data)
 	if f == nil {
+		if is := stranger(data); is != "" {
+			return nil, info, errorf("%s: %s: %w", name, is, ErrFormat)
+		}
 		return nil, info, errorf("%s: begins with %q: %w", name, data[:min(8, len(data))], ErrFormat)
 	}
 	defer recoverDecoder(f.name, name, &err)

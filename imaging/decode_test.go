@@ -46,6 +46,10 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"empty", nil, ErrFormat, "empty file"},
 		{"text", []byte("path,label\n"), ErrFormat, "path,lab"},
+		{"heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), ErrFormat, "HEIC file: convert it to PNG"},
+		{"pointer", []byte("version https://git-lfs.github.com/spec/v1\n"), ErrFormat, "git lfs pull"},
+		{"zeros", make([]byte, 100), ErrFormat, "nothing but zeros"},
+		{"JPEG-LS", []byte("\xff\xd8\xff\xf7\x00\x0b\x08\x00\x01\x00\x01\x01\x01\x11\x00"), nil, "JPEG-LS"},
 		{"truncated png", good[:len(good)/2], nil, "PNG"},
 		{"truncated jpeg", photo[:len(photo)/2], nil, "JPEG"},
 		{"header only", good[:12], nil, "PNG header"},

@@ -32,6 +32,7 @@ const (
 	dri  = 0xdd
 	app0 = 0xe0
 	adbe = 0xee // APP14, by Adobe
+	ls   = 0xf7 // the frame of JPEG-LS (T.87)
 	tem  = 0x01
 )
 
@@ -149,6 +150,8 @@ func (h *Header) segment(marker byte, body []byte) error {
 		h.JFIF = true
 	case marker == adbe && len(body) >= 12 && string(body[:5]) == "Adobe":
 		h.Adobe = int(body[11])
+	case marker == ls:
+		return fmt.Errorf("JPEG-LS: %w: convert it to PNG", ErrUnsupported)
 	case marker >= sof0 && marker <= 0xcf && marker != dht && marker != 0xc8 && marker != dac:
 		if h.Components != nil {
 			return errors.New("two frames in one image")

@@ -75,10 +75,7 @@ func (d *decoder) chunk(i, plane, x, y int) error {
 	if err != nil {
 		return err
 	}
-	rows := p.ch
-	if !p.tiled {
-		rows = min(rows, p.H-y) // the last strip is as short as the image
-	}
+	rows := min(p.ch, p.H-y) // what lies below the image is not looked at
 	if p.compression == jpegs {
 		return d.jpegChunk(data, plane, x, y, rows)
 	}
@@ -89,10 +86,7 @@ func (d *decoder) chunk(i, plane, x, y int) error {
 		}
 		data = d.turn
 	}
-	size := p.rowBytes() * int64(rows)
-	if p.subsampled() {
-		size = p.chunkBytes() / int64((p.ch-1)/p.sampling[1]+1) * int64((rows-1)/p.sampling[1]+1)
-	}
+	size := p.chunkBytes(rows)
 	if p.compression == plain && int64(len(data)) >= size {
 		d.raw = data[:size:size] // only read, unless a predictor is set, which plain data have not
 	} else {
@@ -121,7 +115,7 @@ func (d *decoder) jpegChunk(data []byte, plane, x, y, rows int) error {
 	if p.planar {
 		per = 1
 	}
-	if h.W > p.cw || h.H > p.ch || h.W < min(p.cw, p.W-x) || h.H < min(rows, p.H-y) || len(h.Components) != per {
+	if h.W > p.cw || h.H > p.ch || h.W < min(p.cw, p.W-x) || h.H < rows || len(h.Components) != per {
 		return fmt.Errorf("JPEG of %d x %d pixels and %d components, expected %d x %d and %d", h.W, h.H, len(h.Components), p.cw, rows, per)
 	}
 	const visits = 24 // as often as package imaging lets scans go over a sample
@@ -144,7 +138,7 @@ func (d *decoder) jpegChunk(data []byte, plane, x, y, rows int) error {
 		return fmt.Errorf("JPEG: %w", err)
 	}
 	n := d.m.N
-	for r := range min(m.H, p.H-y) {
+	for r := range rows {
 		w := min(m.W, p.W-x)
 		dst, src := d.m.Pix8[((y+r)*p.W+x)*n:], pix[r*m.W*per:]
 		switch {
@@ -170,7 +164,7 @@ func (d *decoder) subsampledChunk(x, y, rows int) error {
 	unit := h*v + 2
 	across := (p.cw-1)/h + 1
 	c := d.colours()
-	for r := range min(rows, p.H-y) {
+	for r := range rows {
 		line := d.raw[r/v*across*unit:]
 		dst := d.m.Pix8[((y+r)*p.W+x)*3:]
 		for k := range min(p.cw, p.W-x) {

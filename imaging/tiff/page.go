@@ -229,6 +229,9 @@ func (p *Page) chunks(t map[uint16]field, one func(uint16, int) int) error {
 	if !p.tiled {
 		p.ch = min(p.ch, p.H)
 	}
+	if most := max(4*int64(p.W), 1<<16); int64(p.cw) > most {
+		return fmt.Errorf("tiles %d pixels wide in an image of %d", p.cw, p.W)
+	}
 	p.cols, p.rows = (p.W-1)/p.cw+1, (p.H-1)/p.ch+1
 	need := int64(p.cols) * int64(p.rows)
 	if p.planar {
@@ -381,14 +384,14 @@ func (p *Page) rowBytes() int64 {
 	return (product(n, int64(p.Bits))-1)/8 + 1
 }
 
-// chunkBytes is the length of a chunk, decompressed.
-func (p *Page) chunkBytes() int64 {
+// chunkBytes is the length of the first rows of a chunk, decompressed.
+func (p *Page) chunkBytes(rows int) int64 {
 	if p.subsampled() {
 		h, v := p.sampling[0], p.sampling[1]
-		units := product(int64((p.cw-1)/h+1), int64((p.ch-1)/v+1))
+		units := product(int64((p.cw-1)/h+1), int64((rows-1)/v+1))
 		return product(units, int64(h*v+2))
 	}
-	return product(p.rowBytes(), int64(p.ch))
+	return product(p.rowBytes(), int64(rows))
 }
 
 // Cost returns the memory that [Page.Decode] takes at most, and the number of samples that it goes over.
@@ -399,12 +402,14 @@ func (p *Page) Cost() (bytes, work int64) {
 	}
 	pixels := product(int64(p.W), int64(p.H))
 	bytes = product(product(pixels, int64(p.Kept())), size)
-	chunk := p.chunkBytes()
-	if p.compression == jpegs {
-		chunk = product(chunk, 3+4) // planes, coefficients, colours
+	rows := min(p.ch, p.H)
+	chunk := p.chunkBytes(rows)
+	if p.compression == jpegs { // a whole chunk, in whole blocks: planes, coefficients, colours
+		rows = min(p.ch, math.MaxUint16)
+		chunk = product(product(int64(p.cw)+32, int64(rows)+32), product(int64(p.Samples), 1+4+1))
 	}
 	bytes = sum(bytes, chunk)
-	work = product(product(product(int64(p.cols), int64(p.rows)), product(int64(p.cw), int64(p.ch))), int64(p.Samples))
+	work = product(product(product(int64(p.cols), int64(p.rows)), product(int64(p.cw), int64(rows))), int64(p.Samples))
 	return sum(bytes, 1<<16), work
 }
 
@@ -430,7 +435,7 @@ func (p *Page) chunk(i int) ([]byte, error) {
 	if p.hasCounts {
 		n, _ = p.f.number(p.counts, i)
 	} else if p.compression == plain {
-		n = min(n, p.chunkBytes())
+		n = min(n, p.chunkBytes(p.ch))
 	}
 	if off < 0 || n < 0 || off > int64(len(data)) {
 		return nil, fmt.Errorf("%d bytes at %d: %w", n, off, errEnd)

@@ -28,9 +28,6 @@ func (d *decoder) unpack(plane, x, y, rows int) error {
 			line = undoFloat(line, wide, p.Bits/8, per)
 			big = true
 		}
-		if y+r >= p.H {
-			continue
-		}
 		w := min(p.cw, p.W-x)
 		at := ((y+r)*p.W + x) * d.m.N
 		var err error

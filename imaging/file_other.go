@@ -1,5 +1,0 @@
-//go:build !unix
-
-package imaging
-
-const nonblock = 0

@@ -1,8 +1,0 @@
-//go:build unix
-
-package imaging
-
-import "syscall"
-
-// nonblock lets a pipe that took the place of a file in the meantime be opened without waiting.
-const nonblock = syscall.O_NONBLOCK
