@@ -11,6 +11,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
+	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
@@ -38,6 +39,14 @@ type settings struct {
 	precision             Precision
 	report                func(reason string)
 	known                 *memo.Cache
+	prepare               processor.Override
+	heads                 int
+}
+
+// Prepare says how images become the input, over what the files of the base say, and, for files that do not tell it, the
+// number of attention heads (0: they tell it).
+func Prepare(p processor.Override, heads int) Option {
+	return func(s *settings) { s.prepare, s.heads = p, heads }
 }
 
 // Workers sets the number of workers; 0, the default, means all cores. Results do not depend on it.
@@ -82,7 +91,7 @@ func apply(options []Option) (settings, error) {
 
 func openBase(path string, s settings) (*Base, error) {
 	pool := compute.NewPool(s.workers)
-	m, err := bases.Open(path, vit.Options{Image: s.image, Workers: pool, Precision: s.precision, Known: s.known})
+	m, err := bases.Open(path, vit.Options{Image: s.image, Workers: pool, Precision: s.precision, Known: s.known, Prepare: s.prepare, Heads: s.heads})
 	if err != nil {
 		pool.Close()
 		return nil, err

@@ -32,6 +32,7 @@ type Model struct {
 	Recipe    imaging.Recipe // how an image becomes its input
 	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person; empty if a file does.
 	RecipeNote string
+	Notes      []string // what was chosen where a file holds more than one model, in words for a person
 	Labels     []string // class names of the base's own head, nil if unknown
 	Head       *Head    // the base's own head, nil if it has none
 	HeadDist   *Head    // DeiT's second head

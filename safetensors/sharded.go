@@ -18,7 +18,10 @@ const IndexName = "model.safetensors.index.json"
 // OpenSharded opens a model that is split over several files. path is the index file, or the folder that
 // holds it under IndexName. The shards lie beside the index; the tensors of the shards must be exactly
 // those that the index lists.
-func OpenSharded(path string) (*File, error) {
+func OpenSharded(path string) (*File, error) { return OpenShards(path, Open) }
+
+// OpenShards is OpenSharded with shards that open reads, which may be of another format.
+func OpenShards(path string, open func(path string) (*File, error)) (*File, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, IndexName)
 	}
@@ -27,10 +30,19 @@ func OpenSharded(path string) (*File, error) {
 		return nil, fmt.Errorf("safetensors: %s: %w", path, reason(err))
 	}
 	all := &File{path: path, tensors: make(map[string]Tensor, len(weights))}
-	if err := all.addShards(weights); err != nil {
+	if err := all.addShards(weights, open); err != nil {
 		return nil, errors.Join(err, all.Close())
 	}
 	return all, nil
+}
+
+// Shards returns the names of the files that an index lists, sorted.
+func Shards(index string) ([]string, error) {
+	weights, err := readIndex(index)
+	if err != nil {
+		return nil, fmt.Errorf("safetensors: %s: %w", index, reason(err))
+	}
+	return slices.Compact(slices.Sorted(maps.Values(weights))), nil
 }
 
 // readIndex returns the index's weight_map: tensor name to file name.
@@ -99,18 +111,18 @@ func (*skipped) UnmarshalJSON([]byte) error { return nil }
 // checkShardName lets through only names of files in the index's own folder.
 func checkShardName(name string) error {
 	if name != filepath.Base(name) || strings.ContainsAny(name, `/\:`) || !filepath.IsLocal(name) ||
-		!strings.HasSuffix(name, ".safetensors") {
-		return fmt.Errorf("shard %s, expected the name of a .safetensors file beside the index", quote(name))
+		!strings.HasSuffix(name, ".safetensors") && !strings.HasSuffix(name, ".bin") {
+		return fmt.Errorf("shard %s, expected the name of a .safetensors or .bin file beside the index", quote(name))
 	}
 	return nil
 }
 
 // addShards opens every shard and merges its tensors into f.
-func (f *File) addShards(weights map[string]string) error {
+func (f *File) addShards(weights map[string]string, open func(path string) (*File, error)) error {
 	shards := slices.Compact(slices.Sorted(maps.Values(weights)))
 	dir := filepath.Dir(f.path)
 	for _, name := range shards {
-		shard, err := Open(filepath.Join(dir, name))
+		shard, err := open(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type Options struct {
 	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
 	// all weights again, and processes share their memory. nil: every run packs.
 	Known *memo.Cache
+	// Heads is the number of attention heads, for files that do not tell it.
+	Heads int
 	// Prepare is what a person says about the way from an image to the input, over what the files say.
 	Prepare processor.Override
 }
@@ -43,7 +45,7 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 	if !Supports(o.Precision) {
 		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
 	}
-	c, err := find(checkpoint.Options{Image: o.Image, Prepare: o.Prepare})
+	c, err := find(checkpoint.Options{Image: o.Image, Heads: o.Heads, Prepare: o.Prepare})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 // build packs the weights of a base.
 func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
 	m := newModel(&c.Description, o)
-	m.Path, m.RecipeNote = c.Path, c.RecipeNote
+	m.Path, m.RecipeNote, m.Notes = c.Path, c.RecipeNote, c.Notes
 	b := builder{c: c, ex: kernel.NewExec(m.workers), has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
 	for _, p := range m.pieces() {
 		prec := edgePrecision(o.Precision)

@@ -24,22 +24,23 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
-	Demo    demoOptions    `cmd:"" help:"The whole story offline, on synthetic pictures: start here."`
-	Data    dataOptions    `cmd:"" help:"Show what a data set is before anyone trains on it."`
-	Train   trainOptions   `cmd:"" help:"Train an adapter on labelled images."`
-	Sweep   sweepOptions   `cmd:"" help:"Look for training settings on validation."`
-	Eval    evalOptions    `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
-	Compare compareOptions `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on a split."`
-	Predict predictOptions `cmd:"" help:"Predict the labels of images."`
-	Serve   serveOptions   `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
-	Inspect inspectOptions `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
-	Convert convertOptions `cmd:"" help:"Convert adapters and bases from and to other formats."`
-	Bench   benchOptions   `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
-	Token   tokenOptions   `cmd:"" help:"Make tokens for clients of a server."`
-	Audit   auditOptions   `cmd:"" help:"Check the audit log of a server."`
-	Dicom   dicomOptions   `cmd:"" help:"Look into DICOM files."`
-	Doctor  doctorOptions  `cmd:"" help:"Show what this machine can do, and test its kernels."`
-	Version versionOptions `cmd:"" help:"Show the version of the program."`
+	Demo     demoOptions     `cmd:"" help:"The whole story offline, on synthetic pictures: start here."`
+	Data     dataOptions     `cmd:"" help:"Show what a data set is before anyone trains on it."`
+	Train    trainOptions    `cmd:"" help:"Train an adapter on labelled images."`
+	Sweep    sweepOptions    `cmd:"" help:"Look for training settings on validation."`
+	Eval     evalOptions     `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
+	Compare  compareOptions  `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on a split."`
+	Predict  predictOptions  `cmd:"" help:"Predict the labels of images."`
+	Features featuresOptions `cmd:"" help:"Write what a base makes of images, as NumPy arrays or safetensors."`
+	Serve    serveOptions    `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
+	Inspect  inspectOptions  `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
+	Convert  convertOptions  `cmd:"" help:"Convert adapters and bases from and to other formats."`
+	Bench    benchOptions    `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
+	Token    tokenOptions    `cmd:"" help:"Make tokens for clients of a server."`
+	Audit    auditOptions    `cmd:"" help:"Check the audit log of a server."`
+	Dicom    dicomOptions    `cmd:"" help:"Look into DICOM files."`
+	Doctor   doctorOptions   `cmd:"" help:"Show what this machine can do, and test its kernels."`
+	Version  versionOptions  `cmd:"" help:"Show the version of the program."`
 
 	Pretrain   pretrainOptions   `cmd:"" help:"Train a small base on images drawn by formula."`
 	Completion completionOptions `cmd:"" help:"Print a script with which bash, zsh or fish complete commands."`

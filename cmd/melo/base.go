@@ -15,6 +15,7 @@ import (
 type baseForm struct {
 	precision vit.Precision
 	image     int // side of the input in pixels; 0: the base's own
+	heads     int // of attention, for files that do not tell it
 	prepare   processor.Override
 	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
 }
@@ -22,7 +23,7 @@ type baseForm struct {
 // openBase opens the frozen backbone that --base names: a folder, a file, "embedded", or "hf:owner/name" after
 // fetchBase.
 func openBase(path string, workers compute.Workers, form baseForm) (*vit.Model, error) {
-	opt := vit.Options{Image: form.image, Workers: workers, Precision: form.precision, Prepare: form.prepare}
+	opt := vit.Options{Image: form.image, Workers: workers, Precision: form.precision, Heads: form.heads, Prepare: form.prepare}
 	if !form.apart {
 		opt.Known = memo.New(cacheDir())
 	}

@@ -30,7 +30,8 @@ type convertOptions struct {
 	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Needed unless melo noted them in the file, or the base has as many."`
 
 	prepareOptions
-	Size int `placeholder:"N" group:"Input of the base, where its files do not say it:" help:"Side of the input in pixels."`
+	Heads int `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
+	Size  int `placeholder:"N" group:"What files of the base do not say:" help:"Side of the input in pixels."`
 
 	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write:" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
 	Bare      bool   `group:"How to write:" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
@@ -190,6 +191,7 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	}
 	pool := par.New(0)
 	defer pool.Close()
+	form.heads = o.Heads
 	var err error
 	if form.prepare, err = o.override(o.Size); err != nil {
 		return nil, err

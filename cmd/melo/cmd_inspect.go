@@ -21,6 +21,7 @@ import (
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // inspectOptions are the options of "melo inspect".
@@ -30,7 +31,8 @@ type inspectOptions struct {
 	Digest  bool   `help:"Compute the SHA-256 of the file (reads all of it)."`
 
 	prepareOptions
-	Size int `placeholder:"N" group:"Input of the base, where its files do not say it:" help:"Side of the input in pixels."`
+	Heads int `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
+	Size  int `placeholder:"N" group:"What files of the base do not say:" help:"Side of the input in pixels."`
 }
 
 // Help is the long help text.
@@ -153,7 +155,7 @@ func (d *inspectDocument) describe(o *inspectOptions) error {
 		if err != nil {
 			return err
 		}
-		m, err := bases.Open(path, vit.Options{Prepare: prepare})
+		m, err := bases.Open(path, vit.Options{Heads: o.Heads, Prepare: prepare})
 		if err != nil {
 			return hintPrepare(err)
 		}
@@ -376,22 +378,17 @@ func openTensors(path string) (*safetensors.File, error) {
 	if filepath.Base(path) == "adapter_config.json" {
 		return openTensors(filepath.Dir(path))
 	}
-	if !info.IsDir() {
-		if filepath.Ext(path) == ".json" {
-			return safetensors.OpenSharded(path)
-		}
-		return safetensors.Open(path)
-	}
-	for _, name := range []string{"model.safetensors", "adapter_model.safetensors"} {
-		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
-			return safetensors.Open(filepath.Join(path, name))
+	if info.IsDir() {
+		if adapter := filepath.Join(path, "adapter_model.safetensors"); exists(adapter) {
+			return safetensors.Open(adapter)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(path, safetensors.IndexName)); err == nil {
-		return safetensors.OpenSharded(path)
-	}
-	return nil, fmt.Errorf("%s: expected model.safetensors, %s or adapter_model.safetensors in the folder",
-		path, safetensors.IndexName)
+	return checkpoint.Tensors(path)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func inspectTensors(path string, list bool) (*inspectDocument, error) {

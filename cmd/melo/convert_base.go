@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/checkpoint"
 )
@@ -16,7 +17,7 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return err
 	}
-	if o.To == "" && o.DType == "" && prepare.Empty() {
+	if o.To == "" && o.DType == "" && prepare.Empty() && o.Heads == 0 && checkpoint.Plain(o.In) {
 		return usage(fmt.Errorf("convert: %s is a base: give --to hf, --to timm, --dtype, or how images are prepared", o.In))
 	}
 	for option, given := range map[string]bool{
@@ -30,7 +31,7 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 	}
 	doc := convertDocument{In: convertedFile{Path: o.In}, Out: convertedFile{Path: o.Out}, Lost: []string{}, Notes: []string{}}
 	var failure error // of writing, which is no fault of the input
-	err = checkpoint.Export(o.In, checkpoint.ExportOptions{Source: o.To, DType: convertTypes[o.DType], Prepare: prepare}, func(x *checkpoint.Exported) error {
+	err = checkpoint.Export(o.In, checkpoint.ExportOptions{Source: o.To, DType: convertTypes[o.DType], Heads: o.Heads, Prepare: prepare}, func(x *checkpoint.Exported) error {
 		doc.In.Format, doc.Out.Format, doc.Notes = x.From, x.Source, append(doc.Notes, x.Notes...)
 		files := map[string]func(io.Writer) error{
 			"model.safetensors": func(w io.Writer) error {
@@ -50,6 +51,12 @@ func (o *convertOptions) convertBase(ctx context.Context, s *stdio) error {
 		return badInput(hintPrepare(err))
 	}
 	if err != nil {
+		return err
+	}
+	if doc.In.Digest, err = adapterfile.BaseDigest(o.In); err != nil {
+		return badInput(err)
+	}
+	if doc.Out.Digest, err = adapterfile.BaseDigest(o.Out); err != nil {
 		return err
 	}
 	doc.In.Bytes, doc.Out.Bytes = bytesAt(o.In), bytesAt(o.Out)

@@ -6,6 +6,7 @@ import (
 
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // convertDocument is the --json document of "melo convert".
@@ -26,7 +27,7 @@ type convertedFile struct {
 	Path   string `json:"path"`
 	Format string `json:"format"` // native, loravit or peft; of bases hf or timm
 	Bytes  int64  `json:"bytes"`
-	Digest string `json:"digest,omitempty"` // of a native file
+	Digest string `json:"digest,omitempty"` // of a native file, or of a base's weights
 }
 
 // describe says what the adapter is, and what OUT has no place for. based tells whether --base was given.
@@ -98,7 +99,7 @@ func bytesAt(path string) int64 {
 	}
 	var total int64
 	for _, e := range entries {
-		part := strings.HasPrefix(e.Name(), "adapter_") || strings.HasPrefix(e.Name(), "model") || strings.HasSuffix(e.Name(), "config.json")
+		part := checkpoint.WeightsName(e.Name()) || strings.HasPrefix(e.Name(), "adapter_") || strings.HasPrefix(e.Name(), "model") || strings.HasSuffix(e.Name(), "config.json")
 		if info, err := e.Info(); err == nil && part && info.Mode().IsRegular() {
 			total += info.Size()
 		}
@@ -113,6 +114,9 @@ func (d *convertDocument) print(s *stdio) {
 	}
 	if d.Head > 0 {
 		s.entry("  head        ", "%s numbers: %s", text.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
+	}
+	if d.In.Digest != "" && d.Deltas == 0 && d.Head == 0 { // of a base: what adapters know it by
+		s.printf("  sha256 in   %s", hexOf(d.In.Digest))
 	}
 	if d.Out.Digest != "" {
 		s.printf("  sha256      %s", hexOf(d.Out.Digest))

@@ -21,6 +21,7 @@ var documents = map[string]any{
 	"melo eval":                 experiment.EvaluationDocument{},
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo predict":              predictDocument{},
+	"melo features":             featuresDocument{},
 	"melo serve":                serveDocument{},
 	"melo serve --print-config": configDocument{},
 	"melo token new":            tokenDocument{},

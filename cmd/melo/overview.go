@@ -18,13 +18,13 @@ func printHelp(options kong.HelpOptions, k *kong.Context) error {
 		return kong.DefaultHelpPrinter(options, k)
 	}
 	w := k.Stdout
-	fmt.Fprintf(w, "%s\n\nUsage: melo COMMAND [OPTIONS]     melo COMMAND --help has options and examples\n\n", description)
+	fmt.Fprintf(w, "%s\nUsage: melo COMMAND [OPTIONS]     melo COMMAND --help has options and examples\n\n", description)
 	for _, c := range k.Model.Children {
 		if !c.Hidden {
 			fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Help)
 		}
 	}
-	_, err := fmt.Fprintln(w, "\n--json prints one JSON document. Research software, not a medical device.")
+	_, err := fmt.Fprintln(w, "--json prints one JSON document. Research software, not a medical device.")
 	return err
 }
 

@@ -12,10 +12,10 @@ import (
 
 // prepareOptions say how an image becomes the input where no file of the base does, or otherwise than they say.
 type prepareOptions struct {
-	Mean          string `placeholder:"M" group:"Input of the base, where its files do not say it:" help:"Means of red, green and blue, such as 0.485,0.456,0.406; or imagenet, half or clip."`
-	Std           string `placeholder:"S" group:"Input of the base, where its files do not say it:" help:"Standard deviations, likewise."`
-	CropPct       string `name:"crop-pct" placeholder:"SHARE" group:"Input of the base, where its files do not say it:" help:"Share of the shorter side that is cut from the centre, such as 0.875 or 1; or squash: the whole image becomes a square."`
-	Interpolation string `enum:"bilinear,bicubic,lanczos,box,hamming," default:"" placeholder:"NAME" group:"Input of the base, where its files do not say it:" help:"bilinear, bicubic, lanczos, box or hamming."`
+	Mean          string `placeholder:"M" group:"What files of the base do not say:" help:"Means of red, green and blue, such as 0.485,0.456,0.406; or imagenet, half or clip."`
+	Std           string `placeholder:"S" group:"What files of the base do not say:" help:"Standard deviations, likewise."`
+	CropPct       string `name:"crop-pct" placeholder:"SHARE" group:"What files of the base do not say:" help:"Share of the shorter side that is cut from the centre, such as 0.875 or 1; or squash: the whole image becomes a square."`
+	Interpolation string `enum:"bilinear,bicubic,lanczos,box,hamming," default:"" placeholder:"NAME" group:"What files of the base do not say:" help:"bilinear, bicubic, lanczos, box or hamming."`
 }
 
 // override is what the options say, for images of a side, 0: the base's own.
@@ -30,6 +30,9 @@ const prepareHint = "give --mean, --std, --crop-pct and --interpolation (and --s
 
 // hintPrepare adds what can be done to an error about a base that nothing is known of.
 func hintPrepare(err error) error {
+	if errors.Is(err, checkpoint.ErrNoHeads) {
+		return fmt.Errorf("%w: melo convert with --heads writes a base that tells it", err)
+	}
 	if errors.Is(err, checkpoint.ErrNoRecipe) {
 		return fmt.Errorf("%w: %s", err, prepareHint)
 	}
@@ -40,6 +43,9 @@ func hintPrepare(err error) error {
 func tellPrepare(s *stdio, m *vit.Model) error {
 	if err := m.CheckRecipe(); err != nil {
 		return badInput(fmt.Errorf("%w: %s", err, prepareHint))
+	}
+	for _, note := range m.Notes {
+		s.notef("note: %s: %s", m.Path, note)
 	}
 	if m.RecipeNote != "" {
 		s.notef("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", m.Path, m.RecipeNote, recipeLine(m.Recipe))

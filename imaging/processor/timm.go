@@ -139,7 +139,7 @@ var timmTable string
 func TimmDefault(name string) (*TimmConfig, bool) {
 	for line := range strings.Lines(timmTable) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if f[0] != name || len(f) != 7 {
+		if f[0] != name || len(f) != 8 {
 			continue
 		}
 		c := &TimmConfig{Interpolation: f[2], CropMode: f[4], Mean: numbers(f[5]), Std: numbers(f[6])}
@@ -148,6 +148,17 @@ func TimmDefault(name string) (*TimmConfig, bool) {
 		return c, true
 	}
 	return nil, false
+}
+
+// TimmHeads returns the number of attention heads of timm's architecture of that name, 0 if it is none.
+func TimmHeads(name string) int {
+	for line := range strings.Lines(timmTable) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if f[0] == name && len(f) == 8 {
+			return int(numbers(f[7])[0])
+		}
+	}
+	return 0
 }
 
 // numbers reads a cell of the table, which a test has read whole.

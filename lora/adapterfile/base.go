@@ -3,19 +3,17 @@ package adapterfile
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"melo.example/melo/internal/memo"
 	"melo.example/melo/internal/regular"
-	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // BaseError says that an adapter belongs to another base.
@@ -68,7 +66,7 @@ func (f *File) baseError(what, want, found string) error {
 }
 
 // BaseDigest returns the identity of a base's weights: "sha256:" and the SHA-256 of its .safetensors
-// file. path is that file, or the folder that holds it as model.safetensors. For a sharded base (an
+// file, or file of another format. path is that file, or the folder that holds it. For a sharded base (an
 // index, or a folder with one) it is the SHA-256 of one line "DIGEST  NAME\n" a shard, sorted by name, as
 // sha256sum prints them. All of the file is read.
 func BaseDigest(path string) (string, error) { return BaseDigestMemo(nil, path) }
@@ -76,28 +74,17 @@ func BaseDigest(path string) (string, error) { return BaseDigestMemo(nil, path) 
 // BaseDigestMemo is BaseDigest that does not read a file again which known has seen and which has not changed
 // since, going by its size, its times and its number on the file system.
 func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
-	info, err := os.Stat(path)
+	file, shards, err := checkpoint.Weights(path)
 	if err != nil {
 		return "", failed(path, err)
 	}
-	if info.IsDir() {
-		single := filepath.Join(path, "model.safetensors")
-		if _, err := os.Stat(single); err == nil {
-			path = single
-		} else {
-			path = filepath.Join(path, safetensors.IndexName)
-		}
-	}
-	if !strings.HasSuffix(path, ".index.json") {
+	path = file
+	if shards == nil {
 		sum, err := hashFile(known, path)
 		if err != nil {
 			return "", failed(path, err)
 		}
 		return digestPrefix + sum, nil
-	}
-	shards, err := shardNames(path)
-	if err != nil {
-		return "", failed(path, err)
 	}
 	var lines strings.Builder
 	for _, name := range shards {
@@ -109,31 +96,6 @@ func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
 		fmt.Fprintf(&lines, "%s  %s\n", sum, name)
 	}
 	return digestOf([]byte(lines.String())), nil
-}
-
-func shardNames(index string) ([]string, error) {
-	text, err := regular.ReadFile(index, safetensors.MaxHeader)
-	if err != nil {
-		return nil, err
-	}
-	var doc struct {
-		Weights map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, name := range doc.Weights {
-		if name != filepath.Base(name) || !filepath.IsLocal(name) {
-			return nil, fmt.Errorf("shard %s, expected the name of a file beside the index", quote(name))
-		}
-		names = append(names, name)
-	}
-	if len(names) == 0 {
-		return nil, errors.New("index lists no shards")
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }
 
 func hashFile(known *memo.Cache, path string) (string, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // Kind is what a path holds.
@@ -30,6 +31,7 @@ func (k Kind) String() string {
 const (
 	peftConfig  = "adapter_config.json"
 	peftWeights = "adapter_model.safetensors"
+	peftTorch   = "adapter_model.bin"
 )
 
 // Sniff says what lies at path from names alone; the content may yet turn out to be broken. It returns an
@@ -44,18 +46,23 @@ func Sniff(path string) (Kind, error) {
 			name string
 			kind Kind
 		}{
-			{peftConfig, PEFT}, {peftWeights, PEFT}, {"model.safetensors", BaseWeights}, {safetensors.IndexName, BaseWeights},
+			{peftConfig, PEFT}, {peftWeights, PEFT}, {peftTorch, PEFT},
 		} {
 			if _, err := os.Stat(filepath.Join(path, x.name)); err == nil {
 				return x.kind, nil
 			}
 		}
-		return Unknown, failf(path, "the folder has neither %s nor model.safetensors", peftConfig)
+		if _, _, err := checkpoint.Weights(path); err != nil {
+			return Unknown, failf(path, "no adapter (there is no %s), and no base: %w", peftConfig, err)
+		}
+		return BaseWeights, nil
 	}
 	switch {
 	case filepath.Base(path) == peftConfig:
 		return PEFT, nil
-	case strings.HasSuffix(path, ".index.json"):
+	case filepath.Base(path) == peftTorch:
+		return PEFT, nil
+	case strings.HasSuffix(path, ".index.json"), checkpoint.WeightsName(filepath.Base(path)) && filepath.Ext(path) != ".safetensors":
 		return BaseWeights, nil
 	}
 	st, err := safetensors.ReadHeader(path, safetensors.Limits{})
@@ -79,10 +86,8 @@ func sniffTensors(st *safetensors.File) Kind {
 	if _, ok := st.Metadata()[metadataKey]; ok {
 		return Native
 	}
-	for _, name := range names {
-		if strings.Contains(name, "patch_embed") { // timm's, Hugging Face's and CLIP's names have it in common
-			return BaseWeights
-		}
+	if checkpoint.Looks(names) {
+		return BaseWeights
 	}
 	return Unknown
 }

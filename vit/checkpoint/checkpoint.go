@@ -23,6 +23,7 @@ type Description struct {
 	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person. Where nothing decides it,
 	// the note is ErrNoRecipe's, and the recipe has a Size alone.
 	RecipeNote string
+	Notes      []string // what was chosen where a file holds more than one model
 	Labels     []string // class names of the base's own head, nil if unknown
 }
 
@@ -32,9 +33,12 @@ type Checkpoint struct {
 	Description
 	Path string // where it was opened, for messages
 
-	src    *source
-	file   *safetensors.File
-	values map[string]value // by the names of Config.Params
+	src   *source
+	file  *safetensors.File
+	names *naming
+	// translated says that the names are timm's, but not those of the file
+	translated bool
+	values     map[string]value // by the names of Config.Params
 }
 
 // value says where the numbers of a parameter are.

@@ -45,7 +45,9 @@ func hfDefaults(modelType string) (hfConfig, error) {
 		Act: "gelu", Eps: 1e-12, Image: 224, Patch: 16, Channels: 3, QKVBias: true,
 	}
 	switch modelType {
-	case "vit", "deit", "vit_mae":
+	case "vit", "deit", "vit_mae", "ijepa":
+	case "vit_msn":
+		c.Eps = 1e-6
 	case "dinov2", "dinov2_with_registers":
 		c.MLPRatio, c.Eps = 4, 1e-6
 		if modelType == "dinov2_with_registers" {
@@ -108,6 +110,8 @@ func (c *hfConfig) family() string {
 	switch c.ModelType {
 	case "vit_mae":
 		return "mae"
+	case "vit_msn", "ijepa":
+		return "vit"
 	case "dinov2_with_registers":
 		return "dinov2"
 	case "clip_vision_model":
@@ -158,6 +162,9 @@ func (c *hfConfig) spec(w *weights, o Options) (*spec, error) {
 		}
 	case "clip":
 		c.clip(s, w)
+	}
+	if c.ModelType == "ijepa" {
+		s.Class, s.PosPrefix, s.Pooling = false, false, arch.PoolMean
 	}
 	c.head(s, w)
 	if err := s.imageSide(int(c.Image), c.recipe, family == "dinov2", o); err != nil {
@@ -259,6 +266,14 @@ func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options
 	}
 	if r.Size == 0 {
 		r.Size = s.Image
+	}
+	if source.timm != nil && (source.loose || !source.given) && r.Size != s.Image { // the margin is a share
+		cfg := *source.timm
+		cfg.InputSize = []int{s.Channels, s.Image, s.Image}
+		var err error
+		if r, err = cfg.Recipe(); err != nil {
+			return err
+		}
 	}
 	s.recipe, s.recipeNote = processor.Scale(r, s.Image), source.note
 	if err := o.Prepare.Apply(&s.recipe); err != nil {

@@ -15,10 +15,11 @@ var ErrNoRecipe = errors.New("nothing says how an image becomes its input (mean,
 // imagingSource is an image recipe and where it is from.
 type imagingSource struct {
 	recipe imaging.Recipe
-	given  bool   // by a file; its Size may be 0, which is the model's
-	loose  bool   // the file does not give the Size
-	note   string // why it is as it is, where no file gives it
-	none   bool   // nothing decides it
+	given  bool                  // by a file; its Size may be 0, which is the model's
+	loose  bool                  // the file does not give the Size
+	timm   *processor.TimmConfig // what it follows from, where it does not give the Size
+	note   string                // why it is as it is, where no file gives it
+	none   bool                  // nothing decides it
 }
 
 var (
@@ -70,12 +71,12 @@ func hfRecipe(modelType, family string, f Files) (imagingSource, error) {
 func timmRecipe(name string, cfg *processor.TimmConfig) (imagingSource, error) {
 	if cfg.Given() {
 		r, err := cfg.Recipe()
-		return imagingSource{recipe: r, given: true, loose: len(cfg.InputSize) == 0}, err
+		return imagingSource{recipe: r, given: true, loose: len(cfg.InputSize) == 0, timm: cfg}, err
 	}
 	defaults, ok := processor.TimmDefault(name)
 	if !ok {
 		return imagingSource{none: true}, nil
 	}
 	r, err := defaults.Recipe()
-	return imagingSource{recipe: r, note: fmt.Sprintf("there is no pretrained_cfg: images are prepared as timm does for %.80s", name)}, err
+	return imagingSource{recipe: r, timm: defaults, note: fmt.Sprintf("there is no pretrained_cfg: images are prepared as timm does for %.80s", name)}, err
 }

@@ -37,7 +37,7 @@ func TestRecipes(t *testing.T) {
 // A name without a configuration means what timm means by it, or nothing.
 func TestTimmNames(t *testing.T) {
 	b := timmBase(5, "cls_token")
-	b.config = map[string]any{"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": map[string]any{"img_size": 8}}
+	b.config = map[string]any{"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": map[string]any{"img_size": 8, "num_heads": 1}}
 	m := mustLoad(t, b, Options{})
 	if !strings.Contains(m.RecipeNote, "vit_tiny_patch16_224") || m.Recipe.Size != 8 || m.Recipe.Mean != half {
 		t.Errorf("%+v, %q", m.Recipe, m.RecipeNote)

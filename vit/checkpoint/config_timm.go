@@ -21,8 +21,9 @@ type timmConfig struct {
 	Args         timmArgs  `json:"model_args"`
 	Pretrained   timmImage `json:"pretrained_cfg"`
 
-	arch   timmArch
-	recipe imagingSource
+	arch     timmArch
+	recipe   imagingSource
+	inferred bool // from tensors, not read
 }
 
 // timmArgs are the arguments of timm's VisionTransformer that change what it computes.
@@ -244,11 +245,18 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 	given(&s.Width, c.Args.EmbedDim)
 	given(&s.Depth, c.Args.Depth)
 	given(&s.Patch, int(c.Args.PatchSize))
-	s.Heads = c.arch.heads
+	name, _, _ := strings.Cut(c.Architecture, ".")
+	if s.Heads = processor.TimmHeads(name); s.Heads == 0 {
+		s.Heads = c.arch.heads
+	}
 	given(&s.Heads, c.Args.NumHeads)
 	if s.Heads == 0 && s.Width > 0 {
 		var err error
-		if s.Heads, err = headsFor(s.Width); err != nil {
+		heads := headsFor
+		if c.inferred {
+			heads = publishedHeads
+		}
+		if s.Heads, err = heads(s.Width); err != nil {
 			return err
 		}
 	}

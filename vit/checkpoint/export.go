@@ -19,6 +19,7 @@ import (
 type ExportOptions struct {
 	Source string            // names to write: "hf" or "timm"; empty: those that the base has
 	DType  safetensors.DType // F32, F16 or BF16 for all floating-point tensors; empty: as stored
+	Heads  int               // of attention, for files that do not tell it
 	// Prepare is what a person says about the way from an image to the input; the written base says it, too.
 	Prepare processor.Override
 }
@@ -35,7 +36,7 @@ type Exported struct {
 // other types. The tensors are valid during the call. Names are changed for plain ViTs with a class token, whose
 // tensors have the same meaning in both libraries; other backbones are refused by what they have.
 func Export(path string, o ExportOptions, write func(*Exported) error) error {
-	c, err := Open(path, Options{Prepare: o.Prepare})
+	c, err := Open(path, Options{Heads: o.Heads, Prepare: o.Prepare})
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func Export(path string, o ExportOptions, write func(*Exported) error) error {
 }
 
 func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
-	f, src, m := c.file, c.src, &c.Description
+	m := &c.Description
 	if o.Source == "" {
 		o.Source = m.Source
 	}
@@ -62,18 +63,10 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 		return nil, ErrNoRecipe
 	}
 	if o.Source == m.Source {
-		if src.files.Config == nil {
-			return nil, fmt.Errorf("has no %s to go with it", configName)
-		}
-		x.Files[configName] = withDType(src.files.Config, o.DType)
-		if err := x.describeImages(src, m, !o.Prepare.Empty()); err != nil {
+		if err := x.keep(c, o); err != nil {
 			return nil, err
 		}
-		for _, name := range f.Names() {
-			t, _ := f.Tensor(name)
-			x.Tensors = append(x.Tensors, data(name, t))
-		}
-	} else if err = x.rename(f, src, m, o); err != nil {
+	} else if err = x.rename(c.file, c.names, m, o); err != nil {
 		return nil, err
 	}
 	for i := range x.Tensors {
@@ -82,6 +75,40 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 		}
 	}
 	return x, nil
+}
+
+// keep fills x with the names that the base has: the description of the source where there is one, else one that says all.
+func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
+	m := &c.Description
+	own := c.src.files.Config != nil && !c.translated
+	switch {
+	case own:
+		x.Files[configName] = withDType(c.src.files.Config, o.DType)
+		if err := x.describeImages(c.src, m, !o.Prepare.Empty()); err != nil {
+			return err
+		}
+	case m.Source == "hf":
+		if err := renamable(m); err != nil {
+			return fmt.Errorf("has no %s to go with it, and %w", configName, err)
+		}
+		if err := x.hfFiles(m); err != nil {
+			return err
+		}
+	default:
+		if err := x.timmFiles(m); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.file.Names() {
+		if m.Source == "timm" && name == "visual_projection.weight" { // which timm's model has no place for
+			x.Notes = append(x.Notes, "the map to the space that images share with texts is left out")
+			continue
+		}
+		t, _ := c.file.Tensor(name)
+		x.Tensors = append(x.Tensors, data(name, t))
+	}
+	x.Notes = append(x.Notes, m.Notes...)
+	return nil
 }
 
 func data(name string, t safetensors.Tensor) safetensors.TensorData {
@@ -147,8 +174,8 @@ func renamable(m *Description) error {
 }
 
 // rename fills x with the names and the configuration of the other library.
-func (x *Exported) rename(f *safetensors.File, src *source, m *Description, o ExportOptions) error {
-	_, w, err := describeFile(f, src)
+func (x *Exported) rename(f *safetensors.File, names *naming, m *Description, o ExportOptions) error {
+	w, err := newWeights(f, names)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/vit/arch"
 )
 
 // fields is a JSON object that is written with sorted keys.
@@ -91,13 +92,6 @@ func (x *Exported) describeImages(src *source, m *Description, prepared bool) er
 // timmFiles writes timm's configuration: an architecture that has the right kind of blocks, and arguments for
 // its shape.
 func (x *Exported) timmFiles(m *Description) error {
-	ratio := float64(m.MLP) / float64(m.Width)
-	if int(float64(m.Width)*ratio) != m.MLP {
-		return fmt.Errorf("MLP width %d is not a ratio of width %d that timm could compute it from", m.MLP, m.Width)
-	}
-	if m.Eps != 1e-6 {
-		x.Notes = append(x.Notes, fmt.Sprintf("timm's LayerNorm has epsilon 1e-06, this base %g: outputs differ by rounding", m.Eps))
-	}
 	cfg, note, err := processor.DescribeTimm(m.Recipe)
 	if err != nil {
 		return err
@@ -106,16 +100,62 @@ func (x *Exported) timmFiles(m *Description) error {
 		x.Notes = append(x.Notes, note)
 	}
 	maps.Copy(cfg, fields{"fixed_input_size": true, "num_classes": m.Classes, "first_conv": "patch_embed.proj", "classifier": "head"})
+	architecture, args, err := x.timmArgs(m)
+	if err != nil {
+		return err
+	}
 	doc := fields{
-		"architecture": "vit_base_patch16_224", "num_classes": m.Classes, "num_features": m.Width, "global_pool": "token",
-		"model_args": fields{
-			"img_size": m.Image, "patch_size": m.Patch, "embed_dim": m.Width, "depth": m.Depth, "num_heads": m.Heads, "mlp_ratio": ratio,
-			"qkv_bias": m.QKVBias, "num_classes": m.Classes, "global_pool": "token",
-		},
-		"pretrained_cfg": cfg,
+		"architecture": architecture, "num_classes": m.Classes, "num_features": m.Width, "global_pool": args["global_pool"],
+		"model_args": args, "pretrained_cfg": cfg,
 	}
 	if m.Labels != nil {
 		doc["label_names"] = m.Labels
 	}
 	return x.add(configName, doc)
+}
+
+// timmArgs are the arguments of timm's VisionTransformer, and an architecture that differs by no more than they say.
+func (x *Exported) timmArgs(m *Description) (architecture string, args fields, err error) {
+	architecture, up := "vit_base_patch16_224", m.MLP
+	if m.SwiGLU {
+		architecture, up = "vit_giant_patch14_dinov2", 2*m.MLP
+	}
+	switch {
+	case m.Eps == 1e-6:
+	case m.Eps == 1e-5 && !m.SwiGLU:
+		architecture = "vit_base_patch16_clip_224" // whose norms have this epsilon
+	default:
+		x.Notes = append(x.Notes, fmt.Sprintf("timm's LayerNorm has epsilon 1e-06, this base %g: outputs differ by rounding", m.Eps))
+	}
+	ratio := float64(up) / float64(m.Width)
+	if int(float64(m.Width)*ratio) != up {
+		return "", nil, fmt.Errorf("MLP width %d is not a ratio of width %d that timm could compute it from", up, m.Width)
+	}
+	args = fields{
+		"img_size": m.Image, "patch_size": m.Patch, "embed_dim": m.Width, "depth": m.Depth, "num_heads": m.Heads, "mlp_ratio": ratio,
+		"qkv_bias": m.QKVBias, "num_classes": m.Classes, "global_pool": "token",
+	}
+	switch {
+	case m.Dist || m.Projected > 0 && m.Source != "timm":
+		return "", nil, fmt.Errorf("a base of this kind cannot be said in timm's words")
+	case m.Pooling == arch.PoolMean:
+		args["global_pool"] = "avg"
+	case m.Pooling != arch.PoolClass:
+		return "", nil, fmt.Errorf("the pooling of this base cannot be said in timm's words")
+	}
+	for name, value := range map[string]struct {
+		value any
+		says  bool
+	}{
+		"class_token": {m.Class, !m.Class}, "reg_tokens": {m.Registers, m.Registers > 0}, "no_embed_class": {true, m.Class && !m.PosPrefix},
+		"pre_norm": {m.PreNorm, m.PreNorm != (architecture == "vit_base_patch16_clip_224")}, "init_values": {1e-5, m.LayerScale},
+		"fc_norm": {m.PoolNorm, m.PoolNorm != (m.Pooling == arch.PoolMean)},
+		"act_layer": {map[arch.Activation]string{arch.GELUErf: "gelu", arch.GELUTanh: "gelu_tanh", arch.GELUQuick: "quick_gelu"}[m.Act],
+			m.Act != arch.GELUErf && !m.SwiGLU},
+	} {
+		if value.says {
+			args[name] = value.value
+		}
+	}
+	return architecture, args, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"melo.example/melo/imaging/processor"
@@ -19,6 +20,8 @@ type Options struct {
 	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
 	// configuration says.
 	Image int
+	// Heads is the number of attention heads, for files that do not tell it.
+	Heads int
 	// Prepare is what a person says about the way from an image to the input, over what the files say.
 	Prepare processor.Override
 }
@@ -31,11 +34,7 @@ func Open(path string, o Options) (*Checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vit: %s: %w", path, err)
 	}
-	open := safetensors.Open
-	if src.sharded {
-		open = safetensors.OpenSharded
-	}
-	f, err := open(src.weights)
+	f, notes, err := src.openTensors()
 	if err != nil {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
@@ -44,7 +43,11 @@ func Open(path string, o Options) (*Checkpoint, error) {
 		c, err = load(f, src, path, o)
 		return err
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	c.Notes = append(notes, c.Notes...)
+	return c, nil
 }
 
 // Guard runs read, which reads views of the file at path, and turns faults into an error: the file is mapped, and somebody
@@ -86,14 +89,14 @@ type source struct {
 }
 
 const (
-	weightsName   = "model.safetensors"
 	configName    = "config.json"
 	processorName = processor.PreprocessorName
 )
 
 // byName gives each file's place by its name in a folder.
 func (f *Files) byName() map[string]*[]byte {
-	return map[string]*[]byte{configName: &f.Config, processorName: &f.Preprocessor, processor.ProcessorName: &f.Processor}
+	return map[string]*[]byte{configName: &f.Config, processorName: &f.Preprocessor, processor.ProcessorName: &f.Processor,
+		openCLIPConfigName: &f.OpenCLIP}
 }
 
 func locate(path string) (*source, error) {
@@ -110,7 +113,7 @@ func locate(path string) (*source, error) {
 		}
 	case strings.HasSuffix(path, ".index.json"):
 		src.sharded = true
-	case filepath.Base(path) != weightsName:
+	case !slices.Contains(usualNames, filepath.Base(path)):
 		return src, nil // a file by itself: a config.json beside it may belong to another
 	}
 	for name, text := range src.files.byName() {
@@ -118,26 +121,8 @@ func locate(path string) (*source, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	src.choose()
 	return src, nil
-}
-
-// find looks for the weights in the folder.
-func (s *source) find() error {
-	for _, name := range []string{weightsName, safetensors.IndexName} {
-		s.weights, s.sharded = filepath.Join(s.dir, name), name != weightsName
-		if _, err := os.Stat(s.weights); err == nil {
-			return nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return cause(err)
-		}
-	}
-	hint := ""
-	for _, name := range []string{"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack"} {
-		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
-			hint = " (there is " + name + ": convert it to safetensors)"
-		}
-	}
-	return fmt.Errorf("folder has neither %s nor %s%s", weightsName, safetensors.IndexName, hint)
 }
 
 // readSmall reads a file of at most maxConfig bytes; nil if it does not exist.
@@ -173,6 +158,16 @@ func cause(err error) error {
 	return err
 }
 
+// choose forgets the description of the other library where a folder has two: that of transformers or timm belongs to their
+// weights, open_clip's to its own.
+func (s *source) choose() {
+	if name := filepath.Base(s.weights); name == openCLIPName || name == openCLIPSafeName {
+		s.files = Files{OpenCLIP: s.files.OpenCLIP}
+	} else if s.files.Config != nil {
+		s.files.OpenCLIP = nil
+	}
+}
+
 // load describes an open file, which it closes if it fails.
 func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint, error) {
 	c, err := describe(f, src, o)
@@ -186,11 +181,21 @@ func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint
 // describe finds out what a file holds.
 func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) {
 	where := filepath.Join(src.dir, configName)
-	if src.files.Config == nil {
+	if src.files.OpenCLIP != nil {
+		where = filepath.Join(src.dir, openCLIPConfigName)
+	} else if src.files.Config == nil {
 		where = src.weights
 	}
 	named := func(err error) error { return fmt.Errorf("vit: %s: %w", where, err) }
-	cfg, w, err := describeFile(f, src)
+	t, err := src.translate(f, o)
+	if err != nil {
+		return nil, named(err)
+	}
+	var notes []string
+	if t != nil {
+		f, notes = t.tensors, t.notes
+	}
+	cfg, w, err := describeFile(f, src, t, o)
 	if err != nil {
 		return nil, named(err)
 	}
@@ -204,15 +209,38 @@ func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) 
 	if err != nil {
 		return nil, named(err)
 	}
-	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, RecipeNote: s.recipeNote, Labels: s.labels}, src: src, file: f}
+	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, RecipeNote: s.recipeNote, Labels: s.labels, Notes: notes}, src: src, file: f, names: cfg.naming(), translated: t != nil}
 	c.values, err = bind(s, w)
 	return c, err
 }
 
+// translate is the function of that name, for bases that are not transformers'.
+func (s *source) translate(f *safetensors.File, o Options) (*translated, error) {
+	if s.files.Config != nil {
+		var probe struct {
+			Architecture string `json:"architecture"`
+		}
+		if err := decode(s.files.Config, &probe); err != nil {
+			return nil, err
+		}
+		if probe.Architecture == "" {
+			return nil, nil
+		}
+	}
+	return translate(f, s, o)
+}
+
 // describeFile reads the configuration, or infers it, and sorts the tensors by name.
-func describeFile(f *safetensors.File, src *source) (fileSpec, *weights, error) {
+func describeFile(f *safetensors.File, src *source, t *translated, o Options) (fileSpec, *weights, error) {
+	if t != nil {
+		w, err := newWeights(f, &timmNames)
+		return t.timmConfig, w, err
+	}
 	if src.files.Config == nil {
-		return infer(f)
+		return infer(f, o)
+	}
+	if o.Heads > 0 {
+		return nil, nil, errors.New("its configuration tells the number of heads, which cannot be given besides")
 	}
 	cfg, err := parseConfig(src.files)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // infer describes a file that comes without a configuration, from the names and shapes of its tensors.
 // What they do not tell is taken from the published models: heads of 64 columns, exact GELU, and the
 // family's epsilon and image recipe. CLIP towers differ in their activation and are refused.
-func infer(f *safetensors.File) (fileSpec, *weights, error) {
+func infer(f *safetensors.File, o Options) (fileSpec, *weights, error) {
 	var best *weights
 	for _, names := range []*naming{&timmNames, &hfNames, &clipNames} {
 		w, err := newWeights(f, names)
@@ -32,7 +32,7 @@ func infer(f *safetensors.File) (fileSpec, *weights, error) {
 		c.inferImage(best)
 		return c, best, nil
 	}
-	c, err := inferHF(best)
+	c, err := inferHF(best, o)
 	return c, best, err
 }
 
@@ -51,7 +51,7 @@ func (c *timmConfig) inferImage(w *weights) {
 	}
 }
 
-func inferHF(w *weights) (*hfConfig, error) {
+func inferHF(w *weights, o Options) (*hfConfig, error) {
 	modelType := "vit"
 	switch {
 	case w.has("reg_token"):
@@ -67,8 +67,10 @@ func inferHF(w *weights) (*hfConfig, error) {
 	}
 	s := &spec{}
 	s.fromShapes(w)
-	if c.Heads, err = headsFor(s.Width); err != nil {
-		return nil, err
+	if c.Heads = o.Heads; c.Heads == 0 {
+		if c.Heads, err = publishedHeads(s.Width); err != nil {
+			return nil, err
+		}
 	}
 	c.Hidden, c.Layers, c.Intermediate, c.Patch = s.Width, s.Depth, s.MLP, side(s.Patch)
 	c.Registers, c.QKVBias, c.SwiGLU, c.inferred = s.Registers, w.inBlocksHas("q.bias"), s.SwiGLU, true

@@ -303,7 +303,7 @@ func TestUnsupported(t *testing.T) {
 		{"model_args", map[string]any{"qk_norm": true}, "timm_vit", `"qk_norm" is not supported`},
 		{"model_args", map[string]any{"global_pool": "map", "num_heads": 2}, "timm_vit", "global_pool"},
 		{"model_args", map[string]any{"act_layer": "relu", "num_heads": 2}, "timm_vit", "act_layer"},
-		{"model_args", map[string]any{"num_classes": 5}, "timm_vit", "heads is not given"},
+		{"model_args", map[string]any{"num_classes": 5}, "timm_vit", "12 heads do not divide"},
 		{"pretrained_cfg", map[string]any{"crop_mode": "border"}, "timm_vit", "crop_mode"},
 		{"pretrained_cfg", map[string]any{"crop_pct": 2}, "timm_vit", "crop_pct"},
 		{"pretrained_cfg", map[string]any{"mean": []int{1}}, "timm_vit", "mean"},
@@ -342,7 +342,7 @@ func TestPlaces(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "convert it") {
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "pytorch_model.bin: is no file of torch.save") {
 		t.Errorf("error %v should tell about pytorch_model.bin", err)
 	}
 }

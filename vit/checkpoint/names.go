@@ -88,7 +88,7 @@ var timmNames = naming{
 	top: map[string]string{
 		"cls_token": "cls_token", "dist_token": "dist_token", "reg_token": "reg_token", "pos_embed": "pos_embed",
 		"patch_embed.proj": "patch_embed", "norm_pre": "norm_pre", "norm": "norm", "fc_norm": "fc_norm",
-		"head": "head", "head_dist": "head_dist",
+		"head": "head", "head_dist": "head_dist", "visual_projection": "project",
 	},
 	block: map[string]string{
 		"norm1": "norm1", "attn.qkv": "qkv", "attn.proj": "proj", "ls1.gamma": "ls1", "gamma_1": "ls1",
@@ -104,7 +104,7 @@ var timmNames = naming{
 // ("layers.N.attention.q_proj").
 var hfNames = naming{
 	source:   "hf",
-	prefixes: []string{"vit.", "deit.", "dinov2.", "dinov2_with_registers."},
+	prefixes: []string{"vit.", "deit.", "dinov2.", "dinov2_with_registers.", "ijepa."},
 	blocks:   []string{"encoder.layer.", "encoder.layers.", "layers.", "layer."},
 	top: map[string]string{
 		"embeddings.cls_token": "cls_token", "embeddings.distillation_token": "dist_token",

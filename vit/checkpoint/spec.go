@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -37,6 +38,7 @@ type Files struct {
 	Config       []byte // config.json
 	Preprocessor []byte // preprocessor_config.json
 	Processor    []byte // processor_config.json
+	OpenCLIP     []byte // open_clip_config.json
 }
 
 // parseConfig reads what a base is.
@@ -58,7 +60,7 @@ func parseConfig(f Files) (fileSpec, error) {
 }
 
 // supported ends every refusal of a model.
-const supported = "supported are model_type vit, deit, vit_mae, dinov2, dinov2_with_registers, clip, " +
+const supported = "supported are model_type vit, deit, vit_mae, vit_msn, ijepa, dinov2, dinov2_with_registers, clip, " +
 	"clip_vision_model and timm's plain vit_*, deit_*, deit3_*, flexivit_* and eva_large_*"
 
 func jsonError(err error) error { return fmt.Errorf("JSON: %w", err) }
@@ -99,6 +101,28 @@ func headsFor(width int) (int, error) {
 	}
 	return width / 64, nil
 }
+
+// publishedHeads is headsFor for a file that no configuration goes with: only for the widths of published models.
+func publishedHeads(width int) (int, error) {
+	switch width {
+	case 192, 384, 512, 768, 1024, 1152, 1280, 1408, 1536, 1664:
+		return headsFor(width)
+	}
+	return 0, fmt.Errorf("%w from width %d", ErrNoHeads, width)
+}
+
+// ErrNoHeads says that a file does not tell the number of attention heads.
+var ErrNoHeads = errors.New("the number of attention heads cannot be told")
+
+// decode reads JSON whose keys were checked.
+func decode(text []byte, dst any) error {
+	if err := json.Unmarshal(text, dst); err != nil {
+		return jsonError(err)
+	}
+	return nil
+}
+
+func jsonText(doc fields) ([]byte, error) { return json.Marshal(doc) }
 
 // fromShapes fills what the tensors tell.
 func (s *spec) fromShapes(w *weights) {

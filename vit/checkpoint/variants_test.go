@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ const (
 
 // timmBase is a one-block model with timm's names; pos has rows rows.
 func timmBase(rows int, tokens ...string) *base {
-	b := &base{config: map[string]any{"architecture": "vit_tiny_patch16_224", "num_classes": 0,
+	b := &base{config: map[string]any{"architecture": "vit_tiny_patch16_224", "num_classes": 0, "model_args": map[string]any{"num_heads": 1},
 		"pretrained_cfg": map[string]any{"input_size": []int{3, 8, 8}}}}
 	b.add([]int{dim, 3, 4, 4}, "patch_embed.proj.weight")
 	b.add([]int{dim}, "patch_embed.proj.bias", "norm.weight", "norm.bias")
@@ -261,11 +262,17 @@ func TestBareFiles(t *testing.T) {
 	hf.module(dim, mlp, "vit.layers.0.mlp.fc2")
 	for i, b := range []*base{timm, hf} {
 		b.config = nil
-		m := mustLoad(t, b, Options{})
+		m := mustLoad(t, b, Options{Heads: 1})
 		want := arch.Config{Family: "vit", Source: [2]string{"timm", "hf"}[i], Width: dim, Depth: 1, Heads: 1, MLP: mlp,
 			Image: [2]int{12, 8}[i], Patch: 4, FinalNorm: true, Eps: [2]float32{1e-6, 1e-12}[i], Classes: [2]int{3, 0}[i]}
 		if want = fill(want); m.Config != want {
 			t.Errorf("%+v, expected\n%+v", m.Config, want)
+		}
+		if m.RecipeNote != ErrNoRecipe.Error() {
+			t.Errorf("a file alone tells %+v", m.Recipe)
+		}
+		if _, err := b.load(t, Options{}); !errors.Is(err, ErrNoHeads) {
+			t.Errorf("heads of width 64: %v", err)
 		}
 	}
 	clip := readBase(t, "clip_vision")
@@ -275,7 +282,7 @@ func TestBareFiles(t *testing.T) {
 	}
 	narrow := readBase(t, "hf_vit")
 	narrow.config = nil
-	if _, err := narrow.load(t, Options{}); err == nil || !strings.Contains(err.Error(), "heads is not given") {
+	if _, err := narrow.load(t, Options{}); err == nil || !strings.Contains(err.Error(), "number of attention heads") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	facade "melo.example/melo"
+	"melo.example/melo/features"
+)
+
+// featuresOptions are the options of "melo features".
+type featuresOptions struct {
+	Base    string `required:"" placeholder:"BASE" help:"Base: a folder, a file, hf:owner/name or embedded."`
+	Out     string `required:"" placeholder:"FILE" help:"File to write: .npz or .safetensors."`
+	Patches bool   `help:"All patches of an image, row by row, not the pooled vector."`
+	Restart bool   `help:"Begin anew, whatever an earlier run has left."`
+
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}."`
+	Batch     int    `default:"8" help:"Images per forward pass."`
+	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
+	ImageSize int    `aliases:"size" placeholder:"N" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	Heads     int    `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
+	prepareOptions
+	Images []string `arg:"" name:"image" help:"Image files."`
+}
+
+// Help is the long help text.
+func (featuresOptions) Help() string {
+	return `Writes what a base makes of images: the pooled vector of each that a head would see, or all patches. FILE has the
+array "features" [images, ...] of float32 and the names of the images. What is done is kept beside FILE, so that the same
+command goes on where it was interrupted. An image that cannot be read is reported and left out, and the exit status is 3.
+
+Examples:
+
+    melo features --base vit_b/ --out features.npz scans/*.png
+    melo features --base uni/ --out features.safetensors tiles/*.png
+    melo features --patches --base embedded --out patches.npz scan.png` + exitHelp
+}
+
+// featuresDocument is the --json document of "melo features".
+type featuresDocument struct {
+	Out    string   `json:"out"`
+	Base   string   `json:"base"`
+	Digest string   `json:"digest"`
+	Images int      `json:"images"` // that have features
+	Shape  []int    `json:"shape"`  // of one image's
+	Failed []failed `json:"failed"`
+}
+
+// failed is an image without features.
+type failed struct {
+	Image string `json:"image"`
+	Error string `json:"error"`
+}
+
+// Validate refuses option values that cannot be.
+func (o *featuresOptions) Validate() error {
+	if o.Batch < 1 || o.Batch > 4096 {
+		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
+	}
+	return nil
+}
+
+// Run computes features.
+func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return err
+	}
+	prepare, err := o.override(0)
+	if err != nil {
+		return err
+	}
+	precision, err := parsePrecision(o.Precision, facade.Fastest())
+	if err != nil {
+		return err
+	}
+	b, err := facade.Open(o.Base, facade.Workers(o.Workers), facade.Batch(o.Batch), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize),
+		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) }), facade.Prepare(prepare, o.Heads))
+	if err != nil {
+		return badInput(hintPrepare(err))
+	}
+	defer b.Close()
+	if err := tellPrepare(s, b.Model()); err != nil {
+		return err
+	}
+	doc := &featuresDocument{Out: o.Out, Base: o.Base, Shape: b.FeatureShape(o.Patches), Failed: []failed{}}
+	if doc.Digest, err = b.Digest(); err != nil {
+		return badInput(err)
+	}
+	if err := o.run(ctx, s, b, doc); err != nil {
+		return err
+	}
+	s.printf("%s: features of %d images, %v each", o.Out, doc.Images, doc.Shape)
+	if err := s.document(doc); err != nil {
+		return err
+	}
+	if n := len(doc.Failed); n > 0 {
+		return badInput(fmt.Errorf("%d of %d images could not be read", n, len(o.Images)))
+	}
+	return nil
+}
+
+// run computes what is not there yet and writes the file.
+func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, doc *featuresDocument) error {
+	identity, err := json.Marshal([]any{doc.Digest, b.Model().Recipe, b.Model().Precision.String(), doc.Shape, o.Patches})
+	if err != nil {
+		return err
+	}
+	if o.Restart {
+		if err := features.Discard(o.Out); err != nil {
+			return err
+		}
+	}
+	store, err := features.Open(o.Out, string(identity), o.Images, doc.Shape)
+	if errors.Is(err, features.ErrOther) {
+		return usage(fmt.Errorf("%w; --restart drops them", err))
+	}
+	if err != nil {
+		return usage(err)
+	}
+	if n := store.Done(); n > 0 {
+		s.notef("%d of %d images are done", n, len(o.Images))
+	}
+	rest := o.Images[store.Done():]
+	err = b.Features(ctx, rest, o.Patches, func(i int, row []float32, err error) error {
+		if err != nil {
+			doc.Failed = append(doc.Failed, failed{rest[i], oneLine(err)})
+			s.notef("%s", oneLine(err))
+		}
+		return store.Add(row)
+	})
+	if err != nil {
+		return err
+	}
+	recipe, err := json.Marshal(b.Model().Recipe)
+	if err != nil {
+		return err
+	}
+	doc.Images, err = store.Finish(map[string]string{"base": doc.Digest, "recipe": string(recipe)})
+	return err
+}
