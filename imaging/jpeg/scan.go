@@ -213,13 +213,13 @@ func (r *bits) marker() byte {
 
 // toMarker drops what is left of the interval, and finds the next marker.
 func (r *bits) toMarker() error {
-	for r.pos < len(r.data) {
-		i := bytes.IndexByte(r.data[r.pos:], 0xff)
+	for r.pos+1 < len(r.data) {
+		i := bytes.IndexByte(r.data[r.pos:len(r.data)-1], 0xff)
 		if i < 0 {
 			break
 		}
 		r.pos += i
-		switch c := r.marker(); c {
+		switch r.marker() {
 		case 0xff:
 			r.pos++
 		case 0:
@@ -228,6 +228,7 @@ func (r *bits) toMarker() error {
 			return nil
 		}
 	}
+	r.pos = len(r.data)
 	return errEnd
 }
 
