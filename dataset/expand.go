@@ -8,15 +8,12 @@ import (
 	"melo.example/melo/dataset/layout"
 	"melo.example/melo/dataset/store"
 	"melo.example/melo/dicom"
+	"melo.example/melo/dicom/cohort"
 	"melo.example/melo/imaging"
 )
 
 // stacks are extensions of files that may have several pages or frames. DICOM objects may have none.
 const stacks = " .tif .tiff .gif .webp .dcm .dicom .ima "
-
-// dicomAttr are the attributes of DICOM objects that become columns: a label that follows them is no finding.
-var dicomAttr = map[string]dicom.Tag{"modality": dicom.Modality, "manufacturer": dicom.Manufacturer, "view": dicom.ViewPosition,
-	"sex": dicom.PatientSex, "body_part": dicom.BodyPartExamined, "study": dicom.StudyInstanceUID}
 
 // expand makes the source of records whose images are files: where a file has several images, the options say which are
 // taken. DICOM objects say whose they are, too.
@@ -33,8 +30,14 @@ func expand(d *Dataset, st store.Store, records []Record, opt Options) (*files, 
 	for _, name := range e.empty {
 		d.leave("files without an image", name)
 	}
-	if e.patients > 0 {
-		d.notef("patients of %d DICOM objects are known by their patient IDs", e.patients)
+	if e.objects > 0 {
+		d.notef("%d DICOM objects of %d patients, who are numbered and not named; splits keep patients whole", e.objects, e.cohort.Len())
+	}
+	if e.burnedIn > 0 {
+		d.warnf("%d DICOM objects say that text is burned into their pixels: it may name patients, and a label may follow it", e.burnedIn)
+	}
+	if e.captures > 0 {
+		d.warnf("%d DICOM objects are secondary captures: copies of pictures, whose grey values a radiologist has chosen", e.captures)
 	}
 	if !slices.ContainsFunc(e.src.names, func(s string) bool { return s != "" }) {
 		e.src.names = nil
@@ -43,12 +46,14 @@ func expand(d *Dataset, st store.Store, records []Record, opt Options) (*files, 
 }
 
 type expander struct {
-	st       store.Store
-	opt      Options
-	src      *files
-	stacked  []string // files of which a page is taken
-	empty    []string
-	patients int
+	st      store.Store
+	opt     Options
+	src     *files
+	stacked []string // files of which a page is taken
+	empty   []string
+
+	cohort                      cohort.Cohort
+	objects, burnedIn, captures int // DICOM objects
 }
 
 func (e *expander) put(rec Record, file string) {
@@ -102,15 +107,16 @@ func (e *expander) describe(rec *Record, data []byte) {
 	if err != nil {
 		return
 	}
-	if id := f.Data.Text(dicom.PatientID); id != "" && rec.Group == "" {
-		rec.Group = id
-		e.patients++
+	e.objects++
+	if patient := e.cohort.Patient(f.Data); patient != "" && rec.Group == "" {
+		rec.Group = patient
 	}
-	attr := make(map[string]string, len(rec.Attr)+len(dicomAttr))
-	for name, tag := range dicomAttr {
-		if v := f.Data.Text(tag); v != "" {
-			attr[name] = v
-		}
+	attr := cohort.Attributes(f.Data)
+	if attr[cohort.AttrBurnedIn] == "YES" {
+		e.burnedIn++
+	}
+	if attr[cohort.AttrCapture] != "" {
+		e.captures++
 	}
 	for name, v := range rec.Attr { // a table knows better
 		attr[name] = v

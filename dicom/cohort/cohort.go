@@ -60,6 +60,13 @@ func (c *Cohort) Patient(d *dicom.DataSet) string {
 	return "patient " + strconv.Itoa(n)
 }
 
+// Len returns the number of patients so far.
+func (c *Cohort) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.patients)
+}
+
 // Attributes are the coded terms that say how an object was made, by the names above. What an object does not say, or says
 // in words of its own, is absent.
 func Attributes(d *dicom.DataSet) map[string]string {

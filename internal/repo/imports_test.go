@@ -61,7 +61,7 @@ var layers = []layer{
 		"the adapter file holds a lora.Adapter and its description"},
 	{"bases", []string{"internal/...", "vit", "vit/checkpoint", "imaging/...", "lora/adapterfile", "safetensors"},
 		"a base has a name before anything is done with it"},
-	{"dataset/...", []string{"internal/...", "imaging", "dicom", "dataset/store", "dataset/layout", "dataset/table", "dataset/label", "dataset/parquet"},
+	{"dataset/...", []string{"internal/...", "imaging", "dicom", "dicom/cohort", "dataset/store", "dataset/layout", "dataset/table", "dataset/label", "dataset/parquet"},
 		"samples are files and labels; no model is needed to count or split them"},
 	{"report/plot", []string{"internal/..."},
 		"a figure is points and names: whoever has some may draw it"},
