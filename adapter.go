@@ -2,6 +2,8 @@ package melo
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
@@ -14,6 +16,7 @@ import (
 // Adapter is the plug-in of one task on one base. It is immutable and may be used from several
 // goroutines.
 type Adapter struct {
+	base         *Base // that it was attached to
 	path, digest string
 	meta         adapterfile.Metadata
 	labels       []string
@@ -27,11 +30,19 @@ type Adapter struct {
 
 // Adapter reads a native adapter file and checks that it belongs to this base: shape, digest, preprocessing.
 func (b *Base) Adapter(path string) (*Adapter, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
 	f, err := readAdapter(path)
 	if err != nil {
 		return nil, err
 	}
-	digest := ""
+	return b.adapter(f)
+}
+
+// adapter puts an adapter on the base.
+func (b *Base) adapter(f *adapterfile.File) (*Adapter, error) {
+	digest, err := "", error(nil)
 	if f.Meta.Base.Digest != "" {
 		if digest, err = b.Digest(); err != nil {
 			return nil, err
@@ -43,6 +54,9 @@ func (b *Base) Adapter(path string) (*Adapter, error) {
 // OwnHead returns the classification head that the base came with, as an adapter without deltas; an error
 // if the base has none. Labels without names are called "class 0" and so on.
 func (b *Base) OwnHead() (*Adapter, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
 	m := b.model
 	if m.Head == nil {
 		return nil, fmt.Errorf("melo: %s: has no head of its own: an adapter is needed to predict", m.Path)
@@ -50,7 +64,7 @@ func (b *Base) OwnHead() (*Adapter, error) {
 	if err := m.CheckRecipe(); err != nil {
 		return nil, err
 	}
-	a := &Adapter{labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: adapterfile.Multiclass, Recipe: m.Recipe}}
+	a := &Adapter{base: b, labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: adapterfile.Multiclass, Recipe: m.Recipe}}
 	if len(a.labels) != m.Head.Classes {
 		a.labels = make([]string, m.Head.Classes)
 		for i := range a.labels {
@@ -86,7 +100,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&b.model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
+	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
 	if a.recipe == (imaging.Recipe{}) {
 		if err := b.model.CheckRecipe(); err != nil {
 			return nil, fmt.Errorf("%w, and neither does the adapter %s", err, f.Path)
@@ -103,6 +117,14 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 		}
 	}
 	return a, b.checkSelf(a, f)
+}
+
+// Name returns the name of the adapter's file without its ending; "own head" for the base's own head.
+func (a *Adapter) Name() string {
+	if a.path == "" {
+		return "own head"
+	}
+	return strings.TrimSuffix(filepath.Base(a.path), ".safetensors")
 }
 
 // Path returns where the adapter was read; empty for the base's own head.

@@ -7,38 +7,55 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Evaluate measures an adapter on labelled images; nil is the base's own head. Close the evaluation when done.
-func (b *Base) Evaluate(ctx context.Context, a *Adapter, o experiment.EvaluateOptions, hook experiment.Hook) (*experiment.Evaluation, error) {
-	a, err := b.orOwnHead(a)
+// Evaluate measures an adapter on labelled images, with intervals; nil is the base's own head. Close the evaluation when done.
+func (b *Base) Evaluate(ctx context.Context, a *Adapter, data Data) (*experiment.Evaluation, error) {
+	if err := data.check(); err != nil {
+		return nil, err
+	}
+	return b.EvaluateWith(ctx, a, data.evaluateOptions(0), nil)
+}
+
+// EvaluateWith is Evaluate with everything that there is to choose. The hook is told what happens; it may be nil.
+func (b *Base) EvaluateWith(ctx context.Context, a *Adapter, o experiment.EvaluateOptions, hook experiment.Hook) (*experiment.Evaluation, error) {
+	a, err := b.attached(a)
 	if err != nil {
 		return nil, err
 	}
-	return experiment.Evaluate(ctx, attached{a, b}, &o, hook)
+	return experiment.Evaluate(ctx, predictor{a, b}, &o, hook)
 }
 
-// attached is an adapter on its base: what experiments ask.
-type attached struct {
+// predictor is an adapter on its base: what experiments ask.
+type predictor struct {
 	*Adapter
 	base *Base
 }
 
-func (a attached) BasePath() string { return a.base.Path() }
+func (p predictor) BasePath() string { return p.base.Path() }
 
-func (a attached) PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
+func (p predictor) PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
-	return a.base.PredictEach(ctx, a.Adapter, n, image, use)
+	return p.base.PredictEach(ctx, p.Adapter, n, image, use)
 }
 
-// opened is a base that a comparison attaches its adapters to.
+// opened is a base that a comparison attaches its adapters to, and closes.
 type opened struct{ *Base }
 
-func (o opened) Attach(path string) (experiment.Predictor, error) {
-	a, err := o.Adapter(path)
+func (o opened) Attach(path string) (experiment.Predictor, error) { return shared{o.Base}.Attach(path) }
+
+// shared is a base that somebody else closes.
+type shared struct{ base *Base }
+
+// Attach reads an adapter.
+func (s shared) Attach(path string) (experiment.Predictor, error) {
+	a, err := s.base.Adapter(path)
 	if err != nil {
 		return nil, err
 	}
-	return attached{a, o.Base}, nil
+	return predictor{a, s.base}, nil
 }
+
+// Close leaves the base open.
+func (s shared) Close() error { return nil }
 
 // Opener returns how a comparison opens a base for testing.
 func Opener(path string, options ...Option) func() (experiment.Opened, error) {

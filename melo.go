@@ -7,24 +7,23 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
-	"melo.example/melo/internal/memo"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 
 // Base is a frozen backbone in memory, with the workers that run it. It is safe for concurrent use: calls
 // prepare their images at the same time and take turns at the backbone. Close it when done.
 type Base struct {
-	model  *vit.Model
-	pool   *compute.Pool
-	batch  int
-	digest func() (string, error)
-	known  *memo.Cache
+	model   *vit.Model
+	weights *bases.Weights
+	pool    *compute.Pool
+	batch   int
+	form    settings // that it was opened with
+	known   *memo.Cache
 
 	mu     sync.Mutex     // guards what follows, and the engines of fully tuned adapters
 	run    compute.Engine // made on first use
@@ -38,7 +37,7 @@ type settings struct {
 	workers, batch, image int
 	precision             Precision
 	report                func(reason string)
-	known                 *memo.Cache
+	remember              string
 	prepare               processor.Override
 	heads                 int
 }
@@ -62,7 +61,7 @@ func ImageSize(n int) Option { return func(s *settings) { s.image = n } }
 
 // Remember keeps digests of bases and outcomes of self-checks in the folder dir, so that the next start need not
 // read every byte of a base again that has not changed. The folder may be deleted at any time.
-func Remember(dir string) Option { return func(s *settings) { s.known = memo.New(dir) } }
+func Remember(dir string) Option { return func(s *settings) { s.remember = dir } }
 
 // maxBatch bounds Batch, so that a slip does not ask for absurd memory.
 const maxBatch = 4096
@@ -75,7 +74,7 @@ func Open(path string, options ...Option) (*Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openBase(path, s)
+	return openBase(path, s, false)
 }
 
 func apply(options []Option) (settings, error) {
@@ -89,15 +88,14 @@ func apply(options []Option) (settings, error) {
 	return s, nil
 }
 
-func openBase(path string, s settings) (*Base, error) {
-	pool := compute.NewPool(s.workers)
-	m, err := bases.Open(path, vit.Options{Image: s.image, Workers: pool, Precision: s.precision, Known: s.known, Prepare: s.prepare, Heads: s.heads})
+func openBase(path string, s settings, identify bool) (*Base, error) {
+	pool, known := compute.NewPool(s.workers), memo.New(s.remember)
+	m, weights, err := bases.OpenWithWeights(path, vit.Options{Image: s.image, Workers: pool, Precision: s.precision, Known: known, Prepare: s.prepare, Heads: s.heads}, identify)
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	return &Base{model: m, pool: pool, batch: s.batch, known: s.known,
-		digest: sync.OnceValues(func() (string, error) { return bases.Digest(s.known, path) })}, nil
+	return &Base{model: m, weights: weights, pool: pool, batch: s.batch, form: s, known: known}, nil
 }
 
 // OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
@@ -119,29 +117,13 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	return openFor(f, basePath, s)
 }
 
-// openPair opens the base at path while its digest is computed, and puts the adapter on it.
+// openPair opens the base at path and puts the adapter on it.
 func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
-	var b *Base
-	var digest string
-	var group errgroup.Group
-	group.Go(func() (err error) {
-		b, err = openBase(path, s)
-		return err
-	})
-	if f.Meta.Base.Digest != "" {
-		group.Go(func() (err error) {
-			digest, err = bases.Digest(s.known, path)
-			return err
-		})
-	}
-	err := group.Wait()
-	if b == nil {
+	b, err := openBase(path, s, f.Meta.Base.Digest != "")
+	if err != nil {
 		return nil, nil, err
 	}
-	var a *Adapter
-	if err == nil {
-		a, err = b.attach(f, digest)
-	}
+	a, err := b.adapter(f)
 	if err != nil {
 		return nil, nil, errors.Join(err, b.Close())
 	}
@@ -174,25 +156,55 @@ func findBase(f *adapterfile.File) (string, error) {
 }
 
 // Path returns where the base was opened.
-func (b *Base) Path() string { return b.model.Path }
+func (b *Base) Path() string {
+	if b.usable() != nil {
+		return ""
+	}
+	return b.model.Path
+}
 
 // Model returns the backbone itself, read-only.
-func (b *Base) Model() *vit.Model { return b.model }
+func (b *Base) Model() *vit.Model {
+	if b.usable() != nil {
+		return nil
+	}
+	return b.model
+}
 
-// Digest returns the identity of the base's weights, "sha256:" and 64 hexadecimal digits. The first call
-// reads the whole file.
-func (b *Base) Digest() (string, error) { return b.digest() }
+// Digest returns the identity of the base's weights, "sha256:" and 64 hexadecimal digits: of what was loaded, also when
+// another file has come to lie at its path. The first call may read the whole file.
+func (b *Base) Digest() (string, error) {
+	if err := b.usable(); err != nil {
+		return "", err
+	}
+	return b.weights.Digest()
+}
+
+// errNoBase is what a nil base answers.
+var errNoBase = errors.New("melo: no base: got nil")
+
+// usable returns an error for a base that there is not.
+func (b *Base) usable() error {
+	if b == nil || b.model == nil {
+		return errNoBase
+	}
+	return nil
+}
 
 // errClosed is what a closed base answers.
 var errClosed = errors.New("melo: the base is closed")
 
 // Close stops the workers, after the calls that are under way. Later predictions fail.
 func (b *Base) Close() error {
+	if b.usable() != nil {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed {
-		b.closed = true
-		b.pool.Close()
+	if b.closed {
+		return nil
 	}
-	return nil
+	b.closed = true
+	b.pool.Close()
+	return b.weights.Close()
 }

@@ -16,12 +16,15 @@ type Prediction = answer.Answer
 
 // Predict returns the answers for images, in order. A nil adapter is the base's own head.
 func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image) ([]Prediction, error) {
-	a, err := b.orOwnHead(a)
+	a, err := b.attached(a)
 	if err != nil {
 		return nil, err
 	}
 	answers := make([]Prediction, 0, len(images))
 	err = b.eachBatch(ctx, a, len(images), func(i int, s *imaging.Scratch, dst []float32) error {
+		if images[i] == nil {
+			return errors.New("no image: got nil")
+		}
 		return s.Apply(a.recipe, images[i], dst)
 	}, func(i int, p Prediction, err error) error {
 		if err != nil {
@@ -38,7 +41,7 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 
 // PredictFiles is PredictEach for image files. Errors name the file.
 func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use func(i int, p Prediction, err error) error) error {
-	a, err := b.orOwnHead(a)
+	a, err := b.attached(a)
 	if err != nil {
 		return err
 	}
@@ -58,12 +61,18 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 // base's own head.
 func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
-	a, err := b.orOwnHead(a)
+	if image == nil || use == nil {
+		return errors.New("melo: PredictEach needs a function that reads images and one that uses answers; got nil")
+	}
+	a, err := b.attached(a)
 	if err != nil {
 		return err
 	}
 	return b.eachBatch(ctx, a, n, func(i int, s *imaging.Scratch, dst []float32) error {
 		img, err := image(ctx, i)
+		if err == nil && img == nil {
+			err = errors.New("melo: no image: got nil")
+		}
 		if err != nil {
 			return err
 		}
@@ -71,9 +80,19 @@ func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ct
 	}, use)
 }
 
-func (b *Base) orOwnHead(a *Adapter) (*Adapter, error) {
-	if a == nil {
+// attached returns an adapter that may answer here: nil is the base's own head, and an adapter of another base is an error.
+func (b *Base) attached(a *Adapter) (*Adapter, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	switch {
+	case a == nil:
 		return b.OwnHead()
+	case a.base == nil:
+		return nil, errors.New("melo: the adapter was not made by Base.Adapter, OpenFor or Base.OwnHead")
+	case a.base != b:
+		return nil, fmt.Errorf("melo: %s: the adapter was attached to the base %s, opened by itself; it answers there alone: attach it to %s with Base.Adapter",
+			a.Name(), a.base.Path(), b.Path())
 	}
 	return a, nil
 }

@@ -14,8 +14,8 @@ import (
 	"sync"
 
 	"melo.example/melo/internal/hub"
-	"melo.example/melo/internal/memo"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/memo"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
 )

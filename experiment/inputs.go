@@ -3,13 +3,14 @@ package experiment
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging/processor"
-	"melo.example/melo/internal/memo"
 	"melo.example/melo/internal/text"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 
@@ -29,7 +30,7 @@ type Base struct {
 // workers (0: all cores), and what they find out about files is remembered in a folder (empty: nowhere).
 func OpenBase(path string, workers int, remember string) (*Base, error) {
 	known := memo.New(remember)
-	digest, err := bases.Digest(known, path)
+	digest, err := bases.Digest(known, path) // of each form that is loaded it must be the same
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -78,9 +79,16 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	if !f.apart {
 		opt.Known = b.known
 	}
-	m, err := bases.Open(b.path, opt)
+	m, weights, err := bases.OpenWithWeights(b.path, opt, true)
 	if err != nil {
 		return nil, badInput(err)
+	}
+	digest, err := weights.Digest()
+	if err := errors.Join(err, weights.Close()); err != nil {
+		return nil, badInput(err)
+	}
+	if digest != b.digest {
+		return nil, badInput(fmt.Errorf("%s: the file has changed: expected weights %s, found %s", b.path, b.digest, digest))
 	}
 	b.models[f] = m
 	return m, nil

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 

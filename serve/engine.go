@@ -13,7 +13,7 @@ import (
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 
@@ -76,13 +76,13 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	pool := compute.NewPool(c.Workers)
 	known := memo.New(c.Remember)
-	m, err := bases.Open(c.Base, vit.Options{Workers: pool, Precision: c.Precision, Known: known})
+	m, weights, err := bases.OpenWithWeights(c.Base, vit.Options{Workers: pool, Precision: c.Precision, Known: known}, true)
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	digest, err := bases.Digest(known, c.Base)
-	if err != nil {
+	digest, err := weights.Digest()
+	if err := errors.Join(err, weights.Close()); err != nil {
 		pool.Close()
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 )
 
 // file is an adapter file as it was seen last.

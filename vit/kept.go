@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/checkpoint"
 

@@ -9,8 +9,8 @@ import (
 
 	"melo.example/melo/internal/golden"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/memo"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit/checkpoint"
 )
 

@@ -8,7 +8,7 @@ import (
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit/checkpoint"
 )
 

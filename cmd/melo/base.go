@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 

@@ -8,9 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -20,7 +18,6 @@ import (
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
-	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/host"
 	"melo.example/melo/serve/oip"
 	"melo.example/melo/serve/telemetry"
@@ -68,26 +65,37 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	if err != nil {
 		return err
 	}
-	r := &server{options: o, log: log, metrics: telemetry.NewMetrics()}
-	defer r.close()
-	if err := r.open(ctx, s); err != nil {
+	settings, err := o.hostSettings(s)
+	if err != nil {
 		return err
 	}
-	doc := r.document()
-	if err := r.announce(s, doc); err != nil {
+	settings.Log = log
+	h, err := host.OpenServer(ctx, settings)
+	if err != nil {
+		return serveError(err)
+	}
+	r := &server{options: o, log: log, Server: h}
+	defer h.Close()
+	if err := r.announce(s, r.document()); err != nil {
 		return err
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	defer onHangup(func() { r.reload(watching, s.args) })()
-	go r.engine.Registry().Watch(watching, o.Rescan)
-	if err := r.host.Serve(ctx); err != nil {
-		return err
+	return h.Serve(ctx) // it was asked to stop, and has
+}
+
+// serveError gives an error of the server its status.
+func serveError(err error) error {
+	var input *host.InputError
+	var setting *host.SettingError
+	switch {
+	case errors.As(err, &input):
+		return badInput(err)
+	case errors.As(err, &setting):
+		return usage(err)
 	}
-	if r.audit != nil {
-		log.Info("audit log", "head", r.audit.Head().String())
-	}
-	return nil // it was asked to stop, and has
+	return err
 }
 
 func (o *serveOptions) level() slog.Level {
@@ -96,196 +104,101 @@ func (o *serveOptions) level() slog.Level {
 	return level
 }
 
-// server is what "melo serve" puts together.
+// server is what "melo serve" runs.
 type server struct {
 	options *serveOptions
 	log     *slog.Logger
-	metrics *telemetry.Metrics
-	tracer  *telemetry.Tracer
-	audit   *audit.Log
-	engine  *serve.Engine
-	guard   *access.Guard
-	host    *host.Host
+	*host.Server
 }
 
-// open puts everything together. What is quick to check comes before the base is read.
-func (r *server) open(ctx context.Context, s *stdio) error {
-	o := r.options
-	if err := r.openGuard(); err != nil {
-		return badInput(err)
-	}
-	config, err := r.hostConfig()
+// hostSettings are the options as those of a server.
+func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
+	p, err := parsePrecision(o.Precision, facade.Fastest())
 	if err != nil {
-		return badInput(err)
+		return host.Settings{}, err
 	}
-	if err := config.CheckAddresses(); err != nil {
-		return usage(err)
+	if o.Precision != "auto" && !vit.Supports(p) {
+		return host.Settings{}, badInput(fmt.Errorf("serve: --precision %s: this CPU (%s) has no instructions for it", o.Precision, kernel.Name()))
 	}
-	r.tracer, err = telemetry.NewTracer(ctx, telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample, Version: buildinfo.Version})
-	if err != nil {
-		return usage(err)
+	h := host.Settings{
+		Engine: serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p, Workers: o.Workers, Batch: o.Batch,
+			Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir()},
+		Precision: serve.Choice{Fastest: o.Precision == "auto", CheckAll: o.CheckAdapters, Note: func(reason string) { s.notef("%s", reason) }},
+		Rescan:    o.Rescan,
+		HTTP:      address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
+		Insecure: o.Insecure, Hosts: o.AllowedHost, MaxConnections: o.MaxConnections,
+		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(),
+		Tokens: o.Tokens, Clients: o.clientLimits(),
+		AuditLog: o.AuditLog, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
 	}
-	observers := telemetry.Observers{r.metrics, r.tracer, telemetry.LogObserver{Log: r.log}}
-	if o.AuditLog != "" {
-		if r.audit, err = audit.Open(o.AuditLog); err != nil {
-			return badInput(err)
-		}
-		observers = append(observers, host.Auditor{Log: r.audit, RequestID: oip.RequestID})
-		r.metrics.Gauge("melo_audit_entries", "Number of the last entry of the audit log.", func() float64 { return float64(r.audit.Head().Seq) })
-		r.metrics.Gauge("melo_audit_healthy", "Whether the audit log can be written.", func() float64 {
-			if r.audit.Healthy() != nil {
-				return 0
-			}
-			return 1
-		})
-		r.log.Info("audit log", "head", r.audit.Head().String())
+	if o.TLSCert != "" {
+		h.TLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey, ClientCA: o.TLSClientCA, RequireClient: o.RequireClientCert}
 	}
-	if r.engine, err = r.openEngine(ctx, s, observers); err != nil {
-		return badInput(err)
+	if o.MetricsTLS {
+		h.MetricsTLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey}
 	}
-	r.describe()
-	config.Engine, config.Audit, config.Tracer = r.engine, r.audit, r.tracer
-	config.Options.Digest = r.engine.BaseDigest()
-	r.host, err = host.New(config)
-	return err
+	if h.Proxies, err = host.ParseProxies(o.TrustedProxy); err != nil {
+		return h, badInput(err)
+	}
+	return h, badInput(errors.Join(o.addMetricsToken(&h), o.addClients(&h)))
 }
 
-// openGuard reads who may come.
-func (r *server) openGuard() error {
-	o := r.options
-	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: o.clientLimits()}
-	r.guard = g
-	var err error
-	if o.Tokens != "" {
-		g.Tokens, err = access.WatchTokens(o.Tokens, func(err error) {
-			if err != nil {
-				r.log.Error("the token file was not read again", "error", err)
-				return
-			}
-			r.log.Info("the token file was read again")
-		})
-		if err != nil {
-			return err
-		}
+// addMetricsToken adds what readers of metrics have to show.
+func (o *serveOptions) addMetricsToken(h *host.Settings) error {
+	if o.MetricsToken == "" {
+		return nil
 	}
+	token, err := regular.ReadFile(o.MetricsToken, 4<<10)
+	if err != nil {
+		return fmt.Errorf("serve: --metrics-token: %w", err)
+	}
+	if len(bytes.TrimSpace(token)) < 16 {
+		return fmt.Errorf("serve: --metrics-token: %s: expected a token of at least 16 characters", o.MetricsToken)
+	}
+	h.MetricsToken = access.HashToken(string(bytes.TrimSpace(token)))
+	return nil
+}
+
+// addClients adds who may come.
+func (o *serveOptions) addClients(h *host.Settings) (err error) {
 	if o.OIDCIssuer != "" {
-		c := access.OIDCConfig{Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, NameClaim: o.OIDCNameClaim, RoleClaim: o.OIDCRoleClaim, Roles: map[string]access.Role{}}
+		h.OIDC = &access.OIDCConfig{Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, NameClaim: o.OIDCNameClaim, RoleClaim: o.OIDCRoleClaim, Roles: map[string]access.Role{}}
 		for value, name := range o.OIDCRoles {
-			if c.Roles[value], err = access.ParseRole(name); err != nil {
+			if h.OIDC.Roles[value], err = access.ParseRole(name); err != nil {
 				return err
 			}
 		}
-		if g.OIDC, err = access.NewOIDC(c); err != nil {
-			return err
-		}
 	}
 	if o.TLSClientCA != "" && o.ClientCertRole != "none" {
-		if g.Certificate, err = access.ParseRole(o.ClientCertRole); err != nil {
+		if h.Certificate, err = access.ParseRole(o.ClientCertRole); err != nil {
 			return err
 		}
 	}
-	g.Local = o.AnonymousRole == "auto"
-	g.Anonymous, err = o.anonymous()
-	return err
-}
-
-// authenticated reports whether there is a way to tell clients apart.
-func (o *serveOptions) authenticated() bool {
-	return o.Tokens != "" || o.OIDCIssuer != "" || o.RequireClientCert || o.TLSClientCA != "" && o.ClientCertRole != "none"
-}
-
-// anonymous is the role of clients that show nothing.
-func (o *serveOptions) anonymous() (access.Role, error) {
-	switch {
-	case o.AnonymousRole == "none", o.AnonymousRole == "auto" && o.authenticated():
-		return access.Public, nil
-	case o.AnonymousRole != "auto":
-		return access.ParseRole(o.AnonymousRole)
-	case host.Loopback(address(o.Listen)) && host.Loopback(address(o.GRPCListen)):
-		return access.Admin, nil
-	}
-	return access.Viewer, nil
-}
-
-func (r *server) hostConfig() (c host.Config, err error) {
-	o := r.options
-	c = host.Config{Options: oip.Options{Limits: o.limits(), Version: buildinfo.Version, Base: baseName(o.Base)},
-		HTTP: address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
-		Insecure: o.Insecure, Authenticated: o.authenticated(), Hosts: o.AllowedHost,
-		Guard: r.guard, Recorder: r.metrics, Log: r.log, MaxConnections: o.MaxConnections,
-		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout}
-	if o.TLSCert != "" {
-		c.HTTPS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey, ClientCA: o.TLSClientCA, RequireClient: o.RequireClientCert}
-	}
-	if o.MetricsTLS {
-		c.MetricsTLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey}
-	}
-	if o.MetricsToken != "" {
-		token, err := regular.ReadFile(o.MetricsToken, 4<<10)
-		if err != nil {
-			return c, fmt.Errorf("serve: --metrics-token: %w", err)
+	switch role := access.Public; o.AnonymousRole {
+	case "auto":
+	case "none":
+		h.Anonymous = &role
+	default:
+		if role, err = access.ParseRole(o.AnonymousRole); err != nil {
+			return err
 		}
-		if len(bytes.TrimSpace(token)) < 16 {
-			return c, fmt.Errorf("serve: --metrics-token: %s: expected a token of at least 16 characters", o.MetricsToken)
-		}
-		c.MetricsToken = access.HashToken(string(bytes.TrimSpace(token)))
+		h.Anonymous = &role
 	}
-	c.Proxies, err = host.ParseProxies(o.TrustedProxy)
-	return c, err
-}
-
-// baseName is the last part of a base's path.
-func baseName(path string) string {
-	return strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
-}
-
-// describe tells metrics what runs.
-func (r *server) describe() {
-	build := map[string]string{"version": buildinfo.Version, "revision": "", "go": ""}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		build["go"] = info.GoVersion
-		for _, x := range info.Settings {
-			if x.Key == "vcs.revision" {
-				build["revision"] = x.Value
-			}
-		}
-	}
-	r.metrics.Info("melo_build_info", "Which program runs.", build)
-	r.metrics.Info("melo_base_info", "Which base is served, and how.", map[string]string{"base": baseName(r.options.Base), "digest": r.engine.BaseDigest(),
-		"precision": r.engine.Model().Precision.String(), "kernels": kernel.Name()})
-}
-
-// close ends what was opened.
-func (r *server) close() {
-	if r.engine != nil {
-		r.engine.Close()
-	}
-	if r.tracer != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), traceTimeout)
-		defer cancel()
-		if err := r.tracer.Close(ctx); err != nil {
-			r.log.Warn("the last traces were not sent", "error", err)
-		}
-	}
-	if r.audit != nil {
-		if err := r.audit.Close(); err != nil {
-			r.log.Error("audit log", "error", err)
-		}
-	}
+	return nil
 }
 
 // document describes what is served.
 func (r *server) document() *serveDocument {
-	doc := &serveDocument{Base: r.options.Base, Digest: r.engine.BaseDigest(), Precision: r.engine.Model().Precision.String(),
-		Adapters: []servedAdapter{}, Refused: []refusedAdapter{}, GRPC: r.host.Address("grpc"), Metrics: r.host.Address("metrics"),
-		Debug: r.host.Address("debug"), Anonymous: r.guard.Anonymous.String(), Notice: notice}
-	if at := r.host.Address("http"); at != "" {
+	doc := &serveDocument{Base: r.options.Base, Digest: r.Engine().BaseDigest(), Precision: r.Engine().Model().Precision.String(),
+		Adapters: []servedAdapter{}, Refused: []refusedAdapter{}, GRPC: r.Address("grpc"), Metrics: r.Address("metrics"),
+		Debug: r.Address("debug"), Anonymous: r.Guard().Anonymous.String(), Notice: notice}
+	if at := r.Address("http"); at != "" {
 		doc.HTTP = "http://" + at
 		if r.options.TLSCert != "" {
 			doc.HTTP = "https://" + at
 		}
 	}
-	for _, a := range r.engine.Registry().List() {
+	for _, a := range r.Engine().Registry().List() {
 		switch {
 		case a.State == serve.Unavailable || a.Digest == "":
 			doc.Refused = append(doc.Refused, refusedAdapter{filepath.Base(a.Path), oneLine(errors.New(a.Reason))})
@@ -308,7 +221,7 @@ func (r *server) announce(s *stdio, doc *serveDocument) error {
 	if s.json {
 		return s.document(doc)
 	}
-	m := r.engine.Model()
+	m := r.Engine().Model()
 	line := func(name, format string, args ...any) {
 		s.printf("  %-9s %s", name, oneLine(fmt.Errorf(format, args...)))
 	}
@@ -346,17 +259,17 @@ func (r *server) announce(s *stdio, doc *serveDocument) error {
 // clients says who may come.
 func (r *server) clients() string {
 	o, ways := r.options, []string{}
-	if r.guard.Anonymous > access.Public {
-		ways = append(ways, "whoever shows nothing is "+r.guard.Anonymous.String())
+	if r.Guard().Anonymous > access.Public {
+		ways = append(ways, "whoever shows nothing is "+r.Guard().Anonymous.String())
 	}
 	if o.Tokens != "" {
-		ways = append(ways, fmt.Sprintf("%d tokens of %s", len(r.guard.Tokens.Get()), o.Tokens))
+		ways = append(ways, fmt.Sprintf("%d tokens of %s", len(r.Guard().Tokens.Get()), o.Tokens))
 	}
 	if o.OIDCIssuer != "" {
 		ways = append(ways, "tokens of "+o.OIDCIssuer)
 	}
-	if r.guard.Certificate > access.Public {
-		ways = append(ways, "certificates of "+o.TLSClientCA+" are "+r.guard.Certificate.String())
+	if r.Guard().Certificate > access.Public {
+		ways = append(ways, "certificates of "+o.TLSClientCA+" are "+r.Guard().Certificate.String())
 	}
 	if len(ways) == 0 {
 		return "nobody may ask: no token, no provider, no certificate, and --anonymous-role none"
@@ -371,7 +284,7 @@ func (r *server) example(doc *serveDocument) string {
 		adapter = doc.Adapters[0].Name
 	}
 	token := ""
-	if r.guard.Anonymous < access.Viewer {
+	if r.Guard().Anonymous < access.Viewer {
 		token = `-H "Authorization: Bearer $MELO_TOKEN" `
 	}
 	url := doc.HTTP
@@ -382,21 +295,3 @@ func (r *server) example(doc *serveDocument) string {
 	}
 	return fmt.Sprintf("curl %s-F image=@scan.png -F adapter=%s %s/v1/predict", token, adapter, url)
 }
-
-// openEngine opens the base in the precision that --precision says, auto being the fastest that suits the adapters.
-func (r *server) openEngine(ctx context.Context, s *stdio, observer serve.Observer) (*serve.Engine, error) {
-	o := r.options
-	p, err := parsePrecision(o.Precision, facade.Fastest())
-	if err != nil {
-		return nil, err
-	}
-	if o.Precision != "auto" && !vit.Supports(p) {
-		return nil, fmt.Errorf("serve: --precision %s: this CPU (%s) has no instructions for it", o.Precision, kernel.Name())
-	}
-	return serve.OpenChecked(ctx, serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p,
-		Workers: o.Workers, Batch: o.Batch, Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir(), Observer: observer},
-		serve.Choice{Fastest: o.Precision == "auto", CheckAll: o.CheckAdapters, Note: func(reason string) { s.notef("%s", reason) }})
-}
-
-// traceTimeout bounds sending the last traces.
-const traceTimeout = 5 * time.Second

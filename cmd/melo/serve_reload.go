@@ -21,19 +21,13 @@ func (o *serveOptions) clientLimits() access.Limits {
 // read stays as it is, and the log says so.
 func (r *server) reload(ctx context.Context, args []string) {
 	r.log.Info("reading tokens, certificates, limits and adapters again")
-	if r.guard.Tokens != nil {
-		r.guard.Tokens.Reload()
-	}
-	r.host.Reload()
 	if o, err := settingsAgain(ctx, args); err != nil {
 		r.log.Error("the settings were not read again", "error", err)
-	} else if l := o.clientLimits(); l != r.guard.LimitsOf(access.Principal{}) {
-		r.guard.SetDefaults(l)
+	} else if l := o.clientLimits(); l != r.Guard().LimitsOf(access.Principal{}) {
+		r.Guard().SetDefaults(l)
 		r.log.Info("limits of clients", "rate", l.Rate, "burst", l.Burst, "concurrent", l.Concurrent, "body", l.Body)
 	}
-	if err := r.engine.Registry().Scan(ctx); err != nil {
-		r.log.Error("the adapters were not looked at again", "error", err)
-	}
+	r.Reload(ctx)
 }
 
 // settingsAgain reads the settings as they are now: of flags, environment and file, the file alone can have changed.

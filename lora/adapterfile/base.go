@@ -1,19 +1,10 @@
 package adapterfile
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 
-	"melo.example/melo/internal/memo"
-	"melo.example/melo/internal/regular"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
-	"melo.example/melo/vit/checkpoint"
 )
 
 // BaseError says that an adapter belongs to another base.
@@ -74,65 +65,10 @@ func BaseDigest(path string) (string, error) { return BaseDigestMemo(nil, path) 
 // BaseDigestMemo is BaseDigest that does not read a file again which known has seen and which has not changed
 // since, going by its size, its times and its number on the file system.
 func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
-	file, shards, err := checkpoint.Weights(path)
-	if err != nil {
-		return "", failed(path, err)
-	}
-	path = file
-	if shards == nil {
-		sum, err := hashFile(known, path)
-		if err != nil {
-			return "", failed(path, err)
-		}
-		return digestPrefix + sum, nil
-	}
-	var lines strings.Builder
-	for _, name := range shards {
-		shard := filepath.Join(filepath.Dir(path), name)
-		sum, err := hashFile(known, shard)
-		if err != nil {
-			return "", failed(shard, err)
-		}
-		fmt.Fprintf(&lines, "%s  %s\n", sum, name)
-	}
-	return digestOf([]byte(lines.String())), nil
-}
-
-func hashFile(known *memo.Cache, path string) (string, error) {
-	info, err := os.Stat(path)
+	b, err := OpenBaseFiles(path)
 	if err != nil {
 		return "", err
 	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("not a regular file")
-	}
-	key, stable := memo.FileKey(path, info)
-	key = "sha256 " + key
-	if sum, ok := known.Get(key); ok && stable {
-		return sum, nil
-	}
-	file, err := regular.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, file); err != nil {
-		return "", err
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	if stable && unchanged(path, key) {
-		known.Put(key, sum) // or the next run reads the file again
-	}
-	return sum, nil
-}
-
-// unchanged reports whether the file still has the key that it had before it was read.
-func unchanged(path, key string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	now, _ := memo.FileKey(path, info)
-	return "sha256 "+now == key
+	defer b.Close()
+	return b.Digest(known)
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 	"runtime/debug"
 
-	"melo.example/melo/internal/memo"
+	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
 

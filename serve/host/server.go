@@ -1,0 +1,284 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/serve"
+	"melo.example/melo/serve/access"
+	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/oip"
+	"melo.example/melo/serve/telemetry"
+	"melo.example/melo/vit"
+)
+
+// Settings are everything about a server. The zero value of most fields is a default or means that there is none; a base, a
+// folder of adapters and an address are needed.
+type Settings struct {
+	// Engine is what is served, and in what form. Its Observer is told in addition to those of the server.
+	Engine serve.Config
+	// Precision says how the precision of the base is chosen.
+	Precision serve.Choice
+	Rescan    time.Duration // how often the folder of adapters is looked at; 0: 2 s
+
+	// Addresses, "host:port"; empty ones are not served. Metrics also has the health routes, and Debug is net/http/pprof;
+	// neither asks who comes.
+	HTTP, GRPC, Metrics, Debug string
+	TLS                        *TLS           // of HTTP and GRPC; nil: none
+	Insecure                   bool           // allows addresses that others can reach without TLS and authentication
+	Hosts                      []string       // further names of this server, where it has a loopback address
+	Proxies                    []netip.Prefix // that are trusted to say whose requests they pass on
+	MetricsTLS                 *TLS           // of Metrics; nil: none
+	MetricsToken               string         // hash of the token (access.HashToken) that readers of Metrics show; empty: none
+	MaxConnections             int            // of each address; 0: 4096
+	DrainDelay                 time.Duration
+	DrainTimeout               time.Duration // for what is under way when the server stops; 0: 30 s
+	RequestTimeout             time.Duration // 0: 30 s
+	Limits                     oip.Limits    // of requests
+
+	Tokens      string             // file of clients and hashes of their tokens; empty: none
+	OIDC        *access.OIDCConfig // provider whose tokens are taken; nil: none
+	Certificate access.Role        // of clients that show a certificate of TLS.ClientCA
+	// Anonymous is the role of clients that show nothing; nil: none where there is a way to tell clients apart, else
+	// administrator on loopback addresses and viewer on others.
+	Anonymous *access.Role
+	Clients   access.Limits // of clients without their own
+
+	AuditLog string                 // file; empty: none
+	Trace    telemetry.TraceOptions // without an endpoint there are no traces
+	Log      *slog.Logger           // nil: nothing is logged
+}
+
+// InputError is a file or a folder that cannot be used: tokens, audit log, base, adapters.
+type InputError struct{ Err error }
+
+// Error is that of Err.
+func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *InputError) Unwrap() error { return e.Err }
+
+// SettingError is a setting that cannot be.
+type SettingError struct{ Err error }
+
+// Error is that of Err.
+func (e *SettingError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// Server is an engine with addresses at which it answers. Close it when done.
+type Server struct {
+	settings Settings
+	log      *slog.Logger
+	metrics  *telemetry.Metrics
+	tracer   *telemetry.Tracer
+	audit    *audit.Log
+	engine   *serve.Engine
+	guard    *access.Guard
+	host     *Host
+}
+
+// OpenServer puts a server together and binds its addresses; Serve answers. What is quick to check comes before the base
+// is read. Errors are an [InputError], a [SettingError], or about the machine.
+func OpenServer(ctx context.Context, s Settings) (*Server, error) {
+	r := &Server{settings: s, log: s.Log, metrics: telemetry.NewMetrics()}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if err := r.open(ctx); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Engine is what answers.
+func (r *Server) Engine() *serve.Engine { return r.engine }
+
+// Guard says who may ask.
+func (r *Server) Guard() *access.Guard { return r.guard }
+
+// Address returns the bound address of a name: http, grpc, metrics or debug; empty if it is not served.
+func (r *Server) Address(name string) string { return r.host.Address(name) }
+
+// Reload reads again what may change while the server runs: tokens, certificates, the folder of adapters. What cannot be read
+// stays as it is, and the log says so. Limits of clients are those of Guard().SetDefaults.
+func (r *Server) Reload(ctx context.Context) {
+	if r.guard.Tokens != nil {
+		r.guard.Tokens.Reload()
+	}
+	r.host.Reload()
+	if err := r.engine.Registry().Scan(ctx); err != nil {
+		r.log.Error("the adapters were not looked at again", "error", err)
+	}
+}
+
+// Serve answers until ctx ends, and then lets what is under way finish.
+func (r *Server) Serve(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	rescan := r.settings.Rescan
+	if rescan <= 0 {
+		rescan = 2 * time.Second
+	}
+	go r.engine.Registry().Watch(watching, rescan)
+	if err := r.host.Serve(ctx); err != nil {
+		return err
+	}
+	if r.audit != nil {
+		r.log.Info("audit log", "head", r.audit.Head().String())
+	}
+	return nil
+}
+
+func (r *Server) open(ctx context.Context) error {
+	s := &r.settings
+	if err := r.openGuard(); err != nil {
+		return &InputError{err}
+	}
+	config := r.config()
+	if err := config.CheckAddresses(); err != nil {
+		return &SettingError{err}
+	}
+	s.Trace.Version = buildinfo.Version
+	var err error
+	if r.tracer, err = telemetry.NewTracer(ctx, s.Trace); err != nil {
+		return &SettingError{err}
+	}
+	observers := telemetry.Observers{r.metrics, r.tracer, telemetry.LogObserver{Log: r.log}}
+	if s.AuditLog != "" {
+		if err := r.openAudit(); err != nil {
+			return &InputError{err}
+		}
+		observers = append(observers, Auditor{Log: r.audit, RequestID: oip.RequestID})
+	}
+	if s.Engine.Observer != nil {
+		observers = append(observers, s.Engine.Observer)
+	}
+	engine := s.Engine
+	engine.Observer = observers
+	if r.engine, err = serve.OpenChecked(ctx, engine, s.Precision); err != nil {
+		return &InputError{err}
+	}
+	r.describe()
+	config.Engine, config.Audit, config.Tracer = r.engine, r.audit, r.tracer
+	config.Options.Digest = r.engine.BaseDigest()
+	r.host, err = New(config)
+	return err
+}
+
+func (r *Server) openAudit() (err error) {
+	if r.audit, err = audit.Open(r.settings.AuditLog); err != nil {
+		return err
+	}
+	r.metrics.Gauge("melo_audit_entries", "Number of the last entry of the audit log.", func() float64 { return float64(r.audit.Head().Seq) })
+	r.metrics.Gauge("melo_audit_healthy", "Whether the audit log can be written.", func() float64 {
+		if r.audit.Healthy() != nil {
+			return 0
+		}
+		return 1
+	})
+	r.log.Info("audit log", "head", r.audit.Head().String())
+	return nil
+}
+
+// openGuard reads who may come.
+func (r *Server) openGuard() error {
+	s := &r.settings
+	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: s.Clients, Certificate: s.Certificate}
+	if s.Clients.Rate > 0 && s.Clients.Burst == 0 {
+		g.Defaults.Burst = int(math.Ceil(math.Min(s.Clients.Rate, math.MaxInt32)))
+	}
+	r.guard = g
+	var err error
+	if s.Tokens != "" {
+		g.Tokens, err = access.WatchTokens(s.Tokens, func(err error) {
+			if err != nil {
+				r.log.Error("the token file was not read again", "error", err)
+				return
+			}
+			r.log.Info("the token file was read again")
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.OIDC != nil {
+		if g.OIDC, err = access.NewOIDC(*s.OIDC); err != nil {
+			return err
+		}
+	}
+	g.Local = s.Anonymous == nil
+	switch {
+	case s.Anonymous != nil:
+		g.Anonymous = *s.Anonymous
+	case s.authenticated():
+		g.Anonymous = access.Public
+	case Loopback(s.HTTP) && Loopback(s.GRPC):
+		g.Anonymous = access.Admin
+	default:
+		g.Anonymous = access.Viewer
+	}
+	return nil
+}
+
+// authenticated reports whether there is a way to tell clients apart.
+func (s *Settings) authenticated() bool {
+	return s.Tokens != "" || s.OIDC != nil || s.TLS != nil && s.TLS.RequireClient || s.TLS != nil && s.TLS.ClientCA != "" && s.Certificate > access.Public
+}
+
+func (r *Server) config() Config {
+	s := &r.settings
+	return Config{Options: oip.Options{Limits: s.Limits, Version: buildinfo.Version, Base: BaseName(s.Engine.Base)},
+		HTTP: s.HTTP, GRPC: s.GRPC, Metrics: s.Metrics, Debug: s.Debug, HTTPS: s.TLS,
+		Insecure: s.Insecure, Authenticated: s.authenticated(), Hosts: s.Hosts,
+		Proxies: s.Proxies, MetricsTLS: s.MetricsTLS, MetricsToken: s.MetricsToken,
+		Guard: r.guard, Recorder: r.metrics, Log: r.log, MaxConnections: s.MaxConnections,
+		DrainDelay: s.DrainDelay, DrainTimeout: s.DrainTimeout, RequestTimeout: s.RequestTimeout}
+}
+
+// BaseName is the last part of a base's path.
+func BaseName(path string) string {
+	return strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
+}
+
+// describe tells metrics what runs.
+func (r *Server) describe() {
+	p := buildinfo.This()
+	r.metrics.Info("melo_build_info", "Which program runs.", map[string]string{"version": p.Version, "revision": p.Revision, "go": p.Go})
+	r.metrics.Info("melo_base_info", "Which base is served, and how.", map[string]string{"base": BaseName(r.settings.Engine.Base), "digest": r.engine.BaseDigest(),
+		"precision": r.engine.Model().Precision.String(), "kernels": vit.Kernels()})
+}
+
+// traceTimeout bounds sending the last traces.
+const traceTimeout = 5 * time.Second
+
+// Close ends what was opened.
+func (r *Server) Close() error {
+	var errs []error
+	if r.engine != nil {
+		errs = append(errs, r.engine.Close())
+	}
+	if r.tracer != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), traceTimeout)
+		defer cancel()
+		if err := r.tracer.Close(ctx); err != nil {
+			r.log.Warn("the last traces were not sent", "error", err)
+		}
+	}
+	if r.audit != nil {
+		if err := r.audit.Close(); err != nil {
+			r.log.Error("audit log", "error", err)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
