@@ -78,6 +78,7 @@ type Options struct {
 	Resume      bool   // go on from a checkpoint, if there is one
 	Restart     bool   // start over although there is a checkpoint
 
+	Tuned   *Tuned   // what a search before the run has found, for the record
 	Title   string   // names the run in events
 	Command []string // that the record says the run was made by
 }
@@ -96,9 +97,9 @@ const averageEpochs = 2
 func DefaultPace(m lora.Method) lora.Pace {
 	switch m {
 	case lora.MeLo:
-		return lora.Pace{A: 0.2, B: 0.03, Head: 0.1}
+		return lora.Pace{A: 0.3, B: 0.045, Head: 0.1}
 	case lora.FullTuning:
-		return lora.Pace{Full: 0.015, Decay: 0.75, Head: 0.1}
+		return lora.Pace{Full: 0.02, Decay: 0.9, Head: 0.1}
 	}
 	return lora.Pace{Head: 0.1}
 }

@@ -41,6 +41,7 @@ type Result struct {
 	Kept       train.Kept      `json:"kept"`
 	Start      *Start          `json:"start,omitempty"`
 	Retreats   []train.Retreat `json:"retreats"`
+	Tuned      *Tuned          `json:"tuned,omitempty"`
 	Validation Validation      `json:"validation"`
 	Settings   Config          `json:"settings"`
 
@@ -179,6 +180,9 @@ func (j *Run) adapterFile() (*adapterfile.File, error) {
 	settings["best_epoch"], settings["steps"], settings["kept"] = j.loop.State.BestEpoch, j.loop.State.Step, j.loop.State.Kept
 	if j.start != nil {
 		settings["start"] = j.start
+	}
+	if j.o.Tuned != nil {
+		settings["tuned"] = j.o.Tuned
 	}
 	if n := j.loop.State.Retreats; len(n) > 0 {
 		settings["retreats"] = n
@@ -321,7 +325,7 @@ func (j *Run) document(start time.Time) *Result {
 	}
 	d := &Result{
 		Base: j.base.path, Method: string(j.config.Method), Data: j.info, Epochs: s.Epoch, BestEpoch: s.BestEpoch, Steps: s.Step,
-		StoppedEarly: s.Stopped, Kept: s.Kept, Start: j.start, Retreats: append([]train.Retreat{}, s.Retreats...), Settings: j.config, Run: j.o.RunFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: Notice,
+		StoppedEarly: s.Stopped, Kept: s.Kept, Start: j.start, Tuned: j.o.Tuned, Retreats: append([]train.Retreat{}, s.Retreats...), Settings: j.config, Run: j.o.RunFolder(), Warnings: append([]string{}, j.set.Warnings...), Notice: Notice,
 		ImagesPerSecond: j.progress.rate(), ShareOfPeak: j.progress.share(), WaitingShare: j.progress.waiting(), Seconds: time.Since(start).Seconds(),
 	}
 	d.Params = j.parameters()

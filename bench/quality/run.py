@@ -64,6 +64,12 @@ SWEEP = {
 }
 
 
+# What the defaults are compared with: the full and the linear method, and the defaults of before by an older program or, without
+# one, by options (which choose the epoch as the defaults of now do).
+RECIPE = {"linear": ["--method", "linear"], "melo": [], "full": ["--method", "full"]}
+BEFORE = ["--lr", "0.002", "--alpha", "64", "--head-init", "zero", "--ema", "0", "--no-mirror"]
+
+
 class Bench:
     def __init__(self, a):
         self.a = a
@@ -87,25 +93,32 @@ class Bench:
         return json.loads(path.read_text())
 
     def train(self, part: str, name: str, data: Path, seed: int, options: list[str], base: Path | None = None,
-              epochs: int | None = None) -> dict:
+              epochs: int | None = None, melo: Path | None = None, answers: bool = False) -> dict:
         """Trains with melo, then measures the test split."""
         a = self.a
+        melo = melo or a.melo
 
         def work(adapter: Path) -> dict:
-            command = [a.melo, "--json", "train", "--base", base or a.base, "--data", data, "--out", adapter, "--seed", seed,
-                       "--epochs", epochs or a.epochs, "--image-size", a.image_size, "--restart", *options]
+            command = [melo, "--json", "train", "--base", base or a.base, "--data", data, "--out", adapter, "--seed", seed,
+                       "--epochs", epochs or a.epochs, "--image-size", a.image_size, "--restart", *self.workers(), *options]
             trained = json.loads(self.run(command))
-            doc = self.evaluate(adapter, data, "f32")
+            doc = self.evaluate(adapter, data, "f32", melo, adapter.with_suffix(".csv") if answers else None)
             doc |= {"command": " ".join(map(str, command)), "val_auc": trained["validation"]["scores"]["auc"],
                     "parameters": trained["parameters"], "bytes": trained["adapter"]["bytes"], "seconds": trained["seconds"],
-                    "epochs": trained["epochs"], "best_epoch": trained["best_epoch"]}
+                    "epochs": trained["epochs"], "best_epoch": trained["best_epoch"],
+                    **{k: trained[k] for k in ("kept", "start", "retreats") if k in trained}}
+            if answers:
+                adapter.unlink()  # the answers are what is compared
             return doc
 
         return self.once(part, name, work)
 
-    def evaluate(self, adapter: Path, data: Path, precision: str) -> dict:
-        text = self.run([self.a.melo, "--json", "eval", "--adapter", adapter, "--data", data, "--precision", precision,
-                         "--resamples", self.a.resamples])
+    def workers(self) -> list:
+        return ["--workers", self.a.workers] if self.a.workers else []
+
+    def evaluate(self, adapter: Path, data: Path, precision: str, melo: Path | None = None, answers: Path | None = None) -> dict:
+        text = self.run([melo or self.a.melo, "--json", "eval", "--adapter", adapter, "--data", data, "--precision", precision,
+                         "--resamples", self.a.resamples, *self.workers(), *(["--predictions", answers] if answers else [])])
         doc = json.loads(text)
         keep = ("n", "auc", "auc_ci", "accuracy", "balanced_accuracy", "f1", "ece", "brier", "log_loss")
         return {k: doc[k] for k in keep} | {"uncalibrated_ece": doc["calibration"]["uncalibrated"]["ece"]}
@@ -175,9 +188,24 @@ class Bench:
                     self.train("sweep", f"{s}-{name}-{seed}", a.data / s, seed, options, epochs=epochs)
 
 
+    def recipe(self) -> None:
+        """The defaults against full fine-tuning, the linear probe, and the defaults of before, on every base."""
+        a = self.a
+        for seed in a.seeds:
+            for base in a.bases or [f"{a.base.name}={a.base}"]:
+                name, path = base.split("=", 1)
+                for s in a.sets:
+                    for method, options in RECIPE.items():
+                        if method in a.methods:
+                            self.train("recipe", f"{name}-{s}-{method}-{seed}", a.data / s, seed, options, base=Path(path), answers=True)
+                    if "before" in a.methods:
+                        self.train("recipe", f"{name}-{s}-before-{seed}", a.data / s, seed, [] if a.before else BEFORE, base=Path(path),
+                                   melo=a.before, answers=True)
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep"])
+    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep", "recipe"])
     p.add_argument("--melo", type=Path, default=Path("melo"))
     p.add_argument("--base", type=Path, required=True)
     p.add_argument("--random", type=Path, help="the base with random weights, from random_base.py")
@@ -189,6 +217,10 @@ def main() -> None:
     p.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     p.add_argument("--epochs", type=int, default=6)
     p.add_argument("--image-size", type=int, default=112)
+    p.add_argument("--workers", type=int, help="of melo")
+    p.add_argument("--bases", nargs="*", help="recipe: NAME=PATH of each base; default: --base")
+    p.add_argument("--methods", nargs="*", default=["linear", "melo", "full", "before"], help="recipe: what is trained")
+    p.add_argument("--before", type=Path, help="recipe: an older melo, whose defaults are compared")
     p.add_argument("--resamples", type=int, default=2000)
     a = p.parse_args()
     if a.melo.exists():

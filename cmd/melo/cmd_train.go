@@ -24,6 +24,8 @@ type trainOptions struct {
 	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, one for everything. Default: rates that are safe for the base (--step)."`
 	Seed   uint64  `default:"1" group:"How:" help:"Seed of first weights, order, augmentation and dropout."`
 
+	Tune int `placeholder:"N" group:"How:" help:"First look for the step and the number of epochs on validation, at the cost of at most N runs (3 or more)."`
+
 	trainSettings
 	Fold int `placeholder:"N" group:"Data:" help:"With --folds: the fold that is held out, from 1."`
 
@@ -108,6 +110,11 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	defer set.close(s)
+	if o.Tune > 0 {
+		if err := tune(ctx, s, w, e, o.Tune, base, set.Set); err != nil {
+			return err
+		}
+	}
 	run, err := experiment.NewRun(e, base, set.Set, w.event)
 	if err != nil {
 		return hintPrepare(err)
@@ -201,6 +208,29 @@ func shellWord(w string) string {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// tune looks for settings before the run.
+func tune(ctx context.Context, s *stdio, w *watcher, e *experiment.Options, times int, base *experiment.Base, set *experiment.Set) error {
+	w.quiet = true
+	defer func() { w.quiet = false }()
+	t, err := experiment.Tune(ctx, e, times, base, set, w.event)
+	switch {
+	case ctx.Err() != nil:
+		s.hints = append(s.hints, "the search goes on where it was; to go on:", "    "+s.commandLine("--resume", "--restart"))
+		return err
+	case err != nil:
+		if e := (*experiment.SettingError)(nil); errors.As(err, &e) {
+			return usage(asFlag(err))
+		}
+		return err
+	}
+	gain := ""
+	if t.Gain != nil {
+		gain = fmt.Sprintf(", %+.4f AUC on validation", *t.Gain)
+	}
+	w.line(fmt.Sprintf("tuned: step %g, %d epochs, the best of %d%s (part of that is luck)", t.Step, t.Epochs, t.Tried, gain))
+	return nil
 }
 
 // printTrained shows a run to people.
