@@ -94,9 +94,6 @@ func (o *demoOptions) sizing() demoSize {
 	return demoFull
 }
 
-// demoRates are peak learning rates: for the rivals higher than those of the other commands, for few steps on few pictures.
-const demoRates = "linear=0.01,full=0.0003"
-
 // demoSites are all maps: the embedded base is small and has seen drawings alone, and with q and v a probe of its features
 // is almost as good on chest films.
 const demoSites = "q,k,v,proj,fc1,fc2"
@@ -201,7 +198,7 @@ func (j *demoJob) adapters() string { return filepath.Join(j.o.Out, "adapters") 
 // command is the comparison of one task as a user would type it.
 func (j *demoJob) command(t *phantom.Task) []string {
 	args := []string{"compare", "--base", j.o.Base, "--data", j.data(t), "--out", filepath.Join(j.o.Out, t.Name), "--seeds", "1",
-		"--epochs", fmt.Sprint(j.size.epochs), "--batch", "8", "--rank", "4", "--sites", demoSites, "--lr", demoRates, "--no-augment", "--resamples", fmt.Sprint(j.size.resamples)}
+		"--epochs", fmt.Sprint(j.size.epochs), "--batch", "8", "--rank", "4", "--sites", demoSites, "--no-augment", "--resamples", fmt.Sprint(j.size.resamples)}
 	if j.o.Workers > 0 {
 		args = append(args, "--workers", fmt.Sprint(j.o.Workers))
 	}
