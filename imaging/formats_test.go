@@ -249,3 +249,24 @@ func TestLostRestartMarker(t *testing.T) {
 		t.Error("two lost markers: no error")
 	}
 }
+
+// TestCMYKWithoutAdobe: Pillow takes the inks for inverted with Adobe's marker or without.
+func TestCMYKWithoutAdobe(t *testing.T) {
+	data, err := os.ReadFile("testdata/files/jpeg_cmyk.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := Decode(data, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte("Adobe")) - 4
+	if at < 0 || data[at+1] != 0xee || data[at+4+11] != 0 {
+		t.Fatal("no Adobe marker of inks")
+	}
+	n := 2 + int(binary.BigEndian.Uint16(data[at+2:]))
+	without, err := Decode(append(append([]byte{}, data[:at]...), data[at+n:]...), "x")
+	if err != nil || !bytes.Equal(with.Pix8, without.Pix8) {
+		t.Errorf("without the marker: %v", err)
+	}
+}
