@@ -132,6 +132,9 @@ func decodePart1[M ebcot.Magnitude](c *coder, d *ebcot.Decoder[M], t *codestream
 		Bypass: s&codestream.StyleBypass != 0, Reset: s&codestream.StyleReset != 0, TermAll: s&codestream.StyleTermAll != 0,
 		Causal: s&codestream.StyleCausal != 0, Segmark: s&codestream.StyleSegmark != 0,
 	}
+	if t.CodedBytes(j.block) == 0 {
+		return nil // passes without a byte say nothing
+	}
 	planes := j.band.Planes - int(j.block.ZeroPlanes)
 	if err := d.Start(int(j.block.W), int(j.block.H), ebcot.Band(j.band.Orient), planes, style); err != nil {
 		return err

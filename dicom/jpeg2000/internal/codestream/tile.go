@@ -257,3 +257,12 @@ func (t *Tile) CodedPasses(b *Block) int {
 	}
 	return n
 }
+
+// CodedBytes returns the bytes of a block's segments.
+func (t *Tile) CodedBytes(b *Block) int {
+	n := 0
+	for i := b.first; i >= 0; i = t.segments[i].next {
+		n += int(t.segments[i].Length)
+	}
+	return n
+}
