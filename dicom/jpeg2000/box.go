@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"melo.example/melo/dicom/jpeg2000/internal/codestream"
 )
@@ -15,6 +16,7 @@ type file struct {
 	colour     ColourSpace
 	palette    *palette
 	mapping    []channel // of the component mapping box
+	meanings   []meaning // of the channel definition box
 }
 
 // palette is a palette box: rows of entries with a column for each channel.
@@ -29,6 +31,9 @@ type channel struct {
 	mapped    bool
 	column    int
 }
+
+// meaning says what a channel is: its type (0 colour, 1 opacity, 2 premultiplied opacity) and which colour, from 1 on.
+type meaning struct{ channel, kind, colour int }
 
 var signature = []byte("\x00\x00\x00\x0cjP  \r\n\x87\n")
 
@@ -103,6 +108,10 @@ func (f *file) header(data []byte) error {
 			f.colr(body)
 		case "pclr":
 			if f.palette, err = parsePalette(body); err != nil {
+				return err
+			}
+		case "cdef":
+			if f.meanings, err = parseMeanings(body); err != nil {
 				return err
 			}
 		case "cmap":
@@ -184,7 +193,54 @@ func parsePalette(body []byte) (*palette, error) {
 	return p, nil
 }
 
-// describe says what apply will make of an image.
+func parseMeanings(body []byte) ([]meaning, error) {
+	if len(body) < 2 || len(body) < 2+6*int(binary.BigEndian.Uint16(body)) {
+		return nil, fmt.Errorf("%w: channel definitions of %d bytes", ErrTruncated, len(body))
+	}
+	list := make([]meaning, binary.BigEndian.Uint16(body))
+	for i := range list {
+		b := body[2+6*i:]
+		list[i] = meaning{int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:])), int(binary.BigEndian.Uint16(b[4:]))}
+	}
+	return list, nil
+}
+
+// order sorts channels by their meaning: colours in their order, then the others.
+func (f *file) order(img *Image) error {
+	if f.meanings == nil {
+		return nil
+	}
+	n := len(img.Components)
+	rank, seen := make([]int, n), make([]bool, n)
+	for i := range rank {
+		rank[i] = 1 << 17 // not mentioned
+	}
+	for _, m := range f.meanings {
+		if m.channel >= n || seen[m.channel] {
+			return malformed("a definition of channel %d of %d", m.channel, n)
+		}
+		seen[m.channel] = true
+		switch {
+		case m.kind == 0 && m.colour > 0 && m.colour < 65535:
+			rank[m.channel] = m.colour
+		case m.kind == 1 || m.kind == 2:
+			img.Components[m.channel].Opacity = true
+		}
+	}
+	index := make([]int, n)
+	for i := range index {
+		index[i] = i
+	}
+	slices.SortStableFunc(index, func(a, b int) int { return rank[a] - rank[b] })
+	sorted := make([]Component, n)
+	for i, k := range index {
+		sorted[i] = img.Components[k]
+	}
+	img.Components = sorted
+	return nil
+}
+
+// describe says what apply will make of an image, but for the order of channels.
 func (f *file) describe(img *Image) error {
 	img.Colour = f.colour
 	if f.palette == nil {
@@ -207,8 +263,11 @@ func (f *file) describe(img *Image) error {
 
 // apply makes the channels that the palette gives.
 func (f *file) apply(img *Image, budget *codestream.Budget) error {
-	if err := f.describe(img); err != nil || f.palette == nil {
+	if err := f.describe(img); err != nil {
 		return err
+	}
+	if f.palette == nil {
+		return f.order(img)
 	}
 	for i, ch := range f.mapping {
 		c := &img.Components[i]
@@ -226,5 +285,5 @@ func (f *file) apply(img *Image, budget *codestream.Budget) error {
 			c.Samples[x] = table[min(max(int(v), 0), len(table)-1)]
 		}
 	}
-	return nil
+	return f.order(img)
 }

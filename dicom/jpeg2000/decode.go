@@ -27,7 +27,10 @@ func DecodeConfig(data []byte, opt Options) (*Image, error) {
 		return nil, fmt.Errorf("jpeg2000: %w", err)
 	}
 	img := describe(size, coding)
-	if err := f.describe(img); err != nil {
+	if err = f.describe(img); err == nil {
+		err = f.order(img)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("jpeg2000: %w", err)
 	}
 	return img, nil

@@ -46,7 +46,8 @@ const (
 	ColourICC     ColourSpace = -1 // a restricted ICC profile
 )
 
-// Image is a decoded image. A colour transform of the codestream (RCT, ICT) is undone; a palette of a file is applied.
+// Image is a decoded image. A colour transform of the codestream (RCT, ICT) is undone; a palette of a file is applied, and its
+// colours are in their order.
 // Nothing else is changed: what the components mean is said by Colour, or by who holds the codestream.
 type Image struct {
 	Width, Height int // of the image area on the reference grid
@@ -64,6 +65,7 @@ type Component struct {
 	DX, DY        int // distance of samples on the reference grid: 1 is full resolution
 	Precision     int // bits of a sample, 1 to 32
 	Signed        bool
+	Opacity       bool // a JP2 or JPH file says that it is no colour
 	// Samples are Width x Height values, row by row. An unsigned sample of 32 bits is kept as the int32 with the same bits.
 	// DecodeConfig leaves them out.
 	Samples []int32

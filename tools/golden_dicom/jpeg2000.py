@@ -3,7 +3,7 @@
 Needs numpy and imagecodecs (requirements.txt), and opj_compress and opj_decompress of OpenJPEG (Debian: libopenjp2-tools).
 Run from the top of the repository: python tools/golden_dicom/jpeg2000.py [folder]
 """
-import hashlib, json, os, subprocess, sys, tempfile
+import hashlib, json, os, struct, subprocess, sys, tempfile
 
 import htcraft
 import imagecodecs
@@ -245,11 +245,40 @@ def refined():
                     record(f"{name}.j2c", [(back, 16, True)], passes == 1, f"refinement, {skipped} placeholders")
 
 
+def box(kind, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def wrapped(name, codestream, *header, brand=b"jp2 ", order=None):
+    """A codestream in boxes of our own."""
+    raw = open(f"{OUT}/{codestream}", "rb").read()
+    data = (box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", brand, struct.pack(">I", 0), brand) +
+            box(b"jp2h", *header) + box(b"jp2c", raw))
+    open(f"{OUT}/{name}", "wb").write(data)
+    return opj_decode(f"{OUT}/{name}") if order is None else order
+
+
+def boxes():
+    palette = [(i * 3 % 256, i * 7 % 256, 255 - i) for i in range(32)]
+    ihdr = lambda n, bits: box(b"ihdr", struct.pack(">IIHBBBB", 53, 61, n, bits - 1, 7, 0, 0))
+    colr = lambda space: box(b"colr", struct.pack(">BBBI", 1, 0, 0, space))
+    pclr = box(b"pclr", struct.pack(">HB", 32, 3), bytes([7, 7, 7]), *(bytes(p) for p in palette))
+    cmap = box(b"cmap", *(struct.pack(">HBB", 0, 1, i) for i in range(3)))
+    record("palette.jp2", wrapped("palette.jp2", "bits5.j2k", ihdr(1, 5), colr(16), pclr, cmap), False, "palette")
+    cdef = box(b"cdef", struct.pack(">H", 3), *(struct.pack(">HHH", c, 0, a) for c, a in ((0, 3), (1, 2), (2, 1))))
+    record("channels.jp2", wrapped("channels.jp2", "rct.j2k", ihdr(3, 8), colr(16), cdef), False, "blue first")
+    back = imagecodecs.jpeg2k_decode(open(f"{OUT}/ht_rgb.j2c", "rb").read())
+    whole = [(back[..., i].astype(np.int64), 8, False) for i in range(3)]
+    record("file.jph", wrapped("file.jph", "ht_rgb.j2c", ihdr(3, 8), colr(16), brand=b"jph ", order=whole), False, "JPH")
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     part1()
     part15()
     refined()
+    boxes()
     with open(f"{OUT}/golden.json", "w") as f:
         f.write("[\n" + ",\n".join(json.dumps(c) for c in CASES) + "\n]\n")
 
