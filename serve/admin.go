@@ -167,10 +167,10 @@ func (r *Registry) Pin(ctx context.Context, name string, pinned bool) error {
 // SetAlias makes alias a further name of the version with that digest (or beginning of one, or alias); an empty
 // digest removes it. CurrentAlias chooses what the bare name means, whatever its file holds.
 func (r *Registry) SetAlias(name, alias, digest string) error {
-	if err := checkName("alias", alias); err != nil {
-		return &InputError{err}
-	}
 	return r.decide(name, Changed, func(d *decision) error {
+		if err := checkName("alias", alias); err != nil {
+			return &InputError{err}
+		}
 		if digest == "" {
 			delete(d.Aliases, alias)
 			return nil
@@ -193,10 +193,10 @@ func (r *Registry) SetAlias(name, alias, digest string) error {
 // SetCanary gives the version with that digest (or beginning of one, or alias) a share of the requests for the
 // bare name, 0 to 1. An empty digest, or weight 0, ends that.
 func (r *Registry) SetCanary(name, digest string, weight float64) error {
-	if !(weight >= 0 && weight <= 1) {
-		return &InputError{fmt.Errorf("canary weight %v, expected 0 to 1", weight)}
-	}
 	return r.decide(name, Changed, func(d *decision) error {
+		if !(weight >= 0 && weight <= 1) {
+			return &InputError{fmt.Errorf("canary weight %v, expected 0 to 1", weight)}
+		}
 		d.Canary, d.Weight = "", 0
 		if digest == "" || weight == 0 {
 			return nil

@@ -49,7 +49,7 @@ func pin(a *api, w http.ResponseWriter, r *http.Request) error {
 
 // aliasRequest is the body of SetAlias.
 type aliasRequest struct {
-	Version string `json:"version" doc:"An alias, a digest or its beginning."`
+	Version string `json:"version" schema:"minLength=1" doc:"An alias, a digest or its beginning."`
 }
 
 func setAlias(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -69,8 +69,8 @@ func removeAlias(a *api, w http.ResponseWriter, r *http.Request) error {
 
 // canaryRequest is the body of SetCanary.
 type canaryRequest struct {
-	Version string  `json:"version" doc:"An alias, a digest or its beginning."`
-	Weight  float64 `json:"weight" doc:"Share of the requests without a version, 0 to 1."`
+	Version string  `json:"version" schema:"minLength=1" doc:"An alias, a digest or its beginning."`
+	Weight  float64 `json:"weight" schema:"minimum=0,maximum=1" doc:"Share of the requests without a version, 0 to 1."`
 }
 
 func setCanary(a *api, w http.ResponseWriter, r *http.Request) error {

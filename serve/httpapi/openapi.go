@@ -62,7 +62,7 @@ func (d *schemas) operation(r Route) object {
 		if media == "" {
 			media = "application/json"
 		}
-		op["requestBody"] = object{"content": object{media: object{"schema": d.of(reflect.TypeOf(r.request))}}}
+		op["requestBody"] = object{"required": !optionalBody[reflect.TypeOf(r.request)], "content": object{media: object{"schema": d.of(reflect.TypeOf(r.request))}}}
 	}
 	ok := object{"description": "Done."}
 	if r.response != nil {
@@ -77,6 +77,28 @@ func (d *schemas) operation(r Route) object {
 	return op
 }
 
+// constrain adds rules of a tag to a schema: "minItems=1,maximum=5", and "items.minimum=1" for the elements of an array.
+// Words are text, such as of a pattern.
+func constrain(schema object, rules string) {
+	for _, rule := range strings.Split(rules, ",") {
+		key, value, _ := strings.Cut(rule, "=")
+		to := schema
+		if inner, ok := strings.CutPrefix(key, "items."); ok {
+			key, to = inner, schema["items"].(object)
+		}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			to[key] = n
+		} else {
+			to[key] = value
+		}
+	}
+}
+
+// optionalBody are the bodies that may be absent.
+var optionalBody = map[reflect.Type]bool{
+	reflect.TypeFor[indexRequest](): true, reflect.TypeFor[loadRequest](): true, reflect.TypeFor[unloadRequest](): true,
+}
+
 // parametersOf lists what stands in the path and in the query.
 func parametersOf(r Route) []any {
 	var list []any
@@ -86,7 +108,11 @@ func parametersOf(r Route) []any {
 		}
 	}
 	for _, name := range r.query {
-		list = append(list, object{"name": name, "in": "query", "schema": object{"type": "string"}})
+		schema := object{"type": "string"}
+		if name == "limit" {
+			schema = object{"type": "integer", "minimum": 1, "maximum": defaultCards}
+		}
+		list = append(list, object{"name": name, "in": "query", "schema": schema})
 	}
 	return list
 }
@@ -114,7 +140,17 @@ func (d *schemas) of(t reflect.Type) object {
 	return object{"type": "integer"} // the rest of what the documents have
 }
 
+// ignores are the bodies whose unknown fields are ignored, as the Open Inference Protocol asks.
+var ignores = map[reflect.Type]bool{
+	reflect.TypeFor[indexRequest](): true, reflect.TypeFor[loadRequest](): true, reflect.TypeFor[unloadRequest](): true,
+	reflect.TypeFor[inferRequest](): true, reflect.TypeFor[inferTensor](): true, reflect.TypeFor[inferWanted](): true,
+}
+
 func (d *schemas) structure(t reflect.Type) object {
+	if t == reflect.TypeFor[adapterFiles]() {
+		return object{"type": "object", "additionalProperties": false, "properties": object{"config": object{"type": "string"}},
+			"patternProperties": object{"^file:[^/]*/[^/]+$": object{"type": "string", "contentEncoding": "base64"}}}
+	}
 	if t == reflect.TypeFor[file]() {
 		return object{"type": "string", "contentMediaType": "application/octet-stream"}
 	}
@@ -126,7 +162,7 @@ func (d *schemas) structure(t reflect.Type) object {
 	if _, ok := d.known[name]; ok {
 		return reference
 	}
-	schema, properties, required := object{"type": "object", "additionalProperties": false}, object{}, []string{}
+	schema, properties, required := object{"type": "object", "additionalProperties": ignores[t]}, object{}, []string{}
 	d.known[name] = schema // before its fields, which may refer to it
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -137,6 +173,9 @@ func (d *schemas) structure(t reflect.Type) object {
 		p := d.of(f.Type)
 		if doc := f.Tag.Get("doc"); doc != "" {
 			p["description"] = doc
+		}
+		if rules := f.Tag.Get("schema"); rules != "" {
+			constrain(p, rules)
 		}
 		if values := f.Tag.Get("enum"); values != "" {
 			p["enum"] = strings.Split(values, ",")

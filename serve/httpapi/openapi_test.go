@@ -24,7 +24,8 @@ func conforms(doc, schema object, v any, at string) error {
 		return conforms(doc, target, v, at)
 	}
 	for word := range schema {
-		if !slices.Contains([]string{"type", "description", "enum", "items", "properties", "required", "additionalProperties", "contentMediaType"}, word) {
+		if !slices.Contains([]string{"type", "description", "enum", "items", "properties", "required", "additionalProperties", "contentMediaType",
+			"minItems", "maxItems", "minimum", "maximum", "minLength"}, word) {
 			return fmt.Errorf("%s: the schema has the word %q, which the test does not know", at, word)
 		}
 	}
@@ -60,6 +61,21 @@ func conforms(doc, schema object, v any, at string) error {
 	if !ok {
 		return fmt.Errorf("%s: %v is no %v", at, v, schema["type"])
 	}
+	size, bounds := 0.0, []string{"minimum", "maximum"}
+	switch x := v.(type) {
+	case []any:
+		size, bounds = float64(len(x)), []string{"minItems", "maxItems"}
+	case string:
+		size, bounds = float64(len(x)), []string{"minLength", "maxLength"}
+	case float64:
+		size = x
+	}
+	if low, ok := schema[bounds[0]].(float64); ok && size < low {
+		return fmt.Errorf("%s: %v is below %v", at, v, low)
+	}
+	if high, ok := schema[bounds[1]].(float64); ok && size > high {
+		return fmt.Errorf("%s: %v is above %v", at, v, high)
+	}
 	return nil
 }
 
@@ -78,6 +94,9 @@ func objectConforms(doc, schema object, v any, at string) error {
 	for key, x := range m {
 		inner, ok := properties[key].(object)
 		if !ok {
+			if schema["additionalProperties"] == true {
+				continue
+			}
 			if inner, ok = schema["additionalProperties"].(object); !ok {
 				return fmt.Errorf("%s: has %q, which the document does not", at, key)
 			}

@@ -12,8 +12,8 @@ import (
 
 // predictForm describes the form for the OpenAPI document.
 type predictForm struct {
-	Image   []file   `json:"image" doc:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
-	Adapter []string `json:"adapter" doc:"Names, or name@version; all asks every adapter that answers."`
+	Image   []file   `json:"image" schema:"minItems=1" doc:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
+	Adapter []string `json:"adapter" schema:"minItems=1,items.minLength=1" doc:"Names, or name@version; all asks every adapter that answers."`
 }
 
 // file stands for the bytes of a file.

@@ -57,7 +57,7 @@ var routes = slices.Concat(
 		{Name: "RepositoryModelLoad", Method: post, Path: "/v2/repository/models/{model}/load", Role: oip.Operator,
 			Summary: "Publishes an adapter file, or loads one again.", handle: repositoryLoad, request: loadRequest{}},
 		{Name: "RepositoryModelUnload", Method: post, Path: "/v2/repository/models/{model}/unload", Role: oip.Operator,
-			Summary: "Withdraws an adapter until it is loaded again.", handle: repositoryUnload, request: loadRequest{}},
+			Summary: "Withdraws an adapter until it is loaded again.", handle: repositoryUnload, request: unloadRequest{}},
 	},
 	ofModel(Route{Name: "ModelMetadata", Method: get, Role: oip.Viewer, Summary: "Inputs and outputs of an adapter.",
 		handle: modelMetadata, response: oip.ModelMetadata{}}),

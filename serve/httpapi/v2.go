@@ -101,9 +101,21 @@ func repositoryIndex(a *api, w http.ResponseWriter, r *http.Request) error {
 	return a.writeJSON(w, http.StatusOK, a.Service.RepositoryIndex(ready))
 }
 
-// loadRequest is the body of a load or unload request.
+// loadRequest is the body of a load request, for the OpenAPI document; oip reads it.
 type loadRequest struct {
-	Parameters map[string]string `json:"parameters,omitempty" doc:"Of a load: file:VERSION/NAME, an adapter file in base64 to publish; version 1 is the current one."`
+	Parameters adapterFiles `json:"parameters,omitempty" doc:"file:VERSION/NAME, an adapter file in base64 to publish; version 1 is the current one."`
+}
+
+// adapterFiles stands for the parameters of a load request.
+type adapterFiles struct{}
+
+// unloadRequest is the body of an unload request.
+type unloadRequest struct {
+	Parameters unloadParameters `json:"parameters,omitempty"`
+}
+
+type unloadParameters struct {
+	Dependents bool `json:"unload_dependents,omitempty" doc:"No adapter depends on another."`
 }
 
 func repositoryLoad(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -173,7 +185,7 @@ func modelInfer(a *api, w http.ResponseWriter, r *http.Request) error {
 type inferRequest struct {
 	ID         string         `json:"id,omitempty" doc:"Of the request, echoed."`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form."`
-	Inputs     []inferTensor  `json:"inputs" doc:"One: pixel_values, FP32 [n,3,side,side], or image, BYTES [n], encoded images."`
+	Inputs     []inferTensor  `json:"inputs" schema:"minItems=1,maxItems=1" doc:"One: pixel_values, FP32 [n,3,side,side], or image, BYTES [n], encoded images."`
 	Outputs    []inferWanted  `json:"outputs,omitempty" doc:"None: all of logits, probabilities and label."`
 }
 
@@ -181,7 +193,7 @@ type inferRequest struct {
 type inferTensor struct {
 	Name       string         `json:"name"`
 	Datatype   string         `json:"datatype" enum:"FP32,FP16,BF16,BYTES"`
-	Shape      []int64        `json:"shape"`
+	Shape      []int64        `json:"shape" schema:"minItems=1,maxItems=8,items.minimum=1"`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data_size: length of the tensor in binary form, after the JSON object."`
 	Data       any            `json:"data,omitempty" doc:"Numbers, or strings (of an input image: base64), in row-major order."`
 }

@@ -60,7 +60,7 @@ func TestElements(t *testing.T) {
 		{[]int64{100}, 100, 0},
 		{[]int64{101}, 0, TooLarge},
 		{[]int64{1 << 32, 1 << 32}, 0, TooLarge},
-		{[]int64{1 << 62, 1 << 62, 0}, 0, TooLarge},
+		{[]int64{1 << 62, 1 << 62, 0}, 0, Invalid},
 		{[]int64{0}, 0, Invalid},
 		{[]int64{-1, -1}, 0, Invalid},
 		{nil, 0, Invalid},

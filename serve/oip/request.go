@@ -43,9 +43,11 @@ func (p parameters) integer(name string, low, high int64) (v int64, ok bool, err
 
 // boolean returns a parameter that must be true or false.
 func (p parameters) boolean(name string, otherwise bool) (bool, error) {
-	switch raw := p[name]; {
-	case raw == nil:
+	switch raw, ok := p[name]; {
+	case !ok:
 		return otherwise, nil
+	case raw == nil:
+		return false, Faultf(Invalid, "parameter %q is null, expected true or false", name)
 	case string(raw) == "true":
 		return true, nil
 	case string(raw) == "false":

@@ -3,6 +3,7 @@ package oip
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,11 +66,11 @@ func elements(name string, shape []int64, limit int64) (int64, error) {
 	if len(shape) == 0 || len(shape) > maxDimensions {
 		return 0, Faultf(Invalid, "input %q: shape of %d dimensions, expected 1 to %d", name, len(shape), maxDimensions)
 	}
+	if slices.ContainsFunc(shape, func(d int64) bool { return d < 1 }) {
+		return 0, Faultf(Invalid, "input %q: shape %s: expected dimensions of at least 1", name, shapeString(shape))
+	}
 	n := int64(1)
 	for _, d := range shape {
-		if d < 1 {
-			return 0, Faultf(Invalid, "input %q: shape %s: expected dimensions of at least 1", name, shapeString(shape))
-		}
 		if d > limit/n { // n*d would be above the limit; says so without computing it
 			return 0, Faultf(TooLarge, "input %q: shape %s: the limit is %d elements", name, shapeString(shape), limit)
 		}
