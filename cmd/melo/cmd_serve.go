@@ -76,6 +76,7 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	}
 	r := &server{options: o, log: log, Server: h}
 	defer h.Close()
+	r.boundMemory()
 	if err := r.announce(s, r.document()); err != nil {
 		return err
 	}

@@ -120,11 +120,11 @@ func (h *Host) refuse(err error) error {
 	var limited *access.LimitError
 	switch {
 	case errors.As(err, &limited):
-		return h.deny("limit", &oip.Fault{Kind: oip.Overloaded, Message: limited.Error(), RetryAfter: max(limited.RetryAfter, time.Millisecond)})
+		return h.deny("limit", &oip.Fault{Kind: oip.Overloaded, Message: oip.Clean(limited.Error()), RetryAfter: max(limited.RetryAfter, time.Millisecond)})
 	case errors.Is(err, access.ErrUnauthenticated):
-		return h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, err.Error()))
+		return h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, oip.Clean(err.Error())))
 	case errors.Is(err, access.ErrForbidden):
-		return h.deny("forbidden", oip.NewFault(oip.Forbidden, err.Error()))
+		return h.deny("forbidden", oip.NewFault(oip.Forbidden, oip.Clean(err.Error())))
 	case errors.Is(err, access.ErrUnavailable):
 		return h.deny("provider", &oip.Fault{Kind: oip.Unavailable, Message: "the identity provider cannot be reached", RetryAfter: 5 * time.Second, Cause: err})
 	}

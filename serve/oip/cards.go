@@ -51,7 +51,7 @@ func (s *Service) CardsOf(name string) ([]Card, error) {
 
 func card(status *serve.Status) Card {
 	c := Card{Name: status.Name, Version: status.Version, Digest: status.Digest, State: string(status.State),
-		Reason: clean(withoutFolder(status.Reason, status.Path)), Current: status.Current, Aliases: append([]string{}, status.Aliases...),
+		Reason: Clean(withoutFolder(status.Reason, status.Path)), Current: status.Current, Aliases: append([]string{}, status.Aliases...),
 		Canary: status.Canary, Pinned: status.Pinned, Resident: status.Resident}
 	if m := status.Card; m != nil {
 		c.Task, c.Method, c.Labels, c.Thresholds, c.Temperature = string(m.Task), string(m.Method), m.Labels, m.Thresholds, m.Temperatures

@@ -74,7 +74,7 @@ func FaultOf(err error) *Fault {
 		return fault
 	}
 	fault = engineFault(err)
-	fault.Message, fault.Cause = clean(fault.Message), err
+	fault.Message, fault.Cause = Clean(fault.Message), err
 	return fault
 }
 
@@ -116,9 +116,9 @@ func engineFault(err error) *Fault {
 // maxMessage bounds the length of what a client is told.
 const maxMessage = 500
 
-// clean makes one printable line of a message, without the package that it comes from.
-func clean(s string) string {
-	for _, prefix := range []string{"serve: ", "imaging: "} {
+// Clean makes one printable line of a message, without the package that it comes from.
+func Clean(s string) string {
+	for _, prefix := range []string{"serve: ", "imaging: ", "access: "} {
 		s = strings.TrimPrefix(s, prefix)
 	}
 	s = strings.ToValidUTF8(s, "?")

@@ -127,7 +127,7 @@ func imageFault(err error) error {
 	if fault.Kind != TooLarge {
 		fault = NewFault(Invalid, err.Error())
 	}
-	fault.Message = clean(fault.Message)
+	fault.Message = Clean(fault.Message)
 	return fault
 }
 

@@ -28,7 +28,7 @@ func invalidJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	for {
 		if _, err := d.Token(); err != nil {
-			return Faultf(Invalid, "the request is not the JSON that the protocol asks for: at byte %d: %s", d.InputOffset(), clean(err.Error()))
+			return Faultf(Invalid, "the request is not the JSON that the protocol asks for: at byte %d: %s", d.InputOffset(), Clean(err.Error()))
 		}
 		if d.InputOffset() >= int64(len(bytes.TrimSpace(data))) {
 			return Faultf(Invalid, "the request is not the JSON that the protocol asks for: it is more than one value")
@@ -166,7 +166,7 @@ func (v jsonValue) bytes() ([]byte, error) {
 	}
 	var s string
 	if err := json.Unmarshal(v, &s); err != nil {
-		return nil, Faultf(Invalid, "%s", clean(err.Error()))
+		return nil, Faultf(Invalid, "%s", Clean(err.Error()))
 	}
 	return []byte(s), nil
 }

@@ -172,7 +172,7 @@ func (s *Service) RepositoryIndex(ready bool) []Index {
 	list := []Index{}
 	for _, status := range s.engine.Registry().List() {
 		if !ready || status.State == serve.Ready {
-			list = append(list, Index{status.Name, status.Version, string(status.State), clean(withoutFolder(status.Reason, status.Path))})
+			list = append(list, Index{status.Name, status.Version, string(status.State), Clean(withoutFolder(status.Reason, status.Path))})
 		}
 	}
 	return list

@@ -270,5 +270,5 @@ func (s *Service) arrivalFault(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return NewFault(Invalid, "the request ended early")
 	}
-	return NewFault(Invalid, "the request cannot be read: "+clean(err.Error()))
+	return NewFault(Invalid, "the request cannot be read: "+Clean(err.Error()))
 }
