@@ -8,7 +8,7 @@ import (
 )
 
 // mirrored tells whether the answer of an item is the mean over its image and the mirror image.
-func (it *item) mirrored() bool { return it.handle.content.card.Mirror }
+func (it *item) mirrored() bool { return it.handle.content.card.Mirror && !it.test }
 
 // mirror makes the second pass of a batch that was arranged and answered once: of the rows that an adapter wants the
 // mirror image of, and of no others. Those answers become the means of both. It returns the rows of the pass.

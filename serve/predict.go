@@ -190,7 +190,7 @@ func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 		in := e.inputs.get()
 		copy(in.data, input)
 		h.acquire()
-		it := &item{handle: h, input: in, queued: time.Now(), done: make(chan struct{}, 1)}
+		it := &item{handle: h, input: in, test: true, queued: time.Now(), done: make(chan struct{}, 1)}
 		e.queue.enter(&h.content.lane)
 		e.queue.put(it)
 		if err := c.wait(it); err != nil {
