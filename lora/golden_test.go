@@ -51,6 +51,10 @@ func TestGoldenLoRA(t *testing.T) {
 		{"timm_deit_distilled", []string{"lora"}}, {"dino", []string{"lora"}}, {"mae", []string{"lora"}},
 		{"dinov2", []string{"lora"}}, {"dinov2_head", []string{"lora"}}, {"dinov2_reg", []string{"lora"}},
 		{"timm_dinov2", []string{"lora"}}, {"timm_dinov2_reg", []string{"lora"}},
+		{"dinov3", []string{"lora"}}, {"dinov3_gated", []string{"lora"}}, {"timm_dinov3", []string{"lora", "loraall"}},
+		{"timm_dinov3_plus", []string{"lora"}}, {"timm_eva02_small", []string{"lora"}}, {"timm_eva02_base", []string{"lora"}},
+		{"timm_eva02_clip", []string{"lora"}}, {"siglip", []string{"lora"}}, {"siglip_class", []string{"lora"}}, {"timm_siglip", []string{"lora"}},
+		{"beit", []string{"lora"}}, {"beit_shared", []string{"lora"}}, {"data2vec", []string{"lora"}}, {"timm_beit", []string{"lora"}},
 		{"clip_vision", []string{"lora"}}, {"clip_vision_bare", []string{"lora"}}, {"timm_clip", []string{"lora"}},
 	} {
 		for _, prefix := range tc.prefixes {
@@ -64,7 +68,7 @@ func TestGoldenLoRA(t *testing.T) {
 func checkGoldenLoRA(t *testing.T, c *golden.Case, prefix string) {
 	pool := par.New(2)
 	t.Cleanup(pool.Close)
-	m, err := vit.Open(c.Dir, vit.Options{Workers: pool})
+	m, err := vit.Open(c.Dir, vit.Options{Workers: pool, Image: c.Tensor("input").Shape[2]})
 	if err != nil {
 		t.Fatal(err)
 	}

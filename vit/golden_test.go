@@ -20,6 +20,9 @@ var goldenKinds = map[string]int{
 	"hf_vit": 0, "hf_vit_pooler": 0, "hf_vit_resized": 24, "timm_vit": 0, "timm_vit_meanpool": 0, "timm_vit_resized": 24,
 	"deit": 0, "deit_teacher": 0, "timm_deit_distilled": 0, "dino": 0, "mae": 0,
 	"dinov2": 0, "dinov2_head": 0, "dinov2_reg": 0, "dinov2_resized": 16, "dinov2_reg_resized": 24,
+	"dinov3": 0, "dinov3_gated": 0, "dinov3_resized": 28, "timm_dinov3": 20, "timm_dinov3_plus": 12,
+	"timm_eva02_small": 0, "timm_eva02_base": 0, "timm_eva02_clip": 0,
+	"siglip": 0, "siglip_resized": 25, "siglip_class": 0, "timm_siglip": 0, "beit": 0, "beit_shared": 0, "data2vec": 0, "timm_beit": 0,
 	"timm_dinov2": 0, "timm_dinov2_reg": 0, "clip_vision": 0, "clip_vision_bare": 0, "timm_clip": 0,
 }
 

@@ -18,6 +18,7 @@ import adapters
 import losses
 import training
 from common import Hooked, SEED, Spec, file_grads, objective, randn, run, store
+from families import FAMILIES
 from kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[2] / "testdata" / "golden"
@@ -112,7 +113,8 @@ def write_manifest() -> None:
 
 
 def main() -> None:
-    jobs = {k: (lambda d, k=k: write_kind(KINDS[k](), d)) for k in KINDS}
+    kinds = KINDS | FAMILIES
+    jobs = {k: (lambda d, k=k: write_kind(kinds[k](), d)) for k in kinds}
     jobs |= training.JOBS | adapters.JOBS | losses.JOBS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(jobs), help="rewrite these alone")

@@ -1,6 +1,9 @@
 package checkpoint
 
 import (
+	"slices"
+	"strings"
+
 	"melo.example/melo/vit/arch"
 )
 
@@ -10,6 +13,13 @@ func bind(s *spec, w *weights) (map[string]value, error) {
 	b := binder{spec: s, w: w, values: map[string]value{}, fused: map[string]part{}}
 	for _, p := range s.Params() {
 		b.param(p)
+	}
+	if s.unusedPool {
+		for name := range w.tensors {
+			if strings.HasPrefix(name, "pool.") {
+				w.taken[name] = true
+			}
+		}
 	}
 	if s.unusedNorm {
 		w.take("fc_norm.weight", s.Width)
@@ -34,6 +44,10 @@ func (b *binder) param(p arch.Param) {
 	switch {
 	case p.Name == "pos_embed":
 		b.positionEmbedding(p)
+	case strings.HasPrefix(p.Name, "pool."):
+		b.pooling(p, last)
+	case inBlock && last == ".bias" && b.NoKeyBias && (module == "q" || module == "v"):
+		b.join(p, p.Shape, p.Name)
 	case inBlock && b.fusedQKV && (module == "q" || module == "k" || module == "v"):
 		i := map[string]int{"q": 0, "k": 1, "v": 2}[module]
 		shape := append([]int{3 * d}, p.Shape[1:]...)
@@ -41,6 +55,20 @@ func (b *binder) param(p arch.Param) {
 	case inBlock && module == "fc1" && b.SwiGLU && (b.w.inBlocks("gate") || b.w.inBlocks("up")):
 		half := append([]int{b.MLP}, p.Shape[1:]...)
 		b.join(p, half, in("gate"), in("up"))
+	default:
+		b.join(p, p.Shape, p.Name)
+	}
+}
+
+// pooling finds a parameter of attention pooling: q, k and v may lie in one tensor, or k and v.
+func (b *binder) pooling(p arch.Param, last string) {
+	i := slices.Index([]string{"pool.q", "pool.k", "pool.v"}, strings.TrimSuffix(p.Name, last))
+	whole := func(n int) []int { return append([]int{n * b.Width}, p.Shape[1:]...) }
+	switch {
+	case i >= 0 && b.w.hasModule("pool.qkv"):
+		b.share(p, "pool.qkv"+last, whole(3), i, 3)
+	case i >= 1 && b.w.hasModule("pool.kv"):
+		b.share(p, "pool.kv"+last, whole(2), i-1, 2)
 	default:
 		b.join(p, p.Shape, p.Name)
 	}

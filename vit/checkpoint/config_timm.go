@@ -55,6 +55,27 @@ var timmKnownArgs = []string{
 }
 
 func parseTimm(config []byte) (*timmConfig, error) {
+	c, err := parseTimmRest(config)
+	if err != nil {
+		return nil, err
+	}
+	var given struct {
+		Args map[string]json.RawMessage `json:"model_args"`
+	}
+	if err := json.Unmarshal(config, &given); err != nil {
+		return nil, jsonError(err)
+	}
+	for name, value := range given.Args {
+		if !slices.Contains(timmKnownArgs, name) && string(value) != "null" {
+			return nil, fmt.Errorf("model_args: %.60q is not supported", name)
+		}
+	}
+	c.arch, err = parseTimmArch(c.Architecture)
+	return c, err
+}
+
+// parseTimmRest reads all but what the name and the arguments of the architecture say.
+func parseTimmRest(config []byte) (*timmConfig, error) {
 	var c timmConfig
 	if err := json.Unmarshal(config, &c.Pretrained); err != nil { // old files have it at the top
 		return nil, jsonError(err)
@@ -66,8 +87,7 @@ func parseTimm(config []byte) (*timmConfig, error) {
 		return nil, err
 	}
 	var given struct {
-		Args       map[string]json.RawMessage `json:"model_args"`
-		Pretrained json.RawMessage            `json:"pretrained_cfg"`
+		Pretrained json.RawMessage `json:"pretrained_cfg"`
 	}
 	if err := json.Unmarshal(config, &given); err != nil {
 		return nil, jsonError(err)
@@ -77,15 +97,7 @@ func parseTimm(config []byte) (*timmConfig, error) {
 			return nil, fmt.Errorf("pretrained_cfg: %w", err)
 		}
 	}
-	for name, value := range given.Args {
-		if !slices.Contains(timmKnownArgs, name) && string(value) != "null" {
-			return nil, fmt.Errorf("model_args: %.60q is not supported", name)
-		}
-	}
 	var err error
-	if c.arch, err = parseTimmArch(c.Architecture); err != nil {
-		return nil, err
-	}
 	if c.recipe, err = timmRecipe(c.fullName(), &c.Pretrained.TimmConfig); err != nil {
 		return nil, fmt.Errorf("pretrained_cfg: %w", err)
 	}
@@ -95,7 +107,8 @@ func parseTimm(config []byte) (*timmConfig, error) {
 // timmArch is what the name of an architecture says.
 type timmArch struct {
 	clip, distilled, gap bool
-	heads                int // 0: by width
+	attends              bool // the usual pooling is attention
+	heads                int  // 0: by width
 	registers            int
 	act                  arch.Activation
 	image                int // 0: not said
@@ -131,9 +144,7 @@ func parseTimmArch(name string) (timmArch, error) {
 	if words[0] == "eva" && !has("large") {
 		return a, refuse("only eva_large is a plain ViT")
 	}
-	if has("siglip") && !has("gap") {
-		return a, refuse("attention pooling")
-	}
+	a.attends = has("siglip") && !has("gap")
 	a.clip, a.distilled = has("clip"), has("distilled")
 	a.gap = has("gap") || words[0] == "eva"
 	switch {
@@ -158,7 +169,12 @@ func numbered(word, prefix string) (int, bool) {
 	return int(n), err == nil
 }
 
-func (c *timmConfig) naming() *naming { return &timmNames }
+func (c *timmConfig) naming() *naming {
+	if c.arch.attends || c.Args.GlobalPool != nil && *c.Args.GlobalPool == "map" {
+		return &siglipTimmNames
+	}
+	return &timmNames
+}
 
 func (c *timmConfig) spec(w *weights, o Options) (*spec, error) {
 	s := &spec{fusedQKV: true, antialias: true}
@@ -196,6 +212,8 @@ func firstOf(lists ...[]string) []string {
 
 func (c *timmConfig) family() string {
 	switch name := c.Architecture; {
+	case strings.Contains(name, "siglip"):
+		return "siglip"
 	case strings.Contains(name, "dinov2"):
 		return "dinov2"
 	case c.arch.clip:
@@ -293,7 +311,7 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 // tokens fills which tokens stand before the patches.
 func (c *timmConfig) tokens(s *spec) {
 	if c.Architecture != "" {
-		s.Class = !strings.Contains(c.Architecture, "gap")
+		s.Class = !strings.Contains(c.Architecture, "gap") && !strings.Contains(c.Architecture, "siglip")
 	}
 	if c.Args.ClassToken != nil {
 		s.Class = *c.Args.ClassToken
@@ -312,12 +330,17 @@ func (c *timmConfig) pooling(s *spec, w *weights) (arch.Pooling, error) {
 	if c.arch.gap || c.Architecture == "" && (!s.Class || w.hasModule("fc_norm")) {
 		pool = "avg"
 	}
+	if c.arch.attends {
+		pool = "map"
+	}
 	for _, given := range []*string{c.GlobalPool, c.Args.GlobalPool} {
 		if given != nil && *given != "" {
 			pool = *given
 		}
 	}
 	switch {
+	case pool == "map":
+		return arch.PoolAttention, nil
 	case pool == "avg":
 		return arch.PoolMean, nil
 	case pool == "token" && s.Dist:
@@ -325,7 +348,7 @@ func (c *timmConfig) pooling(s *spec, w *weights) (arch.Pooling, error) {
 	case pool == "token":
 		return arch.PoolClass, nil
 	}
-	return 0, fmt.Errorf("global_pool %.40q is not supported, expected token or avg", pool)
+	return 0, fmt.Errorf("global_pool %.40q is not supported, expected token, avg or map", pool)
 }
 
 // norms decides between a norm over all tokens and one after pooling.

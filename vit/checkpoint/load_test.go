@@ -94,6 +94,14 @@ var loadCases = []struct {
 	{"dinov2", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", Image: 28, Patch: 14, FinalNorm: true, Eps: 1e-6}},
 	{"dinov2_head", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", FinalNorm: true, Eps: 1e-6, Classes: 5, Pooling: arch.PoolClassMean}},
 	{"dinov2_reg", arch.Config{LayerScale: true, Family: "dinov2", Source: "hf", Registers: 4, SwiGLU: true, FinalNorm: true, Eps: 1e-6}},
+	{"dinov3", arch.Config{Family: "dinov3", Source: "hf", MLP: 40, Image: 20, Registers: 3, FinalNorm: true, Eps: 1e-5, LayerScale: true,
+		NoKeyBias: true, NoPosEmbed: true, Rotary: arch.RotaryCentred, RotaryHalf: true, RotaryTheta: 100}},
+	{"timm_eva02_clip", arch.Config{Family: "eva02", Source: "timm", MLP: 64, Image: 20, FinalNorm: true, Eps: 1e-6, SwiGLU: true, AttnNorm: true,
+		MLPNorm: true, NoKeyBias: true, Rotary: arch.RotaryIndex, RotaryTheta: 10000, RotaryGrid: 5}},
+	{"siglip", arch.Config{Family: "siglip", Source: "hf", MLP: 40, Image: 15, Patch: 5, FinalNorm: true, Eps: 1e-6, Act: arch.GELUTanh, Pooling: arch.PoolAttention}},
+	{"beit", arch.Config{Family: "beit", Source: "hf", MLP: 40, Image: 12, PoolNorm: true, Eps: 1e-12, LayerScale: true, NoKeyBias: true, NoPosEmbed: true,
+		RelBlocks: true, Classes: 5, Pooling: arch.PoolMean}},
+	{"beit_shared", arch.Config{Family: "beit", Source: "hf", MLP: 40, Image: 12, FinalNorm: true, Eps: 1e-12, NoKeyBias: true, RelShared: true, Classes: 5}},
 	{"clip_vision", arch.Config{Family: "clip", Source: "hf", Image: 32, Patch: 16, PreNorm: true, PoolNorm: true, Act: arch.GELUQuick, Eps: 1e-5, Projected: 16}},
 	{"clip_vision_bare", arch.Config{Family: "clip", Source: "hf", PreNorm: true, PoolNorm: true, Act: arch.GELUQuick, Eps: 1e-5}},
 	{"timm_vit", arch.Config{Family: "vit", Source: "timm", Width: 32, Depth: 3, Heads: 2, MLP: 64, FinalNorm: true, Eps: 1e-6, Classes: 5}},
@@ -118,7 +126,8 @@ func fill(c arch.Config) arch.Config {
 	set(&c.Image, 16)
 	set(&c.Patch, 4)
 	c.Channels, c.Class, c.QKVBias = 3, true, true
-	c.PosPrefix = !(c.Source == "timm" && c.Registers > 0)
+	c.PosPrefix = !(c.Source == "timm" && c.Registers > 0 || c.NoPosEmbed || c.Family == "siglip")
+	c.Class = c.Family != "siglip"
 	if c.Act == arch.Identity {
 		c.Act = arch.GELUErf
 	}
@@ -145,15 +154,24 @@ func TestOpenKinds(t *testing.T) {
 	}
 }
 
+// namesOf are the names that files of a description have.
+func namesOf(c *arch.Config) *naming {
+	switch {
+	case c.Family == "eva02":
+		return &evaNames
+	case c.Source == "timm":
+		return &timmNames
+	}
+	if n := map[string]*naming{"clip": &clipNames, "siglip": &siglipNames, "beit": &beitNames, "dinov3": &dinov3Names}[c.Family]; n != nil {
+		return n
+	}
+	return &hfNames
+}
+
 // checkWeights compares a Model's weights with the file's, found there under their own names.
 func checkWeights(t *testing.T, m *Checkpoint, b *base) {
 	t.Helper()
-	names := &hfNames
-	if m.Source == "timm" {
-		names = &timmNames
-	} else if m.Family == "clip" {
-		names = &clipNames
-	}
+	names := namesOf(&m.Config)
 	file := map[string][]float32{}
 	for _, td := range b.tensors {
 		if canon, _ := names.canonical(td.Name); canon != "" {
@@ -166,17 +184,28 @@ func checkWeights(t *testing.T, m *Checkpoint, b *base) {
 	}
 	for i := range m.Depth {
 		name := func(s string) string { return arch.BlockName(i, s) }
-		if m.Source == "timm" {
+		if up := file[name("up.weight")]; up != nil && !m.SwiGLU {
+			file[name("fc1.weight")], file[name("fc1.bias")] = up, file[name("up.bias")]
+		}
+		if file[name("qkv.weight")] != nil {
 			d := m.Width
 			w, bias := file[name("qkv.weight")], file[name("qkv.bias")]
 			for j, p := range []string{"q", "k", "v"} {
 				file[name(p+".weight")] = w[j*d*d : (j+1)*d*d]
-				file[name(p+".bias")] = bias[j*d : (j+1)*d]
+				if bias != nil {
+					file[name(p+".bias")] = bias[j*d : (j+1)*d]
+				}
 			}
 		}
 		if gate := file[name("gate.weight")]; gate != nil {
 			file[name("fc1.weight")] = append(gate, file[name("up.weight")]...)
 			file[name("fc1.bias")] = append(file[name("gate.bias")], file[name("up.bias")]...)
+		}
+	}
+	for _, last := range []string{".weight", ".bias"} {
+		if w := file["pool.qkv"+last]; w != nil {
+			n := len(w) / 3
+			file["pool.q"+last], file["pool.k"+last], file["pool.v"+last] = w[:n], w[n:2*n], w[2*n:]
 		}
 	}
 	for _, p := range m.Params() {
@@ -194,12 +223,7 @@ func TestEveryTensorCounts(t *testing.T) {
 	for _, c := range loadCases {
 		t.Run(c.kind, func(t *testing.T) {
 			whole := readBase(t, c.kind)
-			names := &hfNames
-			if fill(c.want).Source == "timm" {
-				names = &timmNames
-			} else if c.want.Family == "clip" {
-				names = &clipNames
-			}
+			names := namesOf(&c.want)
 			for i, td := range whole.tensors {
 				canon, ignored := names.canonical(td.Name)
 				removed := &base{config: whole.config, tensors: slices.Delete(slices.Clone(whole.tensors), i, i+1)}
@@ -297,11 +321,11 @@ func TestUnsupported(t *testing.T) {
 		{"architecture", "swin_base_patch4_window7_224", "timm_vit", "not a plain ViT"},
 		{"architecture", "vit_base_patch16_rpn_224", "timm_vit", `"rpn" is unknown`},
 		{"architecture", "vit_base_patch16_rope_224", "timm_vit", `"rope" is unknown`},
-		{"architecture", "vit_base_patch16_siglip_224", "timm_vit", "attention pooling"},
+		{"architecture", "vit_base_patch16_siglip_224", "timm_vit", "class-token pooling"},
 		{"architecture", "vit_relpos_base_patch16_224", "timm_vit", `"relpos"`},
 		{"global_pool", "map", "timm_vit", ""}, // model_args win
 		{"model_args", map[string]any{"qk_norm": true}, "timm_vit", `"qk_norm" is not supported`},
-		{"model_args", map[string]any{"global_pool": "map", "num_heads": 2}, "timm_vit", "global_pool"},
+		{"model_args", map[string]any{"global_pool": "map", "num_heads": 2}, "timm_vit", "missing: attn_pool.latent"},
 		{"model_args", map[string]any{"act_layer": "relu", "num_heads": 2}, "timm_vit", "act_layer"},
 		{"model_args", map[string]any{"num_classes": 5}, "timm_vit", "12 heads do not divide"},
 		{"pretrained_cfg", map[string]any{"crop_mode": "border"}, "timm_vit", "crop_mode"},

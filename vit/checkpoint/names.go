@@ -21,6 +21,7 @@ type naming struct {
 	top      map[string]string // outside blocks: parameters, or modules with weight and bias
 	block    map[string]string // inside a block, likewise
 	ignored  []ignoreRule
+	unplaced bool // a file may have no position embedding
 }
 
 // ignoreRule names tensors that a file may hold and the forward pass does not need, and says why.

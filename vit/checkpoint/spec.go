@@ -16,6 +16,7 @@ type spec struct {
 	arch.Config
 	fusedQKV   bool // timm keeps q, k and v in one matrix
 	headDist   bool // the distillation token has a head of its own
+	unusedPool bool // SiglipForImageClassification has attention pooling that its logits do not go through
 	unusedNorm bool // CLIPForImageClassification has a norm that its logits do not go through
 	antialias  bool // how position embeddings are resized
 	native     int  // side of the images that the configuration is for
@@ -52,7 +53,12 @@ func parseConfig(f Files) (fileSpec, error) {
 	}
 	switch {
 	case probe.Architecture != "":
+		if kind, ok := evaKindOf(probe.Architecture); ok {
+			return parseEva(f, kind)
+		}
 		return parseTimm(f.Config)
+	case hfFamilies[probe.ModelType] != nil:
+		return hfFamilies[probe.ModelType](probe.ModelType, f)
 	case probe.ModelType != "":
 		return parseHF(probe.ModelType, f)
 	}
@@ -60,8 +66,9 @@ func parseConfig(f Files) (fileSpec, error) {
 }
 
 // supported ends every refusal of a model.
-const supported = "supported are model_type vit, deit, vit_mae, vit_msn, ijepa, dinov2, dinov2_with_registers, clip, " +
-	"clip_vision_model and timm's plain vit_*, deit_*, deit3_*, flexivit_* and eva_large_*"
+const supported = "supported are model_type vit, deit, vit_mae, vit_msn, ijepa, dinov2, dinov2_with_registers, dinov3_vit, clip, " +
+	"clip_vision_model, siglip, siglip_vision_model, beit, data2vec-vision and timm's plain vit_*, deit_*, deit3_*, flexivit_*, " +
+	"eva_*, eva02_*, beit_* and beitv2_*"
 
 func jsonError(err error) error { return fmt.Errorf("JSON: %w", err) }
 

@@ -344,7 +344,7 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Add([]byte(`{"model_type":"clip","vision_config":{"hidden_size":24},"projection_dim":3}`), []byte(`{"size":16}`))
 	files := map[string]*safetensors.File{}
-	for _, kind := range []string{"hf_vit", "clip_vision", "timm_vit"} {
+	for _, kind := range []string{"hf_vit", "clip_vision", "timm_vit", "dinov3", "dinov3_gated", "siglip", "timm_siglip", "beit", "timm_eva02_clip"} {
 		file, err := safetensors.Open(filepath.Join(root, kind, weightsName))
 		if err != nil {
 			f.Fatal(err)
@@ -357,7 +357,8 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		kind := map[*naming]string{&hfNames: "hf_vit", &clipNames: "clip_vision", &timmNames: "timm_vit"}[cfg.naming()]
+		kind := map[*naming]string{&hfNames: "hf_vit", &clipNames: "clip_vision", &timmNames: "timm_vit", &dinov3Names: "dinov3",
+			&dinov3GatedNames: "dinov3_gated", &siglipNames: "siglip", &siglipTimmNames: "timm_siglip", &beitNames: "beit", &evaNames: "timm_eva02_clip"}[cfg.naming()]
 		w, err := newWeights(files[kind], cfg.naming())
 		if err != nil {
 			t.Fatal(err)

@@ -185,7 +185,7 @@ func (w *weights) fileName(canon string) string {
 		stem, last = canon[:dot], canon[dot:]
 	}
 	other := map[string]string{".weight": ".bias", ".bias": ".weight"}[last]
-	if t, ok := w.tensors[stem+other]; ok && other != "" { // its bias or weight
+	if t, ok := w.tensors[stem+other]; ok && other != "" && strings.HasSuffix(t.Name, other) { // its bias or weight
 		return strings.TrimSuffix(t.Name, other) + last
 	}
 	names := w.naming.top
@@ -233,7 +233,7 @@ func wordFor(canon, name string) string {
 // essentials checks for the tensors without which a file's shape cannot be made out.
 func (w *weights) essentials() error {
 	for _, name := range []string{"patch_embed.weight", "pos_embed"} {
-		if !w.has(name) {
+		if !w.has(name) && !(name == "pos_embed" && w.naming.unplaced) {
 			w.missing = append(w.missing, name)
 		}
 	}
