@@ -9,6 +9,7 @@ import (
 
 	"melo.example/melo/compute"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // Delta is the low-rank update at one site: y += Scale * (x Aᵀ) Bᵀ.
@@ -103,8 +104,12 @@ func (a *Adapter) Check(c *vit.Config) error {
 		if i > 0 && compute.CompareSites(a.Deltas[i-1].Site, d.Site) >= 0 {
 			return fmt.Errorf("lora: %v: sites are not in order or stand twice", d.Site)
 		}
-		if !c.HasSite(d.Site) {
-			return fmt.Errorf("lora: %v: the base has no such map, but %d blocks", d.Site, c.Depth)
+		switch {
+		case c.HasSite(d.Site):
+		case d.Site.Block == arch.PoolBlock:
+			return fmt.Errorf("lora: %v: the base has no attention pooling", d.Site)
+		default:
+			return fmt.Errorf("lora: %v: the base has %d blocks", d.Site, c.Depth)
 		}
 		in, out := c.SiteDims(d.Site)
 		if d.Rank <= 0 || len(d.A) != d.Rank*in || len(d.B) != out*d.Rank {
