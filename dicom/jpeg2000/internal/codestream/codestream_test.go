@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 // bitWriter writes packet headers.
@@ -201,6 +202,28 @@ func TestFirstHT(t *testing.T) {
 		}
 		if got := b.bits(4); got != 0b1011 {
 			t.Errorf("%s: the header goes on with %04b, want 1011", c.name, got)
+		}
+	}
+}
+
+// TestBooked checks that what is booked for each part of a tile is what it takes.
+func TestBooked(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		takes, book uintptr
+	}{
+		{"precinct", unsafe.Sizeof(precinct{}), precinctBytes},
+		{"code-block", unsafe.Sizeof(Block{}) + 2*unsafe.Sizeof(node{})*4/3, blockBytes},
+		{"segment", unsafe.Sizeof(Segment{}), segmentBytes},
+		{"chunk", unsafe.Sizeof(chunk{}), chunkBytes},
+		{"subband", unsafe.Sizeof(Resolution{})/3 + unsafe.Sizeof(Band{}), bandBytes},
+		{"coding", unsafe.Sizeof(Coding{}) + (3*maxLevels+1)*unsafe.Sizeof(Step{}), codingBytes},
+		{"tile", unsafe.Sizeof(TileParts{}), tilePartsBytes},
+		{"place", unsafe.Sizeof(place{}), placeBytes},
+		{"tile-component", unsafe.Sizeof(TileComp{}), tileCompBytes},
+	} {
+		if c.takes > c.book {
+			t.Errorf("a %s takes %d bytes, %d are booked", c.name, c.takes, c.book)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func join(pieces map[int][]byte, budget *Budget) ([]byte, error) {
 
 // Sizes of what a header makes the parser allocate, in bytes, rounded up.
 const (
-	codingBytes    = 1024
+	codingBytes    = 2600
 	tilePartsBytes = 160
 	partBytes      = 64
 )

@@ -88,11 +88,12 @@ type chunk struct {
 
 // Bytes that a tile's structure takes for each of its parts, rounded up.
 const (
-	precinctBytes = 256
+	precinctBytes = 352
 	blockBytes    = 32 + 11 // nodes of two trees: 4/3 and a bit more of 4 bytes each, twice
 	segmentBytes  = 32
 	chunkBytes    = 12
 	bandBytes     = 320
+	tileCompBytes = 128
 )
 
 // NewTile lays out a tile: everything that follows from the headers alone.
@@ -109,7 +110,7 @@ func (cs *Codestream) NewTile(index int, budget *Budget) (*Tile, error) {
 	t := &Tile{Coding: parts.Coding, budget: budget}
 	t.Rect = Rect{max(s.TileX0+p*s.TileW, s.X0), max(s.TileY0+q*s.TileH, s.Y0),
 		min(s.TileX0+(p+1)*s.TileW, s.X1), min(s.TileY0+(q+1)*s.TileH, s.Y1)}
-	if err := budget.Take("tile-components", int64(len(s.Components)), 128); err != nil {
+	if err := budget.Take("tile-components", int64(len(s.Components)), tileCompBytes); err != nil {
 		return nil, err
 	}
 	t.Comps = make([]TileComp, len(s.Components))
