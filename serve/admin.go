@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/lora/adapterfile"
@@ -245,4 +247,37 @@ func (r *Registry) decide(name string, change Change, f func(d *decision) error)
 	r.publish()
 	r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: Identity{Name: name}, Forgotten: r.statePath == ""})
 	return nil
+}
+
+// Decided tells in one line what a name means: the digest of its current version, and what operators decided about it. ok is
+// false if there is no such name.
+func (r *Registry) Decided(name string) (text string, current Identity, ok bool) {
+	r.admin.Lock()
+	defer r.admin.Unlock()
+	e := r.table.Load().entries[name]
+	if e == nil {
+		return "", Identity{}, false
+	}
+	current.Name = name
+	text = "current none"
+	if e.current != nil {
+		current, text = e.current.Identity, "current "+e.current.Digest
+	}
+	d := r.state.Adapters[name]
+	if d == nil {
+		return text, current, true
+	}
+	if d.Unloaded {
+		text += ", unloaded"
+	}
+	if d.Pinned {
+		text += ", pinned"
+	}
+	for _, alias := range slices.Sorted(maps.Keys(d.Aliases)) {
+		text += fmt.Sprintf(", alias %q %s", alias, short(d.Aliases[alias]))
+	}
+	if d.Canary != "" {
+		text += fmt.Sprintf(", canary %s weight %g", d.Canary, d.Weight)
+	}
+	return text, current, true
 }

@@ -26,15 +26,18 @@ Examples:
 
 // auditVerifyOptions are the options of "melo audit verify".
 type auditVerifyOptions struct {
-	Head  []string `placeholder:"SEQ:HASH" help:"A head that was noted earlier; the log must have it. The server logs its head when it starts and stops."`
-	Files []string `arg:"" name:"file" help:"Log, or the files of a log that was moved away now and then, the oldest first."`
+	Head      []string `placeholder:"SEQ:HASH" help:"A head that was noted earlier; the log must have it. The server logs its head when it starts and stops."`
+	Anchor    string   `placeholder:"FILE" help:"Heads that the server noted (melo serve --audit-anchor); the log must have them all."`
+	FromStart bool     `help:"The log must have its beginning: entry 1."`
+	Files     []string `arg:"" name:"file" help:"Log, or the files of a log that was moved away now and then, the oldest first."`
 }
 
 // Help is the long help text.
 func (auditVerifyOptions) Help() string {
 	return `Reads a log from beginning to end and names the first entry that is not as it was written. A log that was
 cut off at its end, or written anew as a whole, is found out only by a head that was noted elsewhere: give it with
---head.
+--head, or let the server note heads in a file that others keep (--audit-anchor), and give that with --anchor. A log whose
+beginning was taken away is found out by --from-start.
 
 Examples:
 
@@ -64,8 +67,19 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 		}
 		known = append(known, h)
 	}
+	if o.Anchor != "" {
+		heads, err := audit.ReadAnchors(o.Anchor)
+		if err != nil {
+			return badInput(err)
+		}
+		known = append(known, heads...)
+	}
 	doc := auditDocument{Files: o.Files}
 	var after *audit.Head
+	if o.FromStart {
+		start := audit.Start
+		after = &start
+	}
 	for i, path := range o.Files {
 		rep, err := verifyFile(path, after, known)
 		if err == nil && rep.Torn > 0 && i < len(o.Files)-1 {
@@ -87,7 +101,7 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 		}
 	}
 	for _, h := range known {
-		if after == nil || after.Seq < h.Seq {
+		if after == nil || after.Seq < h.Seq || after.Seq == 0 && h.Seq > 0 {
 			return badInput(fmt.Errorf("audit: %s: ends before entry %d, whose head was noted: its end was cut off", o.Files[len(o.Files)-1], h.Seq))
 		}
 	}

@@ -130,7 +130,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		Insecure: o.Insecure, Hosts: o.AllowedHost, MaxConnections: o.MaxConnections,
 		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(),
 		Tokens: o.Tokens, Clients: o.clientLimits(),
-		AuditLog: o.AuditLog, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
+		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
 	}
 	if o.TLSCert != "" {
 		h.TLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey, ClientCA: o.TLSClientCA, RequireClient: o.RequireClientCert}

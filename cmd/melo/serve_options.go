@@ -68,6 +68,7 @@ type serveClients struct {
 	ClientCertRole string            `default:"viewer" enum:"none,viewer,operator,admin" group:"Clients:" help:"Role of clients with a certificate and no token: ${enum}."`
 	AnonymousRole  string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
 	AuditLog       string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
+	AuditAnchor    string            `placeholder:"FILE" group:"Clients:" help:"File that gets the head of the audit log every minute, best on the disk of another machine: it shows when the log was cut off."`
 }
 
 type serveLimits struct {
@@ -170,6 +171,8 @@ func (o *serveOptions) Validate() error {
 		return fmt.Errorf("client certificates need --tls-cert and --tls-key")
 	case o.TLSCert == "" && o.MetricsTLS:
 		return fmt.Errorf("--metrics-tls needs --tls-cert and --tls-key")
+	case o.AuditAnchor != "" && o.AuditLog == "":
+		return fmt.Errorf("--audit-anchor needs --audit-log")
 	case o.RequireClientCert && o.TLSClientCA == "":
 		return fmt.Errorf("--require-client-cert needs --tls-client-ca")
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):

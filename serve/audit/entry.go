@@ -24,8 +24,9 @@ type Event struct {
 	Adapter string    `json:"adapter,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Digest  string    `json:"digest,omitempty"`
-	Outcome string    `json:"outcome"`          // ok, or the kind of error
-	Detail  string    `json:"detail,omitempty"` // of actions other than predictions
+	Outcome string    `json:"outcome"`           // ok, or the kind of error
+	Address string    `json:"address,omitempty"` // of a client that was refused
+	Detail  string    `json:"detail,omitempty"`  // of actions other than predictions
 }
 
 // Entry is an event in the chain.
@@ -58,7 +59,7 @@ func ParseHead(s string) (Head, error) {
 }
 
 // maxEntry bounds a line of the log in bytes.
-const maxEntry = 8 << 10
+const maxEntry = 16 << 10
 
 // hashKey stands between what is hashed and its hash.
 const hashKey = `,"hash":"`
@@ -69,9 +70,10 @@ const tail = len(hashKey) + 2*sha256.Size + len(`"}`)
 // encode returns the line of the event that follows head, and the new head.
 func encode(e Event, head Head) ([]byte, Head, error) {
 	e.Time = e.Time.UTC().Round(0)
-	for _, s := range []*string{&e.Action, &e.Client, &e.Via, &e.Role, &e.Request, &e.Adapter, &e.Version, &e.Digest, &e.Outcome, &e.Detail} {
-		*s = clip(*s)
+	for _, s := range []*string{&e.Action, &e.Client, &e.Via, &e.Role, &e.Request, &e.Adapter, &e.Version, &e.Digest, &e.Outcome, &e.Address} {
+		*s = clip(*s, maxField)
 	}
+	e.Detail = clip(e.Detail, maxDetail)
 	body, err := json.Marshal(Entry{Seq: head.Seq + 1, Event: e, Prev: head.Hash})
 	if err != nil {
 		return nil, head, fmt.Errorf("audit: %w", err)
@@ -85,12 +87,15 @@ func encode(e Event, head Head) ([]byte, Head, error) {
 // maxField bounds a text of an event, so that a line stays below maxEntry whatever its escapes.
 const maxField = 128
 
-func clip(s string) string {
+// maxDetail bounds the detail, which names digests.
+const maxDetail = 1 << 10
+
+func clip(s string, longest int) string {
 	s = strings.ToValidUTF8(s, "?")
-	if len(s) <= maxField {
+	if len(s) <= longest {
 		return s
 	}
-	cut := maxField
+	cut := longest
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}

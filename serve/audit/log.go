@@ -36,6 +36,7 @@ type Log struct {
 	err     error  // why the last attempt to write failed
 	trouble error  // why what was written may not last: the file was moved and none can be made, or does not sync
 	closed  bool
+	anchor  *anchor // nil: none
 
 	stop, done chan struct{}
 }
@@ -243,6 +244,11 @@ func (l *Log) tend() {
 		l.flush()
 	}
 	l.reopen()
+	if l.anchor != nil && l.now().Sub(l.anchor.at) >= anchorEvery {
+		if err := l.note(); err != nil {
+			l.trouble = err
+		}
+	}
 	f, dirty := l.f, l.dirty
 	l.dirty = false
 	l.mu.Unlock()
@@ -296,7 +302,7 @@ func (l *Log) Close() error {
 		l.flush()
 	}
 	l.closed = true
-	err := l.failure()
+	err := errors.Join(l.failure(), l.note())
 	l.mu.Unlock()
 	close(l.stop)
 	<-l.done

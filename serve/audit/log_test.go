@@ -421,3 +421,43 @@ func FuzzVerify(f *testing.F) {
 		ending(bytes.NewReader(text), int64(len(text)))
 	})
 }
+
+// An anchor file finds out what the chain alone cannot: a log that was cut off at its end.
+func TestAnchor(t *testing.T) {
+	dir := t.TempDir()
+	path, at := filepath.Join(dir, "audit.jsonl"), filepath.Join(dir, "anchor")
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Anchor(at); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := l.Record(Event{Action: "x", Outcome: "ok"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	heads, err := ReadAnchors(at)
+	if err != nil || len(heads) != 2 || heads[0] != Start || heads[1].Seq != 3 {
+		t.Fatalf("%v, %v", heads, err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1]
+	if err := os.WriteFile(path, cut, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Anchor(at); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -116,7 +116,9 @@ func (c *call) serve(ctx context.Context) (err error) {
 		err := decode(data, v.(proto.Message))
 		data = nil
 		if n, ok := v.(named); ok && err == nil {
-			adapter = n.GetModelName()
+			if adapter = n.GetModelName(); entered.Named != nil {
+				entered.Named(adapter)
+			}
 		}
 		body.Keep(2 * body.Size())
 		return err

@@ -52,6 +52,8 @@ type Call struct {
 type Entered struct {
 	Context context.Context // in which it is answered
 	Limit   int64           // bytes of a message of its client; 0: as for everybody
+	// Named is told which adapter the call is about, once that is known; may be nil.
+	Named func(adapter string)
 	// Done is called once it has been answered, with the adapter that it named.
 	Done func(err error, adapter string)
 }

@@ -23,7 +23,7 @@ func (h *Host) enterCall(ctx context.Context, c grpcapi.Call) (grpcapi.Entered, 
 		v.name = "unknown"
 	}
 	e, err := h.begin(ctx, v)
-	entered := grpcapi.Entered{Context: e.ctx, Limit: e.limit, Done: func(err error, adapter string) {
+	entered := grpcapi.Entered{Context: e.ctx, Limit: e.limit, Named: e.named, Done: func(err error, adapter string) {
 		code := status.Code(err)
 		e.end(code.String(), err == nil, code == codes.Internal || code == codes.Unknown || code == codes.Unavailable, adapter, 0)
 	}}

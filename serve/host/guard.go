@@ -22,13 +22,15 @@ type visit struct {
 	need        access.Role
 	header      http.Header
 	credentials access.Credentials
-	opening     bool // of a stream, whose messages are counted one by one
+	adapter     string // that it is about, where the address says so
+	opening     bool   // of a stream, whose messages are counted one by one
 }
 
 // entered is a call that was let in, or was not: it is counted, timed, traced and logged either way.
 type entered struct {
 	ctx   context.Context
-	limit int64 // bytes that its client may send; 0: as everybody
+	limit int64                // bytes that its client may send; 0: as everybody
+	named func(adapter string) // tells which adapter the call is about, where that is known later
 	end   func(code string, ok, fault bool, adapter string, bytes int64)
 }
 
@@ -39,14 +41,21 @@ func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	counted := h.config.Recorder.Call(v.protocol, v.name)
 	ctx, end := h.config.Tracer.Start(ctx, propagation.HeaderCarrier(v.header), v.protocol, v.name)
 	ctx, p, done, err := h.enter(ctx, v)
-	e := entered{ctx: ctx, end: func(code string, ok, fault bool, adapter string, bytes int64) {
+	before := ""
+	named := func(adapter string) {
+		if v.need > access.Viewer && err == nil {
+			before, _ = h.decided(adapter)
+		}
+	}
+	named(v.adapter)
+	e := entered{ctx: ctx, named: named, end: func(code string, ok, fault bool, adapter string, bytes int64) {
 		done()
 		if v.need > access.Viewer && err == nil {
 			outcome := "ok"
 			if !ok {
 				outcome = "failed"
 			}
-			h.audit(ctx, v.name, outcome, adapter)
+			h.operated(ctx, v.name, outcome, adapter, before)
 		}
 		counted(code)
 		end(code, fault)
@@ -87,8 +96,11 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 		ctx = access.With(ctx, p)
 		err = guard.Authorize(p, v.need)
 	}
-	if errors.Is(err, access.ErrForbidden) {
-		h.audit(ctx, v.name, "forbidden", "")
+	switch {
+	case errors.Is(err, access.ErrForbidden):
+		h.refused(ctx, v, "forbidden")
+	case errors.Is(err, access.ErrUnauthenticated):
+		h.refused(ctx, v, "unauthenticated")
 	}
 	if err == nil && h.config.Audit != nil {
 		if unhealthy := h.config.Audit.Healthy(); unhealthy != nil {
@@ -134,16 +146,6 @@ func (h *Host) refuse(err error) error {
 func (h *Host) deny(reason string, fault *oip.Fault) error {
 	h.config.Recorder.Denied(reason)
 	return fault
-}
-
-// audit writes what a client did other than asking adapters.
-func (h *Host) audit(ctx context.Context, action, outcome, adapter string) {
-	if h.config.Audit == nil {
-		return
-	}
-	event := Auditor{h.config.Audit, oip.RequestID}.of(ctx, action, outcome)
-	event.Adapter = adapter
-	_ = h.config.Audit.Record(event)
 }
 
 // leaf returns the certificate that a client has proved to hold.

@@ -61,16 +61,17 @@ type Config struct {
 
 // Host is a server that has been made and not yet begun, or is running.
 type Host struct {
-	config  Config
-	gate    *gate
-	http    *http.Server
-	grpc    *http.Server
-	service *oip.Service
-	extra   []*http.Server // metrics, debug
-	sockets []socket
-	conns   map[string]*conns
-	reloads []func()
-	expiry  bool // the metric is there
+	config   Config
+	gate     *gate
+	http     *http.Server
+	grpc     *http.Server
+	service  *oip.Service
+	extra    []*http.Server // metrics, debug
+	sockets  []socket
+	conns    map[string]*conns
+	reloads  []func()
+	refusals refusals
+	expiry   bool // the metric is there
 }
 
 // socket is a bound address and what answers there.

@@ -269,6 +269,8 @@ func TestAuditOfRequests(t *testing.T) {
 		t.Fatal(text)
 	}
 	s.predict(access.Viewer, "mueller_hans") // no such adapter
+	s.do(access.Public, "GET", "/v1/adapters", nil)
+	s.do(access.Operator, "POST", "/v2/repository/models/mueller_hans/load", nil)
 	s.do(access.Viewer, "POST", "/v2/repository/models/lesion/unload", nil)
 	if response, text := s.do(access.Operator, "POST", "/v2/repository/models/lesion/unload", nil); response.StatusCode != http.StatusOK {
 		t.Fatal(text)
@@ -288,9 +290,13 @@ func TestAuditOfRequests(t *testing.T) {
 		if e.Action == "predict" && e.Outcome == "ok" && (e.Digest != digest || e.Request == "") {
 			t.Errorf("got %+v", e)
 		}
+		if e.Action == "RepositoryModelUnload" && e.Outcome == "ok" && (e.Digest != digest || e.Detail != "before: current "+digest+"; after: current "+digest+", unloaded") ||
+			e.Outcome == "unauthenticated" && !strings.HasPrefix(e.Address, "127.0.0.1:") {
+			t.Errorf("got %+v", e)
+		}
 		got = append(got, strings.Join([]string{e.Action, e.Client, e.Adapter, e.Outcome}, " "))
 	}
-	want := []string{"predict the-viewer lesion ok", "RepositoryModelUnload the-viewer  forbidden", "RepositoryModelUnload the-operator lesion ok"}
+	want := []string{"predict the-viewer lesion ok", "RepositoryModelUnload the-viewer  forbidden", "Adapters 127.0.0.1  unauthenticated", "RepositoryModelUnload the-operator lesion ok"}
 	for _, w := range want {
 		found := false
 		for _, g := range got {

@@ -51,7 +51,7 @@ func secure(h http.Header, tls bool) {
 func (h *Host) wrap(route httpapi.Route, next http.Handler) http.Handler {
 	need := roleOf(route.Role)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e, err := h.begin(r.Context(), visit{protocol: "http", name: route.Name, need: need, header: r.Header, credentials: h.credentials(r)})
+		e, err := h.begin(r.Context(), visit{protocol: "http", name: route.Name, need: need, header: r.Header, credentials: h.credentials(r), adapter: r.PathValue("model") + r.PathValue("adapter")})
 		out := &recorder{ResponseWriter: w}
 		r = r.WithContext(httpapi.WithBodyLimit(e.ctx, e.limit))
 		defer func() {

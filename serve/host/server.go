@@ -51,9 +51,11 @@ type Settings struct {
 	Anonymous *access.Role
 	Clients   access.Limits // of clients without their own
 
-	AuditLog string                 // file; empty: none
-	Trace    telemetry.TraceOptions // without an endpoint there are no traces
-	Log      *slog.Logger           // nil: nothing is logged
+	AuditLog string // file; empty: none
+	// AuditAnchor is a file that gets the head of the audit log every minute; empty: none.
+	AuditAnchor string
+	Trace       telemetry.TraceOptions // without an endpoint there are no traces
+	Log         *slog.Logger           // nil: nothing is logged
 }
 
 // InputError is a file or a folder that cannot be used: tokens, audit log, base, adapters.
@@ -178,6 +180,11 @@ func (r *Server) open(ctx context.Context) error {
 func (r *Server) openAudit() (err error) {
 	if r.audit, err = audit.Open(r.settings.AuditLog); err != nil {
 		return err
+	}
+	if s := r.settings.AuditAnchor; s != "" {
+		if err := r.audit.Anchor(s); err != nil {
+			return err
+		}
 	}
 	r.metrics.Gauge("melo_audit_entries", "Number of the last entry of the audit log.", func() float64 { return float64(r.audit.Head().Seq) })
 	r.metrics.Gauge("melo_audit_healthy", "Whether the audit log can be written.", func() float64 {
