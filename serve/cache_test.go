@@ -162,3 +162,32 @@ func TestRefusalIsRemembered(t *testing.T) {
 		t.Errorf("%v after %d batches", err, e.Stats().Batches)
 	}
 }
+
+// TestDropOfWhatIsHeld: an adapter that somebody took hold of after it was found idle is not evicted: it would lose its
+// place in the budget while its memory is still used.
+func TestDropOfWhatIsHeld(t *testing.T) {
+	k := newCache(100, func(*content) {})
+	c := &content{bytes: 60}
+	h := &handle{content: c, cache: k}
+	if err := k.reserve(t.Context(), c.bytes); err != nil {
+		t.Fatal(err)
+	}
+	k.settle(c, h, 0)
+	if got := k.oldest(); got != c {
+		t.Fatal("not idle")
+	}
+	h.refs.Add(1) // a request comes between oldest and drop
+	k.mu.Lock()
+	dropped := k.drop(c)
+	k.mu.Unlock()
+	if residents, bytes := k.usage(); dropped || residents != 1 || bytes != 60 || h.refs.Load() != 2 || c.live.Load() != h {
+		t.Errorf("dropped %v; %d residents of %d bytes, %d references", dropped, residents, bytes, h.refs.Load())
+	}
+	h.refs.Add(-1)
+	k.mu.Lock()
+	dropped = k.drop(c)
+	k.mu.Unlock()
+	if residents, bytes := k.usage(); !dropped || residents != 0 || bytes != 0 || c.live.Load() != nil {
+		t.Errorf("idle: dropped %v; %d residents of %d bytes", dropped, residents, bytes)
+	}
+}

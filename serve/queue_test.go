@@ -159,6 +159,41 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
+// TestPushingOut: the request that makes room is the youngest of the adapter that has most, wherever its lane stands, and
+// no other is touched.
+func TestPushingOut(t *testing.T) {
+	for most := range 3 {
+		q := newLanes(8, 4)
+		counts := []int{2, 2, 2}
+		counts[most] = 4
+		items := make([][]*item, 3)
+		for n := range 4 {
+			for lane, count := range counts {
+				if n >= count {
+					continue
+				}
+				it, err := q.ask(lane, time.Time{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				items[lane] = append(items[lane], it)
+			}
+		}
+		if _, err := q.ask(3, time.Time{}); err != nil {
+			t.Fatalf("lane %d has most: %v", most, err)
+		}
+		for lane, list := range items {
+			for k, it := range list {
+				pushed := lane == most && k == len(list)-1
+				var overload *OverloadError
+				if errors.As(it.err, &overload) != pushed {
+					t.Errorf("lane %d has most: request %d of lane %d: %v", most, k, lane, it.err)
+				}
+			}
+		}
+	}
+}
+
 func TestBatchingCurve(t *testing.T) {
 	for name, c := range map[string]struct {
 		seconds func(n int) float64

@@ -26,8 +26,12 @@ type fileSystem interface {
 	Create(path string, perm fs.FileMode) (file, error)
 	Rename(from, to string) error
 	Remove(path string) error
-	// SyncDir makes a rename inside the folder durable.
+	// SyncDir makes what was made, renamed and removed inside the folder durable.
 	SyncDir(path string) error
+	// Mkdir makes a folder and fails with fs.ErrExist if there is something.
+	Mkdir(path string) error
+	// Exchange swaps two paths in one step; false if the system cannot.
+	Exchange(a, b string) (bool, error)
 }
 
 const bufferSize = 1 << 18
@@ -105,14 +109,16 @@ func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.
 
 // Finish makes a file that was written piece by piece, as a download is, the content of the file at path, in the same
 // folder: it is synced and renamed, then the folder is synced. f is the open file at partial, and stays open.
-func Finish(f *os.File, partial, path string) error {
+func Finish(f *os.File, partial, path string) error { return finish(osFS{}, f, partial, path) }
+
+func finish(fsys fileSystem, f file, partial, path string) error {
 	if err := f.Sync(); err != nil {
 		return failed(path, "sync", err)
 	}
-	if err := os.Rename(partial, path); err != nil {
+	if err := fsys.Rename(partial, path); err != nil {
 		return failed(path, "rename", err)
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := fsys.SyncDir(filepath.Dir(path)); err != nil {
 		return failed(path, "written, but its folder could not be synced", err)
 	}
 	return nil
@@ -163,3 +169,6 @@ func (osFS) Create(path string, perm fs.FileMode) (file, error) {
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 func (osFS) Remove(path string) error     { return os.Remove(path) }
 func (osFS) SyncDir(path string) error    { return syncDir(path) }
+func (osFS) Mkdir(path string) error      { return os.Mkdir(path, 0o777) }
+
+func (osFS) Exchange(a, b string) (bool, error) { return exchange(a, b) }

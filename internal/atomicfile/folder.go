@@ -23,31 +23,39 @@ func WriteFolder(path string, perm fs.FileMode, files map[string]func(io.Writer)
 	if err != nil {
 		return failed(path, "", err)
 	}
-	temp, err := createTempFolder(filepath.Dir(target))
-	if err != nil {
-		return failed(path, "create a folder beside it", err)
+	temp, err := writeFolder(osFS{}, path, target, exists, perm, files)
+	if temp != "" {
+		os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
 	}
-	defer os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
+	return err
+}
+
+// writeFolder puts the files into a temporary folder and that in the place of target; name is the path as the caller gave it.
+// It returns the temporary folder, which is no longer needed.
+func writeFolder(fsys fileSystem, path, target string, exists bool, perm fs.FileMode, files map[string]func(io.Writer) error) (temp string, err error) {
+	if temp, err = createTempFolder(fsys, filepath.Dir(target)); err != nil {
+		return "", failed(path, "create a folder beside it", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := writeNew(filepath.Join(temp, name), perm, files[name]); err != nil {
-			return failed(path, name, err)
+		if err := writeNew(fsys, filepath.Join(temp, name), perm, files[name]); err != nil {
+			return temp, failed(path, name, err)
 		}
 	}
-	if err := syncDir(temp); err != nil {
-		return failed(path, "sync", err)
+	if err := fsys.SyncDir(temp); err != nil {
+		return temp, failed(path, "sync", err)
 	}
 	if exists {
-		err = replaceFolder(temp, target)
+		err = replaceFolder(fsys, temp, target)
 	} else {
-		err = os.Rename(temp, target)
+		err = fsys.Rename(temp, target)
 	}
 	if err != nil {
-		return failed(path, "rename", err)
+		return temp, failed(path, "rename", err)
 	}
-	if err := syncDir(filepath.Dir(target)); err != nil {
-		return failed(path, "written, but its folder could not be synced", err)
+	if err := fsys.SyncDir(filepath.Dir(target)); err != nil {
+		return temp, failed(path, "written, but its folder could not be synced", err)
 	}
-	return nil
+	return temp, nil
 }
 
 // resolveFolder follows symbolic links, and refuses what is no folder or holds other files.
@@ -71,10 +79,10 @@ func resolveFolder(path string, files map[string]func(io.Writer) error) (target 
 	return target, true, nil
 }
 
-func createTempFolder(dir string) (string, error) {
+func createTempFolder(fsys fileSystem, dir string) (string, error) {
 	for try := 0; ; try++ {
 		temp := filepath.Join(dir, fmt.Sprintf(".melo-%016x.tmp", rand.Uint64()))
-		err := os.Mkdir(temp, 0o777)
+		err := fsys.Mkdir(temp)
 		if err == nil || !errors.Is(err, fs.ErrExist) || try == 100 {
 			return temp, err
 		}
@@ -82,8 +90,8 @@ func createTempFolder(dir string) (string, error) {
 }
 
 // writeNew creates a file, fills and syncs it.
-func writeNew(path string, perm fs.FileMode, fill func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+func writeNew(fsys fileSystem, path string, perm fs.FileMode, fill func(io.Writer) error) error {
+	f, err := fsys.Create(path, perm)
 	if err != nil {
 		return err
 	}
@@ -99,23 +107,23 @@ func writeNew(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 }
 
 // replaceFolder puts the folder temp in the place of target, and leaves the old one at temp.
-func replaceFolder(temp, target string) error {
-	if done, err := exchange(temp, target); done || err != nil {
+func replaceFolder(fsys fileSystem, temp, target string) error {
+	if done, err := fsys.Exchange(temp, target); done || err != nil {
 		return err
 	}
-	return replaceInTwoSteps(temp, target)
+	return replaceInTwoSteps(fsys, temp, target)
 }
 
 // replaceInTwoSteps is replaceFolder with a moment in which there is no folder at target.
-func replaceInTwoSteps(temp, target string) error {
+func replaceInTwoSteps(fsys fileSystem, temp, target string) error {
 	old := temp + ".old"
-	if err := os.Rename(target, old); err != nil {
+	if err := fsys.Rename(target, old); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, target); err != nil {
-		return errors.Join(err, os.Rename(old, target))
+	if err := fsys.Rename(temp, target); err != nil {
+		return errors.Join(err, fsys.Rename(old, target))
 	}
-	return os.Rename(old, temp)
+	return fsys.Rename(old, temp)
 }
 
 // TryFolder finds out whether files can be made in a folder.

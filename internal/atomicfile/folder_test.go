@@ -63,12 +63,12 @@ func TestReplaceFolderInTwoSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := replaceInTwoSteps(a, b); err != nil {
+	if err := replaceInTwoSteps(osFS{}, a, b); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, a, map[string]string{"name": b})
 	holds(t, b, map[string]string{"name": a})
-	if err := replaceInTwoSteps(filepath.Join(top, "missing"), b); err == nil {
+	if err := replaceInTwoSteps(osFS{}, filepath.Join(top, "missing"), b); err == nil {
 		t.Fatal("a missing folder took the place of another")
 	}
 	holds(t, b, map[string]string{"name": a})
