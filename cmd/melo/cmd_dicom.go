@@ -39,6 +39,7 @@ type dicomShowOptions struct {
 	File    string `arg:"" help:"DICOM file."`
 	Picture string `placeholder:"FILE" help:"Write the picture, as a radiologist sees it, as a PNG."`
 	Frame   int    `default:"1" help:"Frame of the picture, counted from 1."`
+	Samples string `placeholder:"FILE" help:"Write the decoded samples of all frames, as stored: row by row, pixel by pixel, little endian."`
 	Window  string `placeholder:"CENTER,WIDTH" help:"Window of the picture: CENTER,WIDTH; the name of one of the object's windows, or #2 for its second; full; range. Without it the object's own VOI LUT or first window, else the range of the image."`
 	NoDump  bool   `help:"Do not list the elements."`
 }
@@ -149,6 +150,11 @@ func (o *dicomShowOptions) pixels(f *dicom.File, doc *dicomDocument) error {
 	if doc.PixelSum, err = d.Digest(); err != nil {
 		return fmt.Errorf("%s: %w", o.File, err)
 	}
+	if o.Samples != "" {
+		if err := writeSamples(o.Samples, d); err != nil {
+			return err
+		}
+	}
 	w, err := pixel.ParseWindow(o.Window)
 	if err != nil {
 		return usage(err)
@@ -161,11 +167,38 @@ func (o *dicomShowOptions) pixels(f *dicom.File, doc *dicomDocument) error {
 	if o.Picture == "" {
 		return nil
 	}
-	if info, err := os.Stat(o.Picture); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("--picture %s: exists and is not a regular file", o.Picture)
+	if err := plainTarget("--picture", o.Picture); err != nil {
+		return err
 	}
 	doc.Picture = o.Picture
 	return atomicfile.Write(o.Picture, 0o666, func(w io.Writer) error { return png.Encode(w, picture(v)) })
+}
+
+// plainTarget refuses to write over what is no regular file.
+func plainTarget(option, path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s %s: exists and is not a regular file", option, path)
+	}
+	return nil
+}
+
+// writeSamples writes the samples of all frames.
+func writeSamples(path string, d *pixel.Description) error {
+	if err := plainTarget("--samples", path); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, 0o666, func(w io.Writer) error {
+		for i := range d.Frames {
+			f, err := d.Frame(i)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(f.Data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // picture turns a view into an image of the standard library.
