@@ -9,7 +9,7 @@ import (
 
 // fromJPEG2000 decodes a frame of one of the JPEG 2000 and HTJ2K syntaxes.
 func fromJPEG2000(encoded []byte, d *Description) (*Frame, error) {
-	img, err := jpeg2000.Decode(encoded, jpeg2000.Options{MaxBytes: max(16*d.FrameBytes(), 1<<20)})
+	img, err := jpeg2000.Decode(encoded, jpeg2000.Options{MaxBytes: 32*d.FrameBytes()/int64(d.SampleBytes()) + 16<<20})
 	if err != nil {
 		return nil, err
 	}

@@ -257,12 +257,9 @@ func (d *Description) colour(v *View, f *Frame) error {
 			v.Pix8[k] = uint8(x)
 		}
 		if ybr {
-			toRGB(v.Pix8)
+			toRGB(v.Pix8, 128, 255)
 		}
 		return nil
-	}
-	if ybr {
-		return errorf("%s of %d bits: %w", f.Photometric, d.Stored, ErrUnsupported)
 	}
 	v.Bits = 16
 	v.Pix16 = make([]uint16, n)
@@ -270,14 +267,17 @@ func (d *Description) colour(v *View, f *Frame) error {
 	for k := range n {
 		v.Pix16[k] = uint16((uint64(d.stored(f.Data, k))*65535 + top/2) / top)
 	}
+	if ybr {
+		toRGB(v.Pix16, 1<<15, 65535)
+	}
 	return nil
 }
 
-// toRGB converts YBR_FULL of 8 bits in place (PS3.3, C.7.6.3.1.2), rounded to the nearest.
-func toRGB(pix []uint8) {
-	clip := func(x float64) uint8 { return uint8(min(max(math.Floor(x+0.5), 0), 255)) }
+// toRGB converts YBR_FULL in place (PS3.3, C.7.6.3.1.2), rounded to the nearest. middle is the chroma of grey.
+func toRGB[T uint8 | uint16](pix []T, middle, top float64) {
+	clip := func(x float64) T { return T(min(max(math.Floor(x+0.5), 0), top)) }
 	for k := 0; k+2 < len(pix); k += 3 {
-		y, cb, cr := float64(pix[k]), float64(pix[k+1])-128, float64(pix[k+2])-128
+		y, cb, cr := float64(pix[k]), float64(pix[k+1])-middle, float64(pix[k+2])-middle
 		pix[k] = clip(y + 1.402*cr)
 		pix[k+1] = clip(y - (0.114*1.772/0.587)*cb - (0.299*1.402/0.587)*cr)
 		pix[k+2] = clip(y + 1.772*cb)
