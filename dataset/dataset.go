@@ -149,6 +149,15 @@ func (d *Dataset) has(i, l int) bool {
 	return s.Label == l
 }
 
+// unknown tells whether it is not known of sample i if it has label l.
+func (d *Dataset) unknown(i, l int) bool {
+	s := &d.Samples[i]
+	return s.Targets != nil && s.Targets[l] == Unknown
+}
+
+// Known tells whether all labels of sample i are known: others can be trained on, and not measured on.
+func (d *Dataset) Known(i int) bool { return !slices.Contains(d.Samples[i].Targets, Unknown) }
+
 // setLabels fixes the label names: those asked for, or else those found, which are sorted already.
 func (d *Dataset) setLabels(found []string, opt Options) {
 	d.Labels = found

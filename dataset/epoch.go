@@ -157,8 +157,11 @@ func (l *Loader) settle(p *pending) error {
 		p.Labels[n] = l.ds.Samples[i].Label
 		for k := range labels {
 			p.Targets[n*labels+k] = 0
-			if l.ds.has(i, k) {
+			switch {
+			case l.ds.has(i, k):
 				p.Targets[n*labels+k] = 1
+			case l.ds.unknown(i, k):
+				p.Targets[n*labels+k] = Unknown
 			}
 		}
 		n++

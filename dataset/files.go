@@ -55,16 +55,21 @@ func (f *files) Read(i int, limits imaging.Limits) ([]byte, error) {
 func (f *files) Decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error) {
 	name := f.Name(i)
 	opt.Page = f.records[i].Frame
+	return gated(ctx, f.gate, data, name, opt)
+}
+
+// gated decodes an image; big ones wait until there is room for them.
+func gated(ctx context.Context, gate *semaphore.Weighted, data []byte, name string, opt imaging.Options) (*imaging.Image, error) {
 	info, err := imaging.Inspect(data, name, opt)
 	if err != nil {
 		return nil, err
 	}
 	if n := int64(info.W) * int64(info.H); n >= bigImage {
 		n = min(n, pixelsInFlight)
-		if err := f.gate.Acquire(ctx, n); err != nil {
+		if err := gate.Acquire(ctx, n); err != nil {
 			return nil, err
 		}
-		defer f.gate.Release(n)
+		defer gate.Release(n)
 	}
 	return imaging.DecodeContext(ctx, data, name, opt)
 }

@@ -65,6 +65,7 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 		for _, part := range [][]int{made[0], made[1], pieces[f]} {
 			slices.Sort(part)
 		}
+		folds[f].Val, folds[f].Held = d.onlyKnown(made[1], Val), d.onlyKnown(pieces[f], "the part held out")
 		if len(pieces[f]) == 0 { // few groups, of very different sizes
 			return nil, d.badf("folds: the images or groups do not fill %d folds", k)
 		}

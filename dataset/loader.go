@@ -41,7 +41,7 @@ type Batch struct {
 	Indices []int     // N indices into [Dataset.Samples]
 	Images  []float32 // N x 3 x Size x Size
 	Labels  []int     // N indices into [Dataset.Labels]; -1 when the task is MultiLabel
-	Targets []float32 // N x len(Labels of the data set): 1 for the labels that a sample has, else 0
+	Targets []float32 // N x len(Labels of the data set): 1 for the labels that a sample has, 0 for others, [Unknown] where that is not known
 }
 
 // BadFile is an image that could not be loaded.

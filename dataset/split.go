@@ -71,11 +71,23 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	}
 	for p := range parts {
 		slices.Sort(parts[p])
+		if p > 0 {
+			parts[p] = d.onlyKnown(parts[p], splitNames[p])
+		}
 	}
 	if err := d.checkParts("split", splitNames, parts); err != nil {
 		return nil, nil, nil, err
 	}
 	return parts[0], parts[1], parts[2], nil
+}
+
+// onlyKnown leaves out the samples of which a label is not known: nothing can be measured on them.
+func (d *Dataset) onlyKnown(part []int, name string) []int {
+	known := slices.DeleteFunc(slices.Clone(part), func(i int) bool { return !d.Known(i) })
+	if n := len(part) - len(known); n > 0 {
+		d.warnOnce(fmt.Sprintf("%d images of %s have a label that is not known, and are not measured on", n, name))
+	}
+	return known
 }
 
 // tooFew is the number of images up to which a part that was made is given back to training when it has one label only.

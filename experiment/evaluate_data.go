@@ -97,10 +97,28 @@ func (j *evalJob) choose(ctx context.Context) error {
 		j.doc.Data.Rule = "given"
 		j.warn("this is not the data that the adapter was trained on (or it has changed, or its columns were named otherwise): whether images of the training are among these cannot be told")
 	}
+	known, hidden := onlyKnown(j.data, j.samples)
+	if hidden > 0 {
+		j.samples = known
+		j.warn(fmt.Sprintf("%d images have a label that is not known, and are not measured on", hidden))
+	}
+	if len(known) == 0 {
+		return badInput(fmt.Errorf("%s: no image of the split has all its labels known", o.Data))
+	}
 	for _, w := range j.data.Warnings {
 		j.warn(w)
 	}
 	return nil
+}
+
+// onlyKnown returns the samples all of whose labels are known, and how many are not among them.
+func onlyKnown(ds *dataset.Dataset, samples []int) (known []int, hidden int) {
+	for _, i := range samples {
+		if ds.Known(i) {
+			known = append(known, i)
+		}
+	}
+	return known, len(samples) - len(known)
 }
 
 func (j *evalJob) warn(warning string) {

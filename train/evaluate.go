@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/metric"
 )
 
-// Evaluator measures a model on a fixed list of samples.
+// Evaluator measures a model on a fixed list of samples, all of whose labels are known.
 type Evaluator struct {
 	Model Model
 	Data  Data // without shuffling and augmentation
@@ -53,7 +53,7 @@ func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
 		}
 		out.Indices = append(out.Indices, b.Indices...)
 		for _, t := range b.Targets {
-			out.Truth = append(out.Truth, t != 0)
+			out.Truth = append(out.Truth, t > 0)
 		}
 		if e.Progress != nil {
 			e.Progress(len(out.Indices))

@@ -98,6 +98,10 @@ func (l *binaryFocal) Backward(losses []float64, dlogits, logits []float32, t Ta
 	for i := range losses {
 		loss := 0.0
 		for c := range k {
+			if t.Present[i*k+c] == dataset.Unknown {
+				dlogits[i*k+c] = 0
+				continue
+			}
 			z := float64(logits[i*k+c])
 			y := float64(t.Present[i*k+c])*(1-l.smoothing) + l.smoothing/2
 			pos, neg := y*l.positive[c], 1-y

@@ -10,7 +10,7 @@ import (
 // Targets are what is true of some consecutive images of a batch.
 type Targets struct {
 	Label   []int     // [n], where labels exclude each other
-	Present []float32 // [n, classes], 0 or 1
+	Present []float32 // [n, classes], 0, 1 or [dataset.Unknown]
 }
 
 // Loss judges logits.
@@ -102,19 +102,32 @@ func (l *crossEntropy) target(class, label int) float64 {
 }
 
 // binaryCrossEntropy is PyTorch's BCEWithLogitsLoss with pos_weight, averaged over labels and images, on
-// targets (1-smoothing) y + smoothing/2. It is computed in float64.
+// targets (1-smoothing) y + smoothing/2. Labels that are not known of an image count nowhere. It is computed in float64.
 type binaryCrossEntropy struct {
 	smoothing float64
 	positive  []float64 // weights of the positive term, one a label
 }
 
-func (l *binaryCrossEntropy) Weight(t Targets) float64 { return float64(len(t.Present)) }
+// Weight counts the labels of images that are known.
+func (l *binaryCrossEntropy) Weight(t Targets) float64 {
+	n := 0
+	for _, y := range t.Present {
+		if y != dataset.Unknown {
+			n++
+		}
+	}
+	return float64(max(n, 1))
+}
 
 func (l *binaryCrossEntropy) Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64) {
 	k := len(l.positive)
 	for i := range losses {
 		loss := 0.0
 		for c := range k {
+			if t.Present[i*k+c] == dataset.Unknown {
+				dlogits[i*k+c] = 0
+				continue
+			}
 			z := float64(logits[i*k+c])
 			y := float64(t.Present[i*k+c])*(1-l.smoothing) + l.smoothing/2
 			pos, neg := y*l.positive[c], 1-y
@@ -139,6 +152,11 @@ func BalancedWeights(ds *dataset.Dataset, indices []int) []float64 {
 		n, c := float64(len(indices)), float64(max(count, 1))
 		weights[l] = n / (float64(len(ds.Labels)) * c)
 		if ds.Task == dataset.MultiLabel {
+			for _, i := range indices {
+				if ds.Samples[i].Targets[l] == dataset.Unknown {
+					n--
+				}
+			}
 			weights[l] = (n - float64(count)) / c
 		}
 		weights[l] = min(max(weights[l], 1/MaxClassWeight), MaxClassWeight)

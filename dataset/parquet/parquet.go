@@ -1,0 +1,285 @@
+// Package parquet reads columns of Parquet files, images in single rows among them, and writes small tables. It wraps a
+// library, and turns what that does with damaged files into errors.
+package parquet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sort"
+	"strings"
+
+	pq "github.com/parquet-go/parquet-go"
+)
+
+// ErrFile is wrapped by the errors about files that are no Parquet, or damaged.
+var ErrFile = errors.New("bad Parquet file")
+
+// maxColumn bounds the bytes that a column is said to take unpacked, in one group of rows.
+const maxColumn = 8 << 30
+
+// File is an open file. Its methods may be called concurrently.
+type File struct {
+	path    string
+	f       *os.File
+	p       *pq.File
+	groups  []pq.RowGroup
+	first   []int64 // row that each group begins with
+	columns []Column
+}
+
+// Column is a column without parts.
+type Column struct {
+	Name  string // parts are joined by dots: "image.bytes"
+	Bytes bool   // bytes or text rather than numbers
+	List  bool   // a row may have several values
+	index int
+}
+
+// guard turns a panic of the library into an error.
+func guard(path string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%s: the decoder failed: %v: %w", path, r, ErrFile)
+	}
+}
+
+// Open opens a file and reads its footer.
+func Open(path string) (_ *File, err error) {
+	defer guard(path, &err)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	x := &File{path: path, f: f}
+	if err := x.open(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return x, nil
+}
+
+func (x *File) open() (err error) {
+	defer guard(x.path, &err)
+	st, err := x.f.Stat()
+	if err != nil {
+		return err
+	}
+	if x.p, err = pq.OpenFile(x.f, st.Size(), pq.SkipBloomFilters(true), pq.FileReadMode(pq.ReadModeSync)); err != nil {
+		return fmt.Errorf("%s: %w: %w", x.path, err, ErrFile)
+	}
+	for _, g := range x.p.Metadata().RowGroups {
+		for _, c := range g.Columns {
+			m := c.MetaData
+			if m.TotalUncompressedSize > maxColumn || m.TotalCompressedSize > st.Size() {
+				return fmt.Errorf("%s: a column is said to take %d bytes, packed into %d of a file of %d: %w", x.path,
+					m.TotalUncompressedSize, m.TotalCompressedSize, st.Size(), ErrFile)
+			}
+		}
+	}
+	rows := int64(0)
+	x.groups = x.p.RowGroups()
+	for _, g := range x.groups {
+		x.first = append(x.first, rows)
+		rows += g.NumRows()
+	}
+	var walk func(c *pq.Column, list bool)
+	walk = func(c *pq.Column, list bool) {
+		list = list || c.Repeated()
+		if !c.Leaf() {
+			for _, part := range c.Columns() {
+				walk(part, list)
+			}
+			return
+		}
+		kind := c.Type().Kind()
+		x.columns = append(x.columns, Column{Name: plainPath(c.Path()), List: list, index: c.Index(),
+			Bytes: kind == pq.ByteArray || kind == pq.FixedLenByteArray})
+	}
+	walk(x.p.Root(), false)
+	return nil
+}
+
+// plainPath joins the parts of a column's name, without those that only say that it is a list.
+func plainPath(parts []string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "list" || s == "element" || s == "item" }), ".")
+}
+
+// Path is where the file lies.
+func (x *File) Path() string { return x.path }
+
+// Rows is the number of rows.
+func (x *File) Rows() int { return int(x.p.NumRows()) }
+
+// Columns lists the columns.
+func (x *File) Columns() []Column { return x.columns }
+
+// Close closes the file.
+func (x *File) Close() error { return x.f.Close() }
+
+// Names returns the names of the classes that a column's numbers stand for, as Hugging Face's libraries note them; nil: none.
+func (x *File) Names(column string) []string {
+	text, ok := x.p.Lookup("huggingface")
+	if !ok {
+		return nil
+	}
+	type feature struct {
+		Names   []string        `json:"names"`
+		Feature json.RawMessage `json:"feature"`
+	}
+	var about struct {
+		Info struct {
+			Features map[string]json.RawMessage `json:"features"`
+		} `json:"info"`
+	}
+	if json.Unmarshal([]byte(text), &about) != nil {
+		return nil
+	}
+	raw := about.Info.Features[column]
+	for range 3 {
+		var f feature
+		if json.Unmarshal(raw, &f) != nil {
+			return nil
+		}
+		if f.Names != nil {
+			return f.Names
+		}
+		raw = f.Feature
+	}
+	return nil
+}
+
+// Strings reads a whole column as text: numbers as they are written, nothing as "", several values joined by "|". It
+// fails where the texts take more than limit bytes together.
+func (x *File) Strings(c Column, limit int64) (out []string, err error) {
+	defer guard(x.path, &err)
+	out = make([]string, 0, min(x.Rows(), 1<<20))
+	for _, g := range x.groups {
+		pages := g.ColumnChunks()[c.index].Pages()
+		values := make([]pq.Value, 256)
+		for {
+			page, err := pages.ReadPage()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: column %s: %w: %w", x.path, c.Name, err, ErrFile), pages.Close())
+			}
+			r := page.Values()
+			for {
+				n, err := r.ReadValues(values)
+				for _, v := range values[:n] {
+					text := ""
+					if !v.IsNull() {
+						text = v.String()
+					}
+					if limit -= int64(len(text)); limit < 0 {
+						return nil, errors.Join(fmt.Errorf("%s: column %s is too large to be read as text: %w", x.path, c.Name, ErrFile), pages.Close())
+					}
+					if v.RepetitionLevel() > 0 && len(out) > 0 {
+						out[len(out)-1] += "|" + text
+					} else {
+						out = append(out, text)
+					}
+				}
+				if errors.Is(err, io.EOF) || err == nil && n == 0 {
+					break
+				}
+				if err != nil {
+					return nil, errors.Join(fmt.Errorf("%s: column %s: %w: %w", x.path, c.Name, err, ErrFile), pages.Close())
+				}
+			}
+		}
+		if err := pages.Close(); err != nil {
+			return nil, fmt.Errorf("%s: %w", x.path, err)
+		}
+	}
+	if len(out) != x.Rows() {
+		return nil, fmt.Errorf("%s: column %s has %d values, the file %d rows: %w", x.path, c.Name, len(out), x.Rows(), ErrFile)
+	}
+	return out, nil
+}
+
+// Row reads one value of a column of bytes; nil: there is none. It reads the page that the row is in.
+func (x *File) Row(c Column, row int) (out []byte, err error) {
+	defer guard(x.path, &err)
+	if row < 0 || row >= x.Rows() {
+		return nil, fmt.Errorf("%s: row %d of %d", x.path, row, x.Rows())
+	}
+	k := sort.Search(len(x.first), func(k int) bool { return x.first[k] > int64(row) }) - 1
+	pages := x.groups[k].ColumnChunks()[c.index].Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	if err := pages.SeekToRow(int64(row) - x.first[k]); err != nil {
+		return nil, fmt.Errorf("%s: row %d: %w: %w", x.path, row, err, ErrFile)
+	}
+	page, err := pages.ReadPage()
+	if err != nil {
+		return nil, fmt.Errorf("%s: row %d: %w: %w", x.path, row, err, ErrFile)
+	}
+	var values [1]pq.Value
+	if n, err := page.Values().ReadValues(values[:]); n != 1 {
+		return nil, fmt.Errorf("%s: row %d: %w: %w", x.path, row, errors.Join(err, io.ErrUnexpectedEOF), ErrFile)
+	}
+	if values[0].IsNull() {
+		return nil, nil
+	}
+	return slices.Clone(values[0].ByteArray()), nil
+}
+
+// Write writes a table of text and numbers to w: columns that are []string or []float64, of one length.
+func Write(w io.Writer, names []string, columns []any) error {
+	group := pq.Group{}
+	for i, name := range names {
+		switch columns[i].(type) {
+		case []string:
+			group[name] = pq.String()
+		case []float64:
+			group[name] = pq.Leaf(pq.DoubleType)
+		default:
+			return fmt.Errorf("parquet: column %s is %T: expected []string or []float64", name, columns[i])
+		}
+	}
+	schema := pq.NewSchema("table", group)
+	out := pq.NewWriter(w, schema, pq.Compression(&pq.Snappy))
+	at := map[string]int{}
+	for i, c := range schema.Columns() {
+		at[c[0]] = i
+	}
+	rows := 0
+	if len(columns) > 0 {
+		rows = length(columns[0])
+	}
+	for r := range rows {
+		row := make(pq.Row, len(names))
+		for i, name := range names {
+			if length(columns[i]) != rows {
+				return fmt.Errorf("parquet: column %s has %d rows, the first %d", name, length(columns[i]), rows)
+			}
+			k := at[name]
+			switch c := columns[i].(type) {
+			case []string:
+				row[k] = pq.ByteArrayValue([]byte(c[r])).Level(0, 0, k)
+			case []float64:
+				row[k] = pq.DoubleValue(c[r]).Level(0, 0, k)
+			}
+		}
+		if _, err := out.WriteRows([]pq.Row{row}); err != nil {
+			return fmt.Errorf("parquet: %w", err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		return fmt.Errorf("parquet: %w", err)
+	}
+	return nil
+}
+
+func length(column any) int {
+	switch c := column.(type) {
+	case []string:
+		return len(c)
+	case []float64:
+		return len(c)
+	}
+	return -1
+}
