@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	pq "github.com/parquet-go/parquet-go"
+
+	"melo.example/melo/internal/regular"
 )
 
 // ErrFile is wrapped by the errors about files that are no Parquet, or damaged.
@@ -49,7 +51,7 @@ func guard(path string, err *error) {
 // Open opens a file and reads its footer.
 func Open(path string) (_ *File, err error) {
 	defer guard(path, &err)
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -2,28 +2,39 @@ package store
 
 import (
 	"archive/zip"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"strings"
+
+	"melo.example/melo/internal/regular"
 )
 
 type zipped struct {
 	root  string
-	r     *zip.ReadCloser
+	f     *os.File
 	files []File
 	at    map[string]*zip.File
 }
 
 func openZip(path string) (Store, error) {
-	r, err := zip.OpenReader(path)
+	f, err := regular.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, err, ErrStore)
+		return nil, err
 	}
-	z := &zipped{root: path, r: r, at: make(map[string]*zip.File, len(r.File))}
-	for _, f := range r.File {
-		name := strings.ReplaceAll(f.Name, "\\", "/")
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	r, err := zip.NewReader(f, st.Size())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w: %w", path, err, ErrStore), f.Close())
+	}
+	z := &zipped{root: path, f: f, at: make(map[string]*zip.File, len(r.File))}
+	for _, m := range r.File {
+		name := strings.ReplaceAll(m.Name, "\\", "/")
 		if strings.HasSuffix(name, "/") {
 			continue
 		}
@@ -31,10 +42,10 @@ func openZip(path string) (Store, error) {
 			continue // the first of two files of one name counts
 		}
 		if len(z.files) >= MaxFiles {
-			return nil, fmt.Errorf("%s: more than %d files: %w", path, MaxFiles, ErrTooLarge)
+			return nil, errors.Join(fmt.Errorf("%s: more than %d files: %w", path, MaxFiles, ErrTooLarge), f.Close())
 		}
-		z.at[name] = f
-		z.files = append(z.files, File{name, int64(min(f.UncompressedSize64, math.MaxInt64))})
+		z.at[name] = m
+		z.files = append(z.files, File{name, int64(min(m.UncompressedSize64, math.MaxInt64))})
 	}
 	sortFiles(z.files)
 	return z, nil
@@ -51,7 +62,7 @@ func clean(name string) string {
 func (z *zipped) Root() string            { return z.root }
 func (z *zipped) Files() []File           { return z.files }
 func (z *zipped) Path(name string) string { return z.root + ":" + name }
-func (z *zipped) Close() error            { return z.r.Close() }
+func (z *zipped) Close() error            { return z.f.Close() }
 
 func (z *zipped) Head(name string, n int) ([]byte, error) {
 	f := z.at[name]
