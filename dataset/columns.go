@@ -276,11 +276,10 @@ func parseTarget(s string) (v float32, ok bool) {
 func isTarget(t *table.Table, column int) bool {
 	some := false
 	for _, row := range t.Rows {
-		v, ok := parseTarget(row[column])
-		if !ok {
+		if _, ok := parseTarget(row[column]); !ok {
 			return false
 		}
-		some = some || row[column] != "" && v >= 0
+		some = some || row[column] != ""
 	}
 	return some
 }

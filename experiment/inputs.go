@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
@@ -126,6 +127,33 @@ func (t *Set) say(hook Hook) {
 	hook.note("data: " + t.Understood())
 	for _, n := range append(t.LeftOutWords(), t.Notes...) {
 		hook.note("note: " + n)
+	}
+}
+
+// fewToJudge is the number of validation images below which a training warns.
+const fewToJudge = 30
+
+// few warns of divisions that are too small to learn or to judge much by.
+func (t *Set) few(parts [3][]int) {
+	warn := func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); !slices.Contains(t.Warnings, line) {
+			t.Warnings = append(t.Warnings, line)
+		}
+	}
+	if n := len(parts[0]); n < fewImages {
+		warn("trained on %d images only: expect little of the adapter, and much of chance", n)
+	}
+	var rare []string
+	for l, n := range t.Counts(append([]int{}, parts[0]...)) {
+		if n < fewPositives {
+			rare = append(rare, fmt.Sprintf("%s (%d)", t.Labels[l], n))
+		}
+	}
+	if len(rare) > 0 {
+		warn("labels with fewer than %d training images: %s", fewPositives, text.List(rare))
+	}
+	if n := len(parts[1]); n > 0 && n < fewToJudge {
+		warn("validation has %d images: it can choose little, and its numbers are uncertain", n)
 	}
 }
 

@@ -77,6 +77,7 @@ type Options struct {
 	NoCurves    bool   // write no pictures of the curves into it
 	Resume      bool   // go on from a checkpoint, if there is one
 	Restart     bool   // start over although there is a checkpoint
+	Force       bool   // write over a finished adapter
 
 	Tuned   *Tuned   // what a search before the run has found, for the record
 	Title   string   // names the run in events
@@ -202,8 +203,12 @@ func (o *Options) CheckOutput() error {
 	if err := atomicfile.TryFolder(filepath.Dir(o.Out)); err != nil {
 		return err
 	}
-	if _, err := os.Stat(o.CheckpointPath()); err == nil && !o.Resume && !o.Restart {
+	_, unfinished := os.Stat(o.CheckpointPath())
+	if unfinished == nil && !o.Resume && !o.Restart {
 		return &UnfinishedError{o.CheckpointPath()}
+	}
+	if _, err := os.Stat(o.Out); err == nil && !o.Force && (unfinished != nil || !o.Resume) {
+		return setting("force", "is needed: %s is there already and would be written over", o.Out)
 	}
 	return nil
 }

@@ -114,6 +114,7 @@ func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 	if err != nil {
 		return nil, badInput(err)
 	}
+	set.few(parts)
 	set.tell(hook)
 	j.parts = parts
 	j.info = Data{Path: set.path, Digest: set.digest, Task: string(set.Task), Labels: set.Labels, Rule: rule,

@@ -172,8 +172,9 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 	if err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
-	args = helpCommand(args)
-	parsed, err := parser.Parse(args)
+	args = versionCommand(helpCommand(args))
+	parsed, err := parser.Parse(encodeArgs(args))
+	decodeOptions(reflect.ValueOf(&c))
 	s.json = c.JSON
 	if err != nil {
 		var wrong *kong.ParseError
@@ -183,6 +184,19 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 		return usage(err)
 	}
 	return parsed.Run()
+}
+
+// versionCommand makes "melo --version" the command that it means.
+func versionCommand(args []string) []string {
+	for i, a := range args {
+		if a == "--version" {
+			return append(append(slices.Clone(args[:i]), "version"), args[i+1:]...)
+		}
+		if a != "--json" {
+			break
+		}
+	}
+	return args
 }
 
 // newParser returns the parser of a command line into c.

@@ -285,6 +285,9 @@ func trainingLine(t *adapterfile.Training) string {
 	if d := t.Data; d != nil && d.Images > 0 {
 		parts = append(parts, fmt.Sprintf("on %s (%d images)", cmp.Or(d.Name, "unnamed data"), d.Images))
 	}
+	if x := t.Split; x != nil {
+		parts = append(parts, fmt.Sprintf("%d to train, %d to validate, %d for testing", x.Train, x.Val, x.Test))
+	}
 	if t.Program != "" {
 		parts = append(parts, "by "+t.Program)
 	}

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	facade "melo.example/melo"
 	"melo.example/melo/experiment"
@@ -21,11 +21,12 @@ type predictOptions struct {
 	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
 	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
+	Out       string `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
 	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
 	Batch     int    `default:"8" help:"Images per forward pass."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	serverOptions
-	Images []string `arg:"" name:"image" help:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
+	Images []string `arg:"" sep:"none" name:"image" help:"Image files (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), or folders: all images below them."`
 }
 
 // Help is the long help text.
@@ -37,6 +38,7 @@ Examples:
 
     melo predict --adapter busi.safetensors scans/*.png
     melo predict --adapter busi.safetensors --csv scans/*.png > predictions.csv
+    melo predict --adapter busi.safetensors --out answers.parquet scans/
     melo predict --base vit_tiny/ --top 5 photo.jpg
     melo --json predict --adapter busi.safetensors scan.png
     melo predict --server http://127.0.0.1:8080 --adapter busi scans/*.png
@@ -58,7 +60,7 @@ func (o *predictOptions) Validate() error {
 	case o.Top < 1:
 		return fmt.Errorf("--top %d, expected at least 1", o.Top)
 	}
-	return nil
+	return o.checkAnswers()
 }
 
 // predictDocument is the --json document of "melo predict".
@@ -84,6 +86,9 @@ type prediction struct {
 
 // Run predicts.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
+	if err := o.findImages(s); err != nil {
+		return err
+	}
 	if o.Server != "" {
 		return o.runOnServer(ctx, s)
 	}
@@ -102,7 +107,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
 		return err
 	}
-	if err := o.print(s, &doc); err != nil {
+	if err := errors.Join(o.writeAnswers(&doc), o.print(s, &doc)); err != nil {
 		return err
 	}
 	return doc.failure()
@@ -166,37 +171,20 @@ func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 	case s.json:
 		return s.document(doc)
 	case o.CSV:
-		return printCSV(s, doc)
+		return writeCSV(s.out, doc)
 	}
 	width := 0
 	for _, r := range doc.Results {
-		width = max(width, len(r.Image))
+		width = max(width, utf8.RuneCountInString(inLine(r.Image)))
 	}
 	for _, r := range doc.Results {
-		line := fmt.Sprintf("%-*s", width, r.Image)
+		line := fmt.Sprintf("%-*s", width, inLine(r.Image))
 		for _, i := range topOf(r.Probabilities, o.Top) {
 			line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], doc.Labels[i])
 		}
 		s.printf("%s", line)
 	}
 	s.notef("in %s; %s", doc.Precision, notice)
-	return nil
-}
-
-func printCSV(s *stdio, doc *predictDocument) error {
-	w := csv.NewWriter(s.out)
-	w.Write(append([]string{"image", "label", "probability"}, doc.Labels...))
-	for _, r := range doc.Results {
-		row := []string{r.Image, r.Label, number(r.Probability)}
-		for _, p := range r.Probabilities {
-			row = append(row, number(p))
-		}
-		w.Write(row)
-	}
-	w.Flush()
-	if err := w.Error(); err != nil {
-		return fmt.Errorf("writing CSV: %w", err)
-	}
 	return nil
 }
 

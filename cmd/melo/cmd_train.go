@@ -33,6 +33,7 @@ type trainOptions struct {
 	TensorBoard bool   `name:"tensorboard" group:"Output and machine:" help:"Write TensorBoard's event files into that folder, too."`
 	Resume      bool   `group:"Output and machine:" help:"Go on from the checkpoint of an interrupted run, if there is one."`
 	Restart     bool   `group:"Output and machine:" help:"Start over although there is a checkpoint of an interrupted run."`
+	Force       bool   `group:"Output and machine:" help:"Write over a finished adapter."`
 }
 
 // trainDefaults are what the help of several commands has.
@@ -79,7 +80,7 @@ Research software, not a medical device.` + exitHelp
 func (o *trainOptions) options() *experiment.Options {
 	e := o.settings()
 	e.Out, e.Method, e.LR, e.Seed, e.Fold = o.Out, lora.Method(o.Method), o.LR, o.Seed, o.Fold
-	e.Folder, e.TensorBoard, e.Resume, e.Restart = o.Checkpoint, o.TensorBoard, o.Resume, o.Restart
+	e.Folder, e.TensorBoard, e.Resume, e.Restart, e.Force = o.Checkpoint, o.TensorBoard, o.Resume, o.Restart, o.Force
 	return &e
 }
 

@@ -69,10 +69,21 @@ func isSet(name string) bool {
 	return false
 }
 
+// hubName refuses what is not there and looks like a model's name on a hub, with the name that is meant.
+func hubName(name string) error {
+	if _, err := os.Stat(name); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := hub.ParseRef(hub.Prefix + name); err != nil || strings.Count(name, "/") != 1 || strings.HasPrefix(name, ".") {
+		return nil
+	}
+	return badInput(fmt.Errorf("%s: no such file or folder; a model of a hub is named with its prefix: %s%s", name, hub.Prefix, name))
+}
+
 // fetchBase downloads a base that is named by its place on a hub, unless it is there. Other names it leaves alone.
 func fetchBase(ctx context.Context, s *stdio, name string) error {
 	if !strings.HasPrefix(name, hub.Prefix) {
-		return nil
+		return hubName(name)
 	}
 	ref, err := hub.ParseRef(name)
 	if err != nil {
@@ -98,6 +109,9 @@ func fetchBase(ctx context.Context, s *stdio, name string) error {
 	_, err = client.Fetch(ctx, ref)
 	if client.Offline && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w (%s is set)", err, envOffline)
+	}
+	if hub.Unreachable(err) {
+		return fmt.Errorf("%s cannot be reached: %w: see to the network or %s; a folder with the model's files can be given instead", client.Endpoint, err, envEndpoint)
 	}
 	return err
 }

@@ -106,11 +106,15 @@ func imageFolder(name string) bool {
 	})
 }
 
+// partWords name parts of a set, and patients, rather than labels.
+var partWords = map[string]bool{"part": true, "fold": true, "batch": true, "p": true, "s": true, "patient": true, "subject": true, "study": true,
+	"series": true, "case": true, "scan": true}
+
 // PartName tells whether a folder's name only keeps images apart, rather than being a label: "images", "images_part_2", "001".
 func PartName(name string) bool {
 	return slices.ContainsFunc(words(name), func(w string) bool {
 		w = strings.TrimRight(w, "0123456789")
-		return w == "" || filler[w] || splitWords[w] != "" || w == "part" || w == "fold" || w == "batch"
+		return w == "" || filler[w] || splitWords[w] != "" || partWords[w]
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -53,7 +54,7 @@ func (c *Client) get(ctx context.Context, method, url string, header http.Header
 	for try := 1; ; try++ {
 		err := c.once(ctx, method, url, header, use)
 		var passing *unreachableError
-		if err == nil || !errors.As(err, &passing) || ctx.Err() != nil || try == retries {
+		if err == nil || !errors.As(err, &passing) || ctx.Err() != nil || try == retries || Unreachable(err) && !c.answered.Load() {
 			return err
 		}
 		select {
@@ -87,6 +88,7 @@ func (c *Client) once(ctx context.Context, method, url string, header http.Heade
 		return &unreachableError{err}
 	}
 	defer resp.Body.Close()
+	c.answered.Store(true)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
 		return &unreachableError{fmt.Errorf("%s answers %s", req.URL.Host, resp.Status)}
 	}
@@ -94,10 +96,21 @@ func (c *Client) once(ctx context.Context, method, url string, header http.Heade
 	return use(resp)
 }
 
+// transport is the default one, but gives up a connection that cannot be made sooner.
+var transport = func() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	return t
+}()
+
 // client follows redirects, without the token to other hosts and, for HEAD, whose answer has the checksum, to other
 // hosts not at all.
 func (c *Client) client(method string) *http.Client {
-	client := *http.DefaultClient
+	client := http.Client{Transport: transport}
 	if c.http != nil {
 		client = *c.http
 	}

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"melo.example/melo/internal/regular"
@@ -66,7 +68,19 @@ type Client struct {
 
 	http  *http.Client
 	pause time.Duration // before the first retry; doubled for each further one
+
+	answered atomic.Bool // the hub has answered once: then a lost connection may come back
 }
+
+// Unreachable tells whether an error is that no connection to the hub could be made.
+func Unreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
+}
+
+// dialTimeout bounds making a connection.
+const dialTimeout = 8 * time.Second
 
 // DefaultEndpoint is the hub of Hugging Face.
 const DefaultEndpoint = "https://huggingface.co"

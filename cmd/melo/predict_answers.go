@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"melo.example/melo/dataset"
+	"melo.example/melo/dataset/parquet"
+	"melo.example/melo/internal/atomicfile"
+)
+
+// findImages replaces folders by the images below them.
+func (o *predictOptions) findImages(s *stdio) error {
+	files, left, err := dataset.Images(o.Images)
+	if err != nil {
+		return badInput(err)
+	}
+	for _, line := range dataset.LeftOutWords(left) {
+		s.notef("note: %s", line)
+	}
+	o.Images = files
+	return nil
+}
+
+// writeAnswers writes the answers to the file that --out names.
+func (o *predictOptions) writeAnswers(doc *predictDocument) error {
+	if o.Out == "" {
+		return nil
+	}
+	write := writeCSV
+	if strings.EqualFold(filepath.Ext(o.Out), ".parquet") {
+		write = writeParquet
+	}
+	return atomicfile.Write(o.Out, 0o666, func(w io.Writer) error { return write(w, doc) })
+}
+
+// checkAnswers refuses names of files that could not be written as what they say.
+func (o *predictOptions) checkAnswers() error {
+	switch strings.ToLower(filepath.Ext(o.Out)) {
+	case ".csv", ".parquet":
+		return nil
+	}
+	if o.Out == "" {
+		return nil
+	}
+	return fmt.Errorf("--out %s, expected a name that ends in .csv or .parquet", o.Out)
+}
+
+// writeCSV writes a row for each image that could be read.
+func writeCSV(out io.Writer, doc *predictDocument) error {
+	w := csv.NewWriter(out)
+	_ = w.Write(append([]string{"image", "label", "probability"}, doc.Labels...))
+	for _, r := range doc.Results {
+		row := []string{r.Image, r.Label, number(r.Probability)}
+		for _, p := range r.Probabilities {
+			row = append(row, number(p))
+		}
+		_ = w.Write(row) // the first error is kept
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	return nil
+}
+
+// writeParquet writes the same as writeCSV.
+func writeParquet(out io.Writer, doc *predictDocument) error {
+	n := len(doc.Results)
+	images, labels, best := make([]string, n), make([]string, n), make([]float64, n)
+	each := make([][]float64, len(doc.Labels))
+	for l := range each {
+		each[l] = make([]float64, n)
+	}
+	for i, r := range doc.Results {
+		images[i], labels[i], best[i] = strings.ToValidUTF8(r.Image, "\uFFFD"), r.Label, r.Probability
+		for l, p := range r.Probabilities {
+			each[l][i] = p
+		}
+	}
+	names, columns := []string{"image", "label", "probability"}, []any{images, labels, best}
+	for l, name := range doc.Labels {
+		for used := true; used; {
+			used = false
+			for _, other := range names {
+				if other == name {
+					name, used = name+"_", true
+				}
+			}
+		}
+		names, columns = append(names, name), append(columns, each[l])
+	}
+	return parquet.Write(out, names, columns)
+}
+
+// inLine is a file's name in a line: quoted where it would break the line, or is no text.
+func inLine(name string) string {
+	if utf8.ValidString(name) && strings.IndexFunc(name, unicode.IsControl) < 0 {
+		return name
+	}
+	return strconv.Quote(name)
+}

@@ -1,0 +1,41 @@
+package dataset
+
+import (
+	"os"
+
+	"melo.example/melo/dataset/layout"
+	"melo.example/melo/dataset/store"
+)
+
+// Images lists the image files that paths name: files as they are, and of folders all images below them, in order. What
+// is left out in folders is hidden, a companion of an image (a mask), or no image by its name.
+func Images(paths []string) (files []string, left []LeftOut, err error) {
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if err != nil || !st.IsDir() {
+			files = append(files, p) // what is wrong with it is said when it is read
+			continue
+		}
+		folder, err := store.Open(p)
+		if err != nil {
+			return nil, nil, badf("%v", err)
+		}
+		o := opener{d: &Dataset{Root: p}}
+		c := o.look(folder)
+		kept, masks, _ := layout.Companions(c.images, o.mask(folder))
+		if len(kept) == 0 {
+			return nil, nil, badf("%s: no images in this folder or below it", p)
+		}
+		for _, name := range kept {
+			files = append(files, folder.Path(name))
+		}
+		left = append(append(left, o.d.LeftOut...), masks...)
+		for _, name := range c.names {
+			left = append(left, LeftOut{Name: name, Reason: layout.ReasonOther})
+		}
+	}
+	return files, left, nil
+}
+
+// LeftOutWords says in lines what was left out: how many files for each reason, and the first of them.
+func LeftOutWords(left []LeftOut) []string { return (&Dataset{LeftOut: left}).LeftOutWords() }
