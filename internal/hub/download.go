@@ -39,7 +39,10 @@ func (e *unreachableError) Unwrap() error { return e.err }
 // statusError is an answer of the hub that is final.
 func statusError(r Ref, what string, status int) error {
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("hub: %v: %s: %s: the model is gated or private. Accept its terms on its page, make a token there and set HF_TOKEN; "+
+			"or download config.json and the weights by hand, and give the folder that they are in", r, what, http.StatusText(status))
+	case http.StatusNotFound:
 		return fmt.Errorf("hub: %v: %s: no such model, revision or file, or it may be read with a token only (HF_TOKEN): %s", r, what, http.StatusText(status))
 	}
 	return fmt.Errorf("hub: %v: %s: the hub answers %d %s", r, what, status, http.StatusText(status))

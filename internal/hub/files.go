@@ -15,13 +15,16 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// The files of a base.
-const (
-	weightsName   = "model.safetensors"
-	indexName     = "model.safetensors.index.json"
-	configName    = "config.json"
-	processorName = "preprocessor_config.json"
+// The files of a base: descriptions, and weights in the order in which one is chosen, as vit/checkpoint has it.
+var (
+	descriptions = []string{"config.json", "preprocessor_config.json", "processor_config.json", "open_clip_config.json"}
+	weights      = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+		"open_clip_model.safetensors", "open_clip_pytorch_model.bin"}
+	endings    = []string{".safetensors", ".bin", ".pth", ".pt", ".ckpt", ".npz"}
+	notWeights = []string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "adapter_model.safetensors", "adapter_model.bin"}
 )
+
+func isIndex(name string) bool { return strings.HasSuffix(name, ".index.json") }
 
 // model is what the hub says about a model at a revision.
 type model struct {
@@ -31,32 +34,47 @@ type model struct {
 	} `json:"siblings"`
 }
 
-// wanted lists the files of a base, an index before the shards that it names.
+// wanted lists the files of a base, an index before the shards that it names: what the repository has, and only what
+// is needed.
 func (m *model) wanted(r Ref) ([]string, error) {
-	has := func(name string) bool {
-		return slices.ContainsFunc(m.Files, func(f struct {
-			Name string `json:"rfilename"`
-		}) bool {
-			return f.Name == name
-		})
+	var all []string
+	for _, f := range m.Files {
+		all = append(all, f.Name)
+	}
+	file, err := chooseWeights(all)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %v %w", r, err)
 	}
 	var names []string
-	for _, name := range []string{configName, processorName} {
-		if has(name) {
+	for _, name := range descriptions {
+		if slices.Contains(all, name) {
 			names = append(names, name)
 		}
 	}
-	switch {
-	case has(weightsName):
-		return append(names, weightsName), nil
-	case has(indexName):
-		return append(names, indexName), nil
+	return append(names, file), nil
+}
+
+// chooseWeights picks the file with the weights out of a repository's or a snapshot's.
+func chooseWeights(all []string) (string, error) {
+	for _, name := range weights {
+		if slices.Contains(all, name) {
+			return name, nil
+		}
 	}
-	hint := ""
-	if has("pytorch_model.bin") {
-		hint = "; it has pytorch_model.bin, which is not read: it may run code of its own"
+	var found []string
+	for _, name := range all {
+		if plainName(name) && slices.Contains(endings, strings.ToLower(filepath.Ext(name))) && !slices.Contains(notWeights, name) {
+			found = append(found, name)
+		}
 	}
-	return nil, fmt.Errorf("hub: %v has neither %s nor %s%s", r, weightsName, indexName, hint)
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("has neither %s nor another file with weights at its top", strings.Join(weights[:3], ", "))
+	}
+	return "", fmt.Errorf("has several files that may hold the weights (%s): download the right one by hand, into a folder with %s",
+		strings.Join(found[:min(len(found), 8)], ", "), descriptions[0])
 }
 
 // maxIndex bounds the index that is read.
@@ -77,8 +95,8 @@ func shardsOf(path string) ([]string, error) {
 	}
 	var names []string
 	for _, name := range index.WeightMap {
-		if !plainName(name) || !strings.HasSuffix(name, ".safetensors") {
-			return nil, fmt.Errorf("shard %.100q: expected the plain name of a .safetensors file", name)
+		if !plainName(name) || !strings.HasSuffix(name, ".safetensors") && !strings.HasSuffix(name, ".bin") {
+			return nil, fmt.Errorf("shard %.100q: expected the plain name of a .safetensors or .bin file", name)
 		}
 		names = append(names, name)
 	}
@@ -96,10 +114,19 @@ func plainName(name string) bool {
 
 // localFiles lists what a snapshot must have.
 func localFiles(dir string) ([]string, error) {
-	if _, err := os.Stat(filepath.Join(dir, weightsName)); err == nil {
-		return []string{weightsName}, nil
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
 	}
-	return shardsOf(filepath.Join(dir, indexName))
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	name, err := chooseWeights(all)
+	if err != nil || !isIndex(name) {
+		return []string{name}, err
+	}
+	return shardsOf(filepath.Join(dir, name))
 }
 
 // remember writes which commit a branch or tag is.

@@ -152,7 +152,7 @@ func (c *Client) Fetch(ctx context.Context, r Ref) (string, error) {
 		if err := c.file(ctx, r, info.Commit, name); err != nil {
 			return "", err
 		}
-		if name == indexName {
+		if isIndex(name) {
 			shards, err := shardsOf(filepath.Join(dir, name))
 			if err != nil {
 				return "", fmt.Errorf("hub: %v: %s: %w", r, name, err)

@@ -120,6 +120,43 @@ func someFiles() map[string][]byte {
 	}
 }
 
+// What a repository has is fetched, in whatever layout, and nothing besides.
+func TestFetchLayouts(t *testing.T) {
+	for name, c := range map[string]struct{ files, wanted []string }{
+		"bin":       {[]string{"config.json", "pytorch_model.bin", "training_args.bin"}, []string{"config.json", "pytorch_model.bin"}},
+		"shards":    {[]string{"config.json", "pytorch_model.bin.index.json", "a-1.bin", "a-2.bin", "a-3.bin"}, []string{"config.json", "pytorch_model.bin.index.json", "a-1.bin", "a-2.bin"}},
+		"open_clip": {[]string{"open_clip_config.json", "open_clip_pytorch_model.bin", "vocab.txt"}, []string{"open_clip_config.json", "open_clip_pytorch_model.bin"}},
+		"processor": {[]string{"config.json", "processor_config.json", "model.safetensors", "tf_model.h5"}, []string{"config.json", "processor_config.json", "model.safetensors"}},
+		"one file":  {[]string{"RETFound_cfp_weights.pth", "README.md"}, []string{"RETFound_cfp_weights.pth"}},
+	} {
+		files := map[string][]byte{}
+		for _, f := range c.files {
+			files[f] = []byte(f)
+		}
+		if _, ok := files["pytorch_model.bin.index.json"]; ok {
+			files["pytorch_model.bin.index.json"] = []byte(`{"weight_map":{"x":"a-1.bin","y":"a-2.bin"}}`)
+		}
+		h, client := newHub(t, files)
+		dir, err := client.Fetch(context.Background(), mustParse(t, "hf:own/er"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		h.check(dir, c.wanted...)
+		entries, _ := os.ReadDir(dir)
+		if len(entries) != len(c.wanted) {
+			t.Errorf("%s: %d files, expected %q", name, len(entries), c.wanted)
+		}
+		if again, err := client.Cached(mustParse(t, "hf:own/er")); err != nil || again != dir {
+			t.Errorf("%s: cached %q, %v", name, again, err)
+		}
+	}
+	_, client := newHub(t, map[string][]byte{"a.pth": []byte("a"), "b.pth": []byte("b")})
+	if _, err := client.Fetch(context.Background(), mustParse(t, "hf:own/er")); err == nil || !strings.Contains(err.Error(), "a.pth, b.pth") {
+		t.Errorf("several: %v", err)
+	}
+}
+
 func mustParse(t *testing.T, s string) Ref {
 	r, err := ParseRef(s)
 	if err != nil {
@@ -265,10 +302,10 @@ func TestRefused(t *testing.T) {
 	}{
 		"checksum":   {"hf:own/er", "checksum", func(h *fakeHub) { h.spoil = "model.safetensors" }},
 		"revision":   {"hf:own/er@nowhere", "no such model, revision", func(*fakeHub) {}},
-		"token":      {"hf:own/er", "HF_TOKEN", func(h *fakeHub) { h.status = http.StatusUnauthorized }},
+		"token":      {"hf:own/er", "gated or private. Accept its terms", func(h *fakeHub) { h.status = http.StatusUnauthorized }},
 		"busy":       {"hf:own/er", "503", func(h *fakeHub) { h.status = http.StatusServiceUnavailable }},
 		"teapot":     {"hf:own/er", "418", func(h *fakeHub) { h.status = http.StatusTeapot }},
-		"no weights": {"hf:own/er", "pytorch_model.bin, which is not read", func(h *fakeHub) { delete(h.files, "model.safetensors") }},
+		"no weights": {"hf:own/er", "has neither model.safetensors", func(h *fakeHub) { delete(h.files, "model.safetensors"); delete(h.files, "pytorch_model.bin") }},
 		"not a hub":  {"hf:own/er", "no description of a model", func(h *fakeHub) { h.status = http.StatusOK }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -303,7 +340,7 @@ func FuzzShards(f *testing.F) {
 	f.Add([]byte(`{"weight_map":{"a":"model-1.safetensors"}}`))
 	f.Add([]byte(`{"weight_map":{"a":"../x.safetensors","b":"C:x.safetensors"}}`))
 	f.Fuzz(func(t *testing.T, index []byte) {
-		path := filepath.Join(t.TempDir(), indexName)
+		path := filepath.Join(t.TempDir(), weights[1])
 		if err := os.WriteFile(path, index, 0o600); err != nil {
 			t.Fatal(err)
 		}
