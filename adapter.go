@@ -22,6 +22,7 @@ type Adapter struct {
 	labels       []string
 	rule         answer.Rule
 	recipe       imaging.Recipe
+	source       *lora.Adapter
 	lora         *lora.Resident // nil: the base's own head
 
 	tuned *vit.Model     // method full: the base with its trained weights; else nil
@@ -32,6 +33,13 @@ type Adapter struct {
 func (b *Base) Adapter(path string) (*Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
+	}
+	if kind, ok := foreign(path); ok {
+		f, err := b.importFile(path, kind)
+		if err != nil {
+			return nil, err
+		}
+		return b.attach(f, "")
 	}
 	f, err := readAdapter(path)
 	if err != nil {
@@ -100,7 +108,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&b.model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision)}
+	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision), source: f.Adapter}
 	if a.recipe == (imaging.Recipe{}) {
 		if err := b.model.CheckRecipe(); err != nil {
 			return nil, fmt.Errorf("%w, and neither does the adapter %s", err, f.Path)

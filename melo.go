@@ -105,6 +105,9 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if kind, ok := foreign(adapterPath); ok {
+		return openForeign(adapterPath, basePath, kind, s)
+	}
 	f, err := readAdapter(adapterPath)
 	if err != nil {
 		return nil, nil, err

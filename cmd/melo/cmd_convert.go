@@ -36,6 +36,7 @@ type convertOptions struct {
 	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write:" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
 	Bare      bool   `group:"How to write:" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
 	FoldScale bool   `group:"How to write:" help:"Multiply the scale into B, for formats that cannot express it."`
+	Merge     bool   `group:"How to write:" help:"Write a base of its own, hf or timm: the weights of --base with the adapter in them, and its head."`
 	DropHead  bool   `group:"How to write:" help:"Leave the head out."`
 }
 
@@ -57,6 +58,7 @@ Examples:
     melo convert --to peft --names gen4 busi.safetensors peft_4/
     melo convert --to loravit --fold-scale busi.safetensors loravit.safetensors
     melo convert --to native --dtype bf16 busi.safetensors small.safetensors
+    melo convert --merge --base vit_b/ busi.safetensors merged/
     melo convert --to timm vit_b/ vit_b_timm/
     melo convert --dtype bf16 vit_b/ vit_b_bf16/` + exitHelp
 }
@@ -93,6 +95,9 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	from, ok := formats[kind]
 	if !ok {
 		return badInput(fmt.Errorf("%s: is %v, expected an adapter of melo, LoRA-ViT or PEFT, or a base", o.In, kind))
+	}
+	if o.Merge {
+		return o.merge(ctx, s, from)
 	}
 	if err := o.settle(from); err != nil {
 		return usage(err)
@@ -211,7 +216,7 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 func (o *convertOptions) read(kind adapterfile.Kind, base *convertBase) (*adapterfile.File, error) {
 	imports := adapterfile.Import{Labels: adapterfile.Labels(o.Labels...), Task: adapterfile.Task(o.Task)}
 	if base != nil {
-		imports.Base = &base.model.Config
+		imports.Base, imports.Head = &base.model.Config, base.model.Head
 	}
 	var f *adapterfile.File
 	var err error

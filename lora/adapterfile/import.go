@@ -12,7 +12,9 @@ import (
 type Import struct {
 	// Base is the shape of the base that the adapter belongs to. With it the adapter is checked against the
 	// base; without it (nil) the description holds what the tensors and their names tell.
-	Base   *vit.Config
+	Base *vit.Config
+	// Head is the one that the base came with: an adapter may be beside it. nil if there is none.
+	Head   *vit.Head
 	Labels []Label // one a class; none: "class 0", "class 1", ...
 	Task   Task    // empty: Binary for one class, else Multiclass
 }
@@ -112,4 +114,17 @@ func (f *File) Fold() *File {
 	}
 	folded.Adapter = &a
 	return &folded
+}
+
+// TakeHead gives an adapter without a head the one that the base came with, whose classes may have names.
+func (f *File) TakeHead(h *vit.Head, labels []string) error {
+	f.Adapter.Head = h
+	o := Import{}
+	if len(labels) == h.Classes {
+		o.Labels = Labels(labels...)
+	}
+	if err := f.labelHead(o); err != nil {
+		return err
+	}
+	return f.describe()
 }

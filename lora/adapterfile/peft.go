@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
+	"melo.example/melo/torchfile"
 	"melo.example/melo/vit"
 )
 
@@ -28,7 +29,7 @@ const (
 // modules_to_save; anything else is refused by name.
 func ReadPEFT(path string, o Import) (*File, error) {
 	dir := path
-	if name := filepath.Base(path); name == peftConfig || name == peftWeights {
+	if name := filepath.Base(path); name == peftConfig || name == peftWeights || name == peftTorch {
 		dir = filepath.Dir(path)
 	} else if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		return nil, failf(path, "tensors of PEFT, expected a folder of %s and %s", peftConfig, peftWeights)
@@ -42,16 +43,37 @@ func ReadPEFT(path string, o Import) (*File, error) {
 	if err != nil {
 		return nil, failed(config, err)
 	}
-	if _, err := os.Stat(weights); errors.Is(err, os.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, "adapter_model.bin")); err == nil {
-			return nil, failf(dir, "has adapter_model.bin, expected %s: save it with safe_serialization", peftWeights)
-		}
+	parse := func(st *safetensors.File) (*File, error) { return parsePEFT(st, doc, o) }
+	var f *File
+	if _, e := os.Stat(weights); errors.Is(e, os.ErrNotExist) {
+		f, err = importTorch(filepath.Join(dir, peftTorch), weights, parse)
+	} else {
+		f, err = importFile(weights, parse)
 	}
-	f, err := importFile(weights, func(st *safetensors.File) (*File, error) { return parsePEFT(st, doc, o) })
 	if err != nil {
 		return nil, err
 	}
 	f.Path = dir
+	return f, nil
+}
+
+// importTorch is importFile for a file of torch.save, which is looked for where there is none of safetensors.
+func importTorch(path, other string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
+	data, err := regular.ReadFile(path, maxImport)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, failed(other, err)
+	}
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	tensors, _, err := torchfile.Parse(data)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	f, err := parse(safetensors.FromViews(path, nil, tensors, func() error { return nil }))
+	if err != nil {
+		return nil, failed(path, err)
+	}
 	return f, nil
 }
 
@@ -61,15 +83,21 @@ type peftReader struct {
 	doc    *peftDoc
 	layout *layout
 	base   *vit.Config // nil if unknown
-	blocks map[int]map[part]string
-	depth  int // of the base, or the largest block there is, plus one
+	// ownHead is the head that the base came with, nil if unknown
+	ownHead *vit.Head
+	blocks  map[int]map[part]string
+	depth   int // of the base, or the largest block there is, plus one
 
 	width, mlp int // 0 if no tensor tells
 	swiglu     bool
 }
 
 func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
-	r := &peftReader{reader: newReader(st), doc: doc, base: o.Base, blocks: map[int]map[part]string{}}
+	st, doc, err := unwrapPEFT(st, doc)
+	if err != nil {
+		return nil, err
+	}
+	r := &peftReader{reader: newReader(st), doc: doc, base: o.Base, ownHead: o.Head, blocks: map[int]map[part]string{}}
 	if err := r.sort(); err != nil {
 		return nil, err
 	}
@@ -140,6 +168,9 @@ func (r *peftReader) sort() error {
 	}
 	for _, path := range paths {
 		block, m, ok := r.layout.find(path)
+		if !ok && slices.Contains(r.layout.heads, strings.TrimPrefix(path, r.layout.prefix)) {
+			continue // the head is taken by itself
+		}
 		if !ok || r.doc.knows() && !r.doc.adapts(path) {
 			continue // told as belonging to nothing
 		}
@@ -214,8 +245,8 @@ func (r *peftReader) absent() {
 
 // pair reads A and B of a module; nil if one is missing or wrong, which finish tells.
 func (r *peftReader) pair(path string, in, out int) *pair {
-	rank := lookUpPattern(r.doc.ranks, path, float64(r.doc.rank))
-	alpha := lookUpPattern(r.doc.alphas, path, r.doc.alpha)
+	rank := lookUpPattern(r.doc.ranks, r.doc.wrap+path, float64(r.doc.rank))
+	alpha := lookUpPattern(r.doc.alphas, r.doc.wrap+path, r.doc.alpha)
 	if rank != float64(int(rank)) || inRange("rank", int(rank)) != nil {
 		r.used[peftPrefix+path+peftA], r.used[peftPrefix+path+peftB] = true, true
 		r.fail("%s: rank %g, expected 1 to %d", quote(path), rank, maxRank)
@@ -287,11 +318,39 @@ func (r *peftReader) classifier() *vit.Head {
 		return average(one, other)
 	}
 	for _, name := range r.layout.heads {
+		if _, ok := r.st.Tensor(peftPrefix + r.layout.headPath(name) + peftA); ok {
+			return r.adaptedHead(r.layout.headPath(name))
+		}
 		if r.hasHead(name) {
 			return r.linear(r.layout.headPath(name))
 		}
 	}
 	return nil
+}
+
+// adaptedHead is the base's own head with the LoRA beside it folded in.
+func (r *peftReader) adaptedHead(path string) *vit.Head {
+	if r.ownHead == nil {
+		r.used[peftPrefix+path+peftA], r.used[peftPrefix+path+peftB] = true, true
+		r.fail("%s: is adapted, not saved: the base with its head is needed to know what becomes of it", quote(path))
+		return nil
+	}
+	own := r.ownHead
+	p := r.pair(path, own.Features, own.Classes)
+	if p == nil {
+		return nil
+	}
+	h := &vit.Head{Classes: own.Classes, Features: own.Features, W: slices.Clone(own.W), Bias: slices.Clone(own.Bias)}
+	scale := lora.ScaleFor(p.alpha, p.rank, r.doc.rsLoRA)
+	for c := range h.Classes {
+		for k := range p.rank {
+			b := scale * p.b[c*p.rank+k]
+			for i, a := range p.a[k*h.Features : (k+1)*h.Features] {
+				h.W[c*h.Features+i] += b * a
+			}
+		}
+	}
+	return h
 }
 
 // hasHead reports whether the folder has a head of that name, or its configuration names it. One that is

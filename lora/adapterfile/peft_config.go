@@ -28,6 +28,7 @@ type peftDoc struct {
 	layersPatterns []*regexp.Regexp
 	saved          []string // modules_to_save
 	baseID         string
+	wrap           string // what was removed from the names of tensors, and stands in those that the patterns are for
 
 	expressions
 }
@@ -35,7 +36,7 @@ type peftDoc struct {
 // A field of adapter_config.json is one of three kinds: peftFields change what the adapter computes,
 // peftIgnored do not, and any other must be empty, or the folder is refused by the field's name.
 var peftFields = map[string]func(d *peftDoc, v json.RawMessage) error{
-	"peft_type":         func(_ *peftDoc, v json.RawMessage) error { return mustBe(v, `"LORA"`) },
+	"peft_type":         func(*peftDoc, json.RawMessage) error { return nil }, // checked first
 	"bias":              func(_ *peftDoc, v json.RawMessage) error { return mustBe(v, `"none"`, `null`) },
 	"init_lora_weights": func(_ *peftDoc, v json.RawMessage) error { return checkInit(v) },
 	"r": func(d *peftDoc, v json.RawMessage) error {
@@ -72,9 +73,10 @@ func parsePEFTConfig(text []byte) (*peftDoc, error) {
 	if err := checkUnique(text); err != nil {
 		return nil, err
 	}
-	typed := false
+	if err := checkPEFTType(text); err != nil {
+		return nil, err
+	}
 	err := eachField(text, func(key string, value json.RawMessage) error {
-		typed = typed || key == "peft_type"
 		switch parse, known := peftFields[key]; {
 		case known:
 			if err := parse(d, value); err != nil {
@@ -86,9 +88,6 @@ func parsePEFTConfig(text []byte) (*peftDoc, error) {
 		}
 		return nil
 	})
-	if err == nil && !typed {
-		err = errors.New(`peft_type is missing, expected "LORA"`)
-	}
 	if err == nil && !(math.Abs(d.alpha) < math.MaxFloat32) {
 		err = fmt.Errorf("lora_alpha %g", d.alpha)
 	}
@@ -96,6 +95,33 @@ func parsePEFTConfig(text []byte) (*peftDoc, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// otherMethods are those of PEFT that people know by name, and that are not LoRA.
+var otherMethods = map[string]string{"ADALORA": "AdaLoRA", "LOHA": "LoHa", "LOKR": "LoKr", "VERA": "VeRA", "IA3": "IA3", "OFT": "OFT", "BOFT": "BOFT",
+	"PREFIX_TUNING": "prefix tuning", "PROMPT_TUNING": "prompt tuning", "P_TUNING": "P-tuning", "FOURIERFT": "FourierFT", "LN_TUNING": "LayerNorm tuning"}
+
+// checkPEFTType refuses other methods than LoRA as such, before any of their own fields is looked at.
+func checkPEFTType(text []byte) error {
+	var kind json.RawMessage
+	if err := eachField(text, func(key string, value json.RawMessage) error {
+		if key == "peft_type" {
+			kind = value
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	var name string
+	switch {
+	case kind == nil:
+		return errors.New(`peft_type is missing, expected "LORA"`)
+	case json.Unmarshal(kind, &name) == nil && name == "LORA":
+		return nil
+	case otherMethods[name] != "":
+		return fmt.Errorf("peft_type %s: is an adapter of %s, which is not supported: only LoRA is", shorten(kind), otherMethods[name])
+	}
+	return fmt.Errorf("peft_type %s is not supported, expected \"LORA\"", shorten(kind))
 }
 
 // eachField calls do with the fields of an object in their order; null is an empty object.
@@ -249,6 +275,7 @@ var anyLayer = regexp.MustCompile(`^.*?\.[^.]*\.(?P<idx>\d+)\.`)
 
 // adapts reports whether PEFT puts a LoRA beside the module at path (check_target_module_exists).
 func (d *peftDoc) adapts(path string) bool {
+	path = d.wrap + path
 	if d.exclude.matches(path) || !d.target.matches(path) {
 		return false
 	}
@@ -275,5 +302,6 @@ func (d *peftDoc) knows() bool {
 
 // saves reports whether modules_to_save has the module at path.
 func (d *peftDoc) saves(path string) bool {
+	path = d.wrap + path
 	return slices.ContainsFunc(d.saved, func(name string) bool { return name != "" && strings.HasSuffix(path, name) })
 }

@@ -135,6 +135,9 @@ func (x *Exported) timmArgs(m *Description) (architecture string, args fields, e
 		"img_size": m.Image, "patch_size": m.Patch, "embed_dim": m.Width, "depth": m.Depth, "num_heads": m.Heads, "mlp_ratio": ratio,
 		"qkv_bias": m.QKVBias, "num_classes": m.Classes, "global_pool": "token",
 	}
+	if err := sayable(&m.Config); err != nil {
+		return "", nil, err
+	}
 	switch {
 	case m.Dist || m.Projected > 0 && m.Source != "timm":
 		return "", nil, fmt.Errorf("a base of this kind cannot be said in timm's words")

@@ -16,16 +16,25 @@ func Folder(m *Description, read func(name string) []float32, dtype safetensors.
 	if m.Classes > 0 || !m.QKVBias {
 		return nil, fmt.Errorf("vit: write: expected a base with all biases and without a head")
 	}
+	return folder(m, "", read, dtype)
+}
+
+// folder writes a plain ViT under transformers' names, with a prefix before those of the backbone.
+func folder(m *Description, prefix string, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
 	x := &Exported{From: m.Source, Source: "hf", Files: map[string][]byte{}}
 	for _, p := range m.Params() {
 		shape := p.Shape
 		if strings.HasSuffix(p.Name, "_token") || p.Name == "pos_embed" {
 			shape = append([]int{1}, shape...)
 		}
+		name := hfNames.name(p.Name)
+		if !strings.HasPrefix(p.Name, "head") {
+			name = prefix + name
+		}
 		if p.Name == "cls_token" {
 			shape = append([]int{1}, shape...)
 		}
-		t, err := safetensors.FromFloat32s(hfNames.name(p.Name), dtype, shape, read(p.Name))
+		t, err := safetensors.FromFloat32s(name, dtype, shape, read(p.Name))
 		if err != nil {
 			return nil, fmt.Errorf("vit: write: %w", err)
 		}

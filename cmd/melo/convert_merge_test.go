@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"melo.example/melo/lora"
+)
+
+// probabilities are those of one image.
+func probabilities(t *testing.T, args ...string) []float64 {
+	t.Helper()
+	r := melo(t, append([]string{"--json", "predict"}, args...)...).want(t, exitDone)
+	var doc struct {
+		Results []struct{ Probabilities []float64 }
+	}
+	if err := json.Unmarshal([]byte(r.out), &doc); err != nil || len(doc.Results) != 1 {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	return doc.Results[0].Probabilities
+}
+
+// TestConvertMerge: a base with the adapter in it answers as base and adapter do, in either library's words.
+func TestConvertMerge(t *testing.T) {
+	image := pictures(t, 1)[0]
+	for _, kind := range []string{"hf_vit", "timm_vit"} {
+		in := native(t, kind, lora.Config{Alpha: 8})
+		want := probabilities(t, "--base", goldenDir(kind), "--adapter", in, image)
+		for _, to := range []string{"", "timm"} {
+			out := filepath.Join(t.TempDir(), "merged")
+			args := []string{"--merge", "--base", goldenDir(kind)}
+			if to != "" {
+				args = append(args, "--to", to)
+			}
+			doc := convert(t, append(args, in, out)...)
+			if doc.Out.Digest == "" || to != "" && doc.Out.Format != to {
+				t.Errorf("%s: %+v", kind, doc)
+			}
+			tolerance := 1e-6
+			if kind == "hf_vit" && doc.Out.Format == "timm" { // timm's epsilon, and Pillow's resizing
+				tolerance = 0.02
+			}
+			for i, got := range probabilities(t, "--base", out, image) {
+				if math.Abs(got-want[i]) > tolerance {
+					t.Errorf("%s to %s: class %d: %v, expected %v", kind, doc.Out.Format, i, got, want[i])
+				}
+			}
+		}
+	}
+	melo(t, "convert", "--merge", "--to", "peft", native(t, "hf_vit", lora.Config{}), filepath.Join(t.TempDir(), "x")).want(t, exitUsage)
+}
+
+// TestPredictPEFT: a PEFT folder is used as it is, where nothing is missing.
+func TestPredictPEFT(t *testing.T) {
+	image := pictures(t, 1)[0]
+	in := native(t, "hf_vit", lora.Config{Alpha: 8})
+	want := probabilities(t, "--base", goldenDir("hf_vit"), "--adapter", in, image)
+	folder := filepath.Join(t.TempDir(), "peft")
+	convert(t, "--to", "peft", in, folder)
+	for i, got := range probabilities(t, "--base", goldenDir("hf_vit"), "--adapter", folder, image) {
+		if math.Abs(got-want[i]) > 1e-6 {
+			t.Errorf("class %d: %v, expected %v", i, got, want[i])
+		}
+	}
+	loravit := goldenDir("adapters/loravit/adapter.safetensors")
+	melo(t, "predict", "--base", goldenDir("timm_vit"), "--adapter", loravit, image).want(t, exitBadInput)
+}

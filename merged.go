@@ -1,0 +1,52 @@
+package melo
+
+import (
+	"fmt"
+	"slices"
+
+	"melo.example/melo/compute"
+	"melo.example/melo/vit"
+)
+
+// merged is a network whose head is another than that of the network that computes it.
+type merged struct {
+	compute.Backend
+	head *compute.Head
+}
+
+// Parameter returns the numbers of a parameter, those of the head from the adapter.
+func (m merged) Parameter(name string) []float32 {
+	switch name {
+	case "head.weight":
+		return slices.Clone(m.head.W)
+	case "head.bias":
+		return slices.Clone(m.head.Bias)
+	}
+	return m.Backend.Parameter(name)
+}
+
+// Merged returns a base of its own that answers as this one does with the adapter: its weights have the adapter's
+// matrices in them, or are the fully tuned ones, and its head is the adapter's.
+func (b *Base) Merged(a *Adapter) (*vit.Model, error) {
+	if a.source == nil {
+		return nil, fmt.Errorf("melo: the base's own head is no adapter")
+	}
+	m := b.model
+	switch {
+	case a.tuned != nil:
+		m = a.tuned
+	case len(a.source.Deltas) > 0:
+		deltas := make([]compute.Delta, len(a.source.Deltas))
+		for i, d := range a.source.Deltas {
+			deltas[i] = compute.Delta{Site: d.Site, Rank: d.Rank, Scale: d.Scale, A: compute.Numbers{F32: d.A}, B: compute.Numbers{F32: d.B}}
+		}
+		var err error
+		if m, err = b.model.Merged(deltas); err != nil {
+			return nil, err
+		}
+	}
+	c := *m
+	c.Head, c.HeadDist, c.Labels, c.Recipe, c.RecipeNote = a.source.Head, nil, a.labels, a.recipe, ""
+	c.Classes, c.Backend = a.source.Head.Classes, merged{m.Backend, a.source.Head}
+	return &c, nil
+}

@@ -1,0 +1,101 @@
+package checkpoint
+
+import (
+	"fmt"
+	"strings"
+
+	"melo.example/melo/safetensors"
+	"melo.example/melo/vit/arch"
+)
+
+// sayable returns an error unless timm's words (timmArgs) tell all of a network.
+func sayable(c *arch.Config) error {
+	said := arch.Config{Family: c.Family, Source: c.Source, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLP: c.MLP, Image: c.Image,
+		Patch: c.Patch, Channels: c.Channels, Class: c.Class, Registers: c.Registers, PosPrefix: c.PosPrefix, PreNorm: c.PreNorm,
+		FinalNorm: c.FinalNorm, PoolNorm: c.PoolNorm, QKVBias: c.QKVBias, SwiGLU: c.SwiGLU, LayerScale: c.LayerScale, Act: c.Act, Eps: c.Eps,
+		Pooling: c.Pooling, Classes: c.Classes, Projected: c.Projected}
+	if said != *c {
+		return fmt.Errorf("a base of this kind (%s) cannot be said in timm's words", c.Family)
+	}
+	return nil
+}
+
+// TimmFolder returns the content of a folder with any network that timm's VisionTransformer can be, under timm's names.
+// read gives the numbers of a parameter of m. The tensors are of dtype (F32, F16 or BF16).
+func TimmFolder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
+	if err := sayable(&m.Config); err != nil {
+		return nil, fmt.Errorf("vit: write: %w", err)
+	}
+	d := *m
+	fold := m.Registers > 0 && m.PosPrefix // timm has no rows of registers, so the class token has its position in it
+	if fold {
+		d.PosPrefix = false
+	}
+	if d.Projected > 0 {
+		d.Projected = 0
+	}
+	x := &Exported{From: m.Source, Source: "timm", Files: map[string][]byte{}}
+	if m.Projected > 0 {
+		x.Notes = append(x.Notes, "the map to the space that images share with texts is left out")
+	}
+	if err := x.timmFiles(&d); err != nil {
+		return nil, err
+	}
+	for _, p := range m.Params() {
+		if p.Name == "project.weight" {
+			continue
+		}
+		name, shape, values := x.timmTensor(p, read)
+		if name == "" {
+			continue // part of another
+		}
+		if fold && p.Name == "cls_token" {
+			pos := read("pos_embed")
+			for i := range values {
+				values[i] += pos[i]
+			}
+		}
+		if fold && p.Name == "pos_embed" {
+			values, shape = values[m.Width:], []int{1, shape[1] - 1, m.Width}
+		}
+		t, err := safetensors.FromFloat32s(name, dtype, shape, values)
+		if err != nil {
+			return nil, fmt.Errorf("vit: write: %w", err)
+		}
+		x.Tensors = append(x.Tensors, t)
+	}
+	return x, nil
+}
+
+// timmTensor is a parameter as timm has it: q, k and v are one.
+func (x *Exported) timmTensor(p arch.Param, read func(name string) []float32) (name string, shape []int, values []float32) {
+	block, module, last, inBlock := arch.SplitName(p.Name)
+	switch {
+	case inBlock && (module == "k" || module == "v"):
+		return "", nil, nil
+	case inBlock && module == "q":
+		for _, part := range []string{"q", "k", "v"} {
+			values = append(values, read(arch.BlockName(block, part+last))...)
+		}
+		return arch.BlockName(block, "attn.qkv"+last), append([]int{3 * p.Shape[0]}, p.Shape[1:]...), values
+	case inBlock && (module == "ls1" || module == "ls2"):
+		return p.Name + ".gamma", p.Shape, read(p.Name)
+	case p.Name == "cls_token":
+		return p.Name, append([]int{1, 1}, p.Shape...), read(p.Name)
+	case strings.HasSuffix(p.Name, "_token") || p.Name == "pos_embed":
+		return p.Name, append([]int{1}, p.Shape...), read(p.Name)
+	}
+	return timmNames.name(p.Name), p.Shape, read(p.Name)
+}
+
+// HFFolder is Folder for a plain ViT with or without a head.
+func HFFolder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
+	if err := renamable(m); err != nil {
+		return nil, fmt.Errorf("vit: write: %w", err)
+	}
+	prefix := ""
+	if m.Classes > 0 {
+		prefix = "vit."
+	}
+	return folder(m, prefix, read, dtype)
+}
