@@ -11,6 +11,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/internal/hub"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora/adapterfile"
 )
 
@@ -68,7 +69,8 @@ func foreignDigest(path string) (string, error) {
 	if strings.HasSuffix(path, ".json") {
 		return foreignDigest(filepath.Dir(path))
 	}
-	data, err := os.ReadFile(path)
+	const most = 4 << 30 // far more than the readers take
+	data, err := regular.ReadFile(path, most)
 	if err != nil {
 		return "", fmt.Errorf("melo: %w", err)
 	}
