@@ -178,10 +178,21 @@ func (j *Run) Train(ctx context.Context, start time.Time) (*Result, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
+	if err := j.average(); err != nil {
+		return nil, err
+	}
 	if err := j.train(ctx); err != nil {
 		return nil, err
 	}
 	return j.finish(ctx, start)
+}
+
+// average begins the average with the first parameters, once they are known.
+func (j *Run) average() (err error) {
+	if d := j.config.EMA; d > 0 {
+		j.loop.Average, err = train.NewAverage(j.tuner.Params(), d, j.base.pool)
+	}
+	return err
 }
 
 // choosePrecision returns that of the products: what was asked for, if the CPU has it.
@@ -303,11 +314,6 @@ func (j *Run) build() error {
 		Optimizer: train.NewAdamW(j.tuner.Params(), c.Optimizer, j.base.pool),
 		Schedule:  c.schedule(perEpoch),
 		Last:      c.KeepLast, Returns: c.HeadInit == HeadProbe, Retreats: retreats,
-	}
-	if c.EMA > 0 {
-		if j.loop.Average, err = train.NewAverage(j.tuner.Params(), c.EMA, j.base.pool); err != nil {
-			return err
-		}
 	}
 	j.progress = newProgress(j)
 	if j.valLoad != nil {

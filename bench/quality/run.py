@@ -102,7 +102,7 @@ class Bench:
             command = [melo, "--json", "train", "--base", base or a.base, "--data", data, "--out", adapter, "--seed", seed,
                        "--epochs", epochs or a.epochs, "--image-size", a.image_size, "--restart", *self.workers(), *options]
             trained = json.loads(self.run(command))
-            doc = self.evaluate(adapter, data, "f32", melo, adapter.with_suffix(".csv") if answers else None)
+            doc = self.evaluate(adapter, data, "f32", adapter.with_suffix(".csv") if answers else None)
             doc |= {"command": " ".join(map(str, command)), "val_auc": trained["validation"]["scores"]["auc"],
                     "parameters": trained["parameters"], "bytes": trained["adapter"]["bytes"], "seconds": trained["seconds"],
                     "epochs": trained["epochs"], "best_epoch": trained["best_epoch"],
@@ -116,8 +116,8 @@ class Bench:
     def workers(self) -> list:
         return ["--workers", self.a.workers] if self.a.workers else []
 
-    def evaluate(self, adapter: Path, data: Path, precision: str, melo: Path | None = None, answers: Path | None = None) -> dict:
-        text = self.run([melo or self.a.melo, "--json", "eval", "--adapter", adapter, "--data", data, "--precision", precision,
+    def evaluate(self, adapter: Path, data: Path, precision: str, answers: Path | None = None) -> dict:
+        text = self.run([self.a.melo, "--json", "eval", "--adapter", adapter, "--data", data, "--precision", precision,
                          "--resamples", self.a.resamples, *self.workers(), *(["--predictions", answers] if answers else [])])
         doc = json.loads(text)
         keep = ("n", "auc", "auc_ci", "accuracy", "balanced_accuracy", "f1", "ece", "brier", "log_loss")

@@ -102,7 +102,11 @@ func TestTrain(t *testing.T) {
 		for _, dtype := range []string{"f32", "bf16"} {
 			out := filepath.Join(t.TempDir(), "a.safetensors")
 			var doc experiment.Result
-			r := melo(t, trainArgs(data, out, "--json", "--method", method, "--dtype", dtype, "--class-weights", "balanced")...).want(t, exitDone)
+			args := trainArgs(data, out, "--json", "--method", method, "--dtype", dtype, "--class-weights", "balanced")
+			if method == "linear" {
+				args = append(args, "--lr", "0.003") // by steps, as the others
+			}
+			r := melo(t, args...).want(t, exitDone)
 			r.decode(t, &doc)
 			f, err := adapterfile.Read(out)
 			if err != nil {
