@@ -111,6 +111,7 @@ func (j *compareJob) method(x *Judged, runs []comparedRun) MethodResult {
 	for l, name := range j.judged.Labels {
 		e := SubgroupLabel{Label: name, Positives: x.Runs[0].Counts()[l].TP + x.Runs[0].Counts()[l].FN}
 		e.AUC, e.AUCInterval = pair(x.Numbers.Labels[l].AUC)
+		e.Approximate = x.Numbers.Labels[l].AUC.Approximate
 		d.PerLabel = append(d.PerLabel, e)
 	}
 	return d

@@ -80,10 +80,10 @@ func (j *evalJob) labels(p *metric.Predictions, n *metric.Numbers) {
 	for l, name := range d.Labels {
 		x, k := &n.Labels[l], counts[l]
 		prob, truth := p.Column(l)
-		e := LabelNumbers{Label: name, Positives: k.TP + k.FN, Negatives: k.TN + k.FP, Rates: ratesOf(&x.Decided)}
+		e := LabelNumbers{Label: name, Positives: k.TP + k.FN, Negatives: k.TN + k.FP, Rates: ratesOf(&x.Decided), Approximate: approximateOf(x)}
 		e.AUC, e.AUCInterval = pair(x.AUC)
 		e.F1, e.F1Interval = pair(x.Decided.F1)
-		if low, high, ok := metric.DeLongInterval(prob, truth, metric.DefaultLevel); ok {
+		if low, high, ok := metric.DeLongInterval(prob, truth, metric.DefaultLevel); ok && high > low {
 			e.DeLong = &[2]float64{low, high}
 		}
 		curve := metric.NewCurve(prob, truth)
@@ -219,6 +219,7 @@ func (j *evalJob) subgroup(ctx context.Context, p *metric.Predictions, members [
 	for l, k := range p.Counts() {
 		e := SubgroupLabel{Label: j.adapter.Labels()[l], Positives: k.TP + k.FN}
 		e.AUC, e.AUCInterval = pair(n.Labels[l].AUC)
+		e.Approximate = n.Labels[l].AUC.Approximate
 		g.PerLabel = append(g.PerLabel, e)
 	}
 	return g, nil

@@ -1,6 +1,10 @@
 package experiment
 
-import "melo.example/melo/metric"
+import (
+	"slices"
+
+	"melo.example/melo/metric"
+)
 
 // EvaluationDocument is what came of an evaluation: the --json document of "melo eval". Numbers that the images do not define are null.
 type EvaluationDocument struct {
@@ -59,13 +63,16 @@ type Numbers struct {
 	F1               *float64    `json:"f1"`
 	F1Interval       *[2]float64 `json:"f1_ci"`
 	ProbabilityNumbers
-	Undefined map[string]int `json:"undefined_resamples"` // by name, of what some resamples did not define
+	Approximate []string       `json:"approximate_ci"`      // names of intervals that may miss their level
+	Undefined   map[string]int `json:"undefined_resamples"` // by name, of what some resamples did not define
 }
 
 // ProbabilityNumbers judge probabilities rather than decisions.
 type ProbabilityNumbers struct {
 	ECE             *float64    `json:"ece"`
 	ECEInterval     *[2]float64 `json:"ece_ci"`
+	Debiased        *float64    `json:"ece_debiased"`
+	DebiasedRange   *[2]float64 `json:"ece_debiased_ci"`
 	Brier           *float64    `json:"brier"`
 	BrierInterval   *[2]float64 `json:"brier_ci"`
 	LogLoss         *float64    `json:"log_loss"`
@@ -82,8 +89,9 @@ type LabelNumbers struct {
 	DeLong           *[2]float64 `json:"auc_delong_ci"`
 	AveragePrecision *float64    `json:"average_precision"`
 	Rates
-	F1         *float64    `json:"f1"`
-	F1Interval *[2]float64 `json:"f1_ci"`
+	F1          *float64    `json:"f1"`
+	F1Interval  *[2]float64 `json:"f1_ci"`
+	Approximate []string    `json:"approximate_ci"` // names of intervals that may miss their level
 }
 
 // Rates are about decisions for and against a label.
@@ -166,6 +174,7 @@ type SubgroupLabel struct {
 	Positives   int         `json:"positives"`
 	AUC         *float64    `json:"auc"`
 	AUCInterval *[2]float64 `json:"auc_ci"`
+	Approximate bool        `json:"auc_ci_approximate"` // it may miss its level
 }
 
 // pair returns a number and its interval for a document, nil where they are not defined.
@@ -181,25 +190,45 @@ func pair(e metric.Estimate) (value *float64, interval *[2]float64) {
 
 // numbersOf fills in the numbers over all labels.
 func numbersOf(n *metric.Numbers, samples int) Numbers {
-	d := Numbers{N: samples, ProbabilityNumbers: probabilitiesOf(n), Undefined: map[string]int{}}
+	d := Numbers{N: samples, ProbabilityNumbers: probabilitiesOf(n), Undefined: map[string]int{}, Approximate: []string{}}
 	d.AUC, d.AUCInterval = pair(n.AUC)
 	d.Accuracy, d.AccuracyInterval = pair(n.Accuracy)
 	d.Balanced, d.BalancedInterval = pair(n.BalancedAccuracy)
 	d.F1, d.F1Interval = pair(n.F1)
 	for name, e := range map[string]metric.Estimate{"auc": n.AUC, "accuracy": n.Accuracy, "balanced_accuracy": n.BalancedAccuracy,
-		"f1": n.F1, "ece": n.ECE, "brier": n.Brier, "log_loss": n.LogLoss} {
+		"f1": n.F1, "ece": n.ECE, "ece_debiased": n.ECEDebiased, "brier": n.Brier, "log_loss": n.LogLoss} {
 		if e.Undefined > 0 {
 			d.Undefined[name] = e.Undefined
 		}
+		if e.Approximate {
+			d.Approximate = append(d.Approximate, name)
+		}
 	}
+	slices.Sort(d.Approximate)
 	return d
 }
 
 func probabilitiesOf(n *metric.Numbers) (d ProbabilityNumbers) {
 	d.ECE, d.ECEInterval = pair(n.ECE)
+	d.Debiased, d.DebiasedRange = pair(n.ECEDebiased)
 	d.Brier, d.BrierInterval = pair(n.Brier)
 	d.LogLoss, d.LogLossInterval = pair(n.LogLoss)
 	return d
+}
+
+// approximateOf names the intervals of a label that may miss their level.
+func approximateOf(n *metric.LabelNumbers) []string {
+	r, list := &n.Decided, []string{}
+	for _, x := range []struct {
+		name string
+		e    *metric.Estimate
+	}{{"auc", &n.AUC}, {"f1", &r.F1}, {"negative_precision", &r.NegativePrecision}, {"precision", &r.Precision},
+		{"sensitivity", &r.Sensitivity}, {"specificity", &r.Specificity}} {
+		if x.e.Approximate {
+			list = append(list, x.name)
+		}
+	}
+	return list
 }
 
 func ratesOf(r *metric.Rates) (d Rates) {

@@ -56,6 +56,8 @@ func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at
 		return nil, err
 	}
 	out := &Bands{At: slices.Clone(at)}
+	z := normalQuantile((1 + b.level()) / 2)
+	positives := float64(b.unitsWith(runs[0], label))
 	column := make([]float64, len(rows)-1)
 	for k := range rows[0] {
 		for r := range column {
@@ -63,8 +65,12 @@ func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at
 		}
 		e := b.estimate(rows[0][k], column)
 		if k < len(at) {
+			e.widen(positives, z)
 			out.ROC = append(out.ROC, e)
 		} else {
+			if e.Value > 0 { // as many decisions as it takes to find so many
+				e.widen(max(1, at[k-len(at)]*positives/e.Value), z)
+			}
 			out.Precision = append(out.Precision, e)
 		}
 	}
@@ -131,4 +137,26 @@ func (s *sweep) curves(weights []int32, at, out []float64) {
 	for ; negatives > 0 && x < len(at); x++ {
 		roc[x] = 1
 	}
+}
+
+// widen makes a pointwise interval at least as wide as Wilson's of a share among n: resamples never hold what no sample showed.
+func (e *Estimate) widen(n, z float64) {
+	if e.Bounded && n > 0 {
+		low, high := wilson(min(max(e.Value, 0), 1), n, z)
+		e.Low, e.High = min(e.Low, low), max(e.High, high)
+	}
+}
+
+// unitsWith counts the units that have a label.
+func (b Bootstrap) unitsWith(p *Predictions, label int) (n int) {
+	units := b.Units
+	if units == nil {
+		units = singles(p.N())
+	}
+	for _, u := range units {
+		if slices.ContainsFunc(u, func(i int) bool { return p.Truth[i*p.Labels+label] }) {
+			n++
+		}
+	}
+	return n
 }

@@ -163,7 +163,8 @@ func TestRunsByHand(t *testing.T) {
 		m := mean(runs[:2], samples)
 		means, differences = append(means, m), append(differences, m-mean(runs[2:], samples))
 	}
-	n, err1 := b.MeasureRuns(t.Context(), runs[:2])
+	table, err1 := b.meanTable(t.Context(), runs[:2])
+	n := b.numbers(table, 1)
 	d, err2 := b.CompareRuns(t.Context(), runs[:2], runs[2:])
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)

@@ -60,7 +60,9 @@ func (b Bootstrap) MeasureRuns(ctx context.Context, runs []*Predictions) (*Numbe
 	if err != nil {
 		return nil, err
 	}
-	return b.numbers(table, runs[0].Labels), nil
+	n := b.numbers(table, runs[0].Labels)
+	b.refine(n, runs)
+	return n, nil
 }
 
 // Compare measures the differences between two predictions of the same samples, first less second, on the same

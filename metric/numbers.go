@@ -5,7 +5,10 @@ type Estimate struct {
 	Value     float64
 	Defined   bool // the samples define the number
 	Low, High float64
-	Bounded   bool // the resamples define the interval: at least half of them define the number
+	Bounded   bool // there is an interval
+	// Approximate says that the interval may cover less often, or more often, than its level: there are fewer than
+	// EnoughImages images or EnoughGroups patients on one side of it, or it is of a kind for which nothing better is known (ECE).
+	Approximate bool
 	// Undefined counts the resamples that do not define the number, because a class is missing, say. The
 	// interval is that of the others.
 	Undefined int
@@ -17,6 +20,7 @@ type Estimate struct {
 type Numbers struct {
 	AUC, Accuracy, BalancedAccuracy, F1 Estimate // AUC and F1: means over labels
 	ECE, Brier, LogLoss                 Estimate
+	ECEDebiased                         Estimate // ECE less what chance adds to it
 	Labels                              []LabelNumbers
 }
 
@@ -38,7 +42,7 @@ func newNumbers(labels int) *Numbers { return &Numbers{Labels: make([]LabelNumbe
 
 // list returns the places of all numbers, in the order in which a scorer computes them.
 func (n *Numbers) list() []*Estimate {
-	all := []*Estimate{&n.AUC, &n.Accuracy, &n.BalancedAccuracy, &n.F1, &n.ECE, &n.Brier, &n.LogLoss}
+	all := []*Estimate{&n.AUC, &n.Accuracy, &n.BalancedAccuracy, &n.F1, &n.ECE, &n.ECEDebiased, &n.Brier, &n.LogLoss}
 	for i := range n.Labels {
 		l := &n.Labels[i]
 		all = append(all, &l.AUC)

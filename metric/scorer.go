@@ -13,6 +13,7 @@ type scorer struct {
 	nats    []float64 // [n] of LogLoss
 	bin     []uint8   // [n, columns] of ECE
 	gap     []float64 // [n, columns] confidence less right
+	right   []bool    // [n, columns]
 	columns int       // of ECE: 1 if labels are exclusive, else one a label
 }
 
@@ -20,10 +21,12 @@ type scorer struct {
 type scratch struct {
 	counts, at []Counts
 	gaps       []float64 // [columns, DefaultBins]
+	in, right  []int32   // [columns, DefaultBins]
 }
 
 func (s *scorer) scratch() *scratch {
-	return &scratch{make([]Counts, s.p.Labels), make([]Counts, s.p.Labels), make([]float64, s.columns*DefaultBins)}
+	bins := s.columns * DefaultBins
+	return &scratch{make([]Counts, s.p.Labels), make([]Counts, s.p.Labels), make([]float64, bins), make([]int32, bins), make([]int32, bins)}
 }
 
 // newScorer prepares predictions, which are checked.
@@ -52,6 +55,7 @@ func newScorer(p *Predictions) *scorer {
 			s.decided[i*p.Labels+p.top(i)] = true
 		}
 	}
+	s.right = right
 	s.bin, s.gap = make([]uint8, len(confidence)), make([]float64, len(confidence))
 	for i, c := range confidence {
 		s.bin[i] = uint8(binOf(c, DefaultBins))
@@ -88,6 +92,7 @@ func (s *scorer) score(weights []int32, t *scratch, out []float64) {
 	put(balanced(t.counts, s.p.Exclusive))
 	put(macroF1(t.counts))
 	put(s.calibrationError(weights, t, total))
+	put(s.debiased(t, total))
 	put(s.average(s.square, weights, total))
 	put(s.average(s.nats, weights, total))
 	sum, defined := 0.0, 0
@@ -115,6 +120,8 @@ func (t *scratch) clear() {
 	clear(t.counts)
 	clear(t.at)
 	clear(t.gaps)
+	clear(t.in)
+	clear(t.right)
 }
 
 // count fills in the decisions about each label, and returns the sum of weights.
@@ -163,7 +170,12 @@ func (s *scorer) calibrationError(weights []int32, t *scratch, total int) (float
 	for i, w := range weights {
 		for c := range s.columns {
 			k := i*s.columns + c
-			t.gaps[c*DefaultBins+int(s.bin[k])] += float64(w) * s.gap[k]
+			at := c*DefaultBins + int(s.bin[k])
+			t.gaps[at] += float64(w) * s.gap[k]
+			t.in[at] += w
+			if s.right[k] {
+				t.right[at] += w
+			}
 		}
 	}
 	sum := 0.0
@@ -171,6 +183,26 @@ func (s *scorer) calibrationError(weights []int32, t *scratch, total int) (float
 		sum += math.Abs(g)
 	}
 	return sum / float64(total*s.columns), total > 0
+}
+
+// debiased is calibrationError less what chance adds: the frequency of a bin is off by a normal error, which makes the size of
+// its gap larger on average (the plug-in correction of Kumar, Liang and Ma, arXiv 1909.10155, for absolute gaps, its mean in
+// closed form). It reads what calibrationError has counted.
+func (s *scorer) debiased(t *scratch, total int) (float64, bool) {
+	sum := 0.0
+	for b, g := range t.gaps {
+		n := float64(t.in[b])
+		if n == 0 {
+			continue
+		}
+		gap, f := math.Abs(g)/n, float64(t.right[b])/n
+		larger := gap
+		if sd := math.Sqrt(f * (1 - f) / n); sd > 0 {
+			larger = sd*math.Sqrt(2/math.Pi)*math.Exp(-gap*gap/(2*sd*sd)) + gap*math.Erf(gap/(sd*math.Sqrt2))
+		}
+		sum += n * (2*gap - larger)
+	}
+	return max(0, sum) / float64(total*s.columns), total > 0
 }
 
 // area is AUC of a label.

@@ -106,6 +106,13 @@ func rankingText(text string, list []Ranking, of func(*Ranking) metric.Estimate)
 // Stacked writes a number with its interval below it, for a cell of a Table.
 func Stacked(e metric.Estimate) string { return strings.Replace(Number(e), " (", "\n(", 1) }
 
+// ApproximateMark stands behind an interval that may miss its level, and ApproximateNote says so.
+const (
+	ApproximateMark = " ~"
+	ApproximateNote = "~: may miss its 95\u00a0%: fewer than 10 images (20 patients with several) on one side of the number, " +
+		"fewer than 100 for Brier score and log loss, or a calibration error, for which nothing better is known."
+)
+
 // Number writes a number with its interval.
 func Number(e metric.Estimate) string {
 	switch {
@@ -114,7 +121,11 @@ func Number(e metric.Estimate) string {
 	case !e.Bounded:
 		return fmt.Sprintf("%.3f", e.Value)
 	}
-	return fmt.Sprintf("%.3f (%.3f to %.3f)", e.Value, e.Low, e.High)
+	text := fmt.Sprintf("%.3f (%.3f to %.3f)", e.Value, e.Low, e.High)
+	if e.Approximate {
+		text += ApproximateMark
+	}
+	return text
 }
 
 // Reliability draws how often decisions of a confidence are right, with 95 % intervals, and how many of them there

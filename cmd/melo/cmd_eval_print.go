@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -39,6 +40,14 @@ func share(v *float64) string {
 	return fmt.Sprintf("%5.3f", *v)
 }
 
+// marked puts a mark behind the remark of an interval that may miss its level.
+func marked(name string, approximate []string) string {
+	if slices.Contains(approximate, name) {
+		return "~"
+	}
+	return " "
+}
+
 // interval95 writes an interval in 14 columns.
 func interval95(v *[2]float64) string {
 	if v == nil {
@@ -65,11 +74,11 @@ func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
 		rule = ", split " + d.Data.Rule
 	}
 	s.printf("  %s: %d images%s", d.Data.Split, d.N, rule)
-	of := "images"
+	of := fmt.Sprintf("%d images", d.N)
 	if d.Bootstrap.Unit == "group" {
 		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
 	}
-	s.printf("  intervals: 95 %%, %d resamples of %s", d.Bootstrap.Resamples, of)
+	s.printf("  intervals: 95 %%, over %s; ~ may miss that", of)
 	s.printf("")
 	j.printNumbers()
 	j.printLabels()
@@ -86,27 +95,27 @@ func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
 
 func (j evalPrinter) printNumbers() {
 	d := j.doc
-	line := func(name string, v *float64, ci *[2]float64, remark string) {
-		j.s.printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s  %s", cut(name, nameWidth, false), share(v), interval95(ci), remark), " "))
+	line := func(name, key string, v *float64, ci *[2]float64, remark string) {
+		j.s.printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s%s %s", cut(name, nameWidth, false), share(v), interval95(ci), marked(key, d.Approximate), remark), " "))
 	}
 	macro := ""
 	if len(d.Labels) > 1 {
 		macro = "mean over labels"
 	}
-	line("AUC", d.AUC, d.AUCInterval, macro)
-	line("accuracy", d.Accuracy, d.AccuracyInterval, "")
-	line("balanced accuracy", d.Balanced, d.BalancedInterval, "")
-	line("F1", d.F1, d.F1Interval, macro)
+	line("AUC", "auc", d.AUC, d.AUCInterval, macro)
+	line("accuracy", "accuracy", d.Accuracy, d.AccuracyInterval, "")
+	line("balanced accuracy", "balanced_accuracy", d.Balanced, d.BalancedInterval, "")
+	line("F1", "f1", d.F1, d.F1Interval, macro)
 	c := &d.Calibration
 	if len(c.Temperatures) == 0 {
-		line("calibration error", d.ECE, d.ECEInterval, "ECE, not calibrated")
-		line("Brier score", d.Brier, d.BrierInterval, "")
+		line("calibration error", "ece", d.ECE, d.ECEInterval, "ECE, not calibrated")
+		line("Brier score", "brier", d.Brier, d.BrierInterval, "")
 		return
 	}
-	line("calibration error", d.ECE, d.ECEInterval, "ECE, calibrated")
-	line("  uncalibrated", c.Uncalibrated.ECE, c.Uncalibrated.ECEInterval, "")
-	line("Brier score", d.Brier, d.BrierInterval, "calibrated")
-	line("  uncalibrated", c.Uncalibrated.Brier, c.Uncalibrated.BrierInterval, "")
+	line("calibration error", "ece", d.ECE, d.ECEInterval, "ECE, calibrated")
+	line("  uncalibrated", "ece", c.Uncalibrated.ECE, c.Uncalibrated.ECEInterval, "")
+	line("Brier score", "brier", d.Brier, d.BrierInterval, "calibrated")
+	line("  uncalibrated", "brier", c.Uncalibrated.Brier, c.Uncalibrated.BrierInterval, "")
 }
 
 func (j evalPrinter) printLabels() {
@@ -114,7 +123,7 @@ func (j evalPrinter) printLabels() {
 	j.s.printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
 	for l := range d.PerLabel {
 		x, t := &d.PerLabel[l], &d.Thresholds[l]
-		j.s.printf("  %s %5d  %s  %s  %.3f  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval),
+		j.s.printf("  %s %5d  %s  %s%s %.3f  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
 			t.Threshold, share(t.Sensitivity), share(t.Specificity))
 	}
 	j.s.printf("  found, spared: sensitivity and specificity of probabilities from the")

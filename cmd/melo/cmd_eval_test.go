@@ -157,8 +157,8 @@ func TestEval(t *testing.T) {
 	if !reflect.DeepEqual(again, doc) {
 		t.Errorf("3 workers: %+v\nbefore: %+v", again, doc)
 	}
-	if other := evaluate(t, adapter, data, "--seed", "2"); *other.AUC != *doc.AUC || reflect.DeepEqual(other.LogLossInterval, doc.LogLossInterval) {
-		t.Errorf("another seed: AUC %v, interval %v", *other.AUC, other.LogLossInterval)
+	if other := evaluate(t, adapter, data, "--seed", "2"); *other.AUC != *doc.AUC || reflect.DeepEqual(other.ECEInterval, doc.ECEInterval) {
+		t.Errorf("another seed: AUC %v, interval %v", *other.AUC, other.ECEInterval)
 	}
 	if val := evaluate(t, adapter, data, "--split", "val"); len(val.Warnings) == 0 || val.N+doc.N >= len(ds.Samples) {
 		t.Errorf("validation: %+v", val)

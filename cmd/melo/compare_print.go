@@ -17,11 +17,11 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 	}
 	s.printf("%s on %s", filepath.Base(filepath.Clean(d.Base)), d.Data.Path)
 	s.printf("  test split: %d images, %s; %s", d.Data.Test, d.Data.Rule, study.SeedsText(len(d.Seeds)))
-	of := "images"
+	of := fmt.Sprintf("%d images", d.Data.Test)
 	if d.Bootstrap.Unit == "group" {
 		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
 	}
-	s.printf("  intervals: 95 %%, %d resamples of %s\n", d.Bootstrap.Resamples, of)
+	s.printf("  intervals: 95 %%, over %s; ~ may miss that\n", of)
 	s.printf("  method    trained numbers   of base       file  s/epoch  peak memory")
 	for i := range d.Methods {
 		m := &d.Methods[i]
@@ -31,7 +31,7 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 	s.printf("\n  method      AUC  95 %%              sd  accuracy    ECE  uncalibrated")
 	for i := range d.Methods {
 		m := &d.Methods[i]
-		s.printf("  %-8s  %s  %s  %s     %s  %s         %s", m.Method, share(m.AUC), interval95(m.AUCInterval), share(m.AUCDeviation), share(m.Accuracy),
+		s.printf("  %-8s  %s  %s%s %s     %s  %s         %s", m.Method, share(m.AUC), interval95(m.AUCInterval), marked("auc", m.Approximate), share(m.AUCDeviation), share(m.Accuracy),
 			share(m.ECE), share(m.Uncalibrated.ECE))
 	}
 	if len(d.Differences) > 0 {

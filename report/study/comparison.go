@@ -78,7 +78,7 @@ func (j comparison) results() report.Section {
 	if j.Options.Seeds > 1 {
 		text += "AUC to calibration error are means over the seeds; sd is the standard deviation of the AUC over seeds. "
 	}
-	s.Parts = append(s.Parts, report.Text(text+"Intervals are those of the test images, not of the seeds. "+
+	s.Parts = append(s.Parts, report.Text(text+"Intervals are those of the test images, not of the seeds. "+report.ApproximateNote+" "+
 		"Seconds are of training alone, without validation; peak memory is the largest of the runs, each counted by itself. Calibration errors before and after are of the same models: temperatures were fitted to validation."))
 	if len(j.Differences) == 0 {
 		return s
@@ -147,7 +147,7 @@ func (j comparison) facts() []report.Fact {
 		{Name: "Data", Value: d.Data.Path + ", " + d.Data.Digest},
 		{Name: "Labels", Value: fmt.Sprintf("%s: %s", d.Data.Task, text.List(d.Data.Labels))},
 		{Name: "Split", Value: fmt.Sprintf("%s; seed %d", d.Data.Rule, j.Options.SplitSeed)},
-		{Name: "Intervals", Value: fmt.Sprintf("95 %%, bootstrap, %d resamples of %d %ss, seed %d", d.Bootstrap.Resamples, d.Bootstrap.Units, d.Bootstrap.Unit, d.Bootstrap.Seed)},
+		{Name: "Intervals", Value: intervalsText(&d.Bootstrap)},
 		{Name: "Machine", Value: fmt.Sprintf("%s, %s, %d workers, %s of memory", here.CPU, here.CPUClass, max(j.Options.Workers, 0)+map[bool]int{true: here.Workers}[j.Options.Workers == 0], text.Bytes(here.Memory))},
 		{Name: "Program", Value: "melo " + buildinfo.Version},
 	}

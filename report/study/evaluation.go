@@ -36,7 +36,7 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 		return nil, err
 	}
 	p.Sections = []report.Section{
-		{Title: "Results", Parts: []report.Part{j.resultTable()}},
+		{Title: "Results", Parts: []report.Part{j.resultTable(), report.Text(report.ApproximateNote)}},
 		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text("Sensitivity to F1 are of the decisions; the threshold is that of the label by itself.")}},
 		roc, precision, j.judged.calibration(), j.judged.decisions(),
 	}
@@ -75,7 +75,7 @@ func (j evaluation) facts() []report.Fact {
 		{Name: "Method", Value: cmp.Or(string(meta.Method), "not recorded")},
 		{Name: "Data", Value: d.Data.Path + ", " + d.Data.Digest},
 		{Name: "Split", Value: d.Data.Split + map[bool]string{true: ": " + d.Data.Rule, false: ""}[d.Data.Rule != ""]},
-		{Name: "Intervals", Value: fmt.Sprintf("95 %%, bootstrap, %d resamples of %d %ss, seed %d", d.Bootstrap.Resamples, d.Bootstrap.Units, d.Bootstrap.Unit, d.Bootstrap.Seed)},
+		{Name: "Intervals", Value: intervalsText(&d.Bootstrap)},
 		{Name: "Temperatures", Value: temperatureText(meta)},
 		{Name: "Program", Value: "melo " + buildinfo.Version},
 	}
@@ -108,7 +108,8 @@ func (j evaluation) resultTable() *report.Table {
 		e    metric.Estimate
 	}{
 		{"AUC (mean over labels)", n.AUC}, {"accuracy", n.Accuracy}, {"balanced accuracy", n.BalancedAccuracy}, {"F1 (mean over labels)", n.F1},
-		{"calibration error, calibrated", n.ECE}, {"calibration error before", raw.ECE}, {"Brier score, calibrated", n.Brier}, {"Brier score before", raw.Brier},
+		{"calibration error, calibrated", n.ECE}, {"the same less what chance adds", n.ECEDebiased},
+		{"calibration error before", raw.ECE}, {"the same less what chance adds", raw.ECEDebiased}, {"Brier score, calibrated", n.Brier}, {"Brier score before", raw.Brier},
 		{"log loss, calibrated", n.LogLoss}, {"log loss before", raw.LogLoss},
 	} {
 		t.Rows = append(t.Rows, []string{r.name, valueText(r.e), rangeText(r.e)})
@@ -169,7 +170,11 @@ func rangeText(e metric.Estimate) string {
 	if !e.Bounded {
 		return "–"
 	}
-	return fmt.Sprintf("%.3f to %.3f", e.Low, e.High)
+	text := fmt.Sprintf("%.3f to %.3f", e.Low, e.High)
+	if e.Approximate {
+		text += report.ApproximateMark
+	}
+	return text
 }
 
 // dash and dashRange write numbers of a document.

@@ -71,6 +71,12 @@ func (j judgement) curves(ctx context.Context) (roc, precision report.Section, e
 	return roc, precision, nil
 }
 
+// intervalsText says how intervals were found.
+func intervalsText(b *experiment.Bootstrap) string {
+	return fmt.Sprintf("95 %%, of %d %ss: shares by Wilson's score with the design effect, AUC by DeLong's variance, means of losses by Student's; calibration errors, curves "+
+		"and differences by %d resamples, seed %d", b.Units, b.Unit, b.Resamples, b.Seed)
+}
+
 // meanPrecision is the average precision of a label, a mean over runs.
 func meanPrecision(runs []*metric.Predictions, label int) (e metric.Estimate) {
 	for _, p := range runs {

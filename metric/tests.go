@@ -1,0 +1,44 @@
+package metric
+
+import (
+	"math"
+	"slices"
+)
+
+// Holm adjusts p-values for their number, so that the chance of any false one is bounded (Holm 1979). NaN stays, and does not
+// count.
+func Holm(p []float64) []float64 {
+	out, order := slices.Clone(p), ascending(p)
+	order = slices.DeleteFunc(order, func(i int) bool { return math.IsNaN(p[i]) })
+	before := 0.0
+	for k, i := range order {
+		before = max(before, min(1, float64(len(order)-k)*p[i]))
+		out[i] = before
+	}
+	return out
+}
+
+// CorrectedFolds bounds the mean of what folds found, each with a share of test over training images, by the corrected resampled
+// t-test of Nadeau and Bengio (Machine Learning 2003): folds train on much the same images, so that their spread alone
+// promises too much. P is of the mean being 0. It is not defined for fewer than two.
+func CorrectedFolds(values []float64, share, level float64) Estimate {
+	n := float64(len(values))
+	if n < 2 {
+		return Estimate{}
+	}
+	mean, square := 0.0, 0.0
+	for _, v := range values {
+		mean += v / n
+	}
+	for _, v := range values {
+		square += (v - mean) * (v - mean)
+	}
+	e := Estimate{Value: mean, Defined: true, P: 1}
+	se := math.Sqrt((1/n + share) * square / (n - 1))
+	if se > 0 {
+		half := studentQuantile((1+level)/2, n-1) * se
+		e.Low, e.High, e.Bounded = mean-half, mean+half, true
+		e.P = 2 * studentTail(math.Abs(mean)/se, n-1)
+	}
+	return e
+}
