@@ -25,10 +25,10 @@ func TestGoldenIntervals(t *testing.T) {
 			MCC, Kappa     float64
 		}
 		Recalibration struct {
-			Logit               []float64
-			Truth               []int
-			Slope, Intercept    float64
-			InTheLarge          float64 `json:"in_the_large"`
+			Logit            []float64
+			Truth            []int
+			Slope, Intercept float64
+			InTheLarge       float64 `json:"in_the_large"`
 		}
 		Benefit struct {
 			Twentieths     []float64
