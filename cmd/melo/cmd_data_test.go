@@ -149,6 +149,13 @@ func TestDataTrainAgree(t *testing.T) {
 		var trained experiment.Result
 		var shown dataDocument
 		options := []string{"--max-bad", "1", "--folds", "3", "--val-split", "0.2"}
+		if fold > 0 {
+			careful := slices.DeleteFunc(append(append([]string{}, base...), options...), func(a string) bool { return a == "--force" })
+			r := melo(t, append(careful, "--fold", "1")...).want(t, exitUsage)
+			if !strings.Contains(r.err, "--force is needed") {
+				t.Errorf("a finished adapter: %s", r.err)
+			}
+		}
 		melo(t, append(append(base, options...), "--fold", string(rune('1'+fold)))...).want(t, exitDone).decode(t, &trained)
 		melo(t, append([]string{"data", "--json", root}, options...)...).want(t, exitDone).decode(t, &shown)
 		f := shown.Folds[fold]

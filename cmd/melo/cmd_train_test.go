@@ -58,7 +58,7 @@ func trainingSet(t testing.TB, classes, n int) string {
 
 // trainArgs is a quick training on the tiny base.
 func trainArgs(data, out string, more ...string) []string {
-	return append([]string{"train", "--base", goldenDir("hf_vit"), "--data", data, "--out", out, "--epochs", "4", "--batch", "8"}, more...)
+	return append([]string{"train", "--base", goldenDir("hf_vit"), "--data", data, "--out", out, "--epochs", "4", "--batch", "8", "--force"}, more...)
 }
 
 // adapterDigest reads an adapter's identity, and checks the adapter on the way.
@@ -138,7 +138,7 @@ func TestTrain(t *testing.T) {
 			if len(answer.Results) != 1 || !slices.Equal(answer.Labels, []string{"class_a", "class_b", "class_c"}) {
 				t.Errorf("%s: %+v", method, answer)
 			}
-			if r := melo(t, "inspect", out).want(t, exitDone); !strings.Contains(r.out, "on val      auc") || !strings.Contains(r.out, "(42 images), by melo") {
+			if r := melo(t, "inspect", out).want(t, exitDone); !strings.Contains(r.out, "on val      auc") || !strings.Contains(r.out, "(42 images), 30 to train, 6 to validate, 6 for") {
 				t.Errorf("inspect: %s", r.out)
 			}
 		}
