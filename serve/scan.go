@@ -95,7 +95,7 @@ const settledAfter = 2 * time.Second
 // look reads those of the files that have changed and publishes what there is. Looks may overlap: what a later one found
 // stays.
 func (r *Registry) look(ctx context.Context, paths []string) error {
-	number, before := r.beginLook(paths)
+	number, before, held := r.beginLook(paths)
 	fresh := make([]*file, len(paths))
 	var group errgroup.Group
 	group.SetLimit(cap(r.loading))
@@ -106,7 +106,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			continue
 		}
 		if err != nil { // no permission, say: what it held goes on as long as memory has it
-			fresh[i] = newFile(path, old)
+			fresh[i] = newFile(path, held[i])
 			fresh[i].fail(err)
 			continue
 		}
@@ -121,7 +121,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 		}
 		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
 		group.Go(func() error {
-			f := newFile(path, old)
+			f := newFile(path, held[i])
 			f.key, f.settled, f.seen, f.modified = key, settled, seen, info.ModTime()
 			if ctx.Err() == nil {
 				r.readFile(f)
@@ -142,16 +142,19 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// beginLook numbers a look, and returns what was seen at the paths so far.
-func (r *Registry) beginLook(paths []string) (number uint64, before []*file) {
+// beginLook numbers a look, and returns what was seen at the paths so far, and what that held: who publishes may change it
+// meanwhile.
+func (r *Registry) beginLook(paths []string) (number uint64, before []*file, held []*content) {
 	r.admin.Lock()
 	defer r.admin.Unlock()
 	r.looks++
-	before = make([]*file, len(paths))
+	before, held = make([]*file, len(paths)), make([]*content, len(paths))
 	for i, path := range paths {
-		before[i] = r.files[path]
+		if before[i] = r.files[path]; before[i] != nil {
+			held[i] = before[i].content
+		}
 	}
-	return r.looks, before
+	return r.looks, before, held
 }
 
 // endLook publishes what a look has found.
@@ -178,12 +181,9 @@ func (r *Registry) endLook(number uint64, paths []string, fresh []*file) {
 }
 
 // newFile is the record of path, with the content that memory has of it.
-func newFile(path string, old *file) *file {
-	f := &file{path: path}
+func newFile(path string, held *content) *file {
+	f := &file{path: path, content: held}
 	f.name, f.version, _ = fileName(path)
-	if old != nil {
-		f.content = old.content
-	}
 	return f
 }
 
