@@ -19,13 +19,16 @@ func (j *evalJob) exclusive() bool {
 
 // image reads image number k of those that are evaluated.
 func (j *evalJob) image(ctx context.Context, k int) (*imaging.Image, error) {
-	return j.data.Image(ctx, j.samples[k], imaging.Options{})
+	return j.data.Image(ctx, j.samples[k], imaging.Options{Window: j.adapter.Metadata().Recipe.Window})
 }
 
 // openData finds the images with the labels of the adapter, and chooses the split.
 func (j *evalJob) openData(ctx context.Context) error {
 	o, labels := j.o, j.adapter.Labels()
 	reading := o.Reading
+	if want, err := imaging.ParseWindow(reading.Window); err != nil || reading.Window != "" && want != j.adapter.Metadata().Recipe.Window {
+		return setting("window", "%q, but %s sees images through %q: its recipe decides", reading.Window, j.adapter.Path(), j.adapter.Metadata().Recipe.Window)
+	}
 	if !j.exclusive() {
 		reading.Task = string(dataset.MultiLabel)
 	}

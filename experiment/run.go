@@ -155,7 +155,7 @@ func (o *Options) form() (form, error) {
 // prepare is how images become the input: what the options of the base and those of the data say about it.
 func (o *Options) prepare() processor.Override {
 	p := o.Prepare
-	p.Depth = o.Depth
+	p.Depth, p.Window = o.Depth, o.Window
 	return p
 }
 

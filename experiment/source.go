@@ -39,6 +39,7 @@ type Reading struct {
 	AllowMissing   bool     // leave out rows whose image is not there
 	Page           string   // of files with several: a number from 1, or all; empty: the first
 	Depth          string   // what is white in images of more than 8 bits: stored, max, bits=12; empty: stored, unless labels differ in it
+	Window         string   // how grey values of DICOM objects are chosen: CENTER,WIDTH, a name, full, range; empty: by the object
 }
 
 // Check refuses settings that cannot be, with a [SettingError].
@@ -62,6 +63,9 @@ func (o *Reading) Check() error {
 	}
 	if _, err := imaging.ParseDepth(o.Depth); err != nil {
 		return setting("depth", "%q, expected stored, max, or bits=9 to bits=16", o.Depth)
+	}
+	if _, err := imaging.ParseWindow(o.Window); err != nil {
+		return setting("window", "%q, expected CENTER,WIDTH, the name of a window, full, range or object", o.Window)
 	}
 	_, err := o.page()
 	return err

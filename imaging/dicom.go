@@ -12,6 +12,16 @@ import (
 // depth has nothing to say about them.
 const formatDICOM = "DICOM"
 
+// ParseWindow returns the [Recipe.Window] for what a person writes: nothing or "object", "full", "range", "CENTER,WIDTH", or
+// the name or position of one of the object's windows.
+func ParseWindow(s string) (string, error) {
+	w, err := pixel.ParseWindow(s)
+	if err != nil {
+		return "", errorf("%w", err)
+	}
+	return w.String(), nil
+}
+
 // dicomFormat is the format of DICOM objects, which have no beginning of their own.
 var dicomFormat = format{name: formatDICOM, inspect: inspectDICOM, decode: decodeDICOM, density: constant(blankPage)}
 
@@ -45,6 +55,21 @@ func inspectDICOM(data []byte, opt Options) (Info, error) {
 }
 
 func decodeDICOM(ctx context.Context, data []byte, opt Options) (*Image, error) {
+	img, err := viewDICOM(data, opt)
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	// The object stays at hand for recipes with other windows: a server decodes an image before it knows who asks.
+	img.again = func(window string) (*Image, error) {
+		opt := opt
+		opt.Window = window
+		return viewDICOM(data, opt)
+	}
+	return img, nil
+}
+
+// viewDICOM shows a frame through the options' window.
+func viewDICOM(data []byte, opt Options) (*Image, error) {
 	w, err := pixel.ParseWindow(opt.Window)
 	if err != nil {
 		return nil, err
@@ -54,7 +79,7 @@ func decodeDICOM(ctx context.Context, data []byte, opt Options) (*Image, error) 
 		return nil, err
 	}
 	v, err := d.View(opt.Page, w)
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return &Image{W: v.Width, H: v.Height, C: v.Channels, Bits: v.Bits, Pix8: v.Pix8, Pix16: v.Pix16}, nil

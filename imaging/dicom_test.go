@@ -71,20 +71,32 @@ func TestDICOM(t *testing.T) {
 	}
 }
 
-// TestDICOMWindowIsTheRecipes: an image that was decoded for another recipe is not used in silence.
+// TestDICOMWindowIsTheRecipes: an image that was decoded through another window is seen through the recipe's.
 func TestDICOMWindowIsTheRecipes(t *testing.T) {
-	img, err := Decode(object(t), "x.dcm")
+	r := Recipe{Size: 2, Interpolation: Bilinear, Std: [3]float32{1, 1, 1}, Window: "40,81"}
+	var want, got [12]float32
+	right, err := DecodeContext(context.Background(), object(t), "x.dcm", r.Decoding(Limits{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Recipe{Size: 2, Interpolation: Bilinear, Std: [3]float32{1, 1, 1}}
-	dst := make([]float32, r.Values())
-	if err := r.Apply(img, dst); err != nil {
+	other, err := Decode(object(t), "x.dcm")
+	if err != nil {
 		t.Fatal(err)
 	}
-	r.Window = "40,400"
-	if err := r.Apply(img, dst); err == nil {
-		t.Error("another window was taken")
+	if err := r.Apply(right, want[:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Apply(other, got[:]); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	r.Window = "LUNG"
+	if err := r.Apply(other, got[:]); err == nil {
+		t.Error("a window that the object does not have was taken")
+	}
+	other.again = nil
+	r.Window = "40,81"
+	if err := r.Apply(other, got[:]); err == nil {
+		t.Error("an image of another window was taken, and nothing is left to decode it again")
 	}
 	if _, err := DecodeContext(context.Background(), object(t), "x.dcm", Options{Window: "LUNG"}); err == nil {
 		t.Error("a window that the object does not have was taken")

@@ -22,8 +22,28 @@ type Image struct {
 	Pix8  []uint8  // W*H*C samples when Bits is 8, else nil
 	Pix16 []uint16 // W*H*C samples when Bits is 16, else nil
 
+	again func(window string) (*Image, error) // decodes the image through another window; nil where there are none
+
 	// Source says what file the image was decoded from; the zero value where there was none.
 	Source Info
+}
+
+// through returns the image as it is seen through a window: itself, unless it is a DICOM object that was decoded through
+// another.
+func (m *Image) through(window string) (*Image, error) {
+	switch {
+	case m == nil || m.Source.Format != formatDICOM || m.C != 1 || m.Source.Window == window:
+		return m, nil
+	case m.again == nil:
+		return nil, errorf("the image was decoded through the window %q, the recipe's is %q", m.Source.Window, window)
+	}
+	img, err := m.again(window)
+	if err != nil {
+		return nil, err
+	}
+	img.Source = m.Source
+	img.Source.Window = window
+	return img, nil
 }
 
 // Max returns the greatest sample. It tells 12-bit samples in 16 bits from true ones: nothing in most files does.

@@ -136,8 +136,9 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	if len(dst) != r.Values() {
 		return errorf("recipe: output of %d values, expected 3 x %d x %d", len(dst), r.Size, r.Size)
 	}
-	if img.Source.Format == formatDICOM && img.Source.Window != r.Window {
-		return errorf("the image was decoded through the window %q, the recipe's is %q", img.Source.Window, r.Window)
+	img, err := img.through(r.Window)
+	if err != nil {
+		return err
 	}
 	fits := img.W == r.Size && img.H == r.Size && (r.Resize == 0 || r.Resize == r.Size && r.Longest == 0)
 	if fits && (r.Depth == DepthStored && !img.Source.Unscaled || img.Bits == 8) {
@@ -153,6 +154,10 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 // reused, with its samples stretched to their full range where Depth asks for it.
 func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err := r.Validate(); err != nil {
+		return err
+	}
+	img, err := img.through(r.Window)
+	if err != nil {
 		return err
 	}
 	if err := img.check(); err != nil {

@@ -339,6 +339,9 @@ func recipeLine(r imaging.Recipe) string {
 	if r.Depth != imaging.DepthStored {
 		line += ", depth " + r.Depth
 	}
+	if r.Window != "" {
+		line += ", window " + r.Window
+	}
 	return line + fmt.Sprintf(", mean %v, std %v", r.Mean, r.Std)
 }
 

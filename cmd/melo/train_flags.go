@@ -91,6 +91,7 @@ type readOptions struct {
 	AllowMissing   bool     `group:"Reading data:" help:"Leave out rows whose image is not there."`
 	Page           string   `group:"Reading data:" help:"Page or frame of files with several: a number from 1, or all, each as an image. Default: the first." placeholder:"N"`
 	Depth          string   `group:"Reading data:" help:"What is white in images of more than 8 bits: stored (65535), max (the greatest sample of each image) or bits=12 (4095). Default: stored; refused where labels differ in it." placeholder:"DEPTH"`
+	Window         string   `group:"Reading data:" help:"Window through which DICOM objects are seen: CENTER,WIDTH (40,400 for soft tissue in CT); the name of one of their windows, or #2 for the second; full; range. Default: the object's own VOI LUT or first window, else the range of the image." placeholder:"WINDOW"`
 }
 
 // source are the options as those of an experiment.

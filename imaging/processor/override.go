@@ -16,6 +16,7 @@ type Override struct {
 	Crop          string // share of the shorter side that the input is, such as 0.875; or "squash"
 	Interpolation string
 	Depth         string // what is white in images of more than 8 bits, as imaging.ParseDepth takes it
+	Window        string // how grey values of DICOM objects are chosen, as imaging.ParseWindow takes it
 }
 
 // statistics are the means and deviations that have a name.
@@ -43,6 +44,13 @@ func (o Override) Apply(r *imaging.Recipe) error {
 			return fmt.Errorf("depth %.40q, expected stored, max, or bits=9 to bits=16", o.Depth)
 		}
 		r.Depth = depth
+	}
+	if o.Window != "" {
+		window, err := imaging.ParseWindow(o.Window)
+		if err != nil {
+			return fmt.Errorf("window %.40q, expected CENTER,WIDTH, the name of a window, full, range or object", o.Window)
+		}
+		r.Window = window
 	}
 	if o.Interpolation != "" {
 		r.Interpolation = o.Interpolation
