@@ -37,6 +37,7 @@ type Recipe struct {
 	LabelSmoothing float64 // 0 to 1
 	ClassWeights   string  // none, or balanced: rare labels weigh more
 	EMA            float64 // decay a step of the moving average that is validated and kept; 0: none; ByEpoch: of two epochs
+	Keep           string  // best: the epoch with the best validation; last; auto: best where validation is large enough to tell
 	Patience       int     // epochs without a better validation AUC, at a low rate, before training stops; 0: never
 	Sensitivity    float64 // that thresholds are chosen for on validation; 0: the greatest sum with specificity
 
@@ -111,7 +112,7 @@ func Defaults() Options {
 		Method: lora.MeLo, Seed: 1,
 		Recipe: Recipe{
 			Rank: 8, Sites: "q,v", Blocks: "all", HeadInit: HeadProbe,
-			Epochs: 20, Batch: 16, Step: 1, LRUpdate: "step", EMA: ByEpoch, Warmup: 1, WeightDecay: 0.01, Clip: 1, Loss: "ce", Gamma: 2,
+			Epochs: 20, Batch: 16, Step: 1, LRUpdate: "step", EMA: ByEpoch, Keep: "auto", Warmup: 1, WeightDecay: 0.01, Clip: 1, Loss: "ce", Gamma: 2,
 			ClassWeights: "none", Patience: 10,
 			Augment: true, Flip: true, Mirror: true, Crop: 0.7, Rotate: 10, Brightness: 0.15, Contrast: 0.15,
 		},
@@ -138,6 +139,7 @@ func (o *Options) Validate() error {
 		{o.LR >= 0 && o.LR < 1e3, "lr", fmt.Sprintf("%v, expected a positive number", o.LR)},
 		{o.MinLR >= 0 && o.MinLR < 1e3, "min-lr", fmt.Sprintf("%v, expected a positive number", o.MinLR)},
 		{o.Step > 0 && o.Step <= 1e3, "step", fmt.Sprintf("%v, expected a positive number", o.Step)},
+		{o.Keep == "auto" || o.Keep == "best" || o.Keep == "last", "keep", fmt.Sprintf("%s, expected auto, best or last", o.Keep)},
 		{o.LR == 0 || o.Step == 1, "step", "and lr contradict each other"},
 		{o.HeadInit == HeadProbe || o.HeadInit == "zero" || o.HeadInit == "uniform", "head-init", fmt.Sprintf("%s, expected probe, zero or uniform", o.HeadInit)},
 		{o.LoRAPlus >= 0 && o.LoRAPlus <= 1e3, "lora-plus", fmt.Sprintf("%v, expected a positive number", o.LoRAPlus)},

@@ -272,7 +272,7 @@ func (j *Run) settleSteps(c *Config) {
 		perEpoch := (len(j.parts[0]) + c.Batch - 1) / c.Batch
 		c.EMA = math.Exp(-1 / float64(averageEpochs*perEpoch))
 	}
-	c.KeepLast = !train.CanChoose(len(j.parts[1]))
+	c.KeepLast = o.Keep == "last" || o.Keep == "auto" && !train.CanChoose(len(j.parts[1]))
 	c.Mirror = o.Mirror && o.Flip && o.Augment
 }
 

@@ -19,12 +19,12 @@ SETS = ["busi", "cxr_pneumonia", "brain_mri", "ham10000"]
 
 # The recipes of torch_peer.py as melo's options.
 RECIPES = {
-    "peft": ["--no-augment", "--rank", "4", "--alpha", "4"],
+    "peft": ["--no-augment", "--rank", "4", "--alpha", "4", "--lr", "0.002", "--head-init", "zero", "--ema", "0", "--keep", "best"],
     "loravit": ["--no-augment", "--rank", "4", "--alpha", "4", "--lr", "0.001", "--min-lr", "0.000001", "--lr-update", "epoch", "--warmup", "0", "--weight-decay", "0", "--clip", "0",
-                "--label-smoothing", "0.1", "--head-init", "uniform"],
+                "--label-smoothing", "0.1", "--head-init", "uniform", "--ema", "0", "--keep", "best"],
 }
 
-# Sites, ranks, scales and rates around the defaults: q and v, rank 8, scale (alpha/rank) 8, learning rate 0.002.
+# Sites, ranks, scales and rates around the defaults of before the recipe (see before_recipe).
 PAPER = ["--rank", "4"]
 SITES6, SITES4 = ["--sites", "q,k,v,proj,fc1,fc2"], ["--sites", "q,k,v,proj"]
 ABLATION = {
@@ -49,7 +49,7 @@ ABLATION = {
     "q,v r4 scale 1 head uniform": [*PAPER, "--alpha", "4", "--head-init", "uniform"],
 }
 
-# What a sweep around the defaults would try, with as many epochs as the defaults have, or others.
+# What a sweep around the defaults of before the recipe would try, with as many epochs as the defaults have, or others.
 SWEEP = {
     "default": (20, []),
     "epochs 3": (3, []),
@@ -65,9 +65,17 @@ SWEEP = {
 
 
 # What the defaults are compared with: the full and the linear method, and the defaults of before by an older program or, without
-# one, by options (which choose the epoch as the defaults of now do).
+# one, by options.
 RECIPE = {"linear": ["--method", "linear"], "melo": [], "full": ["--method", "full"]}
-BEFORE = ["--lr", "0.002", "--alpha", "64", "--head-init", "zero", "--ema", "0", "--no-mirror"]
+
+
+def before_recipe(options: list[str]) -> list[str]:
+    """The defaults of before where options do not say otherwise: q and v, rank 8, scale (alpha/rank) 8, learning rate 0.002."""
+    rank = int(options[options.index("--rank") + 1]) if "--rank" in options else 8
+    plain = {"--lr": "0.002", "--head-init": "zero", "--ema": "0", "--keep": "best"}
+    if "--rslora" not in options:
+        plain["--alpha"] = str(8 * rank)
+    return [*options, "--no-mirror", *(x for k, v in plain.items() if k not in options for x in (k, v))]
 
 
 class Bench:
@@ -177,7 +185,7 @@ class Bench:
         for seed in a.seeds:
             for s in a.sets:
                 for name, options in ABLATION.items():
-                    self.train("ablation", f"{s}-{name}-{seed}", a.data / s, seed, options)
+                    self.train("ablation", f"{s}-{name}-{seed}", a.data / s, seed, before_recipe(options))
 
     def sweep(self) -> None:
         """Learning rate, rank, sites and epochs around the defaults, one at a time."""
@@ -185,7 +193,7 @@ class Bench:
         for seed in a.seeds:
             for name, (epochs, options) in SWEEP.items():
                 for s in a.sets:
-                    self.train("sweep", f"{s}-{name}-{seed}", a.data / s, seed, options, epochs=epochs)
+                    self.train("sweep", f"{s}-{name}-{seed}", a.data / s, seed, before_recipe(options), epochs=epochs)
 
 
     def recipe(self) -> None:
@@ -199,7 +207,7 @@ class Bench:
                         if method in a.methods:
                             self.train("recipe", f"{name}-{s}-{method}-{seed}", a.data / s, seed, options, base=Path(path), answers=True)
                     if "before" in a.methods:
-                        self.train("recipe", f"{name}-{s}-before-{seed}", a.data / s, seed, [] if a.before else BEFORE, base=Path(path),
+                        self.train("recipe", f"{name}-{s}-before-{seed}", a.data / s, seed, [] if a.before else before_recipe([]), base=Path(path),
                                    melo=a.before, answers=True)
 
 

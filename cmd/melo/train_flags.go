@@ -44,7 +44,8 @@ type trainRecipe struct {
 	LabelSmoothing float64 `default:"0" group:"How:" help:"Label smoothing, 0 to 1."`
 	ClassWeights   string  `default:"none" enum:"none,balanced" group:"How:" help:"none, or balanced: rare labels weigh more."`
 	EMA            float64 `name:"ema" default:"-1" placeholder:"DECAY" group:"How:" help:"Validate and keep an exponential moving average of what is trained, with this decay a step, such as 0.99; 0: none. Default (-1): over two epochs."`
-	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC, once the rate has fallen to a tenth; 0: never. With fewer than 1000 validation images a run goes to its end."`
+	Keep           string  `default:"auto" enum:"auto,best,last" group:"How:" help:"The epoch that is kept: best on validation, last, or auto: best with 1000 validation images or more, else last."`
+	Patience       int     `default:"10" group:"How:" help:"Stop after so many epochs without a better validation AUC, once the rate has fallen to a tenth; 0: never. Where the last epoch is kept (--keep) a run goes to its end."`
 	Sensitivity    float64 `placeholder:"SHARE" group:"How:" help:"Choose each label's threshold for this sensitivity on validation. Default: the greatest sum of sensitivity and specificity."`
 
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation:" help:"Vary the training images; --no-augment switches all of it off."`
