@@ -25,8 +25,8 @@ type Adapter struct {
 	source       *lora.Adapter
 	lora         *lora.Resident // nil: the base's own head
 
-	tuned *vit.Model     // method full: the base with its trained weights; else nil
-	run   compute.Engine // of tuned; guarded by Base.mu
+	own *vit.Model     // the base with its trained weights (method full) or another pooling; nil: the base
+	run compute.Engine // of own; guarded by Base.mu
 }
 
 // Adapter reads a native adapter file and checks that it belongs to this base: shape, digest, preprocessing.
@@ -105,7 +105,14 @@ func readAdapter(path string) (*adapterfile.File, error) {
 
 // attach puts an adapter on the base, whose digest is given if the adapter asks for one.
 func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
-	if err := f.CheckBase(&b.model.Config, digest); err != nil {
+	model := b.model
+	if pool := f.Meta.Pool; pool != "" && pool != model.Pooling.String() {
+		var err error
+		if model, err = vit.Pooled(model, pool); err != nil {
+			return nil, fmt.Errorf("melo: %s: %w", f.Path, err)
+		}
+	}
+	if err := f.CheckBase(&model.Config, digest); err != nil {
 		return nil, err
 	}
 	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision), source: f.Adapter}
@@ -118,9 +125,12 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if a.recipe.Size != b.model.Image {
 		return nil, fmt.Errorf("melo: %s: its recipe makes images of side %d, the base takes %d", f.Path, a.recipe.Size, b.model.Image)
 	}
+	if model != b.model {
+		a.own = model
+	}
 	if f.Meta.Method == lora.FullTuning {
 		var err error
-		if a.tuned, err = b.tunedModel(f); err != nil {
+		if a.own, err = b.tunedModel(model, f); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
 )
@@ -44,7 +45,7 @@ type SelfCheckError = adapterfile.SelfCheckError
 // trust: its products differ by rounding only, and a pass or two would double the time to the first answer.
 func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	p := b.model.Precision
-	if p == F32 || a.tuned != nil { // tuned weights are float32
+	if p == F32 || a.meta.Method == lora.FullTuning { // tuned weights are float32
 		return nil
 	}
 	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) {

@@ -147,8 +147,8 @@ func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, error) {
 // engineOf returns what runs the adapter's model; b.mu is held. Switching adapters is naming another in a segment.
 func (b *Base) engineOf(a *Adapter) compute.Engine {
 	model, run := b.model, &b.run
-	if a.tuned != nil {
-		model, run = a.tuned, &a.run
+	if a.own != nil {
+		model, run = a.own, &a.run
 	}
 	if *run == nil {
 		*run = model.NewEngine(b.batch)

@@ -12,13 +12,13 @@ import (
 
 // tunedModel returns a copy of the base with the weights that a fully tuned adapter brings along. They
 // must be all the weights that training changes, and nothing else.
-func (b *Base) tunedModel(f *adapterfile.File) (*vit.Model, error) {
+func (b *Base) tunedModel(model *vit.Model, f *adapterfile.File) (*vit.Model, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, errClosed
 	}
-	full, err := b.model.NewTrainer(1, compute.Training{All: true})
+	full, err := model.NewTrainer(1, compute.Training{All: true})
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,7 @@ type form struct {
 	precision vit.Precision
 	image     int // side of the input in pixels; 0: the base's own
 	prepare   processor.Override
+	pool      string
 	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
 }
 
@@ -76,7 +77,7 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	if m := b.models[f]; m != nil {
 		return m, nil
 	}
-	opt := vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare}
+	opt := vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare, Pool: f.pool}
 	if !f.apart {
 		opt.Known = b.known
 	}

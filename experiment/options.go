@@ -54,6 +54,7 @@ type Recipe struct {
 // Compute says in what form the base is trained, and how much of the machine is used.
 type Compute struct {
 	ImageSize int    // side of the input in pixels; 0: the base's own
+	Pool      string // how tokens become features: class, mean or class+mean; empty: as the base does
 	Precision string // of the base's products: auto, f32, bf16 or int8
 	DType     string // of the numbers in the adapter file: f32 or bf16
 	Pass      int    // images that are in memory at once; the result does not depend on it
@@ -133,6 +134,7 @@ func (o *Options) Validate() error {
 		{o.Batch >= 1 && o.Batch <= 65536, "batch", fmt.Sprintf("%d, expected 1 to 65536", o.Batch)},
 		{o.Pass >= 1 && o.Pass <= 4096, "pass", fmt.Sprintf("%d, expected 1 to 4096", o.Pass)},
 		{o.ImageSize >= 0 && o.ImageSize <= 8192, "image-size", fmt.Sprintf("%d, expected a side in pixels", o.ImageSize)},
+		{o.Pool == "" || o.Pool == "class" || o.Pool == "mean" || o.Pool == "class+mean", "pool", fmt.Sprintf("%q, expected class, mean or class+mean", o.Pool)},
 		{o.Rank >= 1, "rank", fmt.Sprintf("%d, expected at least 1", o.Rank)},
 		{o.Alpha >= 0 && o.Alpha < 1e6, "alpha", fmt.Sprintf("%v, expected a positive number", o.Alpha)},
 		{o.Dropout >= 0 && o.Dropout < 1, "dropout", fmt.Sprintf("%v, expected 0 to 1", o.Dropout)},

@@ -191,7 +191,7 @@ func (j *Run) adapterFile() (*adapterfile.File, error) {
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
 		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.base.path)), j.base.path, j.base.digest),
 		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
-		Recipe: j.model.Recipe, Mirror: j.config.Mirror,
+		Recipe: j.model.Recipe, Pool: j.config.Pool, Mirror: j.config.Mirror,
 		Training: &adapterfile.Training{
 			Program: "melo " + buildinfo.Version, Seed: j.config.Seed,
 			Data:            &adapterfile.DataInfo{Name: filepath.Base(filepath.Clean(j.set.path)), Digest: j.info.Digest, Images: len(j.set.Samples)},

@@ -93,6 +93,7 @@ type Config struct {
 	DType     string  `json:"dtype"`
 	Precision string  `json:"precision"`            // of the base's products
 	ImageSize int     `json:"image_size,omitempty"` // side of the input; absent: the base's own
+	Pool      string  `json:"pool,omitempty"`       // how tokens become features; absent: as the base does
 	// Prepare is how images become the input where an option says it; absent: as the base's files say.
 	Prepare *imaging.Recipe `json:"prepare,omitempty"`
 }
@@ -149,7 +150,7 @@ func (o *Options) form() (form, error) {
 		}
 		return form{}, &SettingError{Setting: name, Problem: problem}
 	}
-	return form{image: o.ImageSize, prepare: prepare}, nil
+	return form{image: o.ImageSize, prepare: prepare, pool: o.Pool}, nil
 }
 
 // prepare is how images become the input: what the options of the base and those of the data say about it.
@@ -218,7 +219,7 @@ func (j *Run) resolve() error {
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
 		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
-		ImageSize: o.ImageSize, EMA: o.EMA, HeadInit: o.HeadInit,
+		ImageSize: o.ImageSize, Pool: o.Pool, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
 	if !o.prepare().Empty() {
 		c.Prepare = &j.model.Recipe

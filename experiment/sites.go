@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // parseSites reads "q,v" or "q,v,fc1=8": kinds of sites, and the rank of single ones; "all" is every kind.
@@ -39,8 +40,19 @@ func parseSites(s string) (kinds []vit.Kind, ranks map[vit.Kind]int, err error) 
 	return kinds, ranks, nil
 }
 
-// ParseBlocks reads "all", "last:4", or numbers and ranges counted from 0: "0,2,8-11". All is nil.
+// ParseBlocks reads "all", "last:4", or numbers and ranges counted from 0: "0,2,8-11". All is nil. With ",pool" behind it,
+// or as "pool" alone, it means the maps of attention pooling as well.
 func ParseBlocks(s string, depth int) ([]int, error) {
+	if s == "pool" {
+		return []int{arch.PoolBlock}, nil
+	}
+	if rest, ok := strings.CutSuffix(s, ",pool"); ok {
+		blocks, err := ParseBlocks(rest, depth)
+		if blocks == nil {
+			blocks = span(0, depth-1)
+		}
+		return append(blocks, arch.PoolBlock), err
+	}
 	if s == "" || s == "all" {
 		return nil, nil
 	}

@@ -12,7 +12,7 @@ import (
 // Config says which deltas a new adapter has. The zero value of a field means its default.
 type Config struct {
 	Kinds   []vit.Kind       // sites; default q and v (MeLo)
-	Blocks  []int            // blocks; default all
+	Blocks  []int            // blocks, arch.PoolBlock for attention pooling; default all blocks
 	Rank    int              // r, default 4
 	Alpha   float32          // default Scale times the rank of a site
 	Scale   float32          // default 1; of no use beside Alpha
@@ -54,7 +54,7 @@ func New(c *vit.Config, cfg Config, classes int, seed uint64) (*Adapter, error) 
 }
 
 func newDelta(c *vit.Config, cfg Config, site vit.Site, rng *rand.Rand) (Delta, error) {
-	in, out := c.Dims(site.Kind)
+	in, out := c.SiteDims(site)
 	r := cfg.Rank
 	if n, ok := cfg.PerKind[site.Kind]; ok {
 		r = n

@@ -286,3 +286,19 @@ func (t *trainer) Updated() {
 
 // SetMark is that of compute.Profiled.
 func (t *trainer) SetMark(mark func(block int, p compute.Part)) { t.engine.Mark = mark }
+
+// Pooled returns the same network with another pooling, by name: "class", "mean" or "class+mean".
+func Pooled(m *Model, name string) (*Model, error) {
+	p, err := arch.ParsePooling(name)
+	if err != nil {
+		return nil, err
+	}
+	if p != arch.PoolClass && p != arch.PoolMean && p != arch.PoolClassMean && p != m.Pooling {
+		return nil, fmt.Errorf("vit: %s: pooling %q cannot be chosen, expected class, mean or class+mean", m.Path, name)
+	}
+	x, err := m.Pooled(p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Path, err)
+	}
+	return x, nil
+}

@@ -28,6 +28,9 @@ type Options struct {
 	Heads int
 	// Prepare is what a person says about the way from an image to the input, over what the files say.
 	Prepare processor.Override
+	// Pool, if it is not empty, is another pooling than the base's own, by name: "class", "mean" or "class+mean". The base's
+	// own head, which is for its own pooling, is then left out.
+	Pool string
 }
 
 // Open reads a base, as checkpoint.Open finds it, and packs its weights, which must be finite. Nothing of the file is
@@ -57,7 +60,10 @@ func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, erro
 	if err := errors.Join(err, c.Close()); err != nil {
 		return nil, err
 	}
-	return m, nil
+	if o.Pool == "" {
+		return m, nil
+	}
+	return Pooled(m, o.Pool)
 }
 
 // build packs the weights of a base.

@@ -21,6 +21,7 @@ import (
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 	"melo.example/melo/vit/checkpoint"
 )
 
@@ -348,15 +349,19 @@ func recipeLine(r imaging.Recipe) string {
 // sitesLine sums up what is adapted: "q, v of 12 blocks, rank 4, alpha 4".
 func sitesLine(deltas []lora.Delta) string {
 	kinds, blocks := []string{}, map[int]bool{}
-	same := true
+	same, pool := true, ""
 	for _, d := range deltas {
 		if kind := d.Site.Kind.String(); !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
-		blocks[d.Site.Block] = true
+		if d.Site.Block == arch.PoolBlock {
+			pool = " and attention pooling"
+		} else {
+			blocks[d.Site.Block] = true
+		}
 		same = same && d.Rank == deltas[0].Rank && d.Alpha == deltas[0].Alpha
 	}
-	line := fmt.Sprintf("%s of %d blocks", strings.Join(kinds, ", "), len(blocks))
+	line := fmt.Sprintf("%s of %d blocks%s", strings.Join(kinds, ", "), len(blocks), pool)
 	if same {
 		return line + fmt.Sprintf(", rank %d, alpha %g", deltas[0].Rank, deltas[0].Alpha)
 	}

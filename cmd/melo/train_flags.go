@@ -25,7 +25,7 @@ type trainRecipe struct {
 	Rank     int     `default:"8" group:"What is trained:" help:"Rank of the matrices; the paper has 4."`
 	Alpha    float32 `placeholder:"ALPHA" group:"What is trained:" help:"Scale is alpha/rank. Default: the rank. Without --lr the step is the same whatever the scale."`
 	Sites    string  `default:"q,v" group:"What is trained:" help:"Maps with matrices beside them: q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank."`
-	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11."`
+	Blocks   string  `default:"all" group:"What is trained:" help:"Blocks with matrices: all, last:N, or numbers and ranges from 0 such as 0,2,8-11; with ,pool: attention pooling, too."`
 	RSLoRA   bool    `name:"rslora" group:"What is trained:" help:"Scale is alpha/sqrt(rank)."`
 	HeadInit string  `default:"probe" enum:"probe,zero,uniform" group:"What is trained:" help:"First head: probe, the linear probe of the bare base; zero; or uniform as PyTorch's linear layers."`
 	Dropout  float32 `default:"0" group:"What is trained:" help:"Share of the inputs of the first matrix that is dropped."`
@@ -105,6 +105,7 @@ func (o *dataSource) source() *experiment.Source {
 // computeOptions are experiment.Compute as flags: the form of the base, and the machine.
 type computeOptions struct {
 	ImageSize int    `aliases:"size" placeholder:"N" group:"Output and machine:" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
+	Pool      string `placeholder:"HOW" group:"Output and machine:" help:"How tokens become the features that the head sees: class (the class token), mean (of the patches) or class+mean (both, side by side, as Virchow and DINOv2's head have it). Default: as the base does."`
 	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine:" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
 	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the adapter file: f32 or bf16."`
 	Pass      int    `default:"8" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`

@@ -25,6 +25,9 @@ func (e *BaseError) Error() string {
 // compared; an empty digest is not compared, either.
 func (f *File) CheckBase(c *vit.Config, digest string) error {
 	b := &f.Meta.Base
+	if pool := f.Meta.Pool; pool != "" && pool != c.Pooling.String() {
+		return f.baseError("pooling", pool, c.Pooling.String())
+	}
 	for _, x := range []struct {
 		what        string
 		want, found int

@@ -4,6 +4,7 @@ import (
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // The name and version of the native format, as its description states them.
@@ -46,6 +47,9 @@ type Metadata struct {
 	Temperatures []float64 `json:"temperatures,omitempty"`
 	// Recipe is how an image becomes the input. Zero if unknown, as after an import: then the base's holds.
 	Recipe imaging.Recipe `json:"recipe,omitzero"`
+	// Pool is how tokens become features where the adapter does it in another way than its base: "class", "mean" or
+	// "class+mean".
+	Pool string `json:"pool,omitempty"`
 	// Mirror says that the answer is the mean of the logits of the image and of its mirror image, left and right
 	// exchanged. Temperatures and thresholds were fitted to that. It costs a second pass.
 	Mirror bool `json:"mirror,omitempty"`
@@ -89,16 +93,25 @@ func NewBase(c *vit.Config, id, path, digest string) Base {
 }
 
 // dims returns the shape of the map at a site, 0 where it is unknown.
-func (b *Base) dims(k vit.Kind) (in, out int) {
+func (b *Base) dims(s vit.Site) (in, out int) {
 	c := vit.Config{Width: b.Width, MLP: b.MLP, SwiGLU: b.SwiGLU}
-	return c.Dims(k)
+	return c.SiteDims(s)
+}
+
+// sites returns the blocks that a group stands for, arch.PoolBlock for attention pooling.
+func (g *SiteGroup) sites() []int {
+	if g.Pool {
+		return []int{arch.PoolBlock}
+	}
+	return g.Blocks
 }
 
 // SiteGroup is one kind of map, adapted alike in several blocks. The tensors of group number I (from 0) are
 // "sites.I.KIND.A" [n, r, in] and "sites.I.KIND.B" [n, out, r], stacked in the order of Blocks.
 type SiteGroup struct {
-	Kind   string  `json:"kind"`   // vit.Kind: q, k, v, proj, fc1 or fc2
-	Blocks []int   `json:"blocks"` // ascending, counted from 0
+	Kind   string  `json:"kind"`           // vit.Kind: q, k, v, proj, fc1 or fc2
+	Blocks []int   `json:"blocks"`         // ascending, counted from 0; none with Pool
+	Pool   bool    `json:"pool,omitempty"` // the map of attention pooling, after the blocks (SigLIP)
 	Rank   int     `json:"rank"`
 	Alpha  float32 `json:"alpha"`
 }

@@ -123,15 +123,16 @@ func (r *reader) group(i int, g SiteGroup, base *Base, rsLoRA bool) ([]lora.Delt
 	if err != nil {
 		return nil, err
 	}
-	in, out := base.dims(kind)
-	a := r.floats(groupName(i, g)+".A", len(g.Blocks), g.Rank, in)
-	b := r.floats(groupName(i, g)+".B", len(g.Blocks), out, g.Rank)
+	blocks := g.sites()
+	in, out := base.dims(vit.Site{Block: blocks[0], Kind: kind})
+	a := r.floats(groupName(i, g)+".A", len(blocks), g.Rank, in)
+	b := r.floats(groupName(i, g)+".B", len(blocks), out, g.Rank)
 	if a == nil || b == nil {
 		return nil, nil
 	}
-	deltas := make([]lora.Delta, len(g.Blocks))
+	deltas := make([]lora.Delta, len(blocks))
 	na, nb := g.Rank*in, out*g.Rank
-	for j, block := range g.Blocks {
+	for j, block := range blocks {
 		deltas[j] = lora.Delta{
 			Site: vit.Site{Block: block, Kind: kind}, Rank: g.Rank, Alpha: g.Alpha, Scale: lora.ScaleFor(g.Alpha, g.Rank, rsLoRA),
 			A: a[j*na : (j+1)*na : (j+1)*na], B: b[j*nb : (j+1)*nb : (j+1)*nb],

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // PEFTOptions say how a PEFT folder is written.
@@ -103,6 +104,8 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 	}
 	family := b.Family
 	switch {
+	case o.Names == NamesTimm && (family == "eva02" || family == "dinov3" && b.SwiGLU):
+		return nil, fmt.Errorf("no names of kind %q for the separate maps of family %q", o.Names, family)
 	case o.Names == NamesTimm:
 		family = ""
 	case family == "mae": // the encoder of a ViT-MAE is a ViT
@@ -146,6 +149,9 @@ func (f *File) modules(l *layout) ([]peftModule, error) {
 	var list []peftModule
 	for deltas := f.Adapter.Deltas; len(deltas) > 0; {
 		block := deltas[0].Site.Block
+		if block == arch.PoolBlock {
+			return nil, fmt.Errorf("%v: the map of attention pooling has no module that PEFT adapts", deltas[0].Site)
+		}
 		parts := map[part]*pair{}
 		for len(deltas) > 0 && deltas[0].Site.Block == block {
 			parts[part(deltas[0].Site.Kind)] = pairOf(&deltas[0])

@@ -21,6 +21,9 @@ func (m *Metadata) validate() error {
 			return err
 		}
 	}
+	if m.Pool != "" && m.Pool != "class" && m.Pool != "mean" && m.Pool != "class+mean" {
+		return fmt.Errorf("pool %.40q, expected class, mean or class+mean", m.Pool)
+	}
 	if m.Recipe.Size != 0 {
 		return m.Recipe.Validate()
 	}
@@ -138,7 +141,10 @@ func (m *Metadata) checkGroup(g SiteGroup, seen map[vit.Site]bool) error {
 	if err != nil {
 		return fmt.Errorf("site %.40q, expected q, k, v, proj, fc1 or fc2", g.Kind)
 	}
-	if in, out := m.Base.dims(kind); in == 0 || out == 0 {
+	if g.Pool && len(g.Blocks) > 0 {
+		return fmt.Errorf("site %v of attention pooling with blocks", kind)
+	}
+	if in, out := m.Base.dims(vit.Site{Kind: kind}); in == 0 || out == 0 {
 		return fmt.Errorf("site %v: base mlp is missing", kind)
 	}
 	if g.Rank < 1 || g.Rank > maxRank {
@@ -147,16 +153,16 @@ func (m *Metadata) checkGroup(g SiteGroup, seen map[vit.Site]bool) error {
 	if !finite(g.Alpha) {
 		return fmt.Errorf("site %v: alpha %v", kind, g.Alpha)
 	}
-	if len(g.Blocks) == 0 {
+	if len(g.Blocks) == 0 && !g.Pool {
 		return fmt.Errorf("site %v without blocks", kind)
 	}
 	depth := maxBlocks
 	if m.Base.Depth > 0 {
 		depth = m.Base.Depth
 	}
-	for _, b := range g.Blocks {
+	for _, b := range g.sites() {
 		site := vit.Site{Block: b, Kind: kind}
-		if b < 0 || b >= depth {
+		if b < 0 || b >= depth && !g.Pool {
 			return fmt.Errorf("site %v, but the base has %d blocks", site, depth)
 		}
 		if seen[site] {

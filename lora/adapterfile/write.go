@@ -15,6 +15,7 @@ import (
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // filePerm is that of new adapter files, less the umask.
@@ -104,7 +105,7 @@ func (f *File) describe() error {
 		if i > 0 && compareSites(f.Adapter.Deltas[i-1].Site, d.Site) >= 0 {
 			return fmt.Errorf("%v: sites are not in order", d.Site)
 		}
-		in, out := m.Base.dims(d.Site.Kind)
+		in, out := m.Base.dims(d.Site)
 		if len(d.A) != d.Rank*in || len(d.B) != out*d.Rank {
 			return fmt.Errorf("%v: %d numbers in A and %d in B, expected [%d, %d] and [%d, %d]",
 				d.Site, len(d.A), len(d.B), d.Rank, in, out, d.Rank)
@@ -122,18 +123,21 @@ func groupSites(deltas []lora.Delta) []SiteGroup {
 		kind  vit.Kind
 		rank  int
 		alpha float32
+		pool  bool
 	}
 	var groups []SiteGroup
 	var keys []key
 	for _, d := range deltas {
-		k := key{d.Site.Kind, d.Rank, d.Alpha}
+		k := key{d.Site.Kind, d.Rank, d.Alpha, d.Site.Block == arch.PoolBlock}
 		i := slices.Index(keys, k)
 		if i < 0 {
 			i = len(keys)
 			keys = append(keys, k)
-			groups = append(groups, SiteGroup{Kind: d.Site.Kind.String(), Rank: d.Rank, Alpha: d.Alpha})
+			groups = append(groups, SiteGroup{Kind: d.Site.Kind.String(), Rank: d.Rank, Alpha: d.Alpha, Pool: k.pool, Blocks: []int{}})
 		}
-		groups[i].Blocks = append(groups[i].Blocks, d.Site.Block)
+		if !k.pool {
+			groups[i].Blocks = append(groups[i].Blocks, d.Site.Block)
+		}
 	}
 	order := func(g SiteGroup) int {
 		k, _ := vit.ParseKind(g.Kind) // made from one above
@@ -201,8 +205,8 @@ func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
 	for i, g := range f.Meta.Sites {
 		a, b, in, out := f.stack(g)
 		name := groupName(i, g)
-		errs = append(errs, add(name+".A", types.DType, a, len(g.Blocks), g.Rank, in),
-			add(name+".B", types.DType, b, len(g.Blocks), out, g.Rank))
+		errs = append(errs, add(name+".A", types.DType, a, len(g.sites()), g.Rank, in),
+			add(name+".B", types.DType, b, len(g.sites()), out, g.Rank))
 	}
 	if h := f.Adapter.Head; h != nil {
 		errs = append(errs, add(headBias, safetensors.F32, h.Bias, h.Classes))
@@ -241,11 +245,11 @@ func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
 // stack joins the matrices of a group in the order of its blocks: A [n, r, in] and B [n, out, r].
 func (f *File) stack(g SiteGroup) (a, b []float32, in, out int) {
 	kind, _ := vit.ParseKind(g.Kind) // groupSites made it from one
-	for _, block := range g.Blocks {
+	for _, block := range g.sites() {
 		d := f.Adapter.Delta(vit.Site{Block: block, Kind: kind})
 		a, b = append(a, d.A...), append(b, d.B...)
 	}
-	n := len(g.Blocks) * g.Rank
+	n := len(g.sites()) * g.Rank
 	return a, b, len(a) / n, len(b) / n
 }
 
