@@ -32,16 +32,16 @@ func (b *Base) Merged(a *Adapter) (*vit.Model, error) {
 		return nil, fmt.Errorf("melo: the base's own head is no adapter")
 	}
 	m := b.model
-	switch {
-	case a.tuned != nil:
-		m = a.tuned
-	case len(a.source.Deltas) > 0:
+	if a.own != nil {
+		m = a.own
+	}
+	if len(a.source.Deltas) > 0 {
 		deltas := make([]compute.Delta, len(a.source.Deltas))
 		for i, d := range a.source.Deltas {
 			deltas[i] = compute.Delta{Site: d.Site, Rank: d.Rank, Scale: d.Scale, A: compute.Numbers{F32: d.A}, B: compute.Numbers{F32: d.B}}
 		}
 		var err error
-		if m, err = b.model.Merged(deltas); err != nil {
+		if m, err = m.Merged(deltas); err != nil {
 			return nil, err
 		}
 	}
