@@ -21,6 +21,8 @@ type CompareOptions struct {
 	Rates   map[lora.Method]float64 // peak learning rates; absent: the method's default
 
 	Resamples int // of the bootstrap
+	// Margin of non-inferiority: by so much of an AUC the first method may be worse than another; 0: DefaultMargin.
+	Margin float64
 	// Apart packs the weights of the base for each run anew, so that the memory of a run is counted by itself.
 	Apart bool
 
@@ -34,6 +36,9 @@ type Opened interface {
 	Close() error
 }
 
+// DefaultMargin is one point of AUC.
+const DefaultMargin = 0.01
+
 // maxSeeds bounds Seeds, so that a slip does not ask for years.
 const maxSeeds = 1000
 
@@ -46,6 +51,8 @@ func (o *CompareOptions) Validate() error {
 		return setting("seeds", "%d, expected 1 to %d", o.Seeds, maxSeeds)
 	case o.Folds != 0:
 		return setting("folds", "%d: runs are compared on one test split; give none", o.Folds)
+	case !(o.Margin >= 0 && o.Margin < 0.5):
+		return setting("margin", "%v of an AUC, expected 0 to less than 0.5", o.Margin)
 	case o.Resamples < 100 || o.Resamples > 1_000_000:
 		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
 	}

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -70,13 +71,11 @@ func (j *compareJob) measure(ctx context.Context) error {
 	d.Differences = []Difference{}
 	for a, first := range j.judged.All {
 		for _, second := range j.judged.All[a+1:] {
-			n, err := j.judged.Boot.CompareRuns(ctx, first.Runs, second.Runs)
+			x, err := differencesOf(ctx, j.judged, first, second, cmp.Or(j.o.Margin, DefaultMargin))
 			if err != nil {
 				return err
 			}
-			d.Differences = append(d.Differences, Difference{First: first.Name, Second: second.Name, AUC: differenceOf(n.AUC),
-				Accuracy: differenceOf(n.Accuracy), Balanced: differenceOf(n.BalancedAccuracy), F1: differenceOf(n.F1), ECE: differenceOf(n.ECE),
-				Brier: differenceOf(n.Brier), LogLoss: differenceOf(n.LogLoss)})
+			d.Differences = append(d.Differences, *x)
 		}
 	}
 	return nil
@@ -128,14 +127,8 @@ func runOf(r *comparedRun, p, raw *metric.Predictions) RunResult {
 	if v, ok := t.Validation.Scores[train.AUC]; ok {
 		d.ValidationAUC = &v
 	}
-	defined := func(v float64, ok bool) *float64 {
-		if !ok {
-			return nil
-		}
-		return &v
-	}
-	d.AUC, d.Accuracy = defined(p.MacroAUC()), defined(p.Accuracy())
-	d.ECE, d.UncalibratedECE = defined(p.ECE(metric.DefaultBins)), defined(raw.ECE(metric.DefaultBins))
+	d.AUC, d.Accuracy = maybe(p.MacroAUC()), maybe(p.Accuracy())
+	d.ECE, d.UncalibratedECE = maybe(p.ECE(metric.DefaultBins)), maybe(raw.ECE(metric.DefaultBins))
 	return d
 }
 
@@ -149,6 +142,36 @@ func deviation(values []float64) float64 {
 		sum += (v - mean) * (v - mean)
 	}
 	return math.Sqrt(sum / float64(len(values)-1))
+}
+
+// differencesOf measures two methods.
+func differencesOf(ctx context.Context, j *Judgement, first, second *Judged, margin float64) (*Difference, error) {
+	n, err := j.Boot.CompareMethods(ctx, first.Runs, second.Runs, margin)
+	if err != nil {
+		return nil, err
+	}
+	d := &Difference{First: first.Name, Second: second.Name, AUC: differenceOf(n.AUC.Estimate), Accuracy: differenceOf(n.Accuracy.Estimate),
+		Balanced: differenceOf(n.BalancedAccuracy.Estimate), F1: differenceOf(n.F1.Estimate), ECE: differenceOf(n.ECE.Estimate),
+		Brier: differenceOf(n.Brier.Estimate), LogLoss: differenceOf(n.LogLoss.Estimate), OverSeeds: n.AUC.Seeds, Margin: margin, PerLabel: []LabelDifference{}}
+	if n.AUC.Defined {
+		d.NotInferior = &n.AUC.NotInferior
+	}
+	list := n.Labels
+	if len(list) == 2 && j.Exclusive() {
+		list = nil // they are the same, and the AUC above
+	}
+	var p []float64
+	for l, x := range list {
+		d.PerLabel = append(d.PerLabel, LabelDifference{Label: j.Labels[l], AUC: differenceOf(x.Estimate)})
+		if !x.Defined {
+			x.P = math.NaN()
+		}
+		p = append(p, x.P)
+	}
+	for l, v := range metric.Holm(p) {
+		d.PerLabel[l].Holm = maybe(v, !math.IsNaN(v))
+	}
+	return d, nil
 }
 
 // differenceOf is a difference for the document.

@@ -59,6 +59,18 @@ type Difference struct {
 	ECE      DifferenceNumber `json:"ece"`
 	Brier    DifferenceNumber `json:"brier"`
 	LogLoss  DifferenceNumber `json:"log_loss"`
+
+	OverSeeds   bool              `json:"over_seeds"` // intervals and p-values hold for other seeds, too
+	Margin      float64           `json:"margin"`
+	NotInferior *float64          `json:"not_inferior_p"` // of the AUC of the first being worse by the margin or more
+	PerLabel    []LabelDifference `json:"per_label"`
+}
+
+// LabelDifference is the difference between the AUCs of one label.
+type LabelDifference struct {
+	Label string           `json:"label"`
+	AUC   DifferenceNumber `json:"auc"`
+	Holm  *float64         `json:"p_holm"` // p adjusted for the number of labels
 }
 
 // DifferenceNumber is a difference with its interval and the p-value of there being none.

@@ -154,7 +154,7 @@ func (j *evalJob) predict(ctx context.Context) error {
 // predictions are the answers beside the truth, calibrated as the adapter says or not at all.
 func (j *evalJob) predictions(calibrated bool) *metric.Predictions {
 	rule := j.rule
-	p := &metric.Predictions{Labels: len(rule.Labels), Exclusive: rule.Exclusive, Thresholds: rule.Thresholds}
+	p := &metric.Predictions{Labels: len(rule.Labels), Exclusive: rule.Exclusive, Thresholds: rule.Thresholds, ByThreshold: rule.ByThreshold}
 	if !calibrated {
 		rule.Temperatures = nil
 	}

@@ -34,6 +34,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	d.Calibration = CalibrationNumbers{Temperatures: append([]float64{}, meta.Temperatures...), Calibrated: probabilitiesOf(n),
 		Uncalibrated: probabilitiesOf(uncalibrated), Bins: binsOf(p), RawBins: binsOf(raw)}
 	j.labels(p, n)
+	d.Decision = decisionOf(p, d.Labels)
 	if reason := j.few(p, len(boot.Units)); reason != "" {
 		j.warn("the numbers are uncertain: " + reason)
 	}

@@ -16,6 +16,7 @@ type EvaluationDocument struct {
 
 	Numbers
 	PerLabel    []LabelNumbers     `json:"per_label"`
+	Decision    Decision           `json:"decision"`
 	Confusion   Confusion          `json:"confusion"`
 	Thresholds  []Threshold        `json:"thresholds"`
 	Calibration CalibrationNumbers `json:"calibration"`
@@ -104,6 +105,30 @@ type Rates struct {
 	PrecisionInterval         *[2]float64 `json:"precision_ci"`
 	NegativePrecision         *float64    `json:"negative_precision"`
 	NegativePrecisionInterval *[2]float64 `json:"negative_precision_ci"`
+}
+
+// Decision says by which rule the decisions were made that accuracy, rates, confusion and the marks in ROC curves count, and what
+// another rule would give.
+type Decision struct {
+	Rule         string        `json:"rule"` // most probable, threshold, or thresholds (each label by its own)
+	Text         string        `json:"text"`
+	Alternatives []Alternative `json:"alternatives"`
+}
+
+// Alternative is another rule, and what it gives on the same images.
+type Alternative struct {
+	Text     string             `json:"text"`
+	Accuracy *float64           `json:"accuracy"`
+	Balanced *float64           `json:"balanced_accuracy"`
+	PerLabel []AlternativeRates `json:"per_label"`
+}
+
+// AlternativeRates are about the decisions for and against a label.
+type AlternativeRates struct {
+	Label       string   `json:"label"`
+	Threshold   float64  `json:"threshold"`
+	Sensitivity *float64 `json:"sensitivity"`
+	Specificity *float64 `json:"specificity"`
 }
 
 // Confusion counts decisions.

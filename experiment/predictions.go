@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
+	"strings"
 
 	"melo.example/melo/internal/atomicfile"
 )
@@ -38,7 +39,7 @@ func (j *evalJob) row(k, i int) []string {
 	x, p := &j.data.Samples[i], &j.answers[k]
 	row := []string{x.Path, x.Group}
 	if j.exclusive() {
-		row = append(row, j.adapter.Labels()[x.Label], p.Label)
+		row = append(row, j.adapter.Labels()[x.Label], strings.Join(j.rule.Decision(p), "|"))
 	}
 	for l := range p.Logits {
 		row = append(row, map[bool]string{true: "1", false: "0"}[j.has(i, l)])

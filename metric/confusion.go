@@ -5,15 +5,14 @@ import "math"
 // Confusion counts exclusive decisions: Count[true label][decided label].
 type Confusion struct{ Count [][]int }
 
-// Confusion decides for the most probable label (of equal ones the first) and counts. The labels must be
-// exclusive.
+// Confusion counts decisions ([Predictions.Decided]). The labels must be exclusive.
 func (p *Predictions) Confusion() Confusion {
 	c := Confusion{Count: make([][]int, p.Labels)}
 	for l := range c.Count {
 		c.Count[l] = make([]int, p.Labels)
 	}
 	for i := range p.N() {
-		c.Count[p.label(i)][p.top(i)]++
+		c.Count[p.label(i)][p.Decided(i)]++
 	}
 	return c
 }
@@ -87,15 +86,19 @@ func (k Counts) F1() (float64, bool) { return ratio(2*k.TP, 2*k.TP+k.FP+k.FN) }
 // halfway is the threshold where no other was fitted.
 const halfway = 0.5
 
-// Threshold returns the probability from which a label counts as present.
+// Threshold returns the probability from which a label counts as present. Of two labels that one threshold decides between it
+// is that of the second, and what is left to 1 for the first.
 func (p *Predictions) Threshold(label int) float64 {
 	if p.Thresholds == nil {
 		return halfway
 	}
+	if p.sides() && label == 0 {
+		return 1 - p.Thresholds[1]
+	}
 	return p.Thresholds[label]
 }
 
-// Counts returns the decisions about each label: the most probable label of exclusive ones, else a
+// Counts returns the decisions about each label: for exclusive ones by [Predictions.Decided], else a
 // probability of at least the label's threshold.
 func (p *Predictions) Counts() []Counts {
 	if !p.Exclusive {

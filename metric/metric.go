@@ -18,8 +18,11 @@ type Predictions struct {
 	Prob      []float64 // [n, Labels]
 	Truth     []bool    // [n, Labels]
 	// Thresholds are the probabilities from which a label counts as present: one a label, or nil for one half.
-	// Exclusive labels are decided for the most probable one; their thresholds serve to look at one alone.
+	// Exclusive labels are decided for the most probable one, unless ByThreshold says otherwise; their thresholds serve to
+	// look at one alone.
 	Thresholds []float64
+	// ByThreshold says, of two exclusive labels, that the second is decided for where its probability reaches its threshold.
+	ByThreshold bool
 }
 
 // N returns the number of samples.
@@ -63,7 +66,7 @@ func (p *Predictions) Check() error {
 
 // Subset returns the predictions of some samples.
 func (p *Predictions) Subset(samples []int) *Predictions {
-	out := &Predictions{Labels: p.Labels, Exclusive: p.Exclusive, Thresholds: p.Thresholds}
+	out := &Predictions{Labels: p.Labels, Exclusive: p.Exclusive, Thresholds: p.Thresholds, ByThreshold: p.ByThreshold}
 	for _, i := range samples {
 		out.Prob = append(out.Prob, p.Prob[i*p.Labels:(i+1)*p.Labels]...)
 		out.Truth = append(out.Truth, p.Truth[i*p.Labels:(i+1)*p.Labels]...)
@@ -90,6 +93,21 @@ func (p *Predictions) top(i int) int {
 		}
 	}
 	return best
+}
+
+// sides tells whether one threshold decides between two labels.
+func (p *Predictions) sides() bool { return p.Exclusive && p.ByThreshold && p.Labels == 2 }
+
+// Decided returns the label that is decided for of sample i: the most probable one, of equal ones the first; or, with
+// ByThreshold, that of the two which the threshold says. The labels must be exclusive.
+func (p *Predictions) Decided(i int) int {
+	switch {
+	case !p.sides():
+		return p.top(i)
+	case p.Prob[2*i+1] >= p.Threshold(1):
+		return 1
+	}
+	return 0
 }
 
 // label returns the first label that sample i has.

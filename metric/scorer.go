@@ -52,7 +52,10 @@ func newScorer(p *Predictions) *scorer {
 		confidence, right = p.Confidences()
 		s.decided = make([]bool, len(p.Prob))
 		for i := range n {
-			s.decided[i*p.Labels+p.top(i)] = true
+			s.decided[i*p.Labels+p.Decided(i)] = true
+		}
+		if p.sides() {
+			s.above = s.decided
 		}
 	}
 	s.right = right

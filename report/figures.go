@@ -17,6 +17,7 @@ type Ranking struct {
 	AUC   metric.Estimate // area under the ROC curve
 	AP    metric.Estimate // average precision, the area under the other
 	Color int             // of plot.Series
+	At    *[2]float64     // 1 − specificity and sensitivity of the decisions; nil: not shown
 }
 
 // ROC draws receiver operating characteristics.
@@ -30,6 +31,9 @@ func ROC(title string, list []Ranking) *plot.Figure {
 			sensitivity, ok2 := p.Sensitivity()
 			return 1 - specificity, sensitivity, ok1 && ok2
 		})...)
+		if r.At != nil {
+			f.Series = append(f.Series, plot.Series{Name: strings.TrimSpace(r.Name + " decisions"), Kind: plot.Points, X: r.At[:1], Y: r.At[1:], Color: r.Color})
+		}
 	}
 	f.Series = append(f.Series, plot.Series{Name: "chance", X: []float64{0, 1}, Y: []float64{0, 1}, Muted: true})
 	f.Text = rankingText("ROC curve, sensitivity against 1 − specificity. Area under it:", list, func(r *Ranking) metric.Estimate { return r.AUC })

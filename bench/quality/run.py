@@ -211,14 +211,34 @@ class Bench:
                                    melo=a.before, answers=True)
 
 
+def coverage(rounds: int) -> None:
+    """Prints how often the intervals that melo prints hold the truth, from the simulation that is a test of package metric."""
+    root = Path(__file__).resolve().parents[2]
+    test = ["go", "test", "./metric", "-run", "^TestCoverage$", "-count=1", "-v", "-timeout", "1h", "-args", "-rounds", str(rounds)]
+    done = subprocess.run(test, cwd=root, capture_output=True, text=True)
+    lines = [line.split(": ", 1)[1] for line in done.stdout.splitlines() if "\t" in line and "coverage_test.go" in line]
+    if not lines:
+        raise SystemExit(done.stdout + done.stderr)
+    print(f"Share of 95 % intervals that hold the truth, in %, of {rounds} samples a line; in brackets those that are marked as approximate.\n")
+    cells = [[part.split(" ") for part in line.strip().split("\t")] for line in lines]
+    names = [" ".join(w for w in c if not w[0].isdigit() and w[0] not in "-(" and w not in ("%", "marked:")) for c in cells[0][1:]]
+    print("| samples | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
+    for line in lines:
+        first, *rest = line.strip().split("\t")
+        print(f"| {first} | " + " | ".join(r[len(n) + 1:] for n, r in zip(names, rest)) + " |")
+    if done.returncode:
+        raise SystemExit("\n".join(line.strip() for line in done.stdout.splitlines() if "holds the truth" in line) or done.stdout + done.stderr)
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep", "recipe"])
+    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep", "recipe", "coverage"])
     p.add_argument("--melo", type=Path, default=Path("melo"))
-    p.add_argument("--base", type=Path, required=True)
+    p.add_argument("--base", type=Path, help="needed but for part coverage")
     p.add_argument("--random", type=Path, help="the base with random weights, from random_base.py")
-    p.add_argument("--data", type=Path, required=True, help="what prepare.py wrote")
-    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--data", type=Path, help="what prepare.py wrote")
+    p.add_argument("--out", type=Path)
+    p.add_argument("--rounds", type=int, default=4000, help="coverage: samples of each line")
     p.add_argument("--python", default=sys.executable)
     p.add_argument("--torch-threads", type=int, default=2)
     p.add_argument("--sets", nargs="*", default=SETS)
@@ -231,6 +251,10 @@ def main() -> None:
     p.add_argument("--before", type=Path, help="recipe: an older melo, whose defaults are compared")
     p.add_argument("--resamples", type=int, default=2000)
     a = p.parse_args()
+    if a.parts == ["coverage"]:
+        return coverage(a.rounds)
+    if not (a.base and a.data and a.out):
+        p.error("--base, --data and --out are needed")
     if a.melo.exists():
         a.melo = a.melo.resolve()  # "./melo" would lose its "./"
     bench = Bench(a)

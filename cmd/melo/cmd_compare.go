@@ -30,16 +30,18 @@ type compareOptions struct {
 
 	trainSettings
 
-	Resamples int  `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
-	Pictures  int  `default:"12" group:"Output and machine:" help:"Images of mistakes in the report, of each method; 0: none." placeholder:"N"`
-	Restart   bool `group:"Output and machine:" help:"Start over although the folder has runs."`
+	Resamples int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
+	Margin    float64 `default:"1" group:"Intervals:" help:"Points of AUC by which the first method may be worse than another and still count as not inferior." placeholder:"POINTS"`
+	Pictures  int     `default:"12" group:"Output and machine:" help:"Images of mistakes in the report, of each method; 0: none." placeholder:"N"`
+	Restart   bool    `group:"Output and machine:" help:"Start over although the folder has runs."`
 }
 
 // Help is the long help text.
 func (compareOptions) Help() string {
 	return `Trains low-rank adapters, linear probes and fully tuned models on the same split, several seeds each, and compares
 them on the test split: trained numbers, file size, AUC with its interval, accuracy, calibration error before and
-after calibration, seconds per epoch, peak memory, and the differences with paired bootstrap p-values. The test split
+after calibration, seconds per epoch, peak memory, and the differences with intervals and p-values that hold for other images and other seeds, and a test of
+non-inferiority with a margin. The test split
 is used once, when all runs are done.
 
 DIR gets the adapters with their records, compare.json (what --json prints), compare.csv, and report.html, one file
@@ -60,7 +62,7 @@ Research software, not a medical device.` + exitHelp
 
 // options are those of the comparison.
 func (o *compareOptions) options() *experiment.CompareOptions {
-	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Rates: map[lora.Method]float64{}, Resamples: o.Resamples,
+	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Rates: map[lora.Method]float64{}, Resamples: o.Resamples, Margin: o.Margin / 100,
 		Apart: true, Open: facade.Opener(o.Base, facade.Workers(o.Workers), facade.Batch(o.Pass), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))}
 	e.Restart = o.Restart
 	for _, m := range o.Methods {

@@ -123,15 +123,38 @@ func (j evalPrinter) printLabels() {
 	j.s.printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
 	for l := range d.PerLabel {
 		x, t := &d.PerLabel[l], &d.Thresholds[l]
-		j.s.printf("  %s %5d  %s  %s%s %.3f  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
-			t.Threshold, share(t.Sensitivity), share(t.Specificity))
+		j.s.printf("  %s %5d  %s  %s%s %s  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
+			from(&d.Decision, t), share(x.Sensitivity), share(x.Specificity))
 	}
-	j.s.printf("  found, spared: sensitivity and specificity of probabilities from the")
-	if d.Thresholds[0].Source == "adapter" {
-		j.s.printf("  threshold on, which validation chose")
-	} else {
-		j.s.printf("  threshold on; the adapter has none of its own")
+	j.s.printf("  found, spared: sensitivity and specificity of the decisions, which accuracy")
+	j.s.printf("  and counts are of, too")
+	j.wrapped("decided for: " + d.Decision.Text)
+	for _, a := range d.Decision.Alternatives {
+		last := a.PerLabel[len(a.PerLabel)-1]
+		j.wrapped(fmt.Sprintf("by %s: accuracy %s, balanced %s; %s found %s, spared %s", a.Text, share(a.Accuracy), share(a.Balanced), last.Label,
+			share(last.Sensitivity), share(last.Specificity)))
 	}
+}
+
+// wrapped prints a sentence in lines of at most 78 columns.
+func (j evalPrinter) wrapped(sentence string) {
+	line := " "
+	for _, word := range strings.Fields(sentence) {
+		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 78 && line != " " {
+			j.s.printf("%s", line)
+			line = " "
+		}
+		line += " " + word
+	}
+	j.s.printf("%s", line)
+}
+
+// from writes the threshold that decides about a label in five columns, if there is one.
+func from(d *experiment.Decision, t *experiment.Threshold) string {
+	if d.Rule == experiment.MostProbable {
+		return "    -"
+	}
+	return fmt.Sprintf("%.3f", t.Threshold)
 }
 
 // maxShownClasses is how many columns of counts fit.

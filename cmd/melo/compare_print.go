@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/text"
@@ -42,10 +43,29 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 		s.printf("  %-15s %s  %s  %s    %s  %s", x.First+" - "+x.Second, study.Signed(x.AUC.Difference), signedRange(x.AUC.Interval), study.PText(x.AUC.P),
 			study.Signed(x.Accuracy.Difference), study.PText(x.Accuracy.P))
 	}
-	s.printf("\n  trained numbers: with the head; sd: of the AUC over seeds; p: paired bootstrap")
-	s.printf("  of the test images, not adjusted for the number of comparisons")
+	for i := range d.Differences {
+		printNotInferior(s, &d.Differences[i])
+	}
+	s.printf("\n  trained numbers: with the head; sd: of the AUC over seeds; p: of no difference,")
+	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
+		s.printf("  over images and seeds; not adjusted for the number of comparisons")
+	} else {
+		s.printf("  over images alone: one seed does not tell what another would give")
+	}
 	s.printf("\nreport: %s", filepath.Join(d.Folder, experiment.ComparisonReport))
 	s.notef("%s", notice)
+}
+
+// printNotInferior says whether the first method is at most a margin worse than the second.
+func printNotInferior(s *stdio, x *experiment.Difference) {
+	if x.NotInferior == nil {
+		return
+	}
+	verdict := "not shown"
+	if *x.NotInferior < 0.025 {
+		verdict = "shown"
+	}
+	s.printf("  %-15s worse by less than %.1f points of AUC: %s (p %s, at 0.025)", x.First+" - "+x.Second, 100*x.Margin, verdict, strings.TrimSpace(study.PText(x.NotInferior)))
 }
 
 // signedRange writes the interval of a difference in 16 columns.

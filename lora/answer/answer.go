@@ -17,7 +17,7 @@ type Rule struct {
 	// itself, and its probability is a sigmoid of its logit.
 	Exclusive bool
 	// ByThreshold says that labels are decided about one by one, by their thresholds. Where they are exclusive, too (the two
-	// sides of a binary task), the most probable one is not always the decision.
+	// sides of a binary task), the threshold of the second decides between them: the most probable one is not always the decision.
 	ByThreshold bool
 	// Temperatures divide the logits: none, one for all, or one a label. 0 stands for 1.
 	Temperatures []float64
@@ -76,6 +76,9 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 		for i, p := range a.Probabilities {
 			a.Present[i] = p >= r.Threshold(i)
 		}
+		if r.sides() {
+			a.Present[0] = !a.Present[1]
+		}
 	}
 	return a, nil
 }
@@ -94,10 +97,17 @@ func (r *Rule) Decision(a *Answer) []string {
 	return decided
 }
 
-// Threshold returns the probability from which a label counts as present.
+// sides tells whether one threshold decides between two labels: that of the second, so that exactly one is present.
+func (r *Rule) sides() bool { return r.Exclusive && r.ByThreshold && len(r.Labels) == 2 }
+
+// Threshold returns the probability from which a label counts as present. Of two labels that one threshold decides between it is
+// that of the second, and what is left to 1 for the first.
 func (r *Rule) Threshold(label int) float64 {
 	if len(r.Thresholds) == 0 {
 		return 0.5
+	}
+	if r.sides() && label == 0 {
+		return 1 - r.Thresholds[1]
 	}
 	return r.Thresholds[label]
 }

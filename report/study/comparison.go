@@ -92,8 +92,52 @@ func (j comparison) results() report.Section {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	s.Parts = append(s.Parts, d, report.Text("Paired bootstrap: every resample of the test images is drawn once for all methods. A p-value is twice the share of resamples in which the difference is zero or has the other sign; it is not adjusted for the number of comparisons."))
+	s.Parts = append(s.Parts, d, j.comparability(), report.Text(j.differenceText()))
+	if t := j.labelDifferences(); t != nil {
+		s.Parts = append(s.Parts, t)
+	}
 	return s
+}
+
+// differenceText says how differences were found.
+func (j comparison) differenceText() string {
+	text := "Every resample of the test images is drawn once for all methods"
+	if j.Differences[0].OverSeeds {
+		text += ", and with it seeds of each: intervals and p-values hold for other images and for training again (widened to Student's distribution, as a few seeds tell their spread badly)."
+	} else {
+		text += ". There is one seed: nothing here tells what training again would give."
+	}
+	return text + " p-values are not adjusted for the number of comparisons of methods; those of labels are, by Holm."
+}
+
+// comparability is the test of non-inferiority.
+func (j comparison) comparability() *report.Table {
+	t := &report.Table{Caption: "Is the first worse than the second by less than a margin?", Head: []string{"methods", "margin, AUC", "p", "shown at 0.025"}}
+	for i := range j.Differences {
+		x := &j.Differences[i]
+		shown := "no"
+		if x.NotInferior != nil && *x.NotInferior < 0.025 {
+			shown = "yes"
+		}
+		t.Rows = append(t.Rows, []string{x.First + " − " + x.Second, fmt.Sprintf("%.3f", x.Margin), strings.TrimSpace(PText(x.NotInferior)), shown})
+	}
+	return t
+}
+
+// labelDifferences has the AUC of each label; nil where there are no others than that of all.
+func (j comparison) labelDifferences() *report.Table {
+	t := &report.Table{Caption: "Differences in the AUC of each label; p adjusted for the number of labels (Holm)", Head: []string{"methods", "label", "AUC", "p", "p, adjusted"}}
+	for i := range j.Differences {
+		x := &j.Differences[i]
+		for k := range x.PerLabel {
+			l := &x.PerLabel[k]
+			t.Rows = append(t.Rows, []string{x.First + " − " + x.Second, l.Label, stackedDifference(&l.AUC), strings.TrimSpace(PText(l.AUC.P)), strings.TrimSpace(PText(l.Holm))})
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return t
 }
 
 func stackedDifference(n *experiment.DifferenceNumber) string {

@@ -37,7 +37,7 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 	}
 	p.Sections = []report.Section{
 		{Title: "Results", Parts: []report.Part{j.resultTable(), report.Text(report.ApproximateNote)}},
-		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text("Sensitivity to F1 are of the decisions; the threshold is that of the label by itself.")}},
+		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text(decisionText(&d.Decision))}},
 		roc, precision, j.judged.calibration(), j.judged.decisions(),
 	}
 	if len(d.Subgroups) > 0 {
@@ -121,17 +121,36 @@ func (j evaluation) resultTable() *report.Table {
 func (j evaluation) labelTable() *report.Table {
 	n := j.judged.All[0].Numbers
 	t := &report.Table{Caption: "Each label against the rest, with 95 % intervals",
-		Head: []string{"label", "images", "AUC", "average precision", "sensitivity", "specificity", "precision", "F1", "threshold"}}
+		Head: []string{"label", "images", "share", "AUC", "average precision", "threshold", "sensitivity", "specificity", "PPV", "NPV", "F1"}}
 	for l := range j.PerLabel {
 		x, r := &j.PerLabel[l], &n.Labels[l].Decided
 		ap := "–"
 		if x.AveragePrecision != nil {
 			ap = strconv.FormatFloat(*x.AveragePrecision, 'f', 3, 64)
 		}
-		t.Rows = append(t.Rows, []string{x.Label, strconv.Itoa(x.Positives), report.Stacked(n.Labels[l].AUC), ap, report.Stacked(r.Sensitivity),
-			report.Stacked(r.Specificity), report.Stacked(r.Precision), report.Stacked(r.F1), strconv.FormatFloat(j.Thresholds[l].Threshold, 'f', 3, 64)})
+		from := "–"
+		if j.Decision.Rule != experiment.MostProbable {
+			from = strconv.FormatFloat(j.Thresholds[l].Threshold, 'f', 3, 64)
+		}
+		share := fmt.Sprintf("%.1f\u00a0%%", 100*float64(x.Positives)/float64(max(x.Positives+x.Negatives, 1)))
+		t.Rows = append(t.Rows, []string{x.Label, strconv.Itoa(x.Positives), share, report.Stacked(n.Labels[l].AUC), ap, from, report.Stacked(r.Sensitivity),
+			report.Stacked(r.Specificity), report.Stacked(r.Precision), report.Stacked(r.NegativePrecision), report.Stacked(r.F1)})
 	}
 	return t
+}
+
+// decisionText says which rule decided, and what others would give.
+func decisionText(d *experiment.Decision) string {
+	text := "Sensitivity to F1, accuracy, matrices and the marks in the ROC curves are of the same decisions: " + d.Text +
+		". PPV and NPV assume the share of the label among these images."
+	for _, a := range d.Alternatives {
+		text += fmt.Sprintf(" By %s: accuracy %s, balanced accuracy %s", a.Text, dash(a.Accuracy), dash(a.Balanced))
+		for _, l := range a.PerLabel[max(0, min(1, len(a.PerLabel)-1)):][:1] {
+			text += fmt.Sprintf("; %s found %s, spared %s", l.Label, dash(l.Sensitivity), dash(l.Specificity))
+		}
+		text += "."
+	}
+	return text
 }
 
 func (j evaluation) subgroupSection() report.Section {

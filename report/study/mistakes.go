@@ -14,6 +14,7 @@ import (
 type mistake struct {
 	k, truth int     // image, and its label (or the one that was decided wrongly)
 	p        float64 // probability of what is true, mean over runs
+	decided  float64 // probability of what was decided
 }
 
 // mistakes lists wrong decisions of a method, those that were most certain first. With several runs the mean
@@ -25,8 +26,8 @@ func (j judgement) mistakes(m *experiment.Judged) []mistake {
 	if mean.Exclusive {
 		for k := range mean.N() {
 			row, truth := mean.Prob[k*labels:(k+1)*labels], slices.Index(mean.Truth[k*labels:(k+1)*labels], true)
-			if slices.Max(row) > row[truth] {
-				list = append(list, mistake{k, truth, row[truth]})
+			if decided := mean.Decided(k); decided != truth {
+				list = append(list, mistake{k, truth, row[truth], row[decided]})
 			}
 		}
 	} else {
@@ -36,11 +37,11 @@ func (j judgement) mistakes(m *experiment.Judged) []mistake {
 				if !yes {
 					v = 1 - v
 				}
-				list = append(list, mistake{at / labels, l, v})
+				list = append(list, mistake{at / labels, l, v, 1 - v})
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b mistake) int { return cmp.Compare(a.p, b.p) })
+	slices.SortStableFunc(list, func(a, b mistake) int { return cmp.Compare(b.decided, a.decided) })
 	return list
 }
 
@@ -50,7 +51,7 @@ const pictureSide = 224
 // worst shows the images of the mistakes that were most certain, at most n a method.
 func (j judgement) worst(ctx context.Context, n int) (report.Section, error) {
 	s := report.Section{Title: "Worst mistakes"}
-	intro := "Wrong decisions that were most certain, with the probability that the truth was given."
+	intro := "Wrong decisions, those first whose decision had the highest probability; beside it stands what the truth was given."
 	if len(j.All[0].Runs) > 1 {
 		intro += " Probabilities are means over the seeds."
 	}
@@ -90,7 +91,7 @@ func (j judgement) picture(ctx context.Context, m *experiment.Judged, x mistake)
 	row := mean.Prob[x.k*labels : (x.k+1)*labels]
 	truth, decided := j.Labels[x.truth], ""
 	if mean.Exclusive {
-		top := slices.Index(row, slices.Max(row))
+		top := mean.Decided(x.k)
 		decided = fmt.Sprintf("decided %s (%.2f)", j.Labels[top], row[top])
 		p.Lines = []string{fmt.Sprintf("%s (%.2f)", truth, x.p), decided}
 	} else {

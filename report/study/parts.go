@@ -33,7 +33,7 @@ func (j judgement) shown() []int {
 // curves draws ROC and precision-recall curves of the labels.
 func (j judgement) curves(ctx context.Context) (roc, precision report.Section, err error) {
 	roc.Title, precision.Title = "ROC curves", "Precision-recall curves"
-	shade := "The shade is the 95\u00a0% interval at each point (bootstrap)."
+	shade := "The mark is where the decisions are that tables and matrices count. The shade is the 95\u00a0% interval at each point (bootstrap)."
 	if n := len(j.All[0].Runs); n > 1 {
 		shade = fmt.Sprintf("Means over %d seeds at each point. ", n) + shade
 	}
@@ -52,6 +52,9 @@ func (j judgement) curves(ctx context.Context) (roc, precision report.Section, e
 			r := report.Ranking{Name: m.Name, Bands: bands, AUC: m.Numbers.Labels[l].AUC, Color: m.Color}
 			if len(m.Runs) == 1 {
 				r.Curve = metric.NewCurve(m.Runs[0].Column(l))
+			}
+			if d := &m.Numbers.Labels[l].Decided; d.Sensitivity.Defined && d.Specificity.Defined {
+				r.At = &[2]float64{1 - d.Specificity.Value, d.Sensitivity.Value}
 			}
 			r.AP = meanPrecision(m.Runs, l)
 			list = append(list, r)
