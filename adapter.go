@@ -86,15 +86,11 @@ func (b *Base) OwnHead() (*Adapter, error) {
 
 // readAdapter reads a native adapter that can predict.
 func readAdapter(path string) (*adapterfile.File, error) {
-	kind, err := adapterfile.Sniff(path)
-	if err != nil {
-		return nil, err
-	}
-	if kind != adapterfile.Native {
-		return nil, fmt.Errorf("melo: %s: is %v, expected a native adapter (melo convert makes one from LoRA-ViT and PEFT)", path, kind)
-	}
 	f, err := adapterfile.Read(path)
 	if err != nil {
+		if kind, sniffErr := adapterfile.Sniff(path); sniffErr == nil && kind != adapterfile.Native {
+			return nil, fmt.Errorf("melo: %s: is %v, expected a native adapter (melo convert makes one from LoRA-ViT and PEFT)", path, kind)
+		}
 		return nil, err
 	}
 	if f.Adapter.Head == nil {

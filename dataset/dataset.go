@@ -69,7 +69,6 @@ type Dataset struct {
 
 	source     Source
 	understood string // how labels were found: "by the name of the folder at the top"
-	opt        Options
 }
 
 // badf is an error about the data; it wraps ErrBadData.

@@ -23,7 +23,6 @@ type reader struct {
 	task    Task
 	labels  []string // of columns of 0 and 1; nil: those that occur
 
-	multi   bool     // cells are several findings
 	cells   []string // the label cell of each record, for a label column
 	ways    [notFound]int
 	tail    string // an example of byTail

@@ -144,7 +144,7 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	if fits && (r.Depth == DepthStored && !img.Source.Unscaled || img.Bits == 8) {
 		return r.Normalize(img, dst)
 	}
-	if err := s.Fit(r, img, &s.fit); err != nil {
+	if err := s.fitted(r, img, &s.fit); err != nil {
 		return err
 	}
 	return r.Normalize(&s.fit, dst)
@@ -160,6 +160,11 @@ func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err != nil {
 		return err
 	}
+	return s.fitted(r, img, dst)
+}
+
+// fitted is Fit by a recipe that was checked, of an image that is seen through its window.
+func (s *Scratch) fitted(r Recipe, img, dst *Image) error {
 	if err := img.check(); err != nil {
 		return err
 	}

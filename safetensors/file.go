@@ -76,12 +76,17 @@ func ReadFile(path string, limit int64, l Limits) (*File, error) {
 
 // ReadHeader reads and checks the header of the file at path alone: its tensors have no data.
 func ReadHeader(path string, l Limits) (*File, error) {
-	named := func(err error) error { return fmt.Errorf("safetensors: %s: %w", path, reason(err)) }
 	file, size, err := openRegular(path)
 	if err != nil {
-		return nil, named(err)
+		return nil, fmt.Errorf("safetensors: %s: %w", path, reason(err))
 	}
 	defer file.Close()
+	return HeaderOf(file, int64(size), path, l)
+}
+
+// HeaderOf is ReadHeader of an open file of so many bytes, from where it stands. name is used in messages.
+func HeaderOf(file io.Reader, size int64, name string, l Limits) (*File, error) {
+	named := func(err error) error { return fmt.Errorf("safetensors: %s: %w", name, reason(err)) }
 	begin := make([]byte, min(8, size))
 	if _, err := io.ReadFull(file, begin); err != nil {
 		return nil, named(err)
@@ -98,7 +103,7 @@ func ReadHeader(path string, l Limits) (*File, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	return newFile(path, entries, metadata, func(entry) []byte { return nil }), nil
+	return newFile(name, entries, metadata, func(entry) []byte { return nil }), nil
 }
 
 // Parse reads a file that is already in memory. Tensors are views into data. name is used in messages.

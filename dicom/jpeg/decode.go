@@ -63,7 +63,6 @@ type decoder struct {
 	restart   int
 	lossless  bool
 	haveFrame bool
-	spectral  struct{ predictor, point int }
 }
 
 // Decode decodes a picture. Its errors wrap [ErrUnsupported] or [ErrTruncated], or say what is wrong where.
@@ -188,7 +187,7 @@ func (d *decoder) huffman(b []byte) error {
 		}
 		class, id := b[0]>>4, b[0]&15
 		if class > 1 || id > 3 {
-			return fmt.Errorf("Huffman table of class %d and number %d", class, id)
+			return fmt.Errorf("a Huffman table of class %d and number %d", class, id)
 		}
 		var counts [16]uint8
 		copy(counts[:], b[1:17])

@@ -167,7 +167,6 @@ type scanHeader struct {
 	high, low      int // bits that are known already, and that stay unknown
 	across, down   int // MCUs
 	interleaved    bool
-	blocksOfRow    int // of a scan of one component: blocks of a row of its coefficients
 	sinceRestart   int
 	restarts       int
 	eobRun         int

@@ -1,7 +1,5 @@
 package kernel
 
-import "fmt"
-
 // Elem is the type in which the elements of a weight are kept and multiplied. Results are float32 always.
 type Elem uint8
 
@@ -21,16 +19,6 @@ var elemNames = [elems]string{"f32", "bf16", "int8"}
 
 // String returns "f32", "bf16" or "int8".
 func (e Elem) String() string { return elemNames[e] }
-
-// ParseElem is the inverse of Elem.String.
-func ParseElem(s string) (Elem, error) {
-	for i, n := range elemNames {
-		if n == s {
-			return Elem(i), nil
-		}
-	}
-	return 0, fmt.Errorf("kernel: unknown element type %q, expected f32, bf16 or int8", s)
-}
 
 // Has reports whether the kernel set in use multiplies elements of type e.
 func Has(e Elem) bool { return current.micro[e] != nil }

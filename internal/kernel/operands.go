@@ -116,7 +116,7 @@ type gridOperands struct {
 	n     int
 	rows  int
 	s     [4]float32
-	lanes [maxLanes]float32 // scratch
+	lanes [maxLanes]float32 //lint:ignore U1000 scratch of the assembly
 }
 
 // set makes operand i the matrix m, or a row that is the same for all.

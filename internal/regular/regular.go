@@ -50,6 +50,11 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return ReadAll(f, path, limit)
+}
+
+// ReadAll is ReadFile of a file that is open, from where it stands.
+func ReadAll(f *os.File, path string, limit int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

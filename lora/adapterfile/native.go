@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -30,15 +31,27 @@ func Read(path string) (*File, error) { return ReadLimit(path, maxFile) }
 
 // ReadLimit is Read of a file of at most limit bytes.
 func ReadLimit(path string, limit int64) (*File, error) {
+	file, err := regular.Open(path)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, failed(path, err)
+	}
 	// The header is looked at first, so that a base given by mistake is not read into memory.
-	st, err := safetensors.ReadHeader(path, headers)
+	st, err := safetensors.HeaderOf(file, info.Size(), path, headers)
 	if err != nil {
 		return nil, failed(path, err)
 	}
 	if _, ok := st.Metadata()[metadataKey]; !ok {
 		return nil, failf(path, "not a native adapter file (the header has no %q), but %s", metadataKey, sniffTensors(st))
 	}
-	data, err := regular.ReadFile(path, limit)
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, failed(path, err)
+	}
+	data, err := regular.ReadAll(file, path, limit)
 	if err != nil {
 		return nil, failed(path, err)
 	}

@@ -139,7 +139,7 @@ func TestWatched(t *testing.T) {
 		t.Errorf("after the change: %v", reports)
 	}
 	write("b viewer broken")
-	if !knows(b) || !knows(b) || len(reports) != 2 || reports[1] == nil {
+	if first, again := knows(b), knows(b); !first || !again || len(reports) != 2 || reports[1] == nil {
 		t.Errorf("after a broken change, which is reported once: %v", reports)
 	}
 	os.Remove(path)

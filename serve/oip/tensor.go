@@ -160,15 +160,6 @@ func splitBytes(name string, raw []byte, n int64) ([][]byte, error) {
 	return list, nil
 }
 
-// rawSize returns the length of the tensor's binary form.
-func (t *Tensor) rawSize() int {
-	n := 4 * len(t.Floats)
-	for _, b := range t.Bytes {
-		n += 4 + len(b)
-	}
-	return n
-}
-
 // AppendRaw appends the tensor's elements in binary form.
 func (t *Tensor) AppendRaw(dst []byte) []byte {
 	for _, v := range t.Floats {

@@ -88,9 +88,9 @@ func (d *describer) channels(pix []float32) {
 // edges sums the strength of edges by direction, and of spots, over the cells of a level.
 func (d *describer) edges(l int) {
 	s := d.side >> l
-	cell, cells := d.patch>>l, d.grid
+	cell := d.patch >> l
 	if l == 0 {
-		cell, cells = cell/2, 2*cells
+		cell /= 2
 	}
 	luma, sums := d.luma[l], d.energy[l]
 	clear(sums)

@@ -19,9 +19,8 @@ import (
 
 // base is a golden model in memory, to be changed and loaded.
 type base struct {
-	config   map[string]any
-	tensors  []safetensors.TensorData
-	metadata map[string]string
+	config  map[string]any
+	tensors []safetensors.TensorData
 }
 
 func readBase(t *testing.T, kind string) *base {

@@ -41,7 +41,7 @@ func (w *bitWriter) bytes() []byte {
 
 // encodeTree writes what a reader needs of every leaf of a tag tree, leaf by leaf, up to their values.
 func encodeTree(w *bitWriter, values []int, width, height int) {
-	type level struct{ w, h, low, at int }
+	type level struct{ w, h, at int }
 	var levels []level
 	var nodes []int
 	var known []int
