@@ -55,7 +55,11 @@ func TestCompare(t *testing.T) {
 				}
 			}
 			sums[m.Method] += *r.AUC / 2
-			if r.SecondsPerEpoch <= 0 || r.Epochs != 2 || r.ValidationAUC == nil {
+			epochs := 2
+			if m.Method == "linear" {
+				epochs = 0 // solved
+			}
+			if r.SecondsPerEpoch <= 0 != (epochs == 0) || r.Epochs != epochs || r.ValidationAUC == nil {
 				t.Errorf("%+v", r)
 			}
 		}

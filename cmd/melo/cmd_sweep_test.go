@@ -42,7 +42,7 @@ func TestSweepGrid(t *testing.T) {
 	var doc experiment.SweepResult
 	r := melo(t, append([]string{"--json"}, sweepArgs(data, out, more...)...)...).want(t, exitDone)
 	r.decode(t, &doc)
-	if len(doc.Results) != 5 || len(doc.Shares) != 1 || doc.Gain == nil || !reflect.DeepEqual(doc.Given.Values, []string{"0.002", "q,v"}) {
+	if len(doc.Results) != 5 || len(doc.Shares) != 1 || doc.Gain == nil || !reflect.DeepEqual(doc.Given.Values, []string{"0", "q,v"}) {
 		t.Fatalf("%+v", doc)
 	}
 	for i, c := range doc.Results {
