@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"melo.example/melo/compute"
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -23,7 +24,8 @@ type Adapter struct {
 	rule         answer.Rule
 	recipe       imaging.Recipe
 	source       *lora.Adapter
-	lora         *lora.Resident // nil: the base's own head
+	fit          *fit.Description // nil: unknown
+	lora         *lora.Resident   // nil: the base's own head
 
 	own *vit.Model     // the base with its trained weights (method full) or another pooling; nil: the base
 	run compute.Engine // of own; guarded by Base.mu
@@ -111,7 +113,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if err := f.CheckBase(&model.Config, digest); err != nil {
 		return nil, err
 	}
-	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, lora: f.Adapter.Resident(b.model.Precision), source: f.Adapter}
+	a := &Adapter{base: b, path: f.Path, digest: f.Digest, meta: f.Meta, labels: f.Meta.LabelNames(), rule: f.Meta.Rule(), recipe: f.Meta.Recipe, fit: f.Fit, lora: f.Adapter.Resident(b.model.Precision), source: f.Adapter}
 	if a.recipe == (imaging.Recipe{}) {
 		if err := b.model.CheckRecipe(); err != nil {
 			return nil, fmt.Errorf("%w, and neither does the adapter %s", err, f.Path)

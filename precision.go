@@ -49,7 +49,7 @@ func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 		return nil
 	}
 	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) {
-		y, err := b.logits(a, input, 1)
+		y, _, err := b.logits(a, input, 1)
 		if err != nil {
 			return nil, err
 		}

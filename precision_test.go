@@ -25,7 +25,7 @@ func withSelfTest(t *testing.T, shift float32) string {
 	test := &adapterfile.SelfTest{Seed: 5}
 	input := make([]float32, adapter.recipe.Values())
 	adapterfile.SelfTestInput(input, test.Seed, 0)
-	y, err := base.logits(adapter, input, 1)
+	y, _, err := base.logits(adapter, input, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"melo.example/melo/compute"
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora/answer"
 )
@@ -106,13 +107,13 @@ type answered struct {
 // answer runs one batch of n inputs [n, 3, side, side], and their mirror images where the adapter wants the mean of both:
 // pixels are mirrored then.
 func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
-	logits, err := b.logits(a, pixels, n)
+	logits, verdicts, err := b.logits(a, pixels, n)
 	if err != nil {
 		return nil, err
 	}
 	if a.meta.Mirror {
 		imaging.Mirror(pixels, a.recipe.Size)
-		mirrored, err := b.logits(a, pixels, n)
+		mirrored, _, err := b.logits(a, pixels, n)
 		if err != nil {
 			return nil, err
 		}
@@ -123,25 +124,52 @@ func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
 	answers, k := make([]answered, n), len(a.labels)
 	for i := range answers {
 		answers[i].prediction, answers[i].err = a.rule.Of(logits[i*k : (i+1)*k : (i+1)*k])
+		if verdicts != nil {
+			answers[i].prediction.Fit = &verdicts[i]
+		}
 	}
 	return answers, nil
 }
 
-// logits runs one batch of n inputs [n, 3, side, side] and returns [n, labels].
-func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, error) {
+// logits runs one batch of n inputs [n, 3, side, side] and returns [n, labels], and whether each is like the training images,
+// where that is known.
+func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, []fit.Verdict, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, errClosed
+		return nil, nil, errClosed
 	}
-	features, classes := b.engineOf(a).Features(pixels, n, compute.Segment{Adapter: a.lora, Images: n}), len(a.labels)
+	engine, classes := b.engineOf(a), len(a.labels)
+	early := a.keepEarly(engine)
+	features := engine.Features(pixels, n, compute.Segment{Adapter: a.lora, Images: n})
 	logits := make([]float32, n*classes)
 	if a.lora == nil {
 		b.model.Logits(logits, features)
 	} else {
 		a.lora.Head().Logits(logits, features)
 	}
-	return logits, nil
+	if early == nil {
+		return logits, nil, nil
+	}
+	verdicts, size := make([]fit.Verdict, n), a.fit.Size
+	for i := range verdicts {
+		verdicts[i] = a.fit.Of(early.EarlyRows()[i*size : (i+1)*size])
+	}
+	return logits, verdicts, nil
+}
+
+// keepEarly asks the engine for what the description of the training images is about; nil if there is none.
+func (a *Adapter) keepEarly(engine compute.Engine) compute.Early {
+	early, ok := engine.(compute.Early)
+	if !ok {
+		return nil
+	}
+	if a.fit == nil {
+		early.KeepEarly(-1)
+		return nil
+	}
+	early.KeepEarly(a.meta.Fit.Block)
+	return early
 }
 
 // engineOf returns what runs the adapter's model; b.mu is held. Switching adapters is naming another in a segment.

@@ -35,6 +35,9 @@ func (j *evalJob) measure(ctx context.Context) error {
 		Uncalibrated: probabilitiesOf(uncalibrated), Bins: binsOf(p), RawBins: binsOf(raw)}
 	j.labels(p, n)
 	d.Decision = decisionOf(p, d.Labels)
+	if err := j.fit(ctx, p); err != nil {
+		return err
+	}
 	if reason := j.few(p, len(boot.Units)); reason != "" {
 		j.warn("the numbers are uncertain: " + reason)
 	}
@@ -42,6 +45,44 @@ func (j *evalJob) measure(ctx context.Context) error {
 		return err
 	}
 	d.Failed, d.Warnings = append([]FailedImage{}, d.Failed...), append([]string{}, d.Warnings...)
+	return nil
+}
+
+// fit counts the images that are unlike those of the training, and measures the others.
+func (j *evalJob) fit(ctx context.Context, p *metric.Predictions) error {
+	meta := j.adapter.Metadata()
+	if meta.Fit == nil {
+		return nil
+	}
+	f := &FitNumbers{Threshold: meta.Fit.Threshold, Refusal: meta.Fit.Refusal}
+	var like []int
+	var scores []float64
+	for k := range j.answers {
+		a := &j.answers[k]
+		if a.Fit == nil {
+			return nil
+		}
+		scores = append(scores, a.Fit.Score)
+		if a.Unlike() {
+			f.Unlike++
+		} else {
+			like = append(like, k)
+		}
+	}
+	slices.Sort(scores)
+	f.Share, f.MedianScore = float64(f.Unlike)/float64(len(scores)), scores[len(scores)/2]
+	j.doc.Fit = f
+	if f.Unlike == 0 || len(like) == 0 {
+		return nil
+	}
+	boot, _ := j.bootstrap(like)
+	part := p.Subset(like)
+	n, err := boot.Measure(ctx, part)
+	if err != nil {
+		return err
+	}
+	numbers := numbersOf(n, part.N())
+	f.Like = &numbers
 	return nil
 }
 

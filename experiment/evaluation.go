@@ -21,6 +21,7 @@ type EvaluationDocument struct {
 	Thresholds  []Threshold        `json:"thresholds"`
 	Calibration CalibrationNumbers `json:"calibration"`
 	Subgroups   []Subgroup         `json:"subgroups"`
+	Fit         *FitNumbers        `json:"fit"` // null: the adapter does not know its training images
 
 	Bootstrap   Bootstrap     `json:"bootstrap"`
 	Predictions string        `json:"predictions,omitempty"`
@@ -29,6 +30,16 @@ type EvaluationDocument struct {
 	Warnings    []string      `json:"warnings"`
 	Seconds     float64       `json:"seconds"`
 	Notice      string        `json:"notice"`
+}
+
+// FitNumbers say how many of the images are unlike those of the training, and what the others come to.
+type FitNumbers struct {
+	Unlike      int      `json:"unlike"`       // images that nothing is decided about
+	Share       float64  `json:"share"`        // of all
+	Threshold   float64  `json:"threshold"`    // scores above it are unlike
+	Refusal     float64  `json:"refusal"`      // the share that the threshold was chosen for
+	MedianScore float64  `json:"median_score"` // of all images
+	Like        *Numbers `json:"like"`         // of the images that are decided about; null if there is none, or all are
 }
 
 // AdapterReference names the adapter that answered.

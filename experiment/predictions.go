@@ -25,7 +25,7 @@ func (e *Evaluation) WritePredictions(path string) error {
 				head = append(head, prefix+l)
 			}
 		}
-		w.Write(append(head, j.o.By...))
+		w.Write(append(append(head, "unlike", "fit_score"), j.o.By...))
 		for k, i := range j.samples {
 			w.Write(j.row(k, i))
 		}
@@ -49,6 +49,11 @@ func (j *evalJob) row(k, i int) []string {
 	}
 	for _, v := range p.Logits {
 		row = append(row, strconv.FormatFloat(float64(v), 'g', -1, 32))
+	}
+	if p.Fit == nil {
+		row = append(row, "", "")
+	} else {
+		row = append(row, strconv.FormatBool(p.Fit.Unlike), strconv.FormatFloat(p.Fit.Score, 'g', 6, 64))
 	}
 	for _, by := range j.o.By {
 		row = append(row, x.Attr[by])

@@ -43,7 +43,9 @@ type Result struct {
 	Retreats   []train.Retreat `json:"retreats"`
 	Tuned      *Tuned          `json:"tuned,omitempty"`
 	Validation Validation      `json:"validation"`
-	Settings   Config          `json:"settings"`
+	// Fit says how the adapter will tell images that are not like those of its training; absent if it cannot.
+	Fit      *adapterfile.Fit `json:"fit,omitempty"`
+	Settings Config           `json:"settings"`
 
 	Seconds         float64  `json:"seconds"`
 	ImagesPerSecond float64  `json:"images_per_second"`
@@ -118,6 +120,10 @@ func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
 	if file.Meta.SelfTest, err = j.selfTest(); err != nil {
 		return nil, err
 	}
+	if err := j.describe(ctx, file); err != nil {
+		return nil, err
+	}
+	doc.Fit = file.Meta.Fit
 	if err := file.Write(j.o.Out, dtype); err != nil {
 		return nil, fmt.Errorf("the adapter could not be written: %w", err)
 	}

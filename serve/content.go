@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -56,6 +57,7 @@ func (c *content) refused() error {
 type handle struct {
 	content *content
 	adapter *lora.Resident
+	fit     *fit.Description // nil: unknown
 	cache   *cache
 	refs    atomic.Int64 // 1 for being resident, and 1 for each request that holds it
 }

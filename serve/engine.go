@@ -24,6 +24,9 @@ type Config struct {
 	// AnyBase takes adapters that do not say which base they belong to, if their shape fits.
 	AnyBase bool
 
+	// Refuse makes an image that is unlike those that an adapter was trained on an error, whatever the adapter says.
+	Refuse bool
+
 	Precision vit.Precision // of the base
 	Workers   int           // default all cores
 	Batch     int           // the most images of a pass; default what the batching curve says, at most 16
@@ -266,7 +269,8 @@ func (e *Engine) Predict(ctx context.Context, requests ...Request) ([]Answer, []
 }
 
 // done counts a request and tells the observer.
-func (e *Engine) done(ctx context.Context, id Identity, v *version, start time.Time, t Timing, err error) {
+func (e *Engine) done(ctx context.Context, a *Answer, v *version, start time.Time, err error) {
+	t := a.Timing
 	e.counts.requests.Add(1)
 	var overload *OverloadError
 	switch {
@@ -286,7 +290,7 @@ func (e *Engine) done(ctx context.Context, id Identity, v *version, start time.T
 	if v != nil {
 		v.stats.count(start, t, err)
 	}
-	e.observer.RequestDone(ctx, RequestEvent{Identity: id, Start: start, Timing: t, Err: err})
+	e.observer.RequestDone(ctx, RequestEvent{Identity: a.Identity, Start: start, Timing: t, Err: err, Fit: a.Fit})
 }
 
 // count adds one request.

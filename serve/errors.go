@@ -57,7 +57,8 @@ func (e *OverloadError) Error() string {
 	return fmt.Sprintf("serve: overloaded, try again in %v", e.RetryAfter.Round(time.Millisecond))
 }
 
-// AnswerError says that an adapter has no answer to an input: what it computes is not finite.
+// AnswerError says that an adapter has no answer to an input: what it computes is not finite, or the input is refused because it
+// is unlike the images of the training (a fit.UnlikeError).
 type AnswerError struct {
 	Name string // of the adapter
 	Err  error
@@ -66,7 +67,7 @@ type AnswerError struct {
 // Error names the adapter and the output.
 func (e *AnswerError) Error() string { return fmt.Sprintf("serve: adapter %.100q: %v", e.Name, e.Err) }
 
-// Unwrap returns what is not finite.
+// Unwrap returns why.
 func (e *AnswerError) Unwrap() error { return e.Err }
 
 // InputError says what is wrong with an input.

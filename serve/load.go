@@ -69,6 +69,9 @@ func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 func (r *reader) content(f *adapterfile.File) *content {
 	meta := f.Meta
 	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.precision).Bytes()}
+	if f.Fit != nil {
+		c.bytes += int64(f.Fit.Bytes())
+	}
 	if meta.Task != adapterfile.Multiclass {
 		c.thresholds = make([]float64, len(c.labels))
 		for i := range c.thresholds {
@@ -209,7 +212,7 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 	if f.Digest != c.digest {
 		return nil, errChanged
 	}
-	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.precision), cache: r.cache}
+	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.precision), fit: f.Fit, cache: r.cache}
 	if c.tested.Load() {
 		return h, nil
 	}

@@ -3,6 +3,8 @@ package serve
 import (
 	"context"
 	"time"
+
+	"melo.example/melo/fit"
 )
 
 // Observer is told what happens, for metrics, traces, logs and audits. Its methods are called from many
@@ -22,7 +24,8 @@ type RequestEvent struct {
 	Identity // as far as it is known: of a request that failed early, the Name that was asked for
 	Start    time.Time
 	Timing   Timing
-	Err      error // nil: answered
+	Err      error        // nil: answered
+	Fit      *fit.Verdict // whether the image is like those of the adapter's training; nil if unknown, or not answered
 }
 
 // BatchEvent is one pass through the base.

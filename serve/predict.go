@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora/adapterfile"
 )
@@ -65,7 +66,7 @@ func (c *call) one(q Request) (Answer, error) {
 			v, err = c.e.registry.resolve(q.Name, q.Version)
 		}
 	}
-	c.e.done(c.ctx, a.Identity, v, start, a.Timing, err)
+	c.e.done(c.ctx, &a, v, start, err)
 	if err != nil {
 		return Answer{Identity: a.Identity, Timing: a.Timing}, err
 	}
@@ -91,7 +92,7 @@ func (c *call) compute(v *version, x Input, a *Answer) error {
 			return err
 		}
 		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
-		return a.fill(v, it.logits)
+		return a.fill(v, it.logits, it.fit, c.e.config.Refuse)
 	}
 }
 
@@ -201,13 +202,18 @@ func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 }
 
 // fill writes what follows from the logits.
-func (a *Answer) fill(v *version, logits []float32) error {
+func (a *Answer) fill(v *version, logits []float32, verdict *fit.Verdict, refuse bool) error {
 	c := v.content
+	if verdict != nil && verdict.Unlike && (refuse || c.card.Refuses()) {
+		return &AnswerError{v.Name, &fit.UnlikeError{Verdict: *verdict}}
+	}
 	x, err := c.rule.Of(logits)
 	if err != nil {
 		return &AnswerError{v.Name, err}
 	}
 	a.Identity, a.Labels, a.Logits, a.Probabilities = v.Identity, c.labels, x.Logits, x.Probabilities
+	x.Fit = verdict
+	a.Fit, a.Decision = verdict, c.rule.Decision(&x)
 	a.Label, a.Probability, a.Present = x.Label, x.Probability, x.Present
 	if x.Present != nil {
 		a.Thresholds = c.thresholds

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"melo.example/melo/fit"
 )
 
 // item is one request in the queue. Whoever ends it, the runner or who cancels it, lets go of the adapter and
@@ -21,6 +23,7 @@ type item struct {
 	done    chan struct{} // gets one value when what follows is set
 	err     error
 	logits  []float32
+	fit     *fit.Verdict  // nil: unknown
 	wait    time.Duration // in the queue
 	compute time.Duration // of the batch
 	batch   int           // its rows

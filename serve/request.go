@@ -3,6 +3,7 @@ package serve
 import (
 	"time"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 )
 
@@ -43,7 +44,9 @@ type Answer struct {
 	// Present says by label whether its probability reaches Thresholds; nil for multiclass, where Label is the
 	// decision.
 	Present    []bool
-	Thresholds []float64 // of the adapter, or one half; nil where Present is; shared, not to be changed
+	Decision   []string     // labels that are decided for: none for an image that is unlike those of the training
+	Fit        *fit.Verdict // whether it is like them; nil if the adapter does not know
+	Thresholds []float64    // of the adapter, or one half; nil where Present is; shared, not to be changed
 	Timing     Timing
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"melo.example/melo/compute"
+	"melo.example/melo/fit"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
 )
@@ -12,6 +13,7 @@ import (
 // runner computes batches, one after the other: a pass uses all workers.
 type runner struct {
 	engine   compute.Engine
+	early    compute.Early // nil: the engine has none
 	model    *vit.Model
 	queue    *queue
 	curve    *curve
@@ -33,9 +35,14 @@ type runner struct {
 
 func newRunner(e *Engine) *runner {
 	m := e.model
-	return &runner{engine: m.NewEngine(e.curve.max), model: m, queue: e.queue, curve: e.curve, counts: &e.counts,
+	r := &runner{engine: m.NewEngine(e.curve.max), model: m, queue: e.queue, curve: e.curve, counts: &e.counts,
 		observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{},
 		values: e.inputs.values, pixels: make([]float32, e.curve.max*e.inputs.values)}
+	if early, ok := r.engine.(compute.Early); ok {
+		r.early = early
+		early.KeepEarly(compute.MiddleBlock(&m.Config))
+	}
+	return r
 }
 
 // run computes batches until the queue is closed and empty.
@@ -63,6 +70,7 @@ func (r *runner) batch(batch []*item, left int) {
 		head := it.handle.adapter.Head()
 		it.logits = make([]float32, head.Classes)
 		head.Logits(it.logits, features[row*n:(row+1)*n])
+		it.fit = r.judge(it, row)
 	}
 	r.curve.record(rows, time.Since(start))
 	r.mirror(rows)
@@ -76,6 +84,16 @@ func (r *runner) batch(batch []*item, left int) {
 		it.end(nil)
 	}
 	clear(r.ordered)
+}
+
+// judge tells whether the input of an item in a row of the last pass is like the training images of its adapter.
+func (r *runner) judge(it *item, row int) *fit.Verdict {
+	d := it.handle.fit
+	if d == nil || r.early == nil || it.test {
+		return nil
+	}
+	v := d.Of(r.early.EarlyRows()[row*d.Size : (row+1)*d.Size])
+	return &v
 }
 
 // different returns the number of adapters in the batch, and counts the pass for each version that was asked for.

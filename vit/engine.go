@@ -52,6 +52,7 @@ type engine struct {
 	poolSt kernel.RowStats
 
 	pooling *poolState // of attention pooling, else nil
+	early   early
 
 	grad gradState
 	im   im2colTask

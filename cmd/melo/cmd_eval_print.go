@@ -83,6 +83,7 @@ func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
 	j.printNumbers()
 	j.printLabels()
 	j.printConfusion()
+	j.printFit()
 	j.printSubgroups()
 	if d.Predictions != "" {
 		s.printf("\npredictions: %s", d.Predictions)
@@ -177,6 +178,19 @@ func (j evalPrinter) printConfusion() {
 			line += fmt.Sprintf(" %*d", width, n)
 		}
 		j.s.printf("%s", line)
+	}
+}
+
+// printFit tells how many images are unlike those of the training, and what the others come to.
+func (j evalPrinter) printFit() {
+	f := j.doc.Fit
+	if f == nil {
+		j.s.printf("\n  the adapter does not know its training images: whether these are like them is unknown")
+		return
+	}
+	j.s.printf("\n  not like the training images: %d of %d (%.1f %%; about %.1f %% are to be expected of such images)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
+	if f.Like != nil {
+		j.s.printf("  without them: AUC %s, accuracy %s", strings.TrimSpace(share(f.Like.AUC)), strings.TrimSpace(share(f.Like.Accuracy)))
 	}
 }
 

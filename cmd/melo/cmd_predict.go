@@ -10,6 +10,7 @@ import (
 
 	facade "melo.example/melo"
 	"melo.example/melo/experiment"
+	"melo.example/melo/fit"
 )
 
 // notice stands wherever a prediction is shown.
@@ -82,6 +83,8 @@ type prediction struct {
 	Probability   float64   `json:"probability"`
 	Probabilities []float64 `json:"probabilities"` // in the order of labels
 	Logits        []float32 `json:"logits"`
+	// Fit says whether the image is like the training images; null if the adapter does not know.
+	Fit *fit.Verdict `json:"fit"`
 }
 
 // Run predicts.
@@ -151,7 +154,7 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 			progress.Printf("melo: %s", oneLine(err))
 		} else {
 			doc.Results = append(doc.Results, prediction{
-				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits})
+				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit})
 		}
 		meter.Set(int64(i+1), "")
 		return nil
@@ -179,6 +182,9 @@ func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 	}
 	for _, r := range doc.Results {
 		line := fmt.Sprintf("%-*s", width, inLine(r.Image))
+		if r.Fit != nil && r.Fit.Unlike {
+			line += "  " + unlikeText + ":"
+		}
 		for _, i := range topOf(r.Probabilities, o.Top) {
 			line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], doc.Labels[i])
 		}

@@ -120,7 +120,7 @@ func TestServeAndPredictOnServer(t *testing.T) {
 	}
 	digits := strings.TrimPrefix(there.Adapter.Digest, "sha256:")[:12]
 	r := melo(t, "predict", "--csv", "--server", s.doc.HTTP+"/", "--adapter", "toy@"+digits, images[0]).want(t, exitDone)
-	if !strings.HasPrefix(r.out, "image,label,probability,class_a,class_b\n"+images[0]) {
+	if !strings.HasPrefix(r.out, "image,label,probability,class_a,class_b,unlike,fit_score,fit_percentile\n"+images[0]) {
 		t.Error(r.out)
 	}
 	// What is wrong is said in one line, and does not stop what is right.

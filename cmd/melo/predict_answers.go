@@ -4,7 +4,9 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,6 +14,7 @@ import (
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/dataset/parquet"
+	"melo.example/melo/fit"
 	"melo.example/melo/internal/atomicfile"
 )
 
@@ -55,13 +58,13 @@ func (o *predictOptions) checkAnswers() error {
 // writeCSV writes a row for each image that could be read.
 func writeCSV(out io.Writer, doc *predictDocument) error {
 	w := csv.NewWriter(out)
-	_ = w.Write(append([]string{"image", "label", "probability"}, doc.Labels...))
+	_ = w.Write(append(append([]string{"image", "label", "probability"}, doc.Labels...), fitNames...))
 	for _, r := range doc.Results {
 		row := []string{r.Image, r.Label, number(r.Probability)}
 		for _, p := range r.Probabilities {
 			row = append(row, number(p))
 		}
-		_ = w.Write(row) // the first error is kept
+		_ = w.Write(append(row, fitColumns(r.Fit)...)) // the first error is kept
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {
@@ -85,18 +88,40 @@ func writeParquet(out io.Writer, doc *predictDocument) error {
 		}
 	}
 	names, columns := []string{"image", "label", "probability"}, []any{images, labels, best}
-	for l, name := range doc.Labels {
-		for used := true; used; {
-			used = false
-			for _, other := range names {
-				if other == name {
-					name, used = name+"_", true
-				}
-			}
+	add := func(name string, column any) {
+		for slices.Contains(names, name) {
+			name += "_"
 		}
-		names, columns = append(names, name), append(columns, each[l])
+		names, columns = append(names, name), append(columns, column)
+	}
+	for l, name := range doc.Labels {
+		add(name, each[l])
+	}
+	unlike, score, percentile := make([]string, n), make([]float64, n), make([]float64, n)
+	for i, r := range doc.Results {
+		score[i], percentile[i] = math.NaN(), math.NaN()
+		if unlike[i] = fitColumns(r.Fit)[0]; r.Fit != nil {
+			score[i], percentile[i] = r.Fit.Score, r.Fit.Percentile
+		}
+	}
+	for k, column := range []any{unlike, score, percentile} {
+		add(fitNames[k], column)
 	}
 	return parquet.Write(out, names, columns)
+}
+
+// unlikeText marks an image that nothing is decided about.
+const unlikeText = "not like its training images, no decision"
+
+// fitNames are the columns that say how an image fits.
+var fitNames = []string{"unlike", "fit_score", "fit_percentile"}
+
+// fitColumns are what there is to say about that; empty if it is unknown.
+func fitColumns(v *fit.Verdict) []string {
+	if v == nil {
+		return []string{"", "", ""}
+	}
+	return []string{strconv.FormatBool(v.Unlike), number(v.Score), number(v.Percentile)}
 }
 
 // inLine is a file's name in a line: quoted where it would break the line, or is no text.

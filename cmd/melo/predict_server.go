@@ -9,6 +9,7 @@ import (
 
 	"melo.example/melo/client"
 	"melo.example/melo/experiment"
+	"melo.example/melo/fit"
 	"melo.example/melo/serve/wire"
 )
 
@@ -111,7 +112,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 			return asBadInput(r.err)
 		default:
 			doc.Results = append(doc.Results, prediction{Image: path, Label: r.result.Label, Probability: r.result.Probability,
-				Probabilities: r.result.Probabilities, Logits: r.result.Logits})
+				Probabilities: r.result.Probabilities, Logits: r.result.Logits, Fit: (*fit.Verdict)(r.result.Fit)})
 		}
 		meter.Set(int64(i+1), "")
 	}

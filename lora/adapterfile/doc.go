@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 )
@@ -21,6 +22,8 @@ type File struct {
 	// Extra are the tensors of a fully fine-tuned base, named "base." and the canonical name of the tensor
 	// (package vit). Only files with method "full" have them.
 	Extra []safetensors.TensorData
+	// Fit describes the training images; nil if unknown, as in files written before there was such a thing.
+	Fit *fit.Description
 	// Digest identifies the adapter: "sha256:" and the hexadecimal SHA-256 of the whole file. It is empty
 	// for what did not come from a native file and has not been written to one.
 	Digest string

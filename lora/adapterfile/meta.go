@@ -53,6 +53,8 @@ type Metadata struct {
 	// Mirror says that the answer is the mean of the logits of the image and of its mirror image, left and right
 	// exchanged. Temperatures and thresholds were fitted to that. It costs a second pass.
 	Mirror bool `json:"mirror,omitempty"`
+	// Fit says what the adapter knows of its training images; nil if nothing.
+	Fit *Fit `json:"fit,omitempty"`
 
 	ScaleRule string `json:"scale_rule,omitempty"` // Write sets it from the adapter
 	// Sites are the adapted maps; a map stands in one group. Write sets them from the adapter.

@@ -124,6 +124,9 @@ func parse(st *safetensors.File) (*File, error) {
 	if meta.Method == lora.FullTuning {
 		f.Extra = r.extra()
 	}
+	if f.Fit, err = r.fit(meta.Fit); err != nil {
+		return nil, err
+	}
 	if err := r.finish(); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ const digestPrefix = "sha256:"
 
 // validate returns an error that names the first field that cannot be. It does not look at tensors.
 func (m *Metadata) validate() error {
-	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence}
+	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence, m.checkFit}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return err

@@ -94,7 +94,10 @@ func (f *File) describe() error {
 		return errors.New("no adapter")
 	}
 	m.Sites = groupSites(f.Adapter.Deltas)
-	var err error
+	err := f.describeFit()
+	if err != nil {
+		return err
+	}
 	if m.ScaleRule, err = scaleRule(f.Adapter.Deltas); err != nil {
 		return err
 	}
@@ -227,6 +230,8 @@ func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
 			errs = append(errs, add(headWeight, types.Head, h.W, h.Classes, h.Features))
 		}
 	}
+	described, err := f.fitTensors()
+	list, errs = append(list, described...), append(errs, err)
 	for _, x := range f.Extra {
 		values, err := safetensors.Tensor{Name: x.Name, DType: x.DType, Shape: x.Shape, Data: x.Data, File: f.Path}.Float32s(nil)
 		if err == nil {

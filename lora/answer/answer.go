@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"melo.example/melo/fit"
 )
 
 // Rule is how logits become an answer, as the adapter file says.
@@ -36,7 +38,12 @@ type Answer struct {
 	// Present says by label whether its probability reaches its threshold; nil without Rule.ByThreshold: then Label is the
 	// decision.
 	Present []bool
+	// Fit says whether the image is like those that the adapter was trained on; nil if that is not known.
+	Fit *fit.Verdict
 }
+
+// Unlike reports whether the image is known to be unlike those that the adapter was trained on: then nothing is decided.
+func (a *Answer) Unlike() bool { return a.Fit != nil && a.Fit.Unlike }
 
 // NotFiniteError is an answer that would be no number: a logit, or a probability that follows from it, is NaN or infinite.
 // The row whose answer it is fails by itself; rows beside it are not touched. Whoever knows what the row is of (a file, the
@@ -83,12 +90,15 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 	return a, nil
 }
 
-// Decision lists the labels that an answer decides for.
+// Decision lists the labels that an answer decides for: none for an image that is unlike those of the training.
 func (r *Rule) Decision(a *Answer) []string {
-	if a.Present == nil {
+	decided := []string{}
+	switch {
+	case a.Unlike():
+		return decided
+	case a.Present == nil:
 		return []string{a.Label}
 	}
-	decided := []string{}
 	for i, present := range a.Present {
 		if present {
 			decided = append(decided, r.Labels[i])

@@ -26,7 +26,7 @@ type Event struct {
 	Digest  string    `json:"digest,omitempty"`
 	Outcome string    `json:"outcome"`           // ok, or the kind of error
 	Address string    `json:"address,omitempty"` // of a client that was refused
-	Detail  string    `json:"detail,omitempty"`  // of actions other than predictions
+	Detail  string    `json:"detail,omitempty"`  // of predictions: whether the image is like the training images, if that is known
 }
 
 // Entry is an event in the chain.

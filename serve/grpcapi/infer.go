@@ -147,6 +147,9 @@ func integer(parameters map[string]*pb.InferParameter, name string, high int64) 
 func inferResponse(r *oip.InferResponse) *pb.ModelInferResponse {
 	p := &pb.ModelInferResponse{ModelName: r.Name, ModelVersion: r.Version, Id: r.ID,
 		Parameters: map[string]*pb.InferParameter{"adapter": text(r.Name), "digest": text(r.Digest), "precision": text(r.Precision)}}
+	if f := r.Fit(); f != "" {
+		p.Parameters["fit"] = text(f)
+	}
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
 		p.Outputs = append(p.Outputs, &pb.ModelInferResponse_InferOutputTensor{Name: o.Name, Datatype: o.Datatype, Shape: o.Shape})

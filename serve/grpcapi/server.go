@@ -194,6 +194,7 @@ var statusCodes = map[oip.Kind]codes.Code{
 	oip.NotFound: codes.NotFound, oip.Refused: codes.FailedPrecondition, oip.Overloaded: codes.ResourceExhausted,
 	oip.Unavailable: codes.Unavailable, oip.DeadlineError: codes.DeadlineExceeded, oip.Canceled: codes.Canceled,
 	oip.Unauthorized: codes.Unauthenticated, oip.Forbidden: codes.PermissionDenied, oip.Slow: codes.DeadlineExceeded, oip.NotFinite: codes.OutOfRange,
+	oip.Unlike: codes.OutOfRange,
 }
 
 // Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 
 	"melo.example/melo/serve"
@@ -34,6 +35,9 @@ func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	event := a.of(ctx, "predict", telemetry.Outcome(e.Err))
 	if e.Digest != "" { // a name that a client makes up may be that of a patient
 		event.Adapter, event.Version, event.Digest = e.Name, e.Version, e.Digest
+	}
+	if f := e.Fit; f != nil {
+		event.Detail = fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score)
 	}
 	_ = a.Log.Record(event)
 }

@@ -71,7 +71,7 @@ function answer(r) {
   picture.src = previews[r.image];
   picture.alt = r.file;
   const text = element("section");
-  text.append(element("h2", r.adapter.name + ": " + (r.decision.join(", ") || "none")));
+  text.append(element("h2", r.adapter.name + ": " + (r.fit && r.fit.unlike ? "not like its training images, no decision" : r.decision.join(", ") || "none")));
   const table = element("table");
   r.labels.forEach((name, i) => {
     const row = table.insertRow();

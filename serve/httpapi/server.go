@@ -136,6 +136,7 @@ var statuses = map[oip.Kind]int{
 	oip.Overloaded: http.StatusTooManyRequests, oip.Unavailable: http.StatusServiceUnavailable, oip.DeadlineError: http.StatusGatewayTimeout,
 	oip.Canceled: http.StatusRequestTimeout, oip.Unauthorized: http.StatusUnauthorized, oip.Forbidden: http.StatusForbidden,
 	oip.Slow: http.StatusRequestTimeout, oip.NotFinite: http.StatusUnprocessableEntity,
+	oip.Unlike: http.StatusUnprocessableEntity,
 }
 
 // fail answers with an error.

@@ -209,7 +209,7 @@ type inferResponse struct {
 	Model      string            `json:"model_name"`
 	Version    string            `json:"model_version" doc:"Beginning of the digest."`
 	ID         string            `json:"id,omitempty"`
-	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered."`
+	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows."`
 	Outputs    []inferTensor     `json:"outputs"`
 }
 
@@ -217,6 +217,9 @@ type inferResponse struct {
 func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
 	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{},
 		Parameters: map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}}
+	if f := r.Fit(); f != "" {
+		doc.Parameters["fit"] = f
+	}
 	var raw []byte
 	for i := range r.Outputs {
 		o := &r.Outputs[i]

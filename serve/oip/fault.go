@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/serve"
 )
@@ -32,10 +33,11 @@ const (
 	Forbidden                 // the client's role does not allow it
 	Slow                      // the body did not arrive in time
 	NotFinite                 // what the adapter computes is no number
+	Unlike                    // the image is not like those that the adapter was trained on, and such are refused
 )
 
 var kindNames = [...]string{"internal", "invalid", "too_large", "unsupported", "not_found", "refused", "overloaded",
-	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow", "not_finite"}
+	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow", "not_finite", "unlike"}
 
 // String names the kind, for logs and metrics.
 func (k Kind) String() string {
@@ -85,6 +87,7 @@ func engineFault(err error) *Fault {
 		broken   *serve.BrokenError
 		overload *serve.OverloadError
 		unanswer *serve.AnswerError
+		unlike   *fit.UnlikeError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -103,6 +106,8 @@ func engineFault(err error) *Fault {
 		return NewFault(NotFound, err.Error())
 	case errors.As(err, &broken):
 		return NewFault(Refused, withoutFolder(err.Error(), broken.Path))
+	case errors.As(err, &unlike):
+		return NewFault(Unlike, err.Error())
 	case errors.As(err, &unanswer):
 		return NewFault(NotFinite, err.Error())
 	case errors.As(err, &input):

@@ -3,9 +3,11 @@ package oip
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/serve"
 )
 
@@ -63,6 +65,21 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 		response.Outputs = append(response.Outputs, Output{Tensor: t, Binary: w.Binary})
 	}
 	return response, nil
+}
+
+// Fit returns what there is to say of each row's image as JSON, an element a row; empty if the adapter does not know.
+func (r *InferResponse) Fit() string {
+	list := make([]*fit.Verdict, len(r.Rows))
+	for i := range r.Rows {
+		if list[i] = r.Rows[i].Fit; list[i] == nil {
+			return ""
+		}
+	}
+	text, err := json.Marshal(list)
+	if err != nil { // of finite numbers there is none
+		return ""
+	}
+	return string(text)
 }
 
 // wantedOutputs returns the outputs that a request asks for, checked.
@@ -182,7 +199,11 @@ func outputTensor(w RequestedOutput, rows []serve.Answer) (Tensor, error) {
 	switch {
 	case w.Name == OutputLabel:
 		for i := range rows {
-			t.Bytes = append(t.Bytes, []byte(rows[i].Label))
+			label := rows[i].Label
+			if f := rows[i].Fit; f != nil && f.Unlike {
+				label = "" // nothing is decided
+			}
+			t.Bytes = append(t.Bytes, []byte(label))
 		}
 	case w.Classification > 0:
 		count := min(int64(w.Classification), labels)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"melo.example/melo/fit"
 	"melo.example/melo/serve"
 )
 
@@ -112,7 +113,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // Outcomes are the values of the label outcome of melo_requests_total.
-var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "not_finite", "canceled", "deadline", "error"}
+var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "not_finite", "unlike", "canceled", "deadline", "error"}
 
 // Outcome says in one word how a request ended.
 func Outcome(err error) string {
@@ -121,10 +122,13 @@ func Outcome(err error) string {
 		overload *serve.OverloadError
 		input    *serve.InputError
 		unanswer *serve.AnswerError
+		unlike   *fit.UnlikeError
 	)
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.As(err, &unlike):
+		return "unlike"
 	case errors.As(err, &unanswer):
 		return "not_finite"
 	case errors.Is(err, serve.ErrUnknownAdapter):

@@ -24,8 +24,16 @@ type Result struct {
 	Thresholds    []float64 `json:"thresholds,omitempty" doc:"Probability from which a label counts as present; absent if labels exclude each other."`
 	Label         string    `json:"label" doc:"The most probable one."`
 	Probability   float64   `json:"probability" doc:"Of that label."`
-	Decision      []string  `json:"decision" doc:"The labels that count as present."`
+	Decision      []string  `json:"decision" doc:"The labels that count as present; none if the image is unlike those of the training."`
+	Fit           *Fit      `json:"fit,omitempty" doc:"Whether the image is like those of the training; absent if the adapter does not know."`
 	Timing        Timing    `json:"timing"`
+}
+
+// Fit says whether an image is like those that an adapter was trained on.
+type Fit struct {
+	Unlike     bool    `json:"unlike" doc:"It is not: nothing is decided."`
+	Score      float64 `json:"score" doc:"Distance from them: about 1 for one of their kind."`
+	Percentile float64 `json:"percentile" doc:"Share of held-out images of their kind that are nearer, in percent."`
 }
 
 // Adapter is which adapter answered.

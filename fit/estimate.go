@@ -1,0 +1,315 @@
+package fit
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Sample are summaries of images.
+type Sample struct {
+	Size int
+	X    []float32 // [n, Size]
+	// Groups name who an image is of: images of one group are never on both sides of a division. nil: each is by itself.
+	Groups []string
+}
+
+// N is the number of images.
+func (s *Sample) N() int {
+	if s == nil || s.Size == 0 {
+		return 0
+	}
+	return len(s.X) / s.Size
+}
+
+func (s *Sample) row(i int) []float32 { return s.X[i*s.Size : (i+1)*s.Size] }
+
+// Chosen says what a threshold was chosen on.
+type Chosen struct {
+	Images   int     // of the threshold
+	Held     bool    // they are training images, each scored by a description that was made without it; else of validation
+	Refusal  float64 // share of them that was to be refused
+	Expected float64 // share of images of the kind that is refused, in expectation: at least 1/(Images+1)
+}
+
+// Constants of an estimate.
+const (
+	// noise is the share of a mean that a number may be off without meaning anything: products of narrow precision and other
+	// decoders move it by about as much.
+	noise = 0.02
+	// least is the variance of a number, beside the mean variance of all: no number is known to be constant.
+	least = 0.05
+	folds = 5
+	// steps of Description.Scores.
+	quantiles = 200
+	sweeps    = 6 // of the iteration for the directions
+)
+
+// Estimate describes training images, and chooses the threshold on images of validation or, where those are fewer than the
+// refusal can be told from, on the training images in turn: each is scored by a description that was made without it.
+// The result depends on nothing but the arguments.
+func Estimate(train, validation *Sample, refusal float64) (*Description, Chosen, error) {
+	c := Chosen{Refusal: refusal}
+	if train.N() < 2*folds {
+		return nil, c, errors.New("fit: too few training images to describe")
+	}
+	d := describe(train, all(train.N()))
+	scores := make([]float64, 0, train.N())
+	if needed := int(math.Ceil(1 / refusal)); validation.N() >= needed {
+		for i := range validation.N() {
+			scores = append(scores, d.score(validation.row(i)))
+		}
+	} else {
+		c.Held = true
+		for k := range folds {
+			in, out := division(train, k)
+			if len(out) == 0 || len(in) < 2 {
+				continue
+			}
+			part := describe(train, in)
+			for _, i := range out {
+				scores = append(scores, part.score(train.row(i)))
+			}
+		}
+		for i := range validation.N() {
+			scores = append(scores, d.score(validation.row(i)))
+		}
+	}
+	if len(scores) == 0 {
+		return nil, c, errors.New("fit: the training images are all of one group")
+	}
+	slices.Sort(scores)
+	c.Images = len(scores)
+	// Of n+1 images that are alike, each place in the order is equally likely for the new one (split conformal).
+	k := min(int(math.Ceil(float64(c.Images+1)*(1-refusal))), c.Images)
+	c.Expected = 1 - float64(k)/float64(c.Images+1)
+	d.Threshold = scores[k-1]
+	d.Scores = make([]float32, quantiles+1)
+	for q := range d.Scores {
+		at := float64(q) / quantiles * float64(len(scores)-1)
+		i := int(at)
+		v := scores[i]
+		if i+1 < len(scores) {
+			v += (at - float64(i)) * (scores[i+1] - v)
+		}
+		d.Scores[q] = float32(v)
+	}
+	if err := d.Validate(); err != nil {
+		return nil, c, err
+	}
+	return d, c, nil
+}
+
+func all(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// division divides a sample for fold k, whole groups at once.
+func division(s *Sample, k int) (in, out []int) {
+	seen := map[string]int{}
+	next := 0
+	for i := range s.N() {
+		fold := next
+		if s.Groups != nil && s.Groups[i] != "" {
+			g, ok := seen[s.Groups[i]]
+			if !ok {
+				g = next
+				seen[s.Groups[i]] = g
+				next++
+			}
+			fold = g
+		} else {
+			next++
+		}
+		if fold%folds == k {
+			out = append(out, i)
+		} else {
+			in = append(in, i)
+		}
+	}
+	return in, out
+}
+
+// rankFor is the number of directions: what a file has room for, and what so many images can tell.
+func rankFor(size, n int) int {
+	const overhead = 4 * (quantiles + 2)
+	room := (MaxBytes - overhead - 8*size) / (size + 8)
+	return max(0, min(MaxDirections, room, n/8, size/2))
+}
+
+// describe makes a description of some of the images, without scores and threshold.
+func describe(s *Sample, of []int) *Description {
+	n, f := len(of), s.Size
+	d := &Description{Size: f, Mean: make([]float32, f), Scale: make([]float32, f)}
+	mean, variance := make([]float64, f), make([]float64, f)
+	for _, i := range of {
+		for j, v := range s.row(i) {
+			mean[j] += float64(v) / float64(n)
+		}
+	}
+	total := 0.0
+	for _, i := range of {
+		for j, v := range s.row(i) {
+			x := float64(v) - mean[j]
+			variance[j] += x * x / float64(n-1)
+		}
+	}
+	for _, v := range variance {
+		total += v / float64(f)
+	}
+	for j, v := range variance {
+		off := noise * mean[j]
+		d.Mean[j] = float32(mean[j])
+		d.Scale[j] = float32(math.Sqrt(v + off*off + least*total + math.SmallestNonzeroFloat32))
+	}
+	z := make([]float64, n*f)
+	for k, i := range of {
+		for j, v := range s.row(i) {
+			z[k*f+j] = (float64(v) - float64(d.Mean[j])) / float64(d.Scale[j])
+		}
+	}
+	d.spread(z, n)
+	return d
+}
+
+// spread finds the directions along which rows z [n, Size] vary most, and the variance along them and beside them.
+func (d *Description) spread(z []float64, n int) {
+	f := d.Size
+	rank := rankFor(f, n)
+	basis := principal(z, n, f, rank)
+	d.Directions, d.Steps = make([]int8, rank*f), make([]float32, rank)
+	for r := range rank {
+		d.round(r, basis[r*f:(r+1)*f])
+	}
+	left, along := 0.0, make([]float64, rank)
+	for k := range n {
+		row := z[k*f : (k+1)*f]
+		for _, v := range row {
+			left += v * v
+		}
+		for r := range rank {
+			p := 0.0
+			for j, q := range d.Directions[r*f : (r+1)*f] {
+				p += row[j] * float64(q)
+			}
+			p *= float64(d.Steps[r])
+			left -= p * p
+			along[r] += p * p
+		}
+	}
+	const smallest = 1e-6
+	rest := max(left/float64(max(n-1, 1)*max(f-rank, 1)), smallest)
+	d.Rest = float32(rest)
+	d.Variances = make([]float32, rank)
+	for r, v := range along {
+		d.Variances[r] = float32(max(v/float64(n-1), rest))
+	}
+}
+
+// round stores a direction of length 1 in one byte a number.
+func (d *Description) round(r int, v []float64) {
+	top := 0.0
+	for _, x := range v {
+		top = max(top, math.Abs(x))
+	}
+	q, length := d.Directions[r*d.Size:(r+1)*d.Size], 0.0
+	for j, x := range v {
+		q[j] = int8(math.RoundToEven(x / max(top, math.SmallestNonzeroFloat32) * math.MaxInt8))
+		length += float64(q[j]) * float64(q[j])
+	}
+	d.Steps[r] = float32(1 / math.Sqrt(max(length, 1)))
+}
+
+// principal returns an orthonormal basis [rank, f] of the directions in which rows z [n, f] vary most, by subspace iteration
+// from a fixed start.
+func principal(z []float64, n, f, rank int) []float64 {
+	if rank == 0 {
+		return nil
+	}
+	source := rand.New(rand.NewPCG(58, 0))
+	width := min(rank+8, f) // a few more converge faster
+	basis := make([]float64, width*f)
+	for i := range basis {
+		basis[i] = source.NormFloat64()
+	}
+	next, p := make([]float64, width*f), make([]float64, width)
+	for range sweeps {
+		orthonormal(basis, width, f)
+		clear(next)
+		for k := range n {
+			row := z[k*f : (k+1)*f]
+			for r := range width {
+				p[r] = dot(row, basis[r*f:(r+1)*f])
+			}
+			for r, v := range p {
+				dst := next[r*f : (r+1)*f]
+				for j, x := range row {
+					dst[j] += v * x
+				}
+			}
+		}
+		basis, next = next, basis
+		byLength(basis, width, f)
+	}
+	orthonormal(basis, width, f)
+	return basis[:rank*f]
+}
+
+func dot(a, b []float64) (sum float64) {
+	for i, x := range a {
+		sum += x * b[i]
+	}
+	return sum
+}
+
+// byLength orders rows, the longest first.
+func byLength(rows []float64, n, f int) {
+	length := make([]float64, n)
+	for r := range n {
+		length[r] = dot(rows[r*f:(r+1)*f], rows[r*f:(r+1)*f])
+	}
+	order := all(n)
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case length[a] > length[b]:
+			return -1
+		case length[a] < length[b]:
+			return 1
+		}
+		return 0
+	})
+	was := slices.Clone(rows)
+	for to, from := range order {
+		copy(rows[to*f:(to+1)*f], was[from*f:(from+1)*f])
+	}
+}
+
+// orthonormal makes rows orthonormal, in order (Gram-Schmidt, twice). A row that the others span becomes zero.
+func orthonormal(rows []float64, n, f int) {
+	for r := range n {
+		row := rows[r*f : (r+1)*f]
+		before := math.Sqrt(dot(row, row))
+		for range 2 {
+			for o := range r {
+				other := rows[o*f : (o+1)*f]
+				p := dot(row, other)
+				for j, x := range other {
+					row[j] -= p * x
+				}
+			}
+		}
+		length := math.Sqrt(dot(row, row))
+		if length <= 1e-9*before || length == 0 {
+			clear(row)
+			continue
+		}
+		for j := range row {
+			row[j] /= length
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package vit
+
+import (
+	"fmt"
+
+	"melo.example/melo/compute"
+	"melo.example/melo/internal/kernel"
+)
+
+// early keeps summaries of what enters a block, see compute.Early. The zero value keeps none.
+type early struct {
+	on    bool
+	block int
+	rows  kernel.Mat // [maxBatch, EarlySize]
+	n     int        // rows of the last pass
+}
+
+// KeepEarly is that of compute.Early.
+func (e *engine) KeepEarly(block int) {
+	if block >= e.m.Depth {
+		panic(fmt.Sprintf("vit: KeepEarly: block %d of %d", block, e.m.Depth))
+	}
+	e.early.on, e.early.block = block >= 0, block
+	if e.early.on && e.early.rows.Data == nil {
+		e.early.rows = kernel.NewMat(e.maxBatch, compute.EarlySize(&e.m.Config))
+	}
+}
+
+// EarlyRows is that of compute.Early.
+func (e *engine) EarlyRows() []float32 {
+	return e.early.rows.Data[:e.early.n*e.early.rows.Cols]
+}
+
+// summarize keeps the summaries of the images in flight, if block b is the one before which they are taken.
+func (e *engine) summarize(b int) {
+	if !e.early.on || b != e.early.block {
+		return
+	}
+	x, r, d := e.input(b), e.rows, e.m.Width
+	for i := range r.Images {
+		dst, tokens := e.early.rows.Row(r.First+i), x.RowRange(i*r.Each, (i+1)*r.Each)
+		if e.m.Class {
+			copy(dst, tokens.Row(0))
+			dst = dst[d:]
+		}
+		e.m.meanPatches(dst, tokens)
+	}
+	e.early.n = r.First + r.Images
+}
+
+// EarlyOnly is that of compute.Early.
+func (f *features) EarlyOnly(images []float32, n int, segments ...compute.Segment) []float32 {
+	var a adapter
+	if len(segments) > 0 {
+		f.set.assign(segments...)
+		a = &f.set
+	}
+	e := f.engine
+	each := e.m.Channels * e.m.Image * e.m.Image
+	e.checkBatch("EarlyOnly", len(images), n, each)
+	for first := 0; first < n; first += e.pass {
+		e.take(first, n)
+		e.embedTokens(images[first*each:], e.input(0))
+		e.blocks(0, e.early.block, a)
+		e.summarize(e.early.block)
+	}
+	return e.EarlyRows()
+}
