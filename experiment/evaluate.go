@@ -38,6 +38,8 @@ type EvaluateOptions struct {
 	Reading     // how the data is read: as it was for the training
 	MaxBad  int // images without an answer that are left out before the evaluation fails
 
+	Prevalence float64 // that predictive values assume; 0: the share among the images
+
 	Resamples int    // of the bootstrap
 	Seed      uint64 // of the resamples
 	Workers   int    // of the bootstrap; 0: all cores
@@ -55,6 +57,8 @@ func (o *EvaluateOptions) Validate() error {
 		return setting("split", "%s, expected train, val, test or all", o.Split)
 	case o.Resamples < 100 || o.Resamples > 1_000_000:
 		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
+	case !(o.Prevalence >= 0 && o.Prevalence < 1):
+		return setting("prevalence", "%v, expected more than 0 and less than 1", o.Prevalence)
 	case o.MaxBad < 0:
 		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
 	}

@@ -38,6 +38,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	if err := j.fit(ctx, p); err != nil {
 		return err
 	}
+	d.Utility, d.Patients = utilityOf(p, d.Labels, boot.Units, j.o.Prevalence), patientsOf(p, d.Labels, boot.Units)
 	if reason := j.few(p, len(boot.Units)); reason != "" {
 		j.warn("the numbers are uncertain: " + reason)
 	}
@@ -205,6 +206,7 @@ func (j *evalJob) few(p *metric.Predictions, units int) string {
 // subgroups evaluates each value of the columns that were asked for.
 func (j *evalJob) subgroups(ctx context.Context, p *metric.Predictions) error {
 	j.doc.Subgroups = []Subgroup{}
+	var all [][]int
 	for _, column := range j.o.By {
 		members := map[string][]int{}
 		for k, i := range j.samples {
@@ -226,11 +228,17 @@ func (j *evalJob) subgroups(ctx context.Context, p *metric.Predictions) error {
 			}
 			g.Column, g.Value = column, v
 			j.doc.Subgroups = append(j.doc.Subgroups, *g)
+			all = append(all, members[v])
 			if g.Small {
 				j.warn(fmt.Sprintf("%s %s: the numbers are uncertain: %s", column, cmp.Or(v, "(empty)"), g.Reason))
 			}
 		}
 	}
+	groups := make([]string, len(j.samples))
+	for k, i := range j.samples {
+		groups[k] = j.data.Samples[i].Group
+	}
+	j.doc.Gaps = gapsOf(p, j.doc.Subgroups, all, groups)
 	return nil
 }
 

@@ -20,8 +20,11 @@ type EvaluationDocument struct {
 	Confusion   Confusion          `json:"confusion"`
 	Thresholds  []Threshold        `json:"thresholds"`
 	Calibration CalibrationNumbers `json:"calibration"`
+	Utility     []Utility          `json:"utility"`
+	Patients    []Patients         `json:"patients"`
 	Subgroups   []Subgroup         `json:"subgroups"`
 	Fit         *FitNumbers        `json:"fit"` // null: the adapter does not know its training images
+	Gaps        []Gap              `json:"subgroup_gaps"`
 
 	Bootstrap   Bootstrap     `json:"bootstrap"`
 	Predictions string        `json:"predictions,omitempty"`

@@ -247,19 +247,14 @@ func (s *intervals) all(n *Numbers) {
 
 // refine replaces the intervals of resamples where there are better ones.
 func (b Bootstrap) refine(n *Numbers, runs []*Predictions) {
-	s := &intervals{runs: runs, units: b.Units, level: b.level(), single: true}
-	if s.units == nil {
-		s.units = singles(runs[0].N())
-	}
-	for _, u := range s.units {
-		s.single = s.single && len(u) == 1
-	}
+	s := newIntervals(runs, b.Units, b.level())
 	s.all(n)
 	s.calibration(n)
 }
 
 // calibration mends the intervals of ECE, which are those of resamples. A resample has the noise of the samples once more: what
-// it makes of the debiased number is off from the ECE of the samples as the debiased number is from the truth. Where nothing
+// it makes of the debiased number is off from the ECE of the samples as the debiased number is from the truth, which both
+// intervals are of. Where nothing
 // varies, all samples being certain and alike, the share of others is bounded.
 func (s *intervals) calibration(n *Numbers) {
 	e, d := &n.ECE, &n.ECEDebiased
@@ -267,6 +262,7 @@ func (s *intervals) calibration(n *Numbers) {
 	if d.Bounded {
 		off := d.Value + e.Value
 		d.Low, d.High = max(0, min(off-d.High, d.Value)), min(1, max(off-d.Low, d.Value))
+		e.Low, e.High = min(d.Low, e.Value), max(d.High, e.Value)
 	}
 	_, rare := wilson(0, float64(len(s.units)), normalQuantile((1+s.level)/2))
 	for _, x := range []*Estimate{e, d} {
@@ -283,4 +279,44 @@ func singles(n int) [][]int {
 		units[i] = []int{i}
 	}
 	return units
+}
+
+// AUCInterval is the AUC of a label with its interval over units (nil: every sample), as Measure has it.
+func AUCInterval(p *Predictions, label int, units [][]int, level float64) Estimate {
+	s := newIntervals([]*Predictions{p}, units, level)
+	return s.estimate(s.auc(label))
+}
+
+// MacroAUCInterval is the mean AUC over labels with its interval over units (nil: every sample), as Measure has it.
+func MacroAUCInterval(p *Predictions, units [][]int, level float64) Estimate {
+	s := newIntervals([]*Predictions{p}, units, level)
+	var list []bound
+	for l := range p.Labels {
+		list = append(list, s.auc(l))
+	}
+	if p.Exclusive && p.Labels == 2 {
+		list = list[1:]
+	}
+	return s.estimate(s.mean(list, 1))
+}
+
+func (s *intervals) estimate(b bound) Estimate {
+	e := Estimate{Defined: b.defined}
+	if b.defined {
+		e.Value = b.value
+		b.put(&e)
+	}
+	return e
+}
+
+// newIntervals prepares those of runs.
+func newIntervals(runs []*Predictions, units [][]int, level float64) *intervals {
+	s := &intervals{runs: runs, units: units, level: level, single: true}
+	if s.units == nil {
+		s.units = singles(runs[0].N())
+	}
+	for _, u := range s.units {
+		s.single = s.single && len(u) == 1
+	}
+	return s
 }

@@ -31,8 +31,9 @@ type evalOptions struct {
 	readOptions
 	MaxBad int `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 
-	Resamples int    `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
-	Seed      uint64 `default:"1" group:"Intervals:" help:"Seed of the resamples."`
+	Prevalence float64 `group:"Intervals:" help:"Prevalence that predictive values assume, more than 0 and less than 1. Default: the share of each label among the images." placeholder:"SHARE"`
+	Resamples  int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
+	Seed       uint64  `default:"1" group:"Intervals:" help:"Seed of the resamples."`
 
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What the adapter's self-test does not bear out is not used."`
 	Batch     int    `default:"8" group:"Machine:" help:"Images per forward pass. The result does not depend on it."`
@@ -42,7 +43,8 @@ type evalOptions struct {
 // Help is the long help text.
 func (evalOptions) Help() string {
 	return `Measures an adapter on labelled images: AUC, accuracy, balanced accuracy, F1, Brier score and calibration error
-with 95 % intervals (bootstrap over patients where they are known, else over images), each label, and subgroups.
+with 95 % intervals (over patients where they are known, else over images), calibration slope, predictive values and
+decision curves, each label, and subgroups.
 The classes of the data must have the names of the adapter's labels.
 
 On the data that the adapter was trained on, the split of the training is made again, so that "test" is what
@@ -78,7 +80,7 @@ const maxPictures = 500
 
 // options are those of the evaluation.
 func (o *evalOptions) options() experiment.EvaluateOptions {
-	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
+	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Prevalence: o.Prevalence, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
 }
 
 // Run evaluates.

@@ -82,6 +82,7 @@ func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
 	s.printf("")
 	j.printNumbers()
 	j.printLabels()
+	j.printUtility()
 	j.printConfusion()
 	j.printFit()
 	j.printSubgroups()
@@ -148,6 +149,27 @@ func (j evalPrinter) wrapped(sentence string) {
 		line += " " + word
 	}
 	j.s.printf("%s", line)
+}
+
+// printUtility prints calibration, agreement and predictive values of the labels.
+func (j evalPrinter) printUtility() {
+	j.s.printf("\n  %s slope  in large    MCC  kappa    PPV    NPV  at share", cut("label", nameWidth, false))
+	signed := func(v *float64) string {
+		if v == nil {
+			return "       -"
+		}
+		return fmt.Sprintf("%+8.3f", *v)
+	}
+	for i := range j.doc.Utility {
+		u := &j.doc.Utility[i]
+		j.s.printf("  %s %s  %s  %s  %s  %s  %s     %.3f", cut(u.Label, nameWidth, false), share(u.Slope), signed(u.InTheLarge), share(u.MCC), share(u.Kappa),
+			share(u.PPV), share(u.NPV), u.Prevalence)
+	}
+	for _, g := range j.doc.Gaps {
+		if g.Worst && g.Difference != nil {
+			j.wrapped(fmt.Sprintf("lowest AUC of %s: %s, %+.3f against everybody else (%+.3f to %+.3f)", g.Column, cmp.Or(g.Value, "(empty)"), *g.Difference, g.Interval[0], g.Interval[1]))
+		}
+	}
 }
 
 // from writes the threshold that decides about a label in five columns, if there is one.

@@ -38,7 +38,7 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 	p.Sections = []report.Section{
 		{Title: "Results", Parts: []report.Part{j.resultTable(), report.Text(report.ApproximateNote)}},
 		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text(decisionText(&d.Decision))}},
-		roc, precision, j.judged.calibration(), j.judged.decisions(),
+		roc, precision, j.judged.calibration(), j.judged.decisions(), j.utility(),
 	}
 	if len(d.Subgroups) > 0 {
 		p.Sections = append(p.Sections, j.subgroupSection())
@@ -171,6 +171,7 @@ func (j evaluation) subgroupSection() report.Section {
 		}
 		t.Rows = append(t.Rows, []string{name, strconv.Itoa(g.N), dash(g.AUC), dashRange(g.AUCInterval), dash(g.Accuracy), dashRange(g.AccuracyInterval), dash(g.ECE)})
 	}
+	s.Parts = append(s.Parts, j.gaps())
 	if small {
 		s.Parts = append(s.Parts, report.Text("* Few images: the numbers are uncertain, and differences may be chance."))
 	}
