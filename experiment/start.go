@@ -43,18 +43,21 @@ type bare struct {
 // PrefixSize is the size of an image's features.
 func (b *bare) PrefixSize() int { return b.size }
 
-// Prefix makes the features of n images.
+// Prefix makes the features of n images. What is measured does not depend on how the images are cut into passes.
 func (b *bare) Prefix(dst, images []float32, n int) {
-	if b.left > 0 && b.err == nil {
-		b.left -= n
-		var f []float32
-		if f, b.err = b.gauge.Measure(b.Engine, images, n); b.err == nil {
-			copy(dst, f)
-			b.done(n)
-			return
+	values := len(images) / n
+	k := min(n, b.left)
+	if k > 0 {
+		b.left -= k
+		f, err := b.gauge.Measure(b.Engine, images[:k*values], k)
+		if b.err = errors.Join(b.err, err); err != nil {
+			k, b.left = 0, 0
 		}
+		copy(dst, f)
 	}
-	copy(dst, b.Features(images, n))
+	if k < n {
+		copy(dst[k*b.size:], b.Features(images[k*values:n*values], n-k))
+	}
 	b.done(n)
 }
 
@@ -112,7 +115,8 @@ func (j *Run) bare() *bare {
 }
 
 // features are those of the training and validation images, of each view that counts. The order of the training images
-// is one order for all seeds, and so is their probe.
+// is one order for all seeds, and so is their probe. Nor does anything depend on the size of a pass: views come after a
+// whole batch, so that which of them are measured is the batch's to say.
 func (j *Run) features(ctx context.Context, b *bare) (learn, val []*train.Features, err error) {
 	views := j.views()
 	total, done := (len(j.parts[0])+len(j.parts[1]))*(1+len(views)), 0
@@ -125,7 +129,7 @@ func (j *Run) features(ctx context.Context, b *bare) (learn, val []*train.Featur
 		if len(j.parts[i]) == 0 {
 			continue
 		}
-		opt := dataset.LoaderOptions{Batch: b.MaxBatch(), Workers: j.o.Workers, Shuffle: i == 0, Seed: 1, MaxBad: j.config.MaxBad}
+		opt := dataset.LoaderOptions{Batch: min(j.config.Batch, gaugedImages), Workers: j.o.Workers, Shuffle: i == 0, Seed: 1, MaxBad: j.config.MaxBad}
 		load, err := dataset.NewLoader(j.set.Dataset, j.parts[i], j.model.Recipe, opt)
 		if err != nil {
 			return nil, nil, err
