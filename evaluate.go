@@ -34,7 +34,7 @@ func (p predictor) BasePath() string { return p.base.Path() }
 
 func (p predictor) PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
-	return p.base.PredictEach(ctx, p.Adapter, n, image, use)
+	return p.base.predictEach(ctx, p.Adapter, n, image, use)
 }
 
 // opened is a base that a comparison attaches its adapters to, and closes.

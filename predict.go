@@ -28,7 +28,7 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 		}
 		return s.Apply(a.recipe, images[i], dst)
 	}, func(i int, p Prediction, err error) error {
-		if err != nil {
+		if err = a.refusal(&p, err); err != nil {
 			return fmt.Errorf("melo: image %d: %w", i, err)
 		}
 		answers = append(answers, p)
@@ -49,7 +49,7 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 	return b.PredictEach(ctx, a, len(paths), func(ctx context.Context, i int) (*imaging.Image, error) {
 		return imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
 	}, func(i int, p Prediction, err error) error {
-		if e := (*answer.NotFiniteError)(nil); errors.As(err, &e) {
+		if e, u := (*answer.NotFiniteError)(nil), (*fit.UnlikeError)(nil); errors.As(err, &e) || errors.As(err, &u) {
 			err = fmt.Errorf("%s: %w", paths[i], err)
 		}
 		return use(i, p, err)
@@ -58,7 +58,8 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 
 // PredictEach predicts the images 0 to n-1, a batch at a time while the next one is being read, and calls use with
 // the answer of each, in order. image reads one, and is called from several goroutines; for an image that it
-// cannot read use gets its error instead, and for one whose answer is no number an [answer.NotFiniteError]. The run ends with the first error that use returns. A nil adapter is the
+// cannot read use gets its error instead, and for one whose answer is no number an [answer.NotFiniteError], and for one that is unlike those of the training a
+// [fit.UnlikeError] where the adapter refuses such. The run ends with the first error that use returns. A nil adapter is the
 // base's own head.
 func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
@@ -69,6 +70,22 @@ func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ct
 	if err != nil {
 		return err
 	}
+	return b.predictEach(ctx, a, n, image, func(i int, p Prediction, err error) error {
+		return use(i, p, a.refusal(&p, err))
+	})
+}
+
+// refusal is the error of an answer that the adapter refuses to give, else err.
+func (a *Adapter) refusal(p *Prediction, err error) error {
+	if err == nil && p.Unlike() && a.meta.Refuses() {
+		return &fit.UnlikeError{Verdict: *p.Fit}
+	}
+	return err
+}
+
+// predictEach is PredictEach whatever the adapter refuses.
+func (b *Base) predictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
+	use func(i int, p Prediction, err error) error) error {
 	return b.eachBatch(ctx, a, n, func(i int, s *imaging.Scratch, dst []float32) error {
 		img, err := image(ctx, i)
 		if err == nil && img == nil {

@@ -70,6 +70,9 @@ func (j *Run) describe(ctx context.Context, file *adapterfile.File) error {
 	file.Fit = description
 	file.Meta.Fit = &adapterfile.Fit{Block: block, Images: samples[0].N(), On: dataset.Val, OnImages: chosen.Images,
 		Refusal: chosen.Refusal, Expected: chosen.Expected}
+	if j.config.Refuse {
+		file.Meta.Fit.Policy = adapterfile.FitRefuse
+	}
 	if chosen.Held {
 		file.Meta.Fit.On = dataset.Train
 	}

@@ -44,6 +44,7 @@ type Recipe struct {
 	Augment      bool // vary the training images, as the following say
 	Flip         bool // mirror left and right
 	Mirror       bool // with Flip: the answer is the mean over the image and its mirror image, at twice the cost
+	Refuse       bool // the adapter refuses images that are unlike those of the training
 	FlipVertical bool
 	Crop         float64 // smallest share of the area that a random crop keeps; 1: no crops
 	Rotate       float64 // greatest rotation either way, in degrees

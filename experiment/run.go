@@ -76,6 +76,7 @@ type Config struct {
 	Gamma          float64           `json:"gamma,omitempty"`     // of the focal loss; absent: cross-entropy
 	EMA            float64           `json:"ema,omitempty"`       // decay of the average that is kept; absent: none
 	KeepLast       bool              `json:"keep_last,omitempty"` // not the best epoch: validation is too small to choose
+	Refuse         bool              `json:"refuse,omitempty"`    // the adapter refuses images that are unlike these
 	Mirror         bool              `json:"mirror,omitempty"`    // answers are means over the image and its mirror image
 	LabelSmoothing float64           `json:"label_smoothing"`
 	ClassWeights   []float64         `json:"class_weights,omitempty"`
@@ -274,6 +275,7 @@ func (j *Run) settleSteps(c *Config) {
 		c.EMA = math.Exp(-1 / float64(averageEpochs*perEpoch))
 	}
 	c.KeepLast = o.Keep == "last" || o.Keep == "auto" && !train.CanChoose(len(j.parts[1]))
+	c.Refuse = o.Refuse
 	c.Mirror = o.Mirror && o.Flip && o.Augment
 }
 

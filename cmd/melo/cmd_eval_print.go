@@ -207,10 +207,10 @@ func (j evalPrinter) printConfusion() {
 func (j evalPrinter) printFit() {
 	f := j.doc.Fit
 	if f == nil {
-		j.s.printf("\n  the adapter does not know its training images: whether these are like them is unknown")
+		j.s.printf("\n  whether these are like the training images is not known")
 		return
 	}
-	j.s.printf("\n  not like the training images: %d of %d (%.1f %%; about %.1f %% are to be expected of such images)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
+	j.s.printf("\n  unlike the training images: %d of %d (%.1f %%, chosen for %.1f %%)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
 	if f.Like != nil {
 		j.s.printf("  without them: AUC %s, accuracy %s", strings.TrimSpace(share(f.Like.AUC)), strings.TrimSpace(share(f.Like.Accuracy)))
 	}

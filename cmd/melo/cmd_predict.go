@@ -19,6 +19,8 @@ const notice = experiment.Notice
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
 	Adapter   string `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
+	Adapters  string `help:"Folder of adapters on one base: each is asked, and those whose training images were like the image apply." placeholder:"DIR"`
+	Refuse    bool   `help:"Refuse images that are not like the training images: each is an error, as one that cannot be read."`
 	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
 	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
@@ -41,6 +43,7 @@ Examples:
     melo predict --adapter busi.safetensors --csv scans/*.png > predictions.csv
     melo predict --adapter busi.safetensors --out answers.parquet scans/
     melo predict --base vit_tiny/ --top 5 photo.jpg
+    melo predict --adapters adapters/ scan.png
     melo --json predict --adapter busi.safetensors scan.png
     melo predict --server http://127.0.0.1:8080 --adapter busi scans/*.png
 
@@ -54,6 +57,9 @@ func (o *predictOptions) Validate() error {
 		return errors.New("with --server give --adapter, the name of an adapter there, and no --base")
 	case o.Server == "" && (o.TokenFile != "" || o.ServerCA != "" || o.ClientCert != "" || o.ClientKey != ""):
 		return errors.New("--token-file, --server-ca, --client-cert and --client-key go with --server")
+	case o.Adapters != "" && (o.Adapter != "" || o.Server != "" || o.CSV || o.Out != ""):
+		return errors.New("--adapters goes with neither --adapter nor --server, --csv or --out")
+	case o.Adapters != "":
 	case o.Adapter == "" && o.Base == "":
 		return errors.New("give --adapter, --base, or both")
 	case o.Batch < 1 || o.Batch > 4096:
@@ -94,6 +100,9 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	if o.Server != "" {
 		return o.runOnServer(ctx, s)
+	}
+	if o.Adapters != "" {
+		return o.runAll(ctx, s)
 	}
 	base, adapter, err := o.open(ctx, s)
 	if err != nil {
@@ -149,6 +158,9 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
 	return base.PredictFiles(ctx, adapter, o.Images, func(i int, p facade.Prediction, err error) error {
+		if err == nil && o.Refuse && p.Unlike() {
+			err = fmt.Errorf("%s: %w", o.Images[i], &fit.UnlikeError{Verdict: *p.Fit})
+		}
 		if err != nil {
 			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: oneLine(err)})
 			progress.Printf("melo: %s", oneLine(err))
@@ -166,7 +178,7 @@ func (d *predictDocument) failure() error {
 	if len(d.Failed) == 0 {
 		return nil
 	}
-	return badInput(fmt.Errorf("%d of %d images could not be read", len(d.Failed), len(d.Failed)+len(d.Results)))
+	return badInput(fmt.Errorf("%d of %d images could not be read or were refused", len(d.Failed), len(d.Failed)+len(d.Results)))
 }
 
 func (o *predictOptions) print(s *stdio, doc *predictDocument) error {

@@ -122,7 +122,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		return host.Settings{}, badInput(fmt.Errorf("serve: --precision %s: this CPU (%s) has no instructions for it", o.Precision, kernel.Name()))
 	}
 	h := host.Settings{
-		Engine: serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Precision: p, Workers: o.Workers, Batch: o.Batch,
+		Engine: serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Refuse: o.Refuse, Precision: p, Workers: o.Workers, Batch: o.Batch,
 			Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir()},
 		Precision: serve.Choice{Fastest: o.Precision == "auto", CheckAll: o.CheckAdapters, Note: func(reason string) { s.notef("%s", reason) }},
 		Rescan:    o.Rescan,

@@ -51,6 +51,7 @@ type trainRecipe struct {
 	Augment      bool    `default:"true" negatable:"" group:"Augmentation:" help:"Vary the training images; --no-augment switches all of it off."`
 	Flip         bool    `default:"true" negatable:"" group:"Augmentation:" help:"Mirror left and right; --no-flip where laterality matters."`
 	Mirror       bool    `default:"true" negatable:"" group:"Augmentation:" help:"With --flip, the adapter answers with the mean over an image and its mirror image: better, at twice the time to predict."`
+	Refuse       bool    `group:"Augmentation:" help:"The adapter refuses images that are not like its training images, instead of marking them."`
 	FlipVertical bool    `group:"Augmentation:" help:"Mirror top and bottom."`
 	Crop         float64 `default:"0.7" group:"Augmentation:" help:"Smallest share of the area that a random crop keeps; 1: no crops."`
 	Rotate       float64 `default:"10" group:"Augmentation:" help:"Greatest rotation either way, in degrees."`

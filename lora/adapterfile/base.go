@@ -1,6 +1,7 @@
 package adapterfile
 
 import (
+	"cmp"
 	"fmt"
 
 	"melo.example/melo/memo"
@@ -45,7 +46,7 @@ func (f *File) CheckBase(c *vit.Config, digest string) error {
 	if b.Digest != "" && digest != "" && b.Digest != digest {
 		return f.baseError("digest of the weights", b.Digest, digest)
 	}
-	if err := f.Adapter.Check(c); err != nil {
+	if err := cmp.Or(f.Adapter.Check(c), f.Meta.checkFitOn(c)); err != nil {
 		return failf(f.Path, "%w", err)
 	}
 	return nil

@@ -46,6 +46,14 @@ const (
 	fitScores     = "fit.scores"     // F32 [quantiles]
 )
 
+// checkFitOn refuses a description that is not of summaries of a base of shape c.
+func (m *Metadata) checkFitOn(c *vit.Config) error {
+	if f := m.Fit; f != nil && (f.Block != compute.MiddleBlock(c) || f.Size != compute.EarlySize(c)) {
+		return fmt.Errorf("its fit is of %d numbers before block %d, the base has %d before block %d", f.Size, f.Block, compute.EarlySize(c), compute.MiddleBlock(c))
+	}
+	return nil
+}
+
 func (m *Metadata) checkFit() error {
 	f := m.Fit
 	if f == nil {

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"melo.example/melo/experiment"
+)
+
+// predictAllDocument is the --json document of "melo predict --adapters".
+type predictAllDocument struct {
+	Adapters []predictDocument `json:"adapters"` // what each says, by file name
+	Applies  []applying        `json:"applies"`  // by image, in the order given
+	Notice   string            `json:"notice"`
+}
+
+// applying says which adapters an image is for.
+type applying struct {
+	Image   string   `json:"image"`
+	Apply   []string `json:"apply"`   // whose training images were like it
+	Unknown []string `json:"unknown"` // that do not know their training images
+}
+
+// runAll is Run with --adapters.
+func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
+	files, err := filepath.Glob(filepath.Join(escapeGlob(o.Adapters), "*.safetensors"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: has no adapters (*.safetensors)", o.Adapters)
+	}
+	if err != nil {
+		return badInput(err)
+	}
+	slices.Sort(files)
+	first := *o
+	first.Adapter = files[0]
+	base, adapter, err := first.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	all := predictAllDocument{Notice: notice}
+	for i, file := range files {
+		if i > 0 {
+			if adapter, err = base.Adapter(file); err != nil {
+				return badInput(err)
+			}
+		}
+		doc := predictDocument{Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task), Labels: adapter.Labels(),
+			Adapter: &experiment.AdapterReference{Path: file, Digest: adapter.Digest()},
+			Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
+		if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
+			return err
+		}
+		all.Adapters = append(all.Adapters, doc)
+	}
+	all.apply(o.Images)
+	if s.json {
+		if err := s.document(&all); err != nil {
+			return err
+		}
+	} else {
+		all.print(s, o)
+	}
+	return all.failure()
+}
+
+// escapeGlob makes a folder's name mean itself.
+func escapeGlob(name string) string {
+	if filepath.Separator == '\\' {
+		return name
+	}
+	return strings.NewReplacer("\\", "\\\\", "*", "\\*", "?", "\\?", "[", "\\[").Replace(name)
+}
+
+// taskName is what an adapter is called in a list.
+func (d *predictDocument) taskName() string {
+	return strings.TrimSuffix(filepath.Base(d.Adapter.Path), ".safetensors")
+}
+
+// result returns what an adapter says about an image; nil if it says nothing.
+func (d *predictDocument) result(image string) *prediction {
+	i := slices.IndexFunc(d.Results, func(p prediction) bool { return p.Image == image })
+	if i < 0 {
+		return nil
+	}
+	return &d.Results[i]
+}
+
+// apply finds out which adapters the images are for.
+func (d *predictAllDocument) apply(images []string) {
+	d.Applies = []applying{}
+	for _, image := range images {
+		a := applying{Image: image, Apply: []string{}, Unknown: []string{}}
+		for k := range d.Adapters {
+			x := &d.Adapters[k]
+			switch r := x.result(image); {
+			case r == nil:
+			case r.Fit == nil:
+				a.Unknown = append(a.Unknown, x.taskName())
+			case !r.Fit.Unlike:
+				a.Apply = append(a.Apply, x.taskName())
+			}
+		}
+		d.Applies = append(d.Applies, a)
+	}
+}
+
+// print shows by image what the adapters say that it is for.
+func (d *predictAllDocument) print(s *stdio, o *predictOptions) {
+	width := 0
+	for k := range d.Adapters {
+		width = max(width, len(d.Adapters[k].taskName()))
+	}
+	for _, a := range d.Applies {
+		s.printf("%s", inLine(a.Image))
+		if len(a.Apply)+len(a.Unknown) == 0 {
+			s.printf("  no adapter knows such images")
+		}
+		for k := range d.Adapters {
+			x := &d.Adapters[k]
+			r := x.result(a.Image)
+			if r == nil || r.Fit != nil && r.Fit.Unlike {
+				continue
+			}
+			line := fmt.Sprintf("  %-*s", width, x.taskName())
+			for _, i := range topOf(r.Probabilities, o.Top) {
+				line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], x.Labels[i])
+			}
+			if r.Fit == nil {
+				line += "  (does not know its training images)"
+			}
+			s.printf("%s", line)
+		}
+	}
+	if len(d.Adapters) > 0 {
+		s.notef("in %s; %s", d.Adapters[0].Precision, notice)
+	}
+}
+
+// failure is the error of a run in which images could not be read. One that every adapter fails at counts once.
+func (d *predictAllDocument) failure() error {
+	failed := map[string]bool{}
+	for k := range d.Adapters {
+		for _, f := range d.Adapters[k].Failed {
+			failed[f.Image] = true
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return badInput(fmt.Errorf("%d of %d images could not be read, or were refused by an adapter", len(failed), len(d.Applies)))
+}

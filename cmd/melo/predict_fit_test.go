@@ -1,0 +1,49 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// An image that is not like those of the training is marked, refused where that is asked for, and belongs to no adapter of a folder.
+func TestPredictUnlike(t *testing.T) {
+	folder, adapter, images := adapterFolder(t)
+	other := write(t, "other.png", picturePNG(t, 64, 48, func(x, y int) uint8 { return uint8(255 * (x / 3 % 2)) }))
+	var doc predictDocument
+	melo(t, "--json", "predict", "--adapter", adapter, images[0], other).want(t, exitDone).decode(t, &doc)
+	if len(doc.Results) != 2 || doc.Results[0].Fit == nil || doc.Results[0].Fit.Unlike || doc.Results[1].Fit == nil || !doc.Results[1].Fit.Unlike {
+		t.Fatalf("got %+v", doc.Results)
+	}
+	if v := doc.Results[1].Fit; v.Percentile != 100 || v.Score <= doc.Results[0].Fit.Score {
+		t.Errorf("fits %+v and %+v", doc.Results[0].Fit, v)
+	}
+	r := melo(t, "predict", "--adapter", adapter, images[0], other).want(t, exitDone)
+	if strings.Count(r.out, unlikeText) != 1 {
+		t.Error(r.out)
+	}
+	r = melo(t, "predict", "--refuse", "--adapter", adapter, images[0], other).want(t, exitBadInput)
+	if !strings.Contains(r.out, images[0]) || strings.Contains(r.out, "other.png") || !strings.Contains(r.err, "other.png: the image is not like the training images") {
+		t.Errorf("stdout %s, stderr %s", r.out, r.err)
+	}
+	var all predictAllDocument
+	alone := filepath.Join(t.TempDir(), "toy.safetensors")
+	text, err := os.ReadFile(adapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(alone, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	melo(t, "--json", "predict", "--adapters", filepath.Dir(alone), images[0], other).want(t, exitDone).decode(t, &all)
+	if len(all.Applies) != 2 || len(all.Applies[0].Apply) != 1 || all.Applies[0].Apply[0] != "toy" || len(all.Applies[1].Apply) != 0 || len(all.Adapters) != 1 {
+		t.Errorf("got %+v", all.Applies)
+	}
+	r = melo(t, "predict", "--adapters", filepath.Dir(alone), other).want(t, exitDone)
+	if !strings.Contains(r.out, "no adapter knows such images") {
+		t.Error(r.out)
+	}
+	melo(t, "predict", "--adapters", folder, "--csv", other).want(t, exitUsage)
+	melo(t, "predict", "--adapters", t.TempDir(), other).want(t, exitBadInput)
+}
