@@ -101,6 +101,9 @@ func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 					return err
 				}
 				hashes[i], pixels[i], infos[i], looks[i] = s.look(ctx, i)
+				if err := ctx.Err(); err != nil {
+					return err // decoding was interrupted: that says nothing about the image
+				}
 				if err := d.gone(infos[i].Err); err != nil {
 					return err
 				}

@@ -59,8 +59,8 @@ func TestManifest(t *testing.T) {
 	for name := range doc.Files {
 		t.Errorf("manifest names %s, which is not there", name)
 	}
-	if total > 4<<20 {
-		t.Errorf("the golden files are %d bytes, the limit is 4 MiB", total)
+	if total > 8<<20 {
+		t.Errorf("the golden files are %d bytes, the limit is 8 MiB", total)
 	}
 }
 

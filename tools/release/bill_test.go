@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -41,18 +39,5 @@ func TestBill(t *testing.T) {
 	again, err := newBill(info, "1.0.0", "melo_x", digest, "2026-01-02T03:04:05Z").text()
 	if err != nil || string(again) != string(text) {
 		t.Errorf("the bill is not the same again: %v", err)
-	}
-}
-
-func TestProgramVersion(t *testing.T) {
-	if v, err := programVersion("../../cmd/melo/cmd_version.go"); err != nil || v == "" {
-		t.Errorf("version %q, %v", v, err)
-	}
-	path := filepath.Join(t.TempDir(), "x.go")
-	if err := os.WriteFile(path, []byte("package main\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := programVersion(path); err == nil {
-		t.Error("a file without a version has one")
 	}
 }

@@ -17,8 +17,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	program "melo.example/melo/internal/buildinfo"
 )
 
 // targets of a release.
@@ -44,10 +45,7 @@ func release(out string, list []string, dirty bool) error {
 	if changed != "" && !dirty {
 		return fmt.Errorf("the tree has changes that are not committed (-dirty builds all the same):\n%s", changed)
 	}
-	version, err := programVersion("cmd/melo/cmd_version.go")
-	if err != nil {
-		return err
-	}
+	version := program.Version
 	stamp, err := commitTime()
 	if err != nil {
 		return err
@@ -107,21 +105,6 @@ func build(out, version, target string) (string, error) {
 		return "", fmt.Errorf("building for %s: %w", target, err)
 	}
 	return name, nil
-}
-
-var versionLine = regexp.MustCompile(`(?m)^const version = "([^"]+)"$`)
-
-// programVersion reads the version from the program's source.
-func programVersion(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("%w (run it in the root of the tree)", err)
-	}
-	m := versionLine.FindSubmatch(text)
-	if m == nil {
-		return "", fmt.Errorf("%s: no line that matches %s", path, versionLine)
-	}
-	return string(m[1]), nil
 }
 
 // commitTime is when the commit was made, for the bills: a release has no other time.
