@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import fit
+
 SETS = ["busi", "cxr_pneumonia", "brain_mri", "ham10000"]
 
 # The recipes of torch_peer.py as melo's options.
@@ -211,6 +213,18 @@ class Bench:
                                    melo=a.before, answers=True)
 
 
+    def fit(self) -> None:
+        """Whether adapters tell images that are not like those of their training."""
+        a, docs = self.a, {}
+        for method in [m for m in a.methods if m in ("linear", "melo")]:
+            for s in a.sets:
+                options = ["--method", method, "--no-mirror", "--allow-duplicates"]
+                self.train("fit", f"{a.base.name}-{s}-{method}", a.data / s, a.seeds[0], options)
+                adapter = a.out / "fit" / f"{a.base.name}-{s}-{method}.safetensors"
+                docs[f"{s} {method}"] = self.once("fit", f"{a.base.name}-{s}-{method}-measured", lambda _: fit.measure(self, adapter, s))
+        print(fit.table(docs))
+
+
 def coverage(rounds: int) -> None:
     """Prints how often the intervals that melo prints hold the truth, from the simulation that is a test of package metric."""
     root = Path(__file__).resolve().parents[2]
@@ -232,7 +246,7 @@ def coverage(rounds: int) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep", "recipe", "coverage"])
+    p.add_argument("parts", nargs="+", choices=["pytorch", "claim", "precision", "lowdata", "ablation", "sweep", "recipe", "fit", "coverage"])
     p.add_argument("--melo", type=Path, default=Path("melo"))
     p.add_argument("--base", type=Path, help="needed but for part coverage")
     p.add_argument("--random", type=Path, help="the base with random weights, from random_base.py")
@@ -248,6 +262,7 @@ def main() -> None:
     p.add_argument("--workers", type=int, help="of melo")
     p.add_argument("--bases", nargs="*", help="recipe: NAME=PATH of each base; default: --base")
     p.add_argument("--methods", nargs="*", default=["linear", "melo", "full", "before"], help="recipe: what is trained")
+    p.add_argument("--images", type=int, default=200, help="fit: at most so many of each kind")
     p.add_argument("--before", type=Path, help="recipe: an older melo, whose defaults are compared")
     p.add_argument("--resamples", type=int, default=2000)
     a = p.parse_args()

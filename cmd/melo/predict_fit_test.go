@@ -44,6 +44,29 @@ func TestPredictUnlike(t *testing.T) {
 	if !strings.Contains(r.out, "no adapter knows such images") {
 		t.Error(r.out)
 	}
+	// The server says the same, and refuses the image by itself where it is to.
+	log := filepath.Join(t.TempDir(), "audit.jsonl")
+	marks := startServer(t, folder, "--audit-log", log)
+	var there predictDocument
+	melo(t, "--json", "predict", "--server", marks.doc.HTTP, "--adapter", "toy", images[0], other).want(t, exitDone).decode(t, &there)
+	if len(there.Results) != 2 || there.Results[0].Fit == nil || there.Results[0].Fit.Unlike || !there.Results[1].Fit.Unlike {
+		t.Errorf("marked by the server: %+v", there.Results)
+	}
+	refuses := startServer(t, folder, "--refuse")
+	for _, r := range []result{
+		melo(t, "--json", "predict", "--server", refuses.doc.HTTP, "--adapter", "toy", images[0], other),
+		melo(t, "--json", "predict", "--refuse", "--server", marks.doc.HTTP, "--adapter", "toy", images[0], other),
+	} {
+		var doc predictDocument
+		r.want(t, exitBadInput).decode(t, &doc)
+		if len(doc.Results) != 1 || len(doc.Failed) != 1 || !strings.Contains(doc.Failed[0].Error, "not like the training images") {
+			t.Errorf("refused by the server: %+v", doc)
+		}
+	}
+	audited, err := os.ReadFile(log)
+	if err != nil || strings.Count(string(audited), "fit: unlike its training images, score") != 2 || !strings.Contains(string(audited), "fit: like its training images") {
+		t.Errorf("audit log: %v %s", err, audited)
+	}
 	melo(t, "predict", "--adapters", folder, "--csv", other).want(t, exitUsage)
 	melo(t, "predict", "--adapters", t.TempDir(), other).want(t, exitBadInput)
 }

@@ -110,6 +110,10 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 			progress.Printf("melo: %s", message)
 		case r.err != nil:
 			return asBadInput(r.err)
+		case o.Refuse && r.result.Fit != nil && r.result.Fit.Unlike:
+			message := fmt.Sprintf("%s: %s", path, oneLine(&fit.UnlikeError{Verdict: fit.Verdict(*r.result.Fit)}))
+			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: path, Error: message})
+			progress.Printf("melo: %s", message)
 		default:
 			doc.Results = append(doc.Results, prediction{Image: path, Label: r.result.Label, Probability: r.result.Probability,
 				Probabilities: r.result.Probabilities, Logits: r.result.Logits, Fit: (*fit.Verdict)(r.result.Fit)})
@@ -132,7 +136,7 @@ func (o *predictOptions) askOne(ctx context.Context, c *client.Client, adapter, 
 	}
 	r, err := c.Predict(ctx, adapter, image)
 	var status *client.StatusError
-	if errors.As(err, &status) && (status.Status == http.StatusBadRequest || status.Status == http.StatusRequestEntityTooLarge) {
+	if errors.As(err, &status) && (status.Status == http.StatusBadRequest || status.Status == http.StatusUnprocessableEntity || status.Status == http.StatusRequestEntityTooLarge) {
 		return nil, &imageError{err}
 	}
 	return r, err
