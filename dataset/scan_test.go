@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"melo.example/melo/imaging"
 )
 
 // encode is an image as PNG.
@@ -231,5 +233,31 @@ func TestHugeImages(t *testing.T) {
 	}
 	if x := d.Info(0); x.W != 10_000 || x.Err != nil {
 		t.Errorf("%+v", x)
+	}
+}
+
+// cancelling is a source that gives up while the last image is read.
+type cancelling struct {
+	Source
+	cancel func()
+}
+
+func (c cancelling) Read(i int, limits imaging.Limits) ([]byte, error) {
+	if i == c.Len()-1 {
+		c.cancel()
+	}
+	return c.Source.Read(i, limits)
+}
+
+// TestScanInterrupted: an interruption, even in the last image, is not an image that cannot be read.
+func TestScanInterrupted(t *testing.T) {
+	d, err := Open(write(t, map[string]string{"a/x.png": encode(t, mottled(9, 8, 1)), "b/y.png": encode(t, mottled(9, 8, 2))}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.source = cancelling{d.source, cancel}
+	if err := d.Scan(ctx, ScanOptions{}); !errors.Is(err, context.Canceled) || len(d.Bad()) != 0 {
+		t.Errorf("error %v, bad images %v", err, d.Bad())
 	}
 }
