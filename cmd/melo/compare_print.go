@@ -46,7 +46,7 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 	for i := range d.Differences {
 		printNotInferior(s, &d.Differences[i])
 	}
-	s.printf("\n  trained numbers: with the head; sd: of the AUC over seeds; p: of no difference,")
+	s.printf("\n  trained numbers: with the head; sd: of the AUC over seeds; p: of no difference")
 	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
 		s.printf("  over images and seeds; not adjusted for the number of comparisons")
 	} else {
@@ -65,7 +65,7 @@ func printNotInferior(s *stdio, x *experiment.Difference) {
 	if *x.NotInferior < 0.025 {
 		verdict = "shown"
 	}
-	s.printf("  %-15s worse by less than %.1f points of AUC: %s (p %s, at 0.025)", x.First+" - "+x.Second, 100*x.Margin, verdict, strings.TrimSpace(study.PText(x.NotInferior)))
+	s.printf("  %-15s worse by under %.1f points of AUC: %s (p %s, at 0.025)", x.First+" - "+x.Second, 100*x.Margin, verdict, strings.TrimSpace(study.PText(x.NotInferior)))
 }
 
 // signedRange writes the interval of a difference in 16 columns.
