@@ -24,6 +24,14 @@ func (b *Base) EvaluateWith(ctx context.Context, a *Adapter, o experiment.Evalua
 	return experiment.Evaluate(ctx, predictor{a, b}, &o, hook)
 }
 
+// CompareExisting measures adapters on the same images, and beside them tables of answers of other programs (CSV: path, and
+// probability:LABEL for each label). The first adapter is compared with each of the others; margin is that of non-inferiority,
+// in AUC (0: one point). The hook may be nil.
+func (b *Base) CompareExisting(ctx context.Context, adapters, tables []string, o experiment.EvaluateOptions, margin float64,
+	hook experiment.Hook) (*experiment.ExistingDocument, error) {
+	return experiment.CompareExisting(ctx, adapters, tables, shared{b}.Attach, &o, margin, hook)
+}
+
 // predictor is an adapter on its base: what experiments ask.
 type predictor struct {
 	*Adapter

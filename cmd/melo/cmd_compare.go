@@ -24,6 +24,10 @@ type compareOptions struct {
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out  string `help:"Folder for the adapters, the records of the runs, and the results. Default: the name of the data with .compare." placeholder:"DIR"`
 
+	Adapters []string `sep:"none" group:"Adapters that are there:" help:"Adapter to compare, once for each; no training. The first is compared with the others." placeholder:"FILE"`
+	Answers  []string `sep:"none" group:"Adapters that are there:" help:"CSV file with another program's answers for the same images, compared with the first adapter: path, and probability:LABEL for each label." placeholder:"FILE"`
+	Split    string   `default:"test" enum:"train,val,test,all" group:"Adapters that are there:" help:"Images to compare adapters on: ${enum}."`
+
 	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
 	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
 	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Default: rates that are safe for the base; linear is solved without steps." placeholder:"METHOD=RATE"`
@@ -50,8 +54,13 @@ with curves and pictures.
 Ctrl-C keeps what is there: the same command goes on. A finished run is not made again. Peak memory is that of each run
 by itself: before it the program gives back what it can, and counts anew.
 
+With --adapters nothing is trained: adapters that are there, and other programs' answers (--answers, a CSV file as
+melo eval --predictions writes it), are compared on the same images.
+
 Examples:
 
+    melo compare --base vit_tiny/ --data busi/ --adapters a.safetensors \
+        --adapters b.safetensors --answers other.csv
     melo compare --base vit_tiny/ --data busi/
     melo compare --base vit_tiny/ --data busi/ --methods melo,linear --seeds 5
     melo compare --base vit_tiny/ --data chest.csv --group-column patient \
@@ -90,6 +99,9 @@ func (o *compareOptions) folder() string {
 
 // Run compares.
 func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
+	if len(o.Adapters)+len(o.Answers) > 0 {
+		return o.runExisting(ctx, s)
+	}
 	if err := os.MkdirAll(o.folder(), 0o777); err != nil {
 		return fmt.Errorf("folder for the comparison: %w", err)
 	}
