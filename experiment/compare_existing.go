@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/metric"
 )
 
@@ -126,7 +126,7 @@ const maxAnswers = 1 << 30
 
 // readAnswers reads the probabilities of the images of an evaluation. Every image must be there, once; others are left out.
 func readAnswers(path string, e *Evaluation) (*metric.Predictions, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
