@@ -21,6 +21,8 @@ def change(folder: Path, images: list[str]) -> None:
     for k, name in enumerate(images):
         with Image.open(name) as f:
             image = f.convert("L" if f.mode in ("1", "L", "I", "I;16", "F") else "RGB")
+        if image.mode == "RGB" and image.tobytes() == image.convert("L").convert("RGB").tobytes():
+            image = image.convert("L")  # grey, stored in colour
         w, h = image.size
         grey = image.mode == "L"
         level = 255 * k // max(len(images) - 1, 1)
