@@ -29,7 +29,7 @@ func OpenWithWeights(name string, o vit.Options, identify bool) (*vit.Model, *We
 	}
 	var group sync.WaitGroup
 	if identify {
-		group.Go(func() { w.Digest() }) // the error comes again
+		group.Go(func() { _, _ = w.Digest() }) // the error comes again
 	}
 	m, err := Open(name, o)
 	group.Wait()

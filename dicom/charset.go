@@ -39,7 +39,6 @@ func newCharset(terms []string) *charset {
 		c.extensions = c.extensions || extended
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "2022 "), "IR ")
 		var set encoding.Encoding
-		ok := true
 		switch name {
 		case "", "87", "159", "58", "ISO646", "ISO 646": // chosen by escape sequences alone
 		case "149":
@@ -51,6 +50,7 @@ func newCharset(terms []string) *charset {
 		case "GBK":
 			set = simplifiedchinese.GBK
 		default:
+			var ok bool
 			if set, ok = singleByte[name]; !ok {
 				c.unknown = append(c.unknown, term)
 			}

@@ -124,7 +124,7 @@ func (s *Store) Finish(metadata map[string]string) (int, error) {
 	parts, names, err := s.collect()
 	defer func() {
 		for _, p := range parts {
-			p.Close()
+			_ = p.Close() // the error before it is the one to tell
 		}
 	}()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
+	"slices"
 
 	"golang.org/x/image/webp"
 )
@@ -88,7 +89,7 @@ func readWebP(data []byte) (*webpFile, error) {
 		putU24(vp8x[12:], w-1)
 		putU24(vp8x[15:], h-1)
 		if string(frame[:4]) == "ALPH" {
-			head = append(vp8x, frame...)
+			head = append(slices.Clip(vp8x), frame...)
 		}
 	}
 	f.still = append([]byte("RIFF????WEBP"), head...)

@@ -87,10 +87,12 @@ func Merge(base *vit.Model, a *Adapter) (*vit.Model, error) {
 	return m, err
 }
 
-// Resident is an adapter as engines read it, Segment a run of images of a batch that use it.
+// What engines read.
 type (
+	// Resident is an adapter as engines read it.
 	Resident = compute.Adapter
-	Segment  = compute.Segment
+	// Segment is a run of images of a batch that use one.
+	Segment = compute.Segment
 )
 
 // Sort orders the deltas by block and kind, as Delta and the forward pass expect.

@@ -35,6 +35,6 @@ func forget(part []byte) {
 	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(part)))) & (page - 1) // up to the first whole page
 	n := (len(part) - skip) &^ (page - 1)
 	if n > 0 {
-		unix.Madvise(part[skip:skip+n], unix.MADV_DONTNEED) // advice: nothing depends on it
+		_ = unix.Madvise(part[skip:skip+n], unix.MADV_DONTNEED) // advice: nothing depends on it
 	}
 }

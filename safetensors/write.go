@@ -35,7 +35,7 @@ func FromFloat32s(name string, dtype DType, shape []int, values []float32) (Tens
 			break
 		}
 		t.Data = make([]byte, 4*len(values))
-		binary.Encode(t.Data, binary.LittleEndian, values) // cannot fail: the sizes match
+		_, _ = binary.Encode(t.Data, binary.LittleEndian, values) // cannot fail: the sizes match
 	case F16, BF16:
 		narrow := bf16.Round
 		if dtype == F16 {

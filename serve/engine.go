@@ -221,7 +221,7 @@ func (e *Engine) leave() {
 // Close ends the engine. Requests under way are answered first.
 func (e *Engine) Close() error {
 	e.close.Do(func() {
-		e.Drain(context.Background()) // ends without an error
+		_ = e.Drain(context.Background()) // ends without an error
 		e.registry.close()
 		e.queue.close()
 		<-e.runner.done

@@ -44,7 +44,7 @@ func (r *Registry) Watch(ctx context.Context, period time.Duration) {
 		case <-r.ctx.Done():
 			return
 		case <-tick.C:
-			r.Scan(ctx) // Err has what went wrong; the next look may go right
+			_ = r.Scan(ctx) // Err has what went wrong; the next look may go right
 		}
 	}
 }

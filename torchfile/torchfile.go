@@ -100,8 +100,12 @@ func (a *archive) zip() (any, error) {
 		return nil, errors.New("is a zip archive without data.pkl, so not of torch.save")
 	}
 	if order, ok := entries[root+"byteorder"]; ok {
-		if text, err := a.stored(order); err != nil || string(text) != "little" {
-			return nil, fmt.Errorf("byte order %.20q, expected little (%v)", text, err)
+		text, err := a.stored(order)
+		if err != nil {
+			return nil, fmt.Errorf("byte order: %w", err)
+		}
+		if string(text) != "little" {
+			return nil, fmt.Errorf("byte order %.20q, expected little", text)
 		}
 	}
 	text, err := a.pickle(entries[root+"data.pkl"])

@@ -63,7 +63,7 @@ func (d *decoder) checkRow(r int) error {
 
 func (d *decoder) bytes(dst []uint8, line []byte, w, per, keep, plane int) {
 	n := d.m.N
-	if n == per && n == keep {
+	if per == keep && n == per {
 		copy(dst[:w*n], line)
 		return
 	}

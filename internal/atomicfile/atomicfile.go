@@ -80,8 +80,8 @@ func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.
 	renamed := false
 	defer func() { // also when fill panics
 		if !renamed {
-			f.Close()
-			fsys.Remove(temp)
+			_ = f.Close()
+			_ = fsys.Remove(temp)
 		}
 	}()
 	buf := bufio.NewWriterSize(f, bufferSize)

@@ -25,7 +25,7 @@ func WriteFolder(path string, perm fs.FileMode, files map[string]func(io.Writer)
 	}
 	temp, err := writeFolder(osFS{}, path, target, exists, perm, files)
 	if temp != "" {
-		os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
+		_ = os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
 	}
 	return err
 }

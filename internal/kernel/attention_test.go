@@ -79,7 +79,7 @@ func checkAttention(t *testing.T, c attnCase) {
 	k, _ := matrix(rng, c.images*c.keys, width, 5)
 	v, _ := matrix(rng, c.images*c.keys, width, 0)
 	do, _ := matrix(rng, c.images*c.queries, width, 1)
-	o, go_ := matrix(rng, c.images*c.queries, width, 2)
+	o, gradO := matrix(rng, c.images*c.queries, width, 2)
 	dq, gq := matrix(rng, c.images*c.queries, width, 2)
 	dk, gk := matrix(rng, c.images*c.keys, width, 2)
 	dv, gv := matrix(rng, c.images*c.keys, width, 2)
@@ -93,7 +93,7 @@ func checkAttention(t *testing.T, c attnCase) {
 	}
 	ex.AttentionGrad(shape, dq, dk, dv, do, o, q, k, v, lse.x)
 	lse.check(t, "log-sum-exp")
-	for i, g := range []*guarded{go_, gq, gk, gv} {
+	for i, g := range []*guarded{gradO, gq, gk, gv} {
 		checkMatrix(t, "result", []kernel.Mat{o, dq, dk, dv}[i], g)
 	}
 	for image := range c.images {

@@ -240,7 +240,7 @@ func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32
 	}
 	for j := 0; j < c.Cols; j += current.panel() {
 		cols := min(current.panel(), c.Cols-j)
-		part := b
+		var part Mat
 		if transB {
 			part = b.RowRange(j, j+cols)
 		} else {

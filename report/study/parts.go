@@ -3,6 +3,7 @@ package study
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/metric"
@@ -70,7 +71,7 @@ func (j judgement) curves(ctx context.Context) (roc, precision report.Section, e
 		rocs = append(rocs, report.ROC(name, list))
 		precisions = append(precisions, report.PrecisionRecall(name, float64(positives)/float64(max(len(truth), 1)), list))
 	}
-	roc.Parts, precision.Parts = append(intro, rocs), append(intro, precisions)
+	roc.Parts, precision.Parts = append(slices.Clone(intro), rocs), append(slices.Clone(intro), precisions)
 	return roc, precision, nil
 }
 

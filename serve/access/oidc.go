@@ -88,7 +88,7 @@ func (o *OIDC) ready() (*oidc.IDTokenVerifier, error) {
 	// The keys are fetched later with this context, so it is not a request's.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), o.config.Client), o.config.Issuer)
 	if err != nil {
-		o.err, o.failed = fmt.Errorf("%w: %v", ErrUnavailable, err), time.Now()
+		o.err, o.failed = fmt.Errorf("%w: %w", ErrUnavailable, err), time.Now()
 		return nil, o.err
 	}
 	o.verifier = provider.Verifier(&oidc.Config{ClientID: o.config.Audience, Now: o.config.Now})

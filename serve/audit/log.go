@@ -175,7 +175,7 @@ func (l *Log) flush() {
 	l.dirty = l.dirty || n > 0
 	if err != nil {
 		l.err = err
-		l.f.Truncate(l.size) // or it is done before the next attempt
+		_ = l.f.Truncate(l.size) // or it is done before the next attempt
 		return
 	}
 	l.size += int64(n)
@@ -286,8 +286,8 @@ func (l *Log) reopen() {
 		l.trouble = errors.New("it was moved away, and there is another log in its place")
 		return
 	}
-	l.f.Sync()
-	l.f.Close()
+	_ = l.f.Sync()
+	_ = l.f.Close()
 	l.f, l.size = f, size
 }
 

@@ -209,9 +209,9 @@ func (c *call) nothingMore() error {
 // headFault says why there is no message.
 func (c *call) headFault(err error, expected bool) error {
 	switch {
-	case err == io.EOF && !expected:
+	case errors.Is(err, io.EOF) && !expected:
 		return io.EOF
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return oip.NewFault(oip.Invalid, "the call has no message")
 	case c.r.Context().Err() != nil:
 		return c.r.Context().Err()
@@ -251,7 +251,7 @@ func (c *call) send(v any) error {
 	}
 	binary.BigEndian.PutUint32(data[1:], uint32(len(data)-frame))
 	_ = c.control.SetWriteDeadline(time.Now().Add(c.server.Write))
-	defer c.control.SetWriteDeadline(time.Time{})
+	defer func() { _ = c.control.SetWriteDeadline(time.Time{}) }()
 	c.head()
 	if _, err := io.Copy(c.w, bytes.NewReader(data)); err != nil {
 		return err
@@ -291,7 +291,7 @@ func escaped(s string) string {
 
 // status turns an error into what the client is told. What is a status already stays.
 func (s *Server) status(ctx context.Context, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
 	var fault *oip.Fault

@@ -105,7 +105,6 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 	if err == nil && h.config.Audit != nil {
 		if unhealthy := h.config.Audit.Healthy(); unhealthy != nil {
 			h.config.Log.ErrorContext(ctx, "the audit log cannot be written", "error", unhealthy)
-			err = unhealthy
 			return ctx, p, nothing, h.deny("audit", &oip.Fault{Kind: oip.Unavailable, Message: "the audit log cannot be written: nothing is answered until it can", RetryAfter: time.Second})
 		}
 	}
@@ -143,7 +142,7 @@ func (h *Host) refuse(err error) error {
 	return err
 }
 
-func (h *Host) deny(reason string, fault *oip.Fault) error {
+func (h *Host) deny(reason string, fault *oip.Fault) *oip.Fault {
 	h.config.Recorder.Denied(reason)
 	return fault
 }

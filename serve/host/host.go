@@ -273,7 +273,7 @@ func (h *Host) metricsReader(next http.Handler) http.Handler {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(access.HashToken(strings.TrimSpace(token))), []byte(h.config.MetricsToken)) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="melo metrics"`)
-			httpapi.WriteError(w, h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, "metrics take a token")).(*oip.Fault))
+			httpapi.WriteError(w, h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, "metrics take a token")))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -16,7 +16,7 @@ func (h *Host) entrance(door http.Handler) http.Handler {
 	mux.Handle("/", door)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		httpapi.WriteError(w, h.deny("origin", oip.NewFault(oip.Forbidden, "requests from pages of other sites are not taken")).(*oip.Fault))
+		httpapi.WriteError(w, h.deny("origin", oip.NewFault(oip.Forbidden, "requests from pages of other sites are not taken")))
 	}))
 	inner := origin.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +26,7 @@ func (h *Host) entrance(door http.Handler) http.Handler {
 			w.Header().Set("Connection", "close") // clients should go elsewhere
 		}
 		if h.config.HTTPS == nil && Loopback(h.config.HTTP) && !hostAllowed(r.Host, h.config.Hosts) {
-			httpapi.WriteError(w, h.deny("host", oip.NewFault(oip.Forbidden, "the request's Host is not this server's: see --allowed-host")).(*oip.Fault))
+			httpapi.WriteError(w, h.deny("host", oip.NewFault(oip.Forbidden, "the request's Host is not this server's: see --allowed-host")))
 			return
 		}
 		inner.ServeHTTP(w, r)

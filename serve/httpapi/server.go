@@ -87,7 +87,7 @@ func (a *api) enter(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(oip.WithRequestID(r.Context(), id))
 	defer func() {
 		if bug := recover(); bug != nil {
-			if bug == http.ErrAbortHandler {
+			if err, ok := bug.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(bug)
 			}
 			a.Log.ErrorContext(r.Context(), "bug", "panic", bug, "stack", string(debug.Stack()))
@@ -121,7 +121,7 @@ func (a *api) nowhere(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	a.writeJSON(w, http.StatusMethodNotAllowed, errorDocument{"this address takes " + strings.Join(allowed, ", ")})
+	_ = a.writeJSON(w, http.StatusMethodNotAllowed, errorDocument{"this address takes " + strings.Join(allowed, ", ")})
 }
 
 // errorDocument is the answer to a request that failed.
@@ -175,7 +175,7 @@ func write(w http.ResponseWriter, status int, media string, body []byte, patienc
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(patience))
-	defer control.SetWriteDeadline(time.Time{}) // the connection may have further requests
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may have further requests
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err == nil {
 		_ = control.Flush()

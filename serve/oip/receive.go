@@ -172,7 +172,7 @@ func (f *inflated) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := f.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%s: %w", f.encoding, err)
 	}
 	return n, err
@@ -194,7 +194,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	if err := b.charge(arrivingFactor * int64(n)); err != nil {
 		return 0, err
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.s.arrivalFault(err)
 	}
 	return n, err
@@ -219,7 +219,7 @@ func (b *Body) ReadAll(claim int64) ([]byte, error) {
 	for {
 		n, err := b.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return buffer, nil
 		}
 		if err != nil {

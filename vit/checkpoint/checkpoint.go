@@ -162,7 +162,7 @@ func (p part) read(dst []float32) error {
 			hi := min(lo+readChunk, len(dst))
 			chunk := p.t
 			chunk.Data = p.t.Data[(p.from+lo)*size : (p.from+hi)*size]
-			chunk.Float32s(dst[lo:hi]) // the type was checked, and dst has the length
+			_, _ = chunk.Float32s(dst[lo:hi]) // the type was checked, and dst has the length
 			if !finite(dst[lo:hi]) {
 				bad.Store(true)
 			}

@@ -46,9 +46,9 @@ const (
 
 // zeroContexts gives the significance context of a sample by the 3 x 3 samples around it.
 var zeroContexts = [4][512]uint8{
-	makeZero(func(h, v, d int) uint8 { return zeroLow(h, v, d) }),
+	makeZero(zeroLow),
 	makeZero(func(h, v, d int) uint8 { return zeroLow(v, h, d) }),
-	makeZero(func(h, v, d int) uint8 { return zeroLow(h, v, d) }),
+	makeZero(zeroLow),
 	makeZero(zeroDiagonal),
 }
 
