@@ -19,10 +19,12 @@ RUN go mod download
 COPY . .
 ARG REVISION=
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.builtFrom=$REVISION" -o /melo ./cmd/melo
+RUN go run ./tools/licences > /THIRD_PARTY_LICENCES.txt
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/LICENSE /LICENSE
+COPY --from=build /THIRD_PARTY_LICENCES.txt /THIRD_PARTY_LICENCES.txt
 COPY --from=build /melo /melo
 ENV HOME=/ XDG_CACHE_HOME=/cache SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 65532:65532

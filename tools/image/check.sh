@@ -11,6 +11,7 @@ trap 'rm -rf "$dir"' EXIT
 mkdir -p "$dir/root/etc/ssl/certs" "$dir/root/adapters" "$dir/adapters"
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$dir/root/melo" ./cmd/melo
 cp LICENSE "$dir/root/LICENSE"
+go run ./tools/licences > "$dir/root/THIRD_PARTY_LICENCES.txt"
 [ ! -f /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$dir/root/etc/ssl/certs/"
 if command -v file >/dev/null; then file "$dir/root/melo" | grep -q 'statically linked' || { echo "melo is not static"; exit 1; }; fi
 

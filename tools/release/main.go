@@ -1,4 +1,5 @@
-// Command release builds the binaries of a release: static, for each system, with checksums and bills of materials.
+// Command release builds the binaries of a release: static, for each system, with checksums, bills of materials and the
+// licence texts of what is linked.
 //
 //	go run ./tools/release -out dist
 //
@@ -80,6 +81,19 @@ func release(out string, list []string, dirty bool) error {
 		fmt.Fprintf(&sums, "%s  %s\n%s  %s\n", digest, name, hex.EncodeToString(billSum[:]), billName)
 		log.Printf("%s  %s", digest, name)
 	}
+	texts, err := output("go", "run", "./tools/licences")
+	if err != nil {
+		return err
+	}
+	const licences = "THIRD_PARTY_LICENCES.txt"
+	if err := os.WriteFile(filepath.Join(out, licences), []byte(texts+"\n"), 0o666); err != nil {
+		return err
+	}
+	digest, err := digestOf(filepath.Join(out, licences))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&sums, "%s  %s\n", digest, licences)
 	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), sums.Bytes(), 0o666)
 }
 
