@@ -63,12 +63,13 @@ func CompareExisting(ctx context.Context, adapters, tables []string, attach func
 		defer e.Close()
 		x := e.Judgement.All[0]
 		x.Name = path
-		if i == 0 {
+		switch {
+		case i == 0:
 			first = e
 			d.Data, d.Labels, d.Bootstrap = e.Data, e.Labels, e.EvaluationDocument.Bootstrap
-		} else if !slices.Equal(e.Labels, first.Labels) {
+		case !slices.Equal(e.Labels, first.Labels):
 			return nil, badInput(fmt.Errorf("%s: has the labels %s, but %s has %s", path, strings.Join(e.Labels, ", "), adapters[0], strings.Join(first.Labels, ", ")))
-		} else if !slices.Equal(e.tested(), first.tested()) {
+		case !slices.Equal(e.tested(), first.tested()):
 			return nil, badInput(fmt.Errorf("%s: its %s split is not that of %s: what one was trained on the other would be tested on; --split all, on data that neither has seen", path, o.Split, adapters[0]))
 		}
 		for _, w := range e.Warnings {
