@@ -363,7 +363,7 @@ func writtenOver(ctx context.Context, s *server) (string, error) {
 
 func pipe(ctx context.Context, s *server) (string, error) {
 	path := filepath.Join(s.folder, "pipe.safetensors")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
+	if err := makePipe(path); err != nil {
 		return "", err
 	}
 	defer os.Remove(path)
