@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -16,18 +17,18 @@ import (
 // summing reads a tensor on the workers of a pool.
 type summing struct {
 	data []byte
-	sum  int
+	sum  atomic.Int64
 }
 
 // Do reads one page.
-func (s *summing) Do(_, i int) { s.sum += int(s.data[4096*i]) }
+func (s *summing) Do(_, i int) { s.sum.Add(int64(s.data[4096*i])) }
 
 // pages is not local, so that what it reads is read.
 var pages summing
 
 func (s *summing) all(data []byte) {
 	for _, b := range data {
-		s.sum += int(b)
+		s.sum.Add(int64(b))
 	}
 }
 

@@ -67,6 +67,7 @@ func chooseWeights(all []string) (string, error) {
 			found = append(found, name)
 		}
 	}
+	slices.Sort(found)
 	switch len(found) {
 	case 1:
 		return found[0], nil
