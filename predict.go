@@ -46,9 +46,15 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 	if err != nil {
 		return err
 	}
+	remarks := make([][]string, len(paths))
 	return b.PredictEach(ctx, a, len(paths), func(ctx context.Context, i int) (*imaging.Image, error) {
-		return imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
+		img, err := imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
+		if err == nil {
+			remarks[i] = img.Remarks(a.recipe)
+		}
+		return img, err
 	}, func(i int, p Prediction, err error) error {
+		p.Remarks = remarks[i]
 		if e, u := (*answer.NotFiniteError)(nil), (*fit.UnlikeError)(nil); errors.As(err, &e) || errors.As(err, &u) {
 			err = fmt.Errorf("%s: %w", paths[i], err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	facade "melo.example/melo"
@@ -91,6 +92,8 @@ type prediction struct {
 	Logits        []float32 `json:"logits"`
 	// Fit says whether the image is like the training images; null if the adapter does not know.
 	Fit *fit.Verdict `json:"fit"`
+	// Remarks says what was chosen where the image's file leaves a choice.
+	Remarks []string `json:"remarks,omitempty"`
 }
 
 // Run predicts.
@@ -166,7 +169,7 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 			progress.Printf("melo: %s", oneLine(err))
 		} else {
 			doc.Results = append(doc.Results, prediction{
-				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit})
+				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit, Remarks: p.Remarks})
 		}
 		meter.Set(int64(i+1), "")
 		return nil
@@ -202,8 +205,31 @@ func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 		}
 		s.printf("%s", line)
 	}
+	doc.remark(s)
 	s.notef("in %s; %s", doc.Precision, notice)
 	return nil
+}
+
+// remark says what was chosen about images, each choice once, with how many images it was made for and the first three.
+func (d *predictDocument) remark(s *stdio) {
+	var order []string
+	images := map[string][]string{}
+	for _, r := range d.Results {
+		for _, text := range r.Remarks {
+			if images[text] == nil {
+				order = append(order, text)
+			}
+			images[text] = append(images[text], inLine(r.Image))
+		}
+	}
+	for _, text := range order {
+		names := images[text]
+		more := ""
+		if n := len(names); n > 3 {
+			names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
+		}
+		s.notef("%s: %s%s", strings.Join(names, ", "), text, more)
+	}
 }
 
 func number(p float64) string { return strconv.FormatFloat(p, 'g', 6, 64) }

@@ -40,6 +40,8 @@ type Answer struct {
 	Present []bool
 	// Fit says whether the image is like those that the adapter was trained on; nil if that is not known.
 	Fit *fit.Verdict
+	// Remarks says what was chosen about the image where its file leaves a choice; set where files are read.
+	Remarks []string
 }
 
 // Unlike reports whether the image is known to be unlike those that the adapter was trained on: then nothing is decided.

@@ -1,0 +1,28 @@
+package imaging
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// Remarks says in words what was chosen about an image where its file leaves a choice: the page or frame of several, the
+// range of samples that use a part of theirs, and what is odd about the file. It is empty for most images.
+func (m *Image) Remarks(r Recipe) []string {
+	var list []string
+	if m.Source.Pages > 1 {
+		what := "page"
+		if m.Source.Format != "TIFF" {
+			what = "frame"
+		}
+		list = append(list, fmt.Sprintf("%s %d of %d is taken", what, m.Source.Page+1, m.Source.Pages))
+	}
+	if m.Bits == 16 && m.Source.Format != formatDICOM && r.Depth == DepthStored {
+		if n := bits.Len16(m.Max()); n > 8 && n <= 12 {
+			list = append(list, fmt.Sprintf("%d of 16 bits are used: as stored the image is dark", n))
+		}
+	}
+	if m.Source.Note != "" {
+		list = append(list, m.Source.Note)
+	}
+	return list
+}
