@@ -242,7 +242,7 @@ func dicomElements(d *dicom.DataSet) []dicomElement {
 }
 
 func (d *dicomDocument) print(s *stdio) {
-	s.printf("transfer syntax  %s (%s)", d.Syntax, d.Name)
+	s.entry("transfer syntax  ", "%s (%s)", d.Syntax, d.Name)
 	if p := d.Pixels; p != nil {
 		sign := "unsigned"
 		if p.Signed {
@@ -251,7 +251,11 @@ func (d *dicomDocument) print(s *stdio) {
 		if p.Float {
 			sign = "floating point"
 		}
-		s.printf("pixels           %d frames of %d x %d, %d samples, %d bits of %d, %s, %s", p.Frames, p.Columns, p.Rows, p.Samples, p.Stored, p.Allocated,
+		frames := "1 frame"
+		if p.Frames != 1 {
+			frames = fmt.Sprintf("%d frames", p.Frames)
+		}
+		s.entry("pixels           ", "%s of %d x %d, %d samples a pixel, %d bits of %d, %s, %s", frames, p.Columns, p.Rows, p.Samples, p.Stored, p.Allocated,
 			sign, p.Photometric)
 	}
 	if d.PixelSum != "" {
@@ -264,6 +268,6 @@ func (d *dicomDocument) print(s *stdio) {
 		s.printf("written          %s", d.Picture)
 	}
 	for _, n := range d.Notes {
-		s.printf("note: %s", n)
+		s.entry("note             ", "%s", n)
 	}
 }

@@ -267,6 +267,7 @@ func (a *adapterDocument) print(s *stdio) {
 	if t := m.Training; t != nil {
 		s.entry("  trained     ", "%s", trainingLine(t))
 	}
+	s.entry("  fit         ", "%s", fitLine(m.Fit))
 	if m.Licence != "" {
 		s.entry("  licence     ", "%s", m.Licence)
 	}
@@ -344,6 +345,23 @@ func recipeLine(r imaging.Recipe) string {
 		line += ", window " + r.Window
 	}
 	return line + fmt.Sprintf(", mean %v, std %v", r.Mean, r.Std)
+}
+
+// fitLine says what an adapter knows of its training images.
+func fitLine(f *adapterfile.Fit) string {
+	if f == nil {
+		return "does not know its training images: any picture is answered"
+	}
+	what := "marked, and nothing is decided"
+	if f.Policy == adapterfile.FitRefuse {
+		what = "refused"
+	}
+	where := "of validation"
+	if f.On == "train" {
+		where = "held out of training"
+	}
+	return fmt.Sprintf("knows %d training images; unlike ones are %s, at a threshold from %d images %s that calls some %.1f %% of its own unlike",
+		f.Images, what, f.OnImages, where, 100*f.Expected)
 }
 
 // sitesLine sums up what is adapted: "q, v of 12 blocks, rank 4, alpha 4".

@@ -119,7 +119,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if adapter.Path() != "" {
 		doc.Adapter = &experiment.AdapterReference{Path: adapter.Path(), Digest: adapter.Digest()}
 	}
-	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
+	if err := o.predict(ctx, s, base, adapter, &doc, map[string]bool{}); err != nil {
 		return err
 	}
 	if err := errors.Join(o.writeAnswers(&doc), o.print(s, &doc)); err != nil {
@@ -154,8 +154,8 @@ func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *fac
 	return base, adapter, nil
 }
 
-// predict fills in the results, in the order of the images.
-func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument) error {
+// predict fills in the results, in the order of the images. An error that was said before is not said again.
+func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument, said map[string]bool) error {
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
@@ -166,7 +166,10 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 		}
 		if err != nil {
 			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: oneLine(err)})
-			progress.Printf("melo: %s", oneLine(err))
+			if text := oneLine(err); !said[text] {
+				said[text] = true
+				progress.Printf("melo: %s", text)
+			}
 		} else {
 			doc.Results = append(doc.Results, prediction{
 				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit, Remarks: p.Remarks})

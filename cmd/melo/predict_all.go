@@ -20,8 +20,9 @@ type predictAllDocument struct {
 // applying says which adapters an image is for.
 type applying struct {
 	Image   string   `json:"image"`
-	Apply   []string `json:"apply"`   // whose training images were like it
-	Unknown []string `json:"unknown"` // that do not know their training images
+	Apply   []string `json:"apply"`           // whose training images were like it
+	Unknown []string `json:"unknown"`         // that do not know their training images
+	Error   string   `json:"error,omitempty"` // why no adapter has an answer
 }
 
 // runAll is Run with --adapters.
@@ -42,6 +43,7 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	all := predictAllDocument{Notice: notice}
+	said := map[string]bool{} // what is wrong with an image is said once, not by every adapter
 	for i, file := range files {
 		if i > 0 {
 			if adapter, err = base.Adapter(file); err != nil {
@@ -51,7 +53,7 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 		doc := predictDocument{Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task), Labels: adapter.Labels(),
 			Adapter: &experiment.AdapterReference{Path: file, Digest: adapter.Digest()},
 			Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
-		if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
+		if err := o.predict(ctx, s, base, adapter, &doc, said); err != nil {
 			return err
 		}
 		all.Adapters = append(all.Adapters, doc)
@@ -104,8 +106,25 @@ func (d *predictAllDocument) apply(images []string) {
 				a.Apply = append(a.Apply, x.taskName())
 			}
 		}
+		a.Error = d.errorOf(image)
 		d.Applies = append(d.Applies, a)
 	}
+}
+
+// errorOf returns why no adapter has an answer for an image, "" where one has.
+func (d *predictAllDocument) errorOf(image string) (text string) {
+	for k := range d.Adapters {
+		x := &d.Adapters[k]
+		if x.result(image) != nil {
+			return ""
+		}
+		for _, f := range x.Failed {
+			if f.Image == image && text == "" {
+				text = f.Error
+			}
+		}
+	}
+	return text
 }
 
 // print shows by image what the adapters say that it is for.
@@ -116,7 +135,10 @@ func (d *predictAllDocument) print(s *stdio, o *predictOptions) {
 	}
 	for _, a := range d.Applies {
 		s.printf("%s", inLine(a.Image))
-		if len(a.Apply)+len(a.Unknown) == 0 {
+		switch {
+		case a.Error != "":
+			s.printf("  no answer")
+		case len(a.Apply)+len(a.Unknown) == 0:
 			s.printf("  no adapter knows such images")
 		}
 		for k := range d.Adapters {
@@ -136,6 +158,7 @@ func (d *predictAllDocument) print(s *stdio, o *predictOptions) {
 		}
 	}
 	if len(d.Adapters) > 0 {
+		d.Adapters[0].remark(s)
 		s.notef("in %s; %s", d.Adapters[0].Precision, notice)
 	}
 }
