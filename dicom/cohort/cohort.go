@@ -76,21 +76,21 @@ func Attributes(d *dicom.DataSet) map[string]string {
 			attr[name] = value
 		}
 	}
-	put(AttrModality, code(d.Text(dicom.Modality)))
-	put(AttrBodyPart, code(d.Text(dicom.BodyPartExamined)))
-	put(AttrView, code(d.Text(dicom.ViewPosition)))
-	side := code(d.Text(dicom.ImageLaterality))
+	put(AttrModality, term(d.Text(dicom.Modality), modalities))
+	put(AttrBodyPart, term(d.Text(dicom.BodyPartExamined), bodyParts))
+	put(AttrView, term(d.Text(dicom.ViewPosition), views))
+	side := term(d.Text(dicom.ImageLaterality), sides)
 	if side == "" {
-		side = code(d.Text(dicom.Laterality))
+		side = term(d.Text(dicom.Laterality), sides)
 	}
 	put(AttrLaterality, side)
 	put(AttrManufacturer, maker(d.Text(dicom.Manufacturer)))
 	put(AttrAge, age(d))
 	put(AttrSex, sex(d.Text(dicom.PatientSex)))
-	put(AttrBurnedIn, code(d.Text(dicom.BurnedInAnnotation)))
+	put(AttrBurnedIn, term(d.Text(dicom.BurnedInAnnotation), " YES NO "))
 	if d.Text(dicom.SOPClassUID) == "1.2.840.10008.5.1.4.1.1.7" || strings.HasPrefix(d.Text(dicom.SOPClassUID), "1.2.840.10008.5.1.4.1.1.7.") {
-		capture := code(d.Text(dicom.ConversionType))
-		if capture == "" {
+		capture := term(d.Text(dicom.ConversionType), " DV DI DF WSD SD SI DRW SYN ")
+		if capture == "" || capture == other {
 			capture = "YES"
 		}
 		put(AttrCapture, capture)
@@ -98,19 +98,33 @@ func Attributes(d *dicom.DataSet) map[string]string {
 	return attr
 }
 
-// code keeps a value that is a code string: at most 16 capital letters, digits, blanks and underscores. Anything else may be
-// somebody's free text.
-func code(text string) string {
-	if len(text) > 16 {
+// other stands for a value that is no term of the standard: it may be somebody's free text.
+const other = "other"
+
+// term keeps a value that is one of the standard's terms, which stand in a list between blanks.
+func term(text, list string) string {
+	switch {
+	case text == "":
 		return ""
+	case strings.Contains(list, " "+text+" ") && !strings.Contains(text, " "):
+		return text
 	}
-	for _, c := range text {
-		if !(c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == ' ' || c == '_') {
-			return ""
-		}
-	}
-	return text
+	return other
 }
+
+// Terms of PS3.3 (C.7.3.1.1.1, C.8.1.1) and PS3.16 (annex L), and what devices write beside them.
+const (
+	modalities = " CR CT DX ES GM IO IVUS MG MR NM OP OPT OPTBSV OPTENF OT PT PX RF RG RTIMAGE SC SM US XA XC XRF BMD BDUS IVOCT LS DMS SEG RTDOSE DS CF VL "
+	bodyParts  = " ABDOMEN ABDOMENPELVIS ADRENAL ANKLE AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS BUTTOCK CALCANEUS CALF CAROTID CEREBELLUM CERVIX " +
+		"CHEEK CHEST CHESTABDOMEN CHESTABDPELVIS CIRCLEOFWILLIS CLAVICLE COCCYX COLON CORNEA CORONARYARTERY CSPINE CTSPINE DUODENUM EAR ELBOW ESOPHAGUS EXTREMITY " +
+		"EYE EYELID FACE FEMUR FINGER FOOT FOREARM GALLBLADDER HAND HEAD HEADNECK HEART HIP HUMERUS ILEUM ILIUM IAC JAW JEJUNUM KIDNEY KNEE LARYNX LEG LIVER " +
+		"LSPINE LSSPINE LUNG MANDIBLE MAXILLA MEDIASTINUM MOUTH NECK NECKCHEST NECKCHESTABDOMEN NECKCHESTABDPELV NOSE ORBIT OVARY PANCREAS PAROTID PATELLA PELVIS " +
+		"PELVISLOWEXTREMT PENIS PHARYNX PROSTATE RADIUS RADIUSULNA RECTUM RETINA RIB SACRUM SCALP SCAPULA SCLERA SCROTUM SELLA SHOULDER SI SINUS SKIN SKULL SPINE " +
+		"SPLEEN SSPINE STERNUM STOMACH SUBMANDIBULAR TESTIS THIGH THORAX THUMB THYMUS THYROID TIBIA TIBIAFIBULA TLSPINE TMJ TOE TONGUE TRACHEA TSPINE ULNA URETER " +
+		"URETHRA UTERUS VAGINA VULVA WHOLEBODY WRIST ZYGOMA "
+	views = " AP PA LL RL RLD LLD RLO LLO LATERAL LAT CC MLO ML LM LMO XCC XCCL XCCM FB SIO ISO CV AT RM TAN LPO RPO LAO RAO OBLIQUE OBL AXIAL SAGITTAL CORONAL "
+	sides = " L R B U "
+)
 
 // makers are the manufacturers whose names are taken, by a word in them: the element is free text.
 var makers = []string{"AGFA", "ALOKA", "CANON", "CARESTREAM", "ELEKTA", "ESAOTE", "FUJI", "GE ", "GEHC", "GENERAL ELECTRIC", "HITACHI", "HOLOGIC",
@@ -131,7 +145,7 @@ func maker(text string) string {
 	if text == "" {
 		return ""
 	}
-	return "other"
+	return other
 }
 
 func sex(text string) string {

@@ -52,7 +52,7 @@ func TestAttributes(t *testing.T) {
 		dicom.PatientBirthDate: "19700630", dicom.StudyDate: "20200629", dicom.PatientSex: "F", dicom.PatientName: "Doe^Jane",
 		dicom.BurnedInAnnotation: "YES", dicom.SOPClassUID: "1.2.840.10008.5.1.4.1.1.7", dicom.ConversionType: "WSD",
 	}))
-	want := map[string]string{AttrModality: "CT", AttrView: "PA", AttrManufacturer: "SIEMENS", AttrAge: "40-49", AttrSex: "F", AttrBurnedIn: "YES", AttrCapture: "WSD"}
+	want := map[string]string{AttrModality: "CT", AttrBodyPart: "other", AttrView: "PA", AttrManufacturer: "SIEMENS", AttrAge: "40-49", AttrSex: "F", AttrBurnedIn: "YES", AttrCapture: "WSD"}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
