@@ -7,6 +7,6 @@
 // fails its self-test is refused: the bare base never answers in its place. docs/adr/0011-serving-engine.md has
 // the decisions, docs/serving.md the measurements.
 //
-// The packages below are the doors (httpapi, grpcapi, and oip, which they share) and what an operator needs
+// The packages below are the endpoints (httpapi, grpcapi, and oip, which they share) and what an operator needs
 // (access, audit, telemetry).
 package serve

@@ -55,7 +55,7 @@ type serveAddresses struct {
 	TLSClientCA       string        `name:"tls-client-ca" placeholder:"FILE" group:"TLS:" help:"Authorities of client certificates, PEM."`
 	RequireClientCert bool          `group:"TLS:" help:"Refuse clients without a certificate of these authorities."`
 	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Connections of each address; the longest idle make room."`
-	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"When stopping: time between not being ready and closing the doors."`
+	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"When stopping: time between not being ready and closing the endpoints."`
 	DrainTimeout      time.Duration `default:"30s" group:"Addresses:" help:"When stopping: time for what is under way."`
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,5 +75,60 @@ func TestDocumentsNamePathsThatExist(t *testing.T) {
 				t.Errorf("%s names %s, which does not exist", rel, name)
 			}
 		}
+	}
+}
+
+// The drawing of the layers is where a newcomer looks for a package.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, layers, _ := strings.Cut(string(text), "## Layers")
+	layers, _, _ = strings.Cut(layers, "\n## ")
+	words := map[string]bool{}
+	for _, w := range strings.FieldsFunc(layers, func(r rune) bool { return strings.ContainsRune(" \n,;:", r) }) {
+		words[w] = true
+	}
+	seen := map[string]bool{".": true}
+	for _, s := range sources(t) {
+		p := s.pkg()
+		_, below, private := strings.Cut(p, "/internal/")
+		if seen[p] || private && below != "" || s.under("tools") || s.under("bench") && p != "bench/machine" {
+			continue
+		}
+		seen[p] = true
+		if !words[p] {
+			t.Errorf("docs/architecture.md, \"Layers\", does not have package %s", p)
+		}
+	}
+}
+
+// Records are listed in the order of their numbers, each once.
+func TestDecisionsAreListed(t *testing.T) {
+	folder := filepath.Join(root(t), "docs", "adr")
+	files, err := filepath.Glob(filepath.Join(folder, "[0-9]*.md")) // sorted
+	if err != nil || len(files) == 0 {
+		t.Fatal("no records", err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed, want []string
+	for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+		listed = append(listed, m[1])
+	}
+	numbers := map[string]bool{}
+	for _, f := range files {
+		name := filepath.Base(f)
+		want = append(want, name)
+		if numbers[name[:4]] {
+			t.Errorf("two records have the number %s", name[:4])
+		}
+		numbers[name[:4]] = true
+	}
+	if !slices.Equal(listed, want) {
+		t.Errorf("docs/adr/README.md lists %q, the records in order are %q", listed, want)
 	}
 }

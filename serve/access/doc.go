@@ -2,6 +2,6 @@
 // hashes, OpenID Connect, client certificates, three roles, and limits of rate, concurrency and size for each
 // client.
 //
-// It knows neither the engine nor the doors: a door asks a Guard for the Principal behind a request's Credentials,
+// It knows neither the engine nor the endpoints: an endpoint asks a Guard for the Principal behind a request's Credentials,
 // whether its Role is enough, and whether it may go on now. docs/adr/0013-operating-the-server.md has the decisions.
 package access

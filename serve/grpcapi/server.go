@@ -22,7 +22,7 @@ import (
 	pb "melo.example/melo/serve/openinference"
 )
 
-// Options are the settings of the door. A zero field means its default.
+// Options are the settings of the endpoint. A zero field means its default.
 type Options struct {
 	Service *oip.Service
 	// Enter lets a call in, before anything of it but its header is read, and every further message of a stream, before it
@@ -61,7 +61,7 @@ type Entered struct {
 // requestIDKey is the header that carries a request's identity, both ways.
 const requestIDKey = "X-Request-Id"
 
-// Server is the door: an http.Handler for HTTP/2. The protocol of gRPC is a thin layer over it, and this one is our own,
+// Server is the endpoint: an http.Handler for HTTP/2. The protocol of gRPC is a thin layer over it, and this one is our own,
 // since nothing of a message may be read, decompressed or decoded before its client is known, its size is counted, and its
 // time is set. Services are those that gRPC's generator makes.
 type Server struct {
@@ -83,7 +83,7 @@ type api struct {
 	Options
 }
 
-// New returns the door with its services: inference, health, reflection.
+// New returns the endpoint with its services: inference, health, reflection.
 func New(o Options) *Server {
 	fill := func(d *time.Duration, to time.Duration) {
 		if *d <= 0 {
@@ -139,7 +139,7 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo { return s.info }
 // Streams is the number of calls at once on one connection.
 const Streams = 64
 
-// NewServer returns an HTTP server for the door: HTTP/2 alone, without TLS unless the caller sets it.
+// NewServer returns an HTTP server for the endpoint: HTTP/2 alone, without TLS unless the caller sets it.
 func NewServer(h http.Handler) *http.Server {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: 32 << 10,
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: Streams, SendPingTimeout: 2 * time.Minute, PingTimeout: 20 * time.Second},

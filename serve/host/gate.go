@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/serve/telemetry"
 )
 
-// gate is the engine as the doors see it: it is not ready once the server is about to stop, while it still answers.
+// gate is the engine as the endpoints see it: it is not ready once the server is about to stop, while it still answers.
 type gate struct {
 	*serve.Engine
 	stopping atomic.Bool

@@ -43,14 +43,14 @@ func (h *Host) credentials(r *http.Request) access.Credentials {
 	return access.Credentials{Authorization: r.Header.Get("Authorization"), Certificate: certificate, Address: address, Proxied: proxied}
 }
 
-// entranceGRPC is what gRPC calls pass before the door.
-func (h *Host) entranceGRPC(door http.Handler) http.Handler {
+// entranceGRPC is what gRPC calls pass before the endpoint.
+func (h *Host) entranceGRPC(endpoint http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer h.conns["grpc"].enter(r.RemoteAddr)()
 		if h.gate.stopping.Load() {
 			w.Header().Set("Connection", "close") // becomes GOAWAY: clients should go elsewhere
 		}
-		door.ServeHTTP(w, r)
+		endpoint.ServeHTTP(w, r)
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// visit is what either door knows of a call before it is looked at.
+// visit is what either endpoint knows of a call before it is looked at.
 type visit struct {
 	protocol    string // http or grpc
 	name        string // of the route or method
@@ -72,7 +72,7 @@ func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	return e, err
 }
 
-// roleOf is a role of the doors' tables. What they do not know takes the highest.
+// roleOf is a role of the endpoints' tables. What they do not know takes the highest.
 func roleOf(r oip.Role) access.Role {
 	switch r {
 	case oip.Public:
@@ -126,7 +126,7 @@ func (h *Host) maySee(ctx context.Context, c access.Credentials) bool {
 	return err == nil && h.config.Guard.Authorize(p, access.Viewer) == nil
 }
 
-// refuse makes an error of the guard one of the doors.
+// refuse makes an error of the guard one of the endpoints.
 func (h *Host) refuse(err error) error {
 	var limited *access.LimitError
 	switch {

@@ -53,10 +53,10 @@ type Config struct {
 	Tracer   *telemetry.Tracer
 	Log      *slog.Logger
 
-	MaxConnections int           // of each door; 0: 4096
-	DrainDelay     time.Duration // between "not ready" and closing the doors
+	MaxConnections int           // of each endpoint; 0: 4096
+	DrainDelay     time.Duration // between "not ready" and closing the endpoints
 	DrainTimeout   time.Duration // for what is under way then; 0: 30 s
-	RequestTimeout time.Duration // 0: that of the doors
+	RequestTimeout time.Duration // 0: that of the endpoints
 }
 
 // Host is a server that has been made and not yet begun, or is running.
@@ -146,8 +146,8 @@ func (h *Host) openHTTP() error {
 	if h.config.HTTP == "" {
 		return nil
 	}
-	door := httpapi.New(httpapi.Options{Service: h.service, Wrap: h.wrap, Log: h.config.Log, Request: h.config.RequestTimeout})
-	h.http = h.newServer(h.entrance(door))
+	endpoint := httpapi.New(httpapi.Options{Service: h.service, Wrap: h.wrap, Log: h.config.Log, Request: h.config.RequestTimeout})
+	h.http = h.newServer(h.entrance(endpoint))
 	var encrypted *tls.Config
 	if h.config.HTTPS != nil {
 		var err error
@@ -189,8 +189,8 @@ func (h *Host) openGRPC() error {
 	if h.config.GRPC == "" {
 		return nil
 	}
-	door := grpcapi.New(grpcapi.Options{Service: h.service, Enter: h.enterCall, Log: h.config.Log, Request: h.config.RequestTimeout})
-	h.grpc = grpcapi.NewServer(h.entranceGRPC(door))
+	endpoint := grpcapi.New(grpcapi.Options{Service: h.service, Enter: h.enterCall, Log: h.config.Log, Request: h.config.RequestTimeout})
+	h.grpc = grpcapi.NewServer(h.entranceGRPC(endpoint))
 	h.grpc.ErrorLog = log.New(logWriter{h.config.Log}, "", 0)
 	if h.config.HTTPS != nil {
 		var err error
@@ -322,8 +322,8 @@ func (h *Host) Address(name string) string {
 	return ""
 }
 
-// Serve answers until ctx ends, and then stops: readiness first, the doors after DrainDelay, then the engine, once
-// everything that was let in is answered or DrainTimeout is over. It returns why a door failed, or that not
+// Serve answers until ctx ends, and then stops: readiness first, the endpoints after DrainDelay, then the engine, once
+// everything that was let in is answered or DrainTimeout is over. It returns why an endpoint failed, or that not
 // everything could be answered.
 func (h *Host) Serve(ctx context.Context) error {
 	failed := make(chan error, len(h.sockets))
@@ -353,12 +353,12 @@ func (h *Host) drain() error {
 	time.Sleep(h.config.DrainDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), h.config.DrainTimeout)
 	defer cancel()
-	var doors sync.WaitGroup
+	var endpoints sync.WaitGroup
 	var httpErr, grpcErr error
 	h.service.StopReceiving()
-	doors.Go(func() { httpErr = h.stopDoor(ctx, "http", h.http) })
-	doors.Go(func() { grpcErr = h.stopDoor(ctx, "grpc", h.grpc) })
-	doors.Wait()
+	endpoints.Go(func() { httpErr = h.stopEndpoint(ctx, "http", h.http) })
+	endpoints.Go(func() { grpcErr = h.stopEndpoint(ctx, "grpc", h.grpc) })
+	endpoints.Wait()
 	err := errors.Join(httpErr, grpcErr, h.config.Engine.Drain(ctx))
 	h.close()
 	if err != nil {
@@ -371,10 +371,10 @@ func (h *Host) drain() error {
 // settle is how long a connection must have been without a request before it is closed.
 const settle = 250 * time.Millisecond
 
-// stopDoor waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
+// stopEndpoint waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
 // an answer, so it comes last: first nobody new is let in, and who is in is answered and sent away. Connections that
 // have sent no request by then are closed.
-func (h *Host) stopDoor(ctx context.Context, name string, s *http.Server) error {
+func (h *Host) stopEndpoint(ctx context.Context, name string, s *http.Server) error {
 	if s == nil {
 		return nil
 	}

@@ -9,11 +9,11 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// entrance is everything that HTTP requests pass before the door.
-func (h *Host) entrance(door http.Handler) http.Handler {
+// entrance is everything that HTTP requests pass before the endpoint.
+func (h *Host) entrance(endpoint http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h.wrap(httpapi.Route{Name: "Metrics", Method: http.MethodGet, Path: "/metrics", Role: oip.Viewer}, h.config.Recorder.Handler()))
-	mux.Handle("/", door)
+	mux.Handle("/", endpoint)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		httpapi.WriteError(w, h.deny("origin", oip.NewFault(oip.Forbidden, "requests from pages of other sites are not taken")))
@@ -98,7 +98,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// code is the status; a handler that ends without one is a bug, which the door answers with 500.
+// code is the status; a handler that ends without one is a bug, which the endpoint answers with 500.
 func (r *recorder) code() int {
 	if r.status == 0 {
 		return http.StatusInternalServerError

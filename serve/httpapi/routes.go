@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// Route is one address of the door.
+// Route is one address of the endpoint.
 type Route struct {
 	Name    string // such as "ModelInfer", for metrics and audits
 	Method  string
@@ -98,5 +98,5 @@ func ofModel(r Route) []Route {
 	return []Route{r, versioned}
 }
 
-// Routes returns every address of the door, for middleware and documents.
+// Routes returns every address of the endpoint, for middleware and documents.
 func Routes() []Route { return slices.Clone(routes) }

@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// Options are the settings of the door. A zero field means its default.
+// Options are the settings of the endpoint. A zero field means its default.
 type Options struct {
 	Service *oip.Service
 	// Wrap puts middleware around a route: who may use it, limits, audits, metrics. nil is none. It runs inside of
@@ -31,7 +31,7 @@ type Options struct {
 	Write time.Duration
 }
 
-// api is the door.
+// api is the endpoint.
 type api struct {
 	Options
 	mux     *http.ServeMux
@@ -46,7 +46,7 @@ const (
 	defaultWrite  = 30 * time.Second
 )
 
-// New returns the door. Requests get an identity and errors one shape.
+// New returns the endpoint. Requests get an identity and errors one shape.
 func New(o Options) http.Handler {
 	fill := func(d *time.Duration, to time.Duration) {
 		if *d <= 0 {
@@ -71,7 +71,7 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(a.enter)
 }
 
-// NewServer returns an HTTP server for the door (or for what is around it) that does not wait for slow clients. The
+// NewServer returns an HTTP server for the endpoint (or for what is around it) that does not wait for slow clients. The
 // caller sets its address and TLS.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
@@ -148,7 +148,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	WriteError(w, fault)
 }
 
-// WriteError answers with an error in the door's shape: for middleware that refuses a request.
+// WriteError answers with an error in the endpoint's shape: for middleware that refuses a request.
 func WriteError(w http.ResponseWriter, fault *oip.Fault) {
 	if fault.Kind == oip.Overloaded || fault.Kind == oip.Unavailable {
 		seconds := max(int64((fault.RetryAfter+time.Second-1)/time.Second), 1)

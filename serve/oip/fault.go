@@ -14,7 +14,7 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Kind says what an error means to a client. Each door has its status for it.
+// Kind says what an error means to a client. Each endpoint has its status for it.
 type Kind int
 
 // The kinds of error.

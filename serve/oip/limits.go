@@ -4,7 +4,7 @@ import "melo.example/melo/imaging"
 
 // Limits bounds a request. A zero field means its default.
 type Limits struct {
-	// Body is the size of a request in bytes, on either door; default 64 MiB.
+	// Body is the size of a request in bytes, on either endpoint; default 64 MiB.
 	Body int64
 	// Memory bounds the bytes of all requests under way: bodies, tensors, images and what decoding them takes; default
 	// 1 GiB. It is at least eight times Body.

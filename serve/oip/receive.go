@@ -32,7 +32,7 @@ type arriving struct {
 	open     map[*func(time.Time) error]struct{}
 }
 
-// ArrivalTime is the time that a message has to arrive, on every door.
+// ArrivalTime is the time that a message has to arrive, on every endpoint.
 const ArrivalTime = 30 * time.Second
 
 // StopGrace is the time that a message has to arrive once the server stops.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// InferRequest is one inference request, from either door. Its rows are answered by one adapter.
+// InferRequest is one inference request, from either endpoint. Its rows are answered by one adapter.
 type InferRequest struct {
 	Model, Version string
 	ID             string        // the client's, echoed

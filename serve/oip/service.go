@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Engine is what the doors ask of the server; *serve.Engine is one.
+// Engine is what the endpoints ask of the server; *serve.Engine is one.
 type Engine interface {
 	Predict(ctx context.Context, requests ...serve.Request) ([]serve.Answer, []error)
 	Registry() *serve.Registry
@@ -31,7 +31,7 @@ type Options struct {
 	Digest string
 }
 
-// Service is the protocol over an engine, for both doors. It is safe for concurrent use.
+// Service is the protocol over an engine, for both endpoints. It is safe for concurrent use.
 type Service struct {
 	engine   Engine
 	options  Options

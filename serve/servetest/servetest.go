@@ -1,4 +1,4 @@
-// Package servetest makes small engines for the tests of the doors and of what is around them: a random base of a few
+// Package servetest makes small engines for the tests of the endpoints and of what is around them: a random base of a few
 // thousand weights, and adapters for it.
 package servetest
 

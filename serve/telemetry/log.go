@@ -58,7 +58,7 @@ func (h *requestHandler) WithGroup(name string) slog.Handler {
 	return &requestHandler{h.Handler.WithGroup(name), h.requestID}
 }
 
-// LogObserver writes changes of adapters to a log. Requests are logged by the doors.
+// LogObserver writes changes of adapters to a log. Requests are logged by the endpoints.
 type LogObserver struct{ Log *slog.Logger }
 
 // RequestDone does nothing.

@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Metrics counts what an engine and its doors do. It is a serve.Observer.
+// Metrics counts what an engine and its endpoints do. It is a serve.Observer.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -73,9 +73,9 @@ func NewMetrics() *Metrics {
 	m.adapters = histogram("melo_batch_adapters", "Different adapters of a pass.", counts)
 	m.changes = counter("melo_adapter_changes_total", "What happened to adapters.", "change")
 	m.loading = histogram("melo_adapter_load_duration_seconds", "Time of reading and checking an adapter.", seconds)
-	m.calls = counter("melo_calls_total", "Calls by door, route and status.", "protocol", "route", "code")
-	m.callTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "melo_call_duration_seconds", Help: "Time of calls by door and route.", Buckets: seconds}, []string{"protocol", "route"})
-	m.inFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "melo_calls_in_flight", Help: "Calls under way by door."}, []string{"protocol"})
+	m.calls = counter("melo_calls_total", "Calls by endpoint, route and status.", "protocol", "route", "code")
+	m.callTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "melo_call_duration_seconds", Help: "Time of calls by endpoint and route.", Buckets: seconds}, []string{"protocol", "route"})
+	m.inFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "melo_calls_in_flight", Help: "Calls under way by endpoint."}, []string{"protocol"})
 	m.denied = counter("melo_denied_total", "Calls that were refused before they were looked at, by reason.", "reason")
 	m.registry.MustRegister(m.callTime, m.inFlight, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
