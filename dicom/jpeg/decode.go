@@ -75,10 +75,10 @@ func Decode(data []byte, lim Limits) (*Image, error) {
 		return nil, fmt.Errorf("jpeg: %w", err)
 	}
 	d.img.Lossless = d.lossless
-	if d.lossless {
-		return d.img, nil
+	if !d.lossless {
+		d.assemble()
 	}
-	return d.img, d.assemble()
+	return d.img, nil
 }
 
 // run reads marker after marker until all components were decoded.

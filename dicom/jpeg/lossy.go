@@ -82,7 +82,7 @@ func (d *decoder) block(r *bits, c *component, bx, by int) error {
 }
 
 // assemble widens subsampled components and interleaves all.
-func (d *decoder) assemble() error {
+func (d *decoder) assemble() {
 	img := d.img
 	n := img.Components
 	img.Samples = make([]uint16, img.Width*img.Height*n)
@@ -91,7 +91,6 @@ func (d *decoder) assemble() error {
 		d.widen(c, img.Samples[i:], n)
 		c.plane = nil
 	}
-	return nil
 }
 
 // widen writes a component's samples, step apart. Where only width, or width and height are halved, neighbours weigh in as
