@@ -65,9 +65,13 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 		return badInput(err)
 	}
 	w.close()
-	doc, problem, err := o.examine(ctx, ds)
+	doc, problem, err := experiment.Examine(ctx, ds, o.source())
 	if err != nil {
 		return badInput(err)
+	}
+	doc.Path = o.Data
+	if problem != nil {
+		doc.Problem = oneLine(problem)
 	}
 	if o.Sheet != "" {
 		if err := o.writeSheet(ctx, ds); err != nil {
@@ -75,59 +79,11 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 		}
 		doc.Sheet = o.Sheet
 	}
-	doc.print(s)
+	dataView{doc}.print(s)
 	if err := s.document(doc); err != nil {
 		return err
 	}
 	return badInput(problem)
-}
-
-// examine puts the document together. The problem is what training would stop at.
-func (o *dataOptions) examine(ctx context.Context, ds *dataset.Dataset) (doc *dataDocument, problem, err error) {
-	digest, err := ds.Digest()
-	if err != nil {
-		return nil, nil, err
-	}
-	doc = &dataDocument{Path: o.Data, Digest: "sha256:" + digest, Task: string(ds.Task), Labels: ds.Labels, Images: len(ds.Samples),
-		Rule: o.source().Rule(ds), Unreadable: []experiment.FailedImage{}, Folds: []dataFold{}, Attributes: experiment.Attributes(ds)}
-	for _, b := range ds.Bad() {
-		doc.Unreadable = append(doc.Unreadable, experiment.FailedImage{Image: b.Path, Error: oneLine(b.Err)})
-	}
-	problem = ds.Scan(ctx, dataset.ScanOptions{MaxBad: o.MaxBad}) // finds nothing new, but may be too much
-	parts, splitProblem := o.show(ds, doc)
-	if problem == nil {
-		problem = splitProblem
-	}
-	doc.count(ds, parts)
-	doc.measure(ds)
-	doc.relate(ds)
-	doc.Warnings = append([]string{}, ds.Warnings...)
-	doc.doubt(ds)
-	if problem != nil {
-		doc.Problem = oneLine(problem)
-	}
-	return doc, problem, nil
-}
-
-// show splits the data as asked. Where that is not possible it returns the splits as they are given.
-func (o *dataOptions) show(ds *dataset.Dataset, doc *dataDocument) (parts [3][]int, err error) {
-	if o.Folds > 0 {
-		var folds []dataset.Fold
-		folds, err = ds.Folds(o.Folds, o.source().SplitOptions())
-		for _, f := range folds {
-			doc.Folds = append(doc.Folds, dataFold{len(f.Train), len(f.Val), len(f.Held), ds.Counts(f.Held)})
-		}
-	} else if parts[0], parts[1], parts[2], err = ds.Split(o.source().SplitOptions()); err == nil {
-		return parts, nil
-	}
-	names := map[string]int{dataset.Val: 1, dataset.Test: 2}
-	for i := range ds.Samples {
-		if ds.Info(i).Err == nil {
-			p := names[ds.Samples[i].Split]
-			parts[p] = append(parts[p], i)
-		}
-	}
-	return parts, err
 }
 
 // writeSheet writes the contact sheet.

@@ -60,12 +60,12 @@ func TestData(t *testing.T) {
 		t.Errorf("stderr: %s", r.err)
 	}
 	sheet := filepath.Join(t.TempDir(), "sheet.png")
-	var doc dataDocument
+	var doc experiment.DataDocument
 	r = melo(t, append(args, "--json", "--max-bad", "1", "--sheet", sheet, "--per-label", "2")...).want(t, exitDone)
 	r.decode(t, &doc)
 	if doc.Images != 7 || doc.Total.All != 6 || doc.Problem != "" || len(doc.Unreadable) != 1 || doc.Sizes.Distinct != 1 || doc.Groups.Groups != 3 ||
 		len(doc.Duplicates) != 1 || !slices.Equal(doc.Duplicates[0].Images, []string{"4.png", "5.png"}) || doc.Duplicates[0].LabelsVary ||
-		doc.Modes[0] != (dataMode{"PNG", 1, 8, 6}) || doc.Sheet != sheet {
+		doc.Modes[0] != (experiment.DataMode{Format: "PNG", Channels: 1, Bits: 8, Images: 6}) || doc.Sheet != sheet {
 		t.Errorf("got %+v", doc)
 	}
 	f, err := os.Open(sheet)
@@ -82,13 +82,13 @@ func TestData(t *testing.T) {
 func TestDataTornSplit(t *testing.T) {
 	files := map[string]string{"train/a/1.png": "#1", "train/b/2.png": "#2", "test/a/3.png": "#3", "test/b/4.png": "#1"}
 	root := dataFolder(t, files)
-	var doc dataDocument
+	var doc experiment.DataDocument
 	r := melo(t, "data", "--json", root, "--val-split", "0").want(t, exitBadInput)
 	r.decode(t, &doc)
-	if doc.Total != (dataTotal{2, 0, 2, 4}) || !strings.Contains(doc.Problem, "test/b/4.png (b, test) = train/a/1.png (a, train)") || !doc.Duplicates[0].LabelsVary {
+	if doc.Total != (experiment.DataTotal{Train: 2, Test: 2, All: 4}) || !strings.Contains(doc.Problem, "test/b/4.png (b, test) = train/a/1.png (a, train)") || !doc.Duplicates[0].LabelsVary {
 		t.Errorf("got %+v", doc)
 	}
-	doc = dataDocument{}
+	doc = experiment.DataDocument{}
 	melo(t, "data", "--json", root, "--val-split", "0", "--allow-duplicates").want(t, exitDone).decode(t, &doc)
 	if doc.Problem != "" || !strings.Contains(strings.Join(doc.Warnings, "\n"), "both sides of the given split") {
 		t.Errorf("got %+v", doc)
@@ -96,7 +96,7 @@ func TestDataTornSplit(t *testing.T) {
 }
 
 func TestDataFolds(t *testing.T) {
-	var doc dataDocument
+	var doc experiment.DataDocument
 	melo(t, "data", "--json", "../../dataset/testdata/grey.npz", "--folds", "3", "--val-split", "0").want(t, exitDone).decode(t, &doc)
 	if len(doc.Folds) != 3 || doc.Folds[0].Held != 6 || doc.Folds[0].Train != 12 || !slices.Equal(doc.Folds[0].Counts, []int{3, 3}) || doc.Total.Test != 6 {
 		t.Errorf("got %+v", doc)
@@ -147,7 +147,7 @@ func TestDataTrainAgree(t *testing.T) {
 	}
 	for fold := range 3 {
 		var trained experiment.Result
-		var shown dataDocument
+		var shown experiment.DataDocument
 		options := []string{"--max-bad", "1", "--folds", "3", "--val-split", "0.2"}
 		if fold > 0 {
 			careful := slices.DeleteFunc(append(append([]string{}, base...), options...), func(a string) bool { return a == "--force" })

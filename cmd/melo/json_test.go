@@ -15,7 +15,7 @@ var documents = map[string]any{
 	"Errors":                    errorDocument{},
 	"melo version":              buildinfo.Program{},
 	"melo demo":                 demoDocument{},
-	"melo data":                 dataDocument{},
+	"melo data":                 experiment.DataDocument{},
 	"melo train":                experiment.Result{},
 	"melo sweep":                experiment.SweepResult{},
 	"melo eval":                 experiment.EvaluationDocument{},

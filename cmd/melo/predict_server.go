@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 
 	"melo.example/melo/client"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
 	"melo.example/melo/serve/wire"
 )
-
-// asked bounds the requests under way, so that the server can make batches of them.
-const asked = 8
 
 // maxImageFile bounds what is sent.
 const maxImageFile = 1 << 30
@@ -54,90 +50,30 @@ func asBadInput(err error) error {
 	return err
 }
 
-// reply is the answer to one image.
-type reply struct {
-	result *wire.Result
-	err    error
-}
-
-// ask fills in the results, in the order of the images. A server that does not answer ends the run; an image that
-// cannot be read does not.
+// ask fills in the results, in the order of the images.
 func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, adapter string, doc *predictDocument) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	replies := make([]chan reply, len(o.Images))
-	for i := range replies {
-		replies[i] = make(chan reply, 1)
-	}
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel() // before the wait
-	next := make(chan int)
-	for range min(asked, len(o.Images)) {
-		group.Go(func() {
-			for i := range next {
-				r, err := o.askOne(ctx, c, adapter, o.Images[i])
-				replies[i] <- reply{r, err}
-			}
-		})
-	}
-	group.Go(func() {
-		defer close(next)
-		for i := range o.Images {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
-	for i, path := range o.Images {
-		var r reply
-		select {
-		case r = <-replies[i]:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		var unreadable *imageError
+	read := func(i int) ([]byte, error) { return readSmall(o.Images[i], maxImageFile) }
+	err := c.PredictEach(ctx, adapter, len(o.Images), read, func(i int, r *wire.Result, failed *client.ImageError) error {
+		defer meter.Set(int64(i+1), "")
+		path, failure := o.Images[i], error(nil)
 		switch {
-		case errors.As(r.err, &unreadable):
-			message := fmt.Sprintf("%s: %s", path, oneLine(unreadable.err))
-			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: path, Error: message})
-			progress.Printf("melo: %s", message)
-		case r.err != nil:
-			return asBadInput(r.err)
-		case o.Refuse && r.result.Fit != nil && r.result.Fit.Unlike:
-			message := fmt.Sprintf("%s: %s", path, oneLine(&fit.UnlikeError{Verdict: fit.Verdict(*r.result.Fit)}))
-			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: path, Error: message})
-			progress.Printf("melo: %s", message)
+		case failed != nil:
+			failure = failed.Err
+		case o.Refuse && r.Fit != nil && r.Fit.Unlike:
+			failure = &fit.UnlikeError{Verdict: fit.Verdict(*r.Fit)}
 		default:
-			doc.Results = append(doc.Results, prediction{Image: path, Label: r.result.Label, Probability: r.result.Probability,
-				Probabilities: r.result.Probabilities, Logits: r.result.Logits, Fit: (*fit.Verdict)(r.result.Fit)})
+			doc.Results = append(doc.Results, prediction{Image: path, Label: r.Label, Probability: r.Probability,
+				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit)})
+			return nil
 		}
-		meter.Set(int64(i+1), "")
-	}
-	return nil
-}
-
-// imageError is about the image, not about the server.
-type imageError struct{ err error }
-
-func (e *imageError) Error() string { return e.err.Error() }
-func (e *imageError) Unwrap() error { return e.err }
-
-func (o *predictOptions) askOne(ctx context.Context, c *client.Client, adapter, path string) (*wire.Result, error) {
-	image, err := readSmall(path, maxImageFile)
-	if err != nil {
-		return nil, &imageError{err}
-	}
-	r, err := c.Predict(ctx, adapter, image)
-	var status *client.StatusError
-	if errors.As(err, &status) && (status.Status == http.StatusBadRequest || status.Status == http.StatusUnprocessableEntity || status.Status == http.StatusRequestEntityTooLarge) {
-		return nil, &imageError{err}
-	}
-	return r, err
+		message := fmt.Sprintf("%s: %s", path, oneLine(failure))
+		doc.Failed = append(doc.Failed, experiment.FailedImage{Image: path, Error: message})
+		progress.Printf("melo: %s", message)
+		return nil
+	})
+	return asBadInput(err)
 }
