@@ -31,13 +31,14 @@ type Adapter struct {
 	run compute.Engine // of own; guarded by Base.mu
 }
 
-// Adapter reads a native adapter file and checks that it belongs to this base: shape, digest, preprocessing.
+// Adapter reads an adapter, a native file or one of PEFT or LoRA-ViT, and checks that it belongs to this base: shape,
+// digest, preprocessing. Files of other software have no digest of their base.
 func (b *Base) Adapter(path string) (*Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
 	}
-	if kind, ok := foreign(path); ok {
-		f, err := b.importFile(path, kind)
+	if adapterfile.Foreign(path) {
+		f, err := adapterfile.ReadForeign(path, b.model, maxForeign)
 		if err != nil {
 			return nil, err
 		}

@@ -105,8 +105,8 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if kind, ok := foreign(adapterPath); ok {
-		return openForeign(adapterPath, basePath, kind, s)
+	if adapterfile.Foreign(adapterPath) {
+		return openForeign(adapterPath, basePath, s)
 	}
 	f, err := readAdapter(adapterPath)
 	if err != nil {

@@ -128,7 +128,7 @@ func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File) er
 		return err
 	}
 	defer r.cache.freed(c.bytes)
-	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter.Resident(r.reader.precision), cache: r.cache})
+	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter.Resident(r.reader.model.Precision), cache: r.cache})
 }
 
 // Unload withdraws the adapter: requests for it are refused until Load. Those that have it finish.

@@ -20,8 +20,9 @@ import (
 // Config says what an engine serves and how. The zero value of a field means its default.
 type Config struct {
 	Base     string // folder or file of the base, or "embedded"
-	Adapters string // folder of adapter files; empty: none
-	// AnyBase takes adapters that do not say which base they belong to, if their shape fits.
+	Adapters string // folder of adapters: native files, LoRA-ViT files, folders of PEFT; empty: none
+	// AnyBase takes adapters that do not say which base they belong to, and folders of PEFT that call it otherwise, if
+	// their shape fits.
 	AnyBase bool
 
 	// Refuse makes an image that is unlike those that an adapter was trained on an error, whatever the adapter says.
@@ -113,7 +114,7 @@ func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, e
 	e.runner = newRunner(e)
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
-		reader:   reader{config: &m.Config, recipe: m.Recipe, digest: digest, anyBase: c.AnyBase, precision: m.Precision},
+		reader:   reader{model: m, name: cmp.Or(c.Base, m.Path), digest: digest, anyBase: c.AnyBase},
 		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
 	if err != nil {
 		c.Release()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"melo.example/melo/imaging"
@@ -14,12 +15,10 @@ import (
 
 // reader turns files into contents and adapters, with every check that does not need a pass through the base.
 type reader struct {
-	config  *vit.Config
-	recipe  imaging.Recipe // of the base
-	digest  string         // of the base
-	anyBase bool           // adapters that do not say which base they belong to are taken
-
-	precision vit.Precision // of the base
+	model   *vit.Model // the base
+	name    string     // of the base, as it was opened
+	digest  string     // of the base
+	anyBase bool       // adapters that do not say which base they belong to are taken
 }
 
 // errChanged says that a file has no longer the content that it had when it was looked at.
@@ -30,7 +29,7 @@ const maxAdapter = 512 << 20
 
 // read reads and checks the adapter at path.
 func (r *reader) read(path string) (*adapterfile.File, error) {
-	f, err := adapterfile.ReadLimit(path, maxAdapter)
+	f, err := adapterfile.ReadFor(path, r.model, maxAdapter)
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +42,16 @@ func (r *reader) check(f *adapterfile.File) error {
 		return fmt.Errorf("serve: %s: the adapter has no head, so it cannot answer", f.Path)
 	case f.Meta.Method == lora.FullTuning:
 		return fmt.Errorf("serve: %s: method %q: a fully tuned model has a base of its own and cannot share this one", f.Path, f.Meta.Method)
-	case f.Meta.Base.Digest == "" && !r.anyBase:
+	case f.From == adapterfile.Native && f.Meta.Base.Digest == "" && !r.anyBase:
 		return fmt.Errorf("serve: %s: does not say which base it belongs to", f.Path)
+	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, r.name):
+		return fmt.Errorf("serve: %s: was made for the base %.200q, this is %q: --any-base takes it if its shape fits", f.Path, f.Meta.Base.ID, r.name)
 	}
-	if err := f.CheckBase(r.config, r.digest); err != nil {
+	if err := f.CheckBase(&r.model.Config, r.digest); err != nil {
 		return err
 	}
-	if recipe := r.recipeOf(f); recipe.Size != r.config.Image {
-		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, r.config.Image)
+	if recipe := r.recipeOf(f); recipe.Size != r.model.Image {
+		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, r.model.Image)
 	}
 	if r.recipeOf(f).Interpolation == "" {
 		return fmt.Errorf("serve: %s: neither it nor the base says how an image becomes the input", f.Path)
@@ -58,9 +59,19 @@ func (r *reader) check(f *adapterfile.File) error {
 	return nil
 }
 
+// sameBase reports whether what a PEFT folder calls its base may be the one with that name: nothing, or the same last part.
+func sameBase(id, name string) bool {
+	last := func(s string) string {
+		s = s[strings.LastIndexAny(s, `/\:`)+1:]
+		return strings.ToLower(strings.TrimSuffix(s, extension))
+	}
+	clean := func(s string) string { return strings.TrimRight(s, `/\`) }
+	return id == "" || last(clean(id)) == last(clean(name))
+}
+
 func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 	if f.Meta.Recipe == (imaging.Recipe{}) {
-		return r.recipe
+		return r.model.Recipe
 	}
 	return f.Meta.Recipe
 }
@@ -68,7 +79,7 @@ func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
 // content describes a checked file.
 func (r *reader) content(f *adapterfile.File) *content {
 	meta := f.Meta
-	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.precision).Bytes()}
+	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.model.Precision).Bytes()}
 	if f.Fit != nil {
 		c.bytes += int64(f.Fit.Bytes())
 	}
@@ -212,7 +223,7 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 	if f.Digest != c.digest {
 		return nil, errChanged
 	}
-	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.precision), fit: f.Fit, cache: r.cache}
+	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.model.Precision), fit: f.Fit, cache: r.cache}
 	if c.tested.Load() {
 		return h, nil
 	}

@@ -8,8 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// extension is that of adapter files.
+// extension is that of adapter files. What has another name may be a folder of PEFT.
 const extension = ".safetensors"
+
+// isFolder tells by a path whether it is taken for a folder.
+func isFolder(path string) bool { return filepath.Ext(path) != extension }
 
 // maxName bounds names and versions, in bytes.
 const maxName = 200
@@ -42,10 +45,11 @@ func splitName(s string) (name, version string) {
 }
 
 // fileName returns the name and the version that a file in the folder stands for: "busi.safetensors" is busi,
-// "busi@v2.safetensors" its version v2. ok is false for what is no adapter's file.
+// "busi@v2.safetensors" its version v2. A folder of PEFT has a name without the extension. ok is false for what is no
+// adapter's file.
 func fileName(path string) (name, version string, ok bool) {
-	base, ok := strings.CutSuffix(filepath.Base(path), extension)
-	if !ok || strings.HasPrefix(base, ".") {
+	base := strings.TrimSuffix(filepath.Base(path), extension)
+	if strings.HasPrefix(base, ".") {
 		return "", "", false
 	}
 	name, version, versioned := strings.Cut(base, "@")

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 )
 
@@ -101,9 +102,17 @@ func (e *entry) decide(files map[string]*file, dir string, d *decision) {
 	}
 }
 
-// chooseByFiles takes the file of the bare name or, without one, the only version.
+// chooseByFiles takes the file, or the folder of PEFT, of the bare name or, without one, the only version.
 func (e *entry) chooseByFiles(files map[string]*file, dir string) {
-	if f := files[joinName(dir, e.name)]; f != nil {
+	f, folder := files[joinName(dir, e.name)], files[filepath.Join(dir, e.name)]
+	if f != nil && folder != nil {
+		e.noReason = "is a file and a folder, and nothing tells which is current: ask for one of the versions"
+		return
+	}
+	if f == nil {
+		f = folder
+	}
+	if f != nil {
 		if f.content == nil {
 			e.broken = &BrokenError{Name: e.name, Path: f.path, Err: f.err}
 			return

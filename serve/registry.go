@@ -21,7 +21,7 @@ const firstVersion = "1"
 // for. It is safe for concurrent use.
 //
 // A file "busi.safetensors" is the current version of the adapter busi, "busi@v2.safetensors" another version of it,
-// with the alias v2. Files that change, come or go are noticed by Watch, Scan and Load. A file that cannot be used
+// with the alias v2. The name of a PEFT folder stands for it in the same way. Files that change, come or go are noticed by Watch, Scan and Load. A file that cannot be used
 // makes no other adapter fail, and is looked at again when it changes. While the version that it should replace is
 // still in memory, that one goes on answering.
 type Registry struct {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/memo"
 )
 
@@ -64,8 +65,9 @@ func (r *Registry) Scan(ctx context.Context) error {
 	}
 	paths := map[string]bool{}
 	for _, d := range found {
-		if _, _, ok := fileName(d.Name()); ok {
-			paths[filepath.Join(r.dir, d.Name())] = true
+		path := filepath.Join(r.dir, d.Name())
+		if _, _, ok := fileName(path); ok && (!isFolder(path) || adapterfile.IsPEFT(path)) {
+			paths[path] = true
 		}
 	}
 	r.admin.Lock()
@@ -101,8 +103,8 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	group.SetLimit(cap(r.loading))
 	for i, path := range paths {
 		old := before[i]
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		stamp, err := stampOf(path)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil { // no permission, say: what it held goes on as long as memory has it
@@ -110,9 +112,8 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			fresh[i].fail(err)
 			continue
 		}
-		key, settled := memo.FileKey(path, info)
-		seen := time.Now()
-		if old != nil && old.key == key {
+		seen, settled := time.Now(), stamp.settled
+		if old != nil && old.key == stamp.key {
 			if old.settled {
 				fresh[i] = old
 				continue
@@ -122,7 +123,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
 		group.Go(func() error {
 			f := newFile(path, held[i])
-			f.key, f.settled, f.seen, f.modified = key, settled, seen, info.ModTime()
+			f.key, f.settled, f.seen, f.modified = stamp.key, settled, seen, stamp.modified
 			if ctx.Err() == nil {
 				r.readFile(f)
 				fresh[i] = f
@@ -140,6 +141,47 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	}
 	r.endLook(number, paths, fresh)
 	return nil
+}
+
+// stamp tells whether what lies at a path was written again.
+type stamp struct {
+	key      string
+	settled  bool // it is old enough to tell
+	modified time.Time
+}
+
+// stampOf returns the stamp of a file, or of all files that a folder of PEFT is read from. The error is fs.ErrNotExist where
+// neither is.
+func stampOf(path string) (s stamp, err error) {
+	paths := []string{path}
+	if isFolder(path) {
+		if !adapterfile.IsPEFT(path) {
+			return s, fs.ErrNotExist
+		}
+		paths = nil
+		for _, name := range adapterfile.PEFTFiles() {
+			paths = append(paths, filepath.Join(path, name))
+		}
+	}
+	s.settled = true
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && p != path: // a folder may lack some
+			continue
+		case err != nil:
+			return s, err
+		case info.IsDir():
+			return s, fs.ErrNotExist
+		}
+		key, settled := memo.FileKey(p, info)
+		s.key += key + "\n"
+		s.settled = s.settled && settled
+		if t := info.ModTime(); t.After(s.modified) {
+			s.modified = t
+		}
+	}
+	return s, nil
 }
 
 // beginLook numbers a look, and returns what was seen at the paths so far, and what that held: who publishes may change it
@@ -209,12 +251,16 @@ func (r *Registry) readFile(f *file) {
 
 // refresh looks again at the files of one name, and at path.
 func (r *Registry) refresh(ctx context.Context, name string) error {
-	paths := []string{filepath.Join(r.dir, name+extension)}
-	found, err := filepath.Glob(filepath.Join(escapeGlob(r.dir), escapeGlob(name)+"@*"+extension))
+	paths := []string{joinName(r.dir, name), filepath.Join(r.dir, name)}
+	found, err := filepath.Glob(filepath.Join(escapeGlob(r.dir), escapeGlob(name)+"@*"))
 	if err != nil {
 		return err
 	}
-	paths = append(paths, found...)
+	for _, path := range found {
+		if _, _, ok := fileName(path); ok {
+			paths = append(paths, path)
+		}
+	}
 	r.admin.Lock()
 	for path, f := range r.files {
 		if f.name == name {

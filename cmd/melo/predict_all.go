@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"melo.example/melo/experiment"
+	"melo.example/melo/lora/adapterfile"
 )
 
 // predictAllDocument is the --json document of "melo predict --adapters".
@@ -27,14 +28,13 @@ type applying struct {
 
 // runAll is Run with --adapters.
 func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
-	files, err := filepath.Glob(filepath.Join(escapeGlob(o.Adapters), "*.safetensors"))
+	files, err := adapterfile.InFolder(o.Adapters)
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("%s: has no adapters (*.safetensors)", o.Adapters)
+		err = fmt.Errorf("%s: has no adapters (*.safetensors, or folders of PEFT)", o.Adapters)
 	}
 	if err != nil {
 		return badInput(err)
 	}
-	slices.Sort(files)
 	first := *o
 	first.Adapter = files[0]
 	base, adapter, err := first.open(ctx, s)
@@ -67,14 +67,6 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 		all.print(s, o)
 	}
 	return all.failure()
-}
-
-// escapeGlob makes a folder's name mean itself.
-func escapeGlob(name string) string {
-	if filepath.Separator == '\\' {
-		return name
-	}
-	return strings.NewReplacer("\\", "\\\\", "*", "\\*", "?", "\\?", "[", "\\[").Replace(name)
 }
 
 // taskName is what an adapter is called in a list.

@@ -34,7 +34,7 @@ type serveEngine struct {
 	Queue         int           `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
 	AdapterMemory byteSize      `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
 	Refuse        bool          `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
-	AnyBase       bool          `group:"Engine:" help:"Take adapters that do not say which base they belong to, if their shape fits."`
+	AnyBase       bool          `group:"Engine:" help:"Take adapters that do not say which base they belong to, and PEFT folders that call it otherwise, if their shape fits."`
 	StateFile     string        `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
 	Rescan        time.Duration `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
 	CheckAdapters bool          `group:"Engine:" help:"Load every adapter once before serving, so that those which are refused are known."`

@@ -24,10 +24,13 @@ type File struct {
 	Extra []safetensors.TensorData
 	// Fit describes the training images; nil if unknown, as in files written before there was such a thing.
 	Fit *fit.Description
-	// Digest identifies the adapter: "sha256:" and the hexadecimal SHA-256 of the whole file. It is empty
-	// for what did not come from a native file and has not been written to one.
+	// Digest identifies the adapter: "sha256:" and the hexadecimal SHA-256 of the whole file. That of a PEFT folder is of
+	// two lines "DIGEST  NAME\n", one for each of its two files, as sha256sum prints them (and of a
+	// third, where a config.json beside them has the names of labels). Empty for what did not come
+	// from a file and has not been written to one.
 	Digest string
 	Path   string // where it was read or written
+	From   Kind   // of what it was read; Unknown if it was made in memory
 }
 
 // BasePrefix stands before the canonical name of a tensor in Extra.

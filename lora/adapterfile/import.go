@@ -3,6 +3,8 @@ package adapterfile
 import (
 	"fmt"
 
+	"melo.example/melo/compute"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -13,10 +15,22 @@ type Import struct {
 	// Base is the shape of the base that the adapter belongs to. With it the adapter is checked against the
 	// base; without it (nil) the description holds what the tensors and their names tell.
 	Base *vit.Config
-	// Head is the one that the base came with: an adapter may be beside it. nil if there is none.
-	Head   *vit.Head
+	// Head is the one that the base came with: an adapter may be beside it. nil if there is none. HeadDist is the second
+	// of a distilled DeiT.
+	Head, HeadDist *vit.Head
+	// Model is the base itself, for adapters that change more of it than low-rank matrices do. nil if it is not at hand.
+	Model  *compute.Model
 	Labels []Label // one a class; none: "class 0", "class 1", ...
 	Task   Task    // empty: Binary for one class, else Multiclass
+	Limit  int64   // of a file's bytes; 0: 4 GiB
+}
+
+// limit returns how many bytes a file may have.
+func (o *Import) limit() int64 {
+	if o.Limit > 0 {
+		return o.Limit
+	}
+	return maxImport
 }
 
 // FormatError says that a format has no place for what an adapter is.
@@ -31,9 +45,14 @@ func (e *FormatError) Error() string { return fmt.Sprintf("adapterfile: %s: %v",
 // Unwrap returns what does not fit.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// importFile reads a safetensors file, calls parse, and puts the name of the file before its errors.
-func importFile(path string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
-	st, err := safetensors.ReadFile(path, maxImport, headers)
+// importFile reads a safetensors file, calls parse, and puts the name of the file before its errors. The digest is that of
+// the file.
+func importFile(path string, limit int64, parse func(st *safetensors.File) (*File, error)) (*File, error) {
+	data, err := regular.ReadFile(path, limit)
+	if err != nil {
+		return nil, failed(path, err)
+	}
+	st, err := safetensors.ParseLimits(data, path, headers)
 	if err != nil {
 		return nil, failed(path, err)
 	}
@@ -41,6 +60,7 @@ func importFile(path string, parse func(st *safetensors.File) (*File, error)) (*
 	if err != nil {
 		return nil, failed(path, err)
 	}
+	f.Digest = digestOf(data)
 	return f, nil
 }
 
@@ -86,7 +106,7 @@ func (f *File) labelHead(o Import) error {
 		return fmt.Errorf("head of %d classes, expected at most %d", h.Classes, maxLabels)
 	}
 	for i := len(f.Meta.Labels); i < h.Classes; i++ {
-		f.Meta.Labels = append(f.Meta.Labels, Label{Name: fmt.Sprintf("class %d", i)})
+		f.Meta.Labels = append(f.Meta.Labels, Label{Name: nameless(i)})
 	}
 	switch {
 	case f.Meta.Task != "":

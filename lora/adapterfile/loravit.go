@@ -61,7 +61,7 @@ func (e *UntoldError) Error() string {
 // ReadLoRAViT reads a LoRA-ViT file. A head without bias gets zeros; a file may have no head, or a head
 // alone.
 func ReadLoRAViT(path string, o LoRAViTOptions) (*File, error) {
-	return importFile(path, func(st *safetensors.File) (*File, error) { return parseLoRAViT(st, o) })
+	return importFile(path, o.limit(), func(st *safetensors.File) (*File, error) { return parseLoRAViT(st, o) })
 }
 
 func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
@@ -69,7 +69,7 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Adapter: &lora.Adapter{}, Path: st.Path()}
+	f := &File{Adapter: &lora.Adapter{}, Path: st.Path(), From: LoRAViT}
 	f.Meta.Base.Source = "timm"
 	r := newReader(st)
 	n := loravitCount(st)

@@ -85,7 +85,7 @@ func Parse(data []byte, name string) (*File, error) {
 	if err != nil {
 		return nil, failed(name, err)
 	}
-	f.Path, f.Digest = name, digestOf(data)
+	f.Path, f.Digest, f.From = name, digestOf(data), Native
 	return f, nil
 }
 

@@ -28,38 +28,67 @@ const (
 // timm and of transformers 4 and 5, rsLoRA, rank_pattern and alpha_pattern, and a classifier in
 // modules_to_save; anything else is refused by name.
 func ReadPEFT(path string, o Import) (*File, error) {
-	dir := path
-	if name := filepath.Base(path); name == peftConfig || name == peftWeights || name == peftTorch {
-		dir = filepath.Dir(path)
-	} else if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return nil, failf(path, "tensors of PEFT, expected a folder of %s and %s", peftConfig, peftWeights)
-	}
-	config, weights := filepath.Join(dir, peftConfig), filepath.Join(dir, peftWeights)
-	text, err := regular.ReadFile(config, maxPEFTConfig)
+	text, doc, err := readPEFTConfig(path)
 	if err != nil {
-		return nil, failed(config, err)
+		return nil, err
 	}
-	doc, err := parsePEFTConfig(text)
-	if err != nil {
-		return nil, failed(config, err)
-	}
+	dir := peftDir(path)
+	weights := filepath.Join(dir, peftWeights)
 	parse := func(st *safetensors.File) (*File, error) { return parsePEFT(st, doc, o) }
 	var f *File
 	if _, e := os.Stat(weights); errors.Is(e, os.ErrNotExist) {
-		f, err = importTorch(filepath.Join(dir, peftTorch), weights, parse)
+		other := weights
+		weights = filepath.Join(dir, peftTorch)
+		f, err = importTorch(weights, other, o.limit(), parse)
 	} else {
-		f, err = importFile(weights, parse)
+		f, err = importFile(weights, o.limit(), parse)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f.Path = dir
+	sums := digestLine(digestOf(text), peftConfig) + digestLine(f.Digest, filepath.Base(weights))
+	if h := f.Adapter.Head; h != nil && len(o.Labels) == 0 {
+		if text, labels := labelsBeside(dir, h.Classes); labels != nil {
+			f.Meta.Labels = labels
+			sums += digestLine(digestOf(text), modelConfig)
+		}
+	}
+	f.Path, f.Digest = dir, digestOf([]byte(sums))
 	return f, nil
 }
 
+// digestLine is how sha256sum prints the digest of a file.
+func digestLine(digest, name string) string {
+	return strings.TrimPrefix(digest, digestPrefix) + "  " + name + "\n"
+}
+
+// peftDir is the folder that path is, or one of whose two files it is.
+func peftDir(path string) string {
+	if name := filepath.Base(path); name == peftConfig || name == peftWeights || name == peftTorch {
+		return filepath.Dir(path)
+	}
+	return path
+}
+
+// readPEFTConfig reads the configuration in a folder.
+func readPEFTConfig(path string) (text []byte, doc *peftDoc, err error) {
+	dir := peftDir(path)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, nil, failf(path, "tensors of PEFT, expected a folder of %s and %s", peftConfig, peftWeights)
+	}
+	config := filepath.Join(dir, peftConfig)
+	if text, err = regular.ReadFile(config, maxPEFTConfig); err == nil {
+		doc, err = parsePEFTConfig(text)
+	}
+	if err != nil {
+		return nil, nil, failed(config, err)
+	}
+	return text, doc, nil
+}
+
 // importTorch is importFile for a file of torch.save, which is looked for where there is none of safetensors.
-func importTorch(path, other string, parse func(st *safetensors.File) (*File, error)) (*File, error) {
-	data, err := regular.ReadFile(path, maxImport)
+func importTorch(path, other string, limit int64, parse func(st *safetensors.File) (*File, error)) (*File, error) {
+	data, err := regular.ReadFile(path, limit)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, failed(other, err)
 	}
@@ -74,6 +103,7 @@ func importTorch(path, other string, parse func(st *safetensors.File) (*File, er
 	if err != nil {
 		return nil, failed(path, err)
 	}
+	f.Digest = digestOf(data)
 	return f, nil
 }
 
@@ -101,7 +131,7 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	if err := r.sort(); err != nil {
 		return nil, err
 	}
-	f := &File{Adapter: &lora.Adapter{}, Path: st.Path()}
+	f := &File{Adapter: &lora.Adapter{}, Path: st.Path(), From: PEFT}
 	r.shape()
 	if c := o.Base; c != nil {
 		if r.width != 0 && r.width != c.Width { // the clearest of the messages that would follow

@@ -42,17 +42,13 @@ func Sniff(path string) (Kind, error) {
 		return Unknown, failed(path, err)
 	}
 	if info.IsDir() {
-		for _, x := range []struct {
-			name string
-			kind Kind
-		}{
-			{peftConfig, PEFT}, {peftWeights, PEFT}, {peftTorch, PEFT},
-		} {
-			if _, err := os.Stat(filepath.Join(path, x.name)); err == nil {
-				return x.kind, nil
-			}
+		if IsPEFT(path) {
+			return PEFT, nil
 		}
 		if _, _, err := checkpoint.Weights(path); err != nil {
+			if inner := folders(path); len(inner) > 0 {
+				return Unknown, failf(path, "has %d adapters of PEFT in folders of their own: name one of %s", len(inner), someOf(inner))
+			}
 			return Unknown, failf(path, "no adapter (there is no %s), and no base: %w", peftConfig, err)
 		}
 		return BaseWeights, nil
@@ -70,6 +66,20 @@ func Sniff(path string) (Kind, error) {
 		return Unknown, failed(path, err)
 	}
 	return sniffTensors(st), nil
+}
+
+// folders returns the folders of PEFT in a folder.
+func folders(dir string) (list []string) {
+	found, err := InFolder(dir)
+	if err != nil {
+		return nil
+	}
+	for _, path := range found {
+		if IsPEFT(path) {
+			list = append(list, quote(path))
+		}
+	}
+	return list
 }
 
 // sniffTensors decides by the header of one file.

@@ -1,0 +1,165 @@
+package adapterfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"melo.example/melo/compute"
+	"melo.example/melo/internal/regular"
+	"melo.example/melo/vit"
+)
+
+// Foreign reports whether a path holds an adapter of PEFT or of LoRA-ViT.
+func Foreign(path string) bool {
+	kind, err := Sniff(path)
+	return err == nil && (kind == PEFT || kind == LoRAViT)
+}
+
+// ReadFor reads an adapter that is to answer on the base m: a native file (ReadLimit), or one of PEFT or LoRA-ViT
+// (ReadForeign). A file with more bytes than limit is an error.
+func ReadFor(path string, m *compute.Model, limit int64) (*File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		f, err := ReadLimit(path, limit)
+		if err == nil || !Foreign(path) {
+			return f, err
+		}
+	}
+	return ReadForeign(path, m, limit)
+}
+
+// ReadForeign reads an adapter of PEFT or LoRA-ViT as it is to answer on the base m. What such formats leave out is the
+// base's: its head for an adapter without one, the names of its labels where they are as many as the classes, and its
+// preprocessing. Names of labels in a config.json beside the adapter go before. What nobody tells is an *UntoldError.
+// Nothing in such a file identifies the weights of its base: CheckBase compares shapes alone.
+func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
+	o := ImportFor(m)
+	o.Limit = limit
+	kind, err := Sniff(path)
+	if err != nil {
+		return nil, err
+	}
+	var f *File
+	switch kind {
+	case PEFT:
+		f, err = ReadPEFT(path, o)
+	case LoRAViT:
+		f, err = ReadLoRAViT(path, LoRAViTOptions{Import: o})
+	default:
+		return nil, failf(path, "is %v, expected an adapter", kind)
+	}
+	if untold := (*UntoldError)(nil); errors.As(err, &untold) {
+		return nil, fmt.Errorf("%w; melo convert with --%s makes an adapter that tells it", err, untold.What)
+	}
+	if err != nil {
+		return nil, err
+	}
+	own := o.ownHead()
+	switch h := f.Adapter.Head; {
+	case h == nil && own == nil:
+		return nil, failf(path, "neither the adapter nor the base has a head, so it cannot answer")
+	case h == nil:
+		err = f.TakeHead(own, m.Labels)
+	case f.unnamed() && len(m.Labels) == h.Classes:
+		f.Meta.Labels = Labels(m.Labels...)
+	}
+	f.Meta.Recipe = m.Recipe
+	return f, err
+}
+
+// ImportFor returns what a base tells of an adapter that is imported for it.
+func ImportFor(m *compute.Model) Import {
+	return Import{Base: &m.Config, Head: m.Head, HeadDist: m.HeadDist, Model: m}
+}
+
+// ownHead is the head that the base came with; the two of a distilled DeiT, whose logits are averaged, as one on the
+// features of both tokens.
+func (o *Import) ownHead() *vit.Head {
+	if o.Head == nil || o.HeadDist == nil {
+		return o.Head
+	}
+	return average(o.Head, o.HeadDist)
+}
+
+// unnamed reports whether nothing tells what the classes are called.
+func (f *File) unnamed() bool {
+	for i, l := range f.Meta.Labels {
+		if l.Name != nameless(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// nameless is what class i is called where nothing tells.
+func nameless(i int) string { return fmt.Sprintf("class %d", i) }
+
+// PEFTBase returns what a PEFT folder calls its base; empty if it does not tell.
+func PEFTBase(path string) (string, error) {
+	_, doc, err := readPEFTConfig(path)
+	if err != nil {
+		return "", err
+	}
+	return doc.baseID, nil
+}
+
+// modelConfig is the file in which transformers names labels.
+const modelConfig = "config.json"
+
+// PEFTFiles are the names of the files that a PEFT folder may be read from.
+func PEFTFiles() []string { return []string{peftConfig, peftWeights, peftTorch, modelConfig} }
+
+// labelsBeside reads the names of labels from the config.json of a model that lies beside an adapter's files, as many as
+// there are classes; nil if there is none. Such a file tells nothing else of an adapter.
+func labelsBeside(dir string, classes int) (text []byte, labels []Label) {
+	text, err := regular.ReadFile(filepath.Join(dir, modelConfig), maxPEFTConfig)
+	if err != nil {
+		return nil, nil
+	}
+	var doc struct {
+		Labels map[string]string `json:"id2label"`
+	}
+	if json.Unmarshal(text, &doc) != nil || len(doc.Labels) != classes {
+		return nil, nil
+	}
+	labels = make([]Label, classes)
+	for i := range labels {
+		name, ok := doc.Labels[strconv.Itoa(i)]
+		if !ok || name == "" {
+			return nil, nil
+		}
+		labels[i].Name = name
+	}
+	return text, labels
+}
+
+// InFolder returns the adapters in a folder, sorted: files of safetensors, and folders of PEFT.
+func InFolder(dir string) ([]string, error) {
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, failed(dir, err)
+	}
+	var list []string
+	for _, d := range found {
+		path := filepath.Join(dir, d.Name())
+		if filepath.Ext(path) == ".safetensors" && !strings.HasPrefix(d.Name(), ".") || IsPEFT(path) {
+			list = append(list, path)
+		}
+	}
+	return list, nil
+}
+
+// IsPEFT reports whether path is a folder with one of the files of a PEFT adapter.
+func IsPEFT(path string) bool {
+	for _, name := range []string{peftConfig, peftWeights, peftTorch} {
+		if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}
