@@ -149,11 +149,14 @@ func (b *Base) openTraining(ctx context.Context, data *Data, wrong error, hook e
 
 // Plan says what a comparison compares. The zero value of a field is its default.
 type Plan struct {
-	Methods []Method           // the first against the others; default: LowRank, Linear, Full
-	Seeds   int                // runs of each method; default: 3
-	LR      map[Method]float64 // peak learning rates; default: the methods' own
-	Recipe  Recipe             // of all runs; its Method, LR, Seed and Out are not used
-	Folder  string             // for adapters, records and results; default: the name of the data with .compare
+	Methods []Method // the first against the others; default: LowRank, Linear, Full
+	Seeds   int      // runs of each method; default: 3
+	// Folds are for cross-validation instead of one test split, made Repeats times (default: once) with other divisions.
+	// Every image is then answered by the adapter that was not trained on it, and Seeds is not used.
+	Folds, Repeats int
+	LR             map[Method]float64 // peak learning rates; default: the methods' own
+	Recipe         Recipe             // of all runs; its Method, LR, Seed and Out are not used
+	Folder         string             // for adapters, records and results; default: the name of the data with .compare
 	// Resamples of the bootstrap; default: 2000.
 	Resamples int
 }
@@ -171,6 +174,10 @@ func Compare(ctx context.Context, base *Base, data Data, plan Plan) (*Comparison
 	}
 	set(&o.Seeds, plan.Seeds)
 	set(&o.Resamples, plan.Resamples)
+	if o.Folds = plan.Folds; o.Folds > 0 {
+		o.Repeats = 1
+	}
+	set(&o.Repeats, plan.Repeats)
 	if o.Folder == "" {
 		o.Folder = folderFor(data.Path, ".compare")
 	}

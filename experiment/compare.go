@@ -9,6 +9,7 @@ import (
 
 	"melo.example/melo/internal/sysinfo"
 	"melo.example/melo/lora"
+	"melo.example/melo/metric"
 )
 
 // CompareOptions say which methods are compared, on how many seeds. The options of each run are its own but for Out,
@@ -17,7 +18,8 @@ type CompareOptions struct {
 	Options
 	Folder  string                  // for adapters, records and results
 	Methods []lora.Method           // the first against the others
-	Seeds   int                     // runs of each method, with the seeds 1, 2 and so on
+	Seeds   int                     // runs of each method, with the seeds 1, 2 and so on; with Folds not used
+	Repeats int                     // with Folds: how often all folds are made, each time divided otherwise and with another seed
 	Rates   map[lora.Method]float64 // peak learning rates; absent: the method's default
 
 	Resamples int // of the bootstrap
@@ -47,10 +49,12 @@ func (o *CompareOptions) Validate() error {
 	switch {
 	case len(o.Methods) == 0:
 		return setting("methods", "names none")
-	case o.Seeds < 1 || o.Seeds > maxSeeds:
+	case o.Folds == 0 && o.Repeats > 1:
+		return setting("repeats", "%d, but there are no folds to repeat: seeds repeat runs on one split", o.Repeats)
+	case o.Folds != 0 && (o.Repeats < 1 || o.Repeats > maxSeeds):
+		return setting("repeats", "%d, expected 1 to %d", o.Repeats, maxSeeds)
+	case o.Folds == 0 && (o.Seeds < 1 || o.Seeds > maxSeeds):
 		return setting("seeds", "%d, expected 1 to %d", o.Seeds, maxSeeds)
-	case o.Folds != 0:
-		return setting("folds", "%d: runs are compared on one test split; give none", o.Folds)
 	case !(o.Margin >= 0 && o.Margin < 0.5):
 		return setting("margin", "%v of an AUC, expected 0 to less than 0.5", o.Margin)
 	case o.Resamples < 100 || o.Resamples > 1_000_000:
@@ -60,7 +64,7 @@ func (o *CompareOptions) Validate() error {
 		if slices.Contains(o.Methods[:i], m) {
 			return setting("methods", "names %s twice", m)
 		}
-		if err := o.run(m, 1).Validate(); err != nil {
+		if err := o.run(m, 1, min(1, o.Folds)).Validate(); err != nil {
 			return err
 		}
 	}
@@ -72,23 +76,53 @@ func (o *CompareOptions) Validate() error {
 	return nil
 }
 
-// run are the options of one of the trainings.
-func (o *CompareOptions) run(method lora.Method, seed int) *Options {
+// rounds is how often a method answers for all test images: once for each seed or, with folds, each repeat.
+func (o *CompareOptions) rounds() int {
+	if o.Folds > 0 {
+		return o.Repeats
+	}
+	return o.Seeds
+}
+
+// perRound is the number of trainings of a round.
+func (o *CompareOptions) perRound() int { return max(1, o.Folds) }
+
+// run are the options of one of the trainings: of a round from 1 and a fold from 1 (0: there are none).
+func (o *CompareOptions) run(method lora.Method, round, fold int) *Options {
 	r := o.Options
-	r.Out, r.Folder = filepath.Join(o.Folder, fmt.Sprintf("%s-%d.safetensors", method, seed)), ""
-	r.Method, r.LR, r.Seed, r.Resume = method, o.Rates[method], uint64(seed), !o.Restart
-	r.Title = fmt.Sprintf("%s, seed %d", method, seed)
+	name, title := fmt.Sprintf("%s-%d", method, round), fmt.Sprintf("%s, seed %d", method, round)
+	if o.Folds > 0 {
+		name, title = fmt.Sprintf("%s-fold%d", name, fold), fmt.Sprintf("%s, repeat %d, fold %d", method, round, fold)
+		r.Fold, r.SplitSeed = fold, o.SplitSeed+uint64(round-1)
+	}
+	r.Out, r.Folder = filepath.Join(o.Folder, name+".safetensors"), ""
+	r.Method, r.LR, r.Seed, r.Resume = method, o.Rates[method], uint64(round), !o.Restart
+	r.Title = title
 	if method == lora.FullTuning {
 		r.Precision = "auto" // there is but one
 	}
 	return &r
 }
 
-// RunFolders lists the folders of the runs of one method, by seed.
+// runs lists the trainings of one method, by round and fold.
+func (o *CompareOptions) runs(method lora.Method) []*Options {
+	var list []*Options
+	for round := 1; round <= o.rounds(); round++ {
+		for k := range o.perRound() {
+			list = append(list, o.run(method, round, min(k+1, o.Folds)))
+		}
+	}
+	return list
+}
+
+// Runs is the number of trainings.
+func (o *CompareOptions) Runs() int { return len(o.Methods) * o.rounds() * o.perRound() }
+
+// RunFolders lists the folders of the runs of one method, by seed, or by repeat and fold.
 func (o *CompareOptions) RunFolders(method lora.Method) []string {
 	var list []string
-	for seed := 1; seed <= o.Seeds; seed++ {
-		list = append(list, o.run(method, seed).RunFolder())
+	for _, r := range o.runs(method) {
+		list = append(list, r.RunFolder())
 	}
 	return list
 }
@@ -152,8 +186,7 @@ type compareJob struct {
 	hook Hook
 	base *Base
 	set  *Set
-	runs []comparedRun // by method, then by seed
-	test []int         // samples of the data
+	runs []comparedRun // by method, then by seed, or by repeat and fold
 
 	judged *Judgement
 	doc    ComparisonDocument
@@ -161,21 +194,24 @@ type compareJob struct {
 
 // comparedRun is one training.
 type comparedRun struct {
-	o   *Options
-	doc *Result // nil: to be done
+	o    *Options
+	test []int   // samples of the data
+	doc  *Result // nil: to be done
+
+	own, ownRaw *metric.Predictions // of the adapter for test, calibrated or not
 }
 
 // plan lists the runs, finds out which are done, and refuses a folder with others in it.
 func (j *compareJob) plan() error {
 	for _, m := range j.o.Methods {
-		for seed := 1; seed <= j.o.Seeds; seed++ {
-			r := comparedRun{o: j.o.run(m, seed)}
+		for _, o := range j.o.runs(m) {
+			r := comparedRun{o: o}
 			job, err := NewRun(r.o, j.base, j.set, j.hook)
 			if err != nil {
 				return err
 			}
-			if j.test = job.parts[2]; len(j.test) == 0 {
-				return badInput(fmt.Errorf("%s: no test split to compare on: give a share for testing", j.set.path))
+			if r.test = job.parts[2]; len(r.test) == 0 {
+				return badInput(fmt.Errorf("%s: no test split to compare on: give a share for testing, or folds", j.set.path))
 			}
 			if !j.o.Restart {
 				if r.doc = job.Finished(); r.doc == nil {
@@ -187,6 +223,9 @@ func (j *compareJob) plan() error {
 			j.doc.Data = job.info
 			j.runs = append(j.runs, r)
 		}
+	}
+	if j.o.Folds > 0 {
+		j.pooledData()
 	}
 	return nil
 }

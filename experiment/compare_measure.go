@@ -9,32 +9,31 @@ import (
 	"melo.example/melo/train"
 )
 
-// evaluate lets every adapter answer for the test images.
+// evaluate lets every adapter answer for the images that its training did not see.
 func (j *compareJob) evaluate(ctx context.Context) error {
 	base, err := j.o.Open()
 	if err != nil {
 		return badInput(err)
 	}
 	defer base.Close()
-	for i := range j.runs {
-		r := &j.runs[i]
-		adapter, err := base.Attach(r.o.Out)
-		if err != nil {
-			return badInput(err)
+	for first := 0; first < len(j.runs); first += j.o.perRound() {
+		round := j.runs[first : first+j.o.perRound()]
+		var parts []*evalJob
+		for i := range round {
+			e, err := j.answer(ctx, base, &round[i])
+			if err != nil {
+				return err
+			}
+			parts = append(parts, e)
 		}
-		meta := adapter.Metadata()
-		e := &evalJob{o: &EvaluateOptions{Data: j.set.path, Resamples: j.o.Resamples, Seed: bootstrapSeed, Workers: j.o.Workers}, hook: j.hook,
-			adapter: adapter, rule: meta.Rule(), data: j.set.Dataset, samples: j.test, title: "testing " + r.o.Title}
-		if err := e.predict(ctx); err != nil {
-			return err
-		}
-		m := i / j.o.Seeds
-		if i == 0 {
-			boot, unit := e.bootstrap(nil)
-			j.judged = e.judgement(boot)
+		all, p, raw := pooled(parts)
+		m := first / (j.o.rounds() * j.o.perRound())
+		if first == 0 {
+			boot, unit := all.bootstrap(nil)
+			j.judged = all.judgement(boot)
 			j.judged.Labels = j.set.Labels
 			j.doc.Bootstrap = Bootstrap{metric.DefaultLevel, j.o.Resamples, bootstrapSeed, unit, len(boot.Units)}
-			if reason := e.few(e.predictions(true), len(boot.Units)); reason != "" {
+			if reason := all.few(p, len(boot.Units)); reason != "" {
 				j.doc.Warnings = append(j.doc.Warnings, "the numbers are uncertain: "+reason)
 			}
 		}
@@ -42,9 +41,25 @@ func (j *compareJob) evaluate(ctx context.Context) error {
 			j.judged.All = append(j.judged.All, &Judged{Name: string(j.o.Methods[m]), Color: m + 1})
 		}
 		x := j.judged.All[m]
-		x.Runs, x.Raw = append(x.Runs, e.predictions(true)), append(x.Raw, e.predictions(false))
+		x.Runs, x.Raw = append(x.Runs, p), append(x.Raw, raw)
 	}
 	return nil
+}
+
+// answer lets the adapter of one run answer for its test images.
+func (j *compareJob) answer(ctx context.Context, base Opened, r *comparedRun) (*evalJob, error) {
+	adapter, err := base.Attach(r.o.Out)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	meta := adapter.Metadata()
+	e := &evalJob{o: &EvaluateOptions{Data: j.set.path, Resamples: j.o.Resamples, Seed: bootstrapSeed, Workers: j.o.Workers}, hook: j.hook,
+		adapter: adapter, rule: meta.Rule(), data: j.set.Dataset, samples: r.test, title: "testing " + r.o.Title}
+	if err := e.predict(ctx); err != nil {
+		return nil, err
+	}
+	r.own, r.ownRaw = e.predictions(true), e.predictions(false)
+	return e, nil
 }
 
 // bootstrapSeed is that of the resamples, the same for every comparison.
@@ -55,9 +70,11 @@ func (j *compareJob) measure(ctx context.Context) error {
 	d := &j.doc
 	d.Base, d.Folder, d.Notice = j.base.path, j.o.Folder, Notice
 	d.Warnings = append(append([]string{}, j.set.Warnings...), d.Warnings...)
-	for seed := 1; seed <= j.o.Seeds; seed++ {
+	d.Folds = j.o.Folds
+	for seed := 1; seed <= j.o.rounds(); seed++ {
 		d.Seeds = append(d.Seeds, uint64(seed))
 	}
+	each := j.o.rounds() * j.o.perRound()
 	for m, x := range j.judged.All {
 		var err error
 		if x.Numbers, err = j.judged.Boot.MeasureRuns(ctx, x.Runs); err != nil {
@@ -66,14 +83,17 @@ func (j *compareJob) measure(ctx context.Context) error {
 		if x.RawAll, err = j.judged.Boot.MeasureRuns(ctx, x.Raw); err != nil {
 			return err
 		}
-		d.Methods = append(d.Methods, j.method(x, j.runs[m*j.o.Seeds:(m+1)*j.o.Seeds]))
+		d.Methods = append(d.Methods, j.method(x, j.runs[m*each:(m+1)*each]))
 	}
 	d.Differences = []Difference{}
 	for a, first := range j.judged.All {
-		for _, second := range j.judged.All[a+1:] {
+		for b, second := range j.judged.All[a+1:] {
 			x, err := differencesOf(ctx, j.judged, first, second, cmp.Or(j.o.Margin, DefaultMargin))
 			if err != nil {
 				return err
+			}
+			if j.o.Folds > 0 {
+				x.PerFold = j.foldDifference(d.Methods[a].Runs, d.Methods[a+1+b].Runs)
 			}
 			d.Differences = append(d.Differences, *x)
 		}
@@ -88,24 +108,29 @@ func (j *compareJob) method(x *Judged, runs []comparedRun) MethodResult {
 		Settings: first.Settings}
 	n := float64(len(runs))
 	measured := true
-	var aucs []float64
 	for k, r := range runs {
-		d.Runs = append(d.Runs, runOf(&r, x.Runs[k], x.Raw[k]))
+		d.Runs = append(d.Runs, runOf(&r))
 		e := &d.Runs[k]
 		d.SecondsPerEpoch += e.SecondsPerEpoch / n
 		d.Epochs += float64(e.Epochs) / n
 		d.Bytes, d.PeakMemory = max(d.Bytes, e.Bytes), max(d.PeakMemory, e.PeakMemory)
 		measured = measured && e.PeakMemory > 0
-		if e.AUC != nil {
-			aucs = append(aucs, *e.AUC)
-		}
 	}
 	if !measured {
 		d.PeakMemory = 0
 	}
-	if len(aucs) == len(runs) && len(runs) > 1 {
+	var aucs []float64
+	for _, p := range x.Runs {
+		if v, ok := p.MacroAUC(); ok {
+			aucs = append(aucs, v)
+		}
+	}
+	if len(aucs) == len(x.Runs) && len(aucs) > 1 {
 		sd := deviation(aucs)
 		d.AUCDeviation = &sd
+	}
+	if j.o.Folds > 0 {
+		d.PerFold = spreadOf(d.Runs)
 	}
 	for l, name := range j.judged.Labels {
 		e := SubgroupLabel{Label: name, Positives: x.Runs[0].Counts()[l].TP + x.Runs[0].Counts()[l].FN}
@@ -117,9 +142,9 @@ func (j *compareJob) method(x *Judged, runs []comparedRun) MethodResult {
 }
 
 // runOf describes one run.
-func runOf(r *comparedRun, p, raw *metric.Predictions) RunResult {
-	t := r.doc
-	d := RunResult{Seed: r.o.Seed, Adapter: AdapterReference{r.o.Out, t.Adapter.Digest}, Bytes: t.Adapter.Bytes, Epochs: t.Epochs,
+func runOf(r *comparedRun) RunResult {
+	t, p, raw := r.doc, r.own, r.ownRaw
+	d := RunResult{Seed: r.o.Seed, Fold: r.o.Fold, Adapter: AdapterReference{r.o.Out, t.Adapter.Digest}, Bytes: t.Adapter.Bytes, Epochs: t.Epochs,
 		BestEpoch: t.BestEpoch, Seconds: t.Seconds, PeakMemory: t.PeakMemory}
 	if t.ImagesPerSecond > 0 {
 		d.SecondsPerEpoch = float64(t.Data.Train) / t.ImagesPerSecond

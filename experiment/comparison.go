@@ -6,6 +6,7 @@ type ComparisonDocument struct {
 	Base        string         `json:"base"`
 	Data        Data           `json:"data"`
 	Seeds       []uint64       `json:"seeds"`
+	Folds       int            `json:"folds,omitempty"` // of each repeat, whose seeds are Seeds; absent: one test split
 	Methods     []MethodResult `json:"methods"`
 	Differences []Difference   `json:"differences"`
 	Bootstrap   Bootstrap      `json:"bootstrap"`
@@ -24,7 +25,8 @@ type MethodResult struct {
 	Epochs          float64    `json:"epochs"`
 	PeakMemory      int64      `json:"peak_memory_bytes"` // the largest
 	Numbers
-	AUCDeviation *float64           `json:"auc_sd"` // over seeds
+	AUCDeviation *float64           `json:"auc_sd"`             // over seeds, or repeats
+	PerFold      *FoldSpread        `json:"per_fold,omitempty"` // absent: no folds
 	Uncalibrated ProbabilityNumbers `json:"uncalibrated"`
 	PerLabel     []SubgroupLabel    `json:"per_label"`
 	Runs         []RunResult        `json:"runs"`
@@ -34,6 +36,7 @@ type MethodResult struct {
 // RunResult is one run.
 type RunResult struct {
 	Seed            uint64           `json:"seed"`
+	Fold            int              `json:"fold,omitempty"` // that was held out, from 1
 	Adapter         AdapterReference `json:"adapter"`
 	Bytes           int64            `json:"bytes"`
 	Epochs          int              `json:"epochs"`
@@ -64,6 +67,16 @@ type Difference struct {
 	Margin      float64           `json:"margin"`
 	NotInferior *float64          `json:"not_inferior_p"` // of the AUC of the first being worse by the margin or more
 	PerLabel    []LabelDifference `json:"per_label"`
+	PerFold     *DifferenceNumber `json:"per_fold,omitempty"` // of the AUCs of folds, by the corrected t-test; absent: no folds
+}
+
+// FoldSpread is how the AUCs of folds spread; those of which it is defined.
+type FoldSpread struct {
+	Folds     int      `json:"folds"`
+	Mean      *float64 `json:"mean"`
+	Deviation *float64 `json:"sd"`
+	Least     *float64 `json:"least"`
+	Greatest  *float64 `json:"greatest"`
 }
 
 // LabelDifference is the difference between the AUCs of one label.

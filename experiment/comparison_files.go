@@ -34,7 +34,7 @@ func (c *Comparison) Write() error {
 // writeCSV writes a row for each method, with means over seeds, and one for each run.
 func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
-	w.Write([]string{"method", "seed", "trained", "head", "share", "bytes", "seconds_per_epoch", "peak_memory_bytes", "auc", "auc_low", "auc_high", "auc_sd",
+	w.Write([]string{"method", "seed", "fold", "trained", "head", "share", "bytes", "seconds_per_epoch", "peak_memory_bytes", "auc", "auc_low", "auc_high", "auc_sd",
 		"accuracy", "accuracy_low", "accuracy_high", "ece", "ece_low", "ece_high", "uncalibrated_ece", "uncalibrated_ece_low", "uncalibrated_ece_high"})
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	maybe := func(v *float64) string {
@@ -58,7 +58,7 @@ func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 	for i := range d.Methods {
 		m := &d.Methods[i]
 		what := []string{strconv.FormatInt(m.Params.Trained, 10), strconv.FormatInt(m.Params.Head, 10), number(m.Params.Share)}
-		row := append([]string{m.Method, ""}, what...)
+		row := append([]string{m.Method, "", ""}, what...)
 		row = append(row, strconv.FormatInt(m.Bytes, 10), number(m.SecondsPerEpoch), memory(m.PeakMemory), maybe(m.AUC))
 		row = append(append(row, ends(m.AUCInterval)...), maybe(m.AUCDeviation), maybe(m.Accuracy))
 		row = append(append(row, ends(m.AccuracyInterval)...), maybe(m.ECE))
@@ -66,7 +66,11 @@ func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 		w.Write(append(row, ends(m.Uncalibrated.ECEInterval)...))
 		for k := range m.Runs {
 			r := &m.Runs[k]
-			row := append([]string{m.Method, strconv.FormatUint(r.Seed, 10)}, what...)
+			fold := ""
+			if r.Fold > 0 {
+				fold = strconv.Itoa(r.Fold)
+			}
+			row := append([]string{m.Method, strconv.FormatUint(r.Seed, 10), fold}, what...)
 			w.Write(append(row, strconv.FormatInt(r.Bytes, 10), number(r.SecondsPerEpoch), memory(r.PeakMemory), maybe(r.AUC), "", "", "",
 				maybe(r.Accuracy), "", "", maybe(r.ECE), "", "", maybe(r.UncalibratedECE), "", ""))
 		}

@@ -30,6 +30,7 @@ type compareOptions struct {
 
 	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
 	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
+	Repeats int                `default:"1" help:"With --folds: how often all folds are made, each time divided otherwise and with another seed; --seeds is not used then." placeholder:"R"`
 	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Default: rates that are safe for the base; linear is solved without steps." placeholder:"METHOD=RATE"`
 
 	trainSettings
@@ -51,6 +52,11 @@ is used once, when all runs are done.
 DIR gets the adapters with their records, compare.json (what --json prints), compare.csv, and report.html, one file
 with curves and pictures.
 
+With --folds K there is no single test split: K adapters of each method are trained, each on all but one part of the
+data, and every image is answered by the one adapter that has not seen it. The AUC of these answers together is
+shown with its interval, that of the folds with mean and standard deviation, and differences over the folds with
+the corrected t-test of Nadeau and Bengio. --repeats R does it R times with other divisions.
+
 Ctrl-C keeps what is there: the same command goes on. A finished run is not made again. Peak memory is that of each run
 by itself: before it the program gives back what it can, and counts anew.
 
@@ -63,6 +69,7 @@ Examples:
         --adapters b.safetensors --answers other.csv
     melo compare --base vit_tiny/ --data busi/
     melo compare --base vit_tiny/ --data busi/ --methods melo,linear --seeds 5
+    melo compare --base vit_tiny/ --data busi/ --folds 5 --repeats 2
     melo compare --base vit_tiny/ --data chest.csv --group-column patient \
         --no-flip --lr full=0.00003 --epochs 10 --out chest.compare
 
@@ -71,7 +78,7 @@ Research software, not a medical device.` + exitHelp
 
 // options are those of the comparison.
 func (o *compareOptions) options() *experiment.CompareOptions {
-	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Rates: map[lora.Method]float64{}, Resamples: o.Resamples, Margin: o.Margin / 100,
+	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Repeats: o.Repeats, Rates: map[lora.Method]float64{}, Resamples: o.Resamples, Margin: o.Margin / 100,
 		Apart: true, Open: facade.Opener(o.Base, facade.Workers(o.Workers), facade.Batch(o.Pass), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))}
 	e.Restart = o.Restart
 	for _, m := range o.Methods {
@@ -147,7 +154,7 @@ func (o *compareOptions) unfinished(s *stdio, c *experiment.Comparison, err erro
 	if other := (*experiment.OtherRunError)(nil); errors.As(err, &other) {
 		return fmt.Errorf("%w, or --restart to start over", err)
 	}
-	runs := len(o.Methods) * o.Seeds
+	runs := o.options().Runs()
 	done := runs
 	if c == nil {
 		partial := (*experiment.PartialError)(nil)

@@ -17,7 +17,11 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 		return
 	}
 	s.printf("%s on %s", filepath.Base(filepath.Clean(d.Base)), d.Data.Path)
-	s.printf("  test split: %d images, %s; %s", d.Data.Test, d.Data.Rule, study.SeedsText(len(d.Seeds)))
+	if d.Folds > 0 {
+		s.printf("  every image is tested on by an adapter that has not seen it: %d images, %s", d.Data.Test, d.Data.Rule)
+	} else {
+		s.printf("  test split: %d images, %s; %s", d.Data.Test, d.Data.Rule, study.SeedsText(len(d.Seeds)))
+	}
 	of := fmt.Sprintf("%d images", d.Data.Test)
 	if d.Bootstrap.Unit == "group" {
 		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
@@ -46,14 +50,37 @@ func printComparison(s *stdio, c *experiment.Comparison) {
 	for i := range d.Differences {
 		printNotInferior(s, &d.Differences[i])
 	}
-	s.printf("\n  trained numbers: with the head; sd: of the AUC over seeds; p: of no difference")
+	printFolds(s, d)
+	over := "seeds"
+	if d.Folds > 0 {
+		over = "repeats"
+	}
+	s.printf("\n  trained numbers: with the head; sd: of the AUC over %s; p: of no difference", over)
 	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
-		s.printf("  over images and seeds; not adjusted for the number of comparisons")
+		s.printf("  over images and %s; not adjusted for the number of comparisons", over)
 	} else {
-		s.printf("  over images alone: one seed does not tell what another would give")
+		s.printf("  over images alone: one %s does not tell what another would give", strings.TrimSuffix(over, "s"))
 	}
 	s.printf("\nreport: %s", filepath.Join(d.Folder, experiment.ComparisonReport))
 	s.notef("%s", notice)
+}
+
+// printFolds shows how the folds differ.
+func printFolds(s *stdio, d *experiment.ComparisonDocument) {
+	if d.Folds == 0 {
+		return
+	}
+	s.printf("\n  over folds    AUC     sd  least  greatest")
+	for i := range d.Methods {
+		m := &d.Methods[i]
+		f := m.PerFold
+		s.printf("  %-8s    %s  %s  %s     %s", m.Method, share(f.Mean), share(f.Deviation), share(f.Least), share(f.Greatest))
+	}
+	for i := range d.Differences {
+		x := &d.Differences[i]
+		s.printf("  %-15s %s  %s  p %s (corrected for what folds share)", x.First+" - "+x.Second, study.Signed(x.PerFold.Difference),
+			signedRange(x.PerFold.Interval), strings.TrimSpace(study.PText(x.PerFold.P)))
+	}
 }
 
 // printNotInferior says whether the first method is at most a margin worse than the second.

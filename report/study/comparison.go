@@ -32,7 +32,7 @@ func Comparison(ctx context.Context, c *experiment.Comparison, command string, p
 func (j comparison) page(ctx context.Context, pictures int) (*report.Page, error) {
 	d := &j.ComparisonDocument
 	p := &report.Page{Title: strings.Join(j.methods(), ", ") + " on " + filepath.Base(filepath.Clean(d.Data.Path)), Notice: capital(experiment.Notice) + ".",
-		Lead:     fmt.Sprintf("The same split and seeds for every method: %d images to train, %d to validate, %d to test; %s.", d.Data.Train, d.Data.Val, d.Data.Test, j.seedsText()),
+		Lead:     j.lead(),
 		Warnings: d.Warnings, Facts: j.facts()}
 	roc, precision, err := j.judged.curves(ctx)
 	if err != nil {
@@ -59,6 +59,25 @@ func (j comparison) page(ctx context.Context, pictures int) (*report.Page, error
 	return p, nil
 }
 
+// lead says what the numbers are of, in a sentence.
+func (j comparison) lead() string {
+	d := &j.ComparisonDocument
+	if d.Folds > 0 {
+		return fmt.Sprintf("The same %d folds and seeds for every method, %s; each of %d images is answered by the adapter that was not trained on it.",
+			d.Folds, repeatsText(len(d.Seeds)), d.Data.Test)
+	}
+	return fmt.Sprintf("The same split and seeds for every method: %d images to train, %d to validate, %d to test; %s.", d.Data.Train, d.Data.Val, d.Data.Test,
+		SeedsText(len(d.Seeds)))
+}
+
+// repeatsText says how often all folds were made.
+func repeatsText(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // results is the paper's table, and the differences.
 func (j comparison) results() report.Section {
 	t := &report.Table{Caption: "Methods, with 95\u00a0% intervals", Head: []string{"method", "trained numbers", "of the base", "file", "AUC", "accuracy", "calibration error", "uncalibrated",
@@ -75,11 +94,18 @@ func (j comparison) results() report.Section {
 	}
 	s := report.Section{Title: "Results", Parts: []report.Part{t}}
 	text := "Trained numbers are with the head; the file holds them. "
-	if j.Options.Seeds > 1 {
-		text += "AUC to calibration error are means over the seeds; sd is the standard deviation of the AUC over seeds. "
+	over := "seeds"
+	if j.Folds > 0 {
+		over = "repeats"
 	}
-	s.Parts = append(s.Parts, report.Text(text+"Intervals are those of the test images, not of the seeds. "+report.ApproximateNote+" "+
+	if len(j.Seeds) > 1 {
+		text += fmt.Sprintf("AUC to calibration error are means over the %s; sd is the standard deviation of the AUC over %[1]s. ", over)
+	}
+	s.Parts = append(s.Parts, report.Text(text+fmt.Sprintf("Intervals are those of the test images, not of the %s. ", over)+report.ApproximateNote+" "+
 		"Seconds are of training alone, without validation; peak memory is the largest of the runs, each counted by itself. Calibration errors before and after are of the same models: temperatures were fitted to validation."))
+	if j.Folds > 0 {
+		s.Parts = append(s.Parts, j.foldTable(), report.Text(foldText))
+	}
 	if len(j.Differences) == 0 {
 		return s
 	}
@@ -99,13 +125,30 @@ func (j comparison) results() report.Section {
 	return s
 }
 
+const foldText = "Numbers above are of the answers for all images together, each by the adapter that was not trained on it; decisions use the mean of the folds' thresholds. " +
+	"Folds share most of their training images: the interval and p of a difference over folds are corrected for that (Nadeau and Bengio)."
+
+// foldTable is how the AUCs of the folds spread, and the differences fold by fold.
+func (j comparison) foldTable() *report.Table {
+	t := &report.Table{Caption: "AUC over the folds", Head: []string{"method", "mean", "sd", "least", "greatest"}}
+	for i := range j.Methods {
+		m := &j.Methods[i]
+		t.Rows = append(t.Rows, []string{m.Method, dash(m.PerFold.Mean), dash(m.PerFold.Deviation), dash(m.PerFold.Least), dash(m.PerFold.Greatest)})
+	}
+	for i := range j.Differences {
+		x := &j.Differences[i]
+		t.Rows = append(t.Rows, []string{x.First + " − " + x.Second, stackedDifference(x.PerFold), "p " + strings.TrimSpace(PText(x.PerFold.P)), "", ""})
+	}
+	return t
+}
+
 // differenceText says how differences were found.
 func (j comparison) differenceText() string {
 	text := "Every resample of the test images is drawn once for all methods"
 	if j.Differences[0].OverSeeds {
-		text += ", and with it seeds of each: intervals and p-values hold for other images and for training again (widened to Student's distribution, as a few seeds tell their spread badly)."
+		text += ", and with it seeds (or repeats) of each: intervals and p-values hold for other images and for training again (widened to Student's distribution, as a few seeds tell their spread badly)."
 	} else {
-		text += ". There is one seed: nothing here tells what training again would give."
+		text += ". There is one " + map[bool]string{true: "repeat", false: "seed"}[j.Folds > 0] + ": nothing here tells what training again would give."
 	}
 	return text + " p-values are not adjusted for the number of comparisons of methods; those of labels are, by Holm."
 }
@@ -170,16 +213,24 @@ func (j comparison) labels() *report.Table {
 
 // runTable has a row for each run.
 func (j comparison) runTable() *report.Table {
-	t := &report.Table{Caption: "Every run", Head: []string{"method", "seed", "epochs", "best", "AUC, validation", "AUC, test", "accuracy", "calibration error", "uncalibrated", "seconds", "peak memory"}}
+	t := &report.Table{Caption: "Every run", Head: []string{"method", "run", "epochs", "best", "AUC, validation", "AUC, test", "accuracy", "calibration error", "uncalibrated", "seconds", "peak memory"}}
 	for i := range j.Methods {
 		m := &j.Methods[i]
 		for k := range m.Runs {
 			r := &m.Runs[k]
-			t.Rows = append(t.Rows, []string{m.Method, strconv.FormatUint(r.Seed, 10), strconv.Itoa(r.Epochs), strconv.Itoa(r.BestEpoch), dash(r.ValidationAUC), dash(r.AUC),
+			t.Rows = append(t.Rows, []string{m.Method, runText(r), strconv.Itoa(r.Epochs), strconv.Itoa(r.BestEpoch), dash(r.ValidationAUC), dash(r.AUC),
 				dash(r.Accuracy), dash(r.ECE), dash(r.UncalibratedECE), strconv.FormatFloat(r.Seconds, 'f', 1, 64), MemoryText(r.PeakMemory)})
 		}
 	}
 	return t
+}
+
+// runText names a run of a method.
+func runText(r *experiment.RunResult) string {
+	if r.Fold > 0 {
+		return fmt.Sprintf("repeat %d, fold %d", r.Seed, r.Fold)
+	}
+	return fmt.Sprintf("seed %d", r.Seed)
 }
 
 // facts are what the numbers are of.
@@ -215,9 +266,6 @@ func (j comparison) methods() []string {
 	}
 	return names
 }
-
-// seedsText says how many runs there are of each method.
-func (j comparison) seedsText() string { return SeedsText(j.Options.Seeds) }
 
 // SeedsText says how many runs there are of each method.
 func SeedsText(seeds int) string {
