@@ -43,14 +43,31 @@ def melo(program, *arguments):
 
 
 def prepare(path, recipe):
-    """Makes the input tensor by Pillow, for a recipe that squashes the image."""
+    """Makes the input tensor by Pillow or torchvision, as the recipe says, for one that squashes the image."""
     if recipe.get("resize", 0) not in (0, None):
         sys.exit("the check prepares tensors for recipes without a crop only")
     size = recipe["size"]
-    image = Image.open(path).convert("RGB").resize((size, size), getattr(Image.Resampling, recipe["interpolation"].upper()))
+    image = Image.open(path).convert("RGB")
+    match recipe.get("resampling", ""):
+        case "":
+            image = image.resize((size, size), getattr(Image.Resampling, recipe["interpolation"].upper()))
+        case "torchvision":
+            image = torchvision_resize(image, size, recipe["interpolation"])
+        case other:
+            sys.exit(f"the check cannot resample by {other}")
     x = np.asarray(image, np.float32) / np.float32(255)
     x = (x - np.asarray(recipe["mean"], np.float32)) / np.asarray(recipe["std"], np.float32)
     return np.ascontiguousarray(x.transpose(2, 0, 1)).astype(np.float32)
+
+
+def torchvision_resize(image, size, interpolation):
+    """Resizes bytes by torchvision; returns [size, size, 3]."""
+    import torch
+    from torchvision.transforms.v2 import InterpolationMode, functional
+
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    x = functional.resize(x, [size, size], InterpolationMode(interpolation), antialias=True)
+    return x.permute(1, 2, 0).numpy()
 
 
 class Door:
