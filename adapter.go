@@ -104,6 +104,9 @@ func readAdapter(path string) (*adapterfile.File, error) {
 
 // attach puts an adapter on the base, whose digest is given if the adapter asks for one.
 func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
+	if _, err := b.form.policy.CheckFile(f.Path, f.Digest, ""); err != nil {
+		return nil, err
+	}
 	model := b.model
 	if pool := f.Meta.Pool; pool != "" && pool != model.Pooling.String() {
 		var err error

@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/trust"
 	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
@@ -40,7 +41,12 @@ type settings struct {
 	remember              string
 	prepare               processor.Override
 	heads                 int
+	policy                *trust.Policy
 }
+
+// Trusting refuses adapters that the policy does not trust; their signatures are read from the files beside them. The names
+// of files are not compared with those that a policy has: whoever names a file means that one.
+func Trusting(p *trust.Policy) Option { return func(s *settings) { s.policy = p } }
 
 // Prepare says how images become the input, over what the files of the base say, and, for files that do not tell it, the
 // number of attention heads (0: they tell it).
@@ -110,6 +116,9 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	}
 	f, err := readAdapter(adapterPath)
 	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil { // before the base is read
 		return nil, nil, err
 	}
 	if basePath == "" {

@@ -11,6 +11,7 @@ import (
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/trust"
 )
 
 // joinName is the path of the current version of name.
@@ -86,8 +87,9 @@ func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err er
 const holdTries = 4
 
 // LoadBytes checks an adapter file that was sent, puts it into the folder in one step, as name or "name@version", and
-// loads it. A file that is refused leaves everything as it was.
-func (r *Registry) LoadBytes(ctx context.Context, name string, data []byte) error {
+// loads it. signatures is the text of its signature file; without one, that which lies in the folder counts. A file that is
+// refused leaves everything as it was.
+func (r *Registry) LoadBytes(ctx context.Context, name string, data, signatures []byte) error {
 	base, wanted := splitName(name)
 	if err := checkName("name", base); err != nil {
 		return &InputError{err}
@@ -102,6 +104,10 @@ func (r *Registry) LoadBytes(ctx context.Context, name string, data []byte) erro
 	if err == nil {
 		err = r.reader.check(f)
 	}
+	var signed []byte
+	if err == nil {
+		signed, err = r.signed(base, path, f, signatures)
+	}
 	if err == nil {
 		err = r.try(ctx, path, f)
 	}
@@ -111,14 +117,45 @@ func (r *Registry) LoadBytes(ctx context.Context, name string, data []byte) erro
 	if r.dir == "" {
 		return errors.New("serve: there is no folder of adapters")
 	}
-	err = atomicfile.Write(path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-	if err != nil {
+	if signatures != nil { // first: an adapter without them would be refused until they come
+		if err := writeFile(trust.FileOf(path), signed); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(path, data); err != nil {
 		return err
 	}
 	return r.Load(ctx, name)
+}
+
+func writeFile(path string, data []byte) error {
+	return atomicfile.Write(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// signed checks that a file that is to lie at path is trusted, and returns the text of its signature file, which is that of
+// the file before, too: that one lies there until it is replaced.
+func (r *Registry) signed(name, path string, f *adapterfile.File, signatures []byte) ([]byte, error) {
+	beside, err := trust.ReadSignatures(path)
+	if err != nil {
+		return nil, err
+	}
+	digests := []string{f.Digest}
+	r.admin.Lock()
+	if before := r.files[path]; before != nil && before.content != nil {
+		digests = append(digests, before.content.digest)
+	}
+	r.admin.Unlock()
+	text := beside
+	if signatures != nil {
+		if text, err = trust.Join(signatures, beside, digests...); err != nil {
+			return nil, fmt.Errorf("its signature file: %w", err)
+		}
+	}
+	_, err = r.policy().Check(f.Digest, name, text)
+	return text, err
 }
 
 // try lets a file that is not in the folder yet pass its self-test.

@@ -102,6 +102,7 @@ type version struct {
 	content  *content
 	aliases  []string // of files and of operators, sorted
 	path     string
+	signers  []string // whose signatures it has, of those that are trusted
 	modified time.Time
 	problem  error // of the file that should have replaced it
 	stats    *versionStats

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging"
+	"melo.example/melo/lora/trust"
 	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
@@ -24,6 +25,9 @@ type Config struct {
 	// AnyBase takes adapters that do not say which base they belong to, and folders of PEFT that call it otherwise, if
 	// their shape fits.
 	AnyBase bool
+	// Trust returns which adapters may answer; it is asked at every look at the folder, and another pointer is another policy.
+	// nil: all may.
+	Trust func() *trust.Policy
 
 	// Refuse makes an image that is unlike those that an adapter was trained on an error, whatever the adapter says.
 	Refuse bool
@@ -115,7 +119,7 @@ func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, e
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
 		reader:   reader{model: m, name: cmp.Or(c.Base, m.Path), digest: digest, anyBase: c.AnyBase},
-		observer: c.Observer, counts: &e.counts, selfTest: e.selfTest})
+		observer: c.Observer, counts: &e.counts, policy: c.Trust, selfTest: e.selfTest})
 	if err != nil {
 		c.Release()
 		return nil, err
@@ -132,6 +136,9 @@ func (c *Config) complete() error {
 	c.Queue = cmp.Or(c.Queue, defaultQueue)
 	if c.Observer == nil {
 		c.Observer = nobody{}
+	}
+	if c.Trust == nil {
+		c.Trust = func() *trust.Policy { return nil }
 	}
 	switch {
 	case c.Batch < 0 || c.Batch > maxBatch:
@@ -291,7 +298,11 @@ func (e *Engine) done(ctx context.Context, a *Answer, v *version, start time.Tim
 	if v != nil {
 		v.stats.count(start, t, err)
 	}
-	e.observer.RequestDone(ctx, RequestEvent{Identity: a.Identity, Start: start, Timing: t, Err: err, Fit: a.Fit})
+	event := RequestEvent{Identity: a.Identity, Start: start, Timing: t, Err: err, Fit: a.Fit}
+	if v != nil {
+		event.Signers = v.signers
+	}
+	e.observer.RequestDone(ctx, event)
 }
 
 // count adds one request.

@@ -25,6 +25,7 @@ type RequestEvent struct {
 	Start    time.Time
 	Timing   Timing
 	Err      error        // nil: answered
+	Signers  []string     // of the adapter, where signatures are asked for
 	Fit      *fit.Verdict // whether the image is like those of the adapter's training; nil if unknown, or not answered
 }
 
@@ -57,6 +58,7 @@ const (
 type AdapterEvent struct {
 	Change    Change
 	Identity                // Version and Digest are empty where no version is meant
+	Signers   []string      // of a published adapter, where signatures are asked for
 	Bytes     int64         // of memory, when loaded or evicted
 	Duration  time.Duration // of loading
 	Err       error         // why it was refused

@@ -52,6 +52,9 @@ func (c *call) one(q Request) (Answer, error) {
 	start := time.Now()
 	var a Answer
 	v, err := c.e.registry.resolve(q.Name, q.Version)
+	if q.Hidden {
+		v, err = nil, hidden(q.Name, q.Version)
+	}
 	if err != nil {
 		a.Name, _ = splitName(q.Name)
 	}
@@ -71,6 +74,14 @@ func (c *call) one(q Request) (Answer, error) {
 		return Answer{Identity: a.Identity, Timing: a.Timing}, err
 	}
 	return a, nil
+}
+
+// hidden is the answer about an adapter that a client may not know of: that of the registry about what there is not.
+func hidden(name, version string) error {
+	if version == "" {
+		name, version = splitName(name)
+	}
+	return &UnknownError{Name: name, Version: version}
 }
 
 // compute takes a request for v through admission, loading, preparation and the queue.

@@ -65,7 +65,7 @@ func (e *entry) addVersion(f *file, before, now map[Identity]*version) {
 	id := Identity{Name: f.name, Version: short(f.content.digest), Digest: f.content.digest}
 	v := now[id]
 	if v == nil {
-		v = &version{Identity: id, content: f.content, path: f.path, modified: f.modified, stats: &versionStats{}}
+		v = &version{Identity: id, content: f.content, path: f.path, signers: f.signers, modified: f.modified, stats: &versionStats{}}
 		if last := before[id]; last != nil && last.content == f.content {
 			v.stats = last.stats
 		}
@@ -195,7 +195,7 @@ func (r *Registry) report(old, next *table) {
 	tell := func(change Change, list []*version, others *table) {
 		for _, v := range list {
 			if e := others.entries[v.Name]; e == nil || e.byDigest(v.Digest) == nil {
-				r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: v.Identity})
+				r.observer.AdapterChanged(AdapterEvent{Change: change, Identity: v.Identity, Signers: v.signers})
 			}
 		}
 	}

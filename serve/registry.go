@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"melo.example/melo/lora/trust"
 )
 
 // CurrentAlias is the alias that an operator sets to choose what the bare name means.
@@ -31,6 +33,7 @@ type Registry struct {
 	cache     *cache
 	observer  Observer
 	counts    *counters
+	policy    func() *trust.Policy // that holds now; another pointer is another policy
 	selfTest  func(ctx context.Context, path string, h *handle) error
 	loading   chan struct{} // slots of files that are being read
 
@@ -61,6 +64,7 @@ type registryConfig struct {
 	reader     reader
 	observer   Observer
 	counts     *counters
+	policy     func() *trust.Policy
 	selfTest   func(ctx context.Context, path string, h *handle) error
 }
 
@@ -69,7 +73,7 @@ func newRegistry(c registryConfig) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{dir: c.dir, statePath: c.state, reader: c.reader, observer: c.observer, counts: c.counts, selfTest: c.selfTest,
+	r := &Registry{dir: c.dir, statePath: c.state, reader: c.reader, observer: c.observer, counts: c.counts, policy: c.policy, selfTest: c.selfTest,
 		loading: make(chan struct{}, c.readers), state: s, files: map[string]*file{}, contents: map[string]*content{},
 		versions: map[Identity]*version{}}
 	r.cache = newCache(c.budget, r.wasEvicted)
@@ -239,7 +243,7 @@ func (e *entry) list() []Status {
 
 func (e *entry) status(v *version) Status {
 	c := v.content
-	s := Status{Identity: v.Identity, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
+	s := Status{Identity: v.Identity, Signers: v.signers, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
 		Bytes: c.bytes, Modified: v.modified, Card: c.card}
 	if v == e.canary {
 		s.Canary = e.weight

@@ -293,7 +293,7 @@ func TestLoadBytes(t *testing.T) {
 	}
 	r := e.Registry()
 	for _, name := range []string{"a", "a@v2"} {
-		if err := r.LoadBytes(t.Context(), name, data); err != nil {
+		if err := r.LoadBytes(t.Context(), name, data, nil); err != nil {
 			t.Error(err)
 		}
 		expect(t, e, name, "", digest)
@@ -308,7 +308,7 @@ func TestLoadBytes(t *testing.T) {
 		"half": {"a", data[:len(data)/2]}, "nothing": {"b", nil}, "outside": {"../a", data}, "hidden": {".a", data}, "no name": {"", data},
 		"folder": {"a/b", data}, "no version": {"a@../b", data}, "colon": {"a:b", data},
 	} {
-		if err := r.LoadBytes(t.Context(), c.name, c.data); err == nil {
+		if err := r.LoadBytes(t.Context(), c.name, c.data, nil); err == nil {
 			t.Errorf("%s was accepted", name)
 		}
 	}

@@ -31,6 +31,8 @@ type Request struct {
 	// version, or by chance its canary.
 	Version string
 	Input   Input
+	// Hidden says that the client may not know of the adapter: it is told that there is none.
+	Hidden bool
 }
 
 // Answer is what one adapter says about one input.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/trust"
 	"melo.example/melo/memo"
 )
 
@@ -25,6 +26,9 @@ type file struct {
 	seen                time.Time // when it was seen first with that key
 	modified            time.Time
 	content             *content // what it holds or, with err, what it held and memory still has
+	signatures          []byte   // that lay beside what content is
+	signers             []string // of content, by the policy
+	policy              *trust.Policy
 	err                 error
 	look                uint64 // number of the look that found it
 }
@@ -99,6 +103,7 @@ const settledAfter = 2 * time.Second
 func (r *Registry) look(ctx context.Context, paths []string) error {
 	number, before, held := r.beginLook(paths)
 	fresh := make([]*file, len(paths))
+	policy := r.policy()
 	var group errgroup.Group
 	group.SetLimit(cap(r.loading))
 	for i, path := range paths {
@@ -108,13 +113,15 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			continue
 		}
 		if err != nil { // no permission, say: what it held goes on as long as memory has it
-			fresh[i] = newFile(path, held[i])
+			fresh[i] = newFile(path, held[i], old)
 			fresh[i].fail(err)
+			fresh[i].judge(policy)
 			continue
 		}
+		stamp.signed(path, policy)
 		seen, settled := time.Now(), stamp.settled
 		if old != nil && old.key == stamp.key {
-			if old.settled {
+			if old.settled && old.policy == policy {
 				fresh[i] = old
 				continue
 			}
@@ -122,10 +129,10 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 		}
 		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
 		group.Go(func() error {
-			f := newFile(path, held[i])
+			f := newFile(path, held[i], old)
 			f.key, f.settled, f.seen, f.modified = stamp.key, settled, seen, stamp.modified
 			if ctx.Err() == nil {
-				r.readFile(f)
+				r.readFile(f, policy)
 				fresh[i] = f
 			}
 			return ctx.Err()
@@ -222,9 +229,26 @@ func (r *Registry) endLook(number uint64, paths []string, fresh []*file) {
 	}
 }
 
-// newFile is the record of path, with the content that memory has of it.
-func newFile(path string, held *content) *file {
+// signed adds to a stamp what trust in the adapter at path follows from.
+func (s *stamp) signed(path string, policy *trust.Policy) {
+	if policy == nil || policy.Keys == nil {
+		return
+	}
+	info, err := os.Stat(trust.FileOf(path))
+	if err != nil {
+		s.key += "not signed\n"
+		return
+	}
+	key, settled := memo.FileKey(trust.FileOf(path), info)
+	s.key, s.settled = s.key+key+"\n", s.settled && settled
+}
+
+// newFile is the record of path, with the content that memory has of it, and what lay beside that.
+func newFile(path string, held *content, before *file) *file {
 	f := &file{path: path, content: held}
+	if before != nil {
+		f.signatures, f.signers = before.signatures, before.signers
+	}
 	f.name, f.version, _ = fileName(path)
 	return f
 }
@@ -237,15 +261,48 @@ func (f *file) fail(err error) {
 	}
 }
 
-// readFile reads the file and checks it. It may be called for several files at once.
-func (r *Registry) readFile(f *file) {
+// judge drops what f holds if it is not trusted, or no longer.
+func (f *file) judge(policy *trust.Policy) {
+	f.policy = policy
+	if f.content == nil {
+		return
+	}
+	signers, err := policy.Check(f.content.digest, f.name, f.signatures)
+	if f.signers = signers; err != nil {
+		f.content = nil
+		if f.err == nil {
+			f.err = err
+		}
+	}
+}
+
+// readFile reads the file and checks it. It may be called for several files at once. What is not trusted is refused; what
+// the file held before goes on while memory has it, and it is trusted itself.
+func (r *Registry) readFile(f *file, policy *trust.Policy) {
 	parsed, err := r.reader.read(f.path)
 	if err != nil {
 		f.fail(err)
+		f.judge(policy)
 		return
 	}
-	if f.content == nil || f.content.digest != parsed.Digest {
+	var signatures []byte
+	if policy != nil && policy.Keys != nil {
+		signatures, err = trust.ReadSignatures(f.path)
+	}
+	same := f.content != nil && f.content.digest == parsed.Digest
+	if err == nil {
+		_, err = policy.Check(parsed.Digest, f.name, signatures)
+	}
+	if err != nil && !same {
+		f.fail(err)
+		f.judge(policy)
+		return
+	}
+	if f.signatures = signatures; !same {
 		f.content = r.reader.content(parsed)
+	}
+	if f.judge(policy); err != nil { // nor can its signatures be read
+		f.content, f.err = nil, err
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 // Status describes one version of one adapter, or a file that holds none (without Digest and Card).
 type Status struct {
 	Identity
+	Signers []string // whose signatures it has, of those that are trusted
 	Path    string
 	State   State
 	Reason  string   // why it is not ready; or what is wrong with the file that should replace it

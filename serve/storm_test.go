@@ -173,7 +173,7 @@ func (s *storm) operator(ctx context.Context, seed uint64) {
 			s.put(i, version)
 			err = r.Load(ctx, name)
 		case 3:
-			err = r.LoadBytes(ctx, name, s.bytes[s.version(i, version)])
+			err = r.LoadBytes(ctx, name, s.bytes[s.version(i, version)], nil)
 		case 4:
 			err = r.Unload(name)
 			time.AfterFunc(time.Millisecond, func() { r.Load(ctx, name) })

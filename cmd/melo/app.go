@@ -36,6 +36,7 @@ type commands struct {
 	Inspect  inspectOptions  `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
 	Convert  convertOptions  `cmd:"" help:"Convert adapters and bases from and to other formats."`
 	Bench    benchOptions    `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
+	Sign     signOptions     `cmd:"" help:"Sign adapters, and make keys for that."`
 	Token    tokenOptions    `cmd:"" help:"Make tokens for clients of a server."`
 	Audit    auditOptions    `cmd:"" help:"Check the audit log of a server."`
 	Dicom    dicomOptions    `cmd:"" help:"Look into DICOM files."`

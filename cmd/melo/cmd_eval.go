@@ -28,6 +28,7 @@ type evalOptions struct {
 	HTML        string `name:"html" group:"Output:" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
 	Pictures    int    `default:"12" group:"Output:" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
 
+	trustOptions
 	readOptions
 	MaxBad int `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 
@@ -151,7 +152,11 @@ func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade
 	if err != nil {
 		return nil, nil, err
 	}
-	base, adapter, err := facade.OpenFor(o.Adapter, o.Base, facade.Workers(o.Workers), facade.Batch(o.Batch), facade.Remember(cacheDir()),
+	trusting, err := o.trusting()
+	if err != nil {
+		return nil, nil, err
+	}
+	base, adapter, err := facade.OpenFor(o.Adapter, o.Base, trusting, facade.Workers(o.Workers), facade.Batch(o.Batch), facade.Remember(cacheDir()),
 		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) }))
 	return base, adapter, badInput(err)
 }

@@ -30,6 +30,7 @@ type inspectOptions struct {
 	Path    string `arg:"" help:"A base or an adapter: a .safetensors file, a folder, or embedded: the base that is part of melo."`
 	Tensors bool   `help:"List every tensor."`
 	Digest  bool   `help:"Compute the SHA-256 of the file (reads all of it)."`
+	Trust   string `placeholder:"FILE" help:"List of keys (melo sign) with which the signatures of an adapter are checked."`
 
 	prepareOptions
 	Heads int `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
@@ -44,6 +45,7 @@ checked completely; of other safetensors files only the header is read.
 Examples:
 
     melo inspect busi.safetensors
+    melo inspect busi.safetensors --trust trusted
     melo inspect --tensors vit_tiny/
     melo inspect embedded
     melo inspect hf:google/vit-base-patch16-224
@@ -52,18 +54,21 @@ Examples:
 
 // inspectDocument is the --json document of "melo inspect".
 type inspectDocument struct {
-	Path       string            `json:"path"`
-	Kind       string            `json:"kind"` // base, adapter, loravit, peft or tensors
-	Bytes      int64             `json:"bytes"`
-	Digest     string            `json:"digest,omitempty"`
-	Tensors    int               `json:"tensors"`
-	Parameters int64             `json:"parameters"`
-	DTypes     map[string]int    `json:"dtypes"`
-	Base       *baseDocument     `json:"base,omitempty"`    // of a base
-	Adapter    *adapterDocument  `json:"adapter,omitempty"` // of an adapter in any format
-	Licence    string            `json:"licence,omitempty"` // of the embedded base
-	Metadata   map[string]string `json:"metadata,omitempty"`
-	List       []tensorDocument  `json:"list,omitempty"`
+	Path       string           `json:"path"`
+	Kind       string           `json:"kind"` // base, adapter, loravit, peft or tensors
+	Bytes      int64            `json:"bytes"`
+	Digest     string           `json:"digest,omitempty"`
+	Tensors    int              `json:"tensors"`
+	Parameters int64            `json:"parameters"`
+	DTypes     map[string]int   `json:"dtypes"`
+	Base       *baseDocument    `json:"base,omitempty"`    // of a base
+	Adapter    *adapterDocument `json:"adapter,omitempty"` // of an adapter in any format
+	Licence    string           `json:"licence,omitempty"` // of the embedded base
+	// Signatures are those of the file beside an adapter, SignatureNote what is wrong with it.
+	Signatures    []signatureDocument `json:"signatures,omitempty"`
+	SignatureNote string              `json:"signature_note,omitempty"`
+	Metadata      map[string]string   `json:"metadata,omitempty"`
+	List          []tensorDocument    `json:"list,omitempty"`
 }
 
 // tensorDocument is one tensor of a file.
@@ -118,6 +123,11 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	if err := doc.describe(o); err != nil {
 		return badInput(err)
+	}
+	if doc.Adapter != nil {
+		if err := doc.signatures(o.Path, doc.Adapter.Digest, o.Trust); err != nil {
+			return badInput(err)
+		}
 	}
 	switch {
 	case o.Path == bases.Embedded:
@@ -209,6 +219,7 @@ func (d *inspectDocument) print(s *stdio) {
 	}
 	if d.Adapter != nil {
 		d.Adapter.print(s)
+		d.printSignatures(s)
 	}
 	if d.Kind == "loravit" {
 		s.notef("%s: such a file does not tell alpha, the blocks and the head's bias: taken as the rank, all from 0, and zero unless melo noted them", d.Path)

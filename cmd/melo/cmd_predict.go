@@ -29,6 +29,7 @@ type predictOptions struct {
 	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
 	Batch     int    `default:"8" help:"Images per forward pass."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
+	trustOptions
 	serverOptions
 	Images []string `arg:"" sep:"none" name:"image" help:"Image files (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), or folders: all images below them."`
 }
@@ -58,6 +59,8 @@ func (o *predictOptions) Validate() error {
 		return errors.New("with --server give --adapter, the name of an adapter there, and no --base")
 	case o.Server == "" && (o.TokenFile != "" || o.ServerCA != "" || o.ClientCert != "" || o.ClientKey != ""):
 		return errors.New("--token-file, --server-ca, --client-cert and --client-key go with --server")
+	case o.Server != "" && (o.Allow != "" || o.Trust != ""):
+		return errors.New("--allow and --trust are about files here: with --server it is the server that refuses adapters")
 	case o.Adapters != "" && (o.Adapter != "" || o.Server != "" || o.CSV || o.Out != ""):
 		return errors.New("--adapters goes with neither --adapter nor --server, --csv or --out")
 	case o.Adapters != "":
@@ -137,7 +140,11 @@ func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *fac
 	if err != nil {
 		return nil, nil, err
 	}
-	options := []facade.Option{facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images))), facade.Remember(cacheDir()),
+	trusting, err := o.trusting()
+	if err != nil {
+		return nil, nil, err
+	}
+	options := []facade.Option{trusting, facade.Workers(o.Workers), facade.Batch(min(o.Batch, len(o.Images))), facade.Remember(cacheDir()),
 		facade.InPrecision(precision, func(reason string) { s.notef("%s", reason) })}
 	if o.Adapter != "" {
 		base, adapter, err := facade.OpenFor(o.Adapter, o.Base, options...)

@@ -129,6 +129,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		HTTP:      address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
 		Insecure: o.Insecure, Hosts: o.AllowedHost, MaxConnections: o.MaxConnections,
 		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(),
+		Allowed: o.Allow, Keys: o.Trust,
 		Tokens: o.Tokens, Clients: o.clientLimits(),
 		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
 	}

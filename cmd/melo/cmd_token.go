@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"melo.example/melo/serve/access"
@@ -24,9 +26,10 @@ Examples:
 
 // tokenNewOptions are the options of "melo token new".
 type tokenNewOptions struct {
-	Name    string `required:"" placeholder:"NAME" help:"Name of the client, for logs and limits."`
-	Role    string `required:"" placeholder:"ROLE" help:"viewer (asks adapters), operator (also loads and unloads them) or admin."`
-	Expires string `placeholder:"DATE" help:"Last day of the token, such as 2027-01-31, or a time in RFC 3339."`
+	Name     string   `required:"" placeholder:"NAME" help:"Name of the client, for logs and limits."`
+	Role     string   `required:"" placeholder:"ROLE" help:"viewer (asks adapters), operator (also loads and unloads them) or admin."`
+	Adapters []string `placeholder:"NAME" help:"The adapters that a viewer may know of, in which * stands for any text, such as busi,chest*. To it there are no others. Default: all."`
+	Expires  string   `placeholder:"DATE" help:"Last day of the token, such as 2027-01-31, or a time in RFC 3339."`
 }
 
 // Help is the long help text.
@@ -37,15 +40,17 @@ a hash of the token only: the token is stored nowhere, so give it to the client 
 Examples:
 
     melo token new --name ris --role viewer >> tokens.txt
+    melo token new --name lab --role viewer --adapters 'a,b*' >> tokens.txt
     melo token new --name ops --role operator --expires 2027-01-31 >> tokens.txt` + exitHelp
 }
 
 // tokenDocument is the --json document of "melo token new".
 type tokenDocument struct {
-	Name  string `json:"name"`
-	Role  string `json:"role"`
-	Token string `json:"token"`
-	Line  string `json:"line"`
+	Name     string   `json:"name"`
+	Role     string   `json:"role"`
+	Adapters []string `json:"adapters,omitempty"` // that it may know of; absent: all
+	Token    string   `json:"token"`
+	Line     string   `json:"line"`
 }
 
 // Run makes a token.
@@ -66,11 +71,25 @@ func (o *tokenNewOptions) Run(_ context.Context, s *stdio) error {
 		}
 		line += " expires=" + t.Format(time.RFC3339)
 	}
+	if len(o.Adapters) > 0 {
+		if role != access.Viewer {
+			return usage(errors.New("--adapters is for viewers: who may change adapters sees them all"))
+		}
+		var names []string
+		for _, name := range o.Adapters {
+			names = append(names, access.EscapeName(name))
+		}
+		list := strings.Join(names, ",")
+		if _, err := access.ParseNames(list); err != nil {
+			return usage(fmt.Errorf("--adapters: %w", err))
+		}
+		line += " adapters=" + list
+	}
 	s.printf("%s", line)
 	if !s.json {
 		s.notef("the token of %s, which is shown only now: %s", o.Name, token)
 	}
-	return s.document(tokenDocument{o.Name, role.String(), token, line})
+	return s.document(tokenDocument{o.Name, role.String(), o.Adapters, token, line})
 }
 
 // expiry is when a token ends: at the end of a day, or at a time.

@@ -18,6 +18,7 @@ type serveOptions struct {
 
 	Base     string `placeholder:"BASE" group:"What is served:" help:"${base}"`
 	Adapters string `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
+	trustOptions
 	serveEngine
 	serveAddresses
 	serveClients
@@ -105,7 +106,7 @@ the file that --config names. A name that there is not is an error. --print-conf
 
 Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
 goes first, requests that were let in are answered. SIGHUP reads tokens, certificates, the limits of clients (from the
-environment and the file of settings) and the folder again; a change that cannot be read leaves what was.
+environment and the file of settings), the lists of trusted adapters and the folder again; a change that cannot be read leaves what was.
 
 Examples:
 

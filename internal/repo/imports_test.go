@@ -61,6 +61,8 @@ var layers = []layer{
 		"adapters know the backbone they sit beside, and neither files nor training"},
 	{"lora/answer", []string{"fit"},
 		"an answer is arithmetic on logits: whoever has some may ask"},
+	{"lora/trust", []string{"internal/..."},
+		"whom to trust is asked of digests and texts, whatever they stand for"},
 	{"lora/adapterfile", []string{"internal/...", "fit", "compute", "memo", "torchfile", "vit", "vit/arch", "vit/checkpoint", "lora", "lora/answer", "safetensors", "imaging", "metric"},
 		"the adapter file holds a lora.Adapter and its description"},
 	{"bases", []string{"internal/...", "memo", "vit", "vit/checkpoint", "imaging/...", "lora/adapterfile", "safetensors"},
@@ -81,7 +83,7 @@ var layers = []layer{
 		"a client knows the documents of the wire, and nothing of the server that writes them"},
 	{"serve/wire", []string{"lora/adapterfile"},
 		"documents that a client knows, too"},
-	{"serve/...", []string{"internal/...", "fit", "memo", "serve/...", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "safetensors", "imaging"},
+	{"serve/...", []string{"internal/...", "fit", "memo", "serve/...", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "lora/trust", "safetensors", "imaging"},
 		"training and serving never import each other: either must be usable alone"},
 }
 

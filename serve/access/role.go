@@ -42,6 +42,8 @@ type Principal struct {
 	Role   Role
 	Via    string // how it was recognised: token, oidc, certificate, address
 	Limits Limits // of this client; zero fields are the server's defaults
+	// Adapters are those that it may know of; nil: all.
+	Adapters *Names
 }
 
 type principalKey struct{}

@@ -41,7 +41,7 @@ const hashPrefix = "sha256:"
 // Bounds of a token file.
 const (
 	maxTokenFile  = 4 << 20
-	maxTokenLine  = 1 << 10
+	maxTokenLine  = 8 << 10
 	maxClientName = 100
 )
 
@@ -54,11 +54,13 @@ type Token struct {
 	Role    Role
 	Expires time.Time // zero: never
 	Limits  Limits
+	// Adapters are those that the client may know of; nil: all. Viewers alone have such a list.
+	Adapters *Names
 }
 
 // ParseTokens reads a token file: one client a line,
 //
-//	NAME ROLE sha256:HASH [expires=2027-01-31T00:00:00Z] [rate=20] [burst=40] [concurrent=8] [body=8388608]
+//	NAME ROLE sha256:HASH [expires=2027-01-31T00:00:00Z] [rate=20] [burst=40] [concurrent=8] [body=8388608] [adapters=a,b*]
 //
 // and lines that are empty or begin with #. Errors name the line and what was expected; they never quote hashes.
 func ParseTokens(text []byte) (Tokens, error) {
@@ -120,6 +122,9 @@ func parseToken(line string) (hash [sha256.Size]byte, t Token, err error) {
 			return hash, t, fmt.Errorf("client %q: %w", t.Name, err)
 		}
 	}
+	if t.Adapters != nil && t.Role != Viewer {
+		return hash, t, fmt.Errorf("client %q: adapters= is for viewers: who may change adapters sees them all", t.Name)
+	}
 	return hash, t, nil
 }
 
@@ -136,8 +141,10 @@ func (t *Token) set(key, value string) (err error) {
 		t.Limits.Concurrent, err = strconv.Atoi(value)
 	case "body":
 		t.Limits.Body, err = strconv.ParseInt(value, 10, 64)
+	case "adapters":
+		t.Adapters, err = ParseNames(value)
 	default:
-		return fmt.Errorf("unknown field %.20q, expected expires, rate, burst, concurrent or body", key)
+		return fmt.Errorf("unknown field %.20q, expected expires, rate, burst, concurrent, body or adapters", key)
 	}
 	if err == nil {
 		err = t.Limits.check()
@@ -163,7 +170,7 @@ func (t Tokens) Find(token string, now time.Time) (Principal, bool) {
 	if !ok || !found.Expires.IsZero() && !now.Before(found.Expires) {
 		return Principal{}, false
 	}
-	return Principal{Name: found.Name, Role: found.Role, Via: "token", Limits: found.Limits}, true
+	return Principal{Name: found.Name, Role: found.Role, Via: "token", Limits: found.Limits, Adapters: found.Adapters}, true
 }
 
 // WatchTokens reads the token file at path, and again when it changes; see Watch.

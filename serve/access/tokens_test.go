@@ -22,7 +22,7 @@ func TestTokens(t *testing.T) {
 	}
 	before := time.Date(2027, 1, 30, 0, 0, 0, 0, time.UTC)
 	p, ok := tokens.Find(token, before)
-	if want := (Principal{"ris", Viewer, "token", Limits{20, 40, 8, 1024}}); !ok || p != want {
+	if want := (Principal{"ris", Viewer, "token", Limits{20, 40, 8, 1024}, nil}); !ok || p != want {
 		t.Errorf("got %+v, %v, want %+v", p, ok, want)
 	}
 	if p, ok := tokens.Find(other, before); !ok || p.Role != Operator {
@@ -149,5 +149,44 @@ func TestWatched(t *testing.T) {
 	write("a viewer " + hashA)
 	if !knows(a) || knows(b) || len(reports) != 4 || reports[3] != nil {
 		t.Errorf("after it was mended: %v", reports)
+	}
+}
+
+// TestAdaptersOfClients reads which adapters a client may know of.
+func TestAdaptersOfClients(t *testing.T) {
+	token, hash := NewToken()
+	for list, may := range map[string]map[string]bool{
+		"busi":           {"busi": true, "busi2": false, "": false, "Busi": false},
+		"a,b*":           {"a": true, "b": true, "bc": true, "ab": false},
+		"*":              {"a": true, "x y": true},
+		"*scan":          {"scan": true, "a scan": true, "scans": false},
+		"a*b*c":          {"abc": true, "axbxc": true, "ac": false, "abcd": false, "aXbcbc": true},
+		"a%20b,50%25%2C": {"a b": true, "50%,": true, "a%20b": false},
+		"a%2Ab":          {"a*b": true, "axb": false},
+	} {
+		tokens, err := ParseTokens([]byte("ris viewer " + hash + " adapters=" + list))
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		p, _ := tokens.Find(token, time.Now())
+		for name, want := range may {
+			if got := p.Adapters.May(name); got != want {
+				t.Errorf("%s: %q is %v, expected %v", list, name, got, want)
+			}
+		}
+	}
+	for _, name := range []string{"a b", "50%,", "x*", "%20"} {
+		if names, err := ParseNames(EscapeName(name)); err != nil || !names.May(name) {
+			t.Errorf("%q is written %q: %v", name, EscapeName(name), err)
+		}
+	}
+	for _, field := range []string{"adapters=", "adapters=a,,b", "adapters=a@v2", "adapters=a/b", "adapters=%2", "adapters=%zz", "adapters=a adapters=b"} {
+		if _, err := ParseTokens([]byte("ris viewer " + hash + " " + field)); err == nil {
+			t.Errorf("%q was taken", field)
+		}
+	}
+	if _, err := ParseTokens([]byte("ops operator " + hash + " adapters=a")); err == nil || !strings.Contains(err.Error(), "for viewers") {
+		t.Errorf("an operator with a list: %v", err)
 	}
 }

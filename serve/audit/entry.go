@@ -24,6 +24,7 @@ type Event struct {
 	Adapter string    `json:"adapter,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Digest  string    `json:"digest,omitempty"`
+	Signer  string    `json:"signer,omitempty"`  // who signed the adapter, of those whose signatures are trusted
 	Outcome string    `json:"outcome"`           // ok, or the kind of error
 	Address string    `json:"address,omitempty"` // of a client that was refused
 	Detail  string    `json:"detail,omitempty"`  // of predictions: whether the image is like the training images, if that is known
@@ -70,7 +71,7 @@ const tail = len(hashKey) + 2*sha256.Size + len(`"}`)
 // encode returns the line of the event that follows head, and the new head.
 func encode(e Event, head Head) ([]byte, Head, error) {
 	e.Time = e.Time.UTC().Round(0)
-	for _, s := range []*string{&e.Action, &e.Client, &e.Via, &e.Role, &e.Request, &e.Adapter, &e.Version, &e.Digest, &e.Outcome, &e.Address} {
+	for _, s := range []*string{&e.Action, &e.Client, &e.Via, &e.Role, &e.Request, &e.Adapter, &e.Version, &e.Digest, &e.Signer, &e.Outcome, &e.Address} {
 		*s = clip(*s, maxField)
 	}
 	e.Detail = clip(e.Detail, maxDetail)

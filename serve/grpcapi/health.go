@@ -27,7 +27,7 @@ func (h *health) state(ctx context.Context, name string) (grpc_health_v1.HealthC
 		if !oip.MaySee(ctx, name) {
 			return grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN, false
 		}
-		ok, err := h.service.ModelReady(name, "")
+		ok, err := h.service.ModelReady(ctx, name, "")
 		if err != nil {
 			return grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN, false
 		}
@@ -53,7 +53,7 @@ const listed = 1000
 
 // List tells how the server, the inference service and the adapters are.
 func (h *health) List(ctx context.Context, _ *grpc_health_v1.HealthListRequest) (*grpc_health_v1.HealthListResponse, error) {
-	names := append([]string{"", pb.GRPCInferenceService_ServiceDesc.ServiceName}, h.service.Names()...)
+	names := append([]string{"", pb.GRPCInferenceService_ServiceDesc.ServiceName}, h.service.Names(ctx)...)
 	list := map[string]*grpc_health_v1.HealthCheckResponse{}
 	for _, name := range names[:min(len(names), listed)] {
 		if state, known := h.state(ctx, name); known {

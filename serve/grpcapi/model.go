@@ -19,8 +19,8 @@ func (a *api) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerRe
 }
 
 // ModelReady tells whether an adapter answers.
-func (a *api) ModelReady(_ context.Context, r *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
-	ok, err := a.Service.ModelReady(r.Name, r.Version)
+func (a *api) ModelReady(ctx context.Context, r *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
+	ok, err := a.Service.ModelReady(ctx, r.Name, r.Version)
 	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
 		return nil, err
 	}
@@ -34,8 +34,8 @@ func (a *api) ServerMetadata(context.Context, *pb.ServerMetadataRequest) (*pb.Se
 }
 
 // ModelMetadata describes the inputs and outputs of an adapter.
-func (a *api) ModelMetadata(_ context.Context, r *pb.ModelMetadataRequest) (*pb.ModelMetadataResponse, error) {
-	m, err := a.Service.ModelMetadata(r.Name, r.Version)
+func (a *api) ModelMetadata(ctx context.Context, r *pb.ModelMetadataRequest) (*pb.ModelMetadataResponse, error) {
+	m, err := a.Service.ModelMetadata(ctx, r.Name, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (a *api) ModelMetadata(_ context.Context, r *pb.ModelMetadataRequest) (*pb.
 }
 
 // ModelConfig describes an adapter in the words of Triton.
-func (a *api) ModelConfig(_ context.Context, r *pb.ModelConfigRequest) (*pb.ModelConfigResponse, error) {
-	c, err := a.Service.ModelConfig(r.Name, r.Version)
+func (a *api) ModelConfig(ctx context.Context, r *pb.ModelConfigRequest) (*pb.ModelConfigResponse, error) {
+	c, err := a.Service.ModelConfig(ctx, r.Name, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func (a *api) ModelConfig(_ context.Context, r *pb.ModelConfigRequest) (*pb.Mode
 }
 
 // ModelStatistics returns the counts of one or of all adapters.
-func (a *api) ModelStatistics(_ context.Context, r *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
-	list, err := a.Service.Statistics(r.Name, r.Version)
+func (a *api) ModelStatistics(ctx context.Context, r *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
+	list, err := a.Service.Statistics(ctx, r.Name, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +98,9 @@ func statistics(m *oip.ModelStatistics) *pb.ModelStatistics {
 }
 
 // RepositoryIndex lists every version of every adapter.
-func (a *api) RepositoryIndex(_ context.Context, r *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
+func (a *api) RepositoryIndex(ctx context.Context, r *pb.RepositoryIndexRequest) (*pb.RepositoryIndexResponse, error) {
 	p := &pb.RepositoryIndexResponse{}
-	for _, x := range a.Service.RepositoryIndex(r.Ready) {
+	for _, x := range a.Service.RepositoryIndex(ctx, r.Ready) {
 		p.Models = append(p.Models, &pb.RepositoryIndexResponse_ModelIndex{Name: x.Name, Version: x.Version, State: x.State, Reason: x.Reason})
 	}
 	return p, nil
@@ -128,13 +128,13 @@ func (a *api) RepositoryModelLoad(ctx context.Context, r *pb.RepositoryModelLoad
 }
 
 // RepositoryModelUnload withdraws an adapter until it is loaded again.
-func (a *api) RepositoryModelUnload(_ context.Context, r *pb.RepositoryModelUnloadRequest) (*pb.RepositoryModelUnloadResponse, error) {
+func (a *api) RepositoryModelUnload(ctx context.Context, r *pb.RepositoryModelUnloadRequest) (*pb.RepositoryModelUnloadResponse, error) {
 	for key := range r.Parameters {
 		if key != "unload_dependents" {
 			return nil, oip.Faultf(oip.Invalid, "parameter %.64q: expected unload_dependents", key)
 		}
 	}
-	if err := a.Service.Unload(r.ModelName); err != nil {
+	if err := a.Service.Unload(ctx, r.ModelName); err != nil {
 		return nil, err
 	}
 	return &pb.RepositoryModelUnloadResponse{}, nil

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"melo.example/melo/serve"
@@ -34,7 +35,7 @@ type Auditor struct {
 func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	event := a.of(ctx, "predict", telemetry.Outcome(e.Err))
 	if e.Digest != "" { // a name that a client makes up may be that of a patient
-		event.Adapter, event.Version, event.Digest = e.Name, e.Version, e.Digest
+		event.Adapter, event.Version, event.Digest, event.Signer = e.Name, e.Version, e.Digest, strings.Join(e.Signers, ",")
 	}
 	if f := e.Fit; f != nil {
 		event.Detail = fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score)
@@ -59,7 +60,7 @@ func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
 	default:
 		return
 	}
-	event := audit.Event{Action: "adapter " + string(e.Change), Outcome: "ok", Adapter: e.Name, Version: e.Version, Digest: e.Digest}
+	event := audit.Event{Action: "adapter " + string(e.Change), Outcome: "ok", Adapter: e.Name, Version: e.Version, Digest: e.Digest, Signer: strings.Join(e.Signers, ",")}
 	if e.Err != nil {
 		event.Outcome = "failed"
 	}

@@ -90,7 +90,7 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 	nothing := func() {}
 	guard := h.config.Guard
 	if v.need == access.Public {
-		return oip.WithAdapters(ctx, func(string) bool { return h.maySee(ctx, v.credentials) }), p, nothing, nil
+		return oip.WithAdapters(ctx, func(name string) bool { return h.maySee(ctx, v.credentials, name) }), p, nothing, nil
 	}
 	if p, err = guard.Authenticate(ctx, v.credentials); err == nil {
 		ctx = access.With(ctx, p)
@@ -114,16 +114,19 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 				done()
 				done = nothing
 			}
+			if p.Adapters != nil {
+				ctx = oip.WithAdapters(ctx, p.Adapters.May)
+			}
 			return oip.WithClient(ctx, p.Via+" "+p.Name), p, done, nil
 		}
 	}
 	return ctx, p, nothing, h.refuse(err)
 }
 
-// maySee reports whether who asks what everybody may ask would be told of adapters, too.
-func (h *Host) maySee(ctx context.Context, c access.Credentials) bool {
+// maySee reports whether who asks what everybody may ask would be told of an adapter, too.
+func (h *Host) maySee(ctx context.Context, c access.Credentials, name string) bool {
 	p, err := h.config.Guard.Authenticate(ctx, c)
-	return err == nil && h.config.Guard.Authorize(p, access.Viewer) == nil
+	return err == nil && h.config.Guard.Authorize(p, access.Viewer) == nil && p.Adapters.May(name)
 }
 
 // refuse makes an error of the guard one of the endpoints.

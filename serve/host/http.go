@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/httpapi"
 	"melo.example/melo/serve/oip"
 )
@@ -12,7 +13,7 @@ import (
 // entrance is everything that HTTP requests pass before the endpoint.
 func (h *Host) entrance(endpoint http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", h.wrap(httpapi.Route{Name: "Metrics", Method: http.MethodGet, Path: "/metrics", Role: oip.Viewer}, h.config.Recorder.Handler()))
+	mux.Handle("GET /metrics", h.wrap(httpapi.Route{Name: "Metrics", Method: http.MethodGet, Path: "/metrics", Role: oip.Viewer}, h.metricsFor()))
 	mux.Handle("/", endpoint)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -30,6 +31,18 @@ func (h *Host) entrance(endpoint http.Handler) http.Handler {
 			return
 		}
 		inner.ServeHTTP(w, r)
+	})
+}
+
+// metricsFor answers with the metrics that a client may see.
+func (h *Host) metricsFor() http.Handler {
+	whole := h.config.Recorder.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if names := access.From(r.Context()).Adapters; names != nil {
+			h.config.Recorder.HandlerFor(names.May).ServeHTTP(w, r)
+			return
+		}
+		whole.ServeHTTP(w, r)
 	})
 }
 

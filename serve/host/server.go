@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/lora/trust"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/audit"
@@ -51,6 +52,11 @@ type Settings struct {
 	Anonymous *access.Role
 	Clients   access.Limits // of clients without their own
 
+	// Allowed is a file of digests (trust.ParseAllowed) and Keys one of keys (trust.ParseKeys): adapters that are not on the
+	// one, or not signed by one of the others, are refused. Empty: every adapter may answer. Both are read again when they
+	// change; what cannot be read leaves what was.
+	Allowed, Keys string
+
 	AuditLog string // file; empty: none
 	// AuditAnchor is a file that gets the head of the audit log every minute; empty: none.
 	AuditAnchor string
@@ -85,6 +91,7 @@ type Server struct {
 	audit    *audit.Log
 	engine   *serve.Engine
 	guard    *access.Guard
+	policy   *access.Watched[*trust.Policy] // nil: every adapter may answer
 	host     *Host
 }
 
@@ -118,6 +125,9 @@ func (r *Server) Reload(ctx context.Context) {
 		r.guard.Tokens.Reload()
 	}
 	r.host.Reload()
+	if r.policy != nil {
+		r.policy.Reload()
+	}
 	if err := r.engine.Registry().Scan(ctx); err != nil {
 		r.log.Error("the adapters were not looked at again", "error", err)
 	}
@@ -167,6 +177,12 @@ func (r *Server) open(ctx context.Context) error {
 	}
 	engine := s.Engine
 	engine.Observer = observers
+	if err := r.openPolicy(); err != nil {
+		return &InputError{err}
+	}
+	if r.policy != nil {
+		engine.Trust = r.policy.Get
+	}
 	if r.engine, err = serve.OpenChecked(ctx, engine, s.Precision); err != nil {
 		return &InputError{err}
 	}

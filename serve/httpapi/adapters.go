@@ -20,12 +20,12 @@ func listAdapters(a *api, w http.ResponseWriter, r *http.Request) error {
 			return oip.NewFault(oip.Invalid, "limit: expected 1 to "+strconv.Itoa(defaultCards))
 		}
 	}
-	list, next := a.Service.Cards(r.URL.Query().Get("after"), limit)
+	list, next := a.Service.Cards(r.Context(), r.URL.Query().Get("after"), limit)
 	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Adapters: list, Next: next, Notice: oip.Notice})
 }
 
 func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
-	list, err := a.Service.CardsOf(r.PathValue("adapter"))
+	list, err := a.Service.CardsOf(r.Context(), r.PathValue("adapter"))
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,11 @@ func setAlias(a *api, w http.ResponseWriter, r *http.Request) error {
 	if request.Version == "" {
 		return oip.NewFault(oip.Invalid, "version is missing")
 	}
-	return a.done(w, a.Service.SetAlias(r.PathValue("adapter"), r.PathValue("alias"), request.Version))
+	return a.done(w, a.Service.SetAlias(r.Context(), r.PathValue("adapter"), r.PathValue("alias"), request.Version))
 }
 
 func removeAlias(a *api, w http.ResponseWriter, r *http.Request) error {
-	return a.done(w, a.Service.SetAlias(r.PathValue("adapter"), r.PathValue("alias"), ""))
+	return a.done(w, a.Service.SetAlias(r.Context(), r.PathValue("adapter"), r.PathValue("alias"), ""))
 }
 
 // canaryRequest is the body of SetCanary.
@@ -81,11 +81,11 @@ func setCanary(a *api, w http.ResponseWriter, r *http.Request) error {
 	if request.Version == "" {
 		return oip.NewFault(oip.Invalid, "version is missing")
 	}
-	return a.done(w, a.Service.SetCanary(r.PathValue("adapter"), request.Version, request.Weight))
+	return a.done(w, a.Service.SetCanary(r.Context(), r.PathValue("adapter"), request.Version, request.Weight))
 }
 
 func removeCanary(a *api, w http.ResponseWriter, r *http.Request) error {
-	return a.done(w, a.Service.SetCanary(r.PathValue("adapter"), "", 0))
+	return a.done(w, a.Service.SetCanary(r.Context(), r.PathValue("adapter"), "", 0))
 }
 
 // decode reads a small JSON body, strictly.

@@ -56,7 +56,7 @@ func predict(a *api, w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	names := f.adapters
 	if f.all {
-		names = oip.Distinct(append(names, a.Service.Answering()...))
+		names = oip.Distinct(append(names, a.Service.Answering(r.Context())...))
 	}
 	if n, limit := len(f.images)*len(names), a.Service.Limits().Answers; n > limit {
 		return oip.NewFault(oip.TooLarge, fmt.Sprintf("%d images and %d adapters are %d answers, the limit is %d", len(f.images), len(names), n, limit))

@@ -45,7 +45,7 @@ func serverMetadata(a *api, w http.ResponseWriter, _ *http.Request) error {
 }
 
 func modelMetadata(a *api, w http.ResponseWriter, r *http.Request) error {
-	m, err := a.Service.ModelMetadata(r.PathValue("model"), r.PathValue("version"))
+	m, err := a.Service.ModelMetadata(r.Context(), r.PathValue("model"), r.PathValue("version"))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func modelMetadata(a *api, w http.ResponseWriter, r *http.Request) error {
 }
 
 func modelConfig(a *api, w http.ResponseWriter, r *http.Request) error {
-	c, err := a.Service.ModelConfig(r.PathValue("model"), r.PathValue("version"))
+	c, err := a.Service.ModelConfig(r.Context(), r.PathValue("model"), r.PathValue("version"))
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func modelConfig(a *api, w http.ResponseWriter, r *http.Request) error {
 // modelReady answers for adapters that there are not, too: they are not ready.
 func modelReady(a *api, w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
-	ok, err := a.Service.ModelReady(name, r.PathValue("version"))
+	ok, err := a.Service.ModelReady(r.Context(), name, r.PathValue("version"))
 	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
 		return err
 	}
@@ -76,7 +76,7 @@ type statisticsDocument struct {
 }
 
 func modelStatistics(a *api, w http.ResponseWriter, r *http.Request) error {
-	list, err := a.Service.Statistics(r.PathValue("model"), r.PathValue("version"))
+	list, err := a.Service.Statistics(r.Context(), r.PathValue("model"), r.PathValue("version"))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func repositoryIndex(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.writeJSON(w, http.StatusOK, a.Service.RepositoryIndex(ready))
+	return a.writeJSON(w, http.StatusOK, a.Service.RepositoryIndex(r.Context(), ready))
 }
 
 // loadRequest is the body of a load request, for the OpenAPI document; oip reads it.
@@ -146,7 +146,7 @@ func repositoryUnload(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err := a.Service.Codec().ParseUnload(body); err != nil {
 		return err
 	}
-	if err := a.Service.Unload(r.PathValue("model")); err != nil {
+	if err := a.Service.Unload(r.Context(), r.PathValue("model")); err != nil {
 		return err
 	}
 	write(w, http.StatusOK, "application/json", []byte("{}"), a.Write)

@@ -19,9 +19,9 @@ type Asked struct {
 }
 
 // Answering returns the names of the adapters that answer now.
-func (s *Service) Answering() []string {
+func (s *Service) Answering(ctx context.Context) []string {
 	var names []string
-	for _, status := range s.engine.Registry().List() {
+	for _, status := range s.view(ctx).list() {
 		if status.Current && (status.State == serve.Ready || status.State == serve.Loading) {
 			names = append(names, status.Name)
 		}
@@ -64,7 +64,7 @@ func Distinct(names []string) []string {
 // askAll asks adapters about every image that can be decoded, each in one version, and puts the answers into list, by
 // image, each adapter at its place. It returns the adapters whose version was replaced between finding and asking it.
 func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, adapters []string, place map[string]int) (replaced []string, err error) {
-	resolved := s.resolveAll(adapters)
+	resolved := s.resolveAll(ctx, adapters)
 	err = s.decoder.Decode(ctx, images, func(first int, decoded []Decoded) error {
 		var requests []serve.Request
 		var of []*Asked
@@ -89,7 +89,7 @@ func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, 
 		if len(requests) == 0 {
 			return nil
 		}
-		answers, errs := s.engine.Predict(ctx, requests...)
+		answers, errs := s.ask(ctx, requests)
 		for n, a := range of {
 			a.Answer, a.Err = answers[n], errs[n]
 			if errors.Is(errs[n], serve.ErrUnknownAdapter) && !slices.Contains(replaced, a.Adapter) {
@@ -108,14 +108,14 @@ type resolved struct {
 	err  error
 }
 
-func (s *Service) resolveAll(names []string) []resolved {
-	list := make([]resolved, len(names))
+func (s *Service) resolveAll(ctx context.Context, names []string) []resolved {
+	list, view := make([]resolved, len(names)), s.view(ctx)
 	for i, name := range names {
 		r := &list[i]
-		if r.Identity, r.err = s.engine.Registry().Resolve(name, ""); r.err != nil {
+		if r.Identity, r.err = view.resolve(name, ""); r.err != nil {
 			continue
 		}
-		if status, err := s.engine.Registry().Describe(r.Name, r.Digest); err == nil && status.Card != nil {
+		if status, err := view.describe(r.Name, r.Digest); err == nil && status.Card != nil {
 			r.task = status.Card.Task
 		}
 	}

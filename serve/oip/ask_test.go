@@ -30,7 +30,7 @@ func (r *replacing) Predict(ctx context.Context, requests ...serve.Request) ([]s
 func (r *replacing) LoadBytes(ctx context.Context) error {
 	next := r.files[0]
 	r.files = r.files[1:]
-	return r.Registry().LoadBytes(ctx, "view", next)
+	return r.Registry().LoadBytes(ctx, "view", next, nil)
 }
 
 // An adapter that is replaced between finding and asking it is found again; the others are not asked twice.

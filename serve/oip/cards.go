@@ -23,8 +23,8 @@ func (s *Service) Base() Base {
 
 // Cards returns up to limit versions whose names come after the given one, by name, and the name after which to go on;
 // it is empty at the end. The versions of one name stay together.
-func (s *Service) Cards(after string, limit int) (list []Card, next string) {
-	all := s.engine.Registry().List()
+func (s *Service) Cards(ctx context.Context, after string, limit int) (list []Card, next string) {
+	all := s.view(ctx).list()
 	first := sort.Search(len(all), func(i int) bool { return all[i].Name > after })
 	list = []Card{}
 	for _, status := range all[first:] {
@@ -37,8 +37,8 @@ func (s *Service) Cards(after string, limit int) (list []Card, next string) {
 }
 
 // CardsOf returns the versions of one adapter.
-func (s *Service) CardsOf(name string) ([]Card, error) {
-	versions := s.engine.Registry().Versions(name)
+func (s *Service) CardsOf(ctx context.Context, name string) ([]Card, error) {
+	versions := s.view(ctx).versions(name)
 	if len(versions) == 0 {
 		return nil, &serve.UnknownError{Name: name}
 	}
@@ -50,7 +50,7 @@ func (s *Service) CardsOf(name string) ([]Card, error) {
 }
 
 func card(status *serve.Status) Card {
-	c := Card{Name: status.Name, Version: status.Version, Digest: status.Digest, State: string(status.State),
+	c := Card{Name: status.Name, Version: status.Version, Digest: status.Digest, Signers: status.Signers, State: string(status.State),
 		Reason: Clean(withoutFolder(status.Reason, status.Path)), Current: status.Current, Aliases: append([]string{}, status.Aliases...),
 		Canary: status.Canary, Pinned: status.Pinned, Resident: status.Resident}
 	if m := status.Card; m != nil {
@@ -62,15 +62,27 @@ func card(status *serve.Status) Card {
 
 // Pin keeps an adapter in memory, or no longer.
 func (s *Service) Pin(ctx context.Context, name string, pinned bool) error {
-	return s.engine.Registry().Pin(ctx, name, pinned)
+	r, err := s.view(ctx).operated(name)
+	if err != nil {
+		return err
+	}
+	return r.Pin(ctx, name, pinned)
 }
 
 // SetAlias gives a version (an alias, a digest or its beginning) a further name; an empty version takes it away.
-func (s *Service) SetAlias(name, alias, version string) error {
-	return s.engine.Registry().SetAlias(name, alias, version)
+func (s *Service) SetAlias(ctx context.Context, name, alias, version string) error {
+	r, err := s.view(ctx).operated(name)
+	if err != nil {
+		return err
+	}
+	return r.SetAlias(name, alias, version)
 }
 
 // SetCanary gives a version a share, 0 to 1, of the requests without a version; an empty version ends that.
-func (s *Service) SetCanary(name, version string, weight float64) error {
-	return s.engine.Registry().SetCanary(name, version, weight)
+func (s *Service) SetCanary(ctx context.Context, name, version string, weight float64) error {
+	r, err := s.view(ctx).operated(name)
+	if err != nil {
+		return err
+	}
+	return r.SetCanary(name, version, weight)
 }

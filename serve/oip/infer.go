@@ -161,7 +161,7 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([
 		encoded[i] = Encoded{Name: rowName(i), Data: data}
 	}
 	var answers []serve.Answer
-	err = s.oneVersion(r.Model, r.Version, len(rows), func(name, version string) error {
+	err = s.oneVersion(ctx, r.Model, r.Version, len(rows), func(name, version string) error {
 		answers = answers[:0]
 		return s.decoder.Decode(ctx, encoded, func(first int, list []Decoded) error {
 			if err := firstError(list); err != nil {

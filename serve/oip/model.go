@@ -73,8 +73,8 @@ func (s *Service) ServerMetadata() ServerMetadata {
 }
 
 // ModelReady reports whether a version answers. An adapter that there is not is an error.
-func (s *Service) ModelReady(name, version string) (bool, error) {
-	status, err := s.engine.Registry().Describe(name, version)
+func (s *Service) ModelReady(ctx context.Context, name, version string) (bool, error) {
+	status, err := s.view(ctx).describe(name, version)
 	if err != nil {
 		return false, err
 	}
@@ -82,8 +82,8 @@ func (s *Service) ModelReady(name, version string) (bool, error) {
 }
 
 // describe returns a version that has a card.
-func (s *Service) describe(name, version string) (serve.Status, error) {
-	status, err := s.engine.Registry().Describe(name, version)
+func (s *Service) describe(ctx context.Context, name, version string) (serve.Status, error) {
+	status, err := s.view(ctx).describe(name, version)
 	switch {
 	case err != nil:
 		return status, err
@@ -94,8 +94,8 @@ func (s *Service) describe(name, version string) (serve.Status, error) {
 }
 
 // ModelMetadata describes a version of an adapter.
-func (s *Service) ModelMetadata(name, version string) (ModelMetadata, error) {
-	status, err := s.describe(name, version)
+func (s *Service) ModelMetadata(ctx context.Context, name, version string) (ModelMetadata, error) {
+	status, err := s.describe(ctx, name, version)
 	if err != nil {
 		return ModelMetadata{}, err
 	}
@@ -111,7 +111,7 @@ func (s *Service) ModelMetadata(name, version string) (ModelMetadata, error) {
 			{OutputLabel, BYTES, []int64{-1}},
 		},
 		Parameters: s.parameters(&status)}
-	for _, v := range s.engine.Registry().Versions(status.Name) {
+	for _, v := range s.view(ctx).versions(status.Name) {
 		if v.Digest != "" {
 			m.Versions = append(append(m.Versions, v.Version), v.Aliases...)
 		}
@@ -136,8 +136,8 @@ func (s *Service) parameters(status *serve.Status) map[string]string {
 const Notice = "research software, not a medical device"
 
 // ModelConfig describes a version of an adapter in the words of Triton.
-func (s *Service) ModelConfig(name, version string) (ModelConfig, error) {
-	status, err := s.describe(name, version)
+func (s *Service) ModelConfig(ctx context.Context, name, version string) (ModelConfig, error) {
+	status, err := s.describe(ctx, name, version)
 	if err != nil {
 		return ModelConfig{}, err
 	}
@@ -168,9 +168,9 @@ type Index struct {
 }
 
 // RepositoryIndex lists every version of every adapter, or those that answer.
-func (s *Service) RepositoryIndex(ready bool) []Index {
+func (s *Service) RepositoryIndex(ctx context.Context, ready bool) []Index {
 	list := []Index{}
-	for _, status := range s.engine.Registry().List() {
+	for _, status := range s.view(ctx).list() {
 		if !ready || status.State == serve.Ready {
 			list = append(list, Index{status.Name, status.Version, string(status.State), Clean(withoutFolder(status.Reason, status.Path))})
 		}
@@ -179,26 +179,33 @@ func (s *Service) RepositoryIndex(ready bool) []Index {
 }
 
 // Load makes an adapter answer (again). files are the files that a client sends to be published, by Triton's names
-// for them, "file:1/NAME": at most one. Its version 1 is the current one; another becomes that version's.
+// for them, "file:1/NAME": at most one, and its signature file, "file:1/NAME.sig". Its version 1 is the current one; another
+// becomes that version's.
 func (s *Service) Load(ctx context.Context, name string, files map[string][]byte) error {
-	if len(files) > 1 {
-		return Faultf(Invalid, "%d files, an adapter is one", len(files))
+	registry, err := s.view(ctx).operated(name)
+	if err != nil {
+		return err
 	}
-	for key, data := range files {
-		version, err := fileVersion(key)
-		if err != nil {
-			return err
-		}
-		if int64(len(data)) > s.limits.Adapter {
-			return Faultf(TooLarge, "adapter file of %d bytes, the limit is %d", len(data), s.limits.Adapter)
-		}
-		if version != "" {
-			name += "@" + version
-		}
-		return s.engine.Registry().LoadBytes(ctx, name, data)
+	f, err := sentFiles(files)
+	switch {
+	case err != nil:
+		return err
+	case f.adapter == nil:
+		return registry.Load(ctx, name)
+	case int64(len(f.adapter)) > s.limits.Adapter:
+		return Faultf(TooLarge, "adapter file of %d bytes, the limit is %d", len(f.adapter), s.limits.Adapter)
 	}
-	return s.engine.Registry().Load(ctx, name)
+	if f.version != "" {
+		name += "@" + f.version
+	}
+	return registry.LoadBytes(ctx, name, f.adapter, f.signatures)
 }
 
 // Unload withdraws an adapter until it is loaded again.
-func (s *Service) Unload(name string) error { return s.engine.Registry().Unload(name) }
+func (s *Service) Unload(ctx context.Context, name string) error {
+	r, err := s.view(ctx).operated(name)
+	if err != nil {
+		return err
+	}
+	return r.Unload(name)
+}

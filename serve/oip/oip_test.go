@@ -259,7 +259,7 @@ func TestRowsAreOfOneVersion(t *testing.T) {
 				return
 			default:
 			}
-			if err := e.Registry().LoadBytes(t.Context(), "view", files[i%2]); err != nil {
+			if err := e.Registry().LoadBytes(t.Context(), "view", files[i%2], nil); err != nil {
 				changed <- err
 				return
 			}

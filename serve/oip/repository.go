@@ -21,6 +21,43 @@ func fileVersion(key string) (string, error) {
 	return version, nil
 }
 
+// sent are the files of a load request.
+type sent struct {
+	version             string // empty: the current one
+	adapter, signatures []byte
+}
+
+// signatureEnd is that of the name of a signature file.
+const signatureEnd = ".sig"
+
+// sentFiles tells the files of a load request apart: an adapter, and its signatures, or none.
+func sentFiles(files map[string][]byte) (f sent, err error) {
+	versions := map[string]bool{}
+	for key, data := range files {
+		if f.version, err = fileVersion(key); err != nil {
+			return f, err
+		}
+		versions[f.version] = true
+		into := &f.adapter
+		if strings.HasSuffix(key, signatureEnd) {
+			into = &f.signatures
+		}
+		if *into != nil {
+			return f, Faultf(Invalid, "%d files, expected an adapter and its signatures (a name that ends in %s)", len(files), signatureEnd)
+		}
+		if *into = data; data == nil {
+			*into = []byte{}
+		}
+	}
+	switch {
+	case len(versions) > 1:
+		return f, NewFault(Invalid, "the adapter and its signatures are of different versions")
+	case f.signatures != nil && f.adapter == nil:
+		return f, NewFault(Invalid, "signatures without an adapter")
+	}
+	return f, nil
+}
+
 // ParseLoad reads the body of a REST load request and returns the files in it. "config", Triton's model configuration,
 // is accepted and means nothing: an adapter file describes itself.
 func (c *Codec) ParseLoad(body []byte) (map[string][]byte, error) {

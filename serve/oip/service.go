@@ -63,8 +63,8 @@ func (s *Service) Precision() string { return s.engine.Precision() }
 // Memory is what all requests under way take together.
 func (s *Service) Memory() *Memory { return s.memory }
 
-// Names returns the names of the adapters.
-func (s *Service) Names() []string { return s.engine.Registry().Names() }
+// Names returns the names of the adapters that the client of a request may see.
+func (s *Service) Names(ctx context.Context) []string { return s.view(ctx).names() }
 
 // Live reports whether the server runs at all.
 func (s *Service) Live() bool { return s.engine.Live() }
@@ -82,7 +82,7 @@ const resolveTries = 3
 
 // predict answers the rows of one request, all by the same version: a canary is drawn once.
 func (s *Service) predict(ctx context.Context, rows []serve.Request) (answers []serve.Answer, err error) {
-	err = s.oneVersion(rows[0].Name, rows[0].Version, len(rows), func(name, version string) (err error) {
+	err = s.oneVersion(ctx, rows[0].Name, rows[0].Version, len(rows), func(name, version string) (err error) {
 		for i := range rows {
 			rows[i].Name, rows[i].Version = name, version
 		}
@@ -93,12 +93,12 @@ func (s *Service) predict(ctx context.Context, rows []serve.Request) (answers []
 }
 
 // oneVersion calls ask with the version that n rows are to be answered by, and again when it is replaced meanwhile.
-func (s *Service) oneVersion(name, version string, n int, ask func(name, version string) error) error {
+func (s *Service) oneVersion(ctx context.Context, name, version string, n int, ask func(name, version string) error) error {
 	if n == 1 {
 		return ask(name, version)
 	}
 	for try := 1; ; try++ {
-		id, err := s.engine.Registry().Resolve(name, version)
+		id, err := s.view(ctx).resolve(name, version)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (s *Service) oneVersion(name, version string, n int, ask func(name, version
 
 // predictOnce returns the first error of any row.
 func (s *Service) predictOnce(ctx context.Context, rows []serve.Request) ([]serve.Answer, error) {
-	answers, errs := s.engine.Predict(ctx, rows...)
+	answers, errs := s.ask(ctx, rows)
 	for i, err := range errs {
 		var unanswered *serve.AnswerError
 		if errors.As(err, &unanswered) && len(rows) > 1 {

@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"context"
 	"time"
 
 	"melo.example/melo/serve"
@@ -45,10 +46,10 @@ type ModelStatistics struct {
 }
 
 // Statistics returns the counts of a version, of all versions of a name, or of everything.
-func (s *Service) Statistics(name, version string) ([]ModelStatistics, error) {
-	registry, digest := s.engine.Registry(), ""
+func (s *Service) Statistics(ctx context.Context, name, version string) ([]ModelStatistics, error) {
+	view, digest := s.view(ctx), ""
 	if name != "" {
-		status, err := registry.Describe(name, version)
+		status, err := view.describe(name, version)
 		if err != nil {
 			return nil, err
 		}
@@ -58,11 +59,11 @@ func (s *Service) Statistics(name, version string) ([]ModelStatistics, error) {
 		}
 	}
 	resident := map[serve.Identity]int64{}
-	for _, status := range registry.List() {
+	for _, status := range view.list() {
 		resident[status.Identity] = status.Resident
 	}
 	list := []ModelStatistics{}
-	for _, v := range registry.Stats() {
+	for _, v := range view.stats() {
 		if name != "" && v.Name != name || digest != "" && v.Digest != digest {
 			continue
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"melo.example/melo/fit"
 	"melo.example/melo/serve"
@@ -110,6 +112,33 @@ const (
 // Handler answers with all metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes, Timeout: scrapeTime, EnableOpenMetrics: true})
+}
+
+// HandlerFor answers with what somebody may know who may know of some adapters alone: the series of these, by adapter or
+// model. What is counted over all adapters is left out.
+func (m *Metrics) HandlerFor(may func(adapter string) bool) http.Handler {
+	seen := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := m.registry.Gather()
+		var out []*dto.MetricFamily
+		for _, f := range families {
+			f.Metric = slices.DeleteFunc(f.Metric, func(x *dto.Metric) bool { return !about(x, may) })
+			if len(f.Metric) > 0 {
+				out = append(out, f)
+			}
+		}
+		return out, err
+	})
+	return promhttp.HandlerFor(seen, promhttp.HandlerOpts{Timeout: scrapeTime, EnableOpenMetrics: true})
+}
+
+// about reports whether a series is of one of the adapters.
+func about(x *dto.Metric, may func(adapter string) bool) bool {
+	for _, l := range x.Label {
+		if name := l.GetName(); (name == "adapter" || name == "model") && l.GetValue() != "" {
+			return may(l.GetValue())
+		}
+	}
+	return false
 }
 
 // Outcomes are the values of the label outcome of melo_requests_total.

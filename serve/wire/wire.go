@@ -82,6 +82,7 @@ type Card struct {
 	Name        string                `json:"name"`
 	Version     string                `json:"version" doc:"Beginning of the digest; empty of a file that cannot be used."`
 	Digest      string                `json:"digest" doc:"Of the adapter's file."`
+	Signers     []string              `json:"signers,omitempty" doc:"Who has signed it, of those whose signatures are trusted; absent where none are asked for."`
 	State       string                `json:"state" enum:"READY,LOADING,UNLOADED,UNAVAILABLE"`
 	Reason      string                `json:"reason,omitempty" doc:"Why it is not ready, or what is wrong with the file that should replace it."`
 	Current     bool                  `json:"current" doc:"It is what requests without a version get."`

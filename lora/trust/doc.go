@@ -1,0 +1,191 @@
+// Package trust decides which adapters may be used: by a list of digests, by signatures, or by both. It knows digests, names
+// and texts, and nothing of what an adapter holds. docs/format/signature.md describes the files.
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"melo.example/melo/internal/regular"
+)
+
+// Policy says what an adapter needs to be trusted. A nil policy, and a zero one, trust every adapter. It is not to be changed
+// once it is in use.
+type Policy struct {
+	Allowed Allowed // digests that may be used; nil: every one
+	Keys    *Keys   // of whom one must have signed; nil: no signature is needed
+}
+
+// UntrustedError says why an adapter is not trusted.
+type UntrustedError struct {
+	Path   string // of the adapter; may be empty
+	Digest string
+	Reason string
+}
+
+// Error names the file, its digest and the reason.
+func (e *UntrustedError) Error() string {
+	where := ""
+	if e.Path != "" {
+		where = e.Path + ": "
+	}
+	return fmt.Sprintf("trust: %snot trusted: %s (the adapter is %s)", where, e.Reason, e.Digest)
+}
+
+// Check returns who of the keys has signed the adapter with that digest (sorted names, nil without keys), or an
+// *[UntrustedError]. name is the adapter's, without version; empty where it has none, as a file that somebody names by its
+// path: then what is allowed, or signed, under some name is taken. signatures is the text of the signature file, nil if there
+// is none.
+func (p *Policy) Check(digest, name string, signatures []byte) (signers []string, err error) {
+	if p == nil {
+		return nil, nil
+	}
+	untrusted := func(format string, args ...any) error {
+		return &UntrustedError{Digest: digest, Reason: fmt.Sprintf(format, args...)}
+	}
+	if p.Allowed != nil {
+		names, ok := p.Allowed[digest]
+		switch {
+		case digest == "":
+			return nil, untrusted("it is no native adapter file, so that no digest stands for it")
+		case !ok:
+			return nil, untrusted("its digest is not on the list of those that are allowed")
+		case name != "" && len(names) > 0 && !slices.Contains(names, name):
+			return nil, untrusted("its digest is allowed under the name %s alone", quoted(names))
+		}
+	}
+	if p.Keys == nil {
+		return nil, nil
+	}
+	if signers, err = p.Keys.signers(digest, name, signatures); err != nil {
+		return nil, untrusted("%v", err)
+	}
+	return signers, nil
+}
+
+// quoted lists a few names for a message.
+func quoted(names []string) string {
+	const most = 3
+	var list []string
+	for _, n := range names[:min(len(names), most)] {
+		list = append(list, fmt.Sprintf("%.80q", n))
+	}
+	if len(names) > most {
+		list = append(list, "...")
+	}
+	return strings.Join(list, ", ")
+}
+
+// FileOf is the path of the signature file of the adapter, a file or a folder, at path.
+func FileOf(path string) string { return filepath.Clean(path) + Extension }
+
+// Extension is what the name of a signature file has after that of its adapter.
+const Extension = ".sig"
+
+// maxSignatures bounds a signature file in bytes.
+const maxSignatures = 64 << 10
+
+// ReadSignatures returns the text of the signature file of the adapter at path; nil if there is none.
+func ReadSignatures(path string) ([]byte, error) {
+	text, err := regular.ReadFile(FileOf(path), maxSignatures)
+	if err != nil {
+		if isNotThere(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	return text, nil
+}
+
+// CheckFile is [Policy.Check] of the adapter at path, with the signature file beside it.
+func (p *Policy) CheckFile(path, digest, name string) (signers []string, err error) {
+	if p == nil {
+		return nil, nil
+	}
+	var text []byte
+	if p.Keys != nil {
+		if text, err = ReadSignatures(path); err != nil {
+			return nil, err
+		}
+	}
+	signers, err = p.Check(digest, name, text)
+	var untrusted *UntrustedError
+	if errors.As(err, &untrusted) {
+		untrusted.Path = path
+	}
+	return signers, err
+}
+
+// Bounds of the files of a policy.
+const (
+	// MaxFile bounds a list of digests, or of keys, in bytes.
+	MaxFile = 16 << 20
+	maxLine = 1 << 10
+)
+
+// Read reads a list of digests and a list of keys; an empty path is none. It returns nil if both are empty.
+func Read(allowed, keys string) (*Policy, error) {
+	if allowed == "" && keys == "" {
+		return nil, nil
+	}
+	p := &Policy{}
+	for _, f := range []struct {
+		path string
+		take func([]byte) error
+	}{
+		{allowed, func(text []byte) (err error) { p.Allowed, err = ParseAllowed(text); return err }},
+		{keys, func(text []byte) (err error) { p.Keys, err = ParseKeys(text); return err }},
+	} {
+		if f.path == "" {
+			continue
+		}
+		text, err := regular.ReadFile(f.path, MaxFile)
+		if err != nil {
+			return nil, fmt.Errorf("trust: %w", err)
+		}
+		if err := f.take(text); err != nil {
+			return nil, fmt.Errorf("trust: %s: %w", f.path, err)
+		}
+	}
+	return p, nil
+}
+
+// AdapterName is the name of the adapter in a file: without folder, ending and version.
+func AdapterName(path string) string {
+	name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".safetensors"), "@")
+	return name
+}
+
+// eachLine calls take with the lines of a text that are neither empty nor comments. Errors name the line.
+func eachLine(text []byte, take func(line string) error) error {
+	if len(text) > MaxFile {
+		return fmt.Errorf("%d bytes, at most %d are read", len(text), MaxFile)
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		if len(line) > maxLine {
+			return fmt.Errorf("line %d: longer than %d bytes", n, maxLine)
+		}
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		if !printable(line) {
+			return fmt.Errorf("line %d: %.60q has characters that cannot be printed", n, line)
+		}
+		if err := take(line); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// printable reports whether s is text that can stand in a line: spaces and tabs are the only separators.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) })
+}

@@ -1,0 +1,69 @@
+package access
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Names are the adapters that a client may know of: names, in which * stands for any text. nil is all of them. A name is
+// written with %XX for a space, a comma, a percent sign or a star of its own.
+type Names struct{ patterns []string }
+
+// ParseNames reads names that stand side by side with commas between them.
+func ParseNames(s string) (*Names, error) {
+	list := strings.Split(s, ",")
+	for _, pattern := range list {
+		if pattern == "" || strings.ContainsAny(pattern, "@/\\: \t") {
+			return nil, fmt.Errorf("%.60q is no name of an adapter", pattern)
+		}
+		for part := range strings.SplitSeq(pattern, "*") {
+			if _, err := url.PathUnescape(part); err != nil {
+				return nil, fmt.Errorf("%.60q: %% and two hexadecimal digits expected", pattern)
+			}
+		}
+	}
+	return &Names{list}, nil
+}
+
+// EscapeName writes a name, in which stars stand for any text, as ParseNames reads it.
+func EscapeName(name string) string {
+	return strings.NewReplacer("%", "%25", ",", "%2C", " ", "%20").Replace(name)
+}
+
+// May reports whether a client with these names may know of the adapter, whose name is without a version.
+func (n *Names) May(name string) bool {
+	if n == nil {
+		return true
+	}
+	for _, pattern := range n.patterns {
+		if matches(pattern, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches reports whether name is what the pattern says.
+func matches(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	for i := range parts {
+		parts[i], _ = url.PathUnescape(parts[i]) // ParseNames has checked it
+	}
+	last := len(parts) - 1
+	if last == 0 {
+		return name == parts[0]
+	}
+	name, ok := strings.CutPrefix(name, parts[0])
+	if !ok {
+		return false
+	}
+	for _, part := range parts[1:last] {
+		i := strings.Index(name, part)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(part):]
+	}
+	return strings.HasSuffix(name, parts[last])
+}
