@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,5 +68,13 @@ func TestDepthRefusesMoreBits(t *testing.T) {
 	r.Depth = "bits=99"
 	if err := r.Validate(); err == nil || !strings.Contains(err.Error(), "depth") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestColoursTimesAlpha: as Pillow divides them; a pixel without alpha is black.
+func TestColoursTimesAlpha(t *testing.T) {
+	m := &Image{W: 3, H: 1, C: 4, Bits: 8, Pix8: []uint8{10, 20, 30, 0, 10, 20, 30, 60, 10, 20, 255, 255}}
+	if got, want := divided(m).Pix8, []uint8{0, 0, 0, 42, 85, 127, 10, 20, 255}; !slices.Equal(got, want) {
+		t.Errorf("%v, expected %v", got, want)
 	}
 }

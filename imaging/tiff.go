@@ -123,10 +123,10 @@ func divided(m *Image) *Image {
 	return dst
 }
 
-// quotient is Pillow's: rounded down; colours without alpha stay.
+// quotient is Pillow's: rounded down; what has no alpha is black, whatever is stored.
 func quotient(v, alpha, top uint32) uint32 {
-	if alpha == 0 || alpha == top {
-		return v
+	if alpha == 0 {
+		return 0
 	}
 	return min(v*top/alpha, top)
 }

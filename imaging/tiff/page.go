@@ -320,6 +320,10 @@ func (p *Page) checkCoding() error {
 	case p.Photometric == YCbCr && p.compression != jpegs && p.planar && p.sampling != [2]int{1, 1}:
 		return fmt.Errorf("subsampled colours in planes: %w: convert it to RGB", ErrUnsupported)
 	}
+	if p.compression == packBits && p.predictor != 1 {
+		// Some writers take differences before this compression, too; libtiff would show them as the picture.
+		return fmt.Errorf("predictor %d with PackBits compression: %w: readers do not agree on it: save it with LZW or deflate", p.predictor, ErrUnsupported)
+	}
 	if p.compression != lzw && p.compression != deflate && p.compression != deflateOld && p.compression != zstandard {
 		p.predictor = 1 // it means nothing there
 	}
