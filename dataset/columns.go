@@ -2,9 +2,11 @@ package dataset
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"melo.example/melo/dataset/label"
 	"melo.example/melo/dataset/layout"
 	"melo.example/melo/dataset/table"
 )
@@ -15,8 +17,9 @@ var (
 		"imgpath", "imgname", "imagename", "imageid", "imageindex", "imgid", "isicid", "idcode", "dicomid", "sopinstanceuid", "id", "patientid"}
 	labelNames = []string{"label", "labels", "findinglabels", "target", "dx", "diagnosis", "class", "classname", "classlabel", "category", "level",
 		"pathology", "finding", "findings", "groundtruth"}
-	groupNames   = []string{"group", "patient", "patientid", "subjectid", "subject", "personid", "lesionid", "caseid", "case"}
-	setNames     = []string{"set", "subset", "partition", "dataset", "phase", "usage"}
+	groupNames = []string{"group", "patient", "patientid", "subjectid", "subject", "personid", "lesionid", "caseid", "case", "patientno", "patientnumber",
+		"patientname", "participantid", "participant", "mrn", "pid", "studyid"}
+	setNames     = []string{"set", "subset", "partition", "dataset", "phase", "usage", "splitset", "datasplit", "fold", "mode", "stage"}
 	maxAttrNames = 1000 // further columns that are kept
 )
 
@@ -33,8 +36,9 @@ func plainName(s string) string {
 // columns are the meanings of a table's columns; -1 stands for none.
 type columns struct {
 	path, label, split, group int
-	targets                   []int // of a table of 0 and 1
-	attrs                     []int // the rest
+	targets                   []int     // of a table of 0 and 1
+	flag                      [2]string // splits that 0 and 1 stand for in the column of splits; empty: it has their names
+	attrs                     []int     // the rest
 	notes                     []string
 }
 
@@ -102,17 +106,12 @@ func columnsOf(t *table.Table, opt Options, found finder) (c columns, err error)
 		return c, err
 	}
 	if c.split < 0 {
-		for _, i := range h.all(setNames) {
-			if isSplit(t, i) {
-				c.split = i
-				c.notes = append(c.notes, fmt.Sprintf("splits are from the column %q", t.Header[i]))
-				break
-			}
-		}
+		c.otherSplit(h)
 	}
 	if err := c.labels(h, opt); err != nil {
 		return c, err
 	}
+	c.unusedSplit(h)
 	targets := make(map[int]bool, len(c.targets))
 	for _, i := range c.targets {
 		targets[i] = true
@@ -178,6 +177,60 @@ func distinct(t *table.Table, col int) bool {
 	return 10*len(seen) >= 9*len(t.Rows)
 }
 
+// flagNames are columns of 0 and 1, or true and false, that say of each image whether it is of a split: what one that
+// is says, and what one that is not.
+var flagNames = []struct{ name, yes, no string }{{"istest", layout.Test, layout.Train}, {"istrain", layout.Train, layout.Test},
+	{"istraining", layout.Train, layout.Test}, {"isvalid", layout.Val, layout.Train}, {"isval", layout.Val, layout.Train}, {"isvalidation", layout.Val, layout.Train}}
+
+// otherSplit looks for a column that names splits under another name.
+func (c *columns) otherSplit(h headings) {
+	for _, i := range h.all(setNames) {
+		if i != c.path && isSplit(h.t, i) {
+			c.split = i
+			c.notes = append(c.notes, fmt.Sprintf("splits are from the column %q", h.t.Header[i]))
+			return
+		}
+	}
+	for _, f := range flagNames {
+		i, ok := h.plain[f.name]
+		if ok && i != c.path && isTarget(h.t, i) && !slices.ContainsFunc(h.t.Rows, func(row []string) bool {
+			v, _ := parseTarget(row[i])
+			return v == Unknown || label.Missing(row[i])
+		}) {
+			c.split, c.flag = i, [2]string{f.no, f.yes}
+			c.notes = append(c.notes, fmt.Sprintf("splits are from the column %q: 1 is %s, 0 %s", h.t.Header[i], f.yes, f.no))
+			return
+		}
+	}
+}
+
+// unusedSplit says where a column has the name of splits, and is not taken for them.
+func (c *columns) unusedSplit(h headings) {
+	if c.split >= 0 {
+		return
+	}
+	for _, i := range h.all(setNames) {
+		if i != c.path && i != c.label && i != c.group && !slices.Contains(c.targets, i) {
+			c.notes = append(c.notes, fmt.Sprintf("the column %q is not taken for splits: its values are %s", h.t.Header[i], table.Listed(h.t.Values(i))))
+			return
+		}
+	}
+}
+
+// splitOf reads a cell of the column of splits.
+func (c *columns) splitOf(cell string) (string, bool) {
+	if c.flag[0] == "" {
+		return layout.SplitName(cell)
+	}
+	v, ok := parseTarget(cell)
+	return c.flag[int(v)], ok
+}
+
+// attributeNames are columns of 0 and 1 that say who somebody is, or how the image was made. They are no labels unless they are
+// named as such.
+var attributeNames = map[string]bool{"sex": true, "gender": true, "male": true, "female": true, "ismale": true, "isfemale": true, "age": true, "smoker": true,
+	"index": true, "unnamed0": true, "fold": true, "frontal": true, "lateral": true, "isaugmented": true, "augmented": true, "site": true, "hospital": true, "device": true, "scanner": true}
+
 // isSplit tells whether all values of a column name splits.
 func isSplit(t *table.Table, col int) bool {
 	for _, row := range t.Rows {
@@ -229,10 +282,18 @@ func (c *columns) labels(h headings, opt Options) error {
 		}
 		return nil
 	}
-	for i := range t.Header {
-		if i != c.path && i != c.split && i != c.group && isTarget(t, i) {
+	var about []string
+	for i, name := range t.Header {
+		switch {
+		case i == c.path || i == c.split || i == c.group || !isTarget(t, i):
+		case attributeNames[plainName(name)]:
+			about = append(about, name)
+		default:
 			c.targets = append(c.targets, i)
 		}
+	}
+	if len(c.targets) > 0 && len(about) > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("columns of 0 and 1 that are no labels by their names: %s (--label-columns)", layout.First(about)))
 	}
 	if len(c.targets) == 0 {
 		return badf("%s: neither a column \"label\" nor columns of 0 and 1 (--label-column): the columns are %s", t.Path, listed(t.Header))
@@ -262,11 +323,27 @@ func (c *columns) wanted(t *table.Table, opt Options) bool {
 // parseTarget reads the value of a column of 0 and 1: blank is absent, -1 uncertain.
 func parseTarget(s string) (v float32, ok bool) {
 	switch s {
-	case "0", "0.0", "":
+	case "0", "":
 		return 0, true
-	case "1", "1.0":
+	case "1":
 		return 1, true
-	case "-1", "-1.0":
+	}
+	if label.Missing(s) {
+		return 0, true
+	}
+	switch strings.ToLower(s) {
+	case "true":
+		return 1, true
+	case "false":
+		return 0, true
+	}
+	switch f, err := strconv.ParseFloat(s, 32); {
+	case err != nil:
+	case f == 0:
+		return 0, true
+	case f == 1:
+		return 1, true
+	case f == -1:
 		return Unknown, true
 	}
 	return 0, false
@@ -279,7 +356,7 @@ func isTarget(t *table.Table, column int) bool {
 		if _, ok := parseTarget(row[column]); !ok {
 			return false
 		}
-		some = some || row[column] != ""
+		some = some || !label.Missing(row[column])
 	}
 	return some
 }

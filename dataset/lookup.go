@@ -85,6 +85,7 @@ func (l *lookup) find(name, dir string) (string, int, error) {
 	if layout.IsImage(base) {
 		stem = strings.TrimSuffix(base, path.Ext(base))
 	}
+	stem = wholeNumber(stem)
 	number := strings.TrimLeft(stem, "0")
 	for _, way := range []struct {
 		hits []int
@@ -101,6 +102,14 @@ func (l *lookup) find(name, dir string) (string, int, error) {
 	return "", notFound, nil
 }
 
+// wholeNumber is "12" for "12.0", as programs write numbers in a column with gaps.
+func wholeNumber(s string) string {
+	if whole, rest, ok := strings.Cut(s, "."); ok && isDigits(whole) && strings.Trim(rest, "0") == "" {
+		return whole
+	}
+	return s
+}
+
 // tailOf returns the number that a stem ends with, without leading zeros.
 func tailOf(stem string) (string, bool) {
 	head := strings.TrimRight(stem, "0123456789")
@@ -111,6 +120,7 @@ func tailOf(stem string) (string, bool) {
 // "7.png". Where several end with it, none is meant.
 func (l *lookup) tailed(stem string) []int {
 	n, ok := tailOf(stem)
+	ok = ok && !strings.Contains(stem, ".") // a decimal
 	if hits := l.tail[n]; ok && len(hits) == 1 {
 		base := foldName(path.Base(l.names[hits[0]]))
 		if isDigits(stem) || isDigits(strings.TrimSuffix(base, path.Ext(base))) {

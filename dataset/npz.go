@@ -157,6 +157,39 @@ type npzLabels struct {
 	columns int
 }
 
+// oneEach tells whether every row of columns of 0 and 1 has exactly one 1, and no column has it everywhere.
+func oneEach(labels [3]npzLabels) bool {
+	used, rows := map[int]bool{}, 0
+	for _, y := range labels {
+		for row := 0; row < len(y.values); row += y.columns {
+			ones := 0
+			for k, v := range y.values[row : row+y.columns] {
+				if v == 1 {
+					ones++
+					used[k] = true
+				}
+				if v != 0 && v != 1 {
+					return false
+				}
+			}
+			if ones != 1 {
+				return false
+			}
+			rows++
+		}
+	}
+	return rows > 0 && len(used) > 1
+}
+
+// numbers are the class numbers of rows that have one 1 each.
+func (y npzLabels) numbers() npzLabels {
+	var out []int64
+	for row := 0; row < len(y.values); row += y.columns {
+		out = append(out, int64(slices.Index(y.values[row:row+y.columns], 1)))
+	}
+	return npzLabels{values: out, columns: 1}
+}
+
 // setNPZLabels takes one column as class numbers, more as labels of 0 and 1.
 func (d *npzReader) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	columns, classes := 0, int64(0)
@@ -185,6 +218,13 @@ func (d *npzReader) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	}
 	for l := len(names); l < int(classes); l++ {
 		names = append(names, strconv.Itoa(l))
+	}
+	if d.Task == MultiLabel && opt.Task != MultiLabel && opt.Task != Binary && oneEach(labels) {
+		d.Task = ""
+		d.notef("exactly one column is 1 in every row: an image has one of %d labels", columns)
+		for p := range labels {
+			labels[p] = labels[p].numbers()
+		}
 	}
 	d.setLabels(names, opt)
 	index := labelNumbers(d.Labels, len(names))

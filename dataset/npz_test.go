@@ -233,3 +233,16 @@ func FuzzNPZ(f *testing.F) {
 		_, _, _, _ = d.Split(SplitOptions{})
 	})
 }
+
+// TestNPZOneHot: one 1 in every row is one label an image, as in tables; --task multilabel says otherwise.
+func TestNPZOneHot(t *testing.T) {
+	path := archive(t, map[string][]byte{"train_images": npy("|u1", []int{3, 2, 2}, make([]byte, 12)),
+		"train_labels": npy("|u1", []int{3, 3}, []byte{0, 1, 0, 1, 0, 0, 0, 0, 1})})
+	d := openArchive(t, path, Options{})
+	if d.Task != MultiClass || d.Samples[0].Label != 1 || d.Samples[1].Label != 0 || d.Samples[2].Label != 2 {
+		t.Errorf("%s: %+v", d.Task, d.Samples)
+	}
+	if d := openArchive(t, path, Options{Task: MultiLabel}); d.Task != MultiLabel {
+		t.Error(d.Task)
+	}
+}

@@ -260,6 +260,9 @@ func (o *opener) noImages(st store.Store, c *contents) error {
 	case isDir && len(npz) > 1:
 		return badf("%s: %d .npz archives: give one of them: %s", st.Root(), len(npz), layout.First(npz))
 	}
+	if !isDir && len(c.names) > 0 && slices.ContainsFunc(c.names, store.IsArchive) {
+		return badf("%s: archives in an archive are not read: unpack it first: %s", st.Root(), layout.First(c.names))
+	}
 	for ext := range c.others {
 		if what := unread[ext]; what != "" && what != unread[".json"] {
 			return badf("%s: no images, but %d %s files: %s", st.Root(), c.others[ext], ext, what)
@@ -295,6 +298,9 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	plan, err := layout.Folders(kept, o.opt.Layout)
 	if err != nil {
 		hint := ""
+		if what := refusedTables(st, c); what != "" {
+			hint = "; " + what
+		}
 		if len(c.tables) > 0 && errors.Is(err, layout.ErrNoLabels) {
 			hint = fmt.Sprintf("; tables lie in it, of which none could be taken for labels (name its columns): %s", layout.First(c.tables))
 		}
@@ -322,6 +328,9 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	for _, n := range append(notes, plan.Notes...) {
 		o.d.notef("%s", n)
 	}
+	for _, w := range plan.Warnings {
+		o.d.warnf("%s", w)
+	}
 	if len(c.tables) > 0 {
 		o.d.notef("labels are names of folders; a table lies there, too, and is not used: %s", layout.First(c.tables))
 	}
@@ -336,6 +345,28 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	}
 	o.d.derivePatients(records)
 	return o.d.take(st, records, "", nil, o.opt)
+}
+
+// refusedTables says what lies beside images that would be a table of another kind; empty: nothing.
+func refusedTables(st store.Store, c *contents) string {
+	for _, name := range c.names {
+		ext := strings.ToLower(path.Ext(name))
+		switch {
+		case strings.Contains(name, "/"):
+		case ext == ".json":
+			if head, err := st.Head(name, 1<<16); err == nil && strings.Contains(string(head), `"annotations"`) {
+				return name + ": annotations of objects (COCO) are not read: write a table with a label for each image"
+			}
+			return name + ": " + unread[".json"]
+		case ext == ".xlsx" || ext == ".xls":
+			return name + ": " + unread[ext]
+		case ext == ".txt" && !strings.HasPrefix(strings.ToLower(name), "readme") && !strings.HasPrefix(strings.ToLower(name), "licen"):
+			return name + ": text files are not read as tables: name it .csv if it has columns"
+		case ext == ".yaml" || ext == ".yml":
+			return name + ": boxes of objects (YOLO) are not read: write a table with a label for each image"
+		}
+	}
+	return ""
 }
 
 // emptyFolders refuses folders beside those of labels in which there is nothing at all: a label whose images are missing.

@@ -73,7 +73,10 @@ func (o *opener) parquet(paths []string) (err error) {
 		src.files = append(src.files, f)
 		image, ok := imageBytes(f)
 		if !ok {
-			return badf("%s: no column with the bytes of images: the columns are %s", p, listed(columnNames(f)))
+			return badf("%s: no column with the bytes of images (a table of paths is read as CSV or .jsonl): the columns are %s", p, listed(columnNames(f)))
+		}
+		if others := otherImages(f, image); len(others) > 0 && len(src.files) == 1 {
+			o.d.notef("images are from the column %q, not from %s", strings.TrimSuffix(image.Name, ".bytes"), layout.First(others))
 		}
 		src.column = append(src.column, image)
 		t, err := o.tableOf(f, len(src.files)-1, image)
@@ -97,6 +100,9 @@ func (o *opener) parquet(paths []string) (err error) {
 			return err
 		}
 	}
+	if err := o.wholeLabels(src.files[0], r); err != nil {
+		return err
+	}
 	if err := r.finish(paths[0]); err != nil {
 		return err
 	}
@@ -115,6 +121,23 @@ func (o *opener) parquet(paths []string) (err error) {
 	o.d.understood = "by the column of the Parquet rows"
 	o.d.source = src
 	return o.d.assemble(r.task, r.labels, o.opt)
+}
+
+// wholeLabels refuses to take a part of a structure for a label, unless it is named.
+func (o *opener) wholeLabels(f *parquet.File, r *reader) error {
+	if o.opt.LabelColumn != "" || len(o.opt.LabelColumns) > 0 {
+		return nil
+	}
+	var parts []string
+	for _, c := range f.Columns() {
+		if c.Parts && slices.Contains(r.labels, c.Name) {
+			parts = append(parts, c.Name)
+		}
+	}
+	if len(parts) > 0 {
+		return badf("%s: %s would be labels, and are parts of structures: --label-column names the one that is: the columns are %s", f.Path(), listed(parts), listed(columnNames(f)))
+	}
+	return nil
 }
 
 // rowColumn is the column that tableOf makes for the place of the image.
@@ -148,6 +171,9 @@ func (o *opener) tableOf(f *parquet.File, number int, image parquet.Column) (*ta
 func className(names []string, v string) string {
 	if names == nil || v == "" {
 		return v
+	}
+	if v == "-1" {
+		return "" // no label, as in the tests of challenges
 	}
 	parts := strings.Split(v, "|")
 	for i, p := range parts {
@@ -184,6 +210,16 @@ func imageBytes(f *parquet.File) (parquet.Column, bool) {
 		}
 	}
 	return last, found
+}
+
+// otherImages names the columns that hold images, too: masks, views.
+func otherImages(f *parquet.File, image parquet.Column) (names []string) {
+	for _, c := range f.Columns() {
+		if c.Name != image.Name && c.Bytes && !c.List && strings.HasSuffix(c.Name, ".bytes") {
+			names = append(names, strconv.Quote(strings.TrimSuffix(c.Name, ".bytes")))
+		}
+	}
+	return names
 }
 
 func columnNames(f *parquet.File) []string {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -25,7 +26,8 @@ type reader struct {
 
 	cells   []string // the label cell of each record, for a label column
 	ways    [notFound]int
-	tail    string // an example of byTail
+	tail    string            // an example of byTail
+	tails   map[string]string // files that were found byTail, and by what
 	missing []string
 }
 
@@ -79,13 +81,20 @@ func (r *reader) rows(t *table.Table, c columns, dir, split string) (kept []int,
 		}
 		if r.ways[how]++; how == byTail {
 			r.tail = fmt.Sprintf("%s for %s", path.Base(file), row[c.path])
+			if r.tails == nil {
+				r.tails = map[string]string{}
+			}
+			if other := r.tails[file]; other != "" && other != row[c.path] {
+				return nil, badf("%s: %s and %s both fit %s by the number at their ends: --image-column or the table must name files", rec.Where, other, row[c.path], file)
+			}
+			r.tails[file] = row[c.path]
 		}
 		rec.Path = file
 		if c.group >= 0 && !label.Missing(row[c.group]) {
 			rec.Group = row[c.group]
 		}
 		if c.split >= 0 && split == "" {
-			name, ok := layout.SplitName(row[c.split])
+			name, ok := c.splitOf(row[c.split])
 			if !ok {
 				return nil, badf("%s: split %q: expected train, val or test", rec.Where, row[c.split])
 			}
@@ -125,7 +134,7 @@ func (r *reader) targets(t *table.Table, c columns, first int, rows []int) error
 					hint = ": if -1 means uncertain, --uncertain ignore, positive or negative says what that counts as"
 				}
 				return badf("%s: column %q is %q: expected 0 or 1%s", t.At(row), t.Header[col], cell, hint)
-			case cell == "":
+			case label.Missing(cell):
 				blank++
 			case v == Unknown:
 				uncertain++
@@ -222,11 +231,18 @@ func (r *reader) checkMissing(tablePath string) error {
 
 // readCells reads the label column.
 func (r *reader) readCells(tablePath string) error {
-	count := map[string]int{}
+	count, all := map[string]int{}, map[string]int{}
+	for _, cell := range r.cells {
+		all[cell]++
+	}
+	gaps := label.Gaps(all)
+	for _, l := range r.opt.Labels {
+		delete(gaps, l) // a label that is asked for
+	}
 	var missing []string
 	keep := 0
 	for i, cell := range r.cells {
-		if label.Missing(cell) {
+		if gaps[cell] {
 			missing = append(missing, fmt.Sprintf("%s: %s has no label (%q)", r.records[i].Where, r.records[i].Path, cell))
 			continue
 		}
@@ -252,10 +268,29 @@ func (r *reader) readCells(tablePath string) error {
 	for i, cell := range r.cells {
 		r.records[i].Labels = []string{to[cell]}
 	}
+	r.doubtGaps(count)
 	if r.opt.Task == MultiLabel {
 		r.task = MultiLabel
 	}
 	return nil
+}
+
+// doubtGaps warns of labels that may be none.
+func (r *reader) doubtGaps(count map[string]int) {
+	numbers := 0
+	for v := range count {
+		if strings.Trim(label.Fold(v), "-0123456789") == "" {
+			numbers++
+		}
+	}
+	if 2*numbers > len(count)+1 {
+		return // numbers beside numbers
+	}
+	for _, v := range slices.Sorted(maps.Keys(count)) {
+		if label.MayBeGap(v) {
+			r.d.warnf("the label %q (%d images) may say that none is known: --where COLUMN!=%s leaves these out", v, count[v], v)
+		}
+	}
 }
 
 // separator says what stands between findings; empty: a cell is one label.
@@ -344,7 +379,13 @@ func (r *reader) foldRows() error {
 		}
 		first := &r.records[j]
 		if !slices.Equal(first.Labels, rec.Labels) || !slices.Equal(first.Unknown, rec.Unknown) || first.Split != rec.Split || first.Group != rec.Group {
-			return badf("%s: %s stands in line %s already, with other labels, split or group", rec.Where, rec.Path, first.Where[strings.LastIndexByte(first.Where, ':')+1:])
+			file, line, _ := cutLast(first.Where, ":")
+			if strings.HasPrefix(rec.Where, file+":") {
+				file = "line " + line
+			} else {
+				file = first.Where
+			}
+			return badf("%s: %s stands in %s already, with other labels, split or group", rec.Where, rec.Path, file)
 		}
 	}
 	if n := len(r.records) - keep; n > 0 {
@@ -352,6 +393,14 @@ func (r *reader) foldRows() error {
 	}
 	r.records = r.records[:keep]
 	return nil
+}
+
+// cutLast cuts at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // oneHot tells whether exactly one of the columns is 1 in every row: then they are one label.

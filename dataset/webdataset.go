@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -29,17 +30,20 @@ func (o *opener) webDataset(st store.Store, c *contents) (done bool, err error) 
 			sides[key][ext] = name
 		}
 	}
+	if len(sides) == 0 {
+		return false, nil
+	}
+	images, masks, twice := samples(c.images, sides)
 	var records []Record
-	var cells []string
-	count, without := map[string]int{}, 0
-	for _, name := range c.images {
+	var cells, without []string
+	for _, name := range images {
 		key, _ := sampleKey(name)
 		cell, err := o.sidecar(st, sides[key])
 		if err != nil {
 			return false, err
 		}
 		if label.Missing(cell) {
-			without++
+			without = append(without, name)
 			continue
 		}
 		rec := Record{Path: name}
@@ -50,15 +54,22 @@ func (o *opener) webDataset(st store.Store, c *contents) (done bool, err error) 
 			}
 		}
 		records, cells = append(records, rec), append(cells, cell)
-		count[cell]++
 	}
-	if 10*len(records) < 9*len(c.images) {
+	if 2*len(records) < len(images) {
 		return false, nil
 	}
-	for _, name := range c.images {
-		if !slices.ContainsFunc(records, func(r Record) bool { return r.Path == name }) && without < 1000 {
-			o.d.leave("images without a label", name)
-		}
+	if twice != nil {
+		return false, badf("%s: %v", st.Root(), twice)
+	}
+	if len(without) > 0 && !o.opt.DropUnlabelled {
+		return false, badf("%s: %d of %d images have no label in a file of their name (--drop-unlabelled leaves them out): %s", st.Root(),
+			len(without), len(images), layout.First(without))
+	}
+	for _, name := range without {
+		o.d.leave("images without a label", name)
+	}
+	for _, name := range masks {
+		o.d.leave(layout.ReasonMask, name)
 	}
 	r := &reader{d: o.d, opt: o.opt, records: records, cells: cells}
 	if err := r.finish(st.Root()); err != nil {
@@ -66,6 +77,26 @@ func (o *opener) webDataset(st store.Store, c *contents) (done bool, err error) 
 	}
 	o.d.understood = "by the files beside the images (WebDataset)"
 	return true, o.d.take(st, r.records, r.task, r.labels, o.opt)
+}
+
+// samples parts the images of samples from masks that have their key: "1.mask.png" beside "1.img.png". A sample of several
+// images is an error, if these are samples.
+func samples(all []string, sides map[string]map[string]string) (images, masks []string, twice error) {
+	byKey := map[string]string{}
+	for _, name := range all {
+		key, ext := sampleKey(name)
+		words := strings.Split(ext, ".")
+		if sides[key] != nil && len(words) > 1 && layout.MaskWord(words[len(words)-2]) {
+			masks = append(masks, name)
+			continue
+		}
+		if first, ok := byKey[key]; ok && sides[key] != nil {
+			twice = fmt.Errorf("%s and %s are images of one sample: expected one image a label", first, name)
+		}
+		byKey[key] = name
+		images = append(images, name)
+	}
+	return images, masks, twice
 }
 
 // sampleKey cuts a name at the first dot after its folder.
@@ -88,7 +119,7 @@ func (o *opener) sidecar(st store.Store, files map[string]string) (string, error
 		}
 		if ext != "json" {
 			text := strings.TrimSpace(string(data))
-			if len(text) > 200 || ext == "txt" && strings.Contains(text, "\n") {
+			if len(text) > 200 || ext == "txt" && (strings.Contains(text, "\n") || isBox(text)) {
 				return "", nil // a caption or annotations
 			}
 			return text, nil
@@ -100,6 +131,15 @@ func (o *opener) sidecar(st store.Store, files map[string]string) (string, error
 		return member(about, o.opt.LabelColumn), nil
 	}
 	return "", nil
+}
+
+// isBox tells whether a line is an object's class and box, as detectors write them.
+func isBox(line string) bool {
+	fields := strings.Fields(line)
+	return len(fields) >= 5 && !slices.ContainsFunc(fields, func(s string) bool {
+		_, err := strconv.ParseFloat(s, 64)
+		return err != nil
+	})
 }
 
 // member returns the label in a JSON object: the named one, or the first with a usual name.
@@ -123,9 +163,15 @@ func member(about map[string]any, name string) string {
 		case []any:
 			var parts []string
 			for _, x := range v {
-				if s, ok := x.(string); ok {
-					parts = append(parts, s)
+				switch x := x.(type) {
+				case string:
+					parts = append(parts, x)
+				case float64:
+					parts = append(parts, strconv.FormatFloat(x, 'g', -1, 64))
 				}
+			}
+			if len(v) == 0 {
+				return "[]" // none of them is something else than nothing known
 			}
 			return strings.Join(parts, "|")
 		}

@@ -7,24 +7,85 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
-// Fold is what spellings of one name have in common: case, composed letters, spaces, and for numbers their value.
+// Fold is what spellings of one name have in common: case, composed letters, spaces and underscores, kinds of dashes, wide
+// letters, what cannot be seen, and for numbers their value.
 func Fold(s string) string {
-	s = strings.Join(strings.Fields(norm.NFC.String(s)), " ")
+	s = strings.Join(strings.Fields(strings.Map(plainRune, width.Fold.String(norm.NFC.String(s)))), " ")
 	if v, err := strconv.ParseFloat(s, 64); err == nil && v-v == 0 && strings.Trim(s, "+-.0123456789") == "" {
 		return strconv.FormatFloat(v+0, 'g', -1, 64)
 	}
 	return cases.Fold().String(s)
 }
 
+// plainRune drops marks that cannot be seen, and takes one dash for all and a space for an underscore.
+func plainRune(r rune) rune {
+	switch {
+	case visible(r) < 0:
+		return -1
+	case unicode.Is(unicode.Pd, r):
+		return '-'
+	case r == '_':
+		return ' '
+	}
+	return r
+}
+
+// visible drops marks of formatting, which nobody sees.
+func visible(r rune) rune {
+	if unicode.Is(unicode.Cf, r) {
+		return -1
+	}
+	return r
+}
+
 // Missing tells whether a value says that there is none. "None" is a name: of no tumour, say.
 func Missing(s string) bool {
 	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "", "nan", "na", "n/a", "<na>", "#n/a", "null", "?":
+	case "", "nan", "na", "n/a", "n.a.", "<na>", "#n/a", "null", "nil", "nat", "?", "missing", "not available":
+		return true
+	}
+	return false
+}
+
+// Gaps are those values of a column that say that there is none: the missing ones, dashes where no plus stands against them,
+// and -1 beside numbers of classes.
+func Gaps(count map[string]int) map[string]bool {
+	gaps, plus, numbers := map[string]bool{}, false, 0
+	for v := range count {
+		switch f := Fold(v); {
+		case Missing(v) || f == "-" || f == "--" || f == ".":
+			gaps[v] = true
+		case f == "-1":
+		default:
+			plus = plus || strings.Contains(f, "+")
+			if strings.Trim(f, "0123456789") != "" {
+				numbers = len(count) + 1 // no numbers of classes
+			}
+			numbers++
+		}
+	}
+	for v := range count {
+		switch f := Fold(v); {
+		case f == "-" && plus:
+			delete(gaps, v)
+		case f == "-1" && numbers > 0 && numbers <= len(count):
+			gaps[v] = true
+		}
+	}
+	return gaps
+}
+
+// MayBeGap tells whether a label, one of several, may be meant to say that none is known: "unknown", 999 beside names.
+func MayBeGap(v string) bool {
+	switch Fold(v) {
+	case "unknown", "not known", "undetermined", "indeterminate", "not specified", "unspecified", "-1", "-9", "-99", "-999", "99", "999", "9999":
 		return true
 	}
 	return false
@@ -33,7 +94,7 @@ func Missing(s string) bool {
 // NoFinding tells whether a value among several findings says that there is none of them.
 func NoFinding(s string) bool {
 	switch Fold(s) {
-	case "no finding", "no findings", "no_finding":
+	case "no finding", "no findings":
 		return true
 	}
 	return false
@@ -43,8 +104,12 @@ func NoFinding(s string) bool {
 // order. Numbers become as short as they can be. The notes say which spellings are one name.
 func Merge(count map[string]int) (to map[string]string, notes []string) {
 	sets := map[string][]string{}
+	answers := yesNo(count)
 	for v := range count {
 		f := Fold(v)
+		if answers {
+			f = yesNoWords[f]
+		}
 		sets[f] = append(sets[f], v)
 	}
 	to = make(map[string]string, len(count))
@@ -55,7 +120,7 @@ func Merge(count map[string]int) (to map[string]string, notes []string) {
 			}
 			return strings.Compare(a, b)
 		})
-		best := norm.NFC.String(strings.Join(strings.Fields(spellings[0]), " "))
+		best := norm.NFC.String(strings.Join(strings.Fields(strings.Map(visible, spellings[0])), " "))
 		if len(spellings) > 1 && isNumber(f) {
 			best = f
 		}
@@ -74,6 +139,19 @@ func Merge(count map[string]int) (to map[string]string, notes []string) {
 	return to, notes
 }
 
+// yesNoWords are answers, and what they have in common.
+var yesNoWords = map[string]string{"yes": "yes", "y": "yes", "no": "no", "n": "no", "true": "true", "t": "true", "false": "false", "f": "false"}
+
+// yesNo tells whether all of some values are answers, each perhaps spelled in two ways.
+func yesNo(count map[string]int) bool {
+	for v := range count {
+		if yesNoWords[Fold(v)] == "" {
+			return false
+		}
+	}
+	return true
+}
+
 func isNumber(s string) bool {
 	_, err := strconv.ParseFloat(s, 64)
 	return err == nil
@@ -89,8 +167,11 @@ type Ambiguous struct {
 
 // Error says which value may be one label or several, and why.
 func (e *Ambiguous) Error() string {
-	return fmt.Sprintf("%q may be one label, or several with %q between them: of its parts %s occur by themselves, too, and %s do not",
-		e.Value, e.Separator, quoted(e.Known), quoted(e.Alone))
+	text := fmt.Sprintf("%q may be one label, or several with %q between them: of its parts %s occur by themselves, too", e.Value, e.Separator, quoted(e.Known))
+	if len(e.Alone) == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s, and %s do not", text, quoted(e.Alone))
 }
 
 func quoted(items []string) string {
@@ -160,10 +241,31 @@ func Separator(count map[string]int) (string, error) {
 			return ",", nil
 		}
 	}
-	return "", nil
+	return "", doubtful(count)
 }
 
-func keys(m map[string]bool) []string {
+// doubtfulSeparators are what may stand between findings, and is part of many names, too: it never separates by itself.
+var doubtfulSeparators = []string{"/", "+", "&", " and ", "\\", " "}
+
+// doubtful is about values whose parts are all labels by themselves: "A/B" beside "A" and "B".
+func doubtful(count map[string]int) error {
+	folded := map[string]bool{}
+	for v := range count {
+		folded[Fold(v)] = true
+	}
+	values := keys(count)
+	for _, sep := range doubtfulSeparators {
+		for _, v := range values {
+			parts := Parts(v, sep)
+			if len(parts) > 1 && !slices.ContainsFunc(parts, func(p string) bool { return !folded[Fold(p)] }) {
+				return &Ambiguous{Separator: sep, Value: v, Known: parts}
+			}
+		}
+	}
+	return nil
+}
+
+func keys[V any](m map[string]V) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, k)
@@ -172,13 +274,15 @@ func keys(m map[string]bool) []string {
 	return out
 }
 
-// bracketed tells whether a value is a list as Python and JSON write it: ['a', 'b'].
-func bracketed(v string) bool { return strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") }
+// bracketed tells whether a value is a list or a set as programs write it: ['a', 'b'], {a,b}.
+func bracketed(v string) bool {
+	return strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") || strings.HasPrefix(v, "{") && strings.HasSuffix(v, "}") && !strings.Contains(v, ":")
+}
 
 // Parts are the findings in a cell, without doubles and without empty ones.
 func Parts(v, sep string) []string {
 	if bracketed(v) {
-		v = strings.TrimSuffix(strings.TrimPrefix(v, "["), "]")
+		v = v[1 : len(v)-1]
 	}
 	var out []string
 	items := []string{v}

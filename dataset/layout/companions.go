@@ -44,6 +44,7 @@ func Companions(images []string, look Look) (kept []string, left []LeftOut, note
 	c.byName(images)
 	c.byFolder()
 	c.byExtension(images)
+	c.byAffix(images)
 	for _, name := range images {
 		if c.out[name] {
 			left = append(left, LeftOut{name, ReasonMask})
@@ -89,7 +90,7 @@ func (c *companions) byFolder() {
 		beside[path.Dir(dir)] = append(beside[path.Dir(dir)], dir)
 	}
 	for _, dir := range allDirs(c.dirs) {
-		if dir == "." || !maskFolder(path.Base(dir)) {
+		if dir == "." || !maskFolder(path.Base(dir)) && !c.besideImages(dir, beside[path.Dir(dir)]) {
 			continue
 		}
 		if !c.companionFolder(dir, beside[path.Dir(dir)]) {
@@ -101,7 +102,18 @@ func (c *companions) byFolder() {
 	}
 }
 
-// companionFolder decides for a folder whose name is that of masks.
+// besideImages tells whether a folder lies beside one that is named as images are, whose content is another: a/label beside
+// a/image.
+func (c *companions) besideImages(dir string, beside []string) bool {
+	if _, split := SplitName(path.Base(dir)); split || imageFolder(path.Base(dir)) {
+		return false
+	}
+	return slices.ContainsFunc(beside, func(b string) bool {
+		return imageFolder(path.Base(b)) && len(c.below[b]) > 0 && !c.masks(c.below[b])
+	})
+}
+
+// companionFolder decides for a folder whose name is that of masks, or that lies beside one of images.
 func (c *companions) companionFolder(dir string, beside []string) bool {
 	others := map[string]bool{}
 	named := false // by a folder of images, or of a split, beside it: then it is no label
@@ -115,7 +127,7 @@ func (c *companions) companionFolder(dir string, beside []string) bool {
 			others[stem(name)] = true
 		}
 	}
-	if named {
+	if named && maskFolder(path.Base(dir)) {
 		return true
 	}
 	inside, paired := c.below[dir], 0

@@ -30,10 +30,11 @@ type Image struct {
 
 // Plan says what folders mean.
 type Plan struct {
-	Images  []Image // in the order of the store
-	LeftOut []LeftOut
-	Notes   []string // what was decided, for people
-	Words   string   // what was understood: "by the folders at the top"
+	Images   []Image // in the order of the store
+	LeftOut  []LeftOut
+	Notes    []string // what was decided, for people
+	Warnings []string // what to doubt
+	Words    string   // what was understood: "by the folders at the top"
 }
 
 // AmbiguousError is about folders that can be read in more than one way.
@@ -163,6 +164,10 @@ func (p *planner) read(root *node, how Reading) error {
 		return p.leaves(root)
 	}
 	if how != Classes {
+		p.withoutLabels(root)
+		for _, d := range root.dirs {
+			p.withoutLabels(d)
+		}
 		if done, err := p.splits(root, how); done || err != nil {
 			return err
 		}
@@ -170,6 +175,9 @@ func (p *planner) read(root *node, how Reading) error {
 			return fmt.Errorf("no folder with the name of a split has class folders: %w", ErrNoLabels)
 		}
 		if done, err := p.splitsWithin(root); done || err != nil {
+			return err
+		}
+		if err := p.secondTrees(root); err != nil {
 			return err
 		}
 		if err := nested(root); err != nil {
@@ -198,10 +206,15 @@ func (p *planner) classes(root *node) error {
 	if len(root.dirs) == 0 {
 		return ErrNoLabels
 	}
+	var names []string
 	for _, d := range root.dirs {
 		p.take(d, d.name, "")
+		names = append(names, d.name)
 	}
 	p.loose(root)
+	if caseNames(names) {
+		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("the labels are the names of folders that look like numbers of patients or cases: %s", First(names)))
+	}
 	p.plan.Words = "by the name of the folder at the top"
 	return nil
 }
@@ -248,6 +261,50 @@ func comparePaths(a, b string) int {
 	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
 }
 
+// withoutLabels leaves out folders that say of their images that they have no label.
+func (p *planner) withoutLabels(n *node) {
+	n.dirs = slices.DeleteFunc(n.dirs, func(d *node) bool {
+		if !unlabelled(d.name) {
+			return false
+		}
+		p.leave(d.all(), fmt.Sprintf("folder %s, without labels by its name", d.name))
+		n.total -= d.total
+		return true
+	})
+}
+
+// secondTrees is about folders beside labels that have the labels' folders in them: a copy of the others is left out; what has
+// other files, augmented ones, say, may be more images of the labels, a label, or none of these.
+func (p *planner) secondTrees(root *node) error {
+	var plain, trees []*node
+	names := map[string]bool{}
+	for _, d := range root.dirs {
+		names[label.Fold(d.name)] = true
+	}
+	for _, d := range root.dirs {
+		if shared(d.classNames(), names) >= 2 {
+			trees = append(trees, d)
+		} else {
+			plain = append(plain, d)
+		}
+	}
+	if len(trees) == 0 || len(plain) < 2 {
+		return nil
+	}
+	for _, d := range trees {
+		if !copyOf(d, plain) {
+			return &AmbiguousError{Readings: []string{
+				fmt.Sprintf("%s has folders of the labels %s in it, with more images of these (--layout leaves)", d.name, First(sortedNames(plain))),
+				fmt.Sprintf("%s is a label itself (--layout classes)", d.name),
+				fmt.Sprintf("%s is none of the data (move it away)", d.name),
+			}}
+		}
+		p.leave(d.all(), fmt.Sprintf("folder %s, a copy of the folders beside it", d.name))
+	}
+	root.dirs = plain
+	return nil
+}
+
 // nested refuses folders at the top that all have folders of the same names: each level could be the labels.
 func nested(root *node) error {
 	if len(root.dirs) < 2 {
@@ -262,8 +319,12 @@ func nested(root *node) error {
 			}
 		}
 	}
+	var top []string
+	for _, d := range root.dirs {
+		top = append(top, d.name)
+	}
 	for name := range common {
-		if strings.Trim(name, "0123456789") == "" { // numbers of patients or series
+		if strings.Trim(name, "0123456789") == "" && !caseNames(top) { // numbers of patients or series
 			delete(common, name)
 		}
 	}

@@ -63,6 +63,15 @@ func TestFolders(t *testing.T) {
 		"images below":     {grow("train/images/a:2", "train/images/b:2", "test/images/a:1"), Auto, "a/test=1 a/train=2 b/train=2", ""},
 		"splits below":     {grow("a/train:2", "a/test:1", "b/train:2", "b/test:1"), Auto, "a/test=1 a/train=2 b/test=1 b/train=2", ""},
 		"flat test":        {grow("train/a:2", "train/b:2", "test:3"), Auto, "a/train=2 b/train=2", "images of test"},
+		"words of names":   {grow("BUSI_train/a:2", "BUSI_train/b:2", "BUSI_test/a:1", "BUSI_test/b:1", "BUSI_test/x.png"), Auto, "a/test=1 a/train=2 b/test=1 b/train=2", "beside the class"},
+		"years":            {grow("train_2020/a:2", "train_2021/b:2", "val_2021/a:1", "val_2021/b:1"), Auto, "a/train=2 a/val=1 b/train=2 b/val=1", ""},
+		"glued":            {grow("trainA:2", "trainB:2", "testA:1", "testB:1"), Auto, "A/test=1 A/train=2 B/test=1 B/train=2", ""},
+		"joined":           {grow("train_sick:2", "train_well:2", "val_sick:1", "val_well:1"), Auto, "sick/train=2 sick/val=1 well/train=2 well/val=1", ""},
+		"tests of blood":   {grow("test_positive:2", "test_negative:2"), Auto, "test_negative=2 test_positive=2", ""},
+		"trains":           {grow("trainers:2", "sandals:2"), Auto, "sandals=2 trainers=2", ""},
+		"one without":      {grow("a/train:2", "a/test:1", "b/train:2", "b/test:1", "notes:1"), Auto, "a/test=1 a/train=2 b/test=1 b/train=2", "folder notes, without splits"},
+		"unlabelled":       {grow("train/a:2", "train/b:2", "train/unlabeled:3", "test/a:1", "test/b:1"), Auto, "a/test=1 a/train=2 b/test=1 b/train=2", "without labels by its name"},
+		"a copy":           {grow("a:2", "b:2", "data/a:2", "data/b:2"), Auto, "a=2 b=2", "folder data, a copy"},
 		"eval":             {grow("train/a:2", "train/b:2", "val/a:1", "eval/b:1"), Auto, "a/train=2 a/val=1 b/test=1 b/train=2", ""},
 		"forced classes":   {grow("train/a:2", "train/b:2", "test/a:1", "test/b:1"), Classes, "test=2 train=4", ""},
 		"forced splits":    {grow("train/a:2", "train/b:2", "other:5"), Splits, "a/train=2 b/train=2", "folder other"},
@@ -95,6 +104,17 @@ func TestFolders(t *testing.T) {
 	}
 }
 
+// TestCaseFolders: folders that look like numbers of patients are taken, and doubted.
+func TestCaseFolders(t *testing.T) {
+	plan, err := Folders(grow("IMD002:2", "IMD003:2", "IMD004:1"), Auto)
+	if err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "numbers of patients") {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	if plan, err := Folders(grow("0:2", "1:2", "2:1"), Auto); err != nil || len(plan.Warnings) != 0 {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
+
 // TestFoldersRefuse: where two readings are possible, both are shown with the option that chooses.
 func TestFoldersRefuse(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -104,6 +124,8 @@ func TestFoldersRefuse(t *testing.T) {
 		"train and another":    {grow("train/a:2", "train/b:2", "other:5"), []string{"--layout splits", "--layout classes", "labels a, b"}},
 		"flat and another":     {grow("train:3", "plane:3", "bus:2"), []string{"bus, plane, train are labels (--layout classes)"}},
 		"hospitals":            {grow("east/pos:2", "east/neg:2", "west/pos:2", "west/neg:1"), []string{"east, west (--layout classes)", "neg, pos (--layout leaves)"}},
+		"augmented":            {grow("a:2", "b:2", "more/a:3", "more/b:2"), []string{"more images of these (--layout leaves)", "move it away"}},
+		"patients outside":     {grow("10253/0:2", "10253/1:2", "10254/0:1", "10254/1:2", "10255/0:1", "10255/1:1"), []string{"--layout leaves", "such as 0, 1"}},
 		"one holder":           {grow("set/train/a:2", "set/test/a:2", "pictures:2"), []string{"give that folder", "--layout classes"}},
 		"flat splits":          {grow("train:3", "test:3"), []string{"no label", "--layout classes"}},
 		"two trains":           {grow("train/a:2", "training/a:2", "test/a:1"), []string{"all the train split"}},
@@ -136,6 +158,15 @@ func TestCompanions(t *testing.T) {
 		"two endings":   {grow("a/1.png", "a/1.bmp", "a/2.png", "a/2.bmp"), 2},
 		"in the tree":   {grow("images:3", "masks:3"), 3},
 		"beside splits": {grow("train/a:3", "test/a:1", "masks:4"), 4},
+		"before":        {grow("a/1.png", "a/2.png", "a/mask_1.png", "a/mask_2.png"), 2},
+		"glued":         {grow("a/s1.png", "a/s1mask.png", "a/s2.png"), 1},
+		"two words":     {grow("a/1.png", "a/1_liver_mask (1).png", "a/1_liver_mask (2).png"), 2},
+		"any word":      {grow("a/1.png", "a/2.png", "a/1_thing.bmp", "a/2_thing.bmp", "b/1.png"), 2},
+		"no masks":      {grow("a/1.png", "a/1_side.png", "a/2.png", "a/2_side.png"), 0},
+		"all masks":     {grow("a/1.bmp", "a/1_side.bmp"), 0},
+		"numbers":       {grow("a/1.png", "a/10.bmp", "a/2.png", "a/20.bmp"), 0},
+		"label folder":  {grow("a/image/1.png", "a/image/2.png", "a/label/1.bmp", "a/label/2.bmp", "b/image/3.png"), 2},
+		"image folder":  {grow("a/image/1.png", "a/other/1.png"), 0},
 		"faces":         {grow("face:3", "no_mask:3", "with_mask:2"), 0},
 		"orphan":        {grow("a/carnival_mask.png", "a/2.png"), 0},
 		"a label":       {grow("roi:3", "other:5"), 0},

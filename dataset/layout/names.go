@@ -28,7 +28,7 @@ func IsImage(name string) bool {
 // systemNames are folders and files that programs leave behind, in lower case.
 var systemNames = map[string]bool{
 	"__macosx": true, "@eadir": true, "#recycle": true, "$recycle.bin": true, "system volume information": true, "lost+found": true,
-	"thumbs": true, "_thumbs": true, "thumbnails": true, "_thumbnails": true, "__pycache__": true, "thumbs.db": true, "desktop.ini": true,
+	"thumbs": true, "thumb": true, "thumbnail": true, "_thumbs": true, "thumbnails": true, "_thumbnails": true, "__pycache__": true, "thumbs.db": true, "desktop.ini": true,
 	"ehthumbs.db": true, "picasa.ini": true,
 }
 
@@ -44,9 +44,9 @@ func Hidden(name string) bool {
 
 // splitWords are the words that name splits; filler may stand beside them.
 var splitWords = map[string]string{
-	"train": Train, "training": Train, "trn": Train, "trainset": Train,
-	"val": Val, "valid": Val, "validation": Val, "dev": Val, "eval": Val, "validate": Val, "valset": Val,
-	"test": Test, "testing": Test, "tst": Test, "holdout": Test, "testset": Test,
+	"train": Train, "training": Train, "trn": Train, "trainset": Train, "traindata": Train,
+	"val": Val, "valid": Val, "validation": Val, "dev": Val, "eval": Val, "validate": Val, "valset": Val, "valdata": Val, "validationset": Val,
+	"test": Test, "testing": Test, "tst": Test, "holdout": Test, "testset": Test, "testdata": Test, "publictest": Val, "privatetest": Test, // as the tests of a challenge are used
 }
 
 var filler = map[string]bool{"set": true, "data": true, "dataset": true, "images": true, "image": true, "imgs": true, "img": true, "split": true, "folder": true,
@@ -76,6 +76,46 @@ func splitWord(s string) (split string, others int) {
 	return split, others
 }
 
+// glued returns the split that a name begins or ends with, without anything between: "trainA", "testB". The rest must be
+// short, or begin with a capital.
+func glued(s string) (split, rest string) {
+	for word, name := range splitWords {
+		if len(word) < 4 || len(s) <= len(word) || !strings.EqualFold(s[:len(word)], word) {
+			continue
+		}
+		tail := s[len(word):]
+		if r := rune(tail[0]); (unicode.IsUpper(r) || unicode.IsDigit(r) || len(tail) == 1) && len(tail) < len(s)-len(rest) {
+			split, rest = name, tail
+		}
+	}
+	return split, rest
+}
+
+// unlabelled tells whether a folder's name says that its images have no label.
+func unlabelled(name string) bool {
+	switch strings.Join(words(name), "") {
+	case "unlabeled", "unlabelled", "unlabel", "nolabel", "nolabels", "unannotated", "unsup", "unsupervised":
+		return true
+	}
+	return false
+}
+
+// caseNames tells whether the names of folders look like numbers of patients or cases: at least three, of digits after the same
+// beginning, two digits at least.
+func caseNames(names []string) bool {
+	if len(names) < 3 {
+		return false
+	}
+	head := strings.TrimRight(names[0], "0123456789")
+	for _, n := range names {
+		digits, ok := strings.CutPrefix(n, head)
+		if !ok || !isDigits(digits) || len(digits) < 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // words cuts a name at what is neither letter nor digit, and in lower case.
 func words(s string) []string {
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
@@ -85,6 +125,9 @@ func words(s string) []string {
 var maskWords = map[string]bool{"mask": true, "masks": true, "segmentation": true, "segmentations": true, "seg": true, "segs": true, "groundtruth": true,
 	"gt": true, "annotation": true, "annotations": true, "roi": true, "rois": true, "contour": true, "contours": true, "overlay": true, "overlays": true,
 	"heatmap": true, "heatmaps": true, "superpixels": true, "lesion_mask": true, "bbox": true, "bboxes": true}
+
+// MaskWord tells whether a word names masks, or other companions of images.
+func MaskWord(word string) bool { return maskWords[strings.ToLower(word)] }
 
 // maskFolder tells whether a folder has the name of masks.
 func maskFolder(name string) bool {

@@ -25,6 +25,9 @@ func (p *planner) splits(root *node, how Reading) (done bool, err error) {
 		}
 	}
 	if len(order) == 0 {
+		if done, err := p.mixedNames(root); done || err != nil {
+			return done, err
+		}
 		return p.within(root, how)
 	}
 	splitOf, err := p.assign(named)
@@ -67,6 +70,84 @@ func (p *planner) splits(root *node, how Reading) (done bool, err error) {
 	p.leaveOthers(others, order)
 	p.plan.Words = "by the name of the folder below the splits"
 	return true, nil
+}
+
+// mixedNames reads folders at the top whose names say more than the split: BUSI_train and BUSI_test with folders of the same
+// labels in them, or train_normal and test_normal, trainA and testA with images alone.
+func (p *planner) mixedNames(root *node) (bool, error) {
+	if len(root.dirs) < 2 {
+		return false, nil
+	}
+	var taken []Image
+	count, splits, classes := map[string]int{}, map[string]bool{}, map[string]map[string]bool{}
+	take := func(n *node, class, split string) {
+		splits[split] = true
+		for _, name := range n.all() {
+			taken = append(taken, Image{Name: name, Label: class, Split: split})
+		}
+		f := label.Fold(class)
+		if classes[f] == nil {
+			classes[f] = map[string]bool{}
+		}
+		classes[f][split] = true
+		count[class] += n.total
+	}
+	below := len(root.dirs[0].dirs) > 0
+	for _, d := range root.dirs {
+		if below != (len(d.dirs) > 0) {
+			return false, nil
+		}
+		split, class := splitAndRest(d.name)
+		if split == "" || !below && class == "" {
+			return false, nil
+		}
+		if !below {
+			take(d, class, split)
+		}
+		for _, c := range d.dirs {
+			take(c, c.name, split)
+		}
+	}
+	everywhere := 0
+	for _, in := range classes {
+		if len(in) > 1 {
+			everywhere++
+		}
+	}
+	if len(splits) < 2 || everywhere < 2 {
+		return false, nil
+	}
+	slices.SortStableFunc(taken, func(a, b Image) int { return comparePaths(a.Name, b.Name) })
+	p.plan.Images = taken
+	for class, n := range count {
+		p.count[class] += n
+	}
+	p.loose(root)
+	for _, d := range root.dirs {
+		if below {
+			p.loose(d)
+		}
+	}
+	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s are splits by a word of their names (--layout classes if they are labels)", First(sortedNames(root.dirs))))
+	p.plan.Words = "by the name of the folder below the splits"
+	if !below {
+		p.plan.Words = "by the name of the folder, which says the split, too"
+	}
+	return true, nil
+}
+
+// splitAndRest cuts the word of a split out of a name.
+func splitAndRest(s string) (split, rest string) {
+	if split, rest = glued(s); split != "" {
+		return split, rest
+	}
+	split, _ = splitWord(s)
+	if split == "" {
+		return "", ""
+	}
+	kept := strings.FieldsFunc(s, func(r rune) bool { return r == '_' || r == '-' || r == ' ' || r == '.' })
+	kept = slices.DeleteFunc(kept, func(w string) bool { return splitWords[strings.ToLower(w)] != "" || filler[strings.ToLower(w)] })
+	return split, strings.Join(kept, "_")
 }
 
 // within looks one level deeper: where a single folder of several holds splits, the others are named and left out.
@@ -172,21 +253,29 @@ func (p *planner) splitsWithin(root *node) (bool, error) {
 	if len(root.dirs) < 2 {
 		return false, nil
 	}
+	var with, others []*node
 	for _, d := range root.dirs {
-		if len(d.dirs) == 0 || len(d.files) > 0 {
-			return false, nil
-		}
-		for _, c := range d.dirs {
-			if _, ok := SplitName(c.name); !ok || imageFolder(c.name) {
-				return false, nil
-			}
+		if len(d.dirs) > 0 && !slices.ContainsFunc(d.dirs, func(c *node) bool {
+			_, ok := SplitName(c.name)
+			return !ok || imageFolder(c.name)
+		}) {
+			with = append(with, d)
+		} else {
+			others = append(others, d)
 		}
 	}
-	for _, d := range root.dirs {
+	if len(with) < 2 {
+		return false, nil
+	}
+	for _, d := range with {
 		for _, c := range d.dirs {
 			s, _ := SplitName(c.name)
 			p.take(c, d.name, s)
 		}
+		p.loose(d)
+	}
+	for _, o := range others {
+		p.leave(o.all(), fmt.Sprintf("folder %s, without splits in it as the folders beside it have", o.name))
 	}
 	p.loose(root)
 	p.plan.Words = "by the name of the folder above the splits"

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	pq "github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"melo.example/melo/internal/regular"
 )
@@ -37,8 +38,10 @@ type File struct {
 type Column struct {
 	Name  string // parts are joined by dots: "image.bytes"
 	Bytes bool   // bytes or text rather than numbers
-	List  bool   // a row may have several values
+	List  bool   // a row may have several values; one that is there and has none is "[]" as text
+	Parts bool   // part of a structure: "image.path"
 	index int
+	empty int // level from which a list is there
 }
 
 // guard turns a panic of the library into an error.
@@ -74,6 +77,10 @@ func (x *File) open() (err error) {
 	for _, g := range x.p.Metadata().RowGroups {
 		for _, c := range g.Columns {
 			m := c.MetaData
+			if m.Codec == format.Lz4 || m.Codec == format.Lz4Raw {
+				// The library takes some of its blocks for empty ones, and memory without end for damaged ones.
+				return fmt.Errorf("%s: LZ4 compression is not read: write it with Snappy or Zstandard", x.path)
+			}
 			if m.TotalUncompressedSize > maxColumn || m.TotalCompressedSize > st.Size() {
 				return fmt.Errorf("%s: a column is said to take %d bytes, packed into %d of a file of %d: %w", x.path,
 					m.TotalUncompressedSize, m.TotalCompressedSize, st.Size(), ErrFile)
@@ -86,21 +93,32 @@ func (x *File) open() (err error) {
 		x.first = append(x.first, rows)
 		rows += g.NumRows()
 	}
-	var walk func(c *pq.Column, list bool)
-	walk = func(c *pq.Column, list bool) {
-		list = list || c.Repeated()
+	var walk func(c *pq.Column, list bool, empty, inside int)
+	walk = func(c *pq.Column, list bool, empty, inside int) {
+		if c.Repeated() && !list {
+			list, empty = true, c.MaxDefinitionLevel()-1
+		}
 		if !c.Leaf() {
+			if !c.Repeated() && !isList(c) && len(c.Path()) > 0 {
+				inside++
+			}
 			for _, part := range c.Columns() {
-				walk(part, list)
+				walk(part, list, empty, inside)
 			}
 			return
 		}
 		kind := c.Type().Kind()
-		x.columns = append(x.columns, Column{Name: plainPath(c.Path()), List: list, index: c.Index(),
+		x.columns = append(x.columns, Column{Name: plainPath(c.Path()), List: list, Parts: inside > 0, index: c.Index(), empty: empty,
 			Bytes: kind == pq.ByteArray || kind == pq.FixedLenByteArray})
 	}
-	walk(x.p.Root(), false)
+	walk(x.p.Root(), false, 0, 0)
 	return nil
+}
+
+// isList tells whether a group only says that what lies in it is a list.
+func isList(c *pq.Column) bool {
+	parts := c.Columns()
+	return len(parts) == 1 && parts[0].Repeated()
 }
 
 // plainPath joins the parts of a column's name, without those that only say that it is a list.
@@ -173,8 +191,11 @@ func (x *File) Strings(c Column, limit int64) (out []string, err error) {
 				n, err := r.ReadValues(values)
 				for _, v := range values[:n] {
 					text := ""
-					if !v.IsNull() {
+					switch {
+					case !v.IsNull():
 						text = v.String()
+					case c.List && v.DefinitionLevel() == c.empty:
+						text = "[]" // a list without items is not the same as no list
 					}
 					if limit -= int64(len(text)); limit < 0 {
 						return nil, errors.Join(fmt.Errorf("%s: column %s is too large to be read as text: %w", x.path, c.Name, ErrFile), pages.Close())

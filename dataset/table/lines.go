@@ -97,6 +97,9 @@ func cell(raw json.RawMessage) (string, error) {
 			}
 			parts[i] = part
 		}
+		if len(parts) == 0 {
+			return "[]", nil // none of them is something else than nothing known
+		}
 		return strings.Join(parts, "|"), nil
 	}
 	return string(raw), nil // a number, true, false, or an object as it is

@@ -134,6 +134,9 @@ func (t *Table) text(data []byte) ([]byte, error) {
 			return nil, errors.New("is neither UTF-8 nor Windows-1252 (Latin-1): save it as UTF-8")
 		}
 	}
+	if !plausible(data) {
+		return nil, errors.New("is not UTF-8, and looks like neither Latin-1 nor Windows-1252 (perhaps GBK, Cyrillic, Mac or DOS letters): save it as UTF-8")
+	}
 	out, err := charmap.Windows1252.NewDecoder().Bytes(data)
 	if err != nil {
 		return nil, fmt.Errorf("Windows-1252: %w", err)
@@ -142,21 +145,19 @@ func (t *Table) text(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// readCSV reads a header and rows, separated by commas or, where the header has none, by semicolons or tabs. Cells
+// readCSV reads a header and rows, separated by commas, semicolons, tabs or bars. Rows without content are skipped. Cells
 // beyond the header must be empty, and columns without a name and without content are dropped.
 func (t *Table) readCSV(data []byte) error {
 	skipped := 0
 	if line, rest, ok := bytes.Cut(data, []byte("\n")); ok && bytes.HasPrefix(line, []byte("sep=")) {
 		data, skipped = rest, 1 // Excel's own first line
 	}
+	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') >= 0 {
+		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n")) // as old Macs end lines
+	}
 	c := csv.NewReader(bytes.NewReader(data))
 	c.FieldsPerRecord = -1
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	for _, sep := range []byte{';', '\t'} {
-		if bytes.IndexByte(line, ',') < 0 && bytes.IndexByte(line, sep) >= 0 {
-			c.Comma = rune(sep)
-		}
-	}
+	c.Comma = separator(data)
 	cells := 0
 	for {
 		row, err := c.Read()
@@ -174,6 +175,9 @@ func (t *Table) readCSV(data []byte) error {
 		if t.Header == nil {
 			t.Header = row
 			continue
+		}
+		if !slices.ContainsFunc(row, func(cell string) bool { return cell != "" }) {
+			continue // a row that was emptied
 		}
 		if row, err = t.fit(row, line); err != nil {
 			return err
@@ -267,15 +271,15 @@ func (t *Table) Where(conditions []string) error {
 			}
 		}
 		if len(rows) == 0 {
-			return fmt.Errorf("no row is left by %q: the column has %s", c, Listed(t.values(col)))
+			return fmt.Errorf("no row is left by %q: the column has %s", c, Listed(t.Values(col)))
 		}
 		t.Rows, t.Lines = rows, lines
 	}
 	return nil
 }
 
-// values returns the distinct values of a column, sorted.
-func (t *Table) values(col int) []string {
+// Values returns the distinct values of a column, sorted.
+func (t *Table) Values(col int) []string {
 	seen := map[string]bool{}
 	for _, row := range t.Rows {
 		seen[row[col]] = true

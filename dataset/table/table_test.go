@@ -35,6 +35,9 @@ func zipped(text string) string {
 // TestParse: the same table in every dress.
 func TestParse(t *testing.T) {
 	for name, c := range map[string]struct{ file, text string }{
+		"bars":           {"x.csv", "path|label\na.png|é\nb.png|n\n"},
+		"old Mac":        {"x.csv", "path,label\ra.png,é\rb.png,n\r"},
+		"emptied rows":   {"x.csv", "path,label\na.png,é\n,\n  \nb.png,n\n,,\n"},
 		"plain":          {"x.csv", "path,label\na.png,é\nb.png,n\n"},
 		"mark":           {"x.csv", "\xef\xbb\xbfpath,label\r\na.png,é\r\nb.png,n\r\n"},
 		"semicolons":     {"x.csv", "path;label\na.png; é \nb.png;n"},
@@ -70,6 +73,11 @@ func TestParseRefuses(t *testing.T) {
 		"two names":   {"x.csv", "a,a\n1,2\n", `two columns are named "a"`},
 		"no rows":     {"x.csv", "a,b\n", "no rows"},
 		"no code":     {"x.csv", "a,b\n\x81,\xff\n", "neither UTF-8 nor Windows-1252"},
+		"GBK":         {"x.csv", "path,label\na.png,\xc1\xbc\xd0\xd4\nb.png,\xb6\xf1\xd0\xd4\n", "looks like neither Latin-1"},
+		"one sign":    {"x.csv", "path,sex\na.png,\xc4\xd0\nb.png,\xc5\xae\n", "looks like neither Latin-1"},
+		"Cyrillic":    {"x.csv", "path,label\na.png,\xed\xee\xf0\xec\xe0\n", "looks like neither Latin-1"},
+		"Mac":         {"x.csv", "path,label\na.png,b\x8enin\nb.png,malin\n", "looks like neither Latin-1"},
+		"DOS":         {"x.csv", "path,label\na.png,b\x82nin\nb.png,malin\n", "looks like neither Latin-1"},
 		"binary":      {"x.csv", "a,b\n\x00,1\n", "zero bytes"},
 		"no object":   {"x.jsonl", "[1]\n", "line 1: expected an object"},
 		"half a line": {"x.jsonl", `{"a": 1`, "line 1"},
@@ -81,13 +89,41 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestSeparators: what all lines have equally often separates them, whatever the header has besides.
+func TestSeparators(t *testing.T) {
+	for text, want := range map[string]string{
+		"file;label;size[w,h]\na.png;x;\"1,2\"\nb.png;y;\"3,4\"\n": `["file" "label" "size[w,h]"]`,
+		"file\tlabel (x,y)\na.png\tx\nb.png\ty\n":                  `["file" "label (x,y)"]`,
+		"file,a|b\na.png,x|y|z\nb.png,y\n":                         `["file" "a|b"]`,
+		"file,label,\na.png,\"x;y\"\nb.png,y\n":                    `["file" "label"]`,
+		"file\na.png\n":                                            `["file"]`,
+	} {
+		tab, err := Parse([]byte(text), "x.csv")
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if got := fmt.Sprintf("%q", tab.Header); got != want {
+			t.Errorf("%q: %s, expected %s", text, got, want)
+		}
+	}
+}
+
+// TestWestern: letters with marks as they stand in words of western languages are read.
+func TestWestern(t *testing.T) {
+	for _, word := range []string{"Gr\xf6\xdfe", "b\xe9nin", "na\xefve", "\xc9tat", "cr\xe9\xe9", "100 \xb0C", "l\x92\xe9tat", "\xb5m", "2\xd72", "a \x96 b"} {
+		tab, err := Parse([]byte("file,label\na.png,"+word+"\n"), "x.csv")
+		if err != nil || len(tab.Notes) != 1 {
+			t.Errorf("%q: %v", word, err)
+		}
+	}
+}
+
 // TestLines: lists, numbers and what is not there.
 func TestLines(t *testing.T) {
-	tab, err := Parse([]byte(`{"a": ["x", "y"], "b": 1.50, "c": null}`+"\n"+`{"d": true}`), "m.jsonl")
+	tab, err := Parse([]byte(`{"a": ["x", "y"], "b": 1.50, "c": null}`+"\n"+`{"d": true, "a": []}`), "m.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%q %q", tab.Header, tab.Rows); got != `["a" "b" "c" "d"] [["x|y" "1.50" "" ""] ["" "" "" "true"]]` {
+	if got := fmt.Sprintf("%q %q", tab.Header, tab.Rows); got != `["a" "b" "c" "d"] [["x|y" "1.50" "" ""] ["[]" "" "" "true"]]` {
 		t.Error(got)
 	}
 }
