@@ -37,6 +37,8 @@ type DataDocument struct {
 	Shortcuts  []DataShortcut `json:"shortcuts"`
 	Problem    string         `json:"problem"`
 	Sheet      string         `json:"sheet,omitempty"`
+
+	LeftOutFile string `json:"left_out_file,omitempty"`
 }
 
 // DataLeftOut are files that are no samples, for one reason.

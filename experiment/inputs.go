@@ -10,6 +10,7 @@ import (
 	"melo.example/melo/compute"
 	"melo.example/melo/dataset"
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/memo"
 	"melo.example/melo/vit"
@@ -114,6 +115,11 @@ func OpenSet(ctx context.Context, path string, source *Source, hook Hook) (*Set,
 	set := &Set{Dataset: ds, path: path, bad: []string{}}
 	if err := set.scan(ctx, hook, source); err != nil {
 		return nil, badInput(errors.Join(err, set.Close()))
+	}
+	if source.LeftOut != "" {
+		if err := atomicfile.Write(source.LeftOut, 0o666, ds.WriteLeftOut); err != nil {
+			return nil, errors.Join(err, set.Close())
+		}
 	}
 	set.say(hook)
 	for _, b := range ds.Bad() {

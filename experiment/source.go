@@ -18,6 +18,7 @@ type Source struct {
 	Folds           int     // cross-validation: divide into K folds instead; 0: none
 	AllowDuplicates bool    // go on when identical images are on both sides of a given split
 	MaxBad          int     // unreadable images that are left out before the run fails
+	LeftOut         string  // file for the names of all files that notes count, as CSV; empty: none
 	Reading
 }
 

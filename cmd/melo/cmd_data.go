@@ -73,6 +73,12 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 	if problem != nil {
 		doc.Problem = oneLine(problem)
 	}
+	if o.LeftOut != "" {
+		if err := atomicfile.Write(o.LeftOut, 0o666, ds.WriteLeftOut); err != nil {
+			return err
+		}
+		doc.LeftOutFile = o.LeftOut
+	}
 	if o.Sheet != "" {
 		if err := o.writeSheet(ctx, ds); err != nil {
 			return err

@@ -26,6 +26,7 @@ type predictOptions struct {
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
 	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
 	Out       string `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
+	LeftOut   string `help:"Write the name of every file of a folder that is left out, and why, as CSV." placeholder:"FILE"`
 	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
 	Batch     int    `default:"8" help:"Images per forward pass."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`

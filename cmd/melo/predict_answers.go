@@ -24,6 +24,11 @@ func (o *predictOptions) findImages(s *stdio) error {
 	if err != nil {
 		return badInput(err)
 	}
+	if o.LeftOut != "" {
+		if err := atomicfile.Write(o.LeftOut, 0o666, func(w io.Writer) error { return dataset.WriteLeftOut(w, left) }); err != nil {
+			return err
+		}
+	}
 	for _, line := range dataset.LeftOutWords(left) {
 		s.notef("note: %s", line)
 	}

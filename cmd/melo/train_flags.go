@@ -73,6 +73,7 @@ type divideOptions struct {
 	Folds           int     `default:"0" group:"Data:" help:"Cross-validation: divide into K folds instead; 0: none." placeholder:"K"`
 	AllowDuplicates bool    `group:"Data:" help:"Go on when identical images are on both sides of a given split."`
 	MaxBad          int     `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+	LeftOut         string  `group:"Data:" help:"Write the name of every file that is left out, cannot be read or is a copy, and why, as CSV." placeholder:"FILE"`
 }
 
 // readOptions is experiment.Reading as flags: how data is read. All commands that read data have them.
@@ -100,7 +101,7 @@ type readOptions struct {
 func (o *dataSource) source() *experiment.Source {
 	d := &o.divideOptions
 	return &experiment.Source{ValSplit: d.ValSplit, TestSplit: d.TestSplit, SplitSeed: d.SplitSeed, Folds: d.Folds,
-		AllowDuplicates: d.AllowDuplicates, MaxBad: d.MaxBad, Reading: experiment.Reading(o.readOptions)}
+		AllowDuplicates: d.AllowDuplicates, MaxBad: d.MaxBad, LeftOut: d.LeftOut, Reading: experiment.Reading(o.readOptions)}
 }
 
 // computeOptions are experiment.Compute as flags: the form of the base, and the machine.
