@@ -158,7 +158,8 @@ func (m *model) Pooled(p arch.Pooling) (*Model, error) {
 // features is an engine that keeps nothing for a backward pass.
 type features struct {
 	*engine
-	set set
+	set       set
+	branching branching
 }
 
 // NewEngine returns an engine for batches of up to maxBatch images.

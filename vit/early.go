@@ -31,21 +31,26 @@ func (e *engine) EarlyRows() []float32 {
 	return e.early.rows.Data[:e.early.n*e.early.rows.Cols]
 }
 
-// summarize keeps the summaries of the images in flight, if block b is the one before which they are taken.
-func (e *engine) summarize(b int) {
+// summarizeAt keeps the summaries of the images in flight, if block b is the one before which they are taken.
+func (e *engine) summarizeAt(b int) {
 	if !e.early.on || b != e.early.block {
 		return
 	}
-	x, r, d := e.input(b), e.rows, e.m.Width
+	e.summarize(e.early.rows.RowRange(e.rows.First, e.rows.First+e.rows.Images), e.input(b))
+	e.early.n = e.rows.First + e.rows.Images
+}
+
+// summarize writes summaries of the images in flight, whose tokens are x, to the first rows of dst.
+func (e *engine) summarize(dst, x kernel.Mat) {
+	r, d := e.rows, e.m.Width
 	for i := range r.Images {
-		dst, tokens := e.early.rows.Row(r.First+i), x.RowRange(i*r.Each, (i+1)*r.Each)
+		row, tokens := dst.Row(i), x.RowRange(i*r.Each, (i+1)*r.Each)
 		if e.m.Class {
-			copy(dst, tokens.Row(0))
-			dst = dst[d:]
+			copy(row, tokens.Row(0))
+			row = row[d:]
 		}
-		e.m.meanPatches(dst, tokens)
+		e.m.meanPatches(row, tokens)
 	}
-	e.early.n = r.First + r.Images
 }
 
 // EarlyOnly is that of compute.Early.
@@ -62,7 +67,7 @@ func (f *features) EarlyOnly(images []float32, n int, segments ...compute.Segmen
 		e.take(first, n)
 		e.embedTokens(images[first*each:], e.input(0))
 		e.blocks(0, e.early.block, a)
-		e.summarize(e.early.block)
+		e.summarizeAt(e.early.block)
 	}
 	return e.EarlyRows()
 }

@@ -86,7 +86,7 @@ func (e *engine) features(n int) kernel.Mat {
 // blocks runs blocks [from, to).
 func (e *engine) blocks(from, to int, a adapter) {
 	for b := from; b < to; b++ {
-		e.summarize(b)
+		e.summarizeAt(b)
 		e.block(b, e.input(b), e.input(b+1), a)
 		if e.Tap != nil {
 			e.tap("block."+strconv.Itoa(b), e.input(b+1))
