@@ -58,8 +58,10 @@ type handle struct {
 	content *content
 	adapter *lora.Resident
 	fit     *fit.Description // nil: unknown
-	cache   *cache
-	refs    atomic.Int64 // 1 for being resident, and 1 for each request that holds it
+	// branches says that the adapter leaves so many blocks bare that requests for the same image had better pass together.
+	branches bool
+	cache    *cache
+	refs     atomic.Int64 // 1 for being resident, and 1 for each request that holds it
 }
 
 // acquire takes hold of h, unless it is gone.

@@ -114,7 +114,7 @@ func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, e
 	e.curve = newCurve(cmp.Or(c.Batch, defaultBatch), c.Batch > 0)
 	e.curve.load(e.known, e.curveKey())
 	e.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
-	e.queue = newQueue(c.Queue, e.curve.perImage, e.curve.perBatch)
+	e.queue = newQueue(c.Queue, e.curve.max, e.curve.perImage, e.curve.perBatch)
 	e.runner = newRunner(e)
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),

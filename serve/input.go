@@ -106,13 +106,21 @@ type prepared struct {
 // sharing lets the requests of one call share prepared inputs. It keeps each until the last request with its source
 // has been served.
 type sharing struct {
-	mu   sync.Mutex
-	left map[source]int // requests
-	made map[preparedKey]*prepared
+	mu      sync.Mutex
+	left    map[source]int // requests
+	made    map[preparedKey]*prepared
+	arrival map[source]*arrival
+}
+
+// arrival are the requests of one source that are about to enter the queue, which they do together: so that one batch has them.
+// Who is waited for has its adapter and needs nothing but the input, which the others wait for, too.
+type arrival struct {
+	coming int
+	ready  []*item
 }
 
 func newSharing(requests []Request) *sharing {
-	s := &sharing{left: map[source]int{}, made: map[preparedKey]*prepared{}}
+	s := &sharing{left: map[source]int{}, made: map[preparedKey]*prepared{}, arrival: map[source]*arrival{}}
 	for _, q := range requests {
 		s.left[sourceOf(q.Input)]++
 	}
@@ -140,6 +148,34 @@ func (s *sharing) prepare(ctx context.Context, p *inputPool, x Input, recipe ima
 	return made.in, nil
 }
 
+// comes announces a request of a source; arrives is owed.
+func (s *sharing) comes(x Input) {
+	from := sourceOf(x)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrival[from] == nil {
+		s.arrival[from] = &arrival{}
+	}
+	s.arrival[from].coming++
+}
+
+// arrives adds the item of a request that was announced, nil if it failed, and returns the items that are to enter the
+// queue now: those of all that were announced, once the last of them is there.
+func (s *sharing) arrives(x Input, it *item) []*item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.arrival[sourceOf(x)]
+	if a.coming--; it != nil {
+		a.ready = append(a.ready, it)
+	}
+	if a.coming > 0 {
+		return nil
+	}
+	ready := a.ready
+	a.ready = nil
+	return ready
+}
+
 // served says that a request with this source needs it no more.
 func (s *sharing) served(x Input) {
 	from := sourceOf(x)
@@ -149,6 +185,7 @@ func (s *sharing) served(x Input) {
 	if s.left[from] > 0 {
 		return
 	}
+	delete(s.arrival, from)
 	for key, made := range s.made {
 		if key.source == from {
 			delete(s.made, key)

@@ -24,6 +24,10 @@ type reader struct {
 // errChanged says that a file has no longer the content that it had when it was looked at.
 var errChanged = errors.New("serve: the file has changed")
 
+// branchPart: an adapter that leaves this part of the blocks bare shares enough with others. Below that a pass that is larger
+// than the curve says costs more than it saves.
+const branchPart = 4
+
 // maxAdapter bounds a file in the folder: it is read into memory.
 const maxAdapter = 512 << 20
 
@@ -224,6 +228,7 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 		return nil, errChanged
 	}
 	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.model.Precision), fit: f.Fit, cache: r.cache}
+	h.branches = h.adapter.FirstBlock() >= max(1, r.reader.model.Depth/branchPart)
 	if c.tested.Load() {
 		return h, nil
 	}

@@ -26,9 +26,10 @@ func (r *runner) mirror(rows int) int {
 	if wanted == 0 {
 		return 0
 	}
-	start, next := time.Now(), r.moveTogether()
-	imaging.Mirror(r.pixels[:wanted*r.values], r.model.Image)
-	features, n := r.engine.Features(r.pixels, wanted, next...), r.model.Features()
+	start := time.Now()
+	images, of, next := r.moveTogether()
+	imaging.Mirror(r.pixels[:images*r.values], r.model.Image)
+	features, n := r.forward(images, of, next), r.model.Features()
 	for i, it := range r.ordered {
 		if !it.mirrored() {
 			continue
@@ -41,21 +42,33 @@ func (r *runner) mirror(rows int) int {
 			it.logits[k] = (it.logits[k] + v) / 2
 		}
 	}
-	r.curve.record(wanted, time.Since(start))
+	r.learn(wanted, time.Since(start))
 	return wanted
 }
 
-// moveTogether moves the pixels of the rows that are marked in second to the front, notes there where each of them is,
-// counted from 1, and returns the segments of what is left.
-func (r *runner) moveTogether() (next []lora.Segment) {
-	row, to := 0, 0
+// moveTogether moves the images of the rows that are marked in second to the front, notes there where each of the rows is
+// in the second pass, counted from 1, and returns the images, and the image of each row, and the segments of what is left.
+func (r *runner) moveTogether() (images int, of []int, next []lora.Segment) {
+	place := make([]int, len(r.images)) // counted from 1; 0: no row needs the image
+	for row, image := range r.of {
+		if r.second[row] != 0 {
+			place[image] = 1
+		}
+	}
+	for i := range place {
+		if place[i] != 0 {
+			copy(r.pixels[images*r.values:(images+1)*r.values], r.pixels[i*r.values:(i+1)*r.values])
+			images++
+			place[i] = images
+		}
+	}
+	row := 0
 	for _, s := range r.segments {
 		left := 0
 		for range s.Images {
 			if r.second[row] != 0 {
-				copy(r.pixels[to*r.values:(to+1)*r.values], r.pixels[row*r.values:(row+1)*r.values])
-				to++
-				r.second[row] = to
+				of = append(of, place[r.of[row]]-1)
+				r.second[row] = len(of)
 				left++
 			}
 			row++
@@ -64,5 +77,5 @@ func (r *runner) moveTogether() (next []lora.Segment) {
 			next = append(next, s)
 		}
 	}
-	return next
+	return images, of, next
 }

@@ -36,9 +36,7 @@ func TestMirror(t *testing.T) {
 				requests = append(requests, Request{Name: name, Input: Input{Tensor: x}})
 				y := alone(e.model, f.Adapter, x)
 				if f.Meta.Mirror {
-					flipped := slices.Clone(x)
-					imaging.Mirror(flipped, e.Side())
-					for k, v := range alone(e.model, f.Adapter, flipped) {
+					for k, v := range alone(e.model, f.Adapter, mirrored(x, e.Side())) {
 						y[k] = (y[k] + v) / 2
 					}
 				}
@@ -53,4 +51,11 @@ func TestMirror(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// mirrored is the mirror image of an input.
+func mirrored(x []float32, side int) []float32 {
+	x = slices.Clone(x)
+	imaging.Mirror(x, side)
+	return x
 }

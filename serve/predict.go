@@ -161,18 +161,36 @@ func (c *call) queued(v *version, x Input, t *Timing) (*item, error) {
 		}
 		return nil, err
 	}
+	c.comes(x)
 	start := time.Now()
 	in, err := c.prepare(x, v.content.recipe)
 	t.Prepare += time.Since(start)
 	if err != nil {
+		c.arrives(x, nil)
 		c.e.queue.leave(&v.content.lane)
 		h.release()
 		return nil, err
 	}
 	it := &item{handle: h, input: in, stats: v.stats, queued: time.Now(), done: make(chan struct{}, 1)}
 	it.deadline, _ = c.ctx.Deadline()
-	c.e.queue.put(it)
+	c.arrives(x, it)
 	return it, nil
+}
+
+func (c *call) comes(x Input) {
+	if c.shared != nil {
+		c.shared.comes(x)
+	}
+}
+
+// arrives puts an item into the queue, together with those of other requests of the call about the same input.
+func (c *call) arrives(x Input, it *item) {
+	switch {
+	case c.shared != nil:
+		c.e.queue.put(c.shared.arrives(x, it)...)
+	case it != nil:
+		c.e.queue.put(it)
+	}
 }
 
 func (c *call) prepare(x Input, recipe imaging.Recipe) (*input, error) {

@@ -58,6 +58,7 @@ type lane struct {
 // that has most.
 type queue struct {
 	limit    int
+	rows     int                  // the most of a batch
 	perImage func() time.Duration // estimate of the time of one more image
 	perBatch func() time.Duration
 
@@ -69,8 +70,8 @@ type queue struct {
 	inside int     // requests that were admitted and are not being computed yet
 }
 
-func newQueue(limit int, perImage, perBatch func() time.Duration) *queue {
-	q := &queue{limit: limit, perImage: perImage, perBatch: perBatch}
+func newQueue(limit, rows int, perImage, perBatch func() time.Duration) *queue {
+	q := &queue{limit: limit, rows: rows, perImage: perImage, perBatch: perBatch}
 	q.ready.L = &q.mu
 	return q
 }
@@ -143,11 +144,19 @@ func (q *queue) left(l *lane) {
 	l.admitted--
 }
 
-// put makes an admitted item wait for a batch.
-func (q *queue) put(it *item) {
-	l := &it.handle.content.lane
+// put makes admitted items wait for a batch.
+func (q *queue) put(items ...*item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for _, it := range items {
+		q.putOne(it)
+	}
+	q.ready.Signal()
+}
+
+// putOne is put of one item; q.mu is held.
+func (q *queue) putOne(it *item) {
+	l := &it.handle.content.lane
 	if q.closed {
 		q.left(l)
 		it.end(ErrDraining)
@@ -166,7 +175,6 @@ func (q *queue) put(it *item) {
 		l.active = true
 		q.turns = append(q.turns, l)
 	}
-	q.ready.Signal()
 }
 
 // remove takes item i out of l; q.mu is held.
@@ -189,7 +197,7 @@ func (q *queue) cancel(it *item) {
 }
 
 // take waits for requests and returns those of the next batch: one of every adapter in turn, until pick(number that
-// wait) rows are full. It returns none when the queue is closed. left is how many stay.
+// wait) images are full. Rows that share most of the way of an image that is in it already come along. It returns none when the queue is closed. left is how many stay.
 func (q *queue) take(batch []*item, pick func(queued int) int) (_ []*item, left int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -205,18 +213,22 @@ func (q *queue) take(batch []*item, pick func(queued int) int) (_ []*item, left 
 	return batch, q.queued
 }
 
-func (q *queue) fill(batch []*item, rows int) []*item {
+func (q *queue) fill(batch []*item, images int) []*item {
 	now := time.Now()
-	for used := 0; q.queued > 0; {
+	for used, rows := 0, 0; q.queued > 0; {
 		l := q.turns[0]
 		if len(l.items) > 0 {
 			it := l.items[0]
 			expired := !it.deadline.IsZero() && now.After(it.deadline)
 			if !expired && !shares(batch, it) {
-				if used == rows {
+				along := branches(batch, it)
+				if rows == q.rows || !along && used == images {
 					return batch
 				}
-				used++
+				if !along {
+					used++
+				}
+				rows++
 			}
 			q.remove(l, 0)
 			if expired {
@@ -242,6 +254,15 @@ func shares(batch []*item, it *item) bool {
 		return false
 	}
 	return slices.ContainsFunc(batch, func(x *item) bool { return x.input == it.input && x.bare() })
+}
+
+// branches reports whether it goes a good part of the way with another item of the batch. The rest of its row is less than
+// a batch of its own would be, and others wait no longer than if it came before them.
+func branches(batch []*item, it *item) bool {
+	if !it.handle.branches {
+		return false
+	}
+	return slices.ContainsFunc(batch, func(x *item) bool { return x.input == it.input && (x.handle.branches || x.bare()) })
 }
 
 // close ends the queue: items that wait are still taken, new ones are refused.

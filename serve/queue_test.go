@@ -20,7 +20,7 @@ type lanes struct {
 }
 
 func newLanes(limit, adapters int) *lanes {
-	t := &lanes{queue: newQueue(limit, func() time.Duration { return time.Second }, func() time.Duration { return 4 * time.Second })}
+	t := &lanes{queue: newQueue(limit, 16, func() time.Duration { return time.Second }, func() time.Duration { return 4 * time.Second })}
 	for range adapters {
 		h := &handle{content: &content{}, adapter: &lora.Resident{}, cache: newCache(0, nil)}
 		h.refs.Store(1)

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +15,8 @@ import (
 // runner computes batches, one after the other: a pass uses all workers.
 type runner struct {
 	engine   compute.Engine
-	early    compute.Early // nil: the engine has none
+	early    compute.Early     // nil: the engine has none
+	branches compute.Branching // nil: likewise
 	model    *vit.Model
 	queue    *queue
 	curve    *curve
@@ -23,11 +26,16 @@ type runner struct {
 	epoch    time.Time
 	since    atomic.Int64 // when the batch under way began, in nanoseconds after epoch; 0: none
 
-	segments []lora.Segment
-	pixels   []float32        // [rows, 3, side, side]
+	images   []*input         // that the rows begin with
+	stems    []bool           // of each: other rows may begin with it, too
+	shared   bool             // rows of the batch do
+	pixels   []float32        // of them [images, 3, side, side]
+	of       []int            // image of each row
+	segments []lora.Segment   // of rows
 	ordered  []*item          // of the batch, by row
 	rowOf    []int            // of each of them
 	second   []int            // by row: its place in the second pass, counted from 1; 0: none
+	spread   []float32        // [rows, 3, side, side], for an engine that does not branch
 	logits   []float32        // of one item in the second pass
 	values   int              // numbers of an input
 	seen     map[any]struct{} // adapters and versions of the batch
@@ -42,6 +50,7 @@ func newRunner(e *Engine) *runner {
 		r.early = early
 		early.KeepEarly(compute.MiddleBlock(&m.Config))
 	}
+	r.branches, _ = r.engine.(compute.Branching)
 	return r
 }
 
@@ -64,7 +73,7 @@ func (r *runner) batch(batch []*item, left int) {
 	start := time.Now()
 	r.since.Store(int64(start.Sub(r.epoch)) + 1)
 	rows := r.arrange(batch)
-	features, n := r.forward(rows), r.model.Features()
+	features, n := r.forward(len(r.images), r.of, r.segments), r.model.Features()
 	for i, it := range r.ordered {
 		row := r.rowOf[i]
 		head := it.handle.adapter.Head()
@@ -72,7 +81,7 @@ func (r *runner) batch(batch []*item, left int) {
 		head.Logits(it.logits, features[row*n:(row+1)*n])
 		it.fit = r.judge(it, row)
 	}
-	r.curve.record(rows, time.Since(start))
+	r.learn(rows, time.Since(start))
 	r.mirror(rows)
 	took := time.Since(start)
 	r.since.Store(0)
@@ -113,8 +122,9 @@ func (r *runner) different() (adapters int) {
 }
 
 // arrange lays out the rows: those with one adapter are consecutive, and items that need nothing but the bare base
-// share the row of their input.
+// share the row of their image. Rows whose adapters leave the first blocks bare share their image.
 func (r *runner) arrange(batch []*item) (rows int) {
+	r.images, r.stems, r.of, r.shared = r.images[:0], r.stems[:0], r.of[:0], false
 	r.ordered, r.rowOf, r.segments = r.ordered[:0], r.rowOf[:0], r.segments[:0]
 	for i, it := range batch {
 		if it == nil {
@@ -124,45 +134,73 @@ func (r *runner) arrange(batch []*item) (rows int) {
 		if it.bare() {
 			segment.Adapter = nil
 		}
-		first := len(r.ordered)
+		first := len(r.of) // row of the segment
 		for j := i; j < len(batch); j++ {
 			x := batch[j]
 			if x == nil || x.handle != it.handle && (segment.Adapter != nil || !x.bare()) {
 				continue
 			}
 			batch[j] = nil
+			image, seen := r.imageOf(x)
 			row := -1
-			if segment.Adapter == nil {
-				row = r.sharedRow(first, x)
+			if segment.Adapter == nil && seen {
+				row = slices.Index(r.of[first:], image)
 			}
-			if row < 0 {
-				row = rows
-				n := len(x.input.data)
-				copy(r.pixels[row*n:(row+1)*n], x.input.data)
-				rows++
+			if row += first; row < first {
+				row = len(r.of)
+				r.of = append(r.of, image)
 				segment.Images++
+				r.shared = r.shared || seen
 			}
 			r.ordered, r.rowOf = append(r.ordered, x), append(r.rowOf, row)
 		}
 		r.segments = append(r.segments, segment)
 	}
-	return rows
+	for i, in := range r.images {
+		copy(r.pixels[i*r.values:(i+1)*r.values], in.data)
+	}
+	clear(r.images)
+	return len(r.of)
 }
 
-// sharedRow returns the row that already has the input of x, among the items from first on, or -1.
-func (r *runner) sharedRow(first int, x *item) int {
-	for i := first; i < len(r.ordered); i++ {
-		if r.ordered[i].input == x.input {
-			return r.rowOf[i]
+// imageOf returns the place of an item's image, and whether another row begins with it.
+func (r *runner) imageOf(it *item) (image int, seen bool) {
+	stem := it.handle.adapter.FirstBlock() > 0
+	for i, x := range r.images {
+		if stem && r.stems[i] && (x == it.input || sameBits(x.data, it.input.data)) {
+			return i, true
 		}
 	}
-	return -1
+	r.images, r.stems = append(r.images, it.input), append(r.stems, stem)
+	return len(r.images) - 1, false
 }
 
-// forward returns the features of the rows, valid until the next call. What changes from adapter to adapter are
-// the segments.
-func (r *runner) forward(rows int) []float32 {
-	return r.engine.Features(r.pixels, rows, r.segments...)
+// sameBits reports whether two inputs are the same image by the same recipe: requests that come at the same time may ask
+// several adapters about it one by one.
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}
+
+// forward returns the features of rows, valid until the next call. What changes from adapter to adapter are the segments.
+func (r *runner) forward(images int, of []int, segments []lora.Segment) []float32 {
+	if images == len(of) && slices.IsSorted(of) { // a row for each, in order
+		return r.engine.Features(r.pixels, images, segments...)
+	}
+	if r.branches != nil {
+		return r.branches.Branches(r.pixels, images, of, segments...)
+	}
+	r.spread = r.spread[:0]
+	for _, image := range of {
+		r.spread = append(r.spread, r.pixels[image*r.values:(image+1)*r.values]...)
+	}
+	return r.engine.Features(r.spread, len(of), segments...)
+}
+
+// learn tells the curve what a pass took, unless its rows shared some of it.
+func (r *runner) learn(rows int, took time.Duration) {
+	if !r.shared {
+		r.curve.record(rows, took)
+	}
 }
 
 // busy returns how long the batch under way has taken, 0 if there is none. Clocks that are set change nothing.

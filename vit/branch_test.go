@@ -55,7 +55,7 @@ func TestBranches(t *testing.T) {
 				one := &features{engine: newEngine(m, pool, 1, c.Depth)}
 				one.KeepEarly(compute.MiddleBlock(&c))
 				rng := rand.New(rand.NewPCG(1, 2))
-				for round := range 6 {
+				for round := range 3 {
 					var of []int
 					var segments []compute.Segment
 					var want, wantEarly []float32
@@ -80,7 +80,7 @@ func TestBranches(t *testing.T) {
 					}
 					f := &features{engine: newEngine(m, pool, len(of), c.Depth)}
 					f.KeepEarly(compute.MiddleBlock(&c))
-					for _, pass := range []int{1, 2, 3, len(of)} {
+					for _, pass := range []int{1, 3, len(of)} {
 						f.LimitPass(pass)
 						if got := f.Branches(images, n, of, segments...); !slices.Equal(got, want) {
 							t.Fatalf("round %d, %d images, %d rows, in parts of %d: features differ", round, n, len(of), pass)
