@@ -22,7 +22,12 @@ type inputs struct {
 // eachBatch prepares the inputs 0 to total-1 and calls use with the answer or the error of each, in order.
 // The next batch is being prepared while one runs.
 func (b *Base) eachBatch(ctx context.Context, a *Adapter, total int, load load, use func(i int, p Prediction, err error) error) error {
-	batch, values := min(b.batch, total), a.recipe.Values()
+	return b.batches(ctx, total, min(b.batch, total), a.recipe.Values(), load, func(in inputs) error { return b.useBatch(ctx, a, in, use) })
+}
+
+// batches prepares the inputs 0 to total-1, which have so many values each, and calls use with so many at a time, in order.
+// The next ones are being prepared meanwhile.
+func (b *Base) batches(ctx context.Context, total, batch, values int, load load, use func(in inputs) error) error {
 	free, full := make(chan inputs, 2), make(chan inputs)
 	for range cap(free) {
 		free <- inputs{pixels: make([]float32, batch*values), errs: make([]error, batch)}
@@ -49,7 +54,7 @@ func (b *Base) eachBatch(ctx context.Context, a *Adapter, total int, load load, 
 	})
 	group.Go(func() error {
 		for in := range full {
-			if err := b.useBatch(ctx, a, in, use); err != nil {
+			if err := use(in); err != nil {
 				return err
 			}
 			free <- in
