@@ -23,7 +23,7 @@ import (
 type options struct {
 	base, dir, python, precision, json string
 	adapters, rounds, requests         int
-	clients, workers, batch            int
+	clients, workers, batch, tasks     int
 	skew                               float64
 	seconds                            time.Duration
 	bf16                               bool
@@ -32,7 +32,7 @@ type options struct {
 // workload is one measurement; it returns its numbers.
 type workload func(ctx context.Context, o *options) (any, error)
 
-var workloads = map[string]workload{"switch": measureSwitch, "memory": measureMemory, "zipf": measureZipf, "peft": measurePEFT}
+var workloads = map[string]workload{"switch": measureSwitch, "memory": measureMemory, "zipf": measureZipf, "peft": measurePEFT, "tasks": measureTasks}
 
 func main() {
 	if err := run(); err != nil {
@@ -49,6 +49,7 @@ func run() error {
 	flag.StringVar(&o.precision, "precision", "f32", "of the base: f32, bf16 or int8")
 	flag.StringVar(&o.json, "json", "", "file for the numbers")
 	flag.IntVar(&o.adapters, "adapters", 1000, "adapters")
+	flag.IntVar(&o.tasks, "tasks", 14, "adapters that are asked about one image (tasks)")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of workloads that take turns")
 	flag.IntVar(&o.requests, "requests", 32, "requests of one turn")
 	flag.IntVar(&o.clients, "clients", 8, "clients that each wait for their answer")

@@ -123,7 +123,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if adapter.Path() != "" {
 		doc.Adapter = &experiment.AdapterReference{Path: adapter.Path(), Digest: adapter.Digest()}
 	}
-	if err := o.predict(ctx, s, base, adapter, &doc, map[string]bool{}); err != nil {
+	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
 		return err
 	}
 	if err := errors.Join(o.writeAnswers(&doc), o.print(s, &doc)); err != nil {
@@ -162,29 +162,34 @@ func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *fac
 	return base, adapter, nil
 }
 
-// predict fills in the results, in the order of the images. An error that was said before is not said again.
-func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument, said map[string]bool) error {
+// predict fills in the results, in the order of the images.
+func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument) error {
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
 	return base.PredictFiles(ctx, adapter, o.Images, func(i int, p facade.Prediction, err error) error {
-		if err == nil && o.Refuse && p.Unlike() {
-			err = fmt.Errorf("%s: %w", o.Images[i], &fit.UnlikeError{Verdict: *p.Fit})
-		}
-		if err != nil {
-			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: oneLine(err)})
-			if text := oneLine(err); !said[text] {
-				said[text] = true
-				progress.Printf("melo: %s", text)
-			}
-		} else {
-			doc.Results = append(doc.Results, prediction{
-				Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit, Remarks: p.Remarks})
+		if text := o.add(doc, i, p, err); text != "" {
+			progress.Printf("melo: %s", text)
 		}
 		meter.Set(int64(i+1), "")
 		return nil
 	})
+}
+
+// add notes the answer about an image, or returns in one line why there is none.
+func (o *predictOptions) add(doc *predictDocument, i int, p facade.Prediction, err error) (failure string) {
+	if err == nil && o.Refuse && p.Unlike() {
+		err = fmt.Errorf("%s: %w", o.Images[i], &fit.UnlikeError{Verdict: *p.Fit})
+	}
+	if err != nil {
+		failure = oneLine(err)
+		doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: failure})
+		return failure
+	}
+	doc.Results = append(doc.Results, prediction{
+		Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit, Remarks: p.Remarks})
+	return ""
 }
 
 // failure is the error of a run in which some images could not be read.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	facade "melo.example/melo"
 	"melo.example/melo/experiment"
 	"melo.example/melo/lora/adapterfile"
 )
@@ -42,21 +43,21 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer base.Close()
+	adapters := []*facade.Adapter{adapter}
+	for _, file := range files[1:] {
+		if adapter, err = base.Adapter(file); err != nil {
+			return badInput(err)
+		}
+		adapters = append(adapters, adapter)
+	}
 	all := predictAllDocument{Notice: notice}
-	said := map[string]bool{} // what is wrong with an image is said once, not by every adapter
-	for i, file := range files {
-		if i > 0 {
-			if adapter, err = base.Adapter(file); err != nil {
-				return badInput(err)
-			}
-		}
-		doc := predictDocument{Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task), Labels: adapter.Labels(),
-			Adapter: &experiment.AdapterReference{Path: file, Digest: adapter.Digest()},
-			Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
-		if err := o.predict(ctx, s, base, adapter, &doc, said); err != nil {
-			return err
-		}
-		all.Adapters = append(all.Adapters, doc)
+	for i, a := range adapters {
+		all.Adapters = append(all.Adapters, predictDocument{Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(a.Metadata().Task),
+			Labels: a.Labels(), Adapter: &experiment.AdapterReference{Path: files[i], Digest: a.Digest()},
+			Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice})
+	}
+	if err := o.predictAll(ctx, s, base, adapters, all.Adapters); err != nil {
+		return err
 	}
 	all.apply(o.Images)
 	if s.json {
@@ -67,6 +68,26 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 		all.print(s, o)
 	}
 	return all.failure()
+}
+
+// predictAll fills in what each adapter says, in the order of the images. What is wrong with an image is said once, not by
+// every adapter.
+func (o *predictOptions) predictAll(ctx context.Context, s *stdio, base *facade.Base, adapters []*facade.Adapter, docs []predictDocument) error {
+	progress := s.progress()
+	defer progress.Close()
+	meter := progress.Start("predicting", 0, int64(len(o.Images)))
+	defer meter.Finish()
+	said := map[string]bool{}
+	return base.PredictAllFiles(ctx, adapters, o.Images, func(i int, all []facade.Prediction, errs []error) error {
+		for k := range docs {
+			if text := o.add(&docs[k], i, all[k], errs[k]); text != "" && !said[text] {
+				said[text] = true
+				progress.Printf("melo: %s", text)
+			}
+		}
+		meter.Set(int64(i+1), "")
+		return nil
+	})
 }
 
 // taskName is what an adapter is called in a list.
