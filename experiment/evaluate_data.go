@@ -151,6 +151,7 @@ func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	}
 	number := func(name string) float64 { return settingOr(t.Hyperparameters, name, 0) }
 	source := Source{ValSplit: number("val_split"), TestSplit: number("test_split"), SplitSeed: t.Split.Seed, Folds: int(number("folds")),
+		Shots: int(number("shots")), ShotSeed: t.Seed,
 		AllowDuplicates: true, Reading: Reading{Depth: "stored"}} // if there was anything to decide, training was told
 	fold := int(number("fold"))
 	if err := source.Check(); err != nil || source.Folds > 0 && (fold < 1 || fold > source.Folds) {

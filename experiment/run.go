@@ -89,7 +89,8 @@ type Config struct {
 	TestSplit float64 `json:"test_split"`
 	SplitSeed uint64  `json:"split_seed"`
 	Folds     int     `json:"folds,omitempty"`
-	Fold      int     `json:"fold,omitempty"` // that is held out, from 1
+	Fold      int     `json:"fold,omitempty"`  // that is held out, from 1
+	Shots     int     `json:"shots,omitempty"` // images of each label that are trained on; absent: all
 	MaxBad    int     `json:"max_bad"`
 	DType     string  `json:"dtype"`
 	Precision string  `json:"precision"`            // of the base's products
@@ -112,7 +113,9 @@ func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 		return nil, errors.New("experiment: a run needs options, a base and data; got nil")
 	}
 	j := &Run{o: o, base: base, set: set, hook: hook}
-	parts, rule, err := o.Divide(set.Dataset, o.Fold)
+	source := o.Source
+	source.ShotSeed = o.Seed
+	parts, rule, err := source.Divide(set.Dataset, o.Fold)
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -219,7 +222,7 @@ func (j *Run) resolve() error {
 		Method: o.Method, Epochs: o.Epochs, Batch: o.Batch, MinLR: o.MinLR, Warmup: o.Warmup,
 		Optimizer:      train.AdamWConfig{Beta1: adamBeta1, Beta2: adamBeta2, Eps: adamEps, WeightDecay: o.WeightDecay, Clip: o.Clip},
 		LabelSmoothing: o.LabelSmoothing, Patience: o.Patience, Sensitivity: o.Sensitivity, Seed: o.Seed, Augment: o.augment(),
-		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
+		ValSplit: o.ValSplit, TestSplit: o.TestSplit, SplitSeed: o.SplitSeed, Folds: o.Folds, Fold: o.Fold, Shots: o.Shots, MaxBad: o.MaxBad, DType: o.DType, Precision: j.precision.String(),
 		ImageSize: o.ImageSize, Pool: o.Pool, EMA: o.EMA, HeadInit: o.HeadInit,
 	}
 	if !o.prepare().Empty() {

@@ -16,6 +16,8 @@ type Source struct {
 	TestSplit       float64 // share of samples that is set aside for "melo eval" where no split is given; 0: none
 	SplitSeed       uint64  // seed of the split
 	Folds           int     // cross-validation: divide into K folds instead; 0: none
+	Shots           int     // of each label only so many images are trained on, drawn by ShotSeed; 0: all
+	ShotSeed        uint64  // set by a run: its seed
 	AllowDuplicates bool    // go on when identical images are on both sides of a given split
 	MaxBad          int     // unreadable images that are left out before the run fails
 	LeftOut         string  // file for the names of all files that notes count, as CSV; empty: none
@@ -51,6 +53,8 @@ func (o *Source) Check() error {
 		return setting("val-split", "%v and a test split of %v, expected shares that leave some for training", o.ValSplit, o.TestSplit)
 	case o.Folds != 0 && (o.Folds < 2 || o.Folds > dataset.MaxFolds):
 		return setting("folds", "%d, expected 2 to %d", o.Folds, dataset.MaxFolds)
+	case o.Shots < 0:
+		return setting("shots", "%d, expected a number of images", o.Shots)
 	case o.MaxBad < 0:
 		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
 	}
@@ -118,14 +122,18 @@ func (o *Source) Divide(ds *dataset.Dataset, fold int) (parts [3][]int, rule str
 	rule = o.Rule(ds)
 	if o.Folds == 0 {
 		parts[0], parts[1], parts[2], err = ds.Split(o.SplitOptions())
-		return parts, rule, err
+	} else {
+		var folds []dataset.Fold
+		if folds, err = ds.Folds(o.Folds, o.SplitOptions()); err == nil {
+			f := folds[fold-1]
+			parts, rule = [3][]int{f.Train, f.Val, f.Held}, fmt.Sprintf("fold %d of %s", fold, rule)
+		}
 	}
-	folds, err := ds.Folds(o.Folds, o.SplitOptions())
-	if err != nil {
-		return parts, rule, err
+	if o.Shots > 0 && err == nil {
+		parts[0] = ds.Shots(parts[0], o.Shots, o.ShotSeed)
+		rule += fmt.Sprintf("; trained on %d images of each label", o.Shots)
 	}
-	f := folds[fold-1]
-	return [3][]int{f.Train, f.Val, f.Held}, fmt.Sprintf("fold %d of %s", fold, rule), nil
+	return parts, rule, err
 }
 
 // Rule says how the samples are divided.

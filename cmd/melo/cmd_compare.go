@@ -31,6 +31,7 @@ type compareOptions struct {
 	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
 	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
 	Repeats int                `default:"1" help:"With --folds: how often all folds are made, each time divided otherwise and with another seed; --seeds is not used then." placeholder:"R"`
+	Shots   []int              `help:"Few-shot curves: compare once for each of these numbers of training images of each label." placeholder:"K,K"`
 	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Default: rates that are safe for the base; linear is solved without steps." placeholder:"METHOD=RATE"`
 
 	trainSettings
@@ -57,6 +58,9 @@ data, and every image is answered by the one adapter that has not seen it. The A
 shown with its interval, that of the folds with mean and standard deviation, and differences over the folds with
 the corrected t-test of Nadeau and Bengio. --repeats R does it R times with other divisions.
 
+--shots 5,10,20 draws few-shot curves: the comparison is made once for each number of training images of each label,
+drawn anew for each seed, with the same validation and test images.
+
 Ctrl-C keeps what is there: the same command goes on. A finished run is not made again. Peak memory is that of each run
 by itself: before it the program gives back what it can, and counts anew.
 
@@ -70,6 +74,7 @@ Examples:
     melo compare --base vit_tiny/ --data busi/
     melo compare --base vit_tiny/ --data busi/ --methods melo,linear --seeds 5
     melo compare --base vit_tiny/ --data busi/ --folds 5 --repeats 2
+    melo compare --base vit_tiny/ --data busi/ --shots 5,10,20,50
     melo compare --base vit_tiny/ --data chest.csv --group-column patient \
         --no-flip --lr full=0.00003 --epochs 10 --out chest.compare
 
@@ -95,7 +100,7 @@ func (o *compareOptions) Validate() error {
 	if o.Pictures < 0 || o.Pictures > maxPictures {
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	}
-	return asFlag(o.options().Validate())
+	return asFlag(o.options().CheckShots(o.Shots))
 }
 
 // folder is where everything is written.
@@ -108,6 +113,9 @@ func (o *compareOptions) folder() string {
 func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	if len(o.Adapters)+len(o.Answers) > 0 {
 		return o.runExisting(ctx, s)
+	}
+	if len(o.Shots) > 0 {
+		return o.runShots(ctx, s)
 	}
 	if err := os.MkdirAll(o.folder(), 0o777); err != nil {
 		return fmt.Errorf("folder for the comparison: %w", err)
@@ -130,7 +138,7 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 		err = writeComparison(ctx, c, s.sameCommand("--restart"), o.Pictures)
 	}
 	if err != nil {
-		return o.unfinished(s, c, hintPrepare(err))
+		return o.unfinished(s, c != nil, hintPrepare(err))
 	}
 	w.close()
 	printComparison(s, c)
@@ -149,19 +157,19 @@ func writeComparison(ctx context.Context, c *experiment.Comparison, command stri
 	return c.Write()
 }
 
-// unfinished says how a comparison that ended too early can be gone on with.
-func (o *compareOptions) unfinished(s *stdio, c *experiment.Comparison, err error) error {
+// unfinished says how a comparison that ended too early can be gone on with. measured: all its runs are done.
+func (o *compareOptions) unfinished(s *stdio, measured bool, err error) error {
 	if other := (*experiment.OtherRunError)(nil); errors.As(err, &other) {
 		return fmt.Errorf("%w, or --restart to start over", err)
 	}
-	runs := o.options().Runs()
+	runs := o.options().Runs() * max(1, len(o.Shots))
 	done := runs
-	if c == nil {
+	if !measured {
 		partial := (*experiment.PartialError)(nil)
 		if !errors.As(err, &partial) {
 			return err
 		}
-		done = partial.Done
+		done, runs = partial.Done, partial.Runs
 	}
 	kept := fmt.Sprintf("%d of %d runs are done and kept in %s", done, runs, o.folder())
 	if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) { // and would do so again

@@ -27,7 +27,8 @@ type trainOptions struct {
 	Tune int `placeholder:"N" group:"How:" help:"First look for the step and the number of epochs on validation, at the cost of at most N runs (3 or more)."`
 
 	trainSettings
-	Fold int `placeholder:"N" group:"Data:" help:"With --folds: the fold that is held out, from 1."`
+	Fold  int `placeholder:"N" group:"Data:" help:"With --folds: the fold that is held out, from 1."`
+	Shots int `placeholder:"K" group:"Data:" help:"Train on K images of each label only, drawn by --seed. Default: all."`
 
 	Checkpoint  string `group:"Output and machine:" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
 	TensorBoard bool   `name:"tensorboard" group:"Output and machine:" help:"Write TensorBoard's event files into that folder, too."`
@@ -79,7 +80,7 @@ Research software, not a medical device.` + exitHelp
 // options are those of the run.
 func (o *trainOptions) options() *experiment.Options {
 	e := o.settings()
-	e.Out, e.Method, e.LR, e.Seed, e.Fold = o.Out, lora.Method(o.Method), o.LR, o.Seed, o.Fold
+	e.Out, e.Method, e.LR, e.Seed, e.Fold, e.Shots = o.Out, lora.Method(o.Method), o.LR, o.Seed, o.Fold, o.Shots
 	e.Folder, e.TensorBoard, e.Resume, e.Restart, e.Force = o.Checkpoint, o.TensorBoard, o.Resume, o.Restart, o.Force
 	return &e
 }

@@ -19,6 +19,7 @@ var documents = map[string]any{
 	"melo train":                experiment.Result{},
 	"melo sweep":                experiment.SweepResult{},
 	"melo eval":                 experiment.EvaluationDocument{},
+	"melo compare --shots":      experiment.ShotsDocument{},
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
 	"melo predict":              predictDocument{},
