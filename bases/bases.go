@@ -7,17 +7,20 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"melo.example/melo/compute"
 	"melo.example/melo/internal/hub"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/memo"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // Embedded is the name of the base that is part of the program. A folder of that name is "./embedded".
@@ -74,6 +77,39 @@ func Open(name string, o vit.Options) (*vit.Model, error) {
 	}
 	m.Path = name
 	return m, nil
+}
+
+// Describe returns what a base is, after every number of it was read and checked, one parameter at a time.
+func Describe(name string, o checkpoint.Options) (d *checkpoint.Description, err error) {
+	c, err := openCheckpoint(name, o)
+	if err != nil {
+		return nil, err
+	}
+	err = c.Guard(c.Path, c.Verify)
+	return &c.Description, errors.Join(err, c.Close())
+}
+
+func openCheckpoint(name string, o checkpoint.Options) (*checkpoint.Checkpoint, error) {
+	if name == Embedded {
+		return checkpoint.OpenFS(Files(), Embedded, o)
+	}
+	path, err := Path(name)
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Open(path, o)
+}
+
+// Streamed is vit.Streamed by name.
+func Streamed(name string, o vit.Options, images []float32, n int, segments ...compute.Segment) ([]float32, error) {
+	if name == Embedded {
+		return vit.StreamedFS(Files(), Embedded, o, images, n, segments...)
+	}
+	path, err := Path(name)
+	if err != nil {
+		return nil, err
+	}
+	return vit.Streamed(path, o, images, n, segments...)
 }
 
 // Tensors opens the weights of the embedded base.

@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/imaging/processor"
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/text"
+	"melo.example/melo/lora"
 	"melo.example/melo/memo"
 	"melo.example/melo/vit"
 )
@@ -78,7 +79,7 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	if m := b.models[f]; m != nil {
 		return m, nil
 	}
-	opt := vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare, Pool: f.pool}
+	opt := b.options(f)
 	if !f.apart {
 		opt.Known = b.known
 	}
@@ -90,11 +91,42 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	if err := errors.Join(err, weights.Close()); err != nil {
 		return nil, badInput(err)
 	}
-	if digest != b.digest {
-		return nil, badInput(fmt.Errorf("%s: the file has changed: expected weights %s, found %s", b.path, b.digest, digest))
+	if err := b.same(digest); err != nil {
+		return nil, err
 	}
 	b.models[f] = m
 	return m, nil
+}
+
+// options are how the base is opened in a form.
+func (b *Base) options(f form) vit.Options {
+	return vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare, Pool: f.pool}
+}
+
+// same returns an error if the weights are others than those that the base had when it was opened.
+func (b *Base) same(digest string) error {
+	if digest != b.digest {
+		return badInput(fmt.Errorf("%s: the file has changed: expected weights %s, found %s", b.path, b.digest, digest))
+	}
+	return nil
+}
+
+// features are those of n images in a form that is needed this once: unless it is in memory already, its blocks come and
+// go one by one, since a large base may not fit beside the form that is trained on.
+func (b *Base) features(f form, images []float32, n int, s lora.Segment) ([]float32, error) {
+	f.apart = b.apart
+	if m := b.models[f]; m != nil {
+		return m.NewEngine(n).Features(images, n, s), nil
+	}
+	x, err := bases.Streamed(b.path, b.options(f), images, n, s)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	digest, err := bases.Digest(b.known, b.path)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	return x, b.same(digest)
 }
 
 // Set is data that runs are trained on: every image was looked at. Close it when done.

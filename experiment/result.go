@@ -289,33 +289,41 @@ func (j *Run) Evaluate(ctx context.Context, samples []int) (*train.Evaluation, e
 
 // selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
 func (j *Run) selfTest() (*adapterfile.SelfTest, error) {
-	logits := func(x []float32) []float32 { return j.tuner.Forward(x, 1, false) }
-	if j.precision != vit.F32 {
-		m := j.tuner.Float32Base()
-		if m == nil {
-			f, err := j.o.form()
-			if err != nil {
-				return nil, err
-			}
-			if m, err = j.base.model(f); err != nil {
-				return nil, err
-			}
+	values, classes := j.model.Recipe.Values(), j.tuner.Classes()
+	inputs := make([]float32, selfTestInputs*values)
+	for i := range selfTestInputs {
+		adapterfile.SelfTestInput(inputs[i*values:(i+1)*values], selfTestSeed, i)
+	}
+	logits := make([]float32, selfTestInputs*classes)
+	if j.precision == vit.F32 {
+		for i := range selfTestInputs {
+			copy(logits[i*classes:], j.tuner.Forward(inputs[i*values:], 1, false))
 		}
-		engine, a := m.NewEngine(1), j.tuner.Adapter()
-		now := lora.Segment{Adapter: a.Resident(vit.F32), Images: 1}
-		y := make([]float32, a.Head.Classes)
-		logits = func(x []float32) []float32 {
-			a.Head.Logits(y, engine.Features(x, 1, now))
-			return y
+	} else {
+		features, err := j.exactFeatures(inputs, selfTestInputs)
+		if err != nil {
+			return nil, err
 		}
+		j.tuner.Adapter().Head.Logits(logits, features)
 	}
 	t := &adapterfile.SelfTest{Seed: selfTestSeed}
-	x := make([]float32, j.model.Recipe.Values())
 	for i := range selfTestInputs {
-		adapterfile.SelfTestInput(x, selfTestSeed, i)
-		t.Logits = append(t.Logits, slices.Clone(logits(x)))
+		t.Logits = append(t.Logits, slices.Clone(logits[i*classes:(i+1)*classes]))
 	}
 	return t, nil
+}
+
+// exactFeatures are those of n inputs in f32, by the adapter as it is now.
+func (j *Run) exactFeatures(inputs []float32, n int) ([]float32, error) {
+	now := lora.Segment{Adapter: j.tuner.Adapter().Resident(vit.F32), Images: n}
+	if m := j.tuner.Float32Base(); m != nil {
+		return m.NewEngine(n).Features(inputs, n, now), nil
+	}
+	f, err := j.o.form()
+	if err != nil {
+		return nil, err
+	}
+	return j.base.features(f, inputs, n, now)
 }
 
 // document is what is known without measuring.

@@ -44,51 +44,53 @@ func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
 	return open(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) })
 }
 
-func open(o Options, find func(checkpoint.Options) (*checkpoint.Checkpoint, error)) (*Model, error) {
-	if !Supports(o.Precision) {
-		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
-	}
-	c, err := find(checkpoint.Options{Image: o.Image, Heads: o.Heads, Prepare: o.Prepare})
-	if err != nil {
-		return nil, err
-	}
-	var m *Model
-	err = c.Guard(c.Path, func() (err error) {
+func open(o Options, find finder) (m *Model, err error) {
+	err = read(o, find, func(c *checkpoint.Checkpoint) (err error) {
 		m, err = build(c, o)
 		return err
 	})
-	if err := errors.Join(err, c.Close()); err != nil {
-		return nil, err
-	}
-	if o.Pool == "" {
-		return m, nil
+	if err != nil || o.Pool == "" {
+		return m, err
 	}
 	return Pooled(m, o.Pool)
 }
 
+// finder opens a checkpoint.
+type finder func(checkpoint.Options) (*checkpoint.Checkpoint, error)
+
+// read calls do with an open checkpoint, whose file somebody may shorten meanwhile.
+func read(o Options, find finder, do func(c *checkpoint.Checkpoint) error) error {
+	if !Supports(o.Precision) {
+		return fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
+	}
+	c, err := find(checkpoint.Options{Image: o.Image, Heads: o.Heads, Prepare: o.Prepare})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Guard(c.Path, func() error { return do(c) }), c.Close())
+}
+
 // build packs the weights of a base.
 func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
-	m := newModel(&c.Description, o)
-	m.Path, m.RecipeNote, m.Notes = c.Path, c.RecipeNote, c.Notes
-	b := builder{c: c, ex: kernel.NewExec(m.workers), has: shapes(&m.Config), kept: openKept(o.Known, c, o.Precision)}
+	m, b := begin(c, o)
+	b.kept = openKept(o.Known, c, o.Precision)
 	for _, p := range m.pieces() {
-		prec := edgePrecision(o.Precision)
-		if p.block {
-			prec = o.Precision
-		}
-		if err := b.piece(p, prec); err != nil {
+		if err := b.piece(p); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	if m.Head, err = b.head("head"); err == nil {
-		m.HeadDist, err = b.head("head_dist")
-	}
-	if err != nil {
+	if err := b.heads(m); err != nil {
 		return nil, err
 	}
 	b.kept.keep()
 	return m.self(), nil
+}
+
+// begin returns a model without weights, and what fills it.
+func begin(c *checkpoint.Checkpoint, o Options) (*model, *builder) {
+	m := newModel(&c.Description, o)
+	m.Path, m.RecipeNote, m.Notes = c.Path, c.RecipeNote, c.Notes
+	return m, &builder{c: c, ex: kernel.NewExec(m.workers), has: shapes(&m.Config), precision: o.Precision}
 }
 
 // newModel returns a model without weights.
@@ -113,15 +115,17 @@ func shapes(c *Config) map[string][]int {
 
 // builder fills a Model from a checkpoint.
 type builder struct {
-	c       *checkpoint.Checkpoint
-	ex      *kernel.Exec
-	has     map[string][]int
-	kept    *kept
-	scratch []float32 // for weights that are converted or joined before packing
+	c   *checkpoint.Checkpoint
+	ex  *kernel.Exec
+	has map[string][]int
+
+	precision Precision // of the maps of the blocks
+	kept      *kept
+	scratch   []float32 // for weights that are converted or joined before packing
 }
 
 // piece fills one piece of the model, if the network has it.
-func (b *builder) piece(p piece[linear], prec Precision) (err error) {
+func (b *builder) piece(p piece[linear]) (err error) {
 	switch {
 	case p.vector != nil:
 		*p.vector, err = b.vector(p.name)
@@ -130,7 +134,7 @@ func (b *builder) piece(p piece[linear], prec Precision) (err error) {
 			p.norm.Bias, err = b.vector(p.name + ".bias")
 		}
 	case b.has[p.of[0]+".weight"] != nil:
-		err = b.linear(p.linear, prec, p.of)
+		err = b.linear(p.linear, precisionOf(p.block, b.precision), p.of)
 	}
 	return err
 }
@@ -175,13 +179,14 @@ func (b *builder) biases(names []string, n int) ([]float32, error) {
 	return all, nil
 }
 
-// linear packs the maps of the named modules, one below another, as one.
+// linear packs the maps of the named modules, one below another, as one: in the memory of what l was before, if that has
+// the same shape.
 func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	names, biases := make([]string, len(of)), make([]string, len(of))
 	for i, module := range of {
 		names[i], biases[i] = module+".weight", module+".bias"
 	}
-	shape := b.has[names[0]]
+	shape, again := b.has[names[0]], l.W
 	l.In, l.Out = 1, shape[0]*len(of)
 	for _, n := range shape[1:] {
 		l.In *= n
@@ -196,7 +201,12 @@ func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	if err != nil {
 		return err
 	}
-	l.W = kernel.PackAs(b.ex, elem(prec), w, l.Out, l.In)
+	if again != nil && again.K == l.In && again.N == l.Out {
+		l.W = again
+		l.W.Repack(b.ex, w)
+	} else {
+		l.W = kernel.PackAs(b.ex, elem(prec), w, l.Out, l.In)
+	}
 	if !l.W.Finite() { // only a view of the file may be
 		for _, name := range names {
 			if err := b.c.NotFinite(name); err != nil {
@@ -251,6 +261,14 @@ func (b *builder) view(names []string) ([]float32, bool) {
 		all = all[:n]
 	}
 	return all, true
+}
+
+// heads fills the base's own heads.
+func (b *builder) heads(m *model) (err error) {
+	if m.Head, err = b.head("head"); err == nil {
+		m.HeadDist, err = b.head("head_dist")
+	}
+	return err
 }
 
 func (b *builder) head(name string) (*compute.Head, error) {

@@ -20,7 +20,6 @@ import (
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
-	"melo.example/melo/vit"
 	"melo.example/melo/vit/arch"
 	"melo.example/melo/vit/checkpoint"
 )
@@ -166,7 +165,7 @@ func (d *inspectDocument) describe(o *inspectOptions) error {
 		if err != nil {
 			return err
 		}
-		m, err := bases.Open(path, vit.Options{Heads: o.Heads, Prepare: prepare})
+		m, err := bases.Describe(path, checkpoint.Options{Heads: o.Heads, Prepare: prepare})
 		if err != nil {
 			return hintPrepare(err)
 		}

@@ -123,7 +123,7 @@ func (c *Checkpoint) NotFinite(name string) error {
 	return err
 }
 
-// Verify reads every parameter and returns the first error.
+// Verify reads every parameter, one at a time, and returns the first error.
 func (c *Checkpoint) Verify() error {
 	var scratch []float32
 	for _, p := range c.Params() {
@@ -134,6 +134,7 @@ func (c *Checkpoint) Verify() error {
 		if cap(v) > cap(scratch) {
 			scratch = v
 		}
+		c.Forget(p.Name)
 	}
 	return nil
 }
