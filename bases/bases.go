@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"melo.example/melo/compute"
 	"melo.example/melo/internal/hub"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/memo"
@@ -101,7 +100,7 @@ func openCheckpoint(name string, o checkpoint.Options) (*checkpoint.Checkpoint, 
 }
 
 // Streamed is vit.Streamed by name.
-func Streamed(name string, o vit.Options, images []float32, n int, segments ...compute.Segment) ([]float32, error) {
+func Streamed(name string, o vit.Options, images []float32, n int, segments ...vit.Segment) ([]float32, error) {
 	if name == Embedded {
 		return vit.StreamedFS(Files(), Embedded, o, images, n, segments...)
 	}

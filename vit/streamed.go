@@ -10,18 +10,21 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
+// Segment is a run of images that use one adapter. See compute.Segment.
+type Segment = compute.Segment
+
 // Streamed computes what the engine of Open(path, o) makes of n images, to the bit, with the maps of one block in memory
 // at a time: for one look at a base that is larger than the memory that it may take. o.Known is not used.
-func Streamed(path string, o Options, images []float32, n int, segments ...compute.Segment) ([]float32, error) {
+func Streamed(path string, o Options, images []float32, n int, segments ...Segment) ([]float32, error) {
 	return streamed(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.Open(path, c) }, images, n, segments)
 }
 
 // StreamedFS is Streamed for a base as OpenFS reads it.
-func StreamedFS(fsys fs.FS, name string, o Options, images []float32, n int, segments ...compute.Segment) ([]float32, error) {
+func StreamedFS(fsys fs.FS, name string, o Options, images []float32, n int, segments ...Segment) ([]float32, error) {
 	return streamed(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) }, images, n, segments)
 }
 
-func streamed(o Options, find finder, images []float32, n int, segments []compute.Segment) (features []float32, err error) {
+func streamed(o Options, find finder, images []float32, n int, segments []Segment) (features []float32, err error) {
 	err = read(o, find, func(c *checkpoint.Checkpoint) (err error) {
 		features, err = streamFrom(c, o, images, n, segments)
 		return err
@@ -29,7 +32,7 @@ func streamed(o Options, find finder, images []float32, n int, segments []comput
 	return features, err
 }
 
-func streamFrom(c *checkpoint.Checkpoint, o Options, images []float32, n int, segments []compute.Segment) ([]float32, error) {
+func streamFrom(c *checkpoint.Checkpoint, o Options, images []float32, n int, segments []Segment) ([]float32, error) {
 	m, b := begin(c, o)
 	later := make([][]piece[linear], m.Depth) // the maps of each block
 	for _, p := range m.pieces() {
@@ -65,7 +68,7 @@ func streamFrom(c *checkpoint.Checkpoint, o Options, images []float32, n int, se
 
 // stream passes images through a model whose blocks have no maps until fetch has brought them, and lets go of each
 // block after it has passed.
-func (m *model) stream(images []float32, n int, segments []compute.Segment, fetch func(block int) error) ([]float32, error) {
+func (m *model) stream(images []float32, n int, segments []Segment, fetch func(block int) error) ([]float32, error) {
 	e := newEngine(m, m.workers, n, m.Depth)
 	e.LimitPass(n)
 	var a adapter
