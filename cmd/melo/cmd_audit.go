@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve/audit"
+	"melo.example/melo/serve/audit/witness"
 )
 
 // auditOptions are the commands about audit logs.
@@ -28,6 +30,7 @@ Examples:
 type auditVerifyOptions struct {
 	Head      []string `placeholder:"SEQ:HASH" help:"A head that was noted earlier; the log must have it. The server logs its head when it starts and stops."`
 	Anchor    string   `placeholder:"FILE" help:"Heads that the server noted (melo serve --audit-anchor); the log must have them all."`
+	TSACA     string   `name:"tsa-ca" placeholder:"FILE" help:"Authorities of time stamps (melo serve --audit-tsa), PEM: every time stamp of the anchor file must come from one of them."`
 	FromStart bool     `help:"The log must have its beginning: entry 1."`
 	Files     []string `arg:"" name:"file" help:"Log, or the files of a log that was moved away now and then, the oldest first."`
 }
@@ -36,7 +39,8 @@ type auditVerifyOptions struct {
 func (auditVerifyOptions) Help() string {
 	return `Reads a log from beginning to end and names the first entry that is not as it was written. A log that was
 cut off at its end, or written anew as a whole, is found out only by a head that was noted elsewhere: give it with
---head, or let the server note heads in a file that others keep (--audit-anchor), and give that with --anchor. A log whose
+--head, or let the server note heads in a file that others keep (--audit-anchor), and give that with --anchor. Where a time
+stamp authority attested heads (--audit-tsa), --tsa-ca checks what it said: nobody can attest yesterday's log today. A log whose
 beginning was taken away is found out by --from-start.
 
 Examples:
@@ -55,11 +59,55 @@ type auditDocument struct {
 	To        string   `json:"to"`
 	Backwards uint64   `json:"backwards"`
 	Torn      int      `json:"torn_bytes"`
+	// Witness is about the time stamps of the anchor file, if there are any.
+	Witness *witnessDocument `json:"witness,omitempty"`
+}
+
+// witnessDocument is what an authority attested.
+type witnessDocument struct {
+	Stamps    int    `json:"stamps"`
+	Checked   bool   `json:"checked"` // they come from one of --tsa-ca
+	Head      string `json:"head"`    // the last that was attested
+	Time      string `json:"time"`    // when, RFC 3339, by the authority's clock
+	Authority string `json:"authority"`
+}
+
+// witnessed checks time stamps. Without authorities to check them with, what they say of themselves is all that is known.
+func (d *auditDocument) witnessed(noted []audit.Anchored, authorities string) error {
+	var roots *x509.CertPool
+	if authorities != "" {
+		text, err := regular.ReadFile(authorities, 1<<20)
+		if err != nil {
+			return fmt.Errorf("audit: --tsa-ca: %w", err)
+		}
+		if roots, err = witness.Roots(text); err != nil {
+			return fmt.Errorf("audit: --tsa-ca: %s: %w", authorities, err)
+		}
+	}
+	for _, x := range noted {
+		if x.Token == nil {
+			continue
+		}
+		stamp, err := witness.Check(x.Token, []byte(x.Head.String()), roots)
+		if err != nil {
+			return fmt.Errorf("audit: anchor of entry %d: %w", x.Seq, err)
+		}
+		if d.Witness == nil {
+			d.Witness = &witnessDocument{Checked: roots != nil}
+		}
+		d.Witness.Stamps++
+		d.Witness.Head, d.Witness.Time, d.Witness.Authority = x.Head.String(), stamp.Time.Format(time.RFC3339), stamp.Authority
+	}
+	if d.Witness == nil && authorities != "" {
+		return errors.New("audit: the anchor file has no time stamp, and --tsa-ca asks for them")
+	}
+	return nil
 }
 
 // Run verifies.
 func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 	var known []audit.Head
+	doc := auditDocument{Files: o.Files}
 	for _, text := range o.Head {
 		h, err := audit.ParseHead(text)
 		if err != nil {
@@ -72,9 +120,13 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 		if err != nil {
 			return badInput(err)
 		}
-		known = append(known, heads...)
+		for _, h := range heads {
+			known = append(known, h.Head)
+		}
+		if err := doc.witnessed(heads, o.TSACA); err != nil {
+			return badInput(err)
+		}
 	}
-	doc := auditDocument{Files: o.Files}
 	var after *audit.Head
 	if o.FromStart {
 		start := audit.Start
@@ -139,6 +191,12 @@ func (d *auditDocument) print(s *stdio) error {
 	}
 	if d.Torn > 0 {
 		s.printf("note: %d bytes after the last whole entry: a server that writes now, or one that crashed", d.Torn)
+	}
+	if w := d.Witness; w != nil {
+		s.printf("%d time stamps; at %s %s attested %.20s...", w.Stamps, w.Time, w.Authority, w.Head)
+		if !w.Checked {
+			s.printf("note: whether that authority is to be trusted was not checked: give its certificate with --tsa-ca")
+		}
 	}
 	if d.Entries > 0 {
 		s.printf("every entry is as it was written, and follows the one before")

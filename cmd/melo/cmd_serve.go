@@ -131,7 +131,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(),
 		Allowed: o.Allow, Keys: o.Trust,
 		Tokens: o.Tokens, Clients: o.clientLimits(),
-		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
+		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, AuditTSA: o.AuditTSA, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
 	}
 	if o.TLSCert != "" {
 		h.TLS = &host.TLS{Cert: o.TLSCert, Key: o.TLSKey, ClientCA: o.TLSClientCA, RequireClient: o.RequireClientCert}

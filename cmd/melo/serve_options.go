@@ -71,6 +71,7 @@ type serveClients struct {
 	AnonymousRole  string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
 	AuditLog       string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
 	AuditAnchor    string            `placeholder:"FILE" group:"Clients:" help:"File that gets the head of the audit log every minute, best on the disk of another machine: it shows when the log was cut off."`
+	AuditTSA       string            `name:"audit-tsa" placeholder:"URL" group:"Clients:" help:"Time stamp authority (RFC 3161) that attests heads of the audit log every ten minutes; the anchor file gets its answers. It learns a hash."`
 }
 
 type serveLimits struct {
@@ -175,6 +176,8 @@ func (o *serveOptions) Validate() error {
 		return fmt.Errorf("--metrics-tls needs --tls-cert and --tls-key")
 	case o.AuditAnchor != "" && o.AuditLog == "":
 		return fmt.Errorf("--audit-anchor needs --audit-log")
+	case o.AuditTSA != "" && o.AuditAnchor == "":
+		return fmt.Errorf("--audit-tsa needs --audit-anchor")
 	case o.RequireClientCert && o.TLSClientCA == "":
 		return fmt.Errorf("--require-client-cert needs --tls-client-ca")
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):

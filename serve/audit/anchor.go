@@ -3,10 +3,13 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"melo.example/melo/internal/regular"
@@ -26,17 +29,26 @@ const anchorEvery = time.Minute
 // maxAnchors bounds an anchor file that is read: a head a minute for a hundred years.
 const maxAnchors = 8 << 30
 
+// Anchored is a head that was noted.
+type Anchored struct {
+	Head
+	Time  string // RFC 3339, by the clock of the server
+	Token []byte // of a witness, about Head.String(); nil: nobody witnessed it
+}
+
 // Anchor makes the log note its head in the file at path: now, once a minute, and when it is closed. The file is only ever
 // appended to. A log that does not contain what the file says is not its own, and refused.
 func (l *Log) Anchor(path string) error {
-	heads, err := ReadAnchors(path)
+	noted, err := ReadAnchors(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(heads); n > 0 && (heads[n-1].Seq > l.head.Seq || heads[n-1].Seq == l.head.Seq && heads[n-1] != l.head) {
-		return fmt.Errorf("audit: %s says that the log had the head %v, and %s has %v: its end was cut off, or it is another log", path, heads[n-1], l.path, l.head)
+	if n := len(noted); n > 0 {
+		if last := noted[n-1].Head; last.Seq > l.head.Seq || last.Seq == l.head.Seq && last != l.head {
+			return fmt.Errorf("audit: %s says that the log had the head %v, and %s has %v: its end was cut off, or it is another log", path, last, l.path, l.head)
+		}
 	}
 	l.anchor = &anchor{path: path}
 	return l.note()
@@ -48,6 +60,19 @@ func (l *Log) note() error {
 	if a == nil || a.last == l.head && !a.at.IsZero() {
 		return nil
 	}
+	a.at = l.now()
+	if err := a.append(Anchored{Head: l.head, Time: a.at.UTC().Format(time.RFC3339)}); err != nil {
+		return err
+	}
+	a.last = l.head
+	return nil
+}
+
+// tokenWord stands before a token.
+const tokenWord = "rfc3161:"
+
+// append adds a line to the file.
+func (a *anchor) append(x Anchored) error {
 	info, err := os.Stat(a.path)
 	if err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("audit: anchor %s: %w", a.path, regular.ErrNot)
@@ -56,30 +81,170 @@ func (l *Log) note() error {
 	if err != nil {
 		return fmt.Errorf("audit: anchor: %w", err)
 	}
-	a.at = l.now()
-	_, err = fmt.Fprintf(f, "%s %v\n", a.at.UTC().Format(time.RFC3339), l.head)
+	line := x.Time + " " + x.Head.String()
+	if x.Token != nil {
+		line += " " + tokenWord + base64.StdEncoding.EncodeToString(x.Token)
+	}
+	_, err = f.WriteString(line + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("audit: anchor: %w", err)
 	}
-	a.last = l.head
 	return nil
 }
 
-// ReadAnchors reads the heads of an anchor file, in order. A last line that a crash has torn is left out.
-func ReadAnchors(path string) ([]Head, error) {
+// maxAnchorLine bounds a line of an anchor file, which may have a token.
+const maxAnchorLine = 128 << 10
+
+// ReadAnchors reads what an anchor file says, in order. A last line that a crash has torn is left out. Whether tokens hold is
+// left to the caller.
+func ReadAnchors(path string) ([]Anchored, error) {
 	text, err := regular.ReadFile(path, maxAnchors)
 	if err != nil {
 		return nil, fmt.Errorf("audit: anchor: %w", err)
 	}
-	var heads []Head
-	lines := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
-	for n := 1; lines.Scan(); n++ {
-		_, head, _ := strings.Cut(lines.Text(), " ")
-		h, err := ParseHead(head)
-		if err != nil {
-			return nil, fmt.Errorf("audit: anchor %s: line %d: %w", path, n, err)
-		}
-		heads = append(heads, h)
+	noted, err := parseAnchors(text)
+	if err != nil {
+		return nil, fmt.Errorf("audit: anchor %s: %w", path, err)
 	}
-	return heads, lines.Err()
+	return noted, nil
+}
+
+func parseAnchors(text []byte) (noted []Anchored, err error) {
+	lines := bufio.NewScanner(bytes.NewReader(text[:bytes.LastIndexByte(text, '\n')+1]))
+	lines.Buffer(nil, maxAnchorLine)
+	n := 1
+	for ; lines.Scan(); n++ {
+		fields := strings.Split(lines.Text(), " ")
+		if len(fields) < 2 || len(fields) > 3 {
+			return nil, fmt.Errorf("line %d: expected a time, a head, and perhaps a token", n)
+		}
+		x := Anchored{Time: fields[0]}
+		if x.Head, err = ParseHead(fields[1]); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if len(fields) == 3 {
+			encoded, ok := strings.CutPrefix(fields[2], tokenWord)
+			if x.Token, err = base64.StdEncoding.DecodeString(encoded); !ok || err != nil || len(x.Token) == 0 {
+				return nil, fmt.Errorf("line %d: the third word is no token", n)
+			}
+		}
+		noted = append(noted, x)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("line %d: %w", n, err)
+	}
+	return noted, nil
+}
+
+// Witness attests that a text existed at a time, by a token that others can check.
+type Witness interface {
+	Attest(ctx context.Context, text []byte) (token []byte, err error)
+}
+
+// Times of a witness.
+const (
+	witnessEvery = 10 * time.Minute
+	witnessAgain = time.Minute      // after it has failed
+	witnessLast  = 10 * time.Second // for the last token, when the log is closed
+)
+
+// witnessing asks a witness now and then.
+type witnessing struct {
+	witness Witness
+	report  func(error)
+
+	mu   sync.Mutex
+	last Head
+	at   time.Time // of the last token
+}
+
+// Witness makes the log ask a witness about its head, and note the answer in the anchor file, which there must be: now, every
+// ten minutes if the head has changed, and when it is closed. report is told of every answer, with an error if there is
+// none; the log goes on without one.
+func (l *Log) Witness(w Witness, report func(error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.anchor == nil {
+		return errors.New("audit: a witness needs an anchor file to note its answers in")
+	}
+	if l.witnessing != nil {
+		return errors.New("audit: the log has a witness")
+	}
+	l.witnessing = &witnessing{witness: w, report: report}
+	l.witnesses.Go(l.runWitness)
+	return nil
+}
+
+// Witnessed is when the last token came; zero: none has.
+func (l *Log) Witnessed() time.Time {
+	l.mu.Lock()
+	w := l.witnessing
+	l.mu.Unlock()
+	if w == nil {
+		return time.Time{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+// runWitness asks until the log is closed.
+func (l *Log) runWitness() {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), witnessAgain)
+		go func() { // nobody waits for a witness when the log is closed
+			select {
+			case <-l.stop:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		pause := witnessEvery
+		if l.attest(ctx) != nil {
+			pause = witnessAgain
+		}
+		cancel()
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// attest asks about the head, unless it was asked about already, and notes the answer.
+func (l *Log) attest(ctx context.Context) error {
+	w := l.witnessing
+	head := l.Head()
+	w.mu.Lock()
+	known := w.last == head
+	w.mu.Unlock()
+	if known || head == Start {
+		return nil
+	}
+	token, err := w.witness.Attest(ctx, []byte(head.String()))
+	if err == nil {
+		l.mu.Lock()
+		err = l.anchor.append(Anchored{Head: head, Time: l.now().UTC().Format(time.RFC3339), Token: token})
+		l.mu.Unlock()
+	}
+	w.report(err)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last, w.at = head, l.now()
+	return nil
+}
+
+// lastWitness asks once more, after everything is written.
+func (l *Log) lastWitness() {
+	if l.witnessing == nil {
+		return
+	}
+	l.witnesses.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), witnessLast)
+	defer cancel()
+	_ = l.attest(ctx) // reported
 }

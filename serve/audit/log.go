@@ -38,6 +38,9 @@ type Log struct {
 	closed  bool
 	anchor  *anchor // nil: none
 
+	witnessing *witnessing // nil: none
+	witnesses  sync.WaitGroup
+
 	stop, done chan struct{}
 }
 
@@ -306,5 +309,6 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	close(l.stop)
 	<-l.done
+	l.lastWitness()
 	return errors.Join(err, l.f.Sync(), l.f.Close())
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -442,7 +443,7 @@ func TestAnchor(t *testing.T) {
 		t.Fatal(err)
 	}
 	heads, err := ReadAnchors(at)
-	if err != nil || len(heads) != 2 || heads[0] != Start || heads[1].Seq != 3 {
+	if err != nil || len(heads) != 2 || heads[0].Head != Start || heads[1].Seq != 3 {
 		t.Fatalf("%v, %v", heads, err)
 	}
 	text, err := os.ReadFile(path)
@@ -460,4 +461,75 @@ func TestAnchor(t *testing.T) {
 	if err := l.Anchor(at); err == nil || !strings.Contains(err.Error(), "cut off") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// attestor is a witness that fails as long as it is told to.
+type attestor struct {
+	mu    sync.Mutex
+	fails bool
+	about []string
+}
+
+// Attest notes what it was asked about.
+func (a *attestor) Attest(_ context.Context, text []byte) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fails {
+		return nil, errors.New("nobody is there")
+	}
+	a.about = append(a.about, string(text))
+	return append([]byte("attested "), text...), nil
+}
+
+// TestWitness lets a witness attest the log when it begins and when it is closed.
+func TestWitness(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		dir := t.TempDir()
+		path, at := filepath.Join(dir, "audit.jsonl"), filepath.Join(dir, "anchor")
+		l, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &attestor{fails: fails}
+		reports := make(chan error, 10)
+		if err := l.Witness(w, nil); err == nil {
+			t.Error("a witness without an anchor")
+		}
+		if err := errors.Join(l.Record(Event{Action: "x", Outcome: "ok"}), l.Anchor(at), l.Witness(w, func(err error) { reports <- err })); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-reports; (err != nil) != fails {
+			t.Errorf("the report is %v", err)
+		}
+		if l.Witnessed().IsZero() != fails {
+			t.Errorf("witnessed at %v", l.Witnessed())
+		}
+		if err := l.Record(Event{Action: "y", Outcome: "ok"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		noted, err := ReadAnchors(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var attested []uint64
+		for _, x := range noted {
+			if x.Token != nil {
+				attested = append(attested, x.Seq)
+				if string(x.Token) != "attested "+x.Head.String() {
+					t.Errorf("token %q of %v", x.Token, x.Head)
+				}
+			}
+		}
+		if want := map[bool]int{false: 2, true: 0}[fails]; len(attested) != want || noted[len(noted)-1].Seq != 2 {
+			t.Errorf("attested %v of %+v", attested, noted)
+		}
+	}
+}
+
+func FuzzAnchors(f *testing.F) {
+	f.Add([]byte("2026-11-28T10:50:00Z 0:" + Start.Hash + "\n2026-11-28T10:51:00Z 0:" + Start.Hash + " rfc3161:AAAA\n2026"))
+	f.Fuzz(func(t *testing.T, text []byte) { _, _ = parseAnchors(text) })
 }

@@ -60,8 +60,10 @@ type Settings struct {
 	AuditLog string // file; empty: none
 	// AuditAnchor is a file that gets the head of the audit log every minute; empty: none.
 	AuditAnchor string
-	Trace       telemetry.TraceOptions // without an endpoint there are no traces
-	Log         *slog.Logger           // nil: nothing is logged
+	// AuditTSA is the address of a time stamp authority (RFC 3161) that attests heads, which AuditAnchor then has; empty: none.
+	AuditTSA string
+	Trace    telemetry.TraceOptions // without an endpoint there are no traces
+	Log      *slog.Logger           // nil: nothing is logged
 }
 
 // InputError is a file or a folder that cannot be used: tokens, audit log, base, adapters.
@@ -201,6 +203,9 @@ func (r *Server) openAudit() (err error) {
 		if err := r.audit.Anchor(s); err != nil {
 			return err
 		}
+	}
+	if err := r.openWitness(); err != nil {
+		return err
 	}
 	r.metrics.Gauge("melo_audit_entries", "Number of the last entry of the audit log.", func() float64 { return float64(r.audit.Head().Seq) })
 	r.metrics.Gauge("melo_audit_healthy", "Whether the audit log can be written.", func() float64 {

@@ -1,0 +1,169 @@
+// Package witness asks a time stamp authority (RFC 3161) to attest that some text existed at some time, and checks what it
+// attested. The authority gets a hash, and learns nothing else.
+package witness
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/digitorus/pkcs7"
+	"github.com/digitorus/timestamp"
+)
+
+// Authority is a time stamp authority at an address.
+type Authority struct {
+	url    string
+	client *http.Client
+}
+
+// Bounds of an exchange.
+const (
+	// MaxToken bounds a token in bytes.
+	MaxToken = 32 << 10
+	patience = 15 * time.Second
+)
+
+// New returns the authority at an address of HTTP.
+func New(address string) (*Authority, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("witness: address %.200q, expected that of a time stamp authority, http://... or https://...", address)
+	}
+	return &Authority{address, &http.Client{Timeout: patience}}, nil
+}
+
+// media are the types of RFC 3161, section 3.4.
+const (
+	queryType = "application/timestamp-query"
+	replyType = "application/timestamp-reply"
+)
+
+// Attest returns a token about the text: DER of a signed statement with the SHA-256 of the text and the time. It is checked
+// that the token is about the text and answers this request; whether the authority is to be trusted is left to Check.
+func (a *Authority) Attest(ctx context.Context, text []byte) ([]byte, error) {
+	nonce, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63))
+	if err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
+	}
+	query, err := timestamp.CreateRequest(bytes.NewReader(text), &timestamp.RequestOptions{Hash: crypto.SHA256, Certificates: true, Nonce: nonce})
+	if err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
+	}
+	reply, err := a.post(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("witness: %s: %w", a.url, err)
+	}
+	stamp, err := guarded(func() (*timestamp.Timestamp, error) { return timestamp.ParseResponse(reply) })
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("witness: %s: %w", a.url, err)
+	case stamp.Nonce == nil || stamp.Nonce.Cmp(nonce) != 0:
+		return nil, fmt.Errorf("witness: %s: the answer is to another request", a.url)
+	}
+	if _, err := Check(stamp.RawToken, text, nil); err != nil {
+		return nil, fmt.Errorf("%w (from %s)", err, a.url)
+	}
+	return stamp.RawToken, nil
+}
+
+// post exchanges a request for an answer.
+func (a *Authority) post(ctx context.Context, query []byte) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(query))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", queryType)
+	r.Header.Set("Accept", replyType)
+	response, err := a.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	media, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	if response.StatusCode != http.StatusOK || media != replyType {
+		return nil, fmt.Errorf("status %d and %.60q, expected 200 and %s", response.StatusCode, media, replyType)
+	}
+	reply, err := io.ReadAll(io.LimitReader(response.Body, MaxToken+1))
+	if err == nil && len(reply) > MaxToken {
+		err = fmt.Errorf("an answer of more than %d bytes", MaxToken)
+	}
+	return reply, err
+}
+
+// Stamp is what a token states.
+type Stamp struct {
+	Time      time.Time
+	Authority string // subject of its certificate
+}
+
+// Check returns what a token states about the text, or why it states nothing. With roots the authority's certificate must
+// come from one of them, be for time stamps, and have been in force at the time that the token states; without, the token is
+// checked against the certificate in itself, which proves that it is whole and no more.
+func Check(token, text []byte, roots *x509.CertPool) (Stamp, error) {
+	fail := func(err error) (Stamp, error) { return Stamp{}, fmt.Errorf("witness: the time stamp: %w", err) }
+	if len(token) > MaxToken {
+		return fail(fmt.Errorf("%d bytes, expected at most %d", len(token), MaxToken))
+	}
+	stamp, err := guarded(func() (*timestamp.Timestamp, error) { return timestamp.Parse(token) })
+	if err != nil {
+		return fail(err)
+	}
+	p7, err := guarded(func() (*pkcs7.PKCS7, error) { return pkcs7.Parse(token) })
+	if err != nil {
+		return fail(err)
+	}
+	signer := p7.GetOnlySigner()
+	if signer == nil {
+		return fail(errors.New("it has not the one signature with its certificate that is expected"))
+	}
+	opts := x509.VerifyOptions{Roots: roots, CurrentTime: stamp.Time, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping}}
+	_, err = guarded(func() (struct{}, error) {
+		if roots == nil {
+			return struct{}{}, p7.Verify()
+		}
+		opts.Intermediates = x509.NewCertPool()
+		for _, c := range p7.Certificates {
+			opts.Intermediates.AddCert(c)
+		}
+		return struct{}{}, p7.VerifyWithOpts(opts)
+	})
+	if err != nil {
+		return fail(err)
+	}
+	sum := sha256.Sum256(text)
+	if stamp.HashAlgorithm != crypto.SHA256 || !bytes.Equal(stamp.HashedMessage, sum[:]) {
+		return fail(errors.New("it is about something else"))
+	}
+	return Stamp{Time: stamp.Time.UTC(), Authority: signer.Subject.String()}, nil
+}
+
+// guarded keeps a bug of a parser of foreign bytes from ending more than the check.
+func guarded[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			err = fmt.Errorf("it cannot be read (%v)", bug)
+		}
+	}()
+	return f()
+}
+
+// Roots reads certificates of authorities, PEM.
+func Roots(text []byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("witness: no certificate in PEM")
+	}
+	return pool, nil
+}
