@@ -182,11 +182,17 @@ func TestAuthoritiesThatAreNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"refused":  func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", replyType); w.Write(refused) },
-		"a page":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
-		"nothing":  func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", replyType) },
-		"too long": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", replyType); w.Write(make([]byte, MaxToken+1)) },
-		"status":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) },
+		"refused": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", replyType)
+			w.Write(refused)
+		},
+		"a page":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"nothing": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", replyType) },
+		"too long": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", replyType)
+			w.Write(make([]byte, MaxToken+1))
+		},
+		"status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) },
 	} {
 		if _, err := attest(t, h, text); err == nil {
 			t.Errorf("%s is taken", name)
