@@ -54,6 +54,8 @@ type Backend interface {
 	NewEngine(maxBatch int) Engine
 	// NewTrainer returns a trainer for batches of up to maxBatch images. The network itself stays as it is.
 	NewTrainer(maxBatch int, t Training) (Trainer, error)
+	// NewTracer returns a tracer for batches of up to maxBatch images.
+	NewTracer(maxBatch int, t Tracing) (Tracer, error)
 	// Parameter returns the numbers of a parameter of the description (arch.Config.Params), row by row, in memory of
 	// their own; nil if there is no such parameter. Those of a narrow precision are the rounded ones.
 	Parameter(name string) []float32

@@ -87,7 +87,10 @@ func (e *engine) attnPoolGrad(dx, d kernel.Mat, a adapter, g *grads) bool {
 
 	dq, dkv := p.dq.RowRange(0, n), e.tokens(p.dkv)
 	dk, dv := dkv.ColRange(0, m.Width), dkv.ColRange(m.Width, 2*m.Width)
-	e.ex.AttentionGrad(e.attention(l.rows), dq, dk, dv, do, l.o, l.q, l.k, l.v, l.lse)
+	shape := e.attention(l.rows)
+	e.trace.want(&shape)
+	e.ex.AttentionGrad(shape, dq, dk, dv, do, l.o, l.q, l.k, l.v, l.lse)
+	e.trace.attention(arch.PoolBlock, &shape)
 	x := e.input(m.Depth)
 	if m.FinalNorm {
 		x = e.h.RowRange(0, x.Rows)

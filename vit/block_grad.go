@@ -17,21 +17,26 @@ func (e *engine) blockGrad(b int, dx kernel.Mat, a adapter, g *grads) kernel.Mat
 	dpre := l.activationGrad(du)
 	dh := l.linearGrad(FC1, e.grad.h.RowRange(0, dx.Rows), dpre, l.normAgain(l.mid, &w.Norm2, l.st2, l.wants(FC1)), l.rows, &w.FC1)
 	l.normGrad(dx, dh, l.mid, &w.Norm2, l.g.Norm2, l.st2)
-	if l.last && !l.has(Q) && !l.has(K) && !l.has(V) && !l.has(Proj) {
+	if l.last && e.trace == nil && !l.has(Q) && !l.has(K) && !l.has(V) && !l.has(Proj) {
 		return kernel.Mat{}
 	}
 
 	dmid := dx // the gradient of in + ls1 * proj(norm_attn(o))
 	do := l.residualGrad(Proj, e.grad.h.RowRange(0, dmid.Rows), dmid, l.innerAgain(l.o, &w.AttnNorm, l.stAttn, &e.innerO, Proj), &w.Proj, w.Scale1)
-	if l.last && !l.has(Q) && !l.has(K) && !l.has(V) {
+	if l.last && e.trace == nil && !l.has(Q) && !l.has(K) && !l.has(V) {
 		return kernel.Mat{}
 	}
 	l.innerNormGrad(do, l.o, &w.AttnNorm, l.g.AttnNorm, l.stAttn)
 	dq, dk, dv := l.attentionGrad(do)
+	if l.last && e.trace != nil && !e.trace.Normed {
+		return kernel.Mat{}
+	}
 	e.rotate(dq, l.rows.Each, true)
 	e.rotate(dk, e.rows.Each, true)
 	in := e.tokens(e.keep[b-e.from].in)
-	dh = l.projectGrad(w, l.normAgain(in, &w.Norm1, l.st1, true), dq, dk, dv)
+	h := l.normAgain(in, &w.Norm1, l.st1, true)
+	dh = l.projectGrad(w, h, dq, dk, dv)
+	e.trace.normed(b, e.rows, h, dh)
 	if l.last {
 		return kernel.Mat{}
 	}
@@ -196,7 +201,9 @@ func (l *layerGrad) attentionGrad(do kernel.Mat) (dq, dk, dv kernel.Mat) {
 	if l.all != nil && shape.Bias != nil {
 		shape.DBias = e.biasGradRoom(len(shape.Bias))
 	}
+	e.trace.want(&shape)
 	e.ex.AttentionGrad(shape, dq, dk, dv, do, l.o, l.q, l.k, l.v, l.lse)
+	e.trace.attention(l.b, &shape)
 	if shape.DBias != nil {
 		e.m.biasGrad(l.all, l.b, shape.DBias)
 	}
@@ -217,7 +224,7 @@ func (e *engine) biasGradRoom(n int) []float32 {
 func (l *layerGrad) projectGrad(w *block, h, dq, dk, dv kernel.Mat) (dh kernel.Mat) {
 	e, hq, dkv := l.e, l.queries(h), joined(dk, dv)
 	var dhq kernel.Mat
-	if !l.last {
+	if !l.last || e.trace != nil {
 		dh = e.tokens(e.grad.h)
 		dhq = l.queries(dh)
 		e.ex.GemmPackedT(dh, dkv, w.KV.W, false)

@@ -53,6 +53,7 @@ type engine struct {
 
 	pooling *poolState // of attention pooling, else nil
 	early   early
+	trace   *trace // nil: nobody looks at the way back
 
 	grad gradState
 	im   im2colTask

@@ -12,6 +12,7 @@ import (
 type set struct {
 	segments []compute.Segment
 	thin     thinTask
+	back     thinRoom // of Backward
 }
 
 // thinTask adds the deltas of the segments at one site, some rows at a time.
@@ -104,9 +105,25 @@ func (t *thinTask) Do(worker, i int) {
 	w.Gemm(y, u, matrix(&d.B, room.b, y.Cols, d.Rank), false, true, 1, true)
 }
 
-// Backward panics: a set serves; training is that of trainable.
-func (s *set) Backward(*kernel.Exec, Site, span, kernel.Mat, kernel.Mat, kernel.Mat) {
-	panic("vit: a set has no backward pass")
+// Backward adds each segment's part of the gradient of x to dx: its matrices are frozen. Training is that of trainable.
+func (s *set) Backward(ex *kernel.Exec, site Site, rows span, _, dy, dx kernel.Mat) {
+	if dx.Data == nil {
+		return
+	}
+	room, r0 := &s.back, 0
+	for _, seg := range s.segments {
+		r1 := r0 + seg.Images*rows.Each
+		if seg.Adapter != nil {
+			if d := seg.Adapter.Delta(site); d != nil {
+				grow(&room.a, len(d.A.BF16), 1)
+				grow(&room.b, len(d.B.BF16), 1)
+				du := grow(&room.u, r1-r0, d.Rank)
+				ex.GemmMat(du, dy.RowRange(r0, r1), matrix(&d.B, room.b, dy.Cols, d.Rank), false, d.Scale, false)
+				ex.GemmMat(dx.RowRange(r0, r1), du, matrix(&d.A, room.a, d.Rank, dx.Cols), false, 1, true)
+			}
+		}
+		r0 = r1
+	}
 }
 
 // matrix returns numbers as a rows x cols matrix, which for 16 bits lies in room.

@@ -20,6 +20,8 @@ type AttnShape struct {
 	Bias []float32
 	// DBias, if AttentionGrad is to add the gradient of Bias to it. Images are summed in order.
 	DBias []float32
+	// P and DP [Images][Heads][Queries][Keys], if AttentionGrad is to write the probabilities there, and their gradients.
+	P, DP []float32
 }
 
 // biasRow returns the biases of a query.
@@ -142,6 +144,7 @@ func (t *attnTask) grad(w *Worker, image, head int) {
 		w.product(t.Elem, dv, p, dob, true, false, 1, r0 > 0)
 		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
 		w.product(t.Elem, dp, dob, v, false, true, 1, false)
+		t.show(p, dp, (image*t.Heads+head)*t.Queries+r0)
 		w.softmaxGradRows(dp, p, ob, dob, t.Scale)
 		if t.DBias != nil {
 			for r := range dp.Rows {
@@ -150,6 +153,17 @@ func (t *attnTask) grad(w *Worker, image, head int) {
 		}
 		w.product(t.Elem, dq.RowRange(r0, r1), dp, k, false, false, 1, false)
 		w.product(t.Elem, dk, dp, qb, true, false, 1, r0 > 0)
+	}
+}
+
+// show copies probabilities and their gradients to where somebody wants them, from a row on.
+func (t *attnTask) show(p, dp Mat, first int) {
+	if t.P == nil {
+		return
+	}
+	for r := range p.Rows {
+		copy(t.P[(first+r)*t.Keys:][:t.Keys], p.Row(r))
+		copy(t.DP[(first+r)*t.Keys:][:t.Keys], dp.Row(r))
 	}
 }
 

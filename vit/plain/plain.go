@@ -44,7 +44,9 @@ func (m *matrix) grad(r int) []float64 { return m.d[r*m.cols : (r+1)*m.cols] }
 // pass is one image on its way: trail holds the way back.
 type pass struct {
 	*Network
-	trail []func()
+	trail   []func()
+	witness func() compute.Witness // of the way back; nil: there is none
+	image   int                    // its number, for the witness
 }
 
 func (p *pass) back(step func()) { p.trail = append(p.trail, step) }
@@ -52,8 +54,11 @@ func (p *pass) back(step func()) { p.trail = append(p.trail, step) }
 // Features computes the pooled features of an image [3, side, side]. The function that it returns goes back: given the
 // gradient of the features it adds those of all parameters and of the adapter.
 func (n *Network) features(image []float32) (f []float64, backward func(df []float64)) {
-	c := &n.Config
-	p := &pass{Network: n}
+	return (&pass{Network: n}).features(image)
+}
+
+func (p *pass) features(image []float32) (f []float64, backward func(df []float64)) {
+	c := &p.Config
 	x := p.embed(image)
 	if c.PreNorm {
 		x = p.layerNorm("norm_pre", x)
@@ -131,6 +136,7 @@ func (p *pass) block(b int, x *matrix) *matrix {
 	name := func(s string) string { return arch.BlockName(b, s) }
 
 	h := p.layerNorm(name("norm1"), x)
+	p.showNormed(b, h)
 	q, k, v := p.linear(name("q"), h), p.linear(name("k"), h), p.linear(name("v"), h)
 	p.rotate(q)
 	p.rotate(k)
@@ -282,6 +288,7 @@ func (p *pass) attention(b int, q, k, v *matrix) *matrix {
 	c := &p.Config
 	dim, scale := c.HeadDim(), 1/math.Sqrt(float64(c.HeadDim()))
 	o := newMatrix(q.rows, q.cols)
+	show := p.showAttention(b, c.Heads, q.rows, k.rows)
 	for h := range c.Heads {
 		of := func(row []float64) []float64 { return row[h*dim : (h+1)*dim] }
 		for i := range q.rows {
@@ -301,6 +308,7 @@ func (p *pass) attention(b int, q, k, v *matrix) *matrix {
 					mean += w * dot(do, of(v.row(j)))
 				}
 				for j, w := range prob {
+					show(h, i, j, w, dot(do, of(v.row(j))))
 					ds := w * (dot(do, of(v.row(j))) - mean)
 					p.bias(b, i, j, func(name string, at int) { p.grads[name][at*c.Heads+h] += ds })
 					addScaled(of(q.grad(i)), of(k.row(j)), scale*ds)
