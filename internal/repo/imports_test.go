@@ -59,6 +59,8 @@ var layers = []layer{
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},
 	{"lora", []string{"internal/...", "compute", "vit", "vit/arch"},
 		"adapters know the backbone they sit beside, and neither files nor training"},
+	{"explain", []string{"compute", "vit/arch", "imaging"},
+		"a map is made of what an engine shows: whose image it is and how it is drawn is another matter"},
 	{"lora/answer", []string{"fit"},
 		"an answer is arithmetic on logits: whoever has some may ask"},
 	{"lora/trust", []string{"internal/..."},

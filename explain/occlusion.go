@@ -1,0 +1,104 @@
+package explain
+
+// occlude makes the maps of [Occlusion]: the loss of a patch is the mean over the windows that cover it.
+func (e *Explainer) occlude(inputs []float32, n int, scores []Score) []float32 {
+	grid := e.Grid()
+	var maps []float32
+	each := len(inputs) / n
+	whole := e.Logits(inputs, n)
+	for i, s := range scores {
+		image, k := inputs[i*each:(i+1)*each], e.Classes()
+		at := e.windows()
+		lost := e.losses(image, at, s, s.of(whole[i*k:(i+1)*k]))
+		sum, count := make([]float64, grid*grid), make([]float64, grid*grid)
+		for j, w := range at {
+			e.cover(w, func(p int) {
+				sum[p] += float64(lost[j])
+				count[p]++
+			})
+		}
+		for p := range sum {
+			maps = append(maps, float32(sum[p]/count[p]))
+		}
+	}
+	return maps
+}
+
+// place is the upper left patch of a window.
+type place struct{ row, column int }
+
+// windows lists where windows lie. The last ones of a row or column may reach beyond the image.
+func (e *Explainer) windows() []place {
+	var first []int
+	for at := 0; ; at += e.options.Stride {
+		first = append(first, at)
+		if at+e.options.Window >= e.Grid() {
+			break
+		}
+	}
+	var all []place
+	for _, r := range first {
+		for _, c := range first {
+			all = append(all, place{r, c})
+		}
+	}
+	return all
+}
+
+// cover calls use with the number of each patch in a window.
+func (e *Explainer) cover(w place, use func(patch int)) {
+	grid := e.Grid()
+	for r := w.row; r < min(w.row+e.options.Window, grid); r++ {
+		for c := w.column; c < min(w.column+e.options.Window, grid); c++ {
+			use(r*grid + c)
+		}
+	}
+}
+
+// losses returns what the score of an image loses with each window covered.
+func (e *Explainer) losses(image []float32, at []place, s Score, whole float32) []float32 {
+	c, colour := &e.subject.Model.Config, meanColour(image)
+	out := make([]float32, 0, len(at))
+	covered := make([]float32, min(len(at), e.options.Batch)*len(image))
+	for len(at) > 0 {
+		n := min(len(at), e.options.Batch)
+		for i, w := range at[:n] {
+			dst := covered[i*len(image) : (i+1)*len(image)]
+			copy(dst, image)
+			e.cover(w, func(p int) { FillPatch(dst, c.Image, c.Patch, p, colour) })
+		}
+		logits, k := e.Logits(covered[:n*len(image)], n), e.Classes()
+		for i := range n {
+			out = append(out, whole-s.of(logits[i*k:(i+1)*k]))
+		}
+		at = at[n:]
+	}
+	return out
+}
+
+// meanColour returns the mean of each channel of an input [3, side, side].
+func meanColour(image []float32) (colour [3]float32) {
+	n := len(image) / 3
+	for c := range colour {
+		sum := 0.0
+		for _, v := range image[c*n : (c+1)*n] {
+			sum += float64(v)
+		}
+		colour[c] = float32(sum / float64(n))
+	}
+	return colour
+}
+
+// FillPatch paints a patch of an input [3, side, side] in one colour. Patches are numbered row by row.
+func FillPatch(input []float32, side, patch, number int, colour [3]float32) {
+	grid := side / patch
+	top, left := number/grid*patch, number%grid*patch
+	for c, v := range colour {
+		for y := top; y < top+patch; y++ {
+			row := input[(c*side+y)*side+left:][:patch]
+			for x := range row {
+				row[x] = v
+			}
+		}
+	}
+}
