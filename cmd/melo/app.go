@@ -35,16 +35,17 @@ type commands struct {
 	Serve    serveOptions    `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
 	Inspect  inspectOptions  `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
 	Convert  convertOptions  `cmd:"" help:"Convert adapters and bases from and to other formats."`
-	Bench    benchOptions    `cmd:"" help:"Measure this machine: kernels, forward, step, switching."`
+	Card     cardOptions     `cmd:"" help:"Write a model card and checklists for an adapter."`
+	Bench    benchOptions    `cmd:"" group:"also" help:"Measure this machine: kernels, forward, step, switching."`
 	Sign     signOptions     `cmd:"" help:"Sign adapters, and make keys for that."`
 	Token    tokenOptions    `cmd:"" help:"Make tokens for clients of a server."`
 	Audit    auditOptions    `cmd:"" help:"Check the audit log of a server."`
 	Dicom    dicomOptions    `cmd:"" help:"Look into DICOM files."`
-	Doctor   doctorOptions   `cmd:"" help:"Show what this machine can do, and test its kernels."`
-	Version  versionOptions  `cmd:"" help:"Show the version of the program."`
+	Doctor   doctorOptions   `cmd:"" group:"also" help:"Show what this machine can do, and test its kernels."`
+	Version  versionOptions  `cmd:"" group:"also" help:"Show the version of the program."`
 
-	Pretrain   pretrainOptions   `cmd:"" help:"Train a small base on images drawn by formula."`
-	Completion completionOptions `cmd:"" help:"Print a script with which bash, zsh or fish complete commands."`
+	Pretrain   pretrainOptions   `cmd:"" group:"also" help:"Train a small base on images drawn by formula."`
+	Completion completionOptions `cmd:"" group:"also" help:"Print a script with which bash, zsh or fish complete commands."`
 }
 
 const description = "melo: small per-task adapters beside one frozen Vision Transformer."

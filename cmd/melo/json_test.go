@@ -20,6 +20,7 @@ var documents = map[string]any{
 	"melo sweep":                experiment.SweepResult{},
 	"melo eval":                 experiment.EvaluationDocument{},
 	"melo compare --shots":      experiment.ShotsDocument{},
+	"melo card":                 cardDocument{},
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
 	"melo predict":              predictDocument{},

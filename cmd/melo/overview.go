@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -19,11 +20,17 @@ func printHelp(options kong.HelpOptions, k *kong.Context) error {
 	}
 	w := k.Stdout
 	fmt.Fprintf(w, "%s\nUsage: melo COMMAND [OPTIONS]     melo COMMAND --help has options and examples\n\n", description)
+	var also []string
 	for _, c := range k.Model.Children {
-		if !c.Hidden {
+		switch {
+		case c.Hidden:
+		case c.Group != nil:
+			also = append(also, c.Name)
+		default:
 			fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Help)
 		}
 	}
+	fmt.Fprintf(w, "  also: %s\n", strings.Join(also, ", "))
 	_, err := fmt.Fprintln(w, "--json prints one JSON document. Research software, not a medical device.")
 	return err
 }

@@ -73,6 +73,8 @@ var layers = []layer{
 		"samples are files and labels; no model is needed to count or split them"},
 	{"report/plot", []string{"internal/..."},
 		"a figure is points and names: whoever has some may draw it"},
+	{"report/card", []string{"internal/...", "dataset", "experiment", "lora", "lora/adapterfile"},
+		"a card says what an adapter and its evaluation know; neither knows of cards"},
 	{"report/study", []string{"internal/...", "report/...", "experiment", "train", "lora", "lora/adapterfile", "metric"},
 		"a study draws what experiments found; experiments know nothing of pages"},
 	{"experiment", []string{"internal/...", "fit", "memo", "report/plot", "train/...", "dataset", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "safetensors", "imaging/...", "metric"},
