@@ -80,7 +80,7 @@ func Open(name string, o vit.Options) (*vit.Model, error) {
 
 // Describe returns what a base is, after every number of it was read and checked, one parameter at a time.
 func Describe(name string, o checkpoint.Options) (d *checkpoint.Description, err error) {
-	c, err := openCheckpoint(name, o)
+	c, err := Checkpoint(name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,8 @@ func Describe(name string, o checkpoint.Options) (d *checkpoint.Description, err
 	return &c.Description, errors.Join(err, c.Close())
 }
 
-func openCheckpoint(name string, o checkpoint.Options) (*checkpoint.Checkpoint, error) {
+// Checkpoint is checkpoint.Open by name.
+func Checkpoint(name string, o checkpoint.Options) (*checkpoint.Checkpoint, error) {
 	if name == Embedded {
 		return checkpoint.OpenFS(Files(), Embedded, o)
 	}

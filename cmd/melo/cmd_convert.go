@@ -19,7 +19,7 @@ type convertOptions struct {
 	In  string `arg:"" help:"Adapter to read: a file of melo or LoRA-ViT, or a PEFT folder; or a base. What it is is recognised."`
 	Out string `arg:"" help:"File or, for PEFT and bases, folder to write."`
 
-	To    string `enum:"native,loravit,peft,hf,timm," default:"" placeholder:"FORMAT" help:"Format of OUT: native, loravit or peft; of bases hf or timm. Default: native, if IN is of another; of bases: as IN."`
+	To    string `enum:"native,loravit,peft,hf,timm,onnx," default:"" placeholder:"FORMAT" help:"Format of OUT: native, loravit or peft; of bases hf or timm; onnx writes base and adapter as one ONNX model. Default: native, if IN is of another; of bases: as IN."`
 	Base  string `placeholder:"BASE" help:"Base that the adapter belongs to: IN is checked against it, and its identity, shape and preprocessing are recorded."`
 	DType string `name:"dtype" enum:"f32,f16,bf16," default:"" placeholder:"TYPE" help:"Numbers in OUT: f32, f16 or bf16. Default: f32; of bases: as stored."`
 	Head  string `default:"auto" enum:"auto,f32,f24,f16,bf16,i8" help:"Numbers of the head's weight in a native file (${enum}). auto: f32 beside f32, else i8."`
@@ -60,7 +60,8 @@ Examples:
     melo convert --to native --dtype bf16 busi.safetensors small.safetensors
     melo convert --merge --base vit_b/ busi.safetensors merged/
     melo convert --to timm vit_b/ vit_b_timm/
-    melo convert --dtype bf16 vit_b/ vit_b_bf16/` + exitHelp
+    melo convert --dtype bf16 vit_b/ vit_b_bf16/
+    melo convert --to onnx --base vit_b/ busi.safetensors busi.onnx` + exitHelp
 }
 
 // Validate refuses option values that cannot be.
@@ -85,9 +86,18 @@ var moduleNames = map[string]adapterfile.Names{
 
 // Run converts.
 func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
-	kind, err := adapterfile.Sniff(o.In)
-	if err != nil {
-		return badInput(err)
+	kind, err := adapterfile.BaseWeights, error(nil)
+	if o.In != bases.Embedded {
+		if kind, err = adapterfile.Sniff(o.In); err != nil {
+			return badInput(err)
+		}
+	}
+	if o.To == "onnx" {
+		from, err := o.onnxFrom(kind)
+		if err != nil {
+			return err
+		}
+		return o.toONNX(ctx, s, from)
 	}
 	if kind == adapterfile.BaseWeights {
 		return o.convertBase(ctx, s)

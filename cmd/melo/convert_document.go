@@ -25,7 +25,7 @@ type convertDocument struct {
 // convertedFile is one end of a conversion.
 type convertedFile struct {
 	Path   string `json:"path"`
-	Format string `json:"format"` // native, loravit or peft; of bases hf or timm
+	Format string `json:"format"` // native, loravit or peft; of bases hf or timm; onnx
 	Bytes  int64  `json:"bytes"`
 	Digest string `json:"digest,omitempty"` // of a native file, or of a base's weights
 }

@@ -55,6 +55,8 @@ var layers = []layer{
 		"the seam between what a network is for and what computes it: it knows neither"},
 	{"vit/plain", []string{"compute", "vit/arch"},
 		"the model as a textbook has it stands on nothing but its description"},
+	{"vit/onnx", []string{"vit/arch"},
+		"a model for other runtimes is written from its description and plain numbers"},
 	{"vit", []string{"internal/...", "memo", "safetensors", "imaging/...", "compute", "vit/arch", "vit/checkpoint"},
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},
 	{"lora", []string{"internal/...", "compute", "vit", "vit/arch"},
