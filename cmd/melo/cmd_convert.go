@@ -224,10 +224,11 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 
 // read reads IN, checks it against the base, and records the base in it.
 func (o *convertOptions) read(kind adapterfile.Kind, base *convertBase) (*adapterfile.File, error) {
-	imports := adapterfile.Import{Labels: adapterfile.Labels(o.Labels...), Task: adapterfile.Task(o.Task)}
+	imports := adapterfile.Import{}
 	if base != nil {
-		imports.Base, imports.Head = &base.model.Config, base.model.Head
+		imports = adapterfile.ImportFor(base.model)
 	}
+	imports.Labels, imports.Task = adapterfile.Labels(o.Labels...), adapterfile.Task(o.Task)
 	var f *adapterfile.File
 	var err error
 	switch kind {

@@ -176,13 +176,13 @@ func (d *inspectDocument) describe(o *inspectOptions) error {
 			Classes: m.Classes, Recipe: m.Recipe, RecipeNote: m.RecipeNote, Labels: m.Labels,
 		}
 	case adapterfile.LoRAViT:
-		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Look: true})
+		f, err := adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Import: adapterfile.Import{Look: true}})
 		if err != nil {
 			return err
 		}
 		d.Kind, d.Adapter = "loravit", newAdapterDocument(f)
 	case adapterfile.PEFT:
-		f, err := adapterfile.ReadPEFT(path, adapterfile.Import{})
+		f, err := adapterfile.ReadPEFT(path, adapterfile.Import{Look: true})
 		if err != nil {
 			return err
 		}

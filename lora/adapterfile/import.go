@@ -23,6 +23,8 @@ type Import struct {
 	Labels []Label // one a class; none: "class 0", "class 1", ...
 	Task   Task    // empty: Binary for one class, else Multiclass
 	Limit  int64   // of a file's bytes; 0: 4 GiB
+	// Look leaves out what cannot be computed without Model or Head: to look at a file, not to compute with it.
+	Look bool
 }
 
 // limit returns how many bytes a file may have.
@@ -68,7 +70,10 @@ func importFile(path string, limit int64, parse func(st *safetensors.File) (*Fil
 func (f *File) imported(source string, hyperparameters map[string]any, o Import) error {
 	m := &f.Meta
 	m.Method = lora.MeLo
-	if len(f.Adapter.Deltas) == 0 {
+	switch {
+	case len(f.Extra) > 0:
+		m.Method = lora.FullTuning
+	case len(f.Adapter.Deltas) == 0:
 		m.Method = lora.LinearOnly
 	}
 	m.Training = &Training{Source: source, Hyperparameters: hyperparameters}

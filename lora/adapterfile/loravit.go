@@ -41,9 +41,8 @@ type LoRAViTOptions struct {
 	// alpha 2 gives 0, an adapter without effect. 0: what WriteLoRAViT noted.
 	Alpha int
 	// Blocks are the wrapped blocks, ascending. nil: what WriteLoRAViT noted, or all, if the base has as many.
+	// With Look alpha is r and the blocks are the first where nothing tells.
 	Blocks []int
-	// Look takes r as alpha and the blocks from 0 where nothing tells: to look at a file, not to compute with it.
-	Look bool
 }
 
 // UntoldError says that a file of another format does not tell what is needed to compute with it.

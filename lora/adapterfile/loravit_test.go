@@ -67,7 +67,7 @@ func TestGoldenLoRAViT(t *testing.T) {
 			c.Check(t, fmt.Sprintf("logits.alpha%d", alpha), logits(t, m, f, c.Data("input")), logitTol)
 		}
 	}
-	f, err := ReadLoRAViT(filepath.Join(golden.Root(t), "adapters/loravit/adapter.safetensors"), LoRAViTOptions{Look: true})
+	f, err := ReadLoRAViT(filepath.Join(golden.Root(t), "adapters/loravit/adapter.safetensors"), LoRAViTOptions{Import: Import{Look: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func FuzzLoRAViT(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := parseLoRAViT(st, LoRAViTOptions{Alpha: alpha, Look: true})
+		got, err := parseLoRAViT(st, LoRAViTOptions{Alpha: alpha, Import: Import{Look: true}})
 		if err != nil {
 			return
 		}

@@ -113,10 +113,9 @@ type peftReader struct {
 	doc    *peftDoc
 	layout *layout
 	base   *vit.Config // nil if unknown
-	// ownHead is the head that the base came with, nil if unknown
-	ownHead *vit.Head
-	blocks  map[int]map[part]string
-	depth   int // of the base, or the largest block there is, plus one
+	o      *Import
+	blocks map[int]map[part]string
+	depth  int // of the base, or the largest block there is, plus one
 
 	width, mlp int // 0 if no tensor tells
 	swiglu     bool
@@ -127,7 +126,7 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &peftReader{reader: newReader(st), doc: doc, base: o.Base, ownHead: o.Head, blocks: map[int]map[part]string{}}
+	r := &peftReader{reader: newReader(st), doc: doc, base: o.Base, o: &o, blocks: map[int]map[part]string{}}
 	if err := r.sort(); err != nil {
 		return nil, err
 	}
@@ -140,12 +139,22 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 		r.width, r.mlp, r.swiglu = c.Width, c.MLP, c.SwiGLU
 	}
 	r.absent()
-	for block := range r.depth {
-		deltas, err := r.block(block, r.blocks[block])
-		if err != nil {
-			return nil, err
+	told := r.changes()
+	if o.Look && len(told) > 0 {
+		for _, module := range r.touched() {
+			r.takeAll(module)
 		}
-		f.Adapter.Deltas = append(f.Adapter.Deltas, deltas...)
+	}
+	if len(told) == 0 || o.Look {
+		for block := range r.depth {
+			deltas, err := r.block(block, r.blocks[block])
+			if err != nil {
+				return nil, err
+			}
+			f.Adapter.Deltas = append(f.Adapter.Deltas, deltas...)
+		}
+	} else if f.Extra, err = r.changed(told); err != nil {
+		return nil, err
 	}
 	f.Adapter.Head = r.classifier()
 	if err := r.finish(); err != nil {
@@ -160,7 +169,11 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	if r.layout.names == NamesTimm {
 		b.Source = "timm"
 	}
-	return f, f.imported("peft", nil, o)
+	var hyperparameters map[string]any
+	if len(told) > 0 {
+		hyperparameters = map[string]any{"changes": told}
+	}
+	return f, f.imported("peft", hyperparameters, o)
 }
 
 // sort picks the layout that knows most of the modules, and groups these by block.
@@ -182,6 +195,8 @@ func (r *peftReader) sort() error {
 		n := 0
 		for _, path := range paths {
 			if _, _, ok := l.find(path); ok {
+				n += 2
+			} else if l.isHead(path) && l.suits(r.base) || l.outside(path) != "" { // nothing else may be adapted
 				n++
 			}
 		}
@@ -198,8 +213,8 @@ func (r *peftReader) sort() error {
 	}
 	for _, path := range paths {
 		block, m, ok := r.layout.find(path)
-		if !ok && slices.Contains(r.layout.heads, strings.TrimPrefix(path, r.layout.prefix)) {
-			continue // the head is taken by itself
+		if !ok && (r.layout.isHead(path) || r.layout.outside(path) != "") {
+			continue // taken by themselves
 		}
 		if !ok || r.doc.knows() && !r.doc.adapts(path) {
 			continue // told as belonging to nothing
@@ -252,7 +267,7 @@ func (r *peftReader) shape() {
 // dim returns one size of a matrix, 0 if it is missing or none.
 func (r *peftReader) dim(name string, axis int) int {
 	t, ok := r.st.Tensor(peftPrefix + name)
-	if !ok || len(t.Shape) != 2 {
+	if !ok || len(t.Shape) != 2 && len(t.Shape) != 4 {
 		return 0
 	}
 	return t.Shape[axis]
@@ -283,8 +298,8 @@ func (r *peftReader) pair(path string, in, out int) *pair {
 		return nil
 	}
 	p := &pair{rank: int(rank), alpha: float32(alpha)}
-	p.a = r.floats(peftPrefix+path+peftA, p.rank, in)
-	p.b = r.floats(peftPrefix+path+peftB, out, p.rank)
+	p.a = r.floats(peftPrefix+path+peftA, r.kernel(path+peftA, p.rank, in)...)
+	p.b = r.floats(peftPrefix+path+peftB, r.kernel(path+peftB, out, p.rank)...)
 	if len(p.a) == 0 || len(p.b) == 0 {
 		if r.err == nil && p.a != nil && p.b != nil {
 			r.fail("%s: empty matrices", quote(path))
@@ -292,6 +307,14 @@ func (r *peftReader) pair(path string, in, out int) *pair {
 		return nil
 	}
 	return p
+}
+
+// kernel returns the shape that is expected of a matrix: of a convolution's, where it is one of as many numbers.
+func (r *peftReader) kernel(path string, rows, columns int) []int {
+	if t, _ := r.st.Tensor(peftPrefix + path); len(t.Shape) == 4 && t.Shape[0] == rows && elements(t.Shape[1:]) == columns {
+		return t.Shape
+	}
+	return []int{rows, columns}
 }
 
 // block reads the deltas of one block.
@@ -336,8 +359,8 @@ func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delt
 // classifier takes the head, nil if there is none. The two heads of a distilled DeiT, whose logits are averaged, become
 // one on the features of both tokens.
 func (r *peftReader) classifier() *vit.Head {
-	if l := r.layout; l.two != nil && r.hasHead(l.two[1]) {
-		one, other := r.linear(l.headPath(l.two[0])), r.linear(l.headPath(l.two[1]))
+	if l := r.layout; l.two != nil && (r.touches(l.two[1]) || r.o.HeadDist != nil && r.touches(l.two[0])) {
+		one, other := r.head(l.two[0], r.o.Head), r.head(l.two[1], r.o.HeadDist)
 		if one == nil || other == nil {
 			return nil
 		}
@@ -348,39 +371,36 @@ func (r *peftReader) classifier() *vit.Head {
 		return average(one, other)
 	}
 	for _, name := range r.layout.heads {
-		if _, ok := r.st.Tensor(peftPrefix + r.layout.headPath(name) + peftA); ok {
-			return r.adaptedHead(r.layout.headPath(name))
-		}
-		if r.hasHead(name) {
-			return r.linear(r.layout.headPath(name))
+		if r.touches(name) {
+			return r.head(name, r.o.Head)
 		}
 	}
 	return nil
 }
 
-// adaptedHead is the base's own head with the LoRA beside it folded in.
-func (r *peftReader) adaptedHead(path string) *vit.Head {
-	if r.ownHead == nil {
-		r.used[peftPrefix+path+peftA], r.used[peftPrefix+path+peftB] = true, true
-		r.fail("%s: is adapted, not saved: the base with its head is needed to know what becomes of it", quote(path))
-		return nil
-	}
-	own := r.ownHead
-	p := r.pair(path, own.Features, own.Classes)
-	if p == nil {
-		return nil
-	}
-	h := &vit.Head{Classes: own.Classes, Features: own.Features, W: slices.Clone(own.W), Bias: slices.Clone(own.Bias)}
-	scale := lora.ScaleFor(p.alpha, p.rank, r.doc.rsLoRA)
-	for c := range h.Classes {
-		for k := range p.rank {
-			b := scale * p.b[c*p.rank+k]
-			for i, a := range p.a[k*h.Features : (k+1)*h.Features] {
-				h.W[c*h.Features+i] += b * a
-			}
+// touches reports whether the adapter has a head of that name, or changes the base's.
+func (r *peftReader) touches(name string) bool {
+	return r.hasHead(name) || r.alters(r.layout.headPath(name))
+}
+
+// head returns one head: the saved one, or the base's own with what the adapter does to it.
+func (r *peftReader) head(name string, own *vit.Head) *vit.Head {
+	path := r.layout.headPath(name)
+	switch {
+	case r.hasHead(name):
+		return r.linear(path)
+	case own == nil || r.o.Look:
+		r.takeAll(path)
+		if !r.o.Look {
+			r.fail("%s: is adapted, not saved: the base with its head is needed to know what becomes of it", quote(path))
 		}
+		return nil
 	}
-	return h
+	m := matrixOf(own.W, own.Bias, own.Classes, own.Features)
+	if !r.alter(path, m) {
+		return nil
+	}
+	return &vit.Head{Classes: own.Classes, Features: own.Features, W: m.w, Bias: m.bias}
 }
 
 // hasHead reports whether the folder has a head of that name, or its configuration names it. One that is

@@ -28,6 +28,8 @@ type peftDoc struct {
 	layersPatterns []*regexp.Regexp
 	saved          []string // modules_to_save
 	baseID         string
+	bias           string // "all", "lora_only", or "none", which may be empty
+	dora, loraBias bool
 	wrap           string // what was removed from the names of tensors, and stands in those that the patterns are for
 
 	expressions
@@ -36,8 +38,12 @@ type peftDoc struct {
 // A field of adapter_config.json is one of three kinds: peftFields change what the adapter computes,
 // peftIgnored do not, and any other must be empty, or the folder is refused by the field's name.
 var peftFields = map[string]func(d *peftDoc, v json.RawMessage) error{
-	"peft_type":         func(*peftDoc, json.RawMessage) error { return nil }, // checked first
-	"bias":              func(_ *peftDoc, v json.RawMessage) error { return mustBe(v, `"none"`, `null`) },
+	"peft_type": func(*peftDoc, json.RawMessage) error { return nil }, // checked first
+	"bias": func(d *peftDoc, v json.RawMessage) error {
+		return errors.Join(mustBe(v, `"none"`, `null`, `"lora_only"`, `"all"`), json.Unmarshal(v, &d.bias))
+	},
+	"use_dora":          func(d *peftDoc, v json.RawMessage) error { return json.Unmarshal(v, &d.dora) },
+	"lora_bias":         func(d *peftDoc, v json.RawMessage) error { return json.Unmarshal(v, &d.loraBias) },
 	"init_lora_weights": func(_ *peftDoc, v json.RawMessage) error { return checkInit(v) },
 	"r": func(d *peftDoc, v json.RawMessage) error {
 		return errors.Join(json.Unmarshal(v, &d.rank), inRange("r", d.rank))

@@ -1,10 +1,12 @@
 package adapterfile
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // Names says which names a PEFT folder is written with.
@@ -123,6 +125,48 @@ func (l *layout) find(path string) (block int, m module, ok bool) {
 		}
 	}
 	return 0, module{}, false
+}
+
+// isHead reports whether path is that of a head.
+func (l *layout) isHead(path string) bool {
+	return slices.ContainsFunc(append(slices.Clone(l.heads), l.two...), func(name string) bool { return path == l.headPath(name) })
+}
+
+// suits reports whether a base may have modules of these names.
+func (l *layout) suits(c *vit.Config) bool {
+	return c != nil && (l.names == NamesTimm) == (c.Source == "timm") && (l.family == "" || l.family == c.Family && l.regs == (c.Registers > 0))
+}
+
+// beside are the modules around the blocks, and what the description of a network calls them (arch.Config.Params).
+// No two families mean different things by one name.
+var beside = map[string]string{
+	"embeddings.patch_embeddings.projection": "patch_embed", "embeddings.patch_embedding": "patch_embed", "patch_embed.proj": "patch_embed",
+	"layernorm": "norm", "post_layernorm": "norm", "norm": "norm", "fc_norm": "fc_norm", "pre_layrnorm": "norm_pre", "norm_pre": "norm_pre",
+}
+
+// within are the modules of a block that are no linear maps.
+var within = map[string]string{
+	"layernorm_before": "norm1", "layernorm_after": "norm2", "norm1": "norm1", "norm2": "norm2", "layer_norm1": "norm1", "layer_norm2": "norm2",
+}
+
+// outside returns what a network's description calls the module at path, if it is none of the linear maps of a block.
+func (l *layout) outside(path string) string {
+	rest, ok := strings.CutPrefix(path, l.prefix)
+	if !ok {
+		return ""
+	}
+	if name := beside[rest]; name != "" {
+		return name
+	}
+	if rest, ok = strings.CutPrefix(rest, l.blocks); !ok {
+		return ""
+	}
+	number, tail, _ := strings.Cut(rest, ".")
+	block, err := strconv.Atoi(number)
+	if err != nil || strconv.Itoa(block) != number || block < 0 || block >= maxBlocks || within[tail] == "" {
+		return ""
+	}
+	return arch.BlockName(block, within[tail])
 }
 
 // path is the inverse of find.

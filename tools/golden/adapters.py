@@ -203,6 +203,19 @@ def timm_config() -> LoraConfig:
     return LoraConfig(r=4, lora_alpha=8, target_modules=["attn.qkv"], modules_to_save=["head"])
 
 
+def dora_config(**kw) -> LoraConfig:
+    """Rows of new lengths, also of a convolution's."""
+    return LoraConfig(r=3, lora_alpha=5, use_dora=True, **kw)
+
+
+def bias_config() -> LoraConfig:
+    return LoraConfig(r=3, lora_alpha=5, target_modules=["q_proj", "fc1"], bias="all", modules_to_save=["classifier", "layernorm_after"])
+
+
+def lora_bias_config() -> LoraConfig:
+    return LoraConfig(r=3, lora_alpha=5, use_rslora=True, target_modules=["projection", "v_proj", "fc2"], lora_bias=True, modules_to_save=["classifier"])
+
+
 def job(fn, *args):
     return lambda folder: fn(folder, *args)
 
@@ -214,6 +227,12 @@ JOBS = {
     "adapters/peft_qv_gen4": generation4,
     "adapters/peft_wide": lambda d: peft(d, hf_base, "hf_vit", wide_config()),
     "adapters/peft_wide_gen4": generation4,
+    "adapters/peft_dora": lambda d: peft(d, hf_base, "hf_vit", dora_config(
+        target_modules=["projection", "k_proj", "fc2"], modules_to_save=["classifier"])),
+    "adapters/peft_bias": lambda d: peft(d, hf_base, "hf_vit", bias_config()),
+    "adapters/peft_lora_bias": lambda d: peft(d, hf_base, "hf_vit", lora_bias_config()),
+    "adapters/peft_timm_dora": lambda d: peft(d, lambda: timm_base(CLASSES), "timm_vit", dora_config(
+        target_modules=["qkv", "patch_embed.proj"], modules_to_save=["head", "norm"])),
     "peft_patterns": patterns,
     "adapters/peft_timm": lambda d: peft(d, lambda: timm_base(CLASSES), "timm_vit", timm_config()),
 }
