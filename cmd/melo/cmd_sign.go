@@ -168,7 +168,7 @@ func identityOf(path string) (string, error) {
 	case adapterfile.PEFT:
 		f, err = adapterfile.ReadPEFT(path, adapterfile.Import{})
 	case adapterfile.LoRAViT:
-		f, err = adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Look: true})
+		f, err = adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Import: adapterfile.Import{Look: true}})
 	default:
 		f, err = adapterfile.Read(path)
 	}
