@@ -166,7 +166,7 @@ func identityOf(path string) (string, error) {
 	var f *adapterfile.File
 	switch kind {
 	case adapterfile.PEFT:
-		f, err = adapterfile.ReadPEFT(path, adapterfile.Import{})
+		f, err = adapterfile.ReadPEFT(path, adapterfile.Import{Look: true})
 	case adapterfile.LoRAViT:
 		f, err = adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Import: adapterfile.Import{Look: true}})
 	default:
