@@ -40,6 +40,8 @@ type predictor struct {
 
 func (p predictor) BasePath() string { return p.base.Path() }
 
+func (p predictor) Precision() string { return p.base.Model().Precision.String() }
+
 func (p predictor) PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
 	return p.base.predictEach(ctx, p.Adapter, n, image, use)

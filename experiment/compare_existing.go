@@ -32,6 +32,8 @@ type ExistingDocument struct {
 type ExistingResult struct {
 	Name   string `json:"name"`   // path of the adapter, or of the CSV file
 	Digest string `json:"digest"` // of the adapter; empty for a CSV file
+	// BasePrecision is that of the base's products; absent for a CSV file.
+	BasePrecision string `json:"base_precision,omitempty"`
 	Numbers
 	DeLong *float64 `json:"p_delong"` // against the first, of two labels; images are taken to be independent
 }
@@ -78,7 +80,7 @@ func CompareExisting(ctx context.Context, adapters, tables []string, attach func
 			}
 		}
 		all = append(all, x)
-		d.Answers = append(d.Answers, ExistingResult{Name: path, Digest: a.Digest(), Numbers: e.Numbers})
+		d.Answers = append(d.Answers, ExistingResult{Name: path, Digest: a.Digest(), BasePrecision: a.Precision(), Numbers: e.Numbers})
 	}
 	for _, path := range tables {
 		p, err := readAnswers(path, first)

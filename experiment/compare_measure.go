@@ -53,6 +53,7 @@ func (j *compareJob) answer(ctx context.Context, base Opened, r *comparedRun) (*
 		return nil, badInput(err)
 	}
 	meta := adapter.Metadata()
+	j.doc.BasePrecision = adapter.Precision() // one base answers for all
 	e := &evalJob{o: &EvaluateOptions{Data: j.set.path, Resamples: j.o.Resamples, Seed: bootstrapSeed, Workers: j.o.Workers}, hook: j.hook,
 		adapter: adapter, rule: meta.Rule(), data: j.set.Dataset, samples: r.test, title: "testing " + r.o.Title}
 	if err := e.predict(ctx); err != nil {

@@ -3,17 +3,19 @@ package experiment
 // ComparisonDocument is what came of a comparison: the --json document of "melo compare", and compare.json in its folder. Numbers that the images do
 // not define are null.
 type ComparisonDocument struct {
-	Base        string         `json:"base"`
-	Data        Data           `json:"data"`
-	Seeds       []uint64       `json:"seeds"`
-	Folds       int            `json:"folds,omitempty"` // of each repeat, whose seeds are Seeds; absent: one test split
-	Methods     []MethodResult `json:"methods"`
-	Differences []Difference   `json:"differences"`
-	Bootstrap   Bootstrap      `json:"bootstrap"`
-	Folder      string         `json:"folder"`
-	Warnings    []string       `json:"warnings"`
-	Seconds     float64        `json:"seconds"`
-	Notice      string         `json:"notice"`
+	Base string `json:"base"`
+	// BasePrecision is that of the base's products when the runs were tested.
+	BasePrecision string         `json:"base_precision"`
+	Data          Data           `json:"data"`
+	Seeds         []uint64       `json:"seeds"`
+	Folds         int            `json:"folds,omitempty"` // of each repeat, whose seeds are Seeds; absent: one test split
+	Methods       []MethodResult `json:"methods"`
+	Differences   []Difference   `json:"differences"`
+	Bootstrap     Bootstrap      `json:"bootstrap"`
+	Folder        string         `json:"folder"`
+	Warnings      []string       `json:"warnings"`
+	Seconds       float64        `json:"seconds"`
+	Notice        string         `json:"notice"`
 }
 
 // MethodResult is what came of one method: means over its runs.

@@ -21,6 +21,8 @@ type Predictor interface {
 	Path() string     // of the adapter
 	Digest() string   // of the adapter
 	BasePath() string // of its base
+	// Precision is that of the base's products, in which answers are computed: f32, bf16 or int8.
+	Precision() string
 	Labels() []string
 	Metadata() adapterfile.Metadata
 	// PredictEach answers for the images 0 to n-1 and calls use with each answer or error, in order. image is called from

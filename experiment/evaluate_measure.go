@@ -14,6 +14,7 @@ import (
 func (j *evalJob) measure(ctx context.Context) error {
 	d, meta := &j.doc, j.adapter.Metadata()
 	d.Adapter = AdapterReference{j.adapter.Path(), j.adapter.Digest()}
+	d.BasePrecision = j.adapter.Precision()
 	d.Base, d.Task, d.Labels, d.Notice = j.adapter.BasePath(), string(meta.Task), j.adapter.Labels(), Notice
 	p, raw := j.predictions(true), j.predictions(false)
 	boot, unit := j.bootstrap(nil)

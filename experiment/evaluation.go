@@ -10,9 +10,11 @@ import (
 type EvaluationDocument struct {
 	Adapter AdapterReference `json:"adapter"`
 	Base    string           `json:"base"`
-	Data    EvaluatedData    `json:"data"`
-	Task    string           `json:"task"`
-	Labels  []string         `json:"labels"`
+	// BasePrecision is that of the base's products, in which the answers were computed: f32, bf16 or int8.
+	BasePrecision string        `json:"base_precision"`
+	Data          EvaluatedData `json:"data"`
+	Task          string        `json:"task"`
+	Labels        []string      `json:"labels"`
 
 	Numbers
 	PerLabel    []LabelNumbers     `json:"per_label"`

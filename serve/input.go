@@ -13,9 +13,10 @@ import (
 
 // input is a prepared tensor [3, side, side] that several requests may share.
 type input struct {
-	data []float32
-	refs atomic.Int32
-	pool *inputPool
+	data    []float32
+	remarks []string // about the image that it was made of
+	refs    atomic.Int32
+	pool    *inputPool
 }
 
 func (in *input) release() {
@@ -42,6 +43,7 @@ func (p *inputPool) get() *input {
 		in = &input{data: make([]float32, p.values), pool: p}
 	}
 	in.refs.Store(1)
+	in.remarks = nil
 	return in
 }
 
@@ -72,6 +74,7 @@ func (p *inputPool) prepare(ctx context.Context, x Input, recipe imaging.Recipe)
 		in.release()
 		return nil, &InputError{err}
 	}
+	in.remarks = x.Image.Remarks(recipe)
 	return in, nil
 }
 

@@ -103,6 +103,7 @@ func (c *call) compute(v *version, x Input, a *Answer) error {
 			return err
 		}
 		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
+		a.Remarks = it.remarks
 		return a.fill(v, it.logits, it.fit, c.e.config.Refuse)
 	}
 }
@@ -171,7 +172,7 @@ func (c *call) queued(v *version, x Input, t *Timing) (*item, error) {
 		h.release()
 		return nil, err
 	}
-	it := &item{handle: h, input: in, stats: v.stats, queued: time.Now(), done: make(chan struct{}, 1)}
+	it := &item{handle: h, input: in, remarks: in.remarks, stats: v.stats, queued: time.Now(), done: make(chan struct{}, 1)}
 	it.deadline, _ = c.ctx.Deadline()
 	c.arrives(x, it)
 	return it, nil

@@ -14,6 +14,7 @@ import (
 type item struct {
 	handle   *handle
 	input    *input
+	remarks  []string      // about the image of the input
 	stats    *versionStats // of the version that was asked for; nil for self-tests
 	test     bool          // of a self-test: the logits of the input alone are asked for, also of an adapter that wants mirror images
 	deadline time.Time     // zero: none

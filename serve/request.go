@@ -49,6 +49,7 @@ type Answer struct {
 	Decision   []string     // labels that are decided for: none for an image that is unlike those of the training
 	Fit        *fit.Verdict // whether it is like them; nil if the adapter does not know
 	Thresholds []float64    // of the adapter, or one half; nil where Present is; shared, not to be changed
+	Remarks    []string     // what was chosen about the image where its file leaves a choice, see imaging.Image.Remarks
 	Timing     Timing
 }
 

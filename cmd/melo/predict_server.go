@@ -67,7 +67,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 			failure = &fit.UnlikeError{Verdict: fit.Verdict(*r.Fit)}
 		default:
 			doc.Results = append(doc.Results, prediction{Image: path, Label: r.Label, Probability: r.Probability,
-				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit)})
+				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit), Remarks: r.Remarks})
 			return nil
 		}
 		message := fmt.Sprintf("%s: %s", path, oneLine(failure))

@@ -26,7 +26,8 @@ func ReadFor(path string, m *compute.Model, limit int64) (*File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
 		f, err := ReadLimit(path, limit)
-		if err == nil || !Foreign(path) {
+		var other *otherKindError // a header beyond the limits of adapters is not read again
+		if !errors.As(err, &other) || other.kind != PEFT && other.kind != LoRAViT {
 			return f, err
 		}
 	}

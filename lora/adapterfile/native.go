@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -46,7 +47,7 @@ func ReadLimit(path string, limit int64) (*File, error) {
 		return nil, failed(path, err)
 	}
 	if _, ok := st.Metadata()[metadataKey]; !ok {
-		return nil, failf(path, "not a native adapter file (the header has no %q), but %s", metadataKey, sniffTensors(st))
+		return nil, failf(path, "%w", &otherKindError{sniffTensors(st)})
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, failed(path, err)
@@ -60,6 +61,14 @@ func ReadLimit(path string, limit int64) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// otherKindError says that a file is of another kind than a native adapter, as far as its header tells.
+type otherKindError struct{ kind Kind }
+
+// Error names the kind.
+func (e *otherKindError) Error() string {
+	return fmt.Sprintf("not a native adapter file (the header has no %q), but %s", metadataKey, e.kind)
 }
 
 // failed puts the package and the file before an error, unless a deeper package has named them.

@@ -146,9 +146,9 @@ func integer(parameters map[string]*pb.InferParameter, name string, high int64) 
 // inferResponse writes an answer, with tensors in binary form, as Triton does.
 func inferResponse(r *oip.InferResponse) *pb.ModelInferResponse {
 	p := &pb.ModelInferResponse{ModelName: r.Name, ModelVersion: r.Version, Id: r.ID,
-		Parameters: map[string]*pb.InferParameter{"adapter": text(r.Name), "digest": text(r.Digest), "precision": text(r.Precision)}}
-	if f := r.Fit(); f != "" {
-		p.Parameters["fit"] = text(f)
+		Parameters: map[string]*pb.InferParameter{}}
+	for name, value := range r.Parameters() {
+		p.Parameters[name] = text(value)
 	}
 	for i := range r.Outputs {
 		o := &r.Outputs[i]

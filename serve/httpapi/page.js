@@ -84,7 +84,9 @@ function answer(r) {
     if (r.decision.includes(name)) row.className = "present";
   });
   const seconds = r.timing.prepare_seconds + r.timing.queue_seconds + r.timing.compute_seconds + r.timing.load_seconds;
-  text.append(table, element("p", r.file + ", " + (1000 * seconds).toFixed(0) + " ms, " + r.adapter.digest, "meta"));
+  text.append(table);
+  (r.remarks || []).forEach((remark) => text.append(element("p", remark, "meta")));
+  text.append(element("p", r.file + ", " + (1000 * seconds).toFixed(0) + " ms, " + r.adapter.digest, "meta"));
   box.append(picture, text);
   return box;
 }

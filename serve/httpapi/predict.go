@@ -103,7 +103,7 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 func result(x *oip.Asked, file string) Result {
 	r := Result{Image: x.Image, File: file, Adapter: Adapter(x.Answer.Identity), Task: string(task(x)), Labels: x.Answer.Labels,
 		Probabilities: x.Answer.Probabilities, Logits: x.Answer.Logits, Thresholds: x.Answer.Thresholds, Label: x.Answer.Label, Probability: x.Answer.Probability,
-		Decision: x.Answer.Decision, Fit: (*wire.Fit)(x.Answer.Fit), Timing: timing(x.Answer.Timing)}
+		Decision: x.Answer.Decision, Fit: (*wire.Fit)(x.Answer.Fit), Remarks: x.Answer.Remarks, Timing: timing(x.Answer.Timing)}
 	return r
 }
 

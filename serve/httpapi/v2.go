@@ -209,17 +209,13 @@ type inferResponse struct {
 	Model      string            `json:"model_name"`
 	Version    string            `json:"model_version" doc:"Beginning of the digest."`
 	ID         string            `json:"id,omitempty"`
-	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows."`
+	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows; remarks: JSON with what was chosen about each row's image, where its file leaves a choice."`
 	Outputs    []inferTensor     `json:"outputs"`
 }
 
 // writeInfer answers with tensors, in binary form where the client wants it.
 func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
-	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{},
-		Parameters: map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}}
-	if f := r.Fit(); f != "" {
-		doc.Parameters["fit"] = f
-	}
+	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{}, Parameters: r.Parameters()}
 	var raw []byte
 	for i := range r.Outputs {
 		o := &r.Outputs[i]

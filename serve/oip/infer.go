@@ -82,6 +82,36 @@ func (r *InferResponse) Fit() string {
 	return string(text)
 }
 
+// Remarks returns what was chosen about the images where their files leave a choice, as JSON: a list for each row; empty if
+// there is nothing to say.
+func (r *InferResponse) Remarks() string {
+	list, some := make([][]string, len(r.Rows)), false
+	for i := range r.Rows {
+		list[i] = append([]string{}, r.Rows[i].Remarks...)
+		some = some || len(list[i]) > 0
+	}
+	if !some {
+		return ""
+	}
+	text, err := json.Marshal(list)
+	if err != nil { // of strings there is none
+		return ""
+	}
+	return string(text)
+}
+
+// Parameters are those of an answer: what answered, in which precision, and what there is to say of the images.
+func (r *InferResponse) Parameters() map[string]string {
+	p := map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}
+	if f := r.Fit(); f != "" {
+		p["fit"] = f
+	}
+	if m := r.Remarks(); m != "" {
+		p["remarks"] = m
+	}
+	return p
+}
+
 // wantedOutputs returns the outputs that a request asks for, checked.
 func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
 	if len(r.Outputs) == 0 {

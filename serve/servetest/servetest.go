@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"image"
 	"image/color"
+	"image/gif"
 	"image/png"
 	"math/rand/v2"
 	"os"
@@ -129,4 +130,19 @@ func Tensor(seed uint64) []float32 {
 		x[i] = float32(rng.NormFloat64())
 	}
 	return x
+}
+
+// Animation returns a GIF of two frames, of which the first is read.
+func Animation(t testing.TB) []byte {
+	t.Helper()
+	frame := func(c color.Color) *image.Paletted {
+		p := image.NewPaletted(image.Rect(0, 0, 12, 12), color.Palette{c, color.White})
+		p.SetColorIndex(3, 3, 1)
+		return p
+	}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, &gif.GIF{Image: []*image.Paletted{frame(color.Black), frame(color.Gray{90})}, Delay: []int{1, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -26,6 +26,7 @@ type Result struct {
 	Probability   float64   `json:"probability" doc:"Of that label."`
 	Decision      []string  `json:"decision" doc:"The labels that count as present; none if the image is unlike those of the training."`
 	Fit           *Fit      `json:"fit,omitempty" doc:"Whether the image is like those of the training; absent if the adapter does not know."`
+	Remarks       []string  `json:"remarks,omitempty" doc:"What was chosen about the image where its file leaves a choice: the page or frame of several, samples that use a part of their range, damaged parts."`
 	Timing        Timing    `json:"timing"`
 }
 
