@@ -188,16 +188,10 @@ func writeSamples(path string, d *pixel.Description) error {
 		return err
 	}
 	return atomicfile.Write(path, 0o666, func(w io.Writer) error {
-		for i := range d.Frames {
-			f, err := d.Frame(i)
-			if err != nil {
-				return err
-			}
-			if _, err := w.Write(f.Data); err != nil {
-				return err
-			}
-		}
-		return nil
+		return d.EachFrame(func(samples []byte) error {
+			_, err := w.Write(samples)
+			return err
+		})
 	})
 }
 

@@ -8,16 +8,48 @@ import (
 // digest hashes frame after frame.
 func (d *Description) digest() (string, error) {
 	h := sha256.New()
-	for i := range d.Frames {
-		f, err := d.Frame(i)
-		if err != nil {
-			return "", err
-		}
-		data := f.Data
+	err := d.EachFrame(func(data []byte) error {
 		if d.data.BigEndian() && d.element.Fragments == nil {
 			data = swap(data, 0, int64(len(data)), d.SampleBytes())
 		}
 		h.Write(data)
+		return nil
+	})
+	if err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// EachFrame decodes one frame after the other and hands out its samples as [Frame] has them. Whole frames that the pixel data
+// holds beyond the number of frames come last, as other readers return them, too.
+func (d *Description) EachFrame(do func(samples []byte) error) error {
+	more := d.excess()
+	if more > 0 {
+		d.note("the pixel data holds %d frames more than the object says", more)
+	}
+	for i := range d.Frames + more {
+		f, err := d.frame(i)
+		if err != nil {
+			return err
+		}
+		if err := do(f.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excess returns the whole frames that native pixel data holds beyond the number of frames.
+func (d *Description) excess() int {
+	if d.element.Fragments != nil || d.Photometric == YBRFull422 {
+		return 0
+	}
+	bits := int64(d.Rows) * int64(d.Columns) * int64(d.Samples) * int64(d.Allocated)
+	have := int64(len(d.element.Value))
+	expected := (bits*int64(d.Frames) + 7) / 8
+	if have <= expected+expected%2 {
+		return 0
+	}
+	return int(min(max(have*8/bits-int64(d.Frames), 0), int64(d.limits.MaxFrames)))
 }

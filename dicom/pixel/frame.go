@@ -24,6 +24,11 @@ func (d *Description) Frame(i int) (*Frame, error) {
 	if i < 0 || i >= d.Frames {
 		return nil, errorf("frame %d, the object has %d", i+1, d.Frames)
 	}
+	return d.frame(i)
+}
+
+// frame decodes a frame that is there.
+func (d *Description) frame(i int) (*Frame, error) {
 	f, err := d.decode(i)
 	if err != nil {
 		return nil, fmt.Errorf("pixel: frame %d of %d: %w", i+1, d.Frames, err)

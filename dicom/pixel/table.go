@@ -47,7 +47,8 @@ func readDescriptor(d *dicom.DataSet, tag dicom.Tag, signed bool) (t *table, n i
 		n = 1 << 16
 	}
 	t = &table{first: int64(order.Uint16(b[2:])), bits: uint(order.Uint16(b[4:]))}
-	if signed {
+	// The VR says whether the first value has a sign; where it says that it has none, pixels that have one are believed.
+	if signed || d.Find(tag).VR == "SS" {
 		t.first = int64(int16(t.first))
 	}
 	if t.bits < 8 || t.bits > 16 {

@@ -285,7 +285,7 @@ func toRGB[T uint8 | uint16](pix []T, middle, top float64) {
 }
 
 // Digest returns the first 16 hexadecimal digits of the SHA-256 of all decoded samples as stored, frame by frame, row by
-// row. Samples of more than a byte are hashed in the byte order of the object.
+// row, as [Description.EachFrame] has them. Samples of more than a byte are hashed in the byte order of the object.
 func (d *Description) Digest() (string, error) {
 	return d.digest()
 }

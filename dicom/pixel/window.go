@@ -90,7 +90,7 @@ func (d *Description) curveOf(w Window, i int, values func() (lo, hi float64)) (
 	case WindowNamed:
 		return d.named(w.Name, group)
 	}
-	if lut, err := d.voiLUT(group); err != nil || lut.at != nil {
+	if lut, err := d.voiLUT(group, i); err != nil || lut.at != nil {
 		return lut, err
 	}
 	if centers, widths, err := windows(group); err != nil {
@@ -185,8 +185,8 @@ func rangeCurve(lo, hi float64, what string) curve {
 	return curve{func(x float64) float64 { return min(max((x-lo)/(hi-lo), 0), 1) }, what}
 }
 
-// voiLUT reads the first VOI LUT of a data set; its at is nil where there is none.
-func (d *Description) voiLUT(group *dicom.DataSet) (curve, error) {
+// voiLUT reads the first VOI LUT of a data set, for frame i; its at is nil where there is none.
+func (d *Description) voiLUT(group *dicom.DataSet, i int) (curve, error) {
 	items := group.Items(dicom.VOILUTSequence)
 	if len(items) == 0 {
 		return curve{}, nil
@@ -195,12 +195,16 @@ func (d *Description) voiLUT(group *dicom.DataSet) (curve, error) {
 	if err != nil {
 		return curve{}, errorf("VOI LUT: %w", err)
 	}
+	// What it looks up are measured values. A first value without a sign that is beyond all of them is one below 0.
+	if lo, hi := d.fullRange(i); lo < 0 && t.first > math.MaxInt16 && float64(t.first) > hi {
+		t.first = int64(int16(t.first))
+	}
 	top := float64(uint64(1)<<t.bits - 1)
 	what := "VOI LUT"
 	if name := items[0].Text(dicom.LUTExplanation); name != "" {
 		what = "VOI LUT " + strconv.Quote(name)
 	}
-	return curve{func(x float64) float64 { return min(float64(t.at(int64(math.Floor(x+0.5))))/top, 1) }, what}, nil
+	return curve{func(x float64) float64 { return min(float64(t.at(int64(math.Floor(x))))/top, 1) }, what}, nil
 }
 
 // group returns the data set that describes frame i in the named functional group: that of the frame, that shared by all
