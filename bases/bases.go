@@ -112,6 +112,23 @@ func Streamed(name string, o vit.Options, images []float32, n int, segments ...v
 	return vit.Streamed(path, o, images, n, segments...)
 }
 
+// Outline is vit.Outline by name.
+func Outline(name string, o vit.Options) (*vit.Model, error) {
+	if name == Embedded {
+		return vit.OutlineFS(Files(), Embedded, o)
+	}
+	path, err := Path(name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := vit.Outline(path, o)
+	if err != nil {
+		return nil, err
+	}
+	m.Path = name
+	return m, nil
+}
+
 // Tensors opens the weights of the embedded base.
 func Tensors() (*safetensors.File, error) {
 	data, err := fs.ReadFile(Files(), weightsName)

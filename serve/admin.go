@@ -101,15 +101,16 @@ func (r *Registry) LoadBytes(ctx context.Context, name string, data, signatures 
 	}
 	path := joinName(r.dir, full(base, wanted))
 	f, err := adapterfile.Parse(data, path)
+	var b *backbone
 	if err == nil {
-		err = r.reader.check(f)
+		b, err = r.reader.baseOf(f)
 	}
 	var signed []byte
 	if err == nil {
 		signed, err = r.signed(base, path, f, signatures)
 	}
 	if err == nil {
-		err = r.try(ctx, path, f)
+		err = r.try(ctx, path, f, b)
 	}
 	if err != nil {
 		return &BrokenError{Name: base, Path: path, Err: err}
@@ -159,13 +160,17 @@ func (r *Registry) signed(name, path string, f *adapterfile.File, signatures []b
 }
 
 // try lets a file that is not in the folder yet pass its self-test.
-func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File) error {
-	c := r.reader.content(f)
+func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File, b *backbone) error {
+	c := b.content(f)
+	if err := b.hold(ctx); err != nil {
+		return err
+	}
+	defer b.release()
 	if err := r.cache.reserve(ctx, c.bytes); err != nil {
 		return err
 	}
 	defer r.cache.freed(c.bytes)
-	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter.Resident(r.reader.model.Precision), cache: r.cache})
+	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter.Resident(b.model.Precision), cache: r.cache})
 }
 
 // Unload withdraws the adapter: requests for it are refused until Load. Those that have it finish.

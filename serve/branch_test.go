@@ -62,10 +62,10 @@ func TestTasksOnOneImage(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range enoughSamples {
-				e.curve.record(1, time.Microsecond) // single images are best
+				e.base().curve.record(1, time.Microsecond) // single images are best
 			}
 			x := tensor(1)
-			in, err := e.inputs.prepare(t.Context(), Input{Tensor: x}, e.Recipe())
+			in, err := e.base().inputs.prepare(t.Context(), Input{Tensor: x}, e.Recipe())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,9 +102,9 @@ func TestTasksOnOneImage(t *testing.T) {
 
 // answerAlone is what an adapter says with nothing else on the way.
 func answerAlone(e *Engine, f *adapterfile.File, x []float32) []float32 {
-	y := alone(e.model, f.Adapter, x)
+	y := alone(e.Model(), f.Adapter, x)
 	if f.Meta.Mirror {
-		for k, v := range alone(e.model, f.Adapter, mirrored(x, e.Side())) {
+		for k, v := range alone(e.Model(), f.Adapter, mirrored(x, e.Side())) {
 			y[k] = (y[k] + v) / 2
 		}
 	}

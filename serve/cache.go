@@ -129,7 +129,7 @@ func (k *cache) retire(c *content) {
 	h := k.forget(c)
 	k.mu.Unlock()
 	if h != nil {
-		h.release()
+		h.drop()
 	}
 }
 
@@ -139,7 +139,7 @@ func (k *cache) unload(c *content) (was bool) {
 	h := k.forget(c)
 	k.mu.Unlock()
 	if h != nil {
-		h.release()
+		h.drop()
 	}
 	return h != nil
 }

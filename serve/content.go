@@ -16,6 +16,7 @@ import (
 // when the file appears and stays; the matrices come and go with the cache.
 type content struct {
 	digest     string
+	base       *backbone
 	card       *adapterfile.Metadata
 	labels     []string
 	recipe     imaging.Recipe
@@ -77,8 +78,14 @@ func (h *handle) acquire() bool {
 	}
 }
 
-// release lets go of h.
+// release lets go of h and of its base, for a request.
 func (h *handle) release() {
+	h.drop()
+	h.content.base.release()
+}
+
+// drop lets go of h alone.
+func (h *handle) drop() {
 	switch h.refs.Add(-1) {
 	case 0:
 		h.cache.freed(h.content.bytes)

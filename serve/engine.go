@@ -20,8 +20,18 @@ import (
 
 // Config says what an engine serves and how. The zero value of a field means its default.
 type Config struct {
-	Base     string // folder or file of the base, or "embedded"
-	Adapters string // folder of adapters: native files, LoRA-ViT files, folders of PEFT; empty: none
+	Base string // folder or file of the base, or "embedded"
+	// Bases are further bases. Adapters find theirs by the digest of its weights that is in them. With several, each is loaded
+	// when it is first asked for.
+	Bases []string
+	// Pinned are those of Base and Bases, by name or as they are given there, that are loaded at once and stay.
+	Pinned []string
+	// BaseBudget is how many bytes of memory several bases may take together, by estimate; 0: no limit. The least recently used
+	// one makes room.
+	BaseBudget int64
+	// Precisions are those of several bases, as they are given in Base and Bases; others have Precision.
+	Precisions map[string]vit.Precision
+	Adapters   string // folder of adapters: native files, LoRA-ViT files, folders of PEFT; empty: none
 	// AnyBase takes adapters that do not say which base they belong to, and folders of PEFT that call it otherwise, if
 	// their shape fits.
 	AnyBase bool
@@ -53,14 +63,14 @@ const (
 // Engine answers requests. It is safe for concurrent use.
 type Engine struct {
 	config   Config
-	model    *vit.Model
-	digest   string // of the base
+	pool     *compute.Pool // of bases that come and go
+	workers  int
+	room     *room      // of them; nil: there is one base, which stays
+	changing sync.Mutex // the bases, one after the other
 	known    *memo.Cache
 	observer Observer
 	registry *Registry
-	inputs   *inputPool
 	queue    *queue
-	curve    *curve
 	runner   *runner
 	counts   counters
 
@@ -82,6 +92,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !vit.Supports(c.Precision) {
 		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", vit.Kernels(), c.Precision)
 	}
+	if len(c.Bases) > 0 {
+		return openSeveral(ctx, c)
+	}
 	pool := compute.NewPool(c.Workers)
 	known := memo.New(c.Remember)
 	m, weights, err := bases.OpenWithWeights(c.Base, vit.Options{Workers: pool, Precision: c.Precision, Known: known}, true)
@@ -98,31 +111,59 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	return New(ctx, m, digest, c)
 }
 
-// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest).
+// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest). It stays there.
 func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, error) {
+	if m == nil || m.Backend == nil {
+		c.release()
+		return nil, errors.New("serve: no base")
+	}
+	e, err := newEngineOf(c)
+	if err != nil {
+		return nil, err
+	}
+	path := cmp.Or(c.Base, m.Path)
+	b := e.newBackbone(m, baseName(path), path, digest)
+	b.stack = b.newStack(m)
+	e.workers = m.Workers()
+	return e.start(ctx, b)
+}
+
+func (c *Config) release() {
+	if c.Release != nil {
+		c.Release()
+	}
+}
+
+// newEngineOf makes an engine without bases.
+func newEngineOf(c Config) (*Engine, error) {
 	if c.Release == nil {
 		c.Release = func() {}
-	}
-	if m == nil || m.Backend == nil {
-		return nil, errors.New("serve: no base")
 	}
 	if err := c.complete(); err != nil {
 		c.Release()
 		return nil, err
 	}
-	e := &Engine{config: c, model: m, digest: digest, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
-	e.curve = newCurve(cmp.Or(c.Batch, defaultBatch), c.Batch > 0)
-	e.curve.load(e.known, e.curveKey())
-	e.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
-	e.queue = newQueue(c.Queue, e.curve.max, e.curve.perImage, e.curve.perBatch)
+	return &Engine{config: c, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}, nil
+}
+
+// start looks at the adapters and begins to answer.
+func (e *Engine) start(ctx context.Context, list ...*backbone) (*Engine, error) {
+	c := &e.config
+	for _, b := range list {
+		b.curve.load(e.known, e.curveKey(b))
+	}
+	e.queue = newQueue(c.Queue, list[0].curve.max, (*backbone).perImage, (*backbone).perBatch)
 	e.runner = newRunner(e)
 	var err error
 	e.registry, err = newRegistry(registryConfig{dir: c.Adapters, state: c.State, budget: c.Budget, readers: max(2, runtime.GOMAXPROCS(0)),
-		reader:   reader{model: m, name: cmp.Or(c.Base, m.Path), digest: digest, anyBase: c.AnyBase},
+		anyBase: c.AnyBase, bases: list,
 		observer: c.Observer, counts: &e.counts, policy: c.Trust, selfTest: e.selfTest})
 	if err != nil {
 		c.Release()
 		return nil, err
+	}
+	if e.room != nil {
+		e.room.spawn, e.room.ctx = e.registry.spawn, e.registry.ctx
 	}
 	go e.runner.run()
 	if err := e.registry.Scan(ctx); err != nil {
@@ -145,33 +186,34 @@ func (c *Config) complete() error {
 		return fmt.Errorf("serve: batch of %d images, expected 1 to %d", c.Batch, maxBatch)
 	case c.Queue < 1:
 		return fmt.Errorf("serve: queue of %d requests, expected at least 1", c.Queue)
+	case c.BaseBudget < 0:
+		return fmt.Errorf("serve: budget for bases of %d bytes, expected 0 (no limit) or more", c.BaseBudget)
 	case c.Budget < 0:
 		return fmt.Errorf("serve: budget of %d bytes, expected 0 (no limit) or more", c.Budget)
 	}
 	return nil
 }
 
-func (e *Engine) curveKey() string {
-	return curveKey(e.digest, e.model.Precision, e.model.Workers(), e.curve.max)
-}
+// base is the base, or the first of several.
+func (e *Engine) base() *backbone { return e.registry.reader.bases()[0] }
 
 // Registry returns the adapters that the engine serves.
 func (e *Engine) Registry() *Registry { return e.registry }
 
-// Model returns the base, read-only.
-func (e *Engine) Model() *vit.Model { return e.model }
+// Model returns the base, read-only; where several are served, what the first is, without its weights.
+func (e *Engine) Model() *vit.Model { return e.base().model }
 
-// BaseDigest returns the identity of the base's weights.
-func (e *Engine) BaseDigest() string { return e.digest }
+// BaseDigest returns the identity of the base's weights; of several the first's, see Bases.
+func (e *Engine) BaseDigest() string { return e.base().digest }
 
-// Side returns the side of the input in pixels.
-func (e *Engine) Side() int { return e.model.Image }
+// Side returns the side of the input in pixels; of several bases the first's.
+func (e *Engine) Side() int { return e.base().model.Image }
 
-// Precision names that of the base's products, in which every answer is computed.
-func (e *Engine) Precision() string { return e.model.Precision.String() }
+// Precision names that of the base's products, in which every answer is computed; of several bases the first's.
+func (e *Engine) Precision() string { return e.base().model.Precision.String() }
 
 // Recipe returns how an image becomes an input where an adapter does not say otherwise.
-func (e *Engine) Recipe() imaging.Recipe { return e.model.Recipe }
+func (e *Engine) Recipe() imaging.Recipe { return e.base().model.Recipe }
 
 // Ready reports whether new requests are taken.
 func (e *Engine) Ready() bool { return !e.draining.Load() }
@@ -233,7 +275,12 @@ func (e *Engine) Close() error {
 		e.registry.close()
 		e.queue.close()
 		<-e.runner.done
-		e.curve.save(e.known, e.curveKey())
+		for _, b := range e.registry.reader.bases() {
+			b.curve.save(e.known, e.curveKey(b))
+		}
+		if e.room != nil {
+			e.room.close()
+		}
 		e.config.Release()
 	})
 	return nil
@@ -247,7 +294,7 @@ type CurvePoint struct {
 }
 
 // Curve returns what is known of how the time of a pass grows with its images.
-func (e *Engine) Curve() []CurvePoint { return e.curve.points() }
+func (e *Engine) Curve() []CurvePoint { return e.base().curve.points() }
 
 // Stats returns the counts since the engine was made.
 func (e *Engine) Stats() Stats {
@@ -257,7 +304,7 @@ func (e *Engine) Stats() Stats {
 		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget}
 	s.Resident, s.ResidentBytes = e.registry.cache.usage()
 	s.Adapters, s.Waiting = len(e.registry.table.Load().names), e.queue.waiting()
-	s.Batch, s.PerImage = e.curve.max, e.curve.perImage()
+	s.Batch, s.PerImage = e.base().curve.max, e.base().curve.perImage()
 	return s
 }
 

@@ -96,6 +96,7 @@ func sourceOf(x Input) source {
 // preparedKey is what requests of one call share their input by.
 type preparedKey struct {
 	source
+	pool   *inputPool // of the base
 	recipe imaging.Recipe
 }
 
@@ -135,7 +136,7 @@ func (s *sharing) prepare(ctx context.Context, p *inputPool, x Input, recipe ima
 	if x.Image == nil {
 		recipe = imaging.Recipe{Size: recipe.Size} // a tensor is what it is
 	}
-	key := preparedKey{sourceOf(x), recipe}
+	key := preparedKey{sourceOf(x), p, recipe}
 	s.mu.Lock()
 	made := s.made[key]
 	if made == nil {

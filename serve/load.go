@@ -5,21 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
-	"melo.example/melo/vit"
 )
 
 // reader turns files into contents and adapters, with every check that does not need a pass through the base.
 type reader struct {
-	model   *vit.Model // the base
-	name    string     // of the base, as it was opened
-	digest  string     // of the base
-	anyBase bool       // adapters that do not say which base they belong to are taken
+	list    atomic.Pointer[[]*backbone] // the bases
+	anyBase bool                        // adapters that do not say which base they belong to are taken
 }
+
+func (r *reader) bases() []*backbone { return *r.list.Load() }
 
 // errChanged says that a file has no longer the content that it had when it was looked at.
 var errChanged = errors.New("serve: the file has changed")
@@ -31,16 +31,96 @@ const branchPart = 4
 // maxAdapter bounds a file in the folder: it is read into memory.
 const maxAdapter = 512 << 20
 
-// read reads and checks the adapter at path.
-func (r *reader) read(path string) (*adapterfile.File, error) {
-	f, err := adapterfile.ReadFor(path, r.model, maxAdapter)
+// read reads and checks the adapter at path, and finds its base.
+func (r *reader) read(path string) (*adapterfile.File, *backbone, error) {
+	list := r.bases()
+	if len(list) == 1 {
+		f, err := r.readFor(path, list[0])
+		return f, list[0], err
+	}
+	f, err := adapterfile.ReadFor(path, list[0].model, maxAdapter)
+	if err == nil && f.From == adapterfile.Native {
+		b, err := r.baseOf(f)
+		return f, b, err
+	}
+	return r.readForeign(path)
+}
+
+// readFor reads and checks the adapter at path for a base.
+func (r *reader) readFor(path string, b *backbone) (*adapterfile.File, error) {
+	f, err := adapterfile.ReadFor(path, b.model, maxAdapter)
 	if err != nil {
 		return nil, err
 	}
-	return f, r.check(f)
+	return f, r.check(f, b)
 }
 
-func (r *reader) check(f *adapterfile.File) error {
+// baseOf finds the base of a native adapter by the digest in it; of one without a digest, if such are taken, by its shape.
+func (r *reader) baseOf(f *adapterfile.File) (*backbone, error) {
+	list := r.bases()
+	if len(list) == 1 {
+		return list[0], r.check(f, list[0])
+	}
+	digest := f.Meta.Base.Digest
+	for _, b := range list {
+		if digest != "" && b.digest == digest {
+			return b, r.check(f, b)
+		}
+	}
+	if digest != "" {
+		return nil, fmt.Errorf("serve: %s: its base %.200q (%.19s) is not served here; served are %s", f.Path, f.Meta.Base.ID, digest, r.served())
+	}
+	var fits []*backbone
+	var wrong error
+	for _, b := range list {
+		if err := r.check(f, b); err == nil {
+			fits = append(fits, b)
+		} else if wrong == nil {
+			wrong = err
+		}
+	}
+	return one(f.Path, fits, wrong)
+}
+
+// readForeign reads an adapter of another library, which names its base at most: the one base of that name that it fits, or
+// else the one that it fits.
+func (r *reader) readForeign(path string) (*adapterfile.File, *backbone, error) {
+	var fits []*backbone
+	var wrong error
+	files := map[*backbone]*adapterfile.File{}
+	for _, b := range r.bases() {
+		f, err := r.readFor(path, b)
+		if err == nil {
+			fits, files[b] = append(fits, b), f
+		} else if wrong == nil {
+			wrong = err
+		}
+	}
+	b, err := one(path, fits, wrong)
+	return files[b], b, err
+}
+
+// one is the only base that an adapter fits.
+func one(path string, fits []*backbone, wrong error) (*backbone, error) {
+	switch len(fits) {
+	case 0:
+		return nil, wrong
+	case 1:
+		return fits[0], nil
+	}
+	return nil, fmt.Errorf("serve: %s: does not say which base it belongs to, and fits %s and %s", path, fits[0].name, fits[1].name)
+}
+
+// served names the bases.
+func (r *reader) served() string {
+	var names []string
+	for _, b := range r.bases() {
+		names = append(names, fmt.Sprintf("%s (%.19s)", b.name, b.digest))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (r *reader) check(f *adapterfile.File, b *backbone) error {
 	switch {
 	case f.Adapter.Head == nil:
 		return fmt.Errorf("serve: %s: the adapter has no head, so it cannot answer", f.Path)
@@ -48,16 +128,16 @@ func (r *reader) check(f *adapterfile.File) error {
 		return fmt.Errorf("serve: %s: method %q: a fully tuned model has a base of its own and cannot share this one", f.Path, f.Meta.Method)
 	case f.From == adapterfile.Native && f.Meta.Base.Digest == "" && !r.anyBase:
 		return fmt.Errorf("serve: %s: does not say which base it belongs to", f.Path)
-	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, r.name):
-		return fmt.Errorf("serve: %s: was made for the base %.200q, this is %q: --any-base takes it if its shape fits", f.Path, f.Meta.Base.ID, r.name)
+	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, b.path):
+		return fmt.Errorf("serve: %s: was made for the base %.200q, this is %q: --any-base takes it if its shape fits", f.Path, f.Meta.Base.ID, b.path)
 	}
-	if err := f.CheckBase(&r.model.Config, r.digest); err != nil {
+	if err := f.CheckBase(&b.model.Config, b.digest); err != nil {
 		return err
 	}
-	if recipe := r.recipeOf(f); recipe.Size != r.model.Image {
-		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, r.model.Image)
+	if recipe := b.recipeOf(f); recipe.Size != b.model.Image {
+		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, b.model.Image)
 	}
-	if r.recipeOf(f).Interpolation == "" {
+	if b.recipeOf(f).Interpolation == "" {
 		return fmt.Errorf("serve: %s: neither it nor the base says how an image becomes the input", f.Path)
 	}
 	return nil
@@ -73,17 +153,17 @@ func sameBase(id, name string) bool {
 	return id == "" || last(clean(id)) == last(clean(name))
 }
 
-func (r *reader) recipeOf(f *adapterfile.File) imaging.Recipe {
+func (b *backbone) recipeOf(f *adapterfile.File) imaging.Recipe {
 	if f.Meta.Recipe == (imaging.Recipe{}) {
-		return r.model.Recipe
+		return b.model.Recipe
 	}
 	return f.Meta.Recipe
 }
 
 // content describes a checked file.
-func (r *reader) content(f *adapterfile.File) *content {
+func (b *backbone) content(f *adapterfile.File) *content {
 	meta := f.Meta
-	c := &content{digest: f.Digest, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: r.recipeOf(f), bytes: f.Adapter.Resident(r.model.Precision).Bytes()}
+	c := &content{digest: f.Digest, base: b, lane: lane{base: b}, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: b.recipeOf(f), bytes: f.Adapter.Resident(b.model.Precision).Bytes()}
 	if f.Fit != nil {
 		c.bytes += int64(f.Fit.Bytes())
 	}
@@ -104,9 +184,27 @@ type flight struct {
 	err     error
 }
 
-// hold returns the adapter of c, loading it if need be; release it. Whoever asks while it is being loaded waits
-// for the same loading. The time is what the loading took of the request.
+// hold returns the adapter of c and takes hold of its base, loading what is not in memory; release it. The time is what that
+// took of the request.
 func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration, error) {
+	var waited time.Duration
+	if c.base.room != nil {
+		start := time.Now()
+		if err := c.base.hold(ctx); err != nil {
+			return nil, time.Since(start), err
+		}
+		waited = time.Since(start)
+	}
+	h, loading, err := r.holdAdapter(ctx, c)
+	if err != nil {
+		c.base.release()
+	}
+	return h, waited + loading, err
+}
+
+// holdAdapter is hold of the adapter alone; the base is held. Whoever asks while it is being loaded waits for the same
+// loading.
+func (r *Registry) holdAdapter(ctx context.Context, c *content) (*handle, time.Duration, error) {
 	if h := c.hold(&r.cache.clock); h != nil {
 		return h, 0, nil
 	}
@@ -123,7 +221,9 @@ func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		c.flight = f
+		c.base.again() // for the loading, should its request give up
 		if !r.spawn(func() { r.load(c, f) }) {
+			c.base.release()
 			c.flight = nil
 			c.mu.Unlock()
 			return nil, 0, ErrDraining
@@ -141,7 +241,7 @@ func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration
 	select {
 	case <-f.done: // both: the handle is already held for this request
 		if f.handle != nil {
-			f.handle.release()
+			f.handle.drop()
 		}
 	default:
 		f.waiters--
@@ -151,6 +251,7 @@ func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration
 
 // load does the work of a flight.
 func (r *Registry) load(c *content, f *flight) {
+	defer c.base.release()
 	start := time.Now()
 	h, err := r.loadFile(c)
 	r.loaded(c, time.Since(start), err)
@@ -220,15 +321,15 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 		return nil, r.ctx.Err()
 	}
 	path := *c.path.Load()
-	f, err := r.reader.read(path)
+	f, err := r.reader.readFor(path, c.base)
 	if err != nil {
 		return nil, err
 	}
 	if f.Digest != c.digest {
 		return nil, errChanged
 	}
-	h := &handle{content: c, adapter: f.Adapter.Resident(r.reader.model.Precision), fit: f.Fit, cache: r.cache}
-	h.branches = h.adapter.FirstBlock() >= max(1, r.reader.model.Depth/branchPart)
+	h := &handle{content: c, adapter: f.Adapter.Resident(c.base.model.Precision), fit: f.Fit, cache: r.cache}
+	h.branches = h.adapter.FirstBlock() >= max(1, c.base.model.Depth/branchPart)
 	if c.tested.Load() {
 		return h, nil
 	}

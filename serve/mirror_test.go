@@ -34,9 +34,9 @@ func TestMirror(t *testing.T) {
 			x := tensor(seed)
 			for name, f := range files {
 				requests = append(requests, Request{Name: name, Input: Input{Tensor: x}})
-				y := alone(e.model, f.Adapter, x)
+				y := alone(e.Model(), f.Adapter, x)
 				if f.Meta.Mirror {
-					for k, v := range alone(e.model, f.Adapter, mirrored(x, e.Side())) {
+					for k, v := range alone(e.Model(), f.Adapter, mirrored(x, e.Side())) {
 						y[k] = (y[k] + v) / 2
 					}
 				}

@@ -65,6 +65,22 @@ type AdapterEvent struct {
 	Forgotten bool          // an operator's decision that a restart forgets: there is no file for it
 }
 
+// BaseEvent is what happened to one of several bases: it was loaded, it left memory for others (Evicted), or could not be
+// loaded (Refused).
+type BaseEvent struct {
+	Change   Change
+	Base     string // its name
+	Digest   string
+	Bytes    int64         // of memory
+	Duration time.Duration // of loading
+	Err      error         // why it was refused
+}
+
+// BaseObserver is an Observer that is told of bases that come and go, too.
+type BaseObserver interface {
+	BaseChanged(e BaseEvent)
+}
+
 // nobody is the observer where there is none.
 type nobody struct{}
 

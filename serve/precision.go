@@ -32,6 +32,14 @@ type Choice struct {
 
 // OpenChecked is [Open] with a choice of precision that the adapters bear out.
 func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
+	if len(c.Bases) > 0 && (how.Fastest || how.CheckAll) {
+		p, err := ChoosePrecisions(ctx, c, how)
+		if err != nil {
+			return nil, err
+		}
+		c.Precisions = p
+		return Open(ctx, c)
+	}
 	if how.Fastest {
 		return openFastest(ctx, c, how)
 	}
@@ -41,6 +49,36 @@ func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	}
 	_, err = unfit(ctx, e)
 	return unless(e, err)
+}
+
+// ChoosePrecisions chooses for each of several bases, as OpenChecked does for one, with the adapters that belong to it: each is
+// opened alone, one after the other, and closed again. Bases that are in c.Precisions already keep theirs.
+func ChoosePrecisions(ctx context.Context, c Config, how Choice) (map[string]vit.Precision, error) {
+	chosen := maps.Clone(c.Precisions)
+	if chosen == nil {
+		chosen = map[string]vit.Precision{}
+	}
+	alone := c
+	alone.Bases, alone.Pinned, alone.Precisions, alone.Observer, alone.Release = nil, nil, nil, nil, nil
+	for _, path := range append([]string{c.Base}, c.Bases...) {
+		if _, ok := chosen[path]; ok {
+			continue
+		}
+		alone.Base = path
+		e, err := OpenChecked(ctx, alone, how)
+		if err != nil {
+			return nil, err
+		}
+		chosen[path] = e.base().model.Precision
+		model := e.base().model
+		if err := e.Close(); err != nil {
+			return nil, err
+		}
+		if err := vit.Release(model); err != nil {
+			return nil, err
+		}
+	}
+	return chosen, nil
 }
 
 // unless closes the engine if there is an error.
@@ -54,6 +92,9 @@ func unless(e *Engine, err error) (*Engine, error) {
 // openFastest tries precisions from that of c on.
 func openFastest(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	p, observer := c.Precision, c.Observer
+	if observer == nil {
+		observer = nobody{}
+	}
 	openIn := func(p vit.Precision, observer Observer) (*Engine, error) {
 		c.Precision, c.Observer = p, observer
 		return Open(ctx, c)

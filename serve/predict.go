@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"melo.example/melo/fit"
-	"melo.example/melo/imaging"
 	"melo.example/melo/lora/adapterfile"
 )
 
@@ -32,7 +31,7 @@ func (e *Engine) predict(ctx context.Context, requests []Request, answers []Answ
 	c.shared = newSharing(requests)
 	next := make(chan int)
 	var group sync.WaitGroup
-	for range min(len(requests), 2*e.curve.max) {
+	for range min(len(requests), 2*e.queue.rows) {
 		group.Go(func() {
 			for i := range next {
 				answers[i], errs[i] = c.one(requests[i])
@@ -164,7 +163,7 @@ func (c *call) queued(v *version, x Input, t *Timing) (*item, error) {
 	}
 	c.comes(x)
 	start := time.Now()
-	in, err := c.prepare(x, v.content.recipe)
+	in, err := c.prepare(x, v.content)
 	t.Prepare += time.Since(start)
 	if err != nil {
 		c.arrives(x, nil)
@@ -194,11 +193,11 @@ func (c *call) arrives(x Input, it *item) {
 	}
 }
 
-func (c *call) prepare(x Input, recipe imaging.Recipe) (*input, error) {
+func (c *call) prepare(x Input, of *content) (*input, error) {
 	if c.shared == nil {
-		return c.e.inputs.prepare(c.ctx, x, recipe)
+		return of.base.inputs.prepare(c.ctx, x, of.recipe)
 	}
-	return c.shared.prepare(c.ctx, c.e.inputs, x, recipe)
+	return c.shared.prepare(c.ctx, of.base.inputs, x, of.recipe)
 }
 
 // wait returns when the item is answered, or ctx ends: then its place in the queue is free.
@@ -217,10 +216,11 @@ func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 	f := &adapterfile.File{Path: path, Digest: h.content.digest, Meta: *h.content.card}
 	c := &call{e: e, ctx: ctx}
 	h.refs.Store(1) // the caller's
-	return f.CheckSelf(e.model.Precision, h.content.recipe.Values(), e.known, func(input []float32) ([]float32, error) {
-		in := e.inputs.get()
+	return f.CheckSelf(h.content.base.model.Precision, h.content.recipe.Values(), e.known, func(input []float32) ([]float32, error) {
+		in := h.content.base.inputs.get()
 		copy(in.data, input)
 		h.acquire()
+		h.content.base.again()
 		it := &item{handle: h, input: in, test: true, queued: time.Now(), done: make(chan struct{}, 1)}
 		e.queue.enter(&h.content.lane)
 		e.queue.put(it)

@@ -24,9 +24,9 @@ func (r *Registry) publish() {
 			continue
 		}
 		// Equal bytes are one content, whichever file was read first.
-		if c := contents[f.content.digest]; c != nil {
+		if c := contents[f.content.digest]; c != nil && c.base == f.content.base {
 			f.content = c
-		} else if c := r.contents[f.content.digest]; c != nil {
+		} else if c := r.contents[f.content.digest]; c != nil && c.base == f.content.base {
 			f.content = c
 		}
 		contents[f.content.digest] = f.content

@@ -49,6 +49,7 @@ func (it *item) bare() bool { return !it.handle.adapter.Adapts() }
 
 // lane is what waits for one adapter, the earliest deadline first.
 type lane struct {
+	base     *backbone
 	items    []*item
 	admitted int  // items, and requests on their way here (loading, preparing)
 	active   bool // in the queue's turn order
@@ -59,20 +60,21 @@ type lane struct {
 // that has most.
 type queue struct {
 	limit    int
-	rows     int                  // the most of a batch
-	perImage func() time.Duration // estimate of the time of one more image
-	perBatch func() time.Duration
+	rows     int                             // the most of a batch
+	perImage func(b *backbone) time.Duration // estimate of the time of one more image
+	perBatch func(b *backbone) time.Duration
 
 	mu     sync.Mutex
 	ready  sync.Cond // there is something to take, or the queue is closed
 	closed bool
-	turns  []*lane // lanes with items, the next one first; some may have been emptied meanwhile
-	queued int     // items in lanes
-	inside int     // requests that were admitted and are not being computed yet
+	turns  []*lane           // lanes with items, the next one first; some may have been emptied meanwhile
+	queued int               // items in lanes
+	waits  map[*backbone]int // of each base
+	inside int               // requests that were admitted and are not being computed yet
 }
 
-func newQueue(limit, rows int, perImage, perBatch func() time.Duration) *queue {
-	q := &queue{limit: limit, rows: rows, perImage: perImage, perBatch: perBatch}
+func newQueue(limit, rows int, perImage, perBatch func(b *backbone) time.Duration) *queue {
+	q := &queue{limit: limit, rows: rows, perImage: perImage, perBatch: perBatch, waits: map[*backbone]int{}}
 	q.ready.L = &q.mu
 	return q
 }
@@ -85,16 +87,16 @@ func (q *queue) admit(ctx context.Context, l *lane) error {
 		return ErrDraining
 	}
 	if deadline, ok := ctx.Deadline(); ok && q.inside > 0 && time.Until(deadline) < q.delay(l) {
-		return &OverloadError{RetryAfter: q.retryAfter()}
+		return &OverloadError{RetryAfter: q.retryAfter(l)}
 	}
 	if q.inside >= q.limit {
 		longest := q.longest()
 		if longest == nil || longest.admitted <= l.admitted+1 {
-			return &OverloadError{RetryAfter: q.retryAfter()}
+			return &OverloadError{RetryAfter: q.retryAfter(l)}
 		}
 		youngest := longest.items[len(longest.items)-1]
 		q.remove(longest, len(longest.items)-1)
-		youngest.end(&OverloadError{RetryAfter: q.retryAfter()})
+		youngest.end(&OverloadError{RetryAfter: q.retryAfter(l)})
 	}
 	q.inside++
 	l.admitted++
@@ -104,17 +106,19 @@ func (q *queue) admit(ctx context.Context, l *lane) error {
 // delay estimates how long one more request of l would wait: adapters take turns, so before it come its own lane and
 // as many of every other.
 func (q *queue) delay(l *lane) time.Duration {
-	before := len(l.items)
+	delay := time.Duration(len(l.items)) * q.perImage(l.base)
 	for _, other := range q.turns {
 		if other != l {
-			before += min(len(other.items), len(l.items)+1)
+			delay += time.Duration(min(len(other.items), len(l.items)+1)) * q.perImage(other.base)
 		}
 	}
-	return time.Duration(before) * q.perImage()
+	return delay
 }
 
 // retryAfter is when a batch will have made room.
-func (q *queue) retryAfter() time.Duration { return max(q.perBatch(), 10*time.Millisecond) }
+func (q *queue) retryAfter(l *lane) time.Duration {
+	return max(q.perBatch(l.base), 10*time.Millisecond)
+}
 
 func (q *queue) longest() (longest *lane) {
 	for _, l := range q.turns {
@@ -172,6 +176,7 @@ func (q *queue) putOne(it *item) {
 	l.items = slices.Insert(l.items, at, it)
 	it.waiting = true
 	q.queued++
+	q.waits[l.base]++
 	if !l.active {
 		l.active = true
 		q.turns = append(q.turns, l)
@@ -183,6 +188,9 @@ func (q *queue) remove(l *lane, i int) {
 	l.items[i].waiting = false
 	l.items = slices.Delete(l.items, i, i+1)
 	q.queued--
+	if q.waits[l.base]--; q.waits[l.base] == 0 {
+		delete(q.waits, l.base) // which may be served no more
+	}
 	q.left(l)
 }
 
@@ -197,9 +205,9 @@ func (q *queue) cancel(it *item) {
 	}
 }
 
-// take waits for requests and returns those of the next batch: one of every adapter in turn, until pick(number that
-// wait) images are full. Rows that share most of the way of an image that is in it already come along. It returns none when the queue is closed. left is how many stay.
-func (q *queue) take(batch []*item, pick func(queued int) int) (_ []*item, left int) {
+// take waits for requests and returns those of the next batch, which has one base: that of the adapter whose turn it is. It
+// has one request of every adapter of that base in turn, until pick(base, number that wait) images are full. Rows that share most of the way of an image that is in it already come along. It returns none when the queue is closed. left is how many stay.
+func (q *queue) take(batch []*item, pick func(b *backbone, queued int) int) (_ []*item, left int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(batch) == 0 {
@@ -209,15 +217,22 @@ func (q *queue) take(batch []*item, pick func(queued int) int) (_ []*item, left 
 		if q.queued == 0 {
 			return nil, 0
 		}
-		batch = q.fill(batch, pick(q.queued))
+		next := slices.IndexFunc(q.turns, func(l *lane) bool { return len(l.items) > 0 })
+		b := q.turns[next].base
+		batch = q.fill(batch, b, pick(b, q.waits[b]))
 	}
 	return batch, q.queued
 }
 
-func (q *queue) fill(batch []*item, images int) []*item {
+func (q *queue) fill(batch []*item, b *backbone, images int) []*item {
 	now := time.Now()
-	for used, rows := 0, 0; q.queued > 0; {
-		l := q.turns[0]
+	at := 0 // lanes before it are those of other bases, which keep their turn
+	for used, rows := 0, 0; q.waits[b] > 0; {
+		l := q.turns[at]
+		if l.base != b {
+			at++
+			continue
+		}
 		if len(l.items) > 0 {
 			it := l.items[0]
 			expired := !it.deadline.IsZero() && now.After(it.deadline)
@@ -239,7 +254,7 @@ func (q *queue) fill(batch []*item, images int) []*item {
 				batch = append(batch, it)
 			}
 		}
-		q.turns = append(q.turns[:0], q.turns[1:]...)
+		q.turns = slices.Delete(q.turns, at, at+1)
 		if len(l.items) > 0 {
 			q.turns = append(q.turns, l)
 		} else {

@@ -20,7 +20,7 @@ type lanes struct {
 }
 
 func newLanes(limit, adapters int) *lanes {
-	t := &lanes{queue: newQueue(limit, 16, func() time.Duration { return time.Second }, func() time.Duration { return 4 * time.Second })}
+	t := &lanes{queue: newQueue(limit, 16, func(*backbone) time.Duration { return time.Second }, func(*backbone) time.Duration { return 4 * time.Second })}
 	for range adapters {
 		h := &handle{content: &content{}, adapter: &lora.Resident{}, cache: newCache(0, nil)}
 		h.refs.Store(1)
@@ -51,7 +51,7 @@ func (q *lanes) ask(adapter int, deadline time.Time) (*item, error) {
 
 // next returns the adapters of the next batch of up to n.
 func (q *lanes) next(n int) (which []int) {
-	batch, _ := q.take(nil, func(queued int) int { return min(queued, n) })
+	batch, _ := q.take(nil, func(_ *backbone, queued int) int { return min(queued, n) })
 	for _, it := range batch {
 		which = append(which, slices.Index(q.handles, it.handle))
 		it.end(nil)
@@ -91,7 +91,7 @@ func TestEarliestDeadlineFirst(t *testing.T) {
 		items = append(items, it)
 	}
 	for _, want := range []int{2, 4, 1, 0, 3} {
-		batch, _ := q.take(nil, func(int) int { return 1 })
+		batch, _ := q.take(nil, func(*backbone, int) int { return 1 })
 		if got := slices.Index(items, batch[0]); got != want {
 			t.Errorf("request %d, expected %d", got, want)
 		}
@@ -329,7 +329,7 @@ func TestOneCallForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, f := range files {
-		if want := alone(e.model, f.Adapter, x); errs[i] != nil || !slices.Equal(answers[i].Logits, want) || answers[i].Digest != f.Digest {
+		if want := alone(e.Model(), f.Adapter, x); errs[i] != nil || !slices.Equal(answers[i].Logits, want) || answers[i].Digest != f.Digest {
 			t.Errorf("%s: %v, logits %v, alone %v", requests[i].Name, errs[i], answers[i].Logits, want)
 		}
 	}

@@ -29,7 +29,7 @@ const firstVersion = "1"
 type Registry struct {
 	dir       string
 	statePath string
-	reader    reader
+	reader    *reader
 	cache     *cache
 	observer  Observer
 	counts    *counters
@@ -61,7 +61,8 @@ type registryConfig struct {
 	dir, state string
 	budget     int64
 	readers    int // files that are read at once
-	reader     reader
+	bases      []*backbone
+	anyBase    bool
 	observer   Observer
 	counts     *counters
 	policy     func() *trust.Policy
@@ -73,9 +74,10 @@ func newRegistry(c registryConfig) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{dir: c.dir, statePath: c.state, reader: c.reader, observer: c.observer, counts: c.counts, policy: c.policy, selfTest: c.selfTest,
+	r := &Registry{dir: c.dir, statePath: c.state, reader: &reader{anyBase: c.anyBase}, observer: c.observer, counts: c.counts, policy: c.policy, selfTest: c.selfTest,
 		loading: make(chan struct{}, c.readers), state: s, files: map[string]*file{}, contents: map[string]*content{},
 		versions: map[Identity]*version{}}
+	r.reader.list.Store(&c.bases)
 	r.cache = newCache(c.budget, r.wasEvicted)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.table.Store(&table{entries: map[string]*entry{}})
@@ -245,6 +247,10 @@ func (e *entry) status(v *version) Status {
 	c := v.content
 	s := Status{Identity: v.Identity, Signers: v.signers, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
 		Bytes: c.bytes, Modified: v.modified, Card: c.card}
+	if c.base.room != nil {
+		base := c.base.status(0)
+		s.Base = &base
+	}
 	if v == e.canary {
 		s.Canary = e.weight
 	}

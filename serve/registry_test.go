@@ -228,7 +228,7 @@ func TestChecksAtLoad(t *testing.T) {
 		for i := range 2 {
 			x := make([]float32, 3*8*8)
 			adapterfile.SelfTestInput(x, 3, i)
-			test.Logits = append(test.Logits, alone(helper.model, f.Adapter, x))
+			test.Logits = append(test.Logits, alone(helper.Model(), f.Adapter, x))
 		}
 		test.Logits[1][0] += shift
 		f.Meta.SelfTest = test
@@ -278,7 +278,7 @@ func TestSelfTestInNarrowPrecision(t *testing.T) {
 	dir := t.TempDir()
 	publish(t, dir, "a", someAdapter(1))
 	e := newEngine(t, 1, Config{Adapters: dir})
-	e.model.Precision = vit.BF16
+	e.Model().Precision = vit.BF16
 	refuse[*BrokenError](t, e, "a", "", "no self-test")
 }
 

@@ -6,20 +6,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"melo.example/melo/compute"
 	"melo.example/melo/fit"
 	"melo.example/melo/lora"
-	"melo.example/melo/vit"
 )
 
 // runner computes batches, one after the other: a pass uses all workers.
 type runner struct {
-	engine   compute.Engine
-	early    compute.Early     // nil: the engine has none
-	branches compute.Branching // nil: likewise
-	model    *vit.Model
+	*stack   // of the base of the batch, whose items hold it
+	base     *backbone
 	queue    *queue
-	curve    *curve
 	counts   *counters
 	observer Observer
 	done     chan struct{} // closed when run returns
@@ -29,7 +24,6 @@ type runner struct {
 	images   []*input         // that the rows begin with
 	stems    []bool           // of each: other rows may begin with it, too
 	shared   bool             // rows of the batch do
-	pixels   []float32        // of them [images, 3, side, side]
 	of       []int            // image of each row
 	segments []lora.Segment   // of rows
 	ordered  []*item          // of the batch, by row
@@ -37,21 +31,11 @@ type runner struct {
 	second   []int            // by row: its place in the second pass, counted from 1; 0: none
 	spread   []float32        // [rows, 3, side, side], for an engine that does not branch
 	logits   []float32        // of one item in the second pass
-	values   int              // numbers of an input
 	seen     map[any]struct{} // adapters and versions of the batch
 }
 
 func newRunner(e *Engine) *runner {
-	m := e.model
-	r := &runner{engine: m.NewEngine(e.curve.max), model: m, queue: e.queue, curve: e.curve, counts: &e.counts,
-		observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{},
-		values: e.inputs.values, pixels: make([]float32, e.curve.max*e.inputs.values)}
-	if early, ok := r.engine.(compute.Early); ok {
-		r.early = early
-		early.KeepEarly(compute.MiddleBlock(&m.Config))
-	}
-	r.branches, _ = r.engine.(compute.Branching)
-	return r
+	return &runner{queue: e.queue, counts: &e.counts, observer: e.observer, epoch: time.Now(), done: make(chan struct{}), seen: map[any]struct{}{}}
 }
 
 // run computes batches until the queue is closed and empty.
@@ -60,7 +44,7 @@ func (r *runner) run() {
 	var batch []*item
 	for {
 		var left int
-		if batch, left = r.queue.take(batch[:0], r.curve.pick); len(batch) == 0 {
+		if batch, left = r.queue.take(batch[:0], (*backbone).pick); len(batch) == 0 {
 			return
 		}
 		r.batch(batch, left)
@@ -72,6 +56,8 @@ func (r *runner) run() {
 func (r *runner) batch(batch []*item, left int) {
 	start := time.Now()
 	r.since.Store(int64(start.Sub(r.epoch)) + 1)
+	r.base = batch[0].handle.content.base
+	r.stack = r.base.stack
 	rows := r.arrange(batch)
 	features, n := r.forward(len(r.images), r.of, r.segments), r.model.Features()
 	for i, it := range r.ordered {
@@ -93,6 +79,7 @@ func (r *runner) batch(batch []*item, left int) {
 		it.end(nil)
 	}
 	clear(r.ordered)
+	r.stack, r.base = nil, nil
 }
 
 // judge tells whether the input of an item in a row of the last pass is like the training images of its adapter.
@@ -199,7 +186,7 @@ func (r *runner) forward(images int, of []int, segments []lora.Segment) []float3
 // learn tells the curve what a pass took, unless its rows shared some of it.
 func (r *runner) learn(rows int, took time.Duration) {
 	if !r.shared {
-		r.curve.record(rows, took)
+		r.base.curve.record(rows, took)
 	}
 }
 

@@ -279,7 +279,10 @@ func (f *file) judge(policy *trust.Policy) {
 // readFile reads the file and checks it. It may be called for several files at once. What is not trusted is refused; what
 // the file held before goes on while memory has it, and it is trusted itself.
 func (r *Registry) readFile(f *file, policy *trust.Policy) {
-	parsed, err := r.reader.read(f.path)
+	if f.content != nil && !slices.Contains(r.reader.bases(), f.content.base) {
+		f.content = nil // its base is served no more
+	}
+	parsed, base, err := r.reader.read(f.path)
 	if err != nil {
 		f.fail(err)
 		f.judge(policy)
@@ -289,7 +292,7 @@ func (r *Registry) readFile(f *file, policy *trust.Policy) {
 	if policy != nil && policy.Keys != nil {
 		signatures, err = trust.ReadSignatures(f.path)
 	}
-	same := f.content != nil && f.content.digest == parsed.Digest
+	same := f.content != nil && f.content.digest == parsed.Digest && f.content.base == base
 	if err == nil {
 		_, err = policy.Check(parsed.Digest, f.name, signatures)
 	}
@@ -299,7 +302,7 @@ func (r *Registry) readFile(f *file, policy *trust.Policy) {
 		return
 	}
 	if f.signatures = signatures; !same {
-		f.content = r.reader.content(parsed)
+		f.content = base.content(parsed)
 	}
 	if f.judge(policy); err != nil { // nor can its signatures be read
 		f.content, f.err = nil, err

@@ -138,7 +138,7 @@ func TestPredict(t *testing.T) {
 		}
 		answers, errs := e.Predict(t.Context(), Request{Name: name, Input: Input{Image: img}}, Request{Name: name, Version: f.Digest, Input: Input{Tensor: x}},
 			Request{Name: "nobody", Input: Input{Tensor: x}}, Request{Name: name, Input: Input{Tensor: x[1:]}})
-		want := alone(e.model, f.Adapter, x)
+		want := alone(e.Model(), f.Adapter, x)
 		for i := range 2 {
 			if a := answers[i]; errs[i] != nil || a.Digest != f.Digest || a.Name != name || !slices.Equal(a.Logits, want) || !slices.Contains(a.Labels, a.Label) {
 				t.Errorf("%s: %+v, %v, expected logits %v", name, answers[i], errs[i], want)

@@ -32,6 +32,8 @@ type Status struct {
 	Resident int64 // bytes of memory that it takes now
 	Bytes    int64 // bytes of memory that it takes when it is resident
 	Modified time.Time
+	// Base is what it belongs to, where several are served; nil of a file whose base is not there.
+	Base *BaseStatus
 	// Card is the description in the file: task, labels, metrics, intended use; shared, not to be changed.
 	Card *adapterfile.Metadata
 }

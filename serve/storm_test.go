@@ -79,7 +79,7 @@ func newStorm(t *testing.T, names int) *storm {
 	}
 	for _, f := range files {
 		for _, x := range s.inputs {
-			s.want[f.Digest] = append(s.want[f.Digest], alone(s.e.model, f.Adapter, x))
+			s.want[f.Digest] = append(s.want[f.Digest], alone(s.e.Model(), f.Adapter, x))
 		}
 	}
 	return s

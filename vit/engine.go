@@ -237,9 +237,10 @@ func (e *engine) tap(stage string, x kernel.Mat) {
 const passTokens = 400
 
 // passImages is the default of LimitPass.
-func (e *engine) passImages() int {
-	t := e.m.Tokens()
-	return min(max(1, (passTokens*e.ex.Pool().Workers()+t/2)/t), e.maxBatch)
+func (e *engine) passImages() int { return passFor(e.m.Tokens(), e.ex.Pool().Workers(), e.maxBatch) }
+
+func passFor(tokens, workers, maxBatch int) int {
+	return min(max(1, (passTokens*workers+tokens/2)/tokens), maxBatch)
 }
 
 func (e *engine) mark(block int, p compute.Part) {

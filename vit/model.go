@@ -9,6 +9,7 @@ import (
 
 	"melo.example/melo/compute"
 	"melo.example/melo/internal/kernel"
+	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/arch"
 )
 
@@ -63,6 +64,7 @@ type model struct {
 	compute.Model
 	weightsOf[linear]
 	workers compute.Workers
+	mapped  *safetensors.File // that has the packed weights; nil: they are in memory of their own
 
 	rotation rotation    // of queries and keys
 	biases   [][]float32 // of scores, for each block [Heads, T, T]; nil if there are none

@@ -83,6 +83,9 @@ func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
 		return nil, err
 	}
 	b.kept.keep()
+	if b.kept != nil {
+		m.mapped = b.kept.file
+	}
 	return m.self(), nil
 }
 

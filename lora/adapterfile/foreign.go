@@ -75,7 +75,11 @@ func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
 
 // ImportFor returns what a base tells of an adapter that is imported for it.
 func ImportFor(m *compute.Model) Import {
-	return Import{Base: &m.Config, Head: m.Head, HeadDist: m.HeadDist, Model: m}
+	o := Import{Base: &m.Config, Head: m.Head, HeadDist: m.HeadDist}
+	if m.Backend != nil { // else its weights are not at hand
+		o.Model = m
+	}
+	return o
 }
 
 // ownHead is the head that the base came with; the two of a distilled DeiT, whose logits are averaged, as one on the
