@@ -1,9 +1,13 @@
 package experiment
 
-import "fmt"
+import (
+	"fmt"
+
+	"melo.example/melo/internal/buildinfo"
+)
 
 // Notice stands wherever a result is shown.
-const Notice = "research software, not a medical device"
+const Notice = buildinfo.Notice
 
 // SettingError is a setting that cannot be, or that does not fit base, data or machine.
 type SettingError struct {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/report/plot"
 )
 
@@ -89,6 +90,9 @@ func esc(s string) string {
 }
 
 func (w *writer) f(format string, args ...any) { fmt.Fprintf(&w.Builder, format, args...) }
+
+// WriteFile replaces the file at path with the page.
+func (p *Page) WriteFile(path string) error { return atomicfile.Write(path, 0o666, p.Write) }
 
 // Write writes the page as HTML.
 func (p *Page) Write(out io.Writer) error {

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -17,6 +16,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
+	"melo.example/melo/report/lines"
 )
 
 // commands is the whole command line. Each field is the options of one command; its Run method is the
@@ -63,27 +63,18 @@ type stdio struct {
 
 // printf prints a line of the human result on standard output; with --json it does nothing.
 func (s *stdio) printf(format string, args ...any) {
-	if !s.json {
-		fmt.Fprintln(s.out, visible(fmt.Sprintf(format, args...)))
-	}
-}
-
-// visible is text without control characters, line breaks and tabs apart: labels and names come from files, and a terminal
-// obeys what it is sent.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, text)
+	s.lines().Printf(format, args...)
 }
 
 // entry prints a label and what stands behind it, over several lines if a screen is too narrow for one.
-func (s *stdio) entry(label, format string, args ...any) {
-	text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
-	text = ui.Wrap(text, screenWidth-len(label), 0)
-	s.printf("%s%s", label, strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", len(label))))
+func (s *stdio) entry(label, format string, args ...any) { s.lines().Entry(label, format, args...) }
+
+// lines is where documents are shown to people; with --json they are not.
+func (s *stdio) lines() lines.Writer {
+	if s.json {
+		return lines.To(io.Discard)
+	}
+	return lines.To(s.out)
 }
 
 // hexOf is a SHA-256 without its name: 64 digits leave room on a screen for a label only.
@@ -92,16 +83,23 @@ func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") 
 // notef prints a remark on standard error, where it is in nobody's way. On a terminal it is wrapped at words;
 // elsewhere it is one line.
 func (s *stdio) notef(format string, args ...any) {
-	text := visible(fmt.Sprintf(format, args...))
-	if strings.HasPrefix(text, " ") { // a command, to be copied
-		fmt.Fprintln(s.err, text)
+	line := text.Visible(fmt.Sprintf(format, args...))
+	if strings.HasPrefix(line, " ") { // a command, to be copied
+		fmt.Fprintln(s.err, line)
 		return
 	}
-	text = "melo: " + text
+	line = "melo: " + line
 	if s.columns != nil {
-		text = ui.Wrap(text, s.columns(), 2)
+		line = text.Wrap(line, s.columns(), 2)
 	}
-	fmt.Fprintln(s.err, text)
+	fmt.Fprintln(s.err, line)
+}
+
+// notice says what melo is not, where people read a result.
+func (s *stdio) notice() {
+	if !s.json {
+		s.notef("%s", notice)
+	}
 }
 
 // document prints v as the one JSON document; without --json it does nothing.

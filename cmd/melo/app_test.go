@@ -71,11 +71,11 @@ func TestHelpOfEveryCommand(t *testing.T) {
 func TestOverviewFitsAScreen(t *testing.T) {
 	r := melo(t, "help").want(t, exitDone)
 	lines := strings.Split(strings.TrimSuffix(r.out, "\n"), "\n")
-	if len(lines) >= screenHeight { // the prompt takes a line
+	if len(lines) >= 24 { // the height of a terminal as it opens; the prompt takes a line
 		t.Errorf("the overview has %d lines", len(lines))
 	}
 	for _, line := range lines {
-		if len(line) > screenWidth {
+		if len(line) > 80 {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
 	}

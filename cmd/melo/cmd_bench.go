@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/sysinfo"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/vit"
 )
 
@@ -92,8 +95,8 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return usage(err)
 	}
-	p := &benchPrinter{s: s}
-	b, err := machine.Open(machine.Options{Base: o.Base, Precision: prec, Kernels: o.Kernels, Threads: o.Threads, Duration: o.Duration, Report: p.report})
+	p := lines.NewBench(s.lines())
+	b, err := machine.Open(machine.Options{Base: o.Base, Precision: prec, Kernels: o.Kernels, Threads: o.Threads, Duration: o.Duration, Report: p.Report})
 	if err != nil {
 		if wrong := (*machine.SetError)(nil); errors.As(err, &wrong) {
 			return usage(err)
@@ -107,7 +110,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	c := b.Config()
 	doc := benchDocument{Version: buildinfo.This(), Machine: sysinfo.This(), KernelSet: kernel.Name(), Precision: o.Precision, Threads: b.Threads(),
 		Base: benchBase{Path: o.Base, Width: c.Width, Depth: c.Depth, MLP: c.MLP, Tokens: c.Tokens()}}
-	p.header(&doc)
+	doc.print(s)
 	for _, part := range machine.Parts {
 		if !o.wants(part) {
 			continue
@@ -115,7 +118,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 		if s.json {
 			s.notef("measuring: %s", part)
 		}
-		p.part(part)
+		p.Part(part)
 		if err := b.Run(ctx, part); err != nil {
 			return err
 		}
@@ -123,6 +126,15 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	b.Peaks()
 	doc.Result = b.Result
 	return s.document(&doc)
+}
+
+// print says what is measured.
+func (d *benchDocument) print(s *stdio) {
+	s.printf("%s, class %s\nkernels %s, %s, %s", cmp.Or(d.Machine.CPU, "unknown"), d.Machine.CPUClass, d.KernelSet, d.Precision,
+		text.Plural(d.Threads, "thread", "threads"))
+	s.printf("melo %s %s, %s", d.Version.Version, d.Version.Short(), d.Version.Go)
+	s.entry("base: ", "width %d, depth %d, MLP %d, %d tokens (%s)", d.Base.Width, d.Base.Depth, d.Base.MLP, d.Base.Tokens,
+		cmp.Or(d.Base.Path, "random weights"))
 }
 
 // wants reports whether a part was asked for.

@@ -121,11 +121,3 @@ func TestBenchProfile(t *testing.T) {
 		t.Errorf("table %q", r.out)
 	}
 }
-
-func TestSeconds(t *testing.T) {
-	for s, want := range map[float64]string{0.00671: "6.71ms", 0.99996: "1s", 12.34: "12.3s", 4.2e-9: "4.2ns", 1e-4: "100µs"} {
-		if got := seconds(s); got != want {
-			t.Errorf("%g s: %s, expected %s", s, got, want)
-		}
-	}
-}

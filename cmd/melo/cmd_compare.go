@@ -14,6 +14,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/lora"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/report/study"
 	"melo.example/melo/train"
 )
@@ -135,26 +136,15 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	e.Command = s.args
 	c, err := experiment.Compare(ctx, e, base, set.Set, w.event)
 	if err == nil {
-		err = writeComparison(ctx, c, s.sameCommand("--restart"), o.Pictures)
+		err = study.WriteComparison(ctx, c, s.sameCommand("--restart"), o.Pictures)
 	}
 	if err != nil {
 		return o.unfinished(s, c != nil, hintPrepare(err))
 	}
 	w.close()
-	printComparison(s, c)
+	lines.Comparison(s.lines(), c)
+	s.notice()
 	return s.document(&c.ComparisonDocument)
-}
-
-// writeComparison leaves the results in the folder of a comparison.
-func writeComparison(ctx context.Context, c *experiment.Comparison, command string, pictures int) error {
-	page, err := study.Comparison(ctx, c, command, pictures)
-	if err != nil {
-		return err
-	}
-	if err := writePage(filepath.Join(c.Folder, experiment.ComparisonReport), page); err != nil {
-		return err
-	}
-	return c.Write()
 }
 
 // unfinished says how a comparison that ended too early can be gone on with. measured: all its runs are done.

@@ -189,7 +189,7 @@ func TestCompareRefuses(t *testing.T) {
 		more   []string
 	}{
 		{exitUsage, "--seeds 0", []string{"--seeds", "0"}},
-		{exitUsage, "--folds", []string{"--folds", "5"}},
+		{exitUsage, "--folds", []string{"--folds", "1"}},
 		{exitUsage, "melo twice", []string{"--methods", "melo,melo"}},
 		{exitUsage, "--lr full", []string{"--methods", "melo", "--lr", "full=0.1"}},
 		{exitUsage, "--rank 0", []string{"--rank", "0"}},

@@ -1,17 +1,22 @@
 package main
 
 import (
+	"strings"
+
+	facade "melo.example/melo"
+
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/convert"
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/safetensors"
-	"melo.example/melo/vit"
+	"melo.example/melo/vit/checkpoint"
 )
 
 // convertOptions are the options of "melo convert".
@@ -72,11 +77,6 @@ func (o *convertOptions) Validate() error {
 	return nil
 }
 
-// formats are the names of adapter formats on the command line.
-var formats = map[adapterfile.Kind]string{
-	adapterfile.Native: "native", adapterfile.LoRAViT: "loravit", adapterfile.PEFT: "peft",
-}
-
 // convertTypes are the types of --dtype; the empty one is as it is stored.
 var convertTypes = map[string]safetensors.DType{"f32": safetensors.F32, "f16": safetensors.F16, "bf16": safetensors.BF16}
 
@@ -84,120 +84,128 @@ var moduleNames = map[string]adapterfile.Names{
 	"": "", "gen4": adapterfile.NamesHF4, "gen5": adapterfile.NamesHF5, "timm": adapterfile.NamesTimm,
 }
 
+// headTypes are the types of --head; the empty one is chosen by --dtype.
+var headTypes = map[string]safetensors.DType{"auto": "", "f32": safetensors.F32, "f24": adapterfile.Head24, "f16": safetensors.F16,
+	"bf16": safetensors.BF16, "i8": safetensors.I8}
+
+// options are those of the conversion.
+func (o *convertOptions) options() (c convert.Options, err error) {
+	c = convert.Options{In: o.In, Out: o.Out, To: o.To, DType: convertTypes[o.DType], Head: headTypes[o.Head], Labels: o.Labels,
+		Task: adapterfile.Task(o.Task), Alpha: o.Alpha, Heads: o.Heads, Image: o.Size, Names: moduleNames[o.Names], Bare: o.Bare,
+		FoldScale: o.FoldScale, DropHead: o.DropHead}
+	const most = 256 // a file does not tell the depth of its base
+	if c.Blocks, err = experiment.ParseBlocks(o.Blocks, most); err != nil {
+		return c, usage(err)
+	}
+	c.Prepare, err = o.override(o.Size)
+	return c, err
+}
+
 // Run converts.
 func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
-	kind, err := adapterfile.BaseWeights, error(nil)
+	from, err := "base", error(nil)
 	if o.In != bases.Embedded {
-		if kind, err = adapterfile.Sniff(o.In); err != nil {
-			return badInput(err)
-		}
+		from, err = convert.Format(o.In)
 	}
-	if o.To == "onnx" {
-		from, err := o.onnxFrom(kind)
-		if err != nil {
-			return err
-		}
-		return o.toONNX(ctx, s, from)
+	if err != nil {
+		return convertError(err)
 	}
-	if kind == adapterfile.BaseWeights {
-		return o.convertBase(ctx, s)
-	}
-	from, ok := formats[kind]
-	if !ok {
-		return badInput(fmt.Errorf("%s: is %v, expected an adapter of melo, LoRA-ViT or PEFT, or a base", o.In, kind))
-	}
-	if o.Merge {
-		return o.merge(ctx, s, from)
-	}
-	if err := o.settle(from); err != nil {
-		return usage(err)
-	}
-	if err := fetchBase(ctx, s, o.Base); err != nil {
-		return err
-	}
-	base, err := o.openBase(kind)
+	c, err := o.options()
 	if err != nil {
 		return err
 	}
-	f, err := o.read(kind, base)
-	if untold := (*adapterfile.UntoldError)(nil); errors.As(err, &untold) {
-		return usage(fmt.Errorf("%w; give --%s", err, untold.What))
+	var doc *convert.Document
+	switch {
+	case o.To == "onnx":
+		doc, err = o.toONNX(ctx, s, c, from)
+	case from == "base":
+		if err := o.checkBase(&c); err != nil {
+			return usage(err)
+		}
+		doc, err = convert.WriteBase(ctx, c)
+	case o.Merge:
+		doc, err = o.merge(ctx, s, c, from)
+	default:
+		doc, err = o.convert(ctx, s, c, from)
 	}
 	if err != nil {
-		return badInput(err)
+		return convertError(err)
 	}
-	if base != nil && kind != adapterfile.Native {
-		if err := tellPrepare(s, base.model); err != nil {
-			return err
-		}
+	lines.Converted(s.lines(), doc)
+	if len(doc.Lost) > 0 {
+		s.notef("no place in OUT for: %s", strings.Join(doc.Lost, ", "))
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	for _, note := range doc.Notes {
+		s.notef("%s", note)
 	}
-	doc := convertDocument{In: convertedFile{Path: o.In, Format: from, Digest: f.Digest, Bytes: bytesAt(o.In)}, Lost: []string{}, Notes: []string{}}
-	doc.describe(o, f, base != nil)
-	if o.DropHead {
-		dropHead(f)
-	}
-	if o.FoldScale {
-		f = f.Fold()
-	}
-	if err := o.write(f, base, &doc); err != nil {
-		if errors.As(err, new(*adapterfile.FormatError)) {
-			return badInput(err)
-		}
-		return err
-	}
-	doc.print(s)
 	return s.document(doc)
 }
 
-// settle completes the options once the format of IN is known, and refuses those that make no sense for it.
-func (o *convertOptions) settle(from string) error {
-	if o.To == "" && from == "native" {
-		return fmt.Errorf("convert: %s is a native adapter: give --to loravit, --to peft or --to native", o.In)
+// convertError gives an error of a conversion its status.
+func convertError(err error) error {
+	switch {
+	case errors.As(err, new(*convert.OptionError)):
+		return usage(err)
+	case errors.As(err, new(*convert.InputError)):
+		return badInput(hintPrepare(err))
 	}
-	if o.To == "" {
-		o.To = "native"
-	}
-	if o.To == "hf" || o.To == "timm" {
-		return fmt.Errorf("convert: --to %s is for bases, %s is an adapter", o.To, o.In)
-	}
-	if o.DType == "" {
-		o.DType = "f32"
+	return err
+}
+
+// checkBase refuses options that make no sense for a base.
+func (o *convertOptions) checkBase(c *convert.Options) error {
+	if o.To == "" && o.DType == "" && c.Prepare.Empty() && o.Heads == 0 && checkpoint.Plain(o.In) {
+		return fmt.Errorf("convert: %s is a base: give --to hf, --to timm, --dtype, or how images are prepared", o.In)
 	}
 	for _, x := range []struct {
-		wrong  bool
 		option string
-		why    string
+		given  bool
 	}{
-		{o.Alpha > 0 && from != "loravit", "--alpha", "is for LoRA-ViT files, others know it"},
-		{o.Blocks != "" && from != "loravit", "--blocks", "is for LoRA-ViT files, others know them"},
-		{len(o.Labels) > 0 && from == "native", "--labels", "is for formats that do not know them"},
-		{o.Task != "" && from == "native", "--task", "is for formats that do not know it"},
-		{o.Names != "" && o.To != "peft", "--names", "is for PEFT folders"},
-		{o.Bare && o.To != "peft", "--bare", "is for PEFT folders"},
-		{o.Head != "auto" && o.To != "native", "--head", "is for native files"},
+		{"--to " + o.To, o.To != "" && o.To != "hf" && o.To != "timm"}, {"--base", o.Base != ""}, {"--head", o.Head != "auto"},
+		{"--labels", len(o.Labels) > 0}, {"--task", o.Task != ""}, {"--alpha", o.Alpha > 0}, {"--blocks", o.Blocks != ""},
+		{"--names", o.Names != ""}, {"--bare", o.Bare}, {"--fold-scale", o.FoldScale}, {"--drop-head", o.DropHead},
 	} {
-		if x.wrong {
-			return fmt.Errorf("convert: %s %s (%s to %s)", x.option, x.why, from, o.To)
+		if x.given {
+			return fmt.Errorf("convert: %s is for adapters, %s is a base", x.option, o.In)
 		}
 	}
 	return nil
 }
 
-// convertBase is what --base tells.
-type convertBase struct {
-	model  *vit.Model
-	digest string
+// convert converts an adapter.
+func (o *convertOptions) convert(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
+	if err := c.Settle(from); err != nil {
+		return nil, err
+	}
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return nil, err
+	}
+	base, err := o.openBase(c, from)
+	if err != nil {
+		return nil, err
+	}
+	f, err := convert.ReadAdapter(c, from, base)
+	if err != nil {
+		return nil, err
+	}
+	if base != nil && from != "native" {
+		if err := tellPrepare(s, base.Model); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return convert.WriteAdapter(c, from, f, base)
 }
 
-func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
+// openBase opens what --base names, nil if that is nothing.
+func (o *convertOptions) openBase(c convert.Options, from string) (*convert.Base, error) {
 	if o.Base == "" {
 		return nil, nil
 	}
-	var form baseForm
-	if kind == adapterfile.Native { // the adapter may take images of another size than the base
+	form := baseForm{heads: o.Heads, prepare: c.Prepare}
+	if from == "native" { // the adapter may take images of another size than the base
 		f, err := adapterfile.Read(o.In)
 		if err != nil {
 			return nil, badInput(err)
@@ -206,11 +214,6 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	}
 	pool := par.New(0)
 	defer pool.Close()
-	form.heads = o.Heads
-	var err error
-	if form.prepare, err = o.override(o.Size); err != nil {
-		return nil, err
-	}
 	m, err := openBase(o.Base, pool, form)
 	if err != nil {
 		return nil, err
@@ -219,79 +222,70 @@ func (o *convertOptions) openBase(kind adapterfile.Kind) (*convertBase, error) {
 	if err != nil {
 		return nil, badInput(err)
 	}
-	return &convertBase{m, digest}, nil
+	return &convert.Base{Path: o.Base, Model: m, Digest: digest}, nil
 }
 
-// read reads IN, checks it against the base, and records the base in it.
-func (o *convertOptions) read(kind adapterfile.Kind, base *convertBase) (*adapterfile.File, error) {
-	imports := adapterfile.Import{}
-	if base != nil {
-		imports = adapterfile.ImportFor(base.model)
+// merge writes the base with the adapter in its weights.
+func (o *convertOptions) merge(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
+	if o.To != "" && o.To != "hf" && o.To != "timm" {
+		return nil, usage(fmt.Errorf("convert: --merge writes a base: expected --to hf or --to timm, not %s", o.To))
 	}
-	imports.Labels, imports.Task = adapterfile.Labels(o.Labels...), adapterfile.Task(o.Task)
-	var f *adapterfile.File
-	var err error
-	switch kind {
-	case adapterfile.Native:
-		if f, err = adapterfile.Read(o.In); err == nil && base != nil {
-			err = f.CheckBase(&base.model.Config, base.digest)
-		}
-	case adapterfile.LoRAViT:
-		options := adapterfile.LoRAViTOptions{Import: imports, Alpha: o.Alpha}
-		const most = 256 // a file does not tell the depth of its base
-		if options.Blocks, err = experiment.ParseBlocks(o.Blocks, most); err != nil {
-			return nil, err
-		}
-		f, err = adapterfile.ReadLoRAViT(o.In, options)
-	default:
-		f, err = adapterfile.ReadPEFT(o.In, imports)
+	if o.Base == "" && from != "native" {
+		return nil, usage(fmt.Errorf("convert: --merge needs --base"))
 	}
-	if err != nil || base == nil || kind == adapterfile.Native {
-		return f, err
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return nil, err
 	}
-	id := f.Meta.Base.ID
-	if id == "" {
-		id = filepath.Base(filepath.Clean(o.Base))
+	base, a, err := o.adapted(c)
+	if err != nil {
+		return nil, err
 	}
-	f.Meta.Base = adapterfile.NewBase(&base.model.Config, id, o.Base, base.digest)
-	f.Meta.Recipe = base.model.Recipe
-	return f, nil
+	defer base.Close()
+	return convert.Merged(ctx, c, from, a)
 }
 
-// write writes OUT.
-func (o *convertOptions) write(f *adapterfile.File, base *convertBase, doc *convertDocument) error {
-	dtype := convertTypes[o.DType]
-	doc.Out = convertedFile{Path: o.Out, Format: o.To}
-	var err error
-	switch o.To {
-	case "native":
-		types := adapterfile.Types{DType: dtype}
-		if o.Head != "auto" {
-			types.Head = map[string]safetensors.DType{"f32": safetensors.F32, "f24": adapterfile.Head24, "f16": safetensors.F16,
-				"bf16": safetensors.BF16, "i8": safetensors.I8}[o.Head]
-		} else if o.DType != "f32" {
-			types = adapterfile.Compact(dtype)
-		}
-		err = f.WriteTypes(o.Out, types)
-		doc.Out.Digest = f.Digest
-	case "loravit":
-		var alpha int
-		alpha, err = f.WriteLoRAViT(o.Out, dtype)
-		doc.Alpha = &alpha
-	default:
-		options := adapterfile.PEFTOptions{DType: dtype, Names: moduleNames[o.Names], Bare: o.Bare}
-		if base != nil {
-			options.Base = &base.model.Config
-		}
-		err = f.WritePEFT(o.Out, options)
+// adapted puts the adapter into the base's weights. The base is to be closed.
+func (o *convertOptions) adapted(c convert.Options) (*facade.Base, *convert.Adapted, error) {
+	base, adapter, err := facade.OpenFor(o.In, o.Base, facade.Remember(cacheDir()), facade.Prepare(c.Prepare, o.Heads))
+	if err != nil {
+		return nil, nil, badInput(hintPrepare(err))
 	}
-	doc.Out.Bytes = bytesAt(o.Out)
-	return err
+	a := &convert.Adapted{Digest: adapter.Digest(), Labels: adapter.Labels(), Meta: adapter.Metadata()}
+	if a.Model, err = base.Merged(adapter); err == nil {
+		a.Base, err = base.Digest()
+	}
+	if err != nil {
+		return nil, nil, badInput(errors.Join(err, base.Close()))
+	}
+	return base, a, nil
 }
 
-// dropHead removes the head and all that is said about it.
-func dropHead(f *adapterfile.File) {
-	f.Adapter.Head = nil
-	m := &f.Meta
-	m.Task, m.Labels, m.Thresholds, m.Temperatures, m.Metrics, m.SelfTest = "", nil, nil, nil, nil, nil
+// toONNX writes a base, with or without an adapter in its weights, as an ONNX model.
+func (o *convertOptions) toONNX(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
+	for _, x := range []struct {
+		option string
+		given  bool
+	}{
+		{"--dtype " + o.DType, o.DType != "" && o.DType != "f32"}, {"--head", o.Head != "auto"}, {"--names", o.Names != ""}, {"--bare", o.Bare},
+		{"--fold-scale", o.FoldScale}, {"--drop-head", o.DropHead}, {"--base", o.Base != "" && from == "base"},
+	} {
+		if x.given {
+			return nil, usage(fmt.Errorf("convert: %s has no meaning for --to onnx (%s), whose numbers are f32", x.option, from))
+		}
+	}
+	if from == "base" {
+		return convert.BaseONNX(ctx, c)
+	}
+	if o.Base == "" && from != "native" {
+		return nil, usage(fmt.Errorf("convert: --to onnx needs --base for an adapter of %s", from))
+	}
+	if err := fetchBase(ctx, s, o.Base); err != nil {
+		return nil, err
+	}
+	base, a, err := o.adapted(c)
+	if err != nil {
+		return nil, err
+	}
+	defer base.Close()
+	return convert.AdaptedONNX(ctx, c, from, a)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/convert"
+	"melo.example/melo/inspect"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -17,9 +19,9 @@ import (
 )
 
 // convert runs "melo convert --json" and returns its document.
-func convert(t *testing.T, args ...string) convertDocument {
+func converted(t *testing.T, args ...string) convert.Document {
 	t.Helper()
-	var doc convertDocument
+	var doc convert.Document
 	melo(t, append([]string{"convert", "--json"}, args...)...).want(t, exitDone).decode(t, &doc)
 	return doc
 }
@@ -69,14 +71,14 @@ func TestConvertRoundTrip(t *testing.T) {
 		if c.names != "" {
 			args = append([]string{"--names", c.names}, args...)
 		}
-		doc := convert(t, args...)
+		doc := converted(t, args...)
 		if doc.In.Format != "native" || doc.Out.Format != c.to || doc.Deltas == 0 || doc.Head == 0 || doc.Out.Bytes == 0 || !slices.Contains(doc.Lost, "labels") {
 			t.Errorf("%v: %+v", c, doc)
 		}
 		if c.to == "loravit" && (doc.Alpha == nil || *doc.Alpha != 8) {
 			t.Errorf("%v: alpha %v", c, doc.Alpha)
 		}
-		doc = convert(t, "--base", goldenDir(c.base), "--labels", "benign,malignant,normal", through, back)
+		doc = converted(t, "--base", goldenDir(c.base), "--labels", "benign,malignant,normal", through, back)
 		if doc.Out.Format != "native" || len(doc.Notes) != 0 || !slices.Equal(doc.Labels, []string{"benign", "malignant", "normal"}) {
 			t.Errorf("%v: %+v", c, doc)
 		}
@@ -120,7 +122,7 @@ func TestConvertOptions(t *testing.T) {
 		{[]string{"--to", "loravit", "--dtype", "f16"}, map[string]string{"w_a_005": "F16", "fc_32in_3out": "F16", "fc_32in_3out_bias": "F16"}},
 		{[]string{"--to", "loravit", "--drop-head"}, map[string]string{"w_b_000": "F32", "fc_32in_3out": ""}},
 	} {
-		convert(t, append(c.args, in, out)...)
+		converted(t, append(c.args, in, out)...)
 		f := readTensors(t, out)
 		for name, dtype := range c.want {
 			if x, _ := f.Tensor(name); string(x.DType) != dtype {
@@ -129,7 +131,7 @@ func TestConvertOptions(t *testing.T) {
 		}
 	}
 	subset := goldenDir("adapters/loravit_subset/adapter.safetensors")
-	doc := convert(t, "--alpha", "8", "--blocks", "1,2", "--task", "multilabel", subset, out)
+	doc := converted(t, "--alpha", "8", "--blocks", "1,2", "--task", "multilabel", subset, out)
 	if !strings.Contains(doc.Sites, "2 blocks") || len(doc.Notes) != 3 {
 		t.Errorf("%+v", doc)
 	}
@@ -197,7 +199,7 @@ func TestConvertRefuses(t *testing.T) {
 		{exitUsage, "does not tell alpha: LoRA-ViT is given it apart from the file, and its scale is alpha / rank; give --alpha", []string{loravit, out}},
 		{exitUsage, "does not tell blocks: it has pairs for 3, and not which of the base's these are; give --blocks", []string{"--alpha", "4", loravit, out}},
 		{exitUsage, "--blocks x: expected", []string{"--blocks", "x", loravit, out}},
-		{exitUsage, "must be one of", []string{"--to", "onnx", in, out}},
+		{exitUsage, "must be one of", []string{"--to", "coreml", in, out}},
 		{exitBadInput, "no such file", []string{filepath.Join(t.TempDir(), "missing"), out}},
 		{exitBadInput, "truncated", []string{"--to", "peft", write(t, "damaged.safetensors", damaged[:len(damaged)-9]), out}},
 		{exitUsage, "is a base: give --to hf", []string{goldenDir("hf_vit"), out}},
@@ -247,7 +249,7 @@ func TestInspectOtherFormats(t *testing.T) {
 			}
 		}
 	}
-	var doc inspectDocument
+	var doc inspect.Document
 	melo(t, "inspect", "--json", goldenDir("adapters/peft_timm/adapter_config.json")).want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "peft" || doc.Adapter == nil || doc.Adapter.Deltas == 0 || doc.Adapter.Metadata.Base.Source != "timm" {
 		t.Errorf("%+v", doc)
@@ -259,12 +261,12 @@ func TestConvertBase(t *testing.T) {
 	image := pictures(t, 1)[0]
 	want := predictBase(t, image)
 	dir := filepath.Join(t.TempDir(), "timm")
-	doc := convert(t, "--to", "timm", goldenDir("hf_vit"), dir)
+	doc := converted(t, "--to", "timm", goldenDir("hf_vit"), dir)
 	if doc.In.Format != "hf" || doc.Out.Format != "timm" || len(doc.Notes) != 2 || doc.Out.Bytes == 0 {
 		t.Errorf("%+v", doc)
 	}
 	narrow := filepath.Join(t.TempDir(), "bf16")
-	if doc := convert(t, "--dtype", "bf16", dir, narrow); doc.Out.Bytes > doc.In.Bytes*2/3 {
+	if doc := converted(t, "--dtype", "bf16", dir, narrow); doc.Out.Bytes > doc.In.Bytes*2/3 {
 		t.Errorf("%+v", doc)
 	}
 	for path, tolerance := range map[string]float64{

@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/dataset"
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/report/lines"
 )
 
 // dataOptions are the options of "melo data".
@@ -85,7 +86,10 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 		}
 		doc.Sheet = o.Sheet
 	}
-	dataView{doc}.print(s)
+	lines.Data(s.lines(), doc)
+	for _, w := range doc.Warnings {
+		s.notef("note: %s", w)
+	}
 	if err := s.document(doc); err != nil {
 		return err
 	}

@@ -1,19 +1,20 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"melo.example/melo/dataset"
-	"melo.example/melo/internal/phantom"
+	"melo.example/melo/demo"
 )
 
 // tinyDemo is a demo of seconds: what it learns is nothing, but all of it runs.
 func tinyDemo(dir string, tasks ...string) *demoOptions {
 	return &demoOptions{Out: dir, Tasks: tasks, Base: "embedded", Seed: 1,
-		size: demoSize{phantom.Counts{Train: 24, Val: 12, Test: 24}, 1, 100}}
+		size: &demo.Size{Pictures: demo.Counts{Train: 24, Val: 12, Test: 24}, Epochs: 1, Resamples: 100}}
 }
 
 // runDemo runs it as the command line would.
@@ -35,7 +36,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the demo does not print %q:\n%s", part, out)
 		}
 	}
-	page, err := os.ReadFile(filepath.Join(dir, demoReport))
+	page, err := os.ReadFile(filepath.Join(dir, demo.Report))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +52,14 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	adapter := filepath.Join(dir, "tb", "melo-1.safetensors")
+	// The command in the report is the comparison that the demo made: its runs are those.
+	var made struct{ Command []string }
+	if text, err := os.ReadFile(filepath.Join(dir, "tb", "melo-1.run", "run.json")); err != nil || json.Unmarshal(text, &made) != nil {
+		t.Fatal(err)
+	}
+	if r := melo(t, made.Command...).want(t, exitDone); strings.Count(r.err, "done before") != 3 {
+		t.Errorf("%v made runs anew:\n%s", made.Command, r.err)
+	}
 	before, err := os.Stat(adapter)
 	if err != nil {
 		t.Fatal(err)
@@ -60,14 +69,14 @@ func TestDemo(t *testing.T) {
 	if err != nil || !after.ModTime().Equal(before.ModTime()) || !strings.Contains(said, "done before") {
 		t.Errorf("the demo trained anew (%v): %s", err, said)
 	}
-	var doc demoDocument
+	var doc demo.Document
 	result{out: again}.decode(t, &doc)
 	if len(doc.Tasks) != 2 || len(doc.Tasks[0].Methods) != 3 || doc.Tasks[0].Methods[0].AUC == nil || !doc.Serving.BitEqual || doc.Serving.SwitchSeconds <= 0 {
 		t.Errorf("document %+v", doc)
 	}
 	// A demo of another size is not mixed into it, and a folder of something else is left alone.
 	other := tinyDemo(dir, "tb")
-	other.size.epochs++
+	other.size.Epochs++
 	if err := other.Run(t.Context(), &stdio{out: &strings.Builder{}, err: &strings.Builder{}}); exitStatus(err) != exitUsage || !strings.Contains(err.Error(), "--restart") {
 		t.Errorf("another size in the same folder: %v", err)
 	}
@@ -78,7 +87,7 @@ func TestDemo(t *testing.T) {
 	melo(t, "demo", "--out", mine).want(t, exitUsage)
 }
 
-// shellWords splits what commandText joins.
+// shellWords splits what text.Command joins.
 func shellWords(t *testing.T, line string) (words []string) {
 	t.Helper()
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " ") {
@@ -96,52 +105,11 @@ func shellWords(t *testing.T, line string) (words []string) {
 	return words
 }
 
-// TestDemoRestart: --restart takes away what a demo made, and nothing else.
-func TestDemoRestart(t *testing.T) {
-	dir := t.TempDir()
-	o := tinyDemo(dir, "tb")
-	open := func() (*demoJob, *demoState) {
-		t.Helper()
-		j := &demoJob{o: o, size: o.size}
-		state, err := j.openFolder()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j, state
-	}
-	j, state := open()
-	tb := phantom.Tasks()[1]
-	state.Written = []string{"tb"}
-	if err := state.write(dir); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{filepath.Join(j.data(tb), "x.png"), filepath.Join(dir, "tb", "melo-1.safetensors"), j.adapter(tb), filepath.Join(dir, "notes.txt")} {
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, again := open(); len(again.Written) != 1 {
-		t.Errorf("state %+v", again)
-	}
-	o.Seed, o.Restart = 2, true
-	if _, fresh := open(); len(fresh.Written) != 0 {
-		t.Errorf("state after --restart %+v", fresh)
-	}
-	for path, want := range map[string]bool{j.data(tb): false, filepath.Join(dir, "tb"): false, j.adapter(tb): false, filepath.Join(dir, "notes.txt"): true} {
-		if _, err := os.Stat(path); (err == nil) != want {
-			t.Errorf("%s: there %v, want %v", path, err == nil, want)
-		}
-	}
-}
-
 func TestDemoWrite(t *testing.T) {
 	dir := t.TempDir()
-	var doc demoDocument
+	var doc demo.Document
 	melo(t, "--json", "demo", "--write", dir, "--pictures", "40", "--tasks", "breast,blood").want(t, exitDone).decode(t, &doc)
-	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demoCounts{20, 8, 12}) {
+	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demo.Counts{Train: 20, Val: 8, Test: 12}) {
 		t.Errorf("document %+v", doc)
 	}
 	for _, task := range doc.Tasks {

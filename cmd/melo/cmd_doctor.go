@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -47,12 +48,12 @@ func (doctorOptions) Run(s *stdio) error {
 	}
 	m := doc.Machine
 	s.printf("melo     %s, %s", doc.Version.Version, doc.Version.Go)
-	s.printf("CPU      %s (%s/%s)", orUnknown(m.CPU), m.OS, m.Arch)
+	s.printf("CPU      %s (%s/%s)", cmp.Or(m.CPU, "unknown"), m.OS, m.Arch)
 	s.printf("class    %s", m.CPUClass)
 	s.entry("features ", "%s", strings.Join(m.Features, " "))
 	s.printf("kernels  %s (this machine can run %s)", doc.Kernels.Set, strings.Join(doc.Kernels.Available, ", "))
 	s.printf("test     %s", doc.Kernels.SelfTest)
-	s.printf("cores    %d, by default %s", m.Cores, plural(m.Workers, "worker", "workers"))
+	s.printf("cores    %d, by default %s", m.Cores, text.Plural(m.Workers, "worker", "workers"))
 	if m.Memory > 0 {
 		s.printf("memory   %s", text.Bytes(m.Memory))
 	}

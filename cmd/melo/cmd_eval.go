@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
-	"strings"
 	"time"
 
 	facade "melo.example/melo"
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/atomicfile"
-	"melo.example/melo/report"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/report/study"
 )
 
@@ -125,23 +123,16 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 		if err != nil {
 			return err
 		}
-		if err := writePage(o.HTML, page); err != nil {
+		if err := page.WriteFile(o.HTML); err != nil {
 			return err
 		}
 	}
 	e.Seconds = time.Since(start).Seconds()
 	w.close()
-	printEvaluation(s, &e.EvaluationDocument)
+	lines.Evaluation(s.lines(), &e.EvaluationDocument)
+	s.notice()
 	return s.document(&e.EvaluationDocument)
 }
-
-// writePage writes a report.
-func writePage(path string, page *report.Page) error {
-	return atomicfile.Write(path, 0o666, func(w io.Writer) error { return page.Write(w) })
-}
-
-// capital begins a sentence.
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // open opens the adapter and its base.
 func (o *evalOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade.Adapter, error) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"melo.example/melo/inspect"
 )
 
 // goldenDir is a folder of testdata/golden.
@@ -27,7 +29,7 @@ func write(t *testing.T, name string, data []byte) string {
 }
 
 func TestInspectListsTensors(t *testing.T) {
-	var doc inspectDocument
+	var doc inspect.Document
 	melo(t, "inspect", "--json", "--tensors", "--digest", goldenDir("hf_vit")).want(t, exitDone).decode(t, &doc)
 	if doc.Tensors == 0 || doc.Tensors != len(doc.List) || doc.Parameters == 0 || doc.DTypes["F32"] != doc.Tensors {
 		t.Errorf("got %+v", doc)
@@ -38,7 +40,7 @@ func TestInspectListsTensors(t *testing.T) {
 }
 
 func TestInspectEmbedded(t *testing.T) {
-	var doc inspectDocument
+	var doc inspect.Document
 	melo(t, "inspect", "--json", "embedded").want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "base" || doc.Base == nil || doc.Base.Image == 0 || doc.Licence == "" || len(doc.Digest) != len("sha256:")+64 {
 		t.Errorf("got %+v", doc)
@@ -75,7 +77,7 @@ func TestInterruptedCommand(t *testing.T) {
 }
 
 func TestInspectBase(t *testing.T) {
-	var doc inspectDocument
+	var doc inspect.Document
 	melo(t, "inspect", "--json", goldenDir("dinov2_reg")).want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "base" || doc.Base == nil || doc.Base.Family != "dinov2" || doc.Base.Depth == 0 {
 		t.Errorf("got %+v, %+v", doc, doc.Base)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"melo.example/melo/inspect"
 )
 
 // pretrainArgs are those of a run that takes a second.
@@ -22,7 +24,7 @@ func TestPretrain(t *testing.T) {
 	if len(doc.Epochs) != 3 || doc.Epochs[2].Images != 192 || doc.Config.Width != 32 {
 		t.Errorf("got %+v", doc)
 	}
-	var seen inspectDocument
+	var seen inspect.Document
 	melo(t, "inspect", "--json", "--digest", out).want(t, exitDone).decode(t, &seen)
 	if seen.Digest != doc.Digest || seen.Base == nil || seen.Base.Image != 48 {
 		t.Errorf("inspect says %+v, the record has the digest %s", seen, doc.Digest)

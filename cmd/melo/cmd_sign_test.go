@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"melo.example/melo/bases"
+	"melo.example/melo/inspect"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
@@ -96,7 +97,7 @@ func TestSignedAdapter(t *testing.T) {
 	if r := melo(t, "eval", "--adapter", adapter, "--data", dir, "--trust", others).want(t, exitBadInput); !strings.Contains(r.err, "not trusted") {
 		t.Error(r.err)
 	}
-	var doc inspectDocument
+	var doc inspect.Document
 	melo(t, "inspect", "--json", adapter, "--trust", keys).want(t, exitDone).decode(t, &doc)
 	if len(doc.Signatures) != 1 || doc.Signatures[0].Signer != "radiology" || doc.Signatures[0].As != "busi" {
 		t.Errorf("%+v", doc.Signatures)

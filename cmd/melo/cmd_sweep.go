@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
+	"melo.example/melo/report/lines"
 )
 
 // sweepOptions are the options of "melo sweep".
@@ -89,7 +89,8 @@ func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	w.close()
-	printSweep(s, doc)
+	lines.Sweep(s.lines(), doc)
+	s.notice()
 	return s.document(doc)
 }
 
@@ -106,53 +107,13 @@ func bestCommand(args []string, d *experiment.SweepResult) string {
 		case args[i] == "sweep":
 			words = append(words, "train")
 		case !slices.Contains(drop, name):
-			words = append(words, shellWord(args[i]))
+			words = append(words, text.ShellWord(args[i]))
 		case !joined:
 			i++ // its value
 		}
 	}
 	for k, s := range d.Tried {
-		words = append(words, "--"+s.Name, shellWord(d.Results[0].Values[k]))
+		words = append(words, "--"+s.Name, text.ShellWord(d.Results[0].Values[k]))
 	}
 	return strings.Join(append(words, "--out", "best.safetensors"), " ")
-}
-
-// printSweep shows the table to people.
-func printSweep(s *stdio, d *experiment.SweepResult) {
-	s.printf("%d candidates on %s, %d images to validate", len(d.Results), d.Data.Path, d.Data.Val)
-	line := "   place"
-	widths := make([]int, len(d.Tried))
-	for k, t := range d.Tried {
-		widths[k] = len(t.Name)
-		for _, r := range d.Results {
-			widths[k] = max(widths[k], len(r.Values[k]))
-		}
-		line += fmt.Sprintf("  %-*s", widths[k], t.Name)
-	}
-	s.printf("%s  epochs     AUC  accuracy  log loss   trained", line)
-	show := func(v *float64) string {
-		if v == nil {
-			return "-"
-		}
-		return fmt.Sprintf("%.3f", *v)
-	}
-	for i, r := range d.Results {
-		mark := " "
-		if r.IsGiven {
-			mark = "*"
-		}
-		line := fmt.Sprintf(" %s %5d", mark, i+1)
-		for k, v := range r.Values {
-			line += fmt.Sprintf("  %-*s", widths[k], v)
-		}
-		s.printf("%s  %6d  %6s  %8s  %8s  %8s", line, r.Epochs, show(r.AUC), show(r.Accuracy), show(r.LogLoss), text.Count(r.Trained))
-	}
-	s.printf("  *: the settings of the command line")
-	if d.Gain != nil {
-		s.printf("  the best has %.1f points of AUC more; of the best of many, part is luck", 100*(*d.Gain))
-	}
-	s.printf("  to train it:")
-	s.printf("    %s", d.Command)
-	s.printf("  table: %s", filepath.Join(d.Folder, "sweep.csv"))
-	s.notef("%s", notice)
 }

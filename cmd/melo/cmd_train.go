@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/train"
 )
 
@@ -126,7 +127,8 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 		return unfinishedRun(s, e, err)
 	}
 	w.close()
-	printTrained(s, doc)
+	lines.Trained(s.lines(), doc)
+	s.notef("%s", notice)
 	return s.document(doc)
 }
 
@@ -189,27 +191,12 @@ func (s *stdio) commandLine(with, without string) string {
 
 // sameCommand is the command as it was given, without some options.
 func (s *stdio) sameCommand(without ...string) string {
-	return s.commandText(slices.DeleteFunc(slices.Clone(s.args), func(a string) bool { return slices.Contains(without, a) }))
+	return text.Command(s.argsWithout(without...))
 }
 
-// commandText is a command line of melo as it is typed.
-func (s *stdio) commandText(args []string) string {
-	words := []string{"melo"}
-	for _, a := range args {
-		words = append(words, shellWord(a))
-	}
-	return strings.Join(words, " ")
-}
-
-// shellWord quotes a word that a shell would not take as it is.
-func shellWord(w string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:+@%", r)
-	}
-	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+// argsWithout are the arguments of the command line without some options.
+func (s *stdio) argsWithout(without ...string) []string {
+	return slices.DeleteFunc(slices.Clone(s.args), func(a string) bool { return slices.Contains(without, a) })
 }
 
 // tune looks for settings before the run.
@@ -233,45 +220,4 @@ func tune(ctx context.Context, s *stdio, w *watcher, e *experiment.Options, time
 	}
 	w.line(fmt.Sprintf("tuned: step %g, %d epochs, the best of %d%s (part of that is luck)", t.Step, t.Epochs, t.Tried, gain))
 	return nil
-}
-
-// printTrained shows a run to people.
-func printTrained(s *stdio, d *experiment.Result) {
-	s.printf("%s", d.Adapter.Path)
-	s.printf("  size        %s", text.Bytes(d.Adapter.Bytes))
-	s.printf("  sha256      %s", hexOf(d.Adapter.Digest))
-	s.printf("  trained     %s numbers (%.2f %% of the base) and %s in the head", text.Count(d.Params.Trained), 100*d.Params.Share, text.Count(d.Params.Head))
-	best := ""
-	switch {
-	case d.Epochs == 0:
-	case d.Kept == train.KeptStart:
-		best = ", kept the linear probe"
-	case d.Kept == train.KeptBest:
-		best = fmt.Sprintf(", best %d", d.BestEpoch)
-	case d.Settings.EMA > 0:
-		best = ", kept the average at the end"
-	}
-	s.printf("  epochs      %d%s, %d steps in %s", d.Epochs, best, d.Steps, text.Duration(time.Duration(d.Seconds*float64(time.Second))))
-	if d.Validation.Samples > 0 {
-		s.entry("  validation  ", "%s (%d images)", scoreLine(d.Validation.Scores, 5), d.Validation.Samples)
-	}
-	for _, label := range d.Data.Labels {
-		if v, ok := d.Validation.PerLabel[label]; ok {
-			s.printf("    AUC %.3f  %s", v, label)
-		}
-	}
-	s.notef("%s", notice)
-}
-
-// scoreLine writes the first scores for people, the AUC, the accuracy and so on.
-func scoreLine(scores map[string]float64, most int) string {
-	var parts []string
-	for _, x := range []struct{ name, show string }{
-		{train.AUC, "AUC"}, {train.Accuracy, "accuracy"}, {train.BalancedAccuracy, "balanced"}, {train.F1, "F1"}, {train.ECE, "ECE"},
-	}[:most] {
-		if v, ok := scores[x.name]; ok {
-			parts = append(parts, fmt.Sprintf("%s %.3f", x.show, v))
-		}
-	}
-	return strings.Join(parts, ", ")
 }

@@ -21,6 +21,7 @@ import (
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/par"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
@@ -530,7 +531,7 @@ func nanBase(t *testing.T) string {
 
 func TestShellWord(t *testing.T) {
 	for w, want := range map[string]string{"a/b-c.d": "a/b-c.d", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'"} {
-		if got := shellWord(w); got != want {
+		if got := text.ShellWord(w); got != want {
 			t.Errorf("%q: got %s, want %s", w, got, want)
 		}
 	}

@@ -34,7 +34,7 @@ func TestConvertMerge(t *testing.T) {
 			if to != "" {
 				args = append(args, "--to", to)
 			}
-			doc := convert(t, append(args, in, out)...)
+			doc := converted(t, append(args, in, out)...)
 			if doc.Out.Digest == "" || to != "" && doc.Out.Format != to {
 				t.Errorf("%s: %+v", kind, doc)
 			}
@@ -58,7 +58,7 @@ func TestPredictPEFT(t *testing.T) {
 	in := native(t, "hf_vit", lora.Config{Alpha: 8})
 	want := probabilities(t, "--base", goldenDir("hf_vit"), "--adapter", in, image)
 	folder := filepath.Join(t.TempDir(), "peft")
-	convert(t, "--to", "peft", in, folder)
+	converted(t, "--to", "peft", in, folder)
 	for i, got := range probabilities(t, "--base", goldenDir("hf_vit"), "--adapter", folder, image) {
 		if math.Abs(got-want[i]) > 1e-6 {
 			t.Errorf("class %d: %v, expected %v", i, got, want[i])

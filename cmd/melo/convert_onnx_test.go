@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"melo.example/melo/convert"
 	"melo.example/melo/lora"
 )
 
@@ -16,13 +17,13 @@ func TestConvertONNX(t *testing.T) {
 	dir := t.TempDir()
 	in := native(t, "hf_vit", lora.Config{Alpha: 8})
 	peft := filepath.Join(dir, "peft")
-	convert(t, "--to", "peft", in, peft)
+	converted(t, "--to", "peft", in, peft)
 	for name, args := range map[string][]string{
 		"base": {goldenDir("hf_vit")}, "embedded": {"embedded"}, "native": {"--base", goldenDir("hf_vit"), in}, "peft": {"--base", goldenDir("hf_vit"), peft},
 	} {
 		out := filepath.Join(dir, name+".onnx")
 		r := melo(t, append(append([]string{"--json", "convert", "--to", "onnx"}, args...), out)...).want(t, exitDone)
-		var doc convertDocument
+		var doc convert.Document
 		if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
 			t.Fatal(err)
 		}

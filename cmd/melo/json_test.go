@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"melo.example/melo/convert"
+	"melo.example/melo/demo"
 	"melo.example/melo/experiment"
+	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
 )
 
@@ -14,7 +17,7 @@ import (
 var documents = map[string]any{
 	"Errors":                    errorDocument{},
 	"melo version":              buildinfo.Program{},
-	"melo demo":                 demoDocument{},
+	"melo demo":                 demo.Document{},
 	"melo data":                 experiment.DataDocument{},
 	"melo train":                experiment.Result{},
 	"melo sweep":                experiment.SweepResult{},
@@ -29,8 +32,8 @@ var documents = map[string]any{
 	"melo serve --print-config": configDocument{},
 	"melo token new":            tokenDocument{},
 	"melo audit verify":         auditDocument{},
-	"melo inspect":              inspectDocument{},
-	"melo convert":              convertDocument{},
+	"melo inspect":              inspect.Document{},
+	"melo convert":              convert.Document{},
 	"melo pretrain":             pretrainDocument{},
 	"melo bench":                benchDocument{},
 	"melo doctor":               doctorDocument{},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/report/lines"
 )
 
 // builtFrom is the commit of a release, which its build sets with -X main.builtFrom.
@@ -44,6 +45,6 @@ func columnsOf(f *os.File) func() int {
 		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 			return width
 		}
-		return screenWidth
+		return lines.Width
 	}
 }

@@ -7,12 +7,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// screenWidth and screenHeight are those of a terminal as it opens; the overview fits it.
-const (
-	screenWidth  = 80
-	screenHeight = 24
-)
-
 // printHelp prints the overview on one screen, or the help of the command that is named.
 func printHelp(options kong.HelpOptions, k *kong.Context) error {
 	if k.Selected() != nil {

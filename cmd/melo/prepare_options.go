@@ -6,6 +6,7 @@ import (
 
 	"melo.example/melo/imaging"
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/vit"
 	"melo.example/melo/vit/checkpoint"
 )
@@ -48,7 +49,7 @@ func tellPrepare(s *stdio, m *vit.Model) error {
 		s.notef("note: %s: %s", m.Path, note)
 	}
 	if m.RecipeNote != "" {
-		s.notef("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", m.Path, m.RecipeNote, recipeLine(m.Recipe))
+		s.notef("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", m.Path, m.RecipeNote, lines.Recipe(m.Recipe))
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (d *pretrainDocument) draw(dir string) error {
 
 func (d *pretrainDocument) print(s *stdio) {
 	last := d.Epochs[len(d.Epochs)-1]
-	s.printf("%s, %s images, loss %.4f", plural(len(d.Epochs), "epoch", "epochs"), text.Count(int64(last.Images)), last.Loss)
+	s.printf("%s, %s images, loss %.4f", text.Plural(len(d.Epochs), "epoch", "epochs"), text.Count(int64(last.Images)), last.Loss)
 	s.printf("sha256 %s", hexOf(d.Digest))
 }
 

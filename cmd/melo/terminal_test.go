@@ -16,7 +16,7 @@ import (
 func wide(text string) []string {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
-		if utf8.RuneCountInString(line) > screenWidth {
+		if utf8.RuneCountInString(line) > 80 {
 			lines = append(lines, line)
 		}
 	}
@@ -98,7 +98,7 @@ func TestResultsFitAScreen(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	var out, errs strings.Builder
 	args := trainArgs(trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "a.safetensors"))
-	s := &stdio{in: strings.NewReader(""), out: &out, err: &errs, columns: func() int { return screenWidth }}
+	s := &stdio{in: strings.NewReader(""), out: &out, err: &errs, columns: func() int { return 80 }}
 	if status := run(t.Context(), args, s); status != exitDone {
 		t.Fatalf("exit status %d: %s", status, errs.String())
 	}
@@ -109,7 +109,7 @@ func TestTerminal(t *testing.T) {
 			t.Errorf("a bar stays: %q", line)
 		}
 		for _, part := range redrawn {
-			if len(part) > screenWidth && strings.Contains(part, "  ") {
+			if len(part) > 80 && strings.Contains(part, "  ") {
 				t.Errorf("%d columns: %q", len(part), part)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/lora"
+	"melo.example/melo/report/lines"
 	"melo.example/melo/train"
 )
 
@@ -64,7 +65,7 @@ func (w *watcher) line(line string) {
 		w.s.notef("%s", line)
 		return
 	}
-	w.ui.Printf("melo: %s", visible(line))
+	w.ui.Printf("melo: %s", text.Visible(line))
 }
 
 // event is the experiment.Hook.
@@ -80,7 +81,7 @@ func (w *watcher) event(e experiment.Event) {
 			w.finish()
 		}
 	case experiment.Prepared:
-		w.line(fmt.Sprintf("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", e.Base, e.Why, recipeLine(e.Recipe)))
+		w.line(fmt.Sprintf("note: %s: %s (%s); --mean, --std, --crop-pct and --interpolation change that", e.Base, e.Why, lines.Recipe(e.Recipe)))
 	case experiment.Resumed:
 		w.resumed(e)
 	case experiment.Probed:
@@ -175,7 +176,7 @@ func planText(e *experiment.Began) string {
 	what := fmt.Sprintf("%s numbers in the head", text.Count(p.Head))
 	switch e.Config.Method {
 	case lora.MeLo:
-		what = fmt.Sprintf("%s: %s numbers (%.2f %% of the base) and %s", sitesLine(e.Deltas), text.Count(p.Trained), 100*p.Share, what)
+		what = fmt.Sprintf("%s: %s numbers (%.2f %% of the base) and %s", lora.Describe(e.Deltas), text.Count(p.Trained), 100*p.Share, what)
 	case lora.FullTuning:
 		what = fmt.Sprintf("all %s numbers of the base and %s", text.Count(p.Base), what)
 	}
@@ -217,7 +218,7 @@ func (w *watcher) probed(e experiment.Probed) {
 	}
 	scores := ""
 	if len(e.Start.Scores) > 0 {
-		scores = fmt.Sprintf(": %s (%d images)", scoreLine(e.Start.Scores, 2), e.Samples)
+		scores = fmt.Sprintf(": %s (%d images)", lines.Scores(e.Start.Scores, 2), e.Samples)
 	}
 	w.line(fmt.Sprintf("%slinear probe of the bare base%s; %s", prefix(e.Title), scores, text))
 }
@@ -228,7 +229,7 @@ func (w *watcher) epoch(e experiment.EpochEnded) {
 	}
 	line := fmt.Sprintf("epoch %*d/%d  loss %.3f", len(fmt.Sprint(e.Epochs)), e.Epoch.Epoch, e.Epochs, e.Epoch.Loss)
 	if e.Epoch.Val != nil {
-		line += "  val " + scoreLine(e.Epoch.Val, 1)
+		line += "  val " + lines.Scores(e.Epoch.Val, 1)
 		if v, ok := e.Epoch.Val[train.Accuracy]; ok {
 			line += fmt.Sprintf(" acc %.3f", v)
 		}
@@ -249,6 +250,6 @@ func (w *watcher) compared(e experiment.Compared) {
 		return
 	}
 	d := e.Result
-	w.line(fmt.Sprintf("%s: val %s, epoch %d of %d, %s (%d of %d)", e.Title, scoreLine(d.Validation.Scores, 2), d.BestEpoch, d.Epochs,
+	w.line(fmt.Sprintf("%s: val %s, epoch %d of %d, %s (%d of %d)", e.Title, lines.Scores(d.Validation.Scores, 2), d.BestEpoch, d.Epochs,
 		text.Duration(time.Duration(d.Seconds*float64(time.Second))), e.Number, e.Runs))
 }

@@ -9,6 +9,9 @@ import (
 // Version is the number of the release, changed with CHANGELOG.md.
 const Version = "0.1.0-dev"
 
+// Notice stands wherever a result is shown.
+const Notice = "research software, not a medical device"
+
 // From is the commit of a release, which package main sets: there the toolchain stamps nothing.
 var From string
 

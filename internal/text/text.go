@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // packages begin the messages of those that are ours: a hint for who uses the library.
@@ -83,4 +85,94 @@ func Count(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// Plural counts things: "1 image", "1,234 images".
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(int64(n)) + " " + many
+}
+
+// Seconds writes a duration with three digits: "6.71ms".
+func Seconds(s float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}} {
+		if s >= 0.9995*unit.size { // what three digits round up to one
+			return fmt.Sprintf("%.3g%s", s/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%.3gns", s/1e-9)
+}
+
+// Capital begins a sentence.
+func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// Visible is text without control characters, line breaks and tabs apart: labels and names come from files, and a terminal
+// obeys what it is sent.
+func Visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// Wrap breaks text at spaces so that no line has more than width columns, where the words allow it. Lines after
+// the first begin with indent spaces. Text that begins with a space is left alone: it is a command to be copied,
+// or a table.
+func Wrap(text string, width, indent int) string {
+	if strings.HasPrefix(text, " ") || utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	var b strings.Builder
+	for rest := text; ; {
+		cut := breakAt(rest, width-indent*min(b.Len(), 1))
+		if cut < 0 {
+			b.WriteString(rest)
+			return b.String()
+		}
+		b.WriteString(strings.TrimRight(rest[:cut], " ") + "\n" + strings.Repeat(" ", indent))
+		rest = strings.TrimLeft(rest[cut:], " ")
+	}
+}
+
+// breakAt returns where to break text so that at most width columns stand before, -1 if it fits or has no space.
+func breakAt(text string, width int) int {
+	columns, last := 0, -1
+	for i, r := range text {
+		if r == ' ' && i > 0 {
+			if last = i; columns >= width {
+				return last
+			}
+		} else if columns >= width && last > 0 {
+			return last
+		}
+		columns++
+	}
+	return -1
+}
+
+// Command is a command line of melo as it is typed.
+func Command(args []string) string {
+	words := []string{"melo"}
+	for _, a := range args {
+		words = append(words, ShellWord(a))
+	}
+	return strings.Join(words, " ")
+}
+
+// ShellWord quotes a word that a shell would not take as it is.
+func ShellWord(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:+@%", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }

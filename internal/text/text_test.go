@@ -30,3 +30,32 @@ func TestBytesAndCount(t *testing.T) {
 		}
 	}
 }
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		width  int
+		indent int
+		want   string
+	}{
+		{"short", 80, 2, "short"},
+		{"exactly ten", 11, 2, "exactly ten"},
+		{"one two three four", 10, 2, "one two\n  three\n  four"},
+		{"one two three four", 9, 0, "one two\nthree\nfour"},
+		{"an_unbreakable_word and more", 10, 0, "an_unbreakable_word\nand more"},
+		{"    a command is copied as it is", 10, 2, "    a command is copied as it is"},
+		{"größe über alles", 10, 0, "größe über\nalles"},
+	} {
+		if got := Wrap(c.text, c.width, c.indent); got != c.want {
+			t.Errorf("Wrap(%q, %d, %d) = %q, want %q", c.text, c.width, c.indent, got, c.want)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for s, want := range map[float64]string{0.00671: "6.71ms", 0.99996: "1s", 12.34: "12.3s", 4.2e-9: "4.2ns", 1e-4: "100µs"} {
+		if got := Seconds(s); got != want {
+			t.Errorf("%g s: %s, expected %s", s, got, want)
+		}
+	}
+}

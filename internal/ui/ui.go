@@ -51,7 +51,7 @@ func (p *Progress) Printf(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.columns != nil {
-		line = Wrap(line, p.columns(), 2)
+		line = text.Wrap(line, p.columns(), 2)
 	}
 	p.erase()
 	p.write(line + "\n")
@@ -203,39 +203,4 @@ func (m *Meter) eta() (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(float64(elapsed) / float64(fresh) * float64(m.total-m.done)), true
-}
-
-// Wrap breaks text at spaces so that no line has more than width columns, where the words allow it. Lines after
-// the first begin with indent spaces. Text that begins with a space is left alone: it is a command to be copied,
-// or a table.
-func Wrap(text string, width, indent int) string {
-	if strings.HasPrefix(text, " ") || utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	var b strings.Builder
-	for rest := text; ; {
-		cut := breakAt(rest, width-indent*min(b.Len(), 1))
-		if cut < 0 {
-			b.WriteString(rest)
-			return b.String()
-		}
-		b.WriteString(strings.TrimRight(rest[:cut], " ") + "\n" + strings.Repeat(" ", indent))
-		rest = strings.TrimLeft(rest[cut:], " ")
-	}
-}
-
-// breakAt returns where to break text so that at most width columns stand before, -1 if it fits or has no space.
-func breakAt(text string, width int) int {
-	columns, last := 0, -1
-	for i, r := range text {
-		if r == ' ' && i > 0 {
-			if last = i; columns >= width {
-				return last
-			}
-		} else if columns >= width && last > 0 {
-			return last
-		}
-		columns++
-	}
-	return -1
 }

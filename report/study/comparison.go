@@ -29,6 +29,31 @@ func Comparison(ctx context.Context, c *experiment.Comparison, command string, p
 	return comparison{c, judgement{c.Judgement}, command}.page(ctx, pictures)
 }
 
+// WriteComparison leaves a comparison's report, table and document in its folder.
+func WriteComparison(ctx context.Context, c *experiment.Comparison, command string, pictures int) error {
+	page, err := Comparison(ctx, c, command, pictures)
+	if err != nil {
+		return err
+	}
+	if err := page.WriteFile(filepath.Join(c.Folder, experiment.ComparisonReport)); err != nil {
+		return err
+	}
+	return c.Write()
+}
+
+// WriteShots leaves the results of all comparisons of few-shot curves in their folders, and the curves beside these.
+func WriteShots(ctx context.Context, d *experiment.ShotsDocument, command string, pictures int) error {
+	for _, c := range d.Comparisons() {
+		if err := WriteComparison(ctx, c, command, pictures); err != nil {
+			return err
+		}
+	}
+	if err := Shots(d, command).WriteFile(filepath.Join(d.Folder, experiment.ComparisonReport)); err != nil {
+		return err
+	}
+	return d.Write()
+}
+
 func (j comparison) page(ctx context.Context, pictures int) (*report.Page, error) {
 	d := &j.ComparisonDocument
 	p := &report.Page{Title: strings.Join(j.methods(), ", ") + " on " + filepath.Base(filepath.Clean(d.Data.Path)), Notice: capital(experiment.Notice) + ".",

@@ -2,15 +2,20 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/arch"
 )
@@ -30,6 +35,54 @@ type Exported struct {
 	Tensors      []safetensors.TensorData // of model.safetensors
 	Files        map[string][]byte        // config.json, and preprocessor_config.json if there is one
 	Notes        []string                 // what is not quite the same
+}
+
+// WriteFolder writes the folder in one step, with metadata for model.safetensors beside its format. It ends when ctx does;
+// then nothing is written. More are further files of the folder, by name.
+func (x *Exported) WriteFolder(ctx context.Context, dir string, metadata map[string]string, more ...map[string][]byte) error {
+	files := map[string]func(io.Writer) error{
+		"model.safetensors": func(w io.Writer) error {
+			return safetensors.Write(contextWriter{ctx, w}, x.Tensors, x.metadata(metadata))
+		},
+	}
+	for _, list := range append([]map[string][]byte{x.Files}, more...) {
+		for name, text := range list {
+			files[name] = func(w io.Writer) error {
+				_, err := w.Write(text)
+				return err
+			}
+		}
+	}
+	return atomicfile.WriteFolder(dir, 0o666, files)
+}
+
+// Digest returns the digest of the model.safetensors that [Exported.WriteFolder] writes, "sha256:...".
+func (x *Exported) Digest(metadata map[string]string) (string, error) {
+	h := sha256.New()
+	if err := safetensors.Write(h, x.Tensors, x.metadata(metadata)); err != nil {
+		return "", err
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// metadata adds the format, which transformers looks for.
+func (x *Exported) metadata(more map[string]string) map[string]string {
+	m := map[string]string{"format": "pt"}
+	maps.Copy(m, more)
+	return m
+}
+
+// contextWriter stops writing when its context is done.
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c contextWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
 }
 
 // Export checks the base at path, as Open does, and calls write with the same base under other names, or with

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -15,22 +15,22 @@ import (
 	"melo.example/melo/report/study"
 )
 
-// demoReport is the report of a demo, in its folder.
-const demoReport = "report.html"
+// Report is the name of the report of a demo, in its folder.
+const Report = "report.html"
 
 // samplePictures is how many test images of a task the report shows.
 const samplePictures = 6
 
 // report writes the reports of the tasks, and the one of all.
-func (j *demoJob) report(ctx context.Context) error {
-	p := &report.Page{Title: "melo demo: synthetic tasks on one frozen base", Notice: capital(notice) + ". All pictures are synthetic.",
-		Lead: fmt.Sprintf("%d tasks, each learnt by a low-rank adapter, a linear probe and full fine-tuning: %s.", len(j.tasks), j.sizeText()),
-		Facts: []report.Fact{{Name: "Command", Value: j.s.sameCommand("--restart")}, {Name: "Base", Value: j.doc.Base}, {Name: "Program", Value: "melo " + programText()},
+func (j *job) report(ctx context.Context) error {
+	p := &report.Page{Title: "melo demo: synthetic tasks on one frozen base", Notice: text.Capital(experiment.Notice) + ". All pictures are synthetic.",
+		Lead: fmt.Sprintf("%d tasks, each learnt by a low-rank adapter, a linear probe and full fine-tuning: %s.", len(j.tasks), j.doc.Size()),
+		Facts: []report.Fact{{Name: "Command", Value: text.Command(j.o.Command)}, {Name: "Base", Value: j.doc.Base}, {Name: "Program", Value: "melo " + programText()},
 			{Name: "Machine", Value: fmt.Sprintf("%s, %s, %s/%s", sysinfo.This().CPU, sysinfo.This().CPUClass, runtime.GOOS, runtime.GOARCH)},
 			{Name: "Time", Value: fmt.Sprintf("%.0f s", j.doc.Seconds)}},
-		Sections: []report.Section{j.table(), {Title: "Switching", Parts: []report.Part{report.Text(servingText(&j.doc.Serving))}}}}
+		Sections: []report.Section{j.table(), {Title: "Switching", Parts: []report.Part{report.Text(j.doc.Serving.String())}}}}
 	for i, t := range j.tasks {
-		if err := writeComparison(ctx, j.runs[i].Comparison, j.runs[i].command, j.runs[i].pictures); err != nil {
+		if err := study.WriteComparison(ctx, j.runs[i].Comparison, j.runs[i].command, mistakes); err != nil {
 			return err
 		}
 		s, err := j.taskSection(ctx, t, j.runs[i])
@@ -40,18 +40,18 @@ func (j *demoJob) report(ctx context.Context) error {
 		p.Sections = append(p.Sections, s)
 	}
 	next := report.Section{Title: "Next", Parts: []report.Part{report.Text("The adapters can be used, looked at, and made of your own images:")}}
-	for _, c := range j.next() {
+	for _, c := range j.doc.Next {
 		next.Parts = append(next.Parts, report.Command(c))
 	}
 	p.Sections = append(p.Sections, next)
-	j.doc.Report = filepath.Join(j.o.Out, demoReport)
-	return writePage(j.doc.Report, p)
+	j.doc.Report = filepath.Join(j.o.Out, Report)
+	return p.WriteFile(j.doc.Report)
 }
 
 // table is the paper's table.
-func (j *demoJob) table() report.Section {
+func (j *job) table() report.Section {
 	t := &report.Table{Caption: "Methods on each task, with 95\u00a0% intervals", Words: 2,
-		Head: []string{"task", "method", "trained numbers", "of the base", "file", "AUC", "accuracy", "seconds"}}
+		Head: []string{"task", "method", "trainable parameters", "of the base", "file", "AUC", "accuracy", "seconds"}}
 	for i, task := range j.tasks {
 		for k, x := range j.runs[i].Judgement.All {
 			m := &j.doc.Tasks[i].Methods[k]
@@ -61,12 +61,12 @@ func (j *demoJob) table() report.Section {
 		}
 	}
 	return report.Section{Title: "Results", Parts: []report.Part{t,
-		report.Text("Trained numbers are with the head; the file holds them. Intervals are those of the test images (bootstrap), of one run each.")}}
+		report.Text("Trainable parameters are with the head; the file holds them. Intervals are those of the test images (bootstrap), of one run each.")}}
 }
 
 // taskSection has sample pictures, curves and decisions of one task.
-func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *demoRun) (s report.Section, err error) {
-	s.Title = capital(t.Title)
+func (j *job) taskSection(ctx context.Context, t *phantom.Task, r *run) (s report.Section, err error) {
+	s.Title = text.Capital(t.Title)
 	s.Parts = append(s.Parts, report.Text(fmt.Sprintf("In place of %s. Everything about this task is in %s, made by:", t.StandsFor, filepath.Base(filepath.Dir(j.taskReport(t)))+"/"+experiment.ComparisonReport)),
 		report.Command(r.command))
 	pictures := &report.Pictures{Title: "Test images, truth and the adapter's answer"}
@@ -95,7 +95,7 @@ func (j *demoJob) taskSection(ctx context.Context, t *phantom.Task, r *demoRun) 
 }
 
 // judgedText is the truth about a test image, and what the adapter decided.
-func (j *demoJob) judgedText(r *demoRun, k int) (truth, answer string) {
+func (j *job) judgedText(r *run, k int) (truth, answer string) {
 	p := r.Judgement.All[0].Runs[0]
 	n := len(r.Judgement.Labels)
 	add := func(text *string, name string) {

@@ -1,15 +1,14 @@
-package main
+package inspect
 
 import (
-	"cmp"
 	"time"
 
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora/trust"
 )
 
-// signatureDocument is one signature of an adapter's signature file.
-type signatureDocument struct {
+// Signature is one signature of an adapter's signature file.
+type Signature struct {
 	Key     string `json:"key"`              // identity of the key
 	Signer  string `json:"signer,omitempty"` // whose key it is, if it is one of --trust and the signature verifies
 	Reason  string `json:"reason,omitempty"` // why nothing follows from the signature
@@ -18,8 +17,12 @@ type signatureDocument struct {
 	Comment string `json:"comment,omitempty"`
 }
 
-// signatures reads the signature file beside the adapter, if there is one.
-func (d *inspectDocument) signatures(path, digest, list string) error {
+// Verify adds the signatures of an adapter: those of the file beside it, if there is one. List is a file of keys that they
+// are checked with, "" if there is none. A document of something else stays as it is.
+func (d *Document) Verify(path, list string) error {
+	if d.Adapter == nil {
+		return nil
+	}
 	var keys *trust.Keys
 	if list != "" {
 		text, err := regular.ReadFile(list, trust.MaxFile)
@@ -34,37 +37,16 @@ func (d *inspectDocument) signatures(path, digest, list string) error {
 	if err != nil {
 		return err
 	}
-	verdicts, err := trust.Look(digest, keys, text)
+	verdicts, err := trust.Look(d.Adapter.Digest, keys, text)
 	if err != nil {
 		d.SignatureNote = "the signature file cannot be read: " + err.Error()
 	}
 	for _, v := range verdicts {
-		d.Signatures = append(d.Signatures, signatureDocument{Key: v.KeyID, Signer: v.Signer, Reason: v.Reason, As: v.Name,
+		d.Signatures = append(d.Signatures, Signature{Key: v.KeyID, Signer: v.Signer, Reason: v.Reason, As: v.Name,
 			Time: v.Time.Format(time.RFC3339), Comment: v.Comment})
 	}
 	if text == nil && list != "" {
 		d.SignatureNote = "it is not signed"
 	}
 	return nil
-}
-
-// printSignatures says who has signed.
-func (d *inspectDocument) printSignatures(s *stdio) {
-	if d.SignatureNote != "" {
-		s.entry("  signed      ", "%s", d.SignatureNote)
-	}
-	for _, v := range d.Signatures {
-		line := v.Time + ", key " + v.Key
-		if v.As != "" {
-			line += ", for the name " + v.As + " alone"
-		}
-		if v.Comment != "" {
-			line += ": " + v.Comment
-		}
-		who := "by " + v.Signer + ", verified"
-		if v.Signer == "" {
-			who = "not verified: " + cmp.Or(v.Reason, "unknown")
-		}
-		s.entry("  signed      ", "%s; %s", who, line)
-	}
 }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -8,27 +8,20 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"time"
 
 	"melo.example/melo/internal/atomicfile"
-	"melo.example/melo/internal/phantom"
 	"melo.example/melo/internal/regular"
-	serving "melo.example/melo/serve"
+	"melo.example/melo/serve"
 	"melo.example/melo/vit"
 )
 
-// demoImages is how many images of each task are in the mixed batch.
-const demoImages = 4
-
-// adapter is where the adapter of a task is served from.
-func (j *demoJob) adapter(t *phantom.Task) string {
-	return filepath.Join(j.adapters(), t.Name+".safetensors")
-}
+// mixedImages is how many images of each task are in the mixed batch.
+const mixedImages = 4
 
 // serve puts the adapters into one folder, loads all of them beside one resident base, and switches.
-func (j *demoJob) serve(ctx context.Context) error {
-	j.s.notef("serving: one resident base, %d adapters", len(j.tasks))
+func (j *job) serve(ctx context.Context) error {
+	j.note("serving: one resident base, %d adapters", len(j.tasks))
 	if err := os.MkdirAll(j.adapters(), 0o777); err != nil {
 		return err
 	}
@@ -41,8 +34,8 @@ func (j *demoJob) serve(ctx context.Context) error {
 			return err
 		}
 	}
-	engine, err := serving.Open(ctx, serving.Config{Base: j.o.Base, Adapters: j.adapters(), Precision: vit.F32, Workers: j.o.Workers,
-		Batch: demoImages * len(j.tasks)})
+	engine, err := serve.Open(ctx, serve.Config{Base: j.o.Base, Adapters: j.adapters(), Precision: vit.F32, Workers: j.o.Workers,
+		Batch: mixedImages * len(j.tasks)})
 	if err != nil {
 		return err
 	}
@@ -58,24 +51,24 @@ func (j *demoJob) serve(ctx context.Context) error {
 }
 
 // requests asks each task's adapter about some of its test images, in turns.
-func (j *demoJob) requests(ctx context.Context) ([]serving.Request, error) {
-	var list []serving.Request
-	for k := range demoImages {
+func (j *job) requests(ctx context.Context) ([]serve.Request, error) {
+	var list []serve.Request
+	for k := range mixedImages {
 		for i, t := range j.tasks {
 			r := j.runs[i]
 			img, err := r.Judgement.Image(ctx, k)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, serving.Request{Name: t.Name, Input: serving.Input{Image: img}})
+			list = append(list, serve.Request{Name: t.Name, Input: serve.Input{Image: img}})
 		}
 	}
 	return list, nil
 }
 
 // mixed answers all requests at once and one by one, and compares the logits bit by bit.
-func (j *demoJob) mixed(ctx context.Context, engine *serving.Engine, requests []serving.Request) error {
-	ask := func(r ...serving.Request) ([]serving.Answer, error) {
+func (j *job) mixed(ctx context.Context, engine *serve.Engine, requests []serve.Request) error {
+	ask := func(r ...serve.Request) ([]serve.Answer, error) {
 		answers, errs := engine.Predict(ctx, r...)
 		return answers, errors.Join(errs...)
 	}
@@ -116,7 +109,7 @@ func sameBits(a, b []float32) bool {
 }
 
 // switching measures what a request for another adapter costs beyond its row of a batch.
-func (j *demoJob) switching(engine *serving.Engine) error {
+func (j *job) switching(engine *serve.Engine) error {
 	names := make([]string, 1<<15)
 	for i := range names {
 		names[i] = j.tasks[i%len(j.tasks)].Name

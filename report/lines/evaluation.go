@@ -1,85 +1,36 @@
-package main
+package lines
 
 import (
 	"cmp"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"melo.example/melo/experiment"
 )
 
-// nameWidth is the room for names of labels and values in tables, which are at most 80 columns wide.
-const nameWidth = 22
-
-// cut shortens a name to a width, and fills it up to that; right aligns it to the right.
-func cut(name string, width int, right bool) string {
-	name = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, name)
-	if n := utf8.RuneCountInString(name); n > width {
-		name = string([]rune(name)[:width-1]) + "~"
-	} else if fill := strings.Repeat(" ", width-n); right {
-		name = fill + name
-	} else {
-		name += fill
-	}
-	return name
-}
-
-// share writes a number between 0 and 1, or so, in five columns.
-func share(v *float64) string {
-	if v == nil {
-		return "    -"
-	}
-	return fmt.Sprintf("%5.3f", *v)
-}
-
-// marked puts a mark behind the remark of an interval that may miss its level.
-func marked(name string, approximate []string) string {
-	if slices.Contains(approximate, name) {
-		return "~"
-	}
-	return " "
-}
-
-// interval95 writes an interval in 14 columns.
-func interval95(v *[2]float64) string {
-	if v == nil {
-		return "-             "
-	}
-	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
-}
-
 // evalPrinter prints the parts of an evaluation.
 type evalPrinter struct {
 	doc *experiment.EvaluationDocument
-	s   *stdio
+	l   Writer
 }
 
-// printEvaluation shows an evaluation to people.
-func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
-	j := evalPrinter{d, s}
-	if s.json {
-		return
-	}
-	s.printf("%s on %s", filepath.Base(d.Adapter.Path), d.Data.Path)
+// Evaluation shows an evaluation to people.
+func Evaluation(l Writer, d *experiment.EvaluationDocument) {
+	j := evalPrinter{d, l}
+	l.Printf("%s on %s", filepath.Base(d.Adapter.Path), d.Data.Path)
 	rule := ""
 	if d.Data.Rule != "" && d.Data.Split != "all" {
 		rule = ", split " + d.Data.Rule
 	}
-	s.printf("  %s: %d images%s", d.Data.Split, d.N, rule)
+	l.Printf("  %s: %d images%s", d.Data.Split, d.N, rule)
 	of := fmt.Sprintf("%d images", d.N)
 	if d.Bootstrap.Unit == "group" {
 		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
 	}
-	s.printf("  intervals: 95 %%, over %s; ~ may miss that", of)
-	s.printf("")
+	l.Printf("  intervals: 95 %%, over %s; ~ may miss that", of)
+	l.Printf("")
 	j.printNumbers()
 	j.printLabels()
 	j.printUtility()
@@ -87,18 +38,17 @@ func printEvaluation(s *stdio, d *experiment.EvaluationDocument) {
 	j.printFit()
 	j.printSubgroups()
 	if d.Predictions != "" {
-		s.printf("\npredictions: %s", d.Predictions)
+		l.Printf("\npredictions: %s", d.Predictions)
 	}
 	if d.Report != "" {
-		s.printf("report: %s", d.Report)
+		l.Printf("report: %s", d.Report)
 	}
-	s.notef("%s", notice)
 }
 
 func (j evalPrinter) printNumbers() {
 	d := j.doc
 	line := func(name, key string, v *float64, ci *[2]float64, remark string) {
-		j.s.printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s%s %s", cut(name, nameWidth, false), share(v), interval95(ci), marked(key, d.Approximate), remark), " "))
+		j.l.Printf("%s", strings.TrimRight(fmt.Sprintf("  %s %s  %s%s %s", cut(name, nameWidth, false), share(v), interval95(ci), marked(key, d.Approximate), remark), " "))
 	}
 	macro := ""
 	if len(d.Labels) > 1 {
@@ -122,14 +72,14 @@ func (j evalPrinter) printNumbers() {
 
 func (j evalPrinter) printLabels() {
 	d := j.doc
-	j.s.printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
+	j.l.Printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
 	for l := range d.PerLabel {
 		x, t := &d.PerLabel[l], &d.Thresholds[l]
-		j.s.printf("  %s %5d  %s  %s%s %s  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
+		j.l.Printf("  %s %5d  %s  %s%s %s  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
 			from(&d.Decision, t), share(x.Sensitivity), share(x.Specificity))
 	}
-	j.s.printf("  found, spared: sensitivity and specificity of the decisions, which accuracy")
-	j.s.printf("  and counts are of, too")
+	j.l.Printf("  found, spared: sensitivity and specificity of the decisions, which accuracy")
+	j.l.Printf("  and counts are of, too")
 	j.wrapped("decided for: " + d.Decision.Text)
 	for _, a := range d.Decision.Alternatives {
 		last := a.PerLabel[len(a.PerLabel)-1]
@@ -143,17 +93,17 @@ func (j evalPrinter) wrapped(sentence string) {
 	line := " "
 	for _, word := range strings.Fields(sentence) {
 		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 78 && line != " " {
-			j.s.printf("%s", line)
+			j.l.Printf("%s", line)
 			line = " "
 		}
 		line += " " + word
 	}
-	j.s.printf("%s", line)
+	j.l.Printf("%s", line)
 }
 
 // printUtility prints calibration, agreement and predictive values of the labels.
 func (j evalPrinter) printUtility() {
-	j.s.printf("\n  %s slope  in large    MCC  kappa    PPV    NPV  at share", cut("label", nameWidth, false))
+	j.l.Printf("\n  %s slope  in large    MCC  kappa    PPV    NPV  at share", cut("label", nameWidth, false))
 	signed := func(v *float64) string {
 		if v == nil {
 			return "       -"
@@ -162,7 +112,7 @@ func (j evalPrinter) printUtility() {
 	}
 	for i := range j.doc.Utility {
 		u := &j.doc.Utility[i]
-		j.s.printf("  %s %s  %s  %s  %s  %s  %s     %.3f", cut(u.Label, nameWidth, false), share(u.Slope), signed(u.InTheLarge), share(u.MCC), share(u.Kappa),
+		j.l.Printf("  %s %s  %s  %s  %s  %s  %s     %.3f", cut(u.Label, nameWidth, false), share(u.Slope), signed(u.InTheLarge), share(u.MCC), share(u.Kappa),
 			share(u.PPV), share(u.NPV), u.Prevalence)
 	}
 	for _, g := range j.doc.Gaps {
@@ -193,13 +143,13 @@ func (j evalPrinter) printConfusion() {
 	for _, name := range d.Labels {
 		line += " " + cut(name, width, true)
 	}
-	j.s.printf("\n%s", line)
+	j.l.Printf("\n%s", line)
 	for l, row := range d.Confusion.Counts {
 		line = "  " + cut(d.Labels[l], nameWidth, false)
 		for _, n := range row {
 			line += fmt.Sprintf(" %*d", width, n)
 		}
-		j.s.printf("%s", line)
+		j.l.Printf("%s", line)
 	}
 }
 
@@ -207,12 +157,12 @@ func (j evalPrinter) printConfusion() {
 func (j evalPrinter) printFit() {
 	f := j.doc.Fit
 	if f == nil {
-		j.s.printf("\n  whether these are like the training images is not known")
+		j.l.Printf("\n  whether these are like the training images is not known")
 		return
 	}
-	j.s.printf("\n  unlike the training images: %d of %d (%.1f %%, chosen for %.1f %%)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
+	j.l.Printf("\n  unlike the training images: %d of %d (%.1f %%, chosen for %.1f %%)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
 	if f.Like != nil {
-		j.s.printf("  without them: AUC %s, accuracy %s", strings.TrimSpace(share(f.Like.AUC)), strings.TrimSpace(share(f.Like.Accuracy)))
+		j.l.Printf("  without them: AUC %s, accuracy %s", strings.TrimSpace(share(f.Like.AUC)), strings.TrimSpace(share(f.Like.Accuracy)))
 	}
 }
 
@@ -221,17 +171,17 @@ func (j evalPrinter) printSubgroups() {
 	for i := range j.doc.Subgroups {
 		g := &j.doc.Subgroups[i]
 		if g.Column != last {
-			j.s.printf("\n  %s     n    AUC  95 %%            accuracy  95 %%", cut(g.Column, nameWidth, false))
+			j.l.Printf("\n  %s     n    AUC  95 %%            accuracy  95 %%", cut(g.Column, nameWidth, false))
 			last = g.Column
 		}
 		mark := ""
 		if g.Small {
 			mark, small = "*", true
 		}
-		j.s.printf("  %s %5d  %s  %s   %s  %s%s", cut(cmp.Or(g.Value, "(empty)"), nameWidth, false), g.N,
+		j.l.Printf("  %s %5d  %s  %s   %s  %s%s", cut(cmp.Or(g.Value, "(empty)"), nameWidth, false), g.N,
 			share(g.AUC), interval95(g.AUCInterval), share(g.Accuracy), strings.TrimRight(interval95(g.AccuracyInterval), " "), mark)
 	}
 	if small {
-		j.s.printf("  * few images: the numbers are uncertain, and differences may be chance")
+		j.l.Printf("  * few images: the numbers are uncertain, and differences may be chance")
 	}
 }
