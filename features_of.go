@@ -18,6 +18,17 @@ func (b *Base) FeatureShape(patches bool) []int {
 // Features computes what the base makes of image files, without an adapter, and calls use with the features of each, in
 // order, or with the error of one that cannot be read. The slice is valid during the call.
 func (b *Base) Features(ctx context.Context, paths []string, patches bool, use func(i int, features []float32, err error) error) error {
+	return b.FeaturesEach(ctx, len(paths), func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
+		return imaging.DecodeFileContext(ctx, paths[i], o)
+	}, patches, use)
+}
+
+// FeaturesEach is Features of n images that image decodes, as the options say; it is called side by side.
+func (b *Base) FeaturesEach(ctx context.Context, n int, image func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error),
+	patches bool, use func(i int, features []float32, err error) error) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
 	m := b.model
 	if err := m.CheckRecipe(); err != nil {
 		return err
@@ -33,10 +44,10 @@ func (b *Base) Features(ctx context.Context, paths []string, patches bool, use f
 	values := m.Recipe.Values()
 	engine := m.NewEngine(b.batch)
 	in := inputs{pixels: make([]float32, b.batch*values), errs: make([]error, b.batch)}
-	for in.first = 0; in.first < len(paths); in.first += in.n {
-		in.n = min(b.batch, len(paths)-in.first)
+	for in.first = 0; in.first < n; in.first += in.n {
+		in.n = min(b.batch, n-in.first)
 		in.prepare(ctx, func(i int, s *imaging.Scratch, dst []float32) error {
-			img, err := imaging.DecodeFileContext(ctx, paths[i], m.Recipe.Decoding(imaging.DefaultLimits))
+			img, err := image(ctx, i, m.Recipe.Decoding(imaging.DefaultLimits))
 			if err != nil {
 				return err
 			}

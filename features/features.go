@@ -1,5 +1,5 @@
 // Package features keeps what a base makes of images, a part after the other, so that a run which was interrupted goes
-// on where it stopped, and writes all of it as one file: NumPy's .npz or .safetensors.
+// on where it stopped, and writes all of it as one file: NumPy's .npz, .safetensors or .parquet.
 package features
 
 import (
@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"melo.example/melo/dataset/parquet"
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/safetensors"
 )
@@ -34,8 +37,8 @@ var ErrOther = errors.New("the parts that are there belong to another run")
 // Open begins a run that will write out, or goes on with the one whose parts lie beside it. identity names everything
 // that features depend on; shape is that of one image's.
 func Open(out, identity string, images []string, shape []int) (*Store, error) {
-	if ext := filepath.Ext(out); ext != ".npz" && ext != ".safetensors" {
-		return nil, fmt.Errorf("features: %s: ending %q, expected .npz or .safetensors", out, ext)
+	if ext := filepath.Ext(out); ext != ".npz" && ext != ".safetensors" && ext != ".parquet" {
+		return nil, fmt.Errorf("features: %s: ending %q, expected .npz, .safetensors or .parquet", out, ext)
 	}
 	values := 1
 	for _, n := range shape {
@@ -116,71 +119,165 @@ func (s *Store) flush() error {
 	return nil
 }
 
+// Column is something else that is known of each image, in the order of the images: text, or numbers (0 or 1; NaN where
+// it is not known).
+type Column struct {
+	Name    string
+	Text    []string
+	Numbers []float64
+}
+
 // Finish writes the file and removes the parts. It returns how many images have features.
-func (s *Store) Finish(metadata map[string]string) (int, error) {
+func (s *Store) Finish(metadata map[string]string, columns ...Column) (int, error) {
 	if s.done != len(s.images) {
 		return 0, fmt.Errorf("features: %d of %d images are done", s.done, len(s.images))
 	}
-	parts, names, err := s.collect()
+	for _, c := range columns {
+		if len(c.Text)+len(c.Numbers) != len(s.images) {
+			return 0, fmt.Errorf("features: column %q has %d values for %d images", c.Name, len(c.Text)+len(c.Numbers), len(s.images))
+		}
+	}
+	t := table{shape: s.shape, columns: columns, metadata: metadata}
+	err := s.collect(&t)
 	defer func() {
-		for _, p := range parts {
+		for _, p := range t.parts {
 			_ = p.Close() // the error before it is the one to tell
 		}
 	}()
 	if err != nil {
 		return 0, err
 	}
-	if filepath.Ext(s.out) == ".npz" {
-		err = atomicfile.Write(s.out, 0o666, func(w io.Writer) error { return s.writeNPZ(w, parts, names) })
-	} else {
-		err = s.writeSafetensors(parts, names, metadata)
-	}
-	if err != nil {
+	write := map[string]func(io.Writer) error{".npz": t.writeNPZ, ".safetensors": t.writeSafetensors, ".parquet": t.writeParquet}
+	if err := atomicfile.Write(s.out, 0o666, write[filepath.Ext(s.out)]); err != nil {
 		return 0, err
 	}
-	return len(names), os.RemoveAll(s.dir())
+	return len(t.names), os.RemoveAll(s.dir())
+}
+
+// table is what is written: the rows lie in the parts.
+type table struct {
+	shape    []int
+	parts    []*safetensors.File
+	names    []string // of the images that have a row
+	columns  []Column // of these
+	metadata map[string]string
+}
+
+// numbers is how many numbers a row has.
+func (t *table) numbers() int {
+	n := 1
+	for _, d := range t.shape {
+		n *= d
+	}
+	return n
 }
 
 // collect opens all parts and lists the images that have a row.
-func (s *Store) collect() (parts []*safetensors.File, names []string, err error) {
+func (s *Store) collect(t *table) error {
+	all := t.columns
+	t.columns = make([]Column, len(all))
 	for s.done = 0; s.done < len(s.images); {
 		f, err := safetensors.Open(s.partName())
 		if err != nil {
-			return parts, nil, err
+			return err
 		}
-		parts = append(parts, f)
+		t.parts = append(t.parts, f)
 		var failed []int
 		if err := json.Unmarshal([]byte(f.Metadata()["failed"]), &failed); err != nil {
-			return parts, nil, fmt.Errorf("features: %s: %w", s.partName(), err)
-		}
-		bad := map[int]bool{}
-		for _, i := range failed {
-			bad[i] = true
+			return fmt.Errorf("features: %s: %w", s.partName(), err)
 		}
 		n := min(s.part, len(s.images)-s.done)
-		for i, name := range s.images[s.done : s.done+n] {
-			if !bad[i] {
-				names = append(names, name)
+		for i := s.done; i < s.done+n; i++ {
+			if slices.Contains(failed, i-s.done) {
+				continue
+			}
+			t.names = append(t.names, s.images[i])
+			for k, c := range all {
+				to := &t.columns[k]
+				if to.Name = c.Name; c.Text != nil {
+					to.Text = append(to.Text, c.Text[i])
+				} else {
+					to.Numbers = append(to.Numbers, c.Numbers[i])
+				}
 			}
 		}
 		s.done += n
 	}
-	return parts, names, nil
+	return nil
 }
 
-func (s *Store) writeSafetensors(parts []*safetensors.File, names []string, metadata map[string]string) error {
-	list, _ := json.Marshal(names)
+func (t *table) writeSafetensors(w io.Writer) error {
+	list, _ := json.Marshal(t.names)
 	meta := map[string]string{"images": string(list)}
-	for k, v := range metadata {
-		meta[k] = v
+	maps.Copy(meta, t.metadata)
+	tensors := make([]safetensors.TensorData, 0, 1)
+	for _, c := range t.columns {
+		if c.Text != nil {
+			list, _ = json.Marshal(c.Text)
+			meta[c.Name] = string(list)
+			continue
+		}
+		v := make([]float32, len(c.Numbers))
+		for i, x := range c.Numbers {
+			v[i] = float32(x)
+		}
+		x, err := safetensors.FromFloat32s(c.Name, safetensors.F32, []int{len(v)}, v)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors, x)
 	}
 	var data []byte
-	for _, p := range parts {
-		t, _ := p.Tensor("features")
-		data = append(data, t.Data...)
+	for _, p := range t.parts {
+		x, _ := p.Tensor("features")
+		data = append(data, x.Data...)
 	}
-	all := safetensors.TensorData{Name: "features", DType: safetensors.F32, Shape: append([]int{len(names)}, s.shape...), Data: data}
-	return safetensors.WriteFile(s.out, 0o666, []safetensors.TensorData{all}, meta)
+	all := safetensors.TensorData{Name: "features", DType: safetensors.F32, Shape: append([]int{len(t.names)}, t.shape...), Data: data}
+	return safetensors.Write(w, append(tensors, all), meta)
+}
+
+// writeParquet writes a row for each image: its name, the columns, and its features as a list of float32, row by row if they
+// have more than one. The metadata of the file has their shape. A part is a group of rows.
+func (t *table) writeParquet(w io.Writer) error {
+	fields := []parquet.Field{{Name: "image", Kind: parquet.Text}}
+	for _, c := range t.columns {
+		kind := parquet.Numbers
+		if c.Text != nil {
+			kind = parquet.Text
+		}
+		fields = append(fields, parquet.Field{Name: c.Name, Kind: kind})
+	}
+	shape, _ := json.Marshal(t.shape)
+	meta := map[string]string{"shape": string(shape)}
+	maps.Copy(meta, t.metadata)
+	out := parquet.NewWriter(w, append(fields, parquet.Field{Name: "features", Kind: parquet.Floats}), meta)
+	at, each, row := 0, t.numbers(), make([]any, len(fields)+1)
+	for _, p := range t.parts {
+		x, _ := p.Tensor("features")
+		v, err := x.Float32s(nil)
+		if err != nil {
+			return err
+		}
+		for ; len(v) > 0; v = v[each:] {
+			row[0] = strings.ToValidUTF8(t.names[at], "\uFFFD")
+			for i, c := range t.columns {
+				if c.Text != nil {
+					row[i+1] = strings.ToValidUTF8(c.Text[at], "\uFFFD")
+				} else {
+					row[i+1] = c.Numbers[at]
+				}
+			}
+			row[len(row)-1] = v[:each]
+			if err := out.Row(row...); err != nil {
+				return err
+			}
+			at++
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
 
 // shapeText is a tuple as Python writes it.

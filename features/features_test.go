@@ -3,12 +3,14 @@ package features
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"melo.example/melo/dataset/parquet"
 	"melo.example/melo/internal/npz"
 	"melo.example/melo/safetensors"
 )
@@ -28,7 +30,7 @@ func open(t *testing.T, out, identity string) *Store {
 // A run that was cut goes on, and the file is that of a run in one go.
 func TestResume(t *testing.T) {
 	dir := t.TempDir()
-	for _, ext := range []string{".npz", ".safetensors"} {
+	for _, ext := range []string{".npz", ".safetensors", ".parquet"} {
 		out := filepath.Join(dir, "x"+ext)
 		s := open(t, out, "id")
 		if err := s.Add([]float32{1, 2}); err != nil {
@@ -41,7 +43,11 @@ func TestResume(t *testing.T) {
 		if err := s.Add([]float32{5, 6}); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Finish(map[string]string{"base": "b"}); err != nil || n != 2 {
+		label, one := Column{Name: "label", Text: []string{"x", "lost", "z"}}, Column{Name: "label:one", Numbers: []float64{1, 0, math.NaN()}}
+		if _, err := s.Finish(nil, Column{Name: "short", Text: names[:2]}); err == nil {
+			t.Error("a column that is too short was taken")
+		}
+		if n, err := s.Finish(map[string]string{"base": "b"}, label, one); err != nil || n != 2 {
 			t.Fatal(n, err)
 		}
 		if _, err := os.Stat(out + ".parts"); !errors.Is(err, os.ErrNotExist) {
@@ -56,6 +62,21 @@ func TestResume(t *testing.T) {
 	x, _ := f.Tensor("features")
 	if v, err := x.Float32s(nil); err != nil || !slices.Equal(v, []float32{1, 2, 5, 6}) || f.Metadata()["images"] != `["a.png","c.png"]` || f.Metadata()["base"] != "b" {
 		t.Errorf("%v %v %v", v, err, f.Metadata())
+	}
+	if f.Metadata()["label"] != `["x","z"]` {
+		t.Errorf("labels %s", f.Metadata()["label"])
+	}
+	p, err := parquet.Open(filepath.Join(dir, "x.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, c := range p.Columns() {
+		got, err := p.Strings(c, 1<<20)
+		want := map[string][]string{"image": {"a.png", "c.png"}, "label": {"x", "z"}, "label:one": {"1", "NaN"}, "features": {"1|2", "5|6"}}[c.Name]
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("column %s: %q, %v, expected %q", c.Name, got, err, want)
+		}
 	}
 	z, err := npz.Open(filepath.Join(dir, "x.npz"), npz.Limits{})
 	if err != nil {

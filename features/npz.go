@@ -6,34 +6,49 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
-
-	"melo.example/melo/safetensors"
 )
 
-// writeNPZ writes two arrays, not compressed: features [n, ...] of float32, and images [n] of text.
-func (s *Store) writeNPZ(w io.Writer, parts []*safetensors.File, names []string) error {
+// writeNPZ writes arrays, not compressed: features [n, ...] of float32, images [n] of text, and each column.
+func (t *table) writeNPZ(w io.Writer) error {
 	z := zip.NewWriter(w)
-	body, err := z.CreateHeader(&zip.FileHeader{Name: "features.npy", Method: zip.Store})
-	if err == nil {
-		err = writeHeader(body, "<f4", append([]int{len(names)}, s.shape...))
-	}
-	for _, p := range parts {
+	err := array(z, "features", func(w io.Writer) error {
+		err := writeHeader(w, "<f4", append([]int{len(t.names)}, t.shape...))
+		for _, p := range t.parts {
+			if err != nil {
+				return err
+			}
+			x, _ := p.Tensor("features")
+			_, err = w.Write(x.Data)
+		}
+		return err
+	})
+	for _, c := range append([]Column{{Name: "images", Text: t.names}}, t.columns...) {
 		if err != nil {
 			return err
 		}
-		t, _ := p.Tensor("features")
-		_, err = body.Write(t.Data)
+		err = array(z, c.Name, func(w io.Writer) error {
+			if c.Numbers == nil {
+				return writeText(w, c.Text)
+			}
+			if err := writeHeader(w, "<f8", []int{len(c.Numbers)}); err != nil {
+				return err
+			}
+			return binary.Write(w, binary.LittleEndian, c.Numbers)
+		})
 	}
 	if err != nil {
 		return err
 	}
-	if body, err = z.CreateHeader(&zip.FileHeader{Name: "images.npy", Method: zip.Store}); err != nil {
-		return err
-	}
-	if err := writeText(body, names); err != nil {
-		return err
-	}
 	return z.Close()
+}
+
+// array writes one.
+func array(z *zip.Writer, name string, write func(io.Writer) error) error {
+	w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
+	if err != nil {
+		return err
+	}
+	return write(w)
 }
 
 // writeHeader writes the beginning of a .npy file, version 1.

@@ -8,12 +8,14 @@ import (
 
 	facade "melo.example/melo"
 	"melo.example/melo/features"
+	"melo.example/melo/imaging"
 )
 
 // featuresOptions are the options of "melo features".
 type featuresOptions struct {
 	Base    string `required:"" placeholder:"BASE" help:"Base: a folder, a file, hf:owner/name or embedded."`
-	Out     string `required:"" placeholder:"FILE" help:"File to write: .npz or .safetensors."`
+	Out     string `required:"" placeholder:"FILE" help:"File to write: .npz, .safetensors or .parquet."`
+	Data    string `placeholder:"DATA" help:"Data set, as \"melo train\" reads it, in the place of images: FILE has labels and splits, too."`
 	Patches bool   `help:"All patches of an image, row by row, not the pooled vector."`
 	Restart bool   `help:"Begin anew, whatever an earlier run has left."`
 
@@ -23,19 +25,24 @@ type featuresOptions struct {
 	ImageSize int    `aliases:"size" placeholder:"N" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
 	Heads     int    `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
 	prepareOptions
-	Images []string `arg:"" name:"image" help:"Image files."`
+	dataSource
+	Images []string `arg:"" optional:"" name:"image" help:"Image files."`
 }
 
 // Help is the long help text.
 func (featuresOptions) Help() string {
 	return `Writes what a base makes of images: the pooled vector of each that a head would see, or all patches. FILE has the
-array "features" [images, ...] of float32 and the names of the images. What is done is kept beside FILE, so that the same
-command goes on where it was interrupted. An image that cannot be read is reported and left out, and the exit status is 3.
+array "features" [images, ...] of float32 and the names of the images; as .parquet it is a table with a row for each image and
+a column "features" of lists. With --data it has the split of each image, too, and its label or, where an image may
+have several, "label:NAME" of 0 and 1 for each: the splits are those that "melo train" with the same options would make.
+What is done is kept beside FILE, so that the same command goes on where it was interrupted. An image that cannot be read is
+reported and left out, and the exit status is 3.
 
 Examples:
 
     melo features --base vit_b/ --out features.npz scans/*.png
     melo features --base uni/ --out features.safetensors tiles/*.png
+    melo features --base uni/ --data crc/ --out crc.parquet
     melo features --patches --base embedded --out patches.npz scan.png` + exitHelp
 }
 
@@ -60,7 +67,10 @@ func (o *featuresOptions) Validate() error {
 	if o.Batch < 1 || o.Batch > 4096 {
 		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
 	}
-	return nil
+	if (o.Data == "") == (len(o.Images) == 0) {
+		return errors.New("features: expected images, or --data")
+	}
+	return asFlag(o.source().Check())
 }
 
 // Run computes features.
@@ -72,6 +82,7 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 	if err != nil {
 		return err
 	}
+	prepare.Depth, prepare.Window = o.Depth, o.Window
 	precision, err := parsePrecision(o.Precision, facade.Fastest())
 	if err != nil {
 		return err
@@ -89,7 +100,14 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 	if doc.Digest, err = b.Digest(); err != nil {
 		return badInput(err)
 	}
-	if err := o.run(ctx, s, b, doc); err != nil {
+	look := &looked{names: o.Images}
+	if o.Data != "" {
+		if look, err = lookAt(ctx, s, o.Data, o.source()); err != nil {
+			return err
+		}
+		defer look.set.Close()
+	}
+	if err := o.run(ctx, s, b, look, doc); err != nil {
 		return err
 	}
 	s.printf("%s: features of %d images, %v each", o.Out, doc.Images, doc.Shape)
@@ -97,13 +115,13 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	if n := len(doc.Failed); n > 0 {
-		return badInput(fmt.Errorf("%d of %d images could not be read", n, len(o.Images)))
+		return badInput(fmt.Errorf("%d of %d images could not be read", n, len(look.names)))
 	}
 	return nil
 }
 
 // run computes what is not there yet and writes the file.
-func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, doc *featuresDocument) error {
+func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, look *looked, doc *featuresDocument) error {
 	identity, err := json.Marshal([]any{doc.Digest, b.Model().Recipe, b.Model().Precision.String(), doc.Shape, o.Patches})
 	if err != nil {
 		return err
@@ -113,20 +131,21 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, doc
 			return err
 		}
 	}
-	store, err := features.Open(o.Out, string(identity), o.Images, doc.Shape)
+	store, err := features.Open(o.Out, string(identity), look.names, doc.Shape)
 	if errors.Is(err, features.ErrOther) {
 		return usage(fmt.Errorf("%w; --restart drops them", err))
 	}
 	if err != nil {
 		return usage(err)
 	}
-	if n := store.Done(); n > 0 {
-		s.notef("%d of %d images are done", n, len(o.Images))
+	done := store.Done()
+	if done > 0 {
+		s.notef("%d of %d images are done", done, len(look.names))
 	}
-	rest := o.Images[store.Done():]
-	err = b.Features(ctx, rest, o.Patches, func(i int, row []float32, err error) error {
+	image := func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) { return look.image(ctx, done+i, o) }
+	err = b.FeaturesEach(ctx, len(look.names)-done, image, o.Patches, func(i int, row []float32, err error) error {
 		if err != nil {
-			doc.Failed = append(doc.Failed, failed{rest[i], oneLine(err)})
+			doc.Failed = append(doc.Failed, failed{look.names[done+i], oneLine(err)})
 			s.notef("%s", oneLine(err))
 		}
 		return store.Add(row)
@@ -138,6 +157,6 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, doc
 	if err != nil {
 		return err
 	}
-	doc.Images, err = store.Finish(map[string]string{"base": doc.Digest, "recipe": string(recipe)})
+	doc.Images, err = store.Finish(map[string]string{"base": doc.Digest, "recipe": string(recipe)}, look.columns...)
 	return err
 }

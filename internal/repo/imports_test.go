@@ -36,7 +36,7 @@ var layers = []layer{
 		"tensors on disk mean nothing in particular: models and adapters give them meaning"},
 	{"torchfile", []string{"internal/...", "safetensors"},
 		"tensors of another format become those of safetensors, and mean as little"},
-	{"features", []string{"internal/...", "safetensors"},
+	{"features", []string{"internal/...", "safetensors", "dataset/parquet"},
 		"rows of numbers on disk, whatever made them"},
 	{"metric", []string{"internal/..."},
 		"metrics see scores and labels, so that anything can be measured with them"},
