@@ -142,7 +142,9 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, loo
 	if done > 0 {
 		s.notef("%d of %d images are done", done, len(look.names))
 	}
-	image := func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) { return look.image(ctx, done+i, o) }
+	image := func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
+		return look.image(ctx, done+i, o)
+	}
 	err = b.FeaturesEach(ctx, len(look.names)-done, image, o.Patches, func(i int, row []float32, err error) error {
 		if err != nil {
 			doc.Failed = append(doc.Failed, failed{look.names[done+i], oneLine(err)})
