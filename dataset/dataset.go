@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"melo.example/melo/dataset/label"
 	"melo.example/melo/dataset/layout"
@@ -95,6 +96,9 @@ func (d *Dataset) Close() error {
 // check demands what every data set needs: samples, and samples of every label.
 func (d *Dataset) check(path string, opt Options) error {
 	if len(d.Samples) == 0 {
+		if left := d.LeftOutWords(); len(left) > 0 {
+			return badf("%s: no labelled images: %s", path, strings.Join(left, "; "))
+		}
 		return badf("%s: no labelled images", path)
 	}
 	least := 2

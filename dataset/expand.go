@@ -67,7 +67,7 @@ func (e *expander) put(rec Record, file string) {
 // add asks a file that may be a stack how many pages it has. What is wrong with a file is said when it is scanned.
 func (e *expander) add(rec Record) error {
 	ext := strings.ToLower(path.Ext(rec.Path))
-	if ext != "" && !strings.Contains(stacks, " "+ext+" ") {
+	if layout.IsImage(rec.Path) && !strings.Contains(stacks, " "+ext+" ") {
 		e.put(rec, rec.Path)
 		return nil
 	}

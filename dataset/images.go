@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"os"
+	"path/filepath"
 
 	"melo.example/melo/dataset/layout"
 	"melo.example/melo/dataset/store"
@@ -12,6 +13,14 @@ import (
 func Images(paths []string) (files []string, left []LeftOut, err error) {
 	for _, p := range paths {
 		st, err := os.Stat(p)
+		if err == nil && isDirectory(p) {
+			listed, out, err := listedImages(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			files, left = append(files, listed...), append(left, out...)
+			continue
+		}
 		if err != nil || !st.IsDir() {
 			files = append(files, p) // what is wrong with it is said when it is read
 			continue
@@ -33,6 +42,27 @@ func Images(paths []string) (files []string, left []LeftOut, err error) {
 		for _, name := range c.names {
 			left = append(left, LeftOut{Name: name, Reason: layout.ReasonOther})
 		}
+	}
+	return files, left, nil
+}
+
+// listedImages are the files that a DICOMDIR lists, those that are not there, too, and the images beside them.
+func listedImages(p string) (files []string, left []LeftOut, err error) {
+	l, err := openDirectory(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := opener{d: &Dataset{}}
+	for _, f := range l.store.Files() {
+		switch {
+		case l.listed[f.Name]:
+			files = append(files, l.store.Path(f.Name))
+		case !layout.Hidden(f.Name) && o.isImage(l.store, f) && filepath.Clean(l.store.Path(f.Name)) != filepath.Clean(p):
+			left = append(left, LeftOut{Name: f.Name, Reason: reasonUnlisted})
+		}
+	}
+	for _, name := range l.missing {
+		files = append(files, l.store.Path(name)) // that it is not there is said when it is read
 	}
 	return files, left, nil
 }

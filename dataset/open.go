@@ -16,8 +16,8 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Open reads the data set at path: a folder, a .zip or .tar archive, a table (.csv, .tsv, .jsonl, .parquet), or an .npz
-// archive with MedMNIST's names. In folders and archives it finds tables of labels, class folders with or without splits, and
+// Open reads the data set at path: a folder, a .zip or .tar archive, a table (.csv, .tsv, .jsonl, .parquet), a DICOMDIR, or
+// an .npz archive with MedMNIST's names. In folders and archives it finds tables of labels, class folders with or without splits, and
 // WebDataset's samples. Close it when done.
 func Open(path string, opt Options) (*Dataset, error) {
 	st, err := os.Stat(path)
@@ -45,8 +45,9 @@ func Open(path string, opt Options) (*Dataset, error) {
 
 // opener reads one data set.
 type opener struct {
-	d   *Dataset
-	opt Options
+	d      *Dataset
+	opt    Options
+	listed map[string]bool // files that are images because a DICOMDIR lists them
 }
 
 // unread are kinds of files that are refused by name, and what to do.
@@ -85,11 +86,18 @@ func (o *opener) file(p string) error {
 		return o.stored(st)
 	case table.Is(p):
 		return o.table(p)
+	case isDirectory(p):
+		st, err := o.where(p)
+		if err != nil {
+			return err
+		}
+		o.d.Root = st.Root()
+		return o.stored(st)
 	}
 	if what := unread[ext]; what != "" {
 		return badf("%s: %s", p, what)
 	}
-	return badf("%s: expected a folder, a table (.csv, .tsv, .jsonl, .parquet), an archive (.zip, .tar) or an .npz archive", p)
+	return badf("%s: expected a folder, a table (.csv, .tsv, .jsonl, .parquet), an archive (.zip, .tar), a DICOMDIR or an .npz archive", p)
 }
 
 // folder reads a folder. One with a labels.csv need not be searched.
@@ -136,9 +144,9 @@ func (o *opener) table(p string) error {
 			return "", notFound, nil
 		}, nil)
 	}
-	st, err := store.Open(root)
+	st, err := o.where(root)
 	if err != nil {
-		return badf("%v", err)
+		return err
 	}
 	return o.withStore(st, func(c *contents) error { return o.fromStore(st, c, []part{{t: t}}) })
 }
@@ -187,9 +195,7 @@ func (o *opener) look(st store.Store) *contents {
 		case layout.Hidden(name):
 			o.d.leave(layout.ReasonHidden, name)
 			continue
-		case layout.IsImage(name):
-			c.images = append(c.images, name)
-		case path.Ext(name) == "" && isDICOM(st, f):
+		case o.isImage(st, f):
 			c.images = append(c.images, name)
 		default:
 			if table.Is(name) || strings.EqualFold(path.Base(name), "HAM10000_metadata") {

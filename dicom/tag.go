@@ -16,6 +16,7 @@ const (
 	TransferSyntaxUID          Tag = 0x00020010
 	MediaStorageSOPClassUID    Tag = 0x00020002
 	MediaStorageSOPInstanceUID Tag = 0x00020003
+	RecordInUseFlag            Tag = 0x00041410
 	SpecificCharacterSet       Tag = 0x00080005
 	SOPClassUID                Tag = 0x00080016
 	SOPInstanceUID             Tag = 0x00080018

@@ -80,7 +80,7 @@ type divideOptions struct {
 type readOptions struct {
 	Layout         string   `enum:",classes,splits,leaves,table" default:"" group:"Reading data:" help:"What folders mean. classes: those at the top are the labels; splits: those at the top that are named as splits are, labels lie below; leaves: the innermost folder is the label; table: a table in the folder has the labels. Default: found out, and refused where two readings are possible." placeholder:"READING"`
 	ImageColumn    string   `group:"Reading data:" help:"Column of a table with the images: paths, names, or names without extension. Default: the usual names." placeholder:"COLUMN"`
-	Images         string   `group:"Reading data:" help:"Folder or archive that the images of a table are in. Default: where the table is." placeholder:"DIR"`
+	Images         string   `group:"Reading data:" help:"Folder, archive or DICOMDIR that the images of a table are in. Default: where the table is." placeholder:"DIR"`
 	LabelColumn    string   `group:"Reading data:" help:"Column with the label. Default: the usual names." placeholder:"COLUMN"`
 	LabelColumns   []string `group:"Reading data:" help:"Columns of 0 and 1, one a label." placeholder:"COLUMN"`
 	GroupColumn    string   `group:"Reading data:" help:"Column with the patient; a patient is never split." placeholder:"COLUMN"`
