@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"melo.example/melo/inspect"
+	"melo.example/melo/train/pretrain"
 )
 
 // pretrainArgs are those of a run that takes a second.
@@ -19,7 +20,7 @@ func pretrainArgs(out string, more ...string) []string {
 func TestPretrain(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "base")
-	var doc pretrainDocument
+	var doc pretrain.Record
 	melo(t, pretrainArgs(out)...).want(t, exitDone).decode(t, &doc)
 	if len(doc.Epochs) != 3 || doc.Epochs[2].Images != 192 || doc.Config.Width != 32 {
 		t.Errorf("got %+v", doc)
@@ -29,7 +30,7 @@ func TestPretrain(t *testing.T) {
 	if seen.Digest != doc.Digest || seen.Base == nil || seen.Base.Image != 48 {
 		t.Errorf("inspect says %+v, the record has the digest %s", seen, doc.Digest)
 	}
-	kept, err := readPretrainRecord(filepath.Join(out, pretrainRecord))
+	kept, err := pretrain.ReadRecord(filepath.Join(out, pretrain.RecordName))
 	if err != nil || kept.Digest != doc.Digest {
 		t.Errorf("record %+v, %v", kept, err)
 	}
@@ -39,7 +40,7 @@ func TestPretrain(t *testing.T) {
 	defer cancel()
 	meloWatched(ctx, "epoch 2", cancel, pretrainArgs(again)...).want(t, exitInterrupted)
 	melo(t, pretrainArgs(again)...).want(t, exitUsage) // there is a checkpoint
-	var resumed pretrainDocument
+	var resumed pretrain.Record
 	melo(t, pretrainArgs(again, "--resume", "--workers", "1", "--pass", "16")...).want(t, exitDone).decode(t, &resumed)
 	if resumed.Digest != doc.Digest || len(resumed.Epochs) != 3 {
 		t.Errorf("resumed: digest %s with %d epochs, whole: %s", resumed.Digest, len(resumed.Epochs), doc.Digest)

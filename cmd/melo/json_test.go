@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/train/pretrain"
 )
 
 // documents are the types that commands print with --json, by the heading in docs/json.md.
@@ -34,7 +35,7 @@ var documents = map[string]any{
 	"melo audit verify":         auditDocument{},
 	"melo inspect":              inspect.Document{},
 	"melo convert":              convert.Document{},
-	"melo pretrain":             pretrainDocument{},
+	"melo pretrain":             pretrain.Record{},
 	"melo bench":                benchDocument{},
 	"melo doctor":               doctorDocument{},
 	"melo completion":           completionDocument{},

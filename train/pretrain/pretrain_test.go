@@ -26,13 +26,6 @@ func tiny() *Config {
 		LocalWeight: 1, Distract: Distract{Mask: 0.5, Exposure: 0.3, Noise: 0.1}, Seed: 3}
 }
 
-// shape is that of a run.
-func (c *Config) shape() vit.Config {
-	s := Small()
-	s.Width, s.Depth, s.Heads, s.MLP, s.Image, s.Patch = c.Width, c.Depth, c.Heads, c.MLP, c.Image, c.Patch
-	return s
-}
-
 // newRun makes a run on some workers, in passes of some images.
 func newRun(t *testing.T, c *Config, epochs, workers, pass int) (*Model, *train.Loop) {
 	t.Helper()

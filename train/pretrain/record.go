@@ -1,8 +1,6 @@
-package main
+package pretrain
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,40 +10,36 @@ import (
 
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/regular"
-	"melo.example/melo/internal/text"
 	"melo.example/melo/report/plot"
-	"melo.example/melo/safetensors"
-	"melo.example/melo/train/pretrain"
-	"melo.example/melo/vit/checkpoint"
 )
 
-// pretrainRecord is the name of the record in the folder of a base.
-const pretrainRecord = "pretrain.json"
+// RecordName is the name of the record in the folder of a base.
+const RecordName = "pretrain.json"
 
-// pretrainDocument is the --json document of "melo pretrain", and pretrain.json in the folder of the base.
-type pretrainDocument struct {
-	Config  pretrain.Config `json:"config"`
-	Program string          `json:"program"` // version of melo
-	Digest  string          `json:"digest"`  // of the weights
-	Epochs  []pretrainEpoch `json:"epochs"`
+// Record is what a run did: pretrain.json in the folder of the base, and the --json document of "melo pretrain".
+type Record struct {
+	Config  Config  `json:"config"`
+	Program string  `json:"program"` // version of melo
+	Digest  string  `json:"digest"`  // of the weights
+	Epochs  []Epoch `json:"epochs"`
 }
 
-// pretrainEpoch is what is recorded of one epoch.
-type pretrainEpoch struct {
+// Epoch is what is recorded of one epoch.
+type Epoch struct {
 	Epoch  int                `json:"epoch"`            // counted from 1
 	Images int                `json:"images"`           // seen until its end
 	Loss   float64            `json:"loss"`             // mean over its images, while they were trained on
 	Probes map[string]float64 `json:"probes,omitempty"` // AUC of a linear probe on each data set
 }
 
-func (d *pretrainDocument) write(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(d)
+// text is the record as it is written.
+func (d *Record) text() ([]byte, error) {
+	text, err := json.MarshalIndent(d, "", "  ")
+	return append(text, '\n'), err
 }
 
 // draw writes the curves of the run into a folder: the loss and, where there are any, the probes.
-func (d *pretrainDocument) draw(dir string) error {
+func (d *Record) draw(dir string) error {
 	x := plot.Axis{Label: "images drawn", Whole: true}
 	loss := &plot.Figure{Title: "Loss", X: x, Y: plot.Axis{Label: "loss"}, Series: []plot.Series{{}}}
 	probes := &plot.Figure{Title: "Linear probes", X: x, Y: plot.Axis{Label: "AUC"}}
@@ -71,34 +65,19 @@ func (d *pretrainDocument) draw(dir string) error {
 	return atomicfile.Write(filepath.Join(dir, "probes.svg"), 0o666, probes.WriteSVG)
 }
 
-func (d *pretrainDocument) print(s *stdio) {
-	last := d.Epochs[len(d.Epochs)-1]
-	s.printf("%s, %s images, loss %.4f", text.Plural(len(d.Epochs), "epoch", "epochs"), text.Count(int64(last.Images)), last.Loss)
-	s.printf("sha256 %s", hexOf(d.Digest))
-}
-
 // maxRecord bounds what is read of a record, in bytes.
 const maxRecord = 64 << 20
 
-// readPretrainRecord reads pretrain.json.
-func readPretrainRecord(path string) (*pretrainDocument, error) {
+// ReadRecord reads pretrain.json.
+func ReadRecord(path string) (*Record, error) {
 	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var d pretrainDocument
+	var d Record
 	if err := json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(&d); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &d, nil
-}
-
-// digestOfWeights is the digest of the file that the weights will be.
-func digestOfWeights(x *checkpoint.Exported, meta map[string]string) (string, error) {
-	h := sha256.New()
-	if err := safetensors.Write(h, x.Tensors, meta); err != nil {
-		return "", err
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
 }
