@@ -1,11 +1,13 @@
 package melo
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"melo.example/melo/compute"
+	"melo.example/melo/conformal"
 	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
@@ -155,6 +157,22 @@ func (a *Adapter) Digest() string { return a.digest }
 
 // Labels returns the names of the outputs, in order. Do not change it.
 func (a *Adapter) Labels() []string { return a.labels }
+
+// Set returns the labels that cannot be excluded for the image of an answer of this adapter: over images like those of its validation,
+// such sets hold the truth for the share coverage (more than 0, less than 1). It is nil, without an error, for an image that is unlike the
+// training images, and an error where the adapter has no calibration for sets.
+func (a *Adapter) Set(p *Prediction, coverage float64) (*conformal.Set, error) {
+	if a == nil || p == nil || len(p.Probabilities) != len(a.labels) {
+		return nil, errors.New("melo: a set is of an adapter and one of its answers")
+	}
+	if err := conformal.Check(coverage); err != nil {
+		return nil, fmt.Errorf("melo: %w", err)
+	}
+	if a.rule.Sets == nil {
+		return nil, fmt.Errorf("melo: %s: has no calibration for prediction sets: it was imported, trained without validation, or written before there were such", a.Name())
+	}
+	return a.rule.Set(p, coverage), nil
+}
 
 // Recipe returns how an image becomes the input.
 func (a *Adapter) Recipe() imaging.Recipe { return a.recipe }

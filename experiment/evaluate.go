@@ -40,6 +40,7 @@ type EvaluateOptions struct {
 	Reading     // how the data is read: as it was for the training
 	MaxBad  int // images without an answer that are left out before the evaluation fails
 
+	Coverage   float64 // of prediction sets; 0: DefaultCoverage; negative: none
 	Prevalence float64 // that predictive values assume; 0: the share among the images
 
 	Resamples int    // of the bootstrap
@@ -61,6 +62,8 @@ func (o *EvaluateOptions) Validate() error {
 		return setting("resamples", "%d, expected 100 to 1000000", o.Resamples)
 	case !(o.Prevalence >= 0 && o.Prevalence < 1):
 		return setting("prevalence", "%v, expected more than 0 and less than 1", o.Prevalence)
+	case !(o.Coverage < 1):
+		return setting("coverage", "%v, expected more than 0 and less than 1", o.Coverage)
 	case o.MaxBad < 0:
 		return setting("max-bad", "%d, expected 0 or more", o.MaxBad)
 	}

@@ -39,6 +39,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	if err := j.fit(ctx, p); err != nil {
 		return err
 	}
+	d.Sets = j.sets()
 	d.Utility, d.Patients = utilityOf(p, d.Labels, boot.Units, j.o.Prevalence), patientsOf(p, d.Labels, boot.Units)
 	if reason := j.few(p, len(boot.Units)); reason != "" {
 		j.warn("the numbers are uncertain: " + reason)

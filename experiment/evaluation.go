@@ -25,7 +25,8 @@ type EvaluationDocument struct {
 	Utility     []Utility          `json:"utility"`
 	Patients    []Patients         `json:"patients"`
 	Subgroups   []Subgroup         `json:"subgroups"`
-	Fit         *FitNumbers        `json:"fit"` // null: the adapter does not know its training images
+	Fit         *FitNumbers        `json:"fit"`  // null: the adapter does not know its training images
+	Sets        *SetNumbers        `json:"sets"` // prediction sets; null: the adapter makes none, or none are asked for
 	Gaps        []Gap              `json:"subgroup_gaps"`
 
 	Bootstrap   Bootstrap     `json:"bootstrap"`

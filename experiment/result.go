@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/dataset"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/sysinfo"
@@ -255,6 +256,7 @@ func (j *Run) measure(out *train.Evaluation, meta *adapterfile.Metadata) Validat
 	c := out.Calibrate(j.config.Sensitivity)
 	meta.Temperatures, meta.Thresholds = c.Temperatures, c.Thresholds
 	p := out.Calibrated(c)
+	meta.Conformal = conformal.New(p.Prob, p.Truth, p.Labels, meta.Exclusive())
 	table := Validation{Samples: p.N(), Scores: train.ScoresOf(p), PerLabel: map[string]float64{},
 		Uncalibrated: train.ScoresOf(out.Predictions()), Temperatures: append([]float64{}, c.Temperatures...), Thresholds: c.Thresholds}
 	for _, name := range train.ScoreNames() {

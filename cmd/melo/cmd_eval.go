@@ -30,6 +30,7 @@ type evalOptions struct {
 	readOptions
 	MaxBad int `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
 
+	Coverage   float64 `group:"Intervals:" help:"Share of images whose truth prediction sets are to hold. Default: 0.9." placeholder:"SHARE"`
 	Prevalence float64 `group:"Intervals:" help:"Prevalence that predictive values assume, more than 0 and less than 1. Default: the share of each label among the images." placeholder:"SHARE"`
 	Resamples  int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
 	Seed       uint64  `default:"1" group:"Intervals:" help:"Seed of the resamples."`
@@ -67,6 +68,8 @@ func (o *evalOptions) Validate() error {
 	switch {
 	case o.Batch < 1 || o.Batch > 4096:
 		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
+	case o.Coverage < 0:
+		return fmt.Errorf("--coverage %v, expected more than 0 and less than 1", o.Coverage)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
 	}
@@ -79,7 +82,7 @@ const maxPictures = 500
 
 // options are those of the evaluation.
 func (o *evalOptions) options() experiment.EvaluateOptions {
-	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Prevalence: o.Prevalence, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
+	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Coverage: o.Coverage, Prevalence: o.Prevalence, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
 }
 
 // Run evaluates.

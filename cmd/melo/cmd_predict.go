@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	facade "melo.example/melo"
+	"melo.example/melo/conformal"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
 )
@@ -19,17 +20,18 @@ const notice = experiment.Notice
 
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
-	Adapter   string `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
-	Adapters  string `help:"Folder of adapters on one base: each is asked, and those whose training images were like the image apply." placeholder:"DIR"`
-	Refuse    bool   `help:"Refuse images that are not like the training images: each is an error, as one that cannot be read."`
-	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
-	CSV       bool   `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
-	Out       string `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
-	LeftOut   string `help:"Write the name of every file of a folder that is left out, and why, as CSV." placeholder:"FILE"`
-	Top       int    `default:"1" help:"Number of labels to show per image in the table."`
-	Batch     int    `default:"8" help:"Images per forward pass."`
-	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
+	Adapter   string  `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
+	Adapters  string  `help:"Folder of adapters on one base: each is asked, and those whose training images were like the image apply." placeholder:"DIR"`
+	Refuse    bool    `help:"Refuse images that are not like the training images: each is an error, as one that cannot be read."`
+	Coverage  float64 `help:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9." placeholder:"SHARE"`
+	Base      string  `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Precision string  `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
+	CSV       bool    `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
+	Out       string  `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
+	LeftOut   string  `help:"Write the name of every file of a folder that is left out, and why, as CSV." placeholder:"FILE"`
+	Top       int     `default:"1" help:"Number of labels to show per image in the table."`
+	Batch     int     `default:"8" help:"Images per forward pass."`
+	Workers   int     `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	trustOptions
 	serverOptions
 	Images []string `arg:"" sep:"none" name:"image" help:"Image files (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), or folders: all images below them."`
@@ -46,6 +48,7 @@ Examples:
     melo predict --adapter busi.safetensors --csv scans/*.png > predictions.csv
     melo predict --adapter busi.safetensors --out answers.parquet scans/
     melo predict --base vit_tiny/ --top 5 photo.jpg
+    melo predict --adapter busi.safetensors --coverage 0.9 scans/*.png
     melo predict --adapters adapters/ scan.png
     melo --json predict --adapter busi.safetensors scan.png
     melo predict --server http://127.0.0.1:8080 --adapter busi scans/*.png
@@ -62,9 +65,13 @@ func (o *predictOptions) Validate() error {
 		return errors.New("--token-file, --server-ca, --client-cert and --client-key go with --server")
 	case o.Server != "" && (o.Allow != "" || o.Trust != ""):
 		return errors.New("--allow and --trust are about files here: with --server it is the server that refuses adapters")
+	case o.Coverage != 0 && (o.Adapters != "" || o.Server != "" || o.Adapter == ""):
+		return errors.New("--coverage goes with one --adapter, and with neither --adapters nor --server")
 	case o.Adapters != "" && (o.Adapter != "" || o.Server != "" || o.CSV || o.Out != ""):
 		return errors.New("--adapters goes with neither --adapter nor --server, --csv or --out")
 	case o.Adapters != "":
+	case o.Coverage != 0 && conformal.Check(o.Coverage) != nil:
+		return fmt.Errorf("--%w", conformal.Check(o.Coverage))
 	case o.Adapter == "" && o.Base == "":
 		return errors.New("give --adapter, --base, or both")
 	case o.Batch < 1 || o.Batch > 4096:
@@ -96,6 +103,8 @@ type prediction struct {
 	Logits        []float32 `json:"logits"`
 	// Fit says whether the image is like the training images; null if the adapter does not know.
 	Fit *fit.Verdict `json:"fit"`
+	// Set has the labels that cannot be excluded; absent without --coverage, and for an image that is unlike the training images.
+	Set *conformal.Set `json:"set,omitempty"`
 	// Remarks says what was chosen where the image's file leaves a choice.
 	Remarks []string `json:"remarks,omitempty"`
 }
@@ -125,6 +134,14 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	if err := o.predict(ctx, s, base, adapter, &doc); err != nil {
 		return err
+	}
+	if o.Coverage != 0 {
+		for i := range doc.Results {
+			r := &doc.Results[i]
+			if r.Set, err = adapter.Set(&facade.Prediction{Probabilities: r.Probabilities, Fit: r.Fit}, o.Coverage); err != nil {
+				return badInput(err)
+			}
+		}
 	}
 	if err := errors.Join(o.writeAnswers(&doc), o.print(s, &doc)); err != nil {
 		return err
@@ -219,9 +236,15 @@ func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 		for _, i := range topOf(r.Probabilities, o.Top) {
 			line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], doc.Labels[i])
 		}
+		if r.Set != nil {
+			line += fmt.Sprintf("  {%s}", strings.Join(r.Set.Labels, ", "))
+		}
 		s.printf("%s", line)
 	}
 	doc.remark(s)
+	if o.Coverage != 0 {
+		s.notef("braces: the labels that cannot be excluded; such sets hold the truth for %.4g %% of images like those of the validation", 100*o.Coverage)
+	}
 	s.notef("in %s; %s", doc.Precision, notice)
 	return nil
 }

@@ -62,9 +62,10 @@ func TestEvalHTML(t *testing.T) {
 	if n := strings.Count(page, "data:image/jpeg"); n != min(wrong, 5) {
 		t.Errorf("%d pictures, want %d", n, min(wrong, 5))
 	}
-	if n := strings.Count(page, "<svg "); n != 3+3+2+3+3 {
-		t.Errorf("%d figures, want 14", n)
+	if n := strings.Count(page, "<svg "); n != 3+3+2+3+3+1 {
+		t.Errorf("%d figures, want 15", n)
 	}
+	wants(t, page, "<h2", "Certainty", "Accuracy where uncertain images are not answered")
 	for _, x := range doc.PerLabel {
 		wants(t, page, fmt.Sprintf("AUC %.3f</text>", *x.AUC))
 	}

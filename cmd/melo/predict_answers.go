@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/dataset"
 	"melo.example/melo/dataset/parquet"
 	"melo.example/melo/fit"
@@ -63,13 +64,21 @@ func (o *predictOptions) checkAnswers() error {
 // writeCSV writes a row for each image that could be read.
 func writeCSV(out io.Writer, doc *predictDocument) error {
 	w := csv.NewWriter(out)
-	_ = w.Write(append(append([]string{"image", "label", "probability"}, doc.Labels...), fitNames...))
+	head := append(append([]string{"image", "label", "probability"}, doc.Labels...), fitNames...)
+	if doc.hasSets() {
+		head = append(head, setNames...)
+	}
+	_ = w.Write(head)
 	for _, r := range doc.Results {
 		row := []string{r.Image, r.Label, number(r.Probability)}
 		for _, p := range r.Probabilities {
 			row = append(row, number(p))
 		}
-		_ = w.Write(append(row, fitColumns(r.Fit)...)) // the first error is kept
+		row = append(row, fitColumns(r.Fit)...)
+		if doc.hasSets() {
+			row = append(row, setColumns(r.Set)...)
+		}
+		_ = w.Write(row) // the first error is kept
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {
@@ -112,6 +121,15 @@ func writeParquet(out io.Writer, doc *predictDocument) error {
 	for k, column := range []any{unlike, score, percentile} {
 		add(fitNames[k], column)
 	}
+	if doc.hasSets() {
+		sets, sure := make([]string, n), make([]string, n)
+		for i, r := range doc.Results {
+			c := setColumns(r.Set)
+			sets[i], sure[i] = c[0], c[1]
+		}
+		add(setNames[0], sets)
+		add(setNames[1], sure)
+	}
 	return parquet.Write(out, names, columns)
 }
 
@@ -127,6 +145,22 @@ func fitColumns(v *fit.Verdict) []string {
 		return []string{"", "", ""}
 	}
 	return []string{strconv.FormatBool(v.Unlike), number(v.Score), number(v.Percentile)}
+}
+
+// setNames are the columns of prediction sets.
+var setNames = []string{"set", "sure"}
+
+// hasSets tells whether prediction sets were asked for.
+func (d *predictDocument) hasSets() bool {
+	return slices.ContainsFunc(d.Results, func(r prediction) bool { return r.Set != nil })
+}
+
+// setColumns are the labels of a set and those that are sure, each between bars; empty if there is no set.
+func setColumns(s *conformal.Set) []string {
+	if s == nil {
+		return []string{"", ""}
+	}
+	return []string{strings.Join(s.Labels, "|"), strings.Join(s.Sure, "|")}
 }
 
 // inLine is a file's name in a line: quoted where it would break the line, or is no text.

@@ -1,6 +1,7 @@
 package adapterfile
 
 import (
+	"melo.example/melo/conformal"
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/vit"
@@ -53,6 +54,8 @@ type Metadata struct {
 	// Mirror says that the answer is the mean of the logits of the image and of its mirror image, left and right
 	// exchanged. Temperatures and thresholds were fitted to that. It costs a second pass.
 	Mirror bool `json:"mirror,omitempty"`
+	// Conformal has what prediction sets are made by, from validation; nil if there was none.
+	Conformal *conformal.Calibration `json:"conformal,omitempty"`
 	// Fit says what the adapter knows of its training images; nil if nothing.
 	Fit *Fit `json:"fit,omitempty"`
 

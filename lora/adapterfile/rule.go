@@ -13,7 +13,7 @@ func (m *Metadata) LabelNames() []string {
 
 // Rule returns how logits become an answer.
 func (m *Metadata) Rule() answer.Rule {
-	return answer.Rule{Labels: m.LabelNames(), Exclusive: m.Exclusive(), ByThreshold: m.Task != Multiclass, Temperatures: m.Temperatures, Thresholds: m.Thresholds}
+	return answer.Rule{Labels: m.LabelNames(), Exclusive: m.Exclusive(), ByThreshold: m.Task != Multiclass, Temperatures: m.Temperatures, Thresholds: m.Thresholds, Sets: m.Conformal}
 }
 
 // Exclusive reports whether exactly one of the labels applies to an image. With one label alone there is nothing to choose

@@ -15,7 +15,7 @@ const digestPrefix = "sha256:"
 
 // validate returns an error that names the first field that cannot be. It does not look at tensors.
 func (m *Metadata) validate() error {
-	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence, m.checkFit}
+	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence, m.checkFit, m.checkConformal}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return err
@@ -113,6 +113,17 @@ func (m *Metadata) checkLabels() error {
 		if !(v > 0) || math.IsInf(v, 0) {
 			return fmt.Errorf("temperature %d is %v, expected a positive number", i, v)
 		}
+	}
+	return nil
+}
+
+// checkConformal accepts none.
+func (m *Metadata) checkConformal() error {
+	if m.Conformal == nil {
+		return nil
+	}
+	if err := m.Conformal.Validate(len(m.Labels), m.Exclusive()); err != nil {
+		return fmt.Errorf("conformal: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/fit"
 )
 
@@ -26,6 +27,8 @@ type Rule struct {
 	// Thresholds are the probabilities from which a label counts as present: none (one half), or one a label. Without
 	// ByThreshold they decide nothing, and serve to look at one label alone.
 	Thresholds []float64
+	// Sets is what prediction sets are made by; nil: there are none.
+	Sets *conformal.Calibration
 }
 
 // Answer is what an adapter says about one image.
@@ -90,6 +93,16 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 		}
 	}
 	return a, nil
+}
+
+// Set returns the labels that cannot be excluded with a coverage of 0 to 1; nil for an image that is unlike those of the training,
+// about which the calibration says nothing, and without [Rule.Sets].
+func (r *Rule) Set(a *Answer, coverage float64) *conformal.Set {
+	if r.Sets == nil || a.Unlike() {
+		return nil
+	}
+	s := r.Sets.Of(a.Probabilities, r.Labels, coverage)
+	return &s
 }
 
 // Decision lists the labels that an answer decides for: none for an image that is unlike those of the training.

@@ -36,6 +36,7 @@ func Evaluation(l Writer, d *experiment.EvaluationDocument) {
 	j.printUtility()
 	j.printConfusion()
 	j.printFit()
+	j.printSets()
 	j.printSubgroups()
 	if d.Predictions != "" {
 		l.Printf("\npredictions: %s", d.Predictions)
@@ -163,6 +164,24 @@ func (j evalPrinter) printFit() {
 	j.l.Printf("\n  unlike the training images: %d of %d (%.1f %%, chosen for %.1f %%)", f.Unlike, j.doc.N, 100*f.Share, 100*f.Refusal)
 	if f.Like != nil {
 		j.l.Printf("  without them: AUC %s, accuracy %s", strings.TrimSpace(share(f.Like.AUC)), strings.TrimSpace(share(f.Like.Accuracy)))
+	}
+}
+
+// printSets shows what prediction sets come to, and the accuracy where the less certain half is not answered.
+func (j evalPrinter) printSets() {
+	x := j.doc.Sets
+	if x == nil || x.N == 0 {
+		return
+	}
+	j.s.printf("\n  sets for %.4g %% hold the truth of %.1f %% (%.1f to %.1f); %.2f labels each", 100*x.Coverage, 100**x.Held, 100*x.HeldInterval[0], 100*x.HeldInterval[1], x.MeanSize)
+	if x.SingleRight != nil {
+		j.s.printf("  of one label: %.1f %%, right for %.1f %% (%.1f to %.1f) of these", 100**x.Single, 100**x.SingleRight, 100*x.RightRange[0], 100*x.RightRange[1])
+	}
+	for _, a := range x.Abstention {
+		if a.Answered >= 0.5 {
+			j.s.printf("  the most certain %.0f %% alone: accuracy %.3f (%.3f to %.3f)", 100*a.Answered, a.Accuracy, a.Interval[0], a.Interval[1])
+			return
+		}
 	}
 }
 

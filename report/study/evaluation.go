@@ -40,6 +40,9 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text(decisionText(&d.Decision))}},
 		roc, precision, j.judged.calibration(), j.judged.decisions(), j.utility(),
 	}
+	if d.Sets != nil && d.Sets.N > 0 {
+		p.Sections = append(p.Sections, j.certainty())
+	}
 	if len(d.Subgroups) > 0 {
 		p.Sections = append(p.Sections, j.subgroupSection())
 	}
