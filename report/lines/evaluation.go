@@ -173,13 +173,13 @@ func (j evalPrinter) printSets() {
 	if x == nil || x.N == 0 {
 		return
 	}
-	j.s.printf("\n  sets for %.4g %% hold the truth of %.1f %% (%.1f to %.1f); %.2f labels each", 100*x.Coverage, 100**x.Held, 100*x.HeldInterval[0], 100*x.HeldInterval[1], x.MeanSize)
+	j.l.Printf("\n  sets for %.4g %% hold the truth of %.1f %% (%.1f to %.1f); %.2f labels each", 100*x.Coverage, 100**x.Held, 100*x.HeldInterval[0], 100*x.HeldInterval[1], x.MeanSize)
 	if x.SingleRight != nil {
-		j.s.printf("  of one label: %.1f %%, right for %.1f %% (%.1f to %.1f) of these", 100**x.Single, 100**x.SingleRight, 100*x.RightRange[0], 100*x.RightRange[1])
+		j.l.Printf("  of one label: %.1f %%, right for %.1f %% (%.1f to %.1f) of these", 100**x.Single, 100**x.SingleRight, 100*x.RightRange[0], 100*x.RightRange[1])
 	}
 	for _, a := range x.Abstention {
 		if a.Answered >= 0.5 {
-			j.s.printf("  the most certain %.0f %% alone: accuracy %.3f (%.3f to %.3f)", 100*a.Answered, a.Accuracy, a.Interval[0], a.Interval[1])
+			j.l.Printf("  the most certain %.0f %% alone: accuracy %.3f (%.3f to %.3f)", 100*a.Answered, a.Accuracy, a.Interval[0], a.Interval[1])
 			return
 		}
 	}
