@@ -137,7 +137,7 @@ func (d *npzReader) check(images, y *npz.Array) error {
 	s := images.Shape
 	kind := fmt.Sprintf("%s: %s is %s%v", d.Root, images.Name, images.Type, s)
 	if images.Type.Kind != 'u' || images.Type.Size > 2 {
-		return badf("%s: expected uint8 or uint16", kind)
+		return badf("%s: expected uint8 or uint16: nothing says which number is black and which is white: convert it to uint16, with black and white of your choice", kind)
 	}
 	if len(s) != 3 && (len(s) != 4 || s[3] != 1 && s[3] != 3) {
 		return badf("%s: expected images x height x width, or these x 3 colours; volumes (MedMNIST's 3D sets) are not supported", kind)
