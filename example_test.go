@@ -3,6 +3,7 @@ package melo_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -97,4 +98,34 @@ func exampleAdapters(base *melo.Base) (paths []string, remove func()) {
 		paths = append(paths, path)
 	}
 	return paths, func() { os.RemoveAll(dir) }
+}
+
+// Which part of an image an answer rests on.
+func ExampleAdapter_Explain() {
+	base, err := melo.Open("testdata/golden/hf_vit", melo.Workers(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer base.Close()
+	own, err := base.OwnHead()
+	if err != nil {
+		log.Fatal(err)
+	}
+	scan := gradient(400, 300)
+	maps, err := own.Explain(context.Background(), melo.ExplainOptions{Method: "attribution"}, scan)
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := maps[0]
+	strongest := 0
+	for i, v := range x.Map.Values {
+		if v > x.Map.Values[strongest] {
+			strongest = i
+		}
+	}
+	fmt.Printf("%s %.2f: most in patch %d of %d\n", x.Label, x.Probability, strongest, len(x.Map.Values))
+	if err := x.WritePNG(io.Discard); err != nil {
+		log.Fatal(err)
+	}
+	// Output: class 4 0.58: most in patch 12 of 16
 }

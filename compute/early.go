@@ -2,13 +2,18 @@ package compute
 
 import "melo.example/melo/vit/arch"
 
-// Early is an engine that also tells what the first blocks make of an image, of the same pass.
-type Early interface {
+// Keeper is an engine or a tracer that also tells what the first blocks make of an image, of the same pass.
+type Keeper interface {
 	// KeepEarly makes every pass from now on keep a summary of what enters a block, of all images. It costs a sum over
 	// the tokens; features stay what they are, bit for bit. A block below 0 ends it.
 	KeepEarly(block int)
 	// EarlyRows returns the summaries of the last pass of Features [n, EarlySize], valid until the next.
 	EarlyRows() []float32
+}
+
+// Early is a Keeper that can do without the rest.
+type Early interface {
+	Keeper
 	// EarlyOnly returns the summaries of n images [n, EarlySize], as a pass of Features would keep them, from a pass that
 	// ends there.
 	EarlyOnly(images []float32, n int, segments ...Segment) []float32

@@ -88,6 +88,7 @@ type Explainer struct {
 	tracer  compute.Tracer // of the methods that go back
 	engine  compute.Engine // of Occlusion
 	pixels  []float32
+	early   int // numbers of a summary; 0: none is kept
 }
 
 // New returns an Explainer.
@@ -112,11 +113,11 @@ func New(s Subject, o Options) (*Explainer, error) {
 	}
 	switch {
 	case method == Occlusion:
-		e.engine = s.Model.NewEngine(o.Batch)
+		e.engine = s.Model.NewEngine(e.passes(o.Batch))
 	case method == GradCAM:
-		e.tracer, err = s.Model.NewTracer(o.Batch, compute.Tracing{From: s.Model.Depth - 1, Normed: true})
+		e.tracer, err = s.Model.NewTracer(e.passes(o.Batch), compute.Tracing{From: s.Model.Depth - 1, Normed: true})
 	default:
-		e.tracer, err = s.Model.NewTracer(o.Batch, compute.Tracing{Attention: true})
+		e.tracer, err = s.Model.NewTracer(e.passes(o.Batch), compute.Tracing{Attention: true})
 	}
 	return e, err
 }
@@ -155,97 +156,187 @@ func (e *Explainer) Method() Method { return e.options.Method }
 // Classes is the number of logits.
 func (e *Explainer) Classes() int { return e.head.classes() }
 
-// Logits returns the logits [n, Classes] of n inputs [n, 3, Image, Image], the means of both passes where the subject mirrors.
-func (e *Explainer) Logits(inputs []float32, n int) []float32 {
-	if e.engine == nil {
-		e.engine = e.subject.Model.NewEngine(e.options.Batch)
+// KeepEarly makes every pass keep a summary of what enters a block (see compute.Keeper); below 0 none is kept.
+func (e *Explainer) KeepEarly(block int) {
+	e.early = 0
+	if k := e.keeper(); k != nil {
+		k.KeepEarly(block)
+		if block >= 0 {
+			e.early = compute.EarlySize(&e.subject.Model.Config)
+		}
 	}
-	each, classes := len(inputs)/n, e.Classes()
-	out := make([]float32, 0, n*classes)
+}
+
+// keeper returns what runs the images themselves, if it can keep summaries.
+func (e *Explainer) keeper() compute.Keeper {
+	var run any = e.tracer
+	if e.tracer == nil {
+		run = e.engine
+	}
+	k, _ := run.(compute.Keeper)
+	return k
+}
+
+// Answer is what an Explainer finds about n inputs.
+type Answer struct {
+	Logits []float32 // [n, Classes], the means of both passes where the subject mirrors
+	Maps   []float32 // [n, Grid, Grid]: rows from the top, columns from the left
+	Early  []float32 // [n, EarlySize] after KeepEarly, else nil
+}
+
+// Explain answers for n inputs [n, 3, Image, Image], which were prepared by the recipe. choose says which score of an input is
+// explained, when its logits are known; its first error ends the run.
+func (e *Explainer) Explain(inputs []float32, n int, choose func(i int, logits []float32) (Score, error)) (Answer, error) {
+	c := &e.subject.Model.Config
+	each := c.Channels * c.Image * c.Image
+	if n < 1 || len(inputs) != n*each {
+		return Answer{}, fmt.Errorf("explain: %d numbers for %d images, expected %d an image", len(inputs), n, each)
+	}
+	var all Answer
 	for first := 0; first < n; first += e.options.Batch {
 		k := min(e.options.Batch, n-first)
-		out = append(out, e.pass(inputs[first*each:(first+k)*each], k)...)
+		b := batch{inputs: inputs[first*each : (first+k)*each], n: k, choose: func(i int, logits []float32) (Score, error) {
+			s, err := choose(first+i, logits)
+			if err == nil {
+				err = e.head.check(s)
+			}
+			return s, err
+		}}
+		run := e.trace
+		if e.options.Method == Occlusion {
+			run = e.occlude
+		}
+		if err := run(&b); err != nil {
+			return Answer{}, err
+		}
+		all.Logits, all.Maps, all.Early = append(all.Logits, b.Logits...), append(all.Maps, b.Maps...), append(all.Early, b.Early...)
+	}
+	return all, nil
+}
+
+// Maps returns the maps of Explain for scores that are known beforehand.
+func (e *Explainer) Maps(inputs []float32, n int, scores []Score) ([]float32, error) {
+	if len(scores) != n {
+		return nil, fmt.Errorf("explain: %d scores for %d images", len(scores), n)
+	}
+	all, err := e.Explain(inputs, n, func(i int, _ []float32) (Score, error) { return scores[i], nil })
+	return all.Maps, err
+}
+
+// Logits returns the logits [n, Classes] of n inputs alone.
+func (e *Explainer) Logits(inputs []float32, n int) []float32 {
+	if e.engine == nil {
+		e.engine = e.subject.Model.NewEngine(e.passes(e.options.Batch))
+	}
+	each := len(inputs) / n
+	out := make([]float32, 0, n*e.Classes())
+	for first := 0; first < n; first += e.options.Batch {
+		k := min(e.options.Batch, n-first)
+		features := e.engine.Features(e.both(inputs[first*each:(first+k)*each]), e.passes(k), e.segment(k))
+		out = append(out, e.logits(features, k)...)
 	}
 	return out
 }
 
-// pass is Logits of one batch.
-func (e *Explainer) pass(inputs []float32, n int) []float32 {
-	segment := compute.Segment{Adapter: e.subject.Adapter, Images: n}
-	logits := make([]float32, n*e.Classes())
-	e.head.logits(logits, e.engine.Features(inputs, n, segment))
+// passes is how many images pass for n inputs: their mirror images, too, where the subject mirrors.
+func (e *Explainer) passes(n int) int {
 	if e.subject.Mirror {
-		other := make([]float32, len(logits))
-		e.head.logits(other, e.engine.Features(e.mirrored(inputs), n, segment))
-		for i, v := range other {
-			logits[i] = (logits[i] + v) / 2
-		}
+		return 2 * n
 	}
-	return logits
+	return n
 }
 
-// mirrored returns mirror images, in memory that the next call uses again.
-func (e *Explainer) mirrored(inputs []float32) []float32 {
-	e.pixels = append(e.pixels[:0], inputs...)
-	imaging.Mirror(e.pixels, e.subject.Model.Image)
+// both returns inputs, and their mirror images after them where the subject mirrors, in memory that the next call uses again.
+func (e *Explainer) both(inputs []float32) []float32 {
+	if !e.subject.Mirror {
+		return inputs
+	}
+	e.pixels = append(append(e.pixels[:0], inputs...), inputs...)
+	imaging.Mirror(e.pixels[len(inputs):], e.subject.Model.Image)
 	return e.pixels
 }
 
-// Maps returns the maps [n, Grid, Grid] of n inputs [n, 3, Image, Image], which were prepared by the recipe, for the score of
-// each. Rows are from the top, columns from the left.
-func (e *Explainer) Maps(inputs []float32, n int, scores []Score) ([]float32, error) {
-	c := &e.subject.Model.Config
-	each, size := c.Channels*c.Image*c.Image, c.Grid()*c.Grid()
-	if n < 1 || len(inputs) != n*each || len(scores) != n {
-		return nil, fmt.Errorf("explain: %d numbers and %d scores for %d images, expected %d numbers an image", len(inputs), len(scores), n, each)
+func (e *Explainer) segment(n int) compute.Segment {
+	return compute.Segment{Adapter: e.subject.Adapter, Images: e.passes(n)}
+}
+
+// logits returns those of n inputs from the features of their passes.
+func (e *Explainer) logits(features []float32, n int) []float32 {
+	all := make([]float32, e.passes(n)*e.Classes())
+	e.head.logits(all, features)
+	if !e.subject.Mirror {
+		return all
 	}
-	for _, s := range scores {
-		if err := e.head.check(s); err != nil {
+	mean := all[:n*e.Classes()]
+	for i, v := range all[len(mean):] {
+		mean[i] = (mean[i] + v) / 2
+	}
+	return mean
+}
+
+// batch is some inputs and what is found about them.
+type batch struct {
+	Answer
+	inputs []float32
+	n      int
+	choose func(i int, logits []float32) (Score, error)
+}
+
+// scores asks which scores are explained.
+func (b *batch) scores(classes int) ([]Score, error) {
+	scores := make([]Score, b.n)
+	for i := range scores {
+		var err error
+		if scores[i], err = b.choose(i, b.Logits[i*classes:(i+1)*classes:(i+1)*classes]); err != nil {
 			return nil, err
 		}
 	}
-	maps := make([]float32, 0, n*size)
-	for first := 0; first < n; first += e.options.Batch {
-		k := min(e.options.Batch, n-first)
-		maps = append(maps, e.batch(inputs[first*each:(first+k)*each], k, scores[first:first+k])...)
-	}
-	return maps, nil
+	return scores, nil
 }
 
-// batch is Maps of one batch.
-func (e *Explainer) batch(inputs []float32, n int, scores []Score) []float32 {
-	if e.options.Method == Occlusion {
-		return e.occlude(inputs, n, scores)
+// keep keeps the summaries of the inputs themselves.
+func (e *Explainer) keep(b *batch) {
+	if e.early > 0 {
+		b.Early = slices.Clone(e.keeper().EarlyRows()[:b.n*e.early])
 	}
-	maps := e.trace(inputs, n, scores)
-	if !e.subject.Mirror {
-		return maps
-	}
-	grid := e.Grid()
-	for row, other := 0, e.trace(e.mirrored(inputs), n, scores); row < len(maps)/grid; row++ {
-		a, b := maps[row*grid:(row+1)*grid], other[row*grid:(row+1)*grid]
-		for i := range a {
-			a[i] = (a[i] + b[grid-1-i]) / 2
-		}
-	}
-	return maps
 }
 
-// trace makes maps of one pass there and back.
-func (e *Explainer) trace(inputs []float32, n int, scores []Score) []float32 {
-	e.tracer.Features(inputs, n, compute.Segment{Adapter: e.subject.Adapter, Images: n})
+// trace answers by one pass there and back.
+func (e *Explainer) trace(b *batch) error {
+	n := e.passes(b.n)
+	features := e.tracer.Features(e.both(b.inputs), n, e.segment(b.n))
+	b.Logits = e.logits(features, b.n)
+	e.keep(b)
+	scores, err := b.scores(e.Classes())
+	if err != nil {
+		return err
+	}
 	c := &e.subject.Model.Config
 	gradient := make([]float32, n*c.Features())
-	for i, s := range scores {
-		e.head.gradient(gradient[i*c.Features():(i+1)*c.Features()], s)
+	for i := range n {
+		e.head.gradient(gradient[i*c.Features():(i+1)*c.Features()], scores[i%b.n])
 	}
 	maps := make([]float32, n*c.Grid()*c.Grid())
 	if e.options.Method == GradCAM {
 		e.tracer.Back(gradient, &activation{c: c, maps: maps})
-		return maps
+	} else {
+		r := newRelevance(c, n, e.options.Method == Rollout)
+		e.tracer.Back(gradient, r)
+		r.write(maps)
 	}
-	r := newRelevance(c, n, e.options.Method == Rollout)
-	e.tracer.Back(gradient, r)
-	r.write(maps)
-	return maps
+	b.Maps = maps[:b.n*c.Grid()*c.Grid()]
+	if e.subject.Mirror {
+		addMirrored(b.Maps, maps[len(b.Maps):], c.Grid())
+	}
+	return nil
+}
+
+// addMirrored makes maps the means of themselves and of those of mirror images, turned back.
+func addMirrored(maps, mirrored []float32, grid int) {
+	for row := range len(maps) / grid {
+		a, b := maps[row*grid:(row+1)*grid], mirrored[row*grid:(row+1)*grid]
+		for i := range a {
+			a[i] = (a[i] + b[grid-1-i]) / 2
+		}
+	}
 }

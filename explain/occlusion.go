@@ -1,15 +1,17 @@
 package explain
 
-// occlude makes the maps of [Occlusion]: the loss of a patch is the mean over the windows that cover it.
-func (e *Explainer) occlude(inputs []float32, n int, scores []Score) []float32 {
-	grid := e.Grid()
-	var maps []float32
-	each := len(inputs) / n
-	whole := e.Logits(inputs, n)
+// occlude answers by [Occlusion]: the loss of a patch is the mean over the windows that cover it.
+func (e *Explainer) occlude(b *batch) error {
+	grid, classes, each := e.Grid(), e.Classes(), len(b.inputs)/b.n
+	b.Logits = e.Logits(b.inputs, b.n)
+	e.keep(b)
+	scores, err := b.scores(classes)
+	if err != nil {
+		return err
+	}
+	at := e.windows()
 	for i, s := range scores {
-		image, k := inputs[i*each:(i+1)*each], e.Classes()
-		at := e.windows()
-		lost := e.losses(image, at, s, s.of(whole[i*k:(i+1)*k]))
+		lost := e.losses(b.inputs[i*each:(i+1)*each], at, s, s.of(b.Logits[i*classes:(i+1)*classes]))
 		sum, count := make([]float64, grid*grid), make([]float64, grid*grid)
 		for j, w := range at {
 			e.cover(w, func(p int) {
@@ -18,10 +20,10 @@ func (e *Explainer) occlude(inputs []float32, n int, scores []Score) []float32 {
 			})
 		}
 		for p := range sum {
-			maps = append(maps, float32(sum[p]/count[p]))
+			b.Maps = append(b.Maps, float32(sum[p]/count[p]))
 		}
 	}
-	return maps
+	return nil
 }
 
 // place is the upper left patch of a window.

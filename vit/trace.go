@@ -66,6 +66,12 @@ func (m *model) NewTracer(maxBatch int, t compute.Tracing) (compute.Tracer, erro
 
 func (t *tracer) MaxBatch() int { return t.engine.maxBatch }
 
+// KeepEarly is that of compute.Keeper.
+func (t *tracer) KeepEarly(block int) { t.engine.KeepEarly(block) }
+
+// EarlyRows is that of compute.Keeper.
+func (t *tracer) EarlyRows() []float32 { return t.engine.EarlyRows() }
+
 func (t *tracer) Features(images []float32, n int, segments ...compute.Segment) []float32 {
 	if len(segments) == 0 {
 		segments = []compute.Segment{{Images: n}}

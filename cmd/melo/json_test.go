@@ -28,6 +28,7 @@ var documents = map[string]any{
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
 	"melo predict":              predictDocument{},
+	"melo explain":              explainDocument{},
 	"melo features":             featuresDocument{},
 	"melo serve":                serveDocument{},
 	"melo serve --print-config": configDocument{},

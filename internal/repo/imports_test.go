@@ -64,6 +64,8 @@ var layers = []layer{
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},
 	{"lora", []string{"internal/...", "compute", "vit", "vit/arch"},
 		"adapters know the backbone they sit beside, and neither files nor training"},
+	{"explain/overlay", []string{"imaging"},
+		"a map is laid over an image whoever made it"},
 	{"explain", []string{"compute", "vit/arch", "imaging"},
 		"a map is made of what an engine shows: whose image it is and how it is drawn is another matter"},
 	{"lora/answer", []string{"conformal", "fit"},

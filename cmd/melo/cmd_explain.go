@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	facade "melo.example/melo"
+	"melo.example/melo/experiment"
+	"melo.example/melo/explain"
+	"melo.example/melo/fit"
+	"melo.example/melo/internal/atomicfile"
+)
+
+// explainOptions are the options of "melo explain".
+type explainOptions struct {
+	Adapter   string `help:"Adapter whose answers are explained. Without it the base's own head is." placeholder:"FILE"`
+	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
+	Out       string `required:"" placeholder:"DIR" help:"Folder to write to; it is made if need be."`
+	Method    string `default:"gradcam" enum:"gradcam,attribution,rollout,occlusion" help:"How maps are made: ${enum}."`
+	Label     string `placeholder:"LABEL" help:"Label that is explained. Default: that of each answer."`
+	Against   string `placeholder:"LABEL" help:"Label that it is compared with: what speaks for the one rather than for the other."`
+	Window    int    `placeholder:"N" help:"Side of what occlusion covers, in patches. Default: 2."`
+	Stride    int    `placeholder:"N" help:"Step of what occlusion covers, in patches. Default: 1."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}."`
+	Batch     int    `default:"8" help:"Images per forward pass, for occlusion."`
+	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
+
+	Images []string `arg:"" sep:"none" name:"image" help:"Image files, or folders: all images below them."`
+}
+
+// Help is the long help text.
+func (explainOptions) Help() string {
+	return `Shows which parts of an image speak for a label. For each image DIR gets a picture (.png), the image with a map over
+it, and the numbers (.npz): "map", one for each patch, and "full", one for each pixel, NaN where the model saw nothing.
+
+gradcam weighs what the last block reads by its gradient; attribution and rollout follow attention through all blocks;
+occlusion covers one part after the other and sees what is lost, which is exact and takes hundreds of predictions.
+
+A map says what the answer rests on, not whether it is right. docs/explain.md says how to read one.
+
+Examples:
+
+    melo explain --adapter busi.safetensors --out maps scan.png
+    melo explain --adapter busi.safetensors --label benign --out maps scan.png
+    melo explain --adapter busi.safetensors --method occlusion --out maps scans/` + exitHelp
+}
+
+// explainDocument is the --json document of "melo explain".
+type explainDocument struct {
+	Base      string                       `json:"base"`
+	Adapter   *experiment.AdapterReference `json:"adapter,omitempty"`
+	Precision string                       `json:"precision"`
+	Task      string                       `json:"task"`
+	Labels    []string                     `json:"labels"`
+	Method    string                       `json:"method"`
+	Out       string                       `json:"out"`
+	Results   []explained                  `json:"results"`
+	Failed    []experiment.FailedImage     `json:"failed"`
+	Notice    string                       `json:"notice"`
+}
+
+// explained is what was found about one image.
+type explained struct {
+	Image         string    `json:"image"`
+	Label         string    `json:"label"` // that is explained
+	Against       string    `json:"against,omitempty"`
+	Probability   float64   `json:"probability"` // of label
+	Probabilities []float64 `json:"probabilities"`
+	Picture       string    `json:"picture"`
+	Arrays        string    `json:"arrays"`
+	Width         int       `json:"width"`
+	Height        int       `json:"height"`
+	// Region is what of the image the model saw, in pixels; it may reach beyond.
+	Region struct {
+		X      float64 `json:"x"`
+		Y      float64 `json:"y"`
+		Width  float64 `json:"width"`
+		Height float64 `json:"height"`
+	} `json:"region"`
+	Grid int       `json:"grid"` // patches along a side
+	Map  []float32 `json:"map"`  // row by row
+	// Fit says whether the image is like the training images; null if the adapter does not know.
+	Fit     *fit.Verdict `json:"fit"`
+	Remarks []string     `json:"remarks,omitempty"`
+}
+
+// Validate refuses option values that cannot be.
+func (o *explainOptions) Validate() error {
+	switch {
+	case o.Adapter == "" && o.Base == "":
+		return errors.New("give --adapter, --base, or both")
+	case o.Batch < 1 || o.Batch > 4096:
+		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)
+	case o.Window < 0 || o.Stride < 0:
+		return errors.New("--window and --stride are numbers of patches, at least 1")
+	case (o.Window > 0 || o.Stride > 0) && o.Method != string(explain.Occlusion):
+		return errors.New("--window and --stride go with --method occlusion")
+	}
+	return nil
+}
+
+// Run explains.
+func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
+	asked := predictOptions{Adapter: o.Adapter, Base: o.Base, Precision: o.Precision, Batch: o.Batch, Workers: o.Workers, Images: o.Images}
+	if err := asked.findImages(s); err != nil {
+		return err
+	}
+	o.Images = asked.Images
+	base, adapter, err := asked.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	if err := os.MkdirAll(o.Out, 0o777); err != nil {
+		return err
+	}
+	doc := explainDocument{Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task), Labels: adapter.Labels(),
+		Method: o.Method, Out: o.Out, Results: []explained{}, Failed: []experiment.FailedImage{}, Notice: notice}
+	if adapter.Path() != "" {
+		doc.Adapter = &experiment.AdapterReference{Path: adapter.Path(), Digest: adapter.Digest()}
+	}
+	if err := o.explain(ctx, s, base, adapter, &doc); err != nil {
+		return err
+	}
+	if err := s.document(&doc); err != nil {
+		return err
+	}
+	s.notef("%s, in %s; %s", o.Method, doc.Precision, notice)
+	if n := len(doc.Failed); n > 0 {
+		return badInput(fmt.Errorf("%d of %d images could not be explained", n, len(o.Images)))
+	}
+	return nil
+}
+
+// explain fills in the results and writes the files.
+func (o *explainOptions) explain(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *explainDocument) error {
+	progress := s.progress()
+	defer progress.Close()
+	meter := progress.Start("explaining", 0, int64(len(o.Images)))
+	defer meter.Finish()
+	taken := map[string]bool{}
+	how := facade.ExplainOptions{Method: explain.Method(o.Method), Label: o.Label, Against: o.Against, Window: o.Window, Stride: o.Stride}
+	begun := false
+	err := base.ExplainFiles(ctx, adapter, how, o.Images, func(i int, x *facade.Explanation, err error) error {
+		begun = true
+		defer meter.Set(int64(i+1), "")
+		if err != nil {
+			doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: oneLine(err)})
+			progress.Printf("melo: %s", oneLine(err))
+			return nil
+		}
+		r, err := o.write(o.Images[i], adapter, x, taken)
+		if err != nil {
+			return err
+		}
+		doc.Results = append(doc.Results, r)
+		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
+		if r.Fit != nil && r.Fit.Unlike {
+			line += "  " + unlikeText
+		}
+		s.printf("%s", inLine(line))
+		return nil
+	})
+	if err != nil && !begun && ctx.Err() == nil {
+		return usage(err)
+	}
+	return err
+}
+
+// write writes the picture and the numbers of one image.
+func (o *explainOptions) write(path string, adapter *facade.Adapter, x *facade.Explanation, taken map[string]bool) (explained, error) {
+	r := explained{Image: path, Label: x.Label, Against: x.Against, Probability: x.Probability, Probabilities: x.Prediction.Probabilities,
+		Width: x.Width, Height: x.Height, Grid: x.Map.Grid, Map: x.Map.Values, Fit: x.Prediction.Fit, Remarks: x.Prediction.Remarks}
+	r.Region.X, r.Region.Y, r.Region.Width, r.Region.Height = x.Map.Region.X, x.Map.Region.Y, x.Map.Region.W, x.Map.Region.H
+	stem := filepath.Join(o.Out, freeName(fileStem(path)+"."+o.Method+"."+safeName(x.Label), taken))
+	r.Picture, r.Arrays = stem+".png", stem+".npz"
+	err := atomicfile.Write(r.Picture, 0o666, func(w io.Writer) error {
+		return x.WritePNG(w, adapter.Name()+", "+filepath.Base(path))
+	})
+	if err == nil {
+		err = atomicfile.Write(r.Arrays, 0o666, x.WriteNPZ)
+	}
+	return r, err
+}
+
+// fileStem is the name of a file without its folder and ending.
+func fileStem(path string) string {
+	name := filepath.Base(path)
+	return strings.TrimSuffix(name, filepath.Ext(name))
+}
+
+// safeName is a label as a part of a file's name.
+func safeName(label string) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' {
+			return r
+		}
+		return '_'
+	}, label)
+	const longest = 40
+	if runes := []rune(name); len(runes) > longest {
+		name = string(runes[:longest])
+	}
+	return name
+}
+
+// freeName returns a name that was not given before: images in different folders may have one name.
+func freeName(name string, taken map[string]bool) string {
+	free := name
+	for n := 2; taken[strings.ToLower(free)]; n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	taken[strings.ToLower(free)] = true
+	return free
+}

@@ -1,0 +1,157 @@
+// Package overlay lays a map of patches over the image that it explains: as numbers, a value for each pixel of the image, and
+// as a picture. The way from the image to the model's input is gone back, so that the map lies where the pixels are.
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math"
+
+	"melo.example/melo/imaging"
+)
+
+// Map is a map of one image.
+type Map struct {
+	Values []float32 // [Grid, Grid], row by row
+	Grid   int
+	Region imaging.Region // where the map lies in the image
+}
+
+// check reports whether the fields agree.
+func (m *Map) check() error {
+	if m.Grid < 1 || len(m.Values) != m.Grid*m.Grid {
+		return fmt.Errorf("overlay: %d values for a grid of %d x %d", len(m.Values), m.Grid, m.Grid)
+	}
+	if !(m.Region.W > 0 && m.Region.H > 0) {
+		return errors.New("overlay: a map that lies nowhere")
+	}
+	return nil
+}
+
+// Full returns a value for each pixel of an image of w x h pixels, row by row: between the centres of patches they are
+// interpolated linearly. Pixels that the model did not see are NaN.
+func (m *Map) Full(w, h int) ([]float32, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if w < 1 || h < 1 {
+		return nil, fmt.Errorf("overlay: an image of %d x %d pixels", w, h)
+	}
+	columns := m.axis(w, m.Region.X, m.Region.W)
+	full := make([]float32, 0, w*h)
+	for _, row := range m.axis(h, m.Region.Y, m.Region.H) {
+		for _, c := range columns {
+			if !row.seen || !c.seen {
+				full = append(full, float32(math.NaN()))
+				continue
+			}
+			at := func(r, c int) float64 { return float64(m.Values[r*m.Grid+c]) }
+			top := at(row.low, c.low)*(1-c.share) + at(row.low, c.high)*c.share
+			bottom := at(row.high, c.low)*(1-c.share) + at(row.high, c.high)*c.share
+			full = append(full, float32(top*(1-row.share)+bottom*row.share))
+		}
+	}
+	return full, nil
+}
+
+// between says between which two patches a row or column of pixels lies.
+type between struct {
+	low, high int
+	share     float64 // of high
+	seen      bool
+}
+
+// axis places n rows or columns of pixels in the grid.
+func (m *Map) axis(n int, start, length float64) []between {
+	all := make([]between, n)
+	for i := range all {
+		at := (float64(i) + 0.5 - start) / length // 0 to 1 in the input
+		g := at*float64(m.Grid) - 0.5
+		low := math.Floor(g)
+		last := m.Grid - 1
+		all[i] = between{low: min(max(int(low), 0), last), high: min(max(int(low)+1, 0), last), share: g - low, seen: at >= 0 && at < 1}
+	}
+	return all
+}
+
+// Text is what stands around a picture.
+type Text struct {
+	Title   string   // the label and its probability
+	Warning string   // what must not be overlooked, empty if nothing
+	Notes   []string // method, adapter, file
+	Footer  string   // what the picture is not
+}
+
+// maxPixels bounds the pixels of a picture; larger images are drawn smaller, and the numbers stay as they are.
+const maxPixels = 16 << 20
+
+// Draw draws the image, 8 bits a sample, with the map over it.
+func Draw(img *imaging.Image, m *Map, text Text) (*image.RGBA, error) {
+	if img == nil || img.Bits != 8 || len(img.Pix8) != img.W*img.H*img.C || img.W < 1 || img.H < 1 {
+		return nil, errors.New("overlay: an image of 8 bits a sample is needed")
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	shown, zoom, err := sized(img)
+	if err != nil {
+		return nil, err
+	}
+	scaled := *m
+	scaled.Region = imaging.Region{X: m.Region.X * zoom, Y: m.Region.Y * zoom, W: m.Region.W * zoom, H: m.Region.H * zoom}
+	full, err := scaled.Full(shown.W, shown.H)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPage(shown.W, shown.H, text)
+	if err != nil {
+		return nil, err
+	}
+	p.image(shown, full, strongest(m.Values))
+	p.frame(scaled.Region)
+	p.bar()
+	p.text(text)
+	return p.img, p.err
+}
+
+// WritePNG writes what Draw draws.
+func WritePNG(w io.Writer, img *imaging.Image, m *Map, text Text) error {
+	page, err := Draw(img, m, text)
+	if err != nil {
+		return err
+	}
+	return png.Encode(w, page)
+}
+
+// strongest returns the largest value, or 0 if none is positive.
+func strongest(values []float32) float32 {
+	most := float32(0)
+	for _, v := range values {
+		most = max(most, v)
+	}
+	return most
+}
+
+// smallest is the longer side below which an image is drawn larger, by a whole factor.
+const smallest = 448
+
+// sized returns the image as it is drawn: in its own size, unless that is very small or very large.
+func sized(img *imaging.Image) (shown *imaging.Image, zoom float64, err error) {
+	side := max(img.W, img.H)
+	switch pixels := float64(img.W) * float64(img.H); {
+	case side < smallest:
+		zoom = float64((smallest + side - 1) / side)
+	case pixels > maxPixels:
+		zoom = math.Sqrt(maxPixels / pixels)
+	default:
+		return img, 1, nil
+	}
+	var s imaging.Scratch
+	shown = &imaging.Image{}
+	w, h := max(int(float64(img.W)*zoom), 1), max(int(float64(img.H)*zoom), 1)
+	err = s.Resize(img, shown, w, h, imaging.Bicubic)
+	return shown, zoom, err
+}

@@ -1,0 +1,285 @@
+package melo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"melo.example/melo/compute"
+	"melo.example/melo/explain"
+	"melo.example/melo/explain/overlay"
+	"melo.example/melo/fit"
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/npz"
+	"melo.example/melo/lora/answer"
+)
+
+// ExplainOptions say what is to be explained, and how. The zero value is the label that an answer names, by the default
+// method.
+type ExplainOptions struct {
+	// Method is how maps are made; empty is explain.Default.
+	Method explain.Method
+	// Label is what speaks for is looked for; empty is the label of each answer, the most probable one.
+	Label string
+	// Against, if given, is a label that it is compared with: what speaks for Label rather than for Against.
+	Against string
+	// Window and Stride of explain.Occlusion, in patches; 0 are its defaults.
+	Window, Stride int
+}
+
+// Explanation is an answer and where it comes from.
+type Explanation struct {
+	Prediction     Prediction
+	Method         explain.Method
+	Label, Against string  // explained; Against is empty if nothing
+	Probability    float64 // of Label
+	// Map has a number for each patch, row by row, and says where they lie in the image. The larger, the more the patch speaks
+	// for Label. Of explain.Occlusion it is the logit that is lost without the patch, which may be negative; of the other
+	// methods only the proportions mean something.
+	Map overlay.Map
+	// Width and Height of the image, upright.
+	Width, Height int
+
+	shown *imaging.Image // 8 bits
+}
+
+// Full returns a value for each pixel [Height, Width]; those that the model did not see are NaN.
+func (x *Explanation) Full() ([]float32, error) { return x.Map.Full(x.Width, x.Height) }
+
+// WritePNG writes the image with the map over it, and what it is. Notes stand below the title.
+func (x *Explanation) WritePNG(w io.Writer, notes ...string) error {
+	title := fmt.Sprintf("%s  %.1f %%", x.Label, 100*x.Probability)
+	if x.Against != "" {
+		title += "  against " + x.Against
+	}
+	text := overlay.Text{Title: title, Notes: append([]string{string(x.Method) + ": what speaks for this label"}, notes...),
+		Footer: "Research use only. Not a medical device."}
+	if x.Prediction.Unlike() {
+		text.Warning = "Not like its training images: nothing is decided."
+	}
+	if !slices.ContainsFunc(x.Map.Values, func(v float32) bool { return v > 0 }) {
+		text.Notes[0] = string(x.Method) + ": nothing speaks for this label"
+	}
+	return overlay.WritePNG(w, x.shown, &x.Map, text)
+}
+
+// WriteNPZ writes the arrays "map" [grid, grid] and "full" [Height, Width] of float32 in NumPy's format.
+func (x *Explanation) WriteNPZ(w io.Writer) error {
+	full, err := x.Full()
+	if err != nil {
+		return err
+	}
+	return npz.Write(w, npz.Floats{Name: "map", Shape: []int{x.Map.Grid, x.Map.Grid}, Data: x.Map.Values},
+		npz.Floats{Name: "full", Shape: []int{x.Height, x.Width}, Data: full})
+}
+
+// Explain returns the answers for images, in order, and which parts of each speak for a label. docs/explain.md says how to read
+// them, and what they do not say.
+func (a *Adapter) Explain(ctx context.Context, o ExplainOptions, images ...*imaging.Image) ([]Explanation, error) {
+	all := make([]Explanation, 0, len(images))
+	if a == nil {
+		return nil, errors.New("melo: no adapter: got nil")
+	}
+	err := a.base.ExplainEach(ctx, a, o, len(images), func(_ context.Context, i int) (*imaging.Image, error) {
+		if images[i] == nil {
+			return nil, errors.New("no image: got nil")
+		}
+		return images[i], nil
+	}, func(i int, x *Explanation, err error) error {
+		if err != nil {
+			return fmt.Errorf("melo: image %d: %w", i, err)
+		}
+		all = append(all, *x)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// ExplainFiles is ExplainEach for image files. Errors name the file.
+func (b *Base) ExplainFiles(ctx context.Context, a *Adapter, o ExplainOptions, paths []string, use func(i int, x *Explanation, err error) error) error {
+	a, err := b.attached(a)
+	if err != nil {
+		return err
+	}
+	remarks := make([][]string, len(paths))
+	return b.ExplainEach(ctx, a, o, len(paths), func(ctx context.Context, i int) (*imaging.Image, error) {
+		img, err := imaging.DecodeFileContext(ctx, paths[i], a.recipe.Decoding(imaging.DefaultLimits))
+		if err == nil {
+			remarks[i] = img.Remarks(a.recipe)
+		}
+		return img, err
+	}, func(i int, x *Explanation, err error) error {
+		if e, u := (*answer.NotFiniteError)(nil), (*fit.UnlikeError)(nil); errors.As(err, &e) || errors.As(err, &u) {
+			err = fmt.Errorf("%s: %w", paths[i], err)
+		}
+		if x != nil {
+			x.Prediction.Remarks = remarks[i]
+		}
+		return use(i, x, err)
+	})
+}
+
+// ExplainEach explains the images 0 to n-1, one after the other, and calls use with what was found about each, or with its
+// error: that of image, which reads one, an [answer.NotFiniteError], or a [fit.UnlikeError] where the adapter refuses images
+// that are unlike those of the training. The run ends with the first error that use returns. A nil adapter is the base's own head.
+func (b *Base) ExplainEach(ctx context.Context, a *Adapter, o ExplainOptions, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
+	use func(i int, x *Explanation, err error) error) error {
+	if image == nil || use == nil {
+		return errors.New("melo: ExplainEach needs a function that reads images and one that uses explanations; got nil")
+	}
+	a, err := b.attached(a)
+	if err != nil {
+		return err
+	}
+	run, err := b.newExplaining(a, o)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x, err := run.one(func() (*imaging.Image, error) { return image(ctx, i) })
+		if x != nil {
+			err = a.refusal(&x.Prediction, err)
+		}
+		if err != nil {
+			x = nil
+		}
+		if err := use(i, x, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explaining is a run of explanations.
+type explaining struct {
+	base           *Base
+	adapter        *Adapter
+	explainer      *explain.Explainer
+	label, against int // numbers; explain.Nothing: that of the answer, and none
+	scratch        imaging.Scratch
+	pixels         []float32
+}
+
+func (b *Base) newExplaining(a *Adapter, o ExplainOptions) (*explaining, error) {
+	x := &explaining{base: b, adapter: a, pixels: make([]float32, a.recipe.Values())}
+	var err error
+	if x.label, err = a.labelNumber(o.Label); err != nil {
+		return nil, err
+	}
+	if x.against, err = a.labelNumber(o.Against); err != nil {
+		return nil, err
+	}
+	if x.label == x.against && x.label != explain.Nothing {
+		return nil, fmt.Errorf("melo: %q against itself", o.Label)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errClosed
+	}
+	x.explainer, err = explain.New(a.subject(), explain.Options{Method: o.Method, Window: o.Window, Stride: o.Stride, Batch: b.explainBatch(o.Method)})
+	if err == nil && a.fit != nil {
+		x.explainer.KeepEarly(a.meta.Fit.Block)
+	}
+	return x, err
+}
+
+// explainBatch is how many inputs pass at once: images come one after the other, but the windows of occlusion are many.
+func (b *Base) explainBatch(m explain.Method) int {
+	if m == explain.Occlusion {
+		return b.batch
+	}
+	return 1
+}
+
+// subject is the adapter on its base, as package explain takes it.
+func (a *Adapter) subject() explain.Subject {
+	m := a.base.model
+	if a.own != nil {
+		m = a.own
+	}
+	return explain.Subject{Model: m, Adapter: a.lora, Mirror: a.meta.Mirror}
+}
+
+// labelNumber returns the number of a label, explain.Nothing for "".
+func (a *Adapter) labelNumber(label string) (int, error) {
+	if label == "" {
+		return explain.Nothing, nil
+	}
+	if i := slices.Index(a.labels, label); i >= 0 {
+		return i, nil
+	}
+	return 0, fmt.Errorf("melo: %s: has no label %q, but %q", a.Name(), label, a.labels)
+}
+
+// one explains one image.
+func (x *explaining) one(read func() (*imaging.Image, error)) (*Explanation, error) {
+	a := x.adapter
+	img, err := read()
+	if err == nil && img == nil {
+		err = errors.New("melo: no image: got nil")
+	}
+	if err == nil {
+		err = x.scratch.Apply(a.recipe, img, x.pixels)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &Explanation{Method: x.explainer.Method(), Width: img.W, Height: img.H}
+	if out.shown, err = a.recipe.Shown(img); err != nil {
+		return nil, err
+	}
+	out.Map.Grid = x.explainer.Grid()
+	if out.Map.Region, err = a.recipe.Region(img.W, img.H); err != nil {
+		return nil, err
+	}
+	found, err := x.run(out)
+	if err != nil {
+		return nil, err
+	}
+	if !compute.Finite(found.Maps) {
+		return nil, errors.New("melo: the map is not finite")
+	}
+	out.Map.Values = found.Maps
+	if len(found.Early) > 0 && a.fit != nil {
+		verdict := a.fit.Of(found.Early)
+		out.Prediction.Fit = &verdict
+	}
+	return out, nil
+}
+
+// run computes the answer and the map for the pixels.
+func (x *explaining) run(out *Explanation) (explain.Answer, error) {
+	b, a := x.base, x.adapter
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return explain.Answer{}, errClosed
+	}
+	return x.explainer.Explain(x.pixels, 1, func(_ int, logits []float32) (explain.Score, error) {
+		var err error
+		if out.Prediction, err = a.rule.Of(logits); err != nil {
+			return explain.Score{}, err
+		}
+		s := explain.Score{Label: x.label, Against: x.against}
+		if s.Label == explain.Nothing {
+			s.Label = out.Prediction.Index
+		}
+		if s.Label == s.Against {
+			return s, fmt.Errorf("the answer is %q, which is what it would be compared with: name a label", a.labels[s.Label])
+		}
+		out.Label, out.Probability = a.labels[s.Label], out.Prediction.Probabilities[s.Label]
+		if s.Against != explain.Nothing {
+			out.Against = a.labels[s.Against]
+		}
+		return s, nil
+	})
+}
