@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -74,7 +75,9 @@ func (e *AnswerError) Unwrap() error { return e.Err }
 type InputError struct{ Err error }
 
 // Error says what is wrong.
-func (e *InputError) Error() string { return "serve: input: " + e.Err.Error() }
+func (e *InputError) Error() string {
+	return "serve: input: " + strings.TrimPrefix(e.Err.Error(), "serve: ")
+}
 
 // Unwrap returns what is wrong.
 func (e *InputError) Unwrap() error { return e.Err }

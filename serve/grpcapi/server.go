@@ -199,7 +199,7 @@ var statusCodes = map[oip.Kind]codes.Code{
 
 // Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps.
 func Status(fault *oip.Fault) error {
-	s := status.New(statusCodes[fault.Kind], fault.Message)
+	s := status.New(statusCodes[fault.Kind], oip.Clean(fault.Message))
 	if fault.RetryAfter > 0 {
 		if detailed, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(fault.RetryAfter)}); err == nil {
 			s = detailed

@@ -154,7 +154,7 @@ func WriteError(w http.ResponseWriter, fault *oip.Fault) {
 		seconds := max(int64((fault.RetryAfter+time.Second-1)/time.Second), 1)
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	body, _ := json.Marshal(errorDocument{fault.Message}) // a string
+	body, _ := json.Marshal(errorDocument{oip.Clean(fault.Message)}) // a string
 	write(w, statuses[fault.Kind], "application/json", body, defaultWrite)
 }
 

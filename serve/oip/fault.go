@@ -69,10 +69,15 @@ func Faultf(kind Kind, format string, args ...any) *Fault {
 // NewFault makes a fault of a kind with a message for the client.
 func NewFault(kind Kind, message string) *Fault { return &Fault{Kind: kind, Message: message} }
 
-// FaultOf tells what an error means to a client. Faults are returned as they are.
+// FaultOf tells what an error means to a client. Faults stay what they are, with a message of one line.
 func FaultOf(err error) *Fault {
 	var fault *Fault
 	if errors.As(err, &fault) {
+		if message := Clean(fault.Message); message != fault.Message {
+			clean := *fault // which somebody else may hold
+			clean.Message = message
+			return &clean
+		}
 		return fault
 	}
 	fault = engineFault(err)
