@@ -17,6 +17,11 @@ type File struct {
 	Syntax UID      // transfer syntax; where the file does not say it, the one that its bytes follow
 	Data   *DataSet // the object
 
+	// Elements counts those that were read, of items and of the meta information, too; Inflated is the size of the data set once
+	// inflated, 0 if it was not deflated. They are what reading it took: see [Cost].
+	Elements int
+	Inflated int64
+
 	// Notes says in words where the file departs from the standard and how it was read all the same.
 	Notes []string
 }
@@ -77,7 +82,7 @@ func Parse(data []byte, name string, lim Limits) (*File, error) {
 	p := &parser{data: data, lim: lim, name: name}
 	f, err := p.file()
 	if f != nil {
-		f.Notes = p.notes
+		f.Notes, f.Elements, f.Inflated = p.notes, p.elements, p.inflated
 	}
 	if err != nil {
 		err = fmt.Errorf("dicom: %s: %w", name, err)
@@ -97,7 +102,10 @@ type parser struct {
 	name     string
 	depth    int
 	elements int
+	inflated int64
 	notes    []string
+
+	metaAlone bool // only the meta information is read
 }
 
 func (p *parser) note(format string, args ...any) {
@@ -132,6 +140,9 @@ func (p *parser) file() (*File, error) {
 		return f, err
 	}
 	f.Syntax = UID(f.Meta.Text(TransferSyntaxUID))
+	if p.metaAlone {
+		return f, nil
+	}
 	if err := p.chooseLayout(f); err != nil {
 		return f, err
 	}
@@ -204,24 +215,60 @@ func (p *parser) chooseLayout(f *File) error {
 	return nil
 }
 
-// inflate replaces what follows by what it was deflated from (RFC 1951, without a header), within the limits.
-func (p *parser) inflate() error {
-	stored := int64(len(p.data) - p.pos)
-	limit := min(p.lim.MaxInflatedBytes, max(64<<20, stored*p.lim.MaxInflateRatio))
+// inflatedSize counts what the rest is deflated from, without keeping it: at most one byte more than the limit. err is how it
+// ends early.
+func (p *parser) inflatedSize() (n, limit int64, err error) {
+	limit = min(p.lim.MaxInflatedBytes, max(64<<20, int64(len(p.data)-p.pos)*p.lim.MaxInflateRatio))
 	r := flate.NewReader(bytes.NewReader(p.data[p.pos:]))
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(data)) > limit {
+	n, err = io.Copy(io.Discard, io.LimitReader(r, limit+1))
+	return n, limit, err
+}
+
+// inflate replaces what follows by what it was deflated from (RFC 1951, without a header), within the limits. It is counted
+// first, so that a bomb takes no memory.
+func (p *parser) inflate() error {
+	stored := len(p.data) - p.pos
+	n, limit, ends := p.inflatedSize()
+	switch {
+	case n > limit:
 		return fmt.Errorf("deflated data set of %d bytes inflates to more than %d bytes: %w", stored, limit, ErrTooLarge)
+	case n == 0 && ends != nil:
+		return fmt.Errorf("deflated data set: %w", ends)
+	case ends != nil:
+		p.note("the deflated data set ends early: %v", ends)
 	}
-	p.data, p.pos = data, 0
-	if err != nil && len(data) == 0 {
+	r := flate.NewReader(bytes.NewReader(p.data[p.pos:]))
+	defer r.Close()
+	data := make([]byte, n)
+	if _, err := io.ReadFull(r, data); err != nil {
 		return fmt.Errorf("deflated data set: %w", err)
 	}
-	if err != nil {
-		p.note("the deflated data set ends early: %v", err)
-	}
+	p.data, p.pos, p.inflated = data, 0, n
 	return nil
+}
+
+// ElementBytes bounds what is allocated for an element while an object is read, lists that grow included.
+const ElementBytes = 640
+
+// maxMeta bounds the elements of the meta information that Cost reads. The standard has some twenty.
+const maxMeta = 1024
+
+// Cost bounds the memory that [Parse] takes beyond data under these limits, and takes none itself. A deflated data set is
+// inflated once to count it.
+func Cost(data []byte, lim Limits) int64 {
+	lim = lim.orDefault()
+	p := &parser{data: data, lim: lim, metaAlone: true}
+	p.lim.MaxElements = min(lim.MaxElements, maxMeta)
+	size, inflated := int64(len(data)), int64(0)
+	if f, err := p.file(); err == nil && layoutOf(f.Syntax).deflated {
+		n, limit, _ := p.inflatedSize()
+		if n > limit {
+			return 0 // it is refused before anything is kept
+		}
+		size, inflated = max(size, n), n
+	}
+	return min(size/8, int64(lim.MaxElements))*ElementBytes + inflated
 }
 
 // truncated is the error of an object that ends early.

@@ -25,18 +25,34 @@ func ParseWindow(s string) (string, error) {
 // dicomFormat is the format of DICOM objects, which have no beginning of their own.
 var dicomFormat = format{name: formatDICOM, inspect: inspectDICOM, decode: decodeDICOM, density: constant(blankPage)}
 
-// describeDICOM reads an object up to its pixels, within the limits.
-func describeDICOM(data []byte, opt Options) (*pixel.Description, error) {
-	lim := opt.Limits.orDefault()
-	f, err := dicom.Parse(data, "", dicom.Limits{MaxFileBytes: lim.MaxFileBytes, MaxInflatedBytes: lim.MaxBytes})
+// describeDICOM reads an object up to its pixels, within the limits, and tells about how much memory the object takes.
+func describeDICOM(data []byte, opt Options) (d *pixel.Description, taken int64, err error) {
+	f, err := dicom.Parse(data, "", objectLimits(opt))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return pixel.DescribeLimits(f, pixel.Limits{MaxFrameBytes: lim.MaxBytes})
+	d, err = pixel.DescribeLimits(f, pixel.Limits{MaxFrameBytes: opt.Limits.orDefault().MaxBytes})
+	return d, int64(f.Elements)*dicom.ElementBytes + f.Inflated, err
+}
+
+// objectLimits are those of reading an object: its elements may take a part of the memory.
+func objectLimits(opt Options) dicom.Limits {
+	lim := opt.Limits.orDefault()
+	most := min(int64(dicom.DefaultLimits.MaxElements), lim.MaxBytes/(3*dicom.ElementBytes))
+	return dicom.Limits{MaxFileBytes: lim.MaxFileBytes, MaxInflatedBytes: lim.MaxBytes, MaxElements: int(max(most, 1))}
+}
+
+// InspectBytes bounds the memory that [Inspect] takes beyond data: 0 where that is little, as for all formats but DICOM, whose
+// objects are read as a whole.
+func InspectBytes(data []byte, opt Options) int64 {
+	if f := findFormat(data); f == nil || f.name != formatDICOM {
+		return 0
+	}
+	return dicom.Cost(data, objectLimits(opt))
 }
 
 func inspectDICOM(data []byte, opt Options) (Info, error) {
-	d, err := describeDICOM(data, opt)
+	d, taken, err := describeDICOM(data, opt)
 	if err != nil {
 		return Info{}, err
 	}
@@ -50,7 +66,7 @@ func inspectDICOM(data []byte, opt Options) (Info, error) {
 	if !d.Syntax.Native() {
 		each += 8 // coefficients of codecs
 	}
-	info.Bytes = saturated(samples, each)
+	info.Bytes = saturated(samples, each) + taken
 	return info, nil
 }
 
@@ -74,7 +90,7 @@ func viewDICOM(data []byte, opt Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := describeDICOM(data, opt)
+	d, _, err := describeDICOM(data, opt)
 	if err != nil {
 		return nil, err
 	}

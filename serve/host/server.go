@@ -155,6 +155,9 @@ func (r *Server) Serve(ctx context.Context) error {
 
 func (r *Server) open(ctx context.Context) error {
 	s := &r.settings
+	if err := r.checkWritable(); err != nil {
+		return &InputError{err}
+	}
 	if err := r.openGuard(); err != nil {
 		return &InputError{err}
 	}

@@ -47,7 +47,10 @@ type Decoded struct {
 // request, or of use.
 func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first int, list []Decoded) error) error {
 	for first := 0; first < len(images); {
-		list, bytes := d.part(images[first:])
+		list, bytes, err := d.part(ctx, images[first:])
+		if err != nil {
+			return err
+		}
 		release, err := d.memory.Take(ctx, bytes)
 		if err != nil {
 			return err
@@ -67,10 +70,13 @@ func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first i
 }
 
 // part looks at the images that are decoded next: what is wrong with them, and what the others take.
-func (d *Decoder) part(images []Encoded) (list []Decoded, bytes int64) {
+func (d *Decoder) part(ctx context.Context, images []Encoded) (list []Decoded, bytes int64, err error) {
 	for _, img := range images {
-		info, err := imaging.Inspect(img.Data, img.Name, d.options())
-		if err != nil {
+		info, err := d.inspect(ctx, img)
+		switch {
+		case ctx.Err() != nil:
+			return nil, 0, ctx.Err()
+		case err != nil:
 			list = append(list, Decoded{Err: imageFault(err)})
 			continue
 		}
@@ -79,7 +85,37 @@ func (d *Decoder) part(images []Encoded) (list []Decoded, bytes int64) {
 		}
 		list, bytes = append(list, Decoded{}), bytes+info.Bytes
 	}
-	return list, bytes
+	return list, bytes, nil
+}
+
+// inspect looks at an image, within the processors and the memory that there are for that.
+func (d *Decoder) inspect(ctx context.Context, img Encoded) (info imaging.Info, err error) {
+	bytes := int64(0)
+	if err := d.turn(ctx, func() { bytes = imaging.InspectBytes(img.Data, d.options()) }); err != nil {
+		return info, err
+	}
+	if bytes > 0 { // who waits for memory keeps no processor
+		release, err := d.memory.Take(ctx, min(bytes, d.memory.Most()))
+		if err != nil {
+			return info, err
+		}
+		defer release()
+	}
+	if turnErr := d.turn(ctx, func() { info, err = imaging.Inspect(img.Data, img.Name, d.options()) }); turnErr != nil {
+		return info, turnErr
+	}
+	return info, err
+}
+
+// turn runs f when there is a processor for the client.
+func (d *Decoder) turn(ctx context.Context, f func()) error {
+	release, err := d.slots.Take(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f()
+	return nil
 }
 
 // options are those of one image: it can have the memory of a request.
@@ -106,12 +142,11 @@ func (d *Decoder) decodePart(ctx context.Context, images []Encoded, list []Decod
 }
 
 func (d *Decoder) decode(ctx context.Context, img Encoded) Decoded {
-	release, err := d.slots.Take(ctx, 1)
-	if err != nil {
-		return Decoded{Err: err}
+	var decoded *imaging.Image
+	var err error
+	if turnErr := d.turn(ctx, func() { decoded, err = imaging.DecodeContext(ctx, img.Data, img.Name, d.options()) }); turnErr != nil {
+		return Decoded{Err: turnErr}
 	}
-	defer release()
-	decoded, err := imaging.DecodeContext(ctx, img.Data, img.Name, d.options())
 	if err != nil {
 		return Decoded{Err: imageFault(err)}
 	}

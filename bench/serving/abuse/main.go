@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 )
 
@@ -50,7 +51,7 @@ func run(ctx context.Context, o options) error {
 	fmt.Printf("idle: %d MB; the budget of requests is 1 GiB\n\n", s.peak()>>20)
 	fmt.Println("| input | answer | seconds | peak MB | next answer |\n|---|---|---|---|---|")
 	wrong := 0
-	for _, r := range rows {
+	for _, r := range slices.Concat(rows[:len(rows)-1], outside, rows[len(rows)-1:]) { // the last ends the server
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

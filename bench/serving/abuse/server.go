@@ -88,6 +88,18 @@ func (s *server) restart(ctx context.Context) error {
 	return err
 }
 
+// refusedStart starts another server of the base with an option that it should refuse, and tells what it says.
+func (s *server) refusedStart(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, s.melo, append([]string{"serve", "--base", s.base, "--adapters", s.folder, "--listen", "127.0.0.1:0", "--grpc-listen", "off"}, args...)...).CombinedOutput()
+	if err == nil || ctx.Err() != nil {
+		return "", fmt.Errorf("it started: %.200s", out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1], nil
+}
+
 // close ends it.
 func (s *server) close() {
 	s.cmd.Process.Kill()
