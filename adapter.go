@@ -77,7 +77,11 @@ func (b *Base) OwnHead() (*Adapter, error) {
 	if err := m.CheckRecipe(); err != nil {
 		return nil, err
 	}
-	a := &Adapter{base: b, labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: adapterfile.Multiclass, Recipe: m.Recipe}}
+	task, err := adapterfile.TaskOf(m)
+	if err != nil {
+		return nil, fmt.Errorf("melo: %s: %w", m.Path, err)
+	}
+	a := &Adapter{base: b, labels: m.Labels, recipe: m.Recipe, meta: adapterfile.Metadata{Task: task, Recipe: m.Recipe}}
 	if len(a.labels) != m.Head.Classes {
 		a.labels = make([]string, m.Head.Classes)
 		for i := range a.labels {

@@ -1,6 +1,7 @@
 package melo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,43 @@ func TestPredictWithTheOwnHead(t *testing.T) {
 	}
 	if _, err := open(t, "mae").OwnHead(); err == nil {
 		t.Error("a base without a head predicts")
+	}
+}
+
+// TestProblemType: what transformers says that a head was trained for decides how its logits are read.
+func TestProblemType(t *testing.T) {
+	from := filepath.Join(golden.Root(t), "hf_vit")
+	for problem, want := range map[string]adapterfile.Task{"": adapterfile.Multiclass, "single_label_classification": adapterfile.Multiclass,
+		"multi_label_classification": adapterfile.Multilabel, "regression": ""} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "config.json")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = bytes.Replace(text, []byte("{"), []byte(`{"problem_type": "`+problem+`",`), 1)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(dir, Workers(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := b.OwnHead()
+		switch {
+		case want == "":
+			if err == nil || !strings.Contains(err.Error(), problem) {
+				t.Errorf("%s: %v", problem, err)
+			}
+		case err != nil || own.Metadata().Task != want:
+			t.Errorf("%q: task %q, %v", problem, own.Metadata().Task, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type Model struct {
 	RecipeNote string
 	Notes      []string // what was chosen where a file holds more than one model, in words for a person
 	Labels     []string // class names of the base's own head, nil if unknown
+	Problem    string   // what that was trained for, as transformers calls it (problem_type); empty if unknown
 	Head       *Head    // the base's own head, nil if it has none
 	HeadDist   *Head    // DeiT's second head
 	Backend

@@ -226,9 +226,11 @@ func rebuild(args pickle.Tuple, dtype safetensors.DType) (*tensor, error) {
 		count = s.count * s.size / dtype.Size()
 	}
 	last, n := offset, 1
+	if slices.Contains(shape, 0) {
+		n = 0
+	}
 	for i, d := range shape {
-		if d == 0 {
-			n, last = 0, offset
+		if n == 0 {
 			break
 		}
 		if n > count/d {

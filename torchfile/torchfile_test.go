@@ -70,6 +70,10 @@ func TestRefuses(t *testing.T) {
 	if _, _, err := Parse(pickled(tensorOf(1, 3, 1, 4))); err != nil {
 		t.Fatal(err)
 	}
+	empty, _, err := Parse(pickled(tensorOf(0, 0, 1, 0)))
+	if err != nil || len(empty) != 1 || len(empty[0].Data) != 0 {
+		t.Errorf("a tensor without numbers: %v, %v", empty, err)
+	}
 	for want, data := range map[string][]byte{
 		"os.system":                pickled("\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."),
 		"builtins.eval":            pickled("\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R."),

@@ -99,7 +99,7 @@ func begin(c *checkpoint.Checkpoint, o Options) (*model, *builder) {
 // newModel returns a model without weights.
 func newModel(d *checkpoint.Description, o Options) *model {
 	m := &model{workers: o.Workers}
-	m.Config, m.Precision, m.Recipe, m.Labels = d.Config, o.Precision, d.Recipe, d.Labels
+	m.Config, m.Precision, m.Recipe, m.Labels, m.Problem = d.Config, o.Precision, d.Recipe, d.Labels, d.Problem
 	if m.workers == nil {
 		m.workers = compute.NewPool(0)
 	}

@@ -200,6 +200,9 @@ func (t *transformers) recipe(c class) (imaging.Recipe, error) {
 	if r.Resampling == imaging.ResampleTorchvision && (r.Interpolation == imaging.Box || r.Interpolation == imaging.Hamming) {
 		return r, fmt.Errorf("resample %d: torchvision has no %s for tensors", *t.Resample, r.Interpolation)
 	}
+	if r.Resampling == imaging.ResampleFloat && (r.Interpolation == imaging.Bicubic || r.Interpolation == imaging.Lanczos) {
+		return r, fmt.Errorf("resample %d: %s of numbers that are not cut to the range of a pixel is not supported", *t.Resample, r.Interpolation)
+	}
 	if err := t.values(&r); err != nil {
 		return r, err
 	}

@@ -26,6 +26,7 @@ func TestTransformersRefuses(t *testing.T) {
 		`[]`:                                                         "JSON",
 		`{"size":"large"}`:                                           "size",
 		`{"image_processor_type":"DINOv3ViTImageProcessor","resampling":"pillow"}`: "pillow",
+		`{"image_processor_type":"DINOv3ViTImageProcessor","resample":3}`:          "bicubic",
 	} {
 		if _, _, err := Transformers("vit", []byte(text), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, expected %q", text, err, want)

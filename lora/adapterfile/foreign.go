@@ -65,12 +65,33 @@ func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
 	case h == nil && own == nil:
 		return nil, failf(path, "neither the adapter nor the base has a head, so it cannot answer")
 	case h == nil:
-		err = f.TakeHead(own, m.Labels)
+		if err := f.TakeHead(own, m.Labels); err != nil {
+			return nil, failed(path, err)
+		}
 	case f.unnamed() && len(m.Labels) == h.Classes:
 		f.Meta.Labels = Labels(m.Labels...)
 	}
+	if m.Head != nil && m.Head.Classes == f.Adapter.Head.Classes {
+		if f.Meta.Task, err = TaskOf(m); err != nil {
+			return nil, failed(path, err)
+		}
+	}
 	f.Meta.Recipe = m.Recipe
-	return f, err
+	return f, nil
+}
+
+// TaskOf returns the task of a base's own head, as its configuration tells it: several classes that exclude each other
+// where it tells nothing. An error if the outputs are no classes.
+func TaskOf(m *compute.Model) (Task, error) {
+	switch {
+	case m.Problem == "regression":
+		return "", fmt.Errorf("its head was trained for numbers, not for classes (problem_type %s)", m.Problem)
+	case m.Problem == "multi_label_classification":
+		return Multilabel, nil
+	case m.Head != nil && m.Head.Classes == 1:
+		return Binary, nil
+	}
+	return Multiclass, nil
 }
 
 // ImportFor returns what a base tells of an adapter that is imported for it.

@@ -25,6 +25,8 @@ type Description struct {
 	RecipeNote string
 	Notes      []string // what was chosen where a file holds more than one model
 	Labels     []string // class names of the base's own head, nil if unknown
+	// Problem is what its own head was trained for, as transformers calls it (problem_type); empty if unknown.
+	Problem string
 }
 
 // Checkpoint is an open base. Every parameter of its Config is there and has the right shape, and every tensor of the

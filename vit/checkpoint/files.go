@@ -210,8 +210,29 @@ func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) 
 		return nil, named(err)
 	}
 	c := &Checkpoint{Description: Description{Config: s.Config, Recipe: s.recipe, RecipeNote: s.recipeNote, Labels: s.labels, Notes: notes}, src: src, file: f, names: cfg.naming(), translated: t != nil}
+	if c.Problem, err = src.problem(); err != nil {
+		return nil, named(err)
+	}
 	c.values, err = bind(s, w)
 	return c, err
+}
+
+// problem returns what transformers says that a head was trained for.
+func (s *source) problem() (string, error) {
+	var doc struct {
+		Problem string `json:"problem_type"`
+	}
+	if s.files.Config == nil {
+		return "", nil
+	}
+	if err := decode(s.files.Config, &doc); err != nil {
+		return "", err
+	}
+	switch doc.Problem {
+	case "", "single_label_classification", "multi_label_classification", "regression":
+		return doc.Problem, nil
+	}
+	return "", fmt.Errorf("problem_type %.40q is not supported", doc.Problem)
 }
 
 // translate is the function of that name, for bases that are not transformers'.

@@ -332,6 +332,7 @@ func TestUnsupported(t *testing.T) {
 		{"pretrained_cfg", map[string]any{"mean": []int{1}}, "timm_vit", "mean"},
 		{"pretrained_cfg", map[string]any{"interpolation": "random"}, "timm_vit", "interpolation"},
 		{"num_classes", 6, "timm_vit", ""},
+		{"problem_type", "ranking", "hf_vit", `problem_type "ranking" is not supported`},
 	} {
 		b := readBase(t, c.kind)
 		b.config[c.key] = c.value

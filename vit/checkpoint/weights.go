@@ -28,7 +28,9 @@ func newWeights(f *safetensors.File, names *naming) (*weights, error) {
 		canon, ignored := names.canonical(name)
 		if canon == "" {
 			if ignored == "" {
-				w.unknown = append(w.unknown, name)
+				if t, _ := f.Tensor(name); !slices.Contains(t.Shape, 0) { // what has no numbers, as no registers, says nothing
+					w.unknown = append(w.unknown, name)
+				}
 			}
 			continue
 		}
@@ -122,7 +124,7 @@ func squeeze(shape []int) []int {
 func (w *weights) problems() error {
 	unused := slices.Clone(w.unknown)
 	for _, name := range slices.Sorted(maps.Keys(w.tensors)) {
-		if !w.taken[name] {
+		if !w.taken[name] && !slices.Contains(w.tensors[name].Shape, 0) {
 			unused = append(unused, w.tensors[name].Name)
 		}
 	}
