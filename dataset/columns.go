@@ -102,6 +102,10 @@ func columnsOf(t *table.Table, opt Options, found finder) (c columns, err error)
 	if c.group == c.path && opt.GroupColumn == "" {
 		c.group = -1
 	}
+	if c.group >= 0 && opt.GroupColumn == "" && len(t.Rows) > 1 && len(t.Values(c.group)) == 1 {
+		c.notes = append(c.notes, fmt.Sprintf("the column %q is %q in every row and tells no patients apart", t.Header[c.group], t.Rows[0][c.group]))
+		c.group = -1
+	}
 	if c.split, err = h.named(opt.SplitColumn, []string{"split"}); err != nil {
 		return c, err
 	}

@@ -30,6 +30,7 @@ func TestPublished(t *testing.T) {
 		"NIH ChestX-ray14": {with(map[string]string{
 			"Data_Entry_2017.csv": "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n" +
 				"00000001_000.png,Cardiomegaly,0,1,58,M,PA,2682,2749,0.143,0.143,\n00000001_001.png,Cardiomegaly|Emphysema,1,1,58,M,PA,2894,2729,0.143,0.143,\n00000002_000.png,No Finding,0,2,81,M,PA,2500,2048,0.171,0.171,\n",
+			"BBox_List_2017.csv": "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png,Cardiomegaly,225.08,547.02,86.78,79.19,,,\n",
 			"train_val_list.txt": "00000001_000.png\n00000001_001.png\n", "test_list.txt": "00000002_000.png\n"},
 			"images_001/images/00000001_000.png", "images_001/images/00000001_001.png", "images_002/images/00000002_000.png"), "", Options{},
 			[]string{"train_val_list.txt", "test_list.txt"}, "multilabel Cardiomegaly+Emphysema/train=1 Cardiomegaly/train=1 no label/test=1", "2 patients"},
@@ -55,16 +56,18 @@ func TestPublished(t *testing.T) {
 			"ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv": "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\nISIC_0024306,0.0,1.0,0.0,0.0,0.0,0.0,0.0\nISIC_0024310,1.0,0.0,0.0,0.0,0.0,0.0,0.0\n"},
 			"ISIC2018_Task3_Training_Input/ISIC_0024306.jpg", "ISIC2018_Task3_Training_Input/ISIC_0024310.jpg"), "", Options{}, nil, "binary MEL=1 NV=1", ""},
 		"SIIM-ISIC 2020": {with(map[string]string{
-			"train.csv": "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target\nISIC_2637011,IP_7279968,male,45.0,head/neck,unknown,benign,0\nISIC_0015719,IP_3075186,female,45.0,upper extremity,melanoma,malignant,1\n",
-			"test.csv":  "image_name,patient_id,sex,age_approx,anatom_site_general_challenge\nISIC_0052060,IP_3579794,male,70.0,\n"},
+			"train.csv":             "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target\nISIC_2637011,IP_7279968,male,45.0,head/neck,unknown,benign,0\nISIC_0015719,IP_3075186,female,45.0,upper extremity,melanoma,malignant,1\n",
+			"test.csv":              "image_name,patient_id,sex,age_approx,anatom_site_general_challenge\nISIC_0052060,IP_3579794,male,70.0,\n",
+			"sample_submission.csv": "image_name,target\nISIC_0052060,0\n"},
 			"jpeg/train/ISIC_2637011.jpg", "jpeg/train/ISIC_0015719.jpg", "jpeg/test/ISIC_0052060.jpg"), "", Options{}, nil, "binary 0=1 1=1", `column "target", not from "diagnosis"`},
 		"APTOS 2019": {with(map[string]string{
-			"train.csv": "id_code,diagnosis\n000c1434d8d7,2\n001639a390f0,4\n", "test.csv": "id_code\n0005cfc8afb6\n"},
+			"train.csv": "id_code,diagnosis\n000c1434d8d7,2\n001639a390f0,4\n", "test.csv": "id_code\n0005cfc8afb6\n", "sample_submission.csv": "id_code,diagnosis\n0005cfc8afb6,0\n"},
 			"train_images/000c1434d8d7.png", "train_images/001639a390f0.png", "test_images/0005cfc8afb6.png"), "", Options{}, nil, "binary 2=1 4=1", "1 images have no row"},
 		"EyePACS": {with(map[string]string{"trainLabels.csv": "image,level\n10_left,0\n10_right,0\n13_left,1\n13_right,1\n"},
 			"train/10_left.jpeg", "train/10_right.jpeg", "train/13_left.jpeg", "train/13_right.jpeg"), "", Options{}, nil, "binary 0=2 1=2", "2 patients"},
 		"RSNA pneumonia": {with(map[string]string{
-			"stage_2_train_labels.csv": "patientId,x,y,width,height,Target\n0004cfab,,,,,0\n00436515,264.0,152.0,213.0,379.0,1\n00436515,562.0,152.0,256.0,453.0,1\n"},
+			"stage_2_train_labels.csv":        "patientId,x,y,width,height,Target\n0004cfab,,,,,0\n00436515,264.0,152.0,213.0,379.0,1\n00436515,562.0,152.0,256.0,453.0,1\n",
+			"stage_2_detailed_class_info.csv": "patientId,class\n0004cfab,Normal\n00436515,Lung Opacity\n00436515,Lung Opacity\n", "stage_2_sample_submission.csv": "patientId,PredictionString\n0004cfab,\n"},
 			"stage_2_train_images/0004cfab.png", "stage_2_train_images/00436515.png"), "", Options{}, nil, "binary 0=1 1=1", "1 rows name an image"},
 		"BUSI": {with(map[string]string{"Dataset_BUSI_with_GT/benign/benign (1)_mask.png": stencil(t), "Dataset_BUSI_with_GT/benign/benign (1)_mask_1.png": stencil(t)},
 			"Dataset_BUSI_with_GT/benign/benign (1).png", "Dataset_BUSI_with_GT/malignant/malignant (1).png", "Dataset_BUSI_with_GT/malignant/malignant (1)_mask.png", "Dataset_BUSI_with_GT/normal/normal (1).png"), "", Options{}, nil,
@@ -74,8 +77,13 @@ func TestPublished(t *testing.T) {
 			"binary NORMAL/test=1 NORMAL/train=1 NORMAL/val=1 PNEUMONIA/test=1 PNEUMONIA/train=1", "a copy of the folders"},
 		"LC25000": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg", "lung_colon_image_set/colon_image_sets/colon_n/colonn1.jpeg"), "", Options{Layout: "leaves"}, nil,
 			"multiclass colon_n=1 lung_aca=1 lung_n=1", ""},
+		"LC25000, unasked": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg",
+			"lung_colon_image_set/colon_image_sets/colon_n/colonn1.jpeg", "lung_colon_image_set/colon_image_sets/colon_aca/colonaca1.jpeg"), "", Options{}, nil,
+			"binary colon_image_sets=2 lung_image_sets=2", "--layout leaves"},
 		"INbreast": {with(map[string]string{"INbreast.csv": "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads\nremoved;removed;R;CC;201001;22678622;4;1\nremoved;removed;L;CC;201001;22678646;4;5\n"},
-			"AllPNGs/22678622_61b13c59bcba149d_MG_R_CC_ANON.png", "AllPNGs/22678646_61b13c59bcba149d_MG_L_CC_ANON.png"), "", Options{LabelColumn: "Bi-Rads", GroupColumn: "File Name"}, nil, "binary 1=1 5=1", "beginning of their names"},
+			"AllPNGs/22678622_61b13c59bcba149d_MG_R_CC_ANON.png", "AllPNGs/22678646_61b13c59bcba149d_MG_L_CC_ANON.png"), "", Options{LabelColumn: "Bi-Rads"}, nil, "binary 1=1 5=1", "1 patients"},
+		"PCam, Kaggle": {with(map[string]string{"train_labels.csv": "id,label\nf38a6374,0\nc18f2d88,1\n", "sample_submission.csv": "id,label\n0b2ea2a8,0\n"},
+			"train/f38a6374.png", "train/c18f2d88.png", "test/0b2ea2a8.png"), "", Options{}, nil, "binary 0=1 1=1", "sample_submission.csv (give the one that does)"},
 		"CBIS-DDSM": {with(map[string]string{"mass_case_description_train_set.csv": "patient_id,breast_density,left or right breast,image view,abnormality id,abnormality type,mass shape,mass margins,assessment,pathology,subtlety,image file path,cropped image file path,ROI mask file path\n" +
 			"P_00001,3,LEFT,CC,1,mass,IRREGULAR,SPICULATED,4,MALIGNANT,4,Mass-Training_P_00001_LEFT_CC/1.3.6/1.3.7/000000.dcm,Mass-Training_P_00001_LEFT_CC_1/1.3.8/1.3.9/000001.dcm,\"Mass-Training_P_00001_LEFT_CC_1/1.3.8/1.3.9/000000.dcm\n\"\n" +
 			"P_00004,3,LEFT,CC,1,mass,OVAL,X,4,BENIGN,3,Mass-Training_P_00004_LEFT_CC/1.4.6/1.4.7/000000.dcm,Mass-Training_P_00004_LEFT_CC_1/1.4.8/1.4.9/000001.dcm,\"Mass-Training_P_00004_LEFT_CC_1/1.4.8/1.4.9/000000.dcm\n\"\n"},

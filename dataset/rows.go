@@ -433,6 +433,7 @@ func (r *reader) oneHot() {
 
 var (
 	patientFolder = regexp.MustCompile(`(?:^|/)((?:patient|subject|pat)[-_ ]?\d+)/`)
+	namedPatient  = regexp.MustCompile(`^\d+_([0-9a-f]{16})_MG_[LR]_(?:CC|ML|MLO)_`) // of INbreast
 	eyeStem       = regexp.MustCompile(`^(.+)_(?:left|right)$`)
 )
 
@@ -462,6 +463,12 @@ func (d *Dataset) derivePatients(records []Record) {
 			}
 			return ""
 		}, "patients are told by the names of their images, such as %q of a left and a right eye"},
+		{func(p string) string {
+			if m := namedPatient.FindStringSubmatch(path.Base(p)); m != nil {
+				return m[1]
+			}
+			return ""
+		}, "patients are told by the names of their images, such as %q"},
 	} {
 		groups := make([]string, len(records))
 		ok := len(records) > 0

@@ -113,7 +113,7 @@ func (o *opener) fromFound(st store.Store, c *contents) (done bool, err error) {
 	if err != nil || len(found) == 0 {
 		return false, err
 	}
-	parts, err := choose(st, found)
+	parts, err := o.choose(st, found, newLookup(c.images))
 	if err != nil {
 		return false, err
 	}
@@ -203,52 +203,6 @@ func (o *opener) usable(p part, images *lookup) int {
 		return withImages
 	}
 	return withLabels
-}
-
-// choose takes the one table with labels, or several that are parts of one: of one name in different folders, or named as
-// splits, with the same columns.
-func choose(st store.Store, found []part) ([]part, error) {
-	if len(found) == 1 {
-		if _, ok := tableSplit(found[0].t.Path); ok && path.Base(found[0].dir) != found[0].split {
-			found[0].split = "" // train.csv alone is all there is
-		}
-		return found, nil
-	}
-	same, splits := true, map[string]bool{}
-	for _, p := range found {
-		same = same && slices.Equal(p.t.Header, found[0].t.Header)
-		splits[p.split] = true
-	}
-	if same && len(splits) == len(found) && !splits[""] {
-		return found, nil
-	}
-	if same && oneName(found) {
-		return found, nil
-	}
-	if named := preferred(found); named != nil {
-		return named, nil
-	}
-	names := make([]string, len(found))
-	for i, p := range found {
-		names[i] = p.t.Path
-	}
-	return nil, badf("%s: %d tables have labels of these images: give the one that counts: %s", st.Root(), len(found), listed(names))
-}
-
-func oneName(found []part) bool {
-	return !slices.ContainsFunc(found, func(p part) bool { return path.Base(p.t.Path) != path.Base(found[0].t.Path) })
-}
-
-// preferred returns the table whose name says that it is the one: labels, metadata.
-func preferred(found []part) []part {
-	for _, want := range []string{"labels.", "metadata.", "_classes."} {
-		for _, p := range found {
-			if p.dir == "." && strings.HasPrefix(strings.ToLower(path.Base(filepath.ToSlash(p.t.Path))), want) {
-				return []part{p}
-			}
-		}
-	}
-	return nil
 }
 
 // agree refuses a table in a tree of class folders whose labels are others than the folders'.

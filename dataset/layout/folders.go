@@ -212,11 +212,35 @@ func (p *planner) classes(root *node) error {
 		names = append(names, d.name)
 	}
 	p.loose(root)
+	if inner := innerNames(root); inner != "" {
+		p.plan.Warnings = append(p.plan.Warnings, "folders lie in the folders of the labels: if they are the labels, such as "+inner+": --layout leaves")
+	}
 	if caseNames(names) {
 		p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf("the labels are the names of folders that look like numbers of patients or cases: %s", First(names)))
 	}
 	p.plan.Words = "by the name of the folder at the top"
 	return nil
+}
+
+// innerNames gives an example of folders that could be the labels, too: where every folder at the top has several in it, and no
+// images of its own. Folders that only keep images apart are none.
+func innerNames(root *node) string {
+	var names []string
+	for _, d := range root.dirs {
+		if len(d.dirs) < 2 || len(d.files) > 0 {
+			return ""
+		}
+		for _, c := range d.dirs {
+			if PartName(c.name) {
+				return ""
+			}
+		}
+		names = append(names, sortedNames(d.dirs)...)
+	}
+	if len(root.dirs) < 2 || caseNames(names) {
+		return ""
+	}
+	return First(names)
 }
 
 // loose leaves out the images that lie beside class folders.
