@@ -65,7 +65,7 @@ func TestEvalHTML(t *testing.T) {
 	if n := strings.Count(page, "<svg "); n != 3+3+2+3+3+1 {
 		t.Errorf("%d figures, want 15", n)
 	}
-	wants(t, page, "<h2", "Certainty", "Accuracy where uncertain images are not answered")
+	wants(t, page, "In plain words", "of 100 images with it", "Certainty", "Accuracy where uncertain images are not answered")
 	for _, x := range doc.PerLabel {
 		wants(t, page, fmt.Sprintf("AUC %.3f</text>", *x.AUC))
 	}

@@ -36,6 +36,7 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 		return nil, err
 	}
 	p.Sections = []report.Section{
+		{Title: "In plain words", Parts: j.verdict()},
 		{Title: "Results", Parts: []report.Part{j.resultTable(), report.Text(report.ApproximateNote)}},
 		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text(decisionText(&d.Decision))}},
 		roc, precision, j.judged.calibration(), j.judged.decisions(), j.utility(),
