@@ -5,6 +5,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -188,7 +189,7 @@ func (j *job) comparison(t *phantom.Task) *experiment.CompareOptions {
 	o.Command, o.NoCurves = j.command(t), true
 	return &experiment.CompareOptions{Options: o, Folder: filepath.Join(j.o.Out, t.Name), Seeds: 1, Repeats: 1, Resamples: j.o.Size.Resamples,
 		Margin: experiment.DefaultMargin, Methods: []lora.Method{lora.MeLo, lora.LinearOnly, lora.FullTuning}, Rates: map[lora.Method]float64{},
-		Open: melo.Opener(j.o.Base, melo.Workers(j.o.Workers), melo.Batch(o.Pass), melo.Remember(j.o.Cache))}
+		Open: melo.Opener(j.o.Base, melo.Workers(j.o.Workers), melo.Batch(cmp.Or(o.Pass, experiment.UsualPass)), melo.Remember(j.o.Cache))}
 }
 
 // compare trains the methods on a task and measures them.

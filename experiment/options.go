@@ -58,7 +58,7 @@ type Compute struct {
 	Pool      string // how tokens become features: class, mean or class+mean; empty: as the base does
 	Precision string // of the base's products: auto, f32, bf16 or int8
 	DType     string // of the numbers in the adapter file: f32 or bf16
-	Pass      int    // images that are in memory at once; the result does not depend on it
+	Pass      int    // images that are in memory at once; the result does not depend on it. 0: see Options.PassFor
 	Workers   int    // of loading images; 0: all cores; the result does not depend on it
 }
 
@@ -119,7 +119,7 @@ func Defaults() Options {
 			Augment: true, Flip: true, Mirror: true, Crop: 0.7, Rotate: 10, Brightness: 0.15, Contrast: 0.15,
 		},
 		Source:  Source{ValSplit: 0.15, TestSplit: 0.15, SplitSeed: 1},
-		Compute: Compute{Precision: "auto", DType: "f32", Pass: 8},
+		Compute: Compute{Precision: "auto", DType: "f32"},
 	}
 }
 
@@ -133,7 +133,7 @@ func (o *Options) Validate() error {
 	}{
 		{o.Epochs >= 1 && o.Epochs <= 100_000, "epochs", fmt.Sprintf("%d, expected 1 to 100000", o.Epochs)},
 		{o.Batch >= 1 && o.Batch <= 65536, "batch", fmt.Sprintf("%d, expected 1 to 65536", o.Batch)},
-		{o.Pass >= 1 && o.Pass <= 4096, "pass", fmt.Sprintf("%d, expected 1 to 4096", o.Pass)},
+		{o.Pass >= 0 && o.Pass <= 4096, "pass", fmt.Sprintf("%d, expected 1 to 4096", o.Pass)},
 		{o.ImageSize >= 0 && o.ImageSize <= 8192, "image-size", fmt.Sprintf("%d, expected a side in pixels", o.ImageSize)},
 		{o.Pool == "" || o.Pool == "class" || o.Pool == "mean" || o.Pool == "class+mean", "pool", fmt.Sprintf("%q, expected class, mean or class+mean", o.Pool)},
 		{o.Rank >= 1, "rank", fmt.Sprintf("%d, expected at least 1", o.Rank)},

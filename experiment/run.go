@@ -301,7 +301,7 @@ func (j *Run) build() error {
 	if err != nil {
 		return &SettingError{Setting: "rank", Problem: err.Error()}
 	}
-	pass := min(j.o.Pass, c.Batch, len(j.parts[0]))
+	pass := min(j.o.PassFor(j.model, start.Deltas), c.Batch, len(j.parts[0]))
 	j.tuner, err = lora.NewTuner(j.model, pass, c.Method, start, lora.Options{Dropout: c.Dropout, BRatio: cmp.Or(c.LoRAPlus, 1), Seed: c.Seed, Precision: j.precision})
 	if err != nil {
 		return err

@@ -158,6 +158,23 @@ func (e *engine) newBlockState(n, up, queries int) blockState {
 	return s
 }
 
+// KeptBytes returns how much memory an image takes in a training pass for what the backward pass reads of blocks from one on.
+func KeptBytes(c *Config, p Precision, from int) int64 {
+	m := &model{}
+	m.Config, m.Precision = *c, p
+	_, up := c.Dims(FC1)
+	e, bytes := &engine{m: m, pass: 1}, int64(0)
+	for b := from; b < c.Depth; b++ {
+		n, queries := int64(c.Tokens()), int64(e.queryRows(b))
+		width, kept := int64(c.Width), int64(3*c.Width)
+		if e.rounds() {
+			kept = (kept + 1) / 2
+		}
+		bytes += 4 * (n*(width+kept+int64(c.Heads)+4) + queries*(2*width+int64(up)))
+	}
+	return bytes
+}
+
 // rounds reports whether attention rounds q, k and v to bfloat16: then they are kept so.
 func (e *engine) rounds() bool { return edgePrecision(e.m.Precision) == BF16 }
 

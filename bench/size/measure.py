@@ -97,10 +97,10 @@ def main():
                 shelf.mkdir()
                 shutil.copy(adapter, shelf / "task.safetensors")
                 at = "127.0.0.1:18471"
-                command = [o.melo, "serve", "--base", folder, "--adapters", str(shelf), "--precision", precision, "--listen", at]
+                command = [o.melo, "serve", "--base", folder, "--adapters", str(shelf), "--precision", precision, "--listen", at, "--request-timeout", "10m"]
                 tell(f"serve {precision}", serve(command, at, images[0], env))
             shutil.rmtree(work / "cache", ignore_errors=True)
-        for mode in ("int8", "bf16", "f32", "step") if o.python else ():
+        for mode in ("bf16", "int8", "step", "f32") if o.python else ():
             tell(f"PyTorch {mode}", peak([o.python, str(pathlib.Path(__file__).parent / "peer.py"), folder, mode], os.environ))
     shutil.rmtree(work)
 

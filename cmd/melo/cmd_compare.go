@@ -85,7 +85,7 @@ Research software, not a medical device.` + exitHelp
 // options are those of the comparison.
 func (o *compareOptions) options() *experiment.CompareOptions {
 	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Repeats: o.Repeats, Rates: map[lora.Method]float64{}, Resamples: o.Resamples, Margin: o.Margin / 100,
-		Apart: true, Open: facade.Opener(o.Base, facade.Workers(o.Workers), facade.Batch(o.Pass), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))}
+		Apart: true, Open: facade.Opener(o.Base, facade.Workers(o.Workers), facade.Batch(cmp.Or(o.Pass, experiment.UsualPass)), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))}
 	e.Restart = o.Restart
 	for _, m := range o.Methods {
 		e.Methods = append(e.Methods, lora.Method(m))

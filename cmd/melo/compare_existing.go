@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	facade "melo.example/melo"
@@ -11,7 +12,7 @@ import (
 
 // runExisting compares adapters that are there, and answers of other programs, without any training.
 func (o *compareOptions) runExisting(ctx context.Context, s *stdio) error {
-	base, err := facade.Open(o.Base, facade.Workers(o.Workers), facade.Batch(o.Pass), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))
+	base, err := facade.Open(o.Base, facade.Workers(o.Workers), facade.Batch(cmp.Or(o.Pass, experiment.UsualPass)), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))
 	if err != nil {
 		return hintPrepare(err)
 	}

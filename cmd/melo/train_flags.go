@@ -110,6 +110,6 @@ type computeOptions struct {
 	Pool      string `placeholder:"HOW" group:"Output and machine:" help:"How tokens become the features that the head sees: class (the class token), mean (of the patches) or class+mean (both, side by side, as Virchow and DINOv2's head have it). Default: as the base does."`
 	Precision string `default:"auto" enum:"auto,f32,bf16,int8" aliases:"base-precision" group:"Output and machine:" help:"Precision of the base's products: ${enum}. auto: bf16 where the CPU has it, else f32. The numbers that are trained are f32 always."`
 	DType     string `name:"dtype" default:"f32" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the adapter file: f32 or bf16."`
-	Pass      int    `default:"8" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
+	Pass      int    `placeholder:"N" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it. Default: 8, or as many as keep 1.5 GB for the backward pass."`
 	Workers   int    `placeholder:"N" group:"Output and machine:" help:"Workers (default: all cores). The result does not depend on it."`
 }
