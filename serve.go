@@ -10,7 +10,10 @@ import (
 
 // ServeConfig says what a server serves, where, and to whom.
 type ServeConfig struct {
-	Base     string // as [Open] takes it
+	Base string // as [Open] takes it
+	// Bases are further bases: adapters find theirs by the digest of its weights that is in them. With several, each is loaded
+	// when it is first asked for; Adjust has what memory they may take together, and which stay (host.Settings.Engine).
+	Bases    []string
 	Adapters string // folder of adapter files, which is watched; an adapter is named by its file
 
 	HTTP string // address, "host:port"; empty: none
@@ -29,7 +32,7 @@ func Serve(ctx context.Context, c ServeConfig) error {
 	if c.HTTP == "" && c.GRPC == "" {
 		return errors.New("melo: serve: no address: give HTTP, GRPC or both")
 	}
-	s := host.Settings{Engine: serve.Config{Base: c.Base, Adapters: c.Adapters}, HTTP: c.HTTP, GRPC: c.GRPC}
+	s := host.Settings{Engine: serve.Config{Base: c.Base, Bases: c.Bases, Adapters: c.Adapters}, HTTP: c.HTTP, GRPC: c.GRPC}
 	if c.Adjust != nil {
 		c.Adjust(&s)
 	}

@@ -37,6 +37,14 @@ type backbone struct {
 	evicted uint64
 }
 
+// called is the name of one of several bases; empty of one that is alone.
+func (b *backbone) called() string {
+	if b == nil || b.room == nil {
+		return ""
+	}
+	return b.name
+}
+
 // stack is the network of a base, and what its passes work in.
 type stack struct {
 	model    *vit.Model

@@ -225,6 +225,31 @@ func (e *Engine) Bases() []BaseStatus {
 	return list
 }
 
+// MaxSide returns the largest side of the input of any base, in pixels.
+func (e *Engine) MaxSide() (side int) {
+	for _, b := range e.registry.reader.bases() {
+		side = max(side, b.model.Image)
+	}
+	return side
+}
+
+// pinnedThere returns an error for a base that is to stay in memory and cannot be loaded.
+func (e *Engine) pinnedThere() error {
+	if e.room == nil {
+		return nil
+	}
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	for _, b := range e.room.list {
+		if b.pinned && b.stack == nil {
+			if err := b.notNow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Several reports whether there is, or was made to be, more than one base.
 func (e *Engine) Several() bool { return e.room != nil }
 

@@ -215,8 +215,8 @@ func (e *Engine) Precision() string { return e.base().model.Precision.String() }
 // Recipe returns how an image becomes an input where an adapter does not say otherwise.
 func (e *Engine) Recipe() imaging.Recipe { return e.base().model.Recipe }
 
-// Ready reports whether new requests are taken.
-func (e *Engine) Ready() bool { return !e.draining.Load() }
+// Ready reports whether new requests are taken, and no base that is to stay in memory is missing.
+func (e *Engine) Ready() bool { return !e.draining.Load() && e.pinnedThere() == nil }
 
 // stalled is how long a batch may take before the engine counts as stuck.
 const stalled = 5 * time.Minute
@@ -301,7 +301,7 @@ func (e *Engine) Stats() Stats {
 	c := &e.counts
 	s := Stats{Requests: c.requests.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(), Overloaded: c.overloaded.Load(),
 		Canceled: c.canceled.Load(), Unknown: c.unknown.Load(), Batches: c.batches.Load(), Images: c.images.Load(),
-		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget}
+		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget, BaseBudget: e.config.BaseBudget}
 	s.Resident, s.ResidentBytes = e.registry.cache.usage()
 	s.Adapters, s.Waiting = len(e.registry.table.Load().names), e.queue.waiting()
 	s.Batch, s.PerImage = e.base().curve.max, e.base().curve.perImage()

@@ -271,7 +271,7 @@ func (r *Registry) load(c *content, f *flight) {
 
 // loaded counts a loading and tells the observer, before anybody is answered.
 func (r *Registry) loaded(c *content, took time.Duration, err error) {
-	e := AdapterEvent{Change: Loaded, Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest},
+	e := AdapterEvent{Change: Loaded, Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest, Base: c.base.called()},
 		Bytes: c.bytes, Duration: took, Err: err}
 	switch {
 	case err == nil:

@@ -62,7 +62,7 @@ func (e *entry) addDamaged(f *file) {
 
 // addVersion adds what a file holds. Versions keep their counts from table to table.
 func (e *entry) addVersion(f *file, before, now map[Identity]*version) {
-	id := Identity{Name: f.name, Version: short(f.content.digest), Digest: f.content.digest}
+	id := Identity{Name: f.name, Version: short(f.content.digest), Digest: f.content.digest, Base: f.content.base.called()}
 	v := now[id]
 	if v == nil {
 		v = &version{Identity: id, content: f.content, path: f.path, signers: f.signers, modified: f.modified, stats: &versionStats{}}

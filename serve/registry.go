@@ -107,7 +107,7 @@ func (r *Registry) spawn(f func()) bool {
 func (r *Registry) wasEvicted(c *content) {
 	r.counts.evictions.Add(1)
 	r.observer.AdapterChanged(AdapterEvent{Change: Evicted, Bytes: c.bytes,
-		Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest}})
+		Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest, Base: c.base.called()}})
 }
 
 // nameOf returns a name of c, for events.

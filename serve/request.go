@@ -12,6 +12,7 @@ type Identity struct {
 	Name    string // of the file, without ".safetensors" and version
 	Version string // the short form of the digest
 	Digest  string // "sha256:" and 64 hexadecimal digits: of the whole file
+	Base    string // name of its base, where several are served; else empty
 }
 
 // Input is what a request asks about: one of the two.

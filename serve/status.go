@@ -63,6 +63,7 @@ type Stats struct {
 	Waiting                       int           // requests that are not being computed yet
 	Resident                      int           // adapters
 	ResidentBytes, Budget         int64         // memory of adapters; Budget 0 is no limit
+	BaseBudget                    int64         // of memory for several bases; 0 is no limit
 	Adapters                      int           // names
 	Batch                         int           // the most images of a pass
 	PerImage                      time.Duration // estimate of the time of one more image in the queue

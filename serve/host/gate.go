@@ -37,8 +37,14 @@ func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	if e.Digest != "" { // a name that a client makes up may be that of a patient
 		event.Adapter, event.Version, event.Digest, event.Signer = e.Name, e.Version, e.Digest, strings.Join(e.Signers, ",")
 	}
+	if e.Base != "" {
+		event.Detail = "base: " + e.Base
+	}
 	if f := e.Fit; f != nil {
-		event.Detail = fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score)
+		if event.Detail != "" {
+			event.Detail += "; "
+		}
+		event.Detail += fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score)
 	}
 	_ = a.Log.Record(event)
 }
@@ -61,6 +67,18 @@ func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
 		return
 	}
 	event := audit.Event{Action: "adapter " + string(e.Change), Outcome: "ok", Adapter: e.Name, Version: e.Version, Digest: e.Digest, Signer: strings.Join(e.Signers, ",")}
+	if e.Base != "" {
+		event.Detail = "base: " + e.Base
+	}
+	if e.Err != nil {
+		event.Outcome = "failed"
+	}
+	_ = a.Log.Record(event)
+}
+
+// BaseChanged writes that one of several bases was loaded, left memory or could not be loaded.
+func (a Auditor) BaseChanged(e serve.BaseEvent) {
+	event := audit.Event{Action: "base " + string(e.Change), Outcome: "ok", Digest: e.Digest, Detail: "base: " + e.Base}
 	if e.Err != nil {
 		event.Outcome = "failed"
 	}

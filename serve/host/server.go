@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
 	"path/filepath"
@@ -133,6 +134,32 @@ func (r *Server) Reload(ctx context.Context) {
 	if err := r.engine.Registry().Scan(ctx); err != nil {
 		r.log.Error("the adapters were not looked at again", "error", err)
 	}
+}
+
+// SetBases serves other bases from now on, see serve.Engine.SetBases; their precisions are chosen as at the start.
+func (r *Server) SetBases(ctx context.Context, paths, pinned []string) error {
+	if len(paths) == 0 {
+		return errors.New("host: no base")
+	}
+	c := r.settings.Engine
+	c.Base, c.Bases, c.Precisions = paths[0], paths[1:], maps.Clone(c.Precisions)
+	if c.Precisions == nil {
+		c.Precisions = map[string]vit.Precision{}
+	}
+	for _, b := range r.engine.Bases() {
+		p, err := vit.ParsePrecision(b.Precision)
+		if err != nil {
+			return err
+		}
+		c.Precisions[b.Path] = p
+	}
+	if how := r.settings.Precision; r.engine.Several() && (how.Fastest || how.CheckAll) {
+		var err error
+		if c.Precisions, err = serve.ChoosePrecisions(ctx, c, how); err != nil {
+			return err
+		}
+	}
+	return r.engine.SetBases(ctx, paths, pinned, c.Precisions)
 }
 
 // Serve answers until ctx ends, and then lets what is under way finish.
@@ -285,6 +312,9 @@ func BaseName(path string) string {
 func (r *Server) describe() {
 	p := buildinfo.This()
 	r.metrics.Info("melo_build_info", "Which program runs.", map[string]string{"version": p.Version, "revision": p.Revision, "go": p.Go})
+	if r.engine.Several() {
+		return // its collector has them
+	}
 	r.metrics.Info("melo_base_info", "Which base is served, and how.", map[string]string{"base": BaseName(r.settings.Engine.Base), "digest": r.engine.BaseDigest(),
 		"precision": r.engine.Model().Precision.String(), "kernels": vit.Kernels()})
 }

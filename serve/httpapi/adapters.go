@@ -21,7 +21,7 @@ func listAdapters(a *api, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	list, next := a.Service.Cards(r.Context(), r.URL.Query().Get("after"), limit)
-	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Adapters: list, Next: next, Notice: oip.Notice})
+	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Bases: a.Service.Bases(), Adapters: list, Next: next, Notice: oip.Notice})
 }
 
 func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -29,7 +29,7 @@ func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Adapters: list, Notice: oip.Notice})
+	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Bases: a.Service.Bases(), Adapters: list, Notice: oip.Notice})
 }
 
 // done answers that a change is made.

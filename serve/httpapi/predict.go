@@ -95,7 +95,11 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 			doc.Failed = append(doc.Failed, Failure{Image: x.Image, File: f.files[x.Image], Adapter: x.Adapter, Kind: fault.Kind.String(), Error: fault.Message})
 			continue
 		}
-		doc.Results = append(doc.Results, result(x, f.files[x.Image]))
+		r := result(x, f.files[x.Image])
+		if r.Adapter.Base != "" {
+			r.Precision = s.PrecisionOf(x.Answer.Identity)
+		}
+		doc.Results = append(doc.Results, r)
 	}
 	return doc, first
 }

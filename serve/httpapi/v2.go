@@ -19,8 +19,16 @@ type liveDocument struct {
 }
 
 type readyDocument struct {
-	Name  string `json:"name,omitempty" doc:"Of the adapter that was asked about."`
-	Ready bool   `json:"ready"`
+	Name  string      `json:"name,omitempty" doc:"Of the adapter that was asked about."`
+	Ready bool        `json:"ready"`
+	Bases []readyBase `json:"bases,omitempty" doc:"Of a server of several: whether each is there."`
+}
+
+// readyBase is one of several bases.
+type readyBase struct {
+	Name     string `json:"name"`
+	State    string `json:"state" enum:"READY,LOADING,UNAVAILABLE"`
+	Resident bool   `json:"resident" doc:"It is in memory; else it is loaded when it is asked for."`
 }
 
 func live(a *api, w http.ResponseWriter, _ *http.Request) error {
@@ -29,7 +37,11 @@ func live(a *api, w http.ResponseWriter, _ *http.Request) error {
 
 func ready(a *api, w http.ResponseWriter, _ *http.Request) error {
 	ok := a.Service.Ready()
-	return a.writeJSON(w, probe(ok), readyDocument{Ready: ok})
+	doc := readyDocument{Ready: ok}
+	for _, b := range a.Service.Bases() {
+		doc.Bases = append(doc.Bases, readyBase{Name: b.Name, State: b.State, Resident: b.Resident > 0})
+	}
+	return a.writeJSON(w, probe(ok), doc)
 }
 
 // probe is the status that says yes or no.
@@ -67,7 +79,7 @@ func modelReady(a *api, w http.ResponseWriter, r *http.Request) error {
 	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
 		return err
 	}
-	return a.writeJSON(w, probe(ok && err == nil), readyDocument{name, ok && err == nil})
+	return a.writeJSON(w, probe(ok && err == nil), readyDocument{Name: name, Ready: ok && err == nil})
 }
 
 // statisticsDocument is the answer of the statistics routes.

@@ -12,13 +12,31 @@ import (
 type (
 	// Base is the one model beside which all adapters sit.
 	Base = wire.Base
+	// ServedBase is one of several.
+	ServedBase = wire.ServedBase
 	// Card is one version of an adapter: where it is, and what its file says of it.
 	Card = wire.Card
 )
 
-// Base describes the base.
+// Base describes the base, or the first of several.
 func (s *Service) Base() Base {
-	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.side, Precision: s.engine.Precision()}
+	if list := s.engine.Bases(); s.engine.Several() {
+		return Base{Name: list[0].Name, Digest: list[0].Digest, Side: list[0].Side, Precision: list[0].Precision}
+	}
+	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.engine.Side(), Precision: s.engine.Precision()}
+}
+
+// Bases describes the bases, where there are several.
+func (s *Service) Bases() []ServedBase {
+	if !s.engine.Several() {
+		return nil
+	}
+	var list []ServedBase
+	for _, b := range s.engine.Bases() {
+		list = append(list, ServedBase{Name: b.Name, Digest: b.Digest, Side: b.Side, Precision: b.Precision, State: string(b.State), Reason: Clean(withoutFolder(b.Reason, b.Path)),
+			Pinned: b.Pinned, Resident: b.Resident, Bytes: b.Bytes, Adapters: b.Adapters})
+	}
+	return list
 }
 
 // Cards returns up to limit versions whose names come after the given one, by name, and the name after which to go on;
@@ -53,6 +71,7 @@ func card(status *serve.Status) Card {
 	c := Card{Name: status.Name, Version: status.Version, Digest: status.Digest, Signers: status.Signers, State: string(status.State),
 		Reason: Clean(withoutFolder(status.Reason, status.Path)), Current: status.Current, Aliases: append([]string{}, status.Aliases...),
 		Canary: status.Canary, Pinned: status.Pinned, Resident: status.Resident}
+	c.Base = status.Identity.Base
 	if m := status.Card; m != nil {
 		c.Task, c.Method, c.Labels, c.Thresholds, c.Temperature = string(m.Task), string(m.Method), m.Labels, m.Thresholds, m.Temperatures
 		c.Metrics, c.Training, c.Licence, c.IntendedUse = m.Metrics, m.Training, m.Licence, m.IntendedUse

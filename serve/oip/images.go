@@ -178,5 +178,6 @@ func firstError(list []Decoded) error {
 
 // tensors takes the memory of so many prepared inputs.
 func (s *Service) tensors(ctx context.Context, n int) (release func(), err error) {
-	return s.memory.Take(ctx, 4*int64(n)*3*int64(s.side)*int64(s.side))
+	side := int64(s.engine.MaxSide())
+	return s.memory.Take(ctx, 4*int64(n)*3*side*side)
 }

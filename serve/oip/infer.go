@@ -56,7 +56,7 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 	if err != nil {
 		return nil, err
 	}
-	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Precision: s.Precision(), Rows: answers}
+	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Precision: s.PrecisionOf(answers[0].Identity), Rows: answers}
 	for _, w := range wanted {
 		t, err := outputTensor(w, answers)
 		if err != nil {
@@ -103,6 +103,9 @@ func (r *InferResponse) Remarks() string {
 // Parameters are those of an answer: what answered, in which precision, and what there is to say of the images.
 func (r *InferResponse) Parameters() map[string]string {
 	p := map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}
+	if r.Base != "" {
+		p["base"] = r.Base
+	}
 	if f := r.Fit(); f != "" {
 		p["fit"] = f
 	}
@@ -151,7 +154,7 @@ func (s *Service) answer(ctx context.Context, r *InferRequest) ([]serve.Answer, 
 
 // askPixels takes a tensor [n, 3, side, side], or [3, side, side], apart.
 func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Answer, error) {
-	side, shape := int64(s.side), in.Shape
+	side, shape := int64(s.sideOf(r.Model, r.Version)), in.Shape
 	if len(shape) == 3 {
 		shape = slices.Insert(slices.Clone(shape), 0, 1)
 	}
@@ -165,7 +168,7 @@ func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([
 	if err != nil {
 		return nil, err
 	}
-	values := 3 * s.side * s.side
+	values := int(3 * side * side)
 	for i := range rows {
 		rows[i].Input.Tensor = in.Floats[i*values : (i+1)*values : (i+1)*values]
 	}

@@ -99,7 +99,7 @@ func (s *Service) ModelMetadata(ctx context.Context, name, version string) (Mode
 	if err != nil {
 		return ModelMetadata{}, err
 	}
-	side, labels := int64(s.side), int64(len(status.Card.Labels))
+	side, labels := int64(s.sideOf(status.Name, status.Digest)), int64(len(status.Card.Labels))
 	m := ModelMetadata{Name: status.Name, Versions: []string{}, Platform: Platform, Labels: status.Card.LabelNames(),
 		Inputs: []TensorMetadata{
 			{InputPixels, FP32, []int64{-1, 3, side, side}},
@@ -122,12 +122,16 @@ func (s *Service) ModelMetadata(ctx context.Context, name, version string) (Mode
 // parameters is what a client should know of a version, in strings.
 func (s *Service) parameters(status *serve.Status) map[string]string {
 	p := map[string]string{"adapter": status.Name, "digest": status.Digest, "task": string(status.Card.Task), "notice": Notice,
-		"precision": s.Precision()}
-	if s.options.Base != "" {
-		p["base"] = s.options.Base
+		"precision": s.PrecisionOf(status.Identity)}
+	name, digest := s.options.Base, s.options.Digest
+	if b := status.Base; b != nil {
+		name, digest = b.Name, b.Digest
 	}
-	if s.options.Digest != "" {
-		p["base_digest"] = s.options.Digest
+	if name != "" {
+		p["base"] = name
+	}
+	if digest != "" {
+		p["base_digest"] = digest
 	}
 	return p
 }
@@ -141,7 +145,7 @@ func (s *Service) ModelConfig(ctx context.Context, name, version string) (ModelC
 	if err != nil {
 		return ModelConfig{}, err
 	}
-	side, labels := int64(s.side), int64(len(status.Card.Labels))
+	side, labels := int64(s.sideOf(status.Name, status.Digest)), int64(len(status.Card.Labels))
 	c := ModelConfig{Name: status.Name, Platform: Platform, Backend: Platform, MaxBatchSize: int32(s.limits.Rows),
 		Input: []ConfigTensor{
 			{Name: InputPixels, DataType: "TYPE_FP32", Format: "FORMAT_NCHW", Dims: []int64{3, side, side}, Optional: true},

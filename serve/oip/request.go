@@ -65,14 +65,13 @@ const MaxTensors = 16
 
 // Codec reads requests within limits.
 type Codec struct {
-	limits   Limits
-	elements int64 // of one input
+	limits Limits
+	side   func() int // of an input, in pixels, at most
 }
 
 // NewCodec returns a codec for inputs of side pixels.
 func NewCodec(limits Limits, side int) *Codec {
-	limits = limits.WithDefaults()
-	return &Codec{limits: limits, elements: int64(limits.Rows) * 3 * int64(side) * int64(side)}
+	return &Codec{limits: limits.WithDefaults(), side: func() int { return side }}
 }
 
 // Limits returns the limits that the codec holds clients to.
@@ -291,7 +290,8 @@ func (c *Codec) limit(t *Tensor) int64 {
 	if t.Datatype == BYTES {
 		return int64(c.limits.Rows)
 	}
-	return c.elements
+	side := int64(c.side())
+	return int64(c.limits.Rows) * 3 * side * side
 }
 
 // setJSON fills in a tensor from JSON: numbers or, for BYTES, strings, in arrays that may be nested. A string is base64

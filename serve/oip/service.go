@@ -15,8 +15,11 @@ import (
 type Engine interface {
 	Predict(ctx context.Context, requests ...serve.Request) ([]serve.Answer, []error)
 	Registry() *serve.Registry
-	Side() int         // of the input, in pixels
-	Precision() string // of the base's products
+	Side() int         // of the input, in pixels; of several bases the first's
+	MaxSide() int      // of the base with the largest
+	Precision() string // of the base's products; of several bases the first's
+	Bases() []serve.BaseStatus
+	Several() bool // bases
 	Live() bool
 	Ready() bool
 	Stats() serve.Stats
@@ -36,7 +39,6 @@ type Service struct {
 	engine   Engine
 	options  Options
 	limits   Limits
-	side     int
 	codec    *Codec
 	decoder  *Decoder
 	memory   *Memory
@@ -47,8 +49,8 @@ type Service struct {
 func NewService(engine Engine, o Options) *Service {
 	o.Limits = o.Limits.WithDefaults()
 	memory := NewMemory(o.Limits.Memory)
-	return &Service{engine: engine, options: o, limits: o.Limits, side: engine.Side(), memory: memory,
-		codec: NewCodec(o.Limits, engine.Side()), decoder: NewDecoder(o.Limits, memory)}
+	return &Service{engine: engine, options: o, limits: o.Limits, memory: memory,
+		codec: &Codec{limits: o.Limits, side: engine.MaxSide}, decoder: NewDecoder(o.Limits, memory)}
 }
 
 // Limits returns the limits of requests.
@@ -57,8 +59,36 @@ func (s *Service) Limits() Limits { return s.limits }
 // Codec returns what reads requests.
 func (s *Service) Codec() *Codec { return s.codec }
 
-// Precision is that of the base's products, in which every answer is computed.
-func (s *Service) Precision() string { return s.engine.Precision() }
+// Precision is that of the base's products, in which every answer is computed; empty where there are several bases: see
+// PrecisionOf.
+func (s *Service) Precision() string {
+	if s.engine.Several() {
+		return ""
+	}
+	return s.engine.Precision()
+}
+
+// PrecisionOf is that in which an adapter's answers are computed.
+func (s *Service) PrecisionOf(id serve.Identity) string {
+	if id.Base != "" {
+		for _, b := range s.engine.Bases() {
+			if b.Name == id.Base {
+				return b.Precision
+			}
+		}
+	}
+	return s.engine.Precision()
+}
+
+// sideOf is that of the input of an adapter.
+func (s *Service) sideOf(name, version string) int {
+	if s.engine.Several() {
+		if status, err := s.engine.Registry().Describe(name, version); err == nil && status.Base != nil {
+			return status.Base.Side
+		}
+	}
+	return s.engine.Side()
+}
 
 // Memory is what all requests under way take together.
 func (s *Service) Memory() *Memory { return s.memory }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"melo.example/melo/serve"
+	"melo.example/melo/vit"
 )
 
 // Engine is what metrics ask of an engine when they are read; *serve.Engine is one.
@@ -14,6 +15,8 @@ type Engine interface {
 	Stats() serve.Stats
 	Registry() *serve.Registry
 	Ready() bool
+	Bases() []serve.BaseStatus
+	Several() bool // bases
 }
 
 // engineCollector reads the counts that an engine keeps itself.
@@ -100,6 +103,47 @@ var (
 	ready         = describe("melo_ready", "Whether new requests are taken.")
 )
 
+// ofBases are the series of each of several bases.
+var ofBases = []struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(b *serve.BaseStatus) float64
+}{
+	{describe("melo_base_resident", "Whether the base is in memory.", "base"), prometheus.GaugeValue, func(b *serve.BaseStatus) float64 { return yes(b.Resident > 0) }},
+	{describe("melo_base_available", "Whether the base is in memory, or would be loaded.", "base"), prometheus.GaugeValue,
+		func(b *serve.BaseStatus) float64 { return yes(b.State != serve.Unavailable) }},
+	{describe("melo_base_bytes", "Memory of the base when it is in it, by estimate.", "base"), prometheus.GaugeValue, func(b *serve.BaseStatus) float64 { return float64(b.Bytes) }},
+	{describe("melo_base_adapters", "Names of adapters whose current version belongs to the base.", "base"), prometheus.GaugeValue, func(b *serve.BaseStatus) float64 { return float64(b.Adapters) }},
+	{describe("melo_base_loads_total", "How often the base was loaded.", "base"), prometheus.CounterValue, func(b *serve.BaseStatus) float64 { return float64(b.Loads) }},
+	{describe("melo_base_evictions_total", "How often the base left memory for another.", "base"), prometheus.CounterValue, func(b *serve.BaseStatus) float64 { return float64(b.Evictions) }},
+}
+
+var (
+	basesBudget = describe("melo_bases_budget_bytes", "Memory that bases may take; 0 is no limit.")
+	baseInfo    = describe("melo_base_info", "Which bases are served, and how.", "base", "digest", "precision", "kernels")
+	adapterBase = describe("melo_adapter_base_info", "Which base the version belongs to.", "adapter", "version", "base")
+)
+
+func yes(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// collectBases reads the bases, where there are several.
+func (c *engineCollector) collectBases(send func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string), budget int64) {
+	send(basesBudget, prometheus.GaugeValue, float64(budget))
+	list := c.engine.Bases()
+	for i := range list {
+		b := &list[i]
+		send(baseInfo, prometheus.GaugeValue, 1, b.Name, b.Digest, b.Precision, vit.Kernels())
+		for _, s := range ofBases {
+			send(s.desc, s.kind, s.value(b), b.Name)
+		}
+	}
+}
+
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
@@ -109,6 +153,16 @@ func (c *engineCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- ready
 	for _, w := range whole {
 		ch <- w.desc
+	}
+	if c.engine.Several() {
+		ch <- basesBudget
+		ch <- baseInfo
+		for _, s := range ofBases {
+			ch <- s.desc
+		}
+		if c.each {
+			ch <- adapterBase
+		}
 	}
 	if c.each {
 		for _, s := range each {
@@ -141,6 +195,9 @@ func (c *engineCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, w := range whole {
 		send(w.desc, w.kind, w.value(stats))
 	}
+	if c.engine.Several() {
+		c.collectBases(send, stats.BaseBudget)
+	}
 	if !c.each {
 		return
 	}
@@ -148,6 +205,9 @@ func (c *engineCollector) Collect(ch chan<- prometheus.Metric) {
 	failures := c.metrics.failuresOf(versions)
 	for i := range versions {
 		v := &versions[i]
+		if v.Base != "" {
+			send(adapterBase, prometheus.GaugeValue, 1, v.Name, v.Version, v.Base)
+		}
 		for _, s := range each {
 			send(s.desc, prometheus.CounterValue, s.value(v), v.Name, v.Version)
 		}

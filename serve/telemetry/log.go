@@ -73,6 +73,9 @@ func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
 	if e.Digest != "" {
 		attrs = append(attrs, slog.String("digest", e.Digest))
 	}
+	if e.Base != "" {
+		attrs = append(attrs, slog.String("base", e.Base))
+	}
 	if e.Bytes > 0 {
 		attrs = append(attrs, slog.Int64("bytes", e.Bytes))
 	}
@@ -96,6 +99,23 @@ func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
 	o.Log.LogAttrs(context.Background(), level, "adapter "+string(e.Change), attrs...)
 }
 
+// BaseChanged writes one line.
+func (o LogObserver) BaseChanged(e serve.BaseEvent) {
+	attrs := []slog.Attr{slog.String("base", e.Base), slog.String("digest", e.Digest)}
+	if e.Bytes > 0 {
+		attrs = append(attrs, slog.Int64("bytes", e.Bytes))
+	}
+	if e.Duration > 0 {
+		attrs = append(attrs, slog.Float64("seconds", e.Duration.Seconds()))
+	}
+	level := slog.LevelInfo
+	if e.Err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	o.Log.LogAttrs(context.Background(), level, "base "+string(e.Change), attrs...)
+}
+
 // Observers tells several observers.
 type Observers []serve.Observer
 
@@ -110,6 +130,15 @@ func (all Observers) RequestDone(ctx context.Context, e serve.RequestEvent) {
 func (all Observers) BatchDone(e serve.BatchEvent) {
 	for _, o := range all {
 		o.BatchDone(e)
+	}
+}
+
+// BaseChanged tells those that listen.
+func (all Observers) BaseChanged(e serve.BaseEvent) {
+	for _, o := range all {
+		if o, ok := o.(serve.BaseObserver); ok {
+			o.BaseChanged(e)
+		}
 	}
 }
 

@@ -95,6 +95,9 @@ func (t *Tracer) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	attrs := []attribute.KeyValue{attribute.String("melo.outcome", Outcome(e.Err))}
 	if e.Digest != "" {
 		attrs = append(attrs, attribute.String("melo.adapter", e.Name), attribute.String("melo.digest", e.Digest))
+		if e.Base != "" {
+			attrs = append(attrs, attribute.String("melo.base", e.Base))
+		}
 	}
 	if e.Timing.Batch > 0 {
 		attrs = append(attrs, attribute.Int("melo.batch", e.Timing.Batch))

@@ -8,7 +8,7 @@ import "melo.example/melo/lora/adapterfile"
 type Prediction struct {
 	Results   []Result  `json:"results" doc:"One for each image and adapter, by image."`
 	Failed    []Failure `json:"failed" doc:"What could not be answered."`
-	Precision string    `json:"precision" doc:"Of the base's products: f32, bf16 or int8. Answers in another differ."`
+	Precision string    `json:"precision" doc:"Of the base's products: f32, bf16 or int8. Answers in another differ. Empty where results say their own."`
 	Notice    string    `json:"notice" doc:"What this program is not."`
 }
 
@@ -17,6 +17,7 @@ type Result struct {
 	Image         int       `json:"image" doc:"Number of the image in the form, from 0."`
 	File          string    `json:"file" doc:"Its name, as it was sent."`
 	Adapter       Adapter   `json:"adapter" doc:"What answered."`
+	Precision     string    `json:"precision,omitempty" doc:"Of the products of the adapter's base, where the server has several bases."`
 	Task          string    `json:"task" enum:"binary,multiclass,multilabel"`
 	Labels        []string  `json:"labels"`
 	Probabilities []float64 `json:"probabilities" doc:"One a label, calibrated where the adapter says how."`
@@ -42,6 +43,7 @@ type Adapter struct {
 	Name    string `json:"name"`
 	Version string `json:"version" doc:"Beginning of the digest."`
 	Digest  string `json:"digest" doc:"Of the adapter's file."`
+	Base    string `json:"base,omitempty" doc:"Name of its base, where the server has several."`
 }
 
 // Timing is where the time of an answer went, in seconds.
@@ -64,10 +66,11 @@ type Failure struct {
 
 // AdapterList is what there is to ask.
 type AdapterList struct {
-	Base     Base   `json:"base" doc:"The model beside which they sit."`
-	Adapters []Card `json:"adapters" doc:"Versions, by name, the current one of a name first."`
-	Next     string `json:"next,omitempty" doc:"There are more: ask again with after set to this."`
-	Notice   string `json:"notice" doc:"What this program is not."`
+	Base     Base         `json:"base" doc:"The model beside which they sit; of several the first."`
+	Bases    []ServedBase `json:"bases,omitempty" doc:"All models, where there are several."`
+	Adapters []Card       `json:"adapters" doc:"Versions, by name, the current one of a name first."`
+	Next     string       `json:"next,omitempty" doc:"There are more: ask again with after set to this."`
+	Notice   string       `json:"notice" doc:"What this program is not."`
 }
 
 // Base is the one model beside which all adapters sit.
@@ -78,11 +81,26 @@ type Base struct {
 	Precision string `json:"precision" doc:"Of its products: f32, bf16 or int8."`
 }
 
+// ServedBase is one of several bases: what it is, and whether it is in memory.
+type ServedBase struct {
+	Name      string `json:"name"`
+	Digest    string `json:"digest"`
+	Side      int    `json:"side" doc:"Of the input, in pixels."`
+	Precision string `json:"precision" doc:"Of its products: f32, bf16 or int8."`
+	State     string `json:"state" enum:"READY,LOADING,UNAVAILABLE" doc:"A base that is ready and not in memory is loaded when it is asked for."`
+	Reason    string `json:"reason,omitempty" doc:"Why it is not available."`
+	Pinned    bool   `json:"pinned" doc:"It stays in memory."`
+	Resident  int64  `json:"resident_bytes" doc:"Memory that it takes now, by estimate."`
+	Bytes     int64  `json:"bytes" doc:"Memory that it takes when it is in it."`
+	Adapters  int    `json:"adapters" doc:"Names whose current version belongs to it."`
+}
+
 // Card is one version of an adapter: where it is, and what its file says of it.
 type Card struct {
 	Name        string                `json:"name"`
 	Version     string                `json:"version" doc:"Beginning of the digest; empty of a file that cannot be used."`
 	Digest      string                `json:"digest" doc:"Of the adapter's file."`
+	Base        string                `json:"base,omitempty" doc:"Name of its base, where the server has several."`
 	Signers     []string              `json:"signers,omitempty" doc:"Who has signed it, of those whose signatures are trusted; absent where none are asked for."`
 	State       string                `json:"state" enum:"READY,LOADING,UNLOADED,UNAVAILABLE"`
 	Reason      string                `json:"reason,omitempty" doc:"Why it is not ready, or what is wrong with the file that should replace it."`
