@@ -38,8 +38,7 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := par.New(o.workers)
-	defer pool.Close()
+	pool := par.New(o.workers) // of the engines, too: it lives as long as the process
 	b := &bench{o: o}
 	if b.model, err = vit.Open(o.base, vit.Options{Workers: pool, Precision: p}); err != nil {
 		return nil, err

@@ -26,8 +26,9 @@ import (
 
 // serveDocument is the --json document of "melo serve", printed when it answers.
 type serveDocument struct {
-	Base      string           `json:"base"`
+	Base      string           `json:"base"` // of several the first
 	Digest    string           `json:"digest"`
+	Bases     []servedBase     `json:"bases,omitempty"` // where there are several
 	Precision string           `json:"precision"`
 	Adapters  []servedAdapter  `json:"adapters"`
 	Refused   []refusedAdapter `json:"refused"`
@@ -45,6 +46,7 @@ type servedAdapter struct {
 	Digest string   `json:"digest"`
 	Task   string   `json:"task"`
 	Labels []string `json:"labels"`
+	Base   string   `json:"base,omitempty"` // name of its base, where there are several
 }
 
 // refusedAdapter is one that does not.
@@ -58,8 +60,10 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	if o.PrintConfig {
 		return printConfig(s, resolved(parsed))
 	}
-	if err := fetchBase(ctx, s, o.Base); err != nil {
-		return err
+	for _, base := range o.Base {
+		if err := fetchBase(ctx, s, base); err != nil {
+			return err
+		}
 	}
 	log, err := telemetry.NewLogger(s.err, o.LogFormat, o.level(), oip.RequestID)
 	if err != nil {
@@ -121,8 +125,13 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 	if o.Precision != "auto" && !vit.Supports(p) {
 		return host.Settings{}, badInput(fmt.Errorf("serve: --precision %s: this CPU (%s) has no instructions for it", o.Precision, kernel.Name()))
 	}
+	precisions, err := o.basePrecisions()
+	if err != nil {
+		return host.Settings{}, err
+	}
 	h := host.Settings{
-		Engine: serve.Config{Base: o.Base, Adapters: o.Adapters, AnyBase: o.AnyBase, Refuse: o.Refuse, Precision: p, Workers: o.Workers, Batch: o.Batch,
+		Engine: serve.Config{Base: o.Base[0], Bases: o.Base[1:], Pinned: o.Pin, BaseBudget: int64(o.BaseMemory), Precisions: precisions,
+			Adapters: o.Adapters, AnyBase: o.AnyBase, Refuse: o.Refuse, Precision: p, Workers: o.Workers, Batch: o.Batch,
 			Queue: o.Queue, Budget: int64(o.AdapterMemory), State: o.StateFile, Remember: cacheDir()},
 		Precision: serve.Choice{Fastest: o.Precision == "auto", CheckAll: o.CheckAdapters, Note: func(reason string) { s.notef("%s", reason) }},
 		Rescan:    o.Rescan,
@@ -191,7 +200,7 @@ func (o *serveOptions) addClients(h *host.Settings) (err error) {
 
 // document describes what is served.
 func (r *server) document() *serveDocument {
-	doc := &serveDocument{Base: r.options.Base, Digest: r.Engine().BaseDigest(), Precision: r.Engine().Model().Precision.String(),
+	doc := &serveDocument{Base: r.options.Base[0], Digest: r.Engine().BaseDigest(), Precision: r.Engine().Model().Precision.String(),
 		Adapters: []servedAdapter{}, Refused: []refusedAdapter{}, GRPC: r.Address("grpc"), Metrics: r.Address("metrics"),
 		Debug: r.Address("debug"), Anonymous: r.Guard().Anonymous.String(), Notice: notice}
 	if at := r.Address("http"); at != "" {
@@ -200,12 +209,15 @@ func (r *server) document() *serveDocument {
 			doc.HTTP = "https://" + at
 		}
 	}
+	if r.Engine().Several() {
+		doc.Bases = servedBases(r.Engine().Bases())
+	}
 	for _, a := range r.Engine().Registry().List() {
 		switch {
 		case a.State == serve.Unavailable || a.Digest == "":
 			doc.Refused = append(doc.Refused, refusedAdapter{filepath.Base(a.Path), oneLine(errors.New(a.Reason))})
 		case a.Current && a.Card != nil:
-			served := servedAdapter{Name: a.Name, Digest: a.Digest, Task: string(a.Card.Task), Labels: []string{}}
+			served := servedAdapter{Name: a.Name, Digest: a.Digest, Task: string(a.Card.Task), Labels: []string{}, Base: a.Identity.Base}
 			for _, l := range a.Card.Labels {
 				served.Labels = append(served.Labels, l.Name)
 			}
@@ -228,15 +240,24 @@ func (r *server) announce(s *stdio, doc *serveDocument) error {
 		s.printf("  %-9s %s", name, oneLine(fmt.Errorf(format, args...)))
 	}
 	s.printf("melo %s serves", buildinfo.Version)
-	line("base", "%s (%d blocks of width %d, %d pixels), %.19s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
-	line("precision", "%s, %s kernels", doc.Precision, kernel.Name())
+	if doc.Bases == nil {
+		line("base", "%s (%d blocks of width %d, %d pixels), %.19s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
+		line("precision", "%s, %s kernels", doc.Precision, kernel.Name())
+	}
+	for _, b := range doc.Bases {
+		line("base", "%s", b.line())
+	}
 	line("adapters", "%d in %s, looked at every %v", len(doc.Adapters), r.options.Adapters, r.options.Rescan)
 	for i, a := range doc.Adapters {
 		if i == listed {
 			line("", "... and %d more", len(doc.Adapters)-listed)
 			break
 		}
-		line("", "%s: %s, %d labels, %.19s", a.Name, a.Task, len(a.Labels), a.Digest)
+		on := ""
+		if a.Base != "" {
+			on = ", on " + a.Base
+		}
+		line("", "%s: %s, %d labels, %.19s%s", a.Name, a.Task, len(a.Labels), a.Digest, on)
 	}
 	for i, a := range doc.Refused {
 		if i == listed {

@@ -83,13 +83,17 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	if !s.flags[flag] {
 		return nil, nil
 	}
-	if v, ok := s.environment[flag.Name]; ok {
-		return v, nil
+	v, ok := s.environment[flag.Name]
+	if !ok {
+		v, ok = s.file[flag.Name]
 	}
-	if v, ok := s.file[flag.Name]; ok {
-		return v, nil
+	switch {
+	case !ok:
+		return nil, nil
+	case flag.Name == basesFlag:
+		return splitLines(v), nil
 	}
-	return nil, nil
+	return v, nil
 }
 
 func variable(flag string) string {
@@ -173,6 +177,9 @@ func parseConfig(text []byte, names []string) (map[string]string, error) {
 			return nil, fmt.Errorf("line %d: %s stands twice", key.Line, name)
 		}
 		v, err := configValue(value)
+		if name == basesFlag && value.Kind == yaml.SequenceNode {
+			v, err = lines(value)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %s: %w", value.Line, name, err)
 		}
@@ -212,6 +219,21 @@ func configValue(n *yaml.Node) (string, error) {
 		return strings.Join(parts, ";"), nil
 	}
 	return "", errors.New("expected a value, a list, or a mapping")
+}
+
+// basesFlag is the setting whose list has paths, which may have commas: one a line.
+const basesFlag = "base"
+
+func lines(n *yaml.Node) (string, error) {
+	var parts []string
+	for _, c := range n.Content {
+		s, err := scalar(c)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "\n"), nil
 }
 
 func scalar(n *yaml.Node) (string, error) {
@@ -326,6 +348,9 @@ func shown(flag *kong.Flag) any {
 			return m
 		}
 		return hidden
+	}
+	if list, ok := v.(baseList); ok && len(list) < 2 {
+		return strings.Join(list, "")
 	}
 	if t, ok := v.(encoding.TextMarshaler); ok {
 		if text, err := t.MarshalText(); err == nil {

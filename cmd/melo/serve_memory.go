@@ -23,5 +23,8 @@ func (r *server) boundMemory() {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
+	if r.Engine().Several() {
+		adapters += baseMemory(r.Engine().Bases(), int64(r.options.BaseMemory))
+	}
 	debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + adapters + int64(r.options.RequestMemory) + memoryBeside)
 }

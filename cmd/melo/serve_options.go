@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,8 @@ type serveOptions struct {
 	Config      string `placeholder:"FILE" help:"YAML file of settings, named like these flags."`
 	PrintConfig bool   `help:"Print the settings, and where each comes from, and end."`
 
-	Base     string `placeholder:"BASE" group:"What is served:" help:"${base}"`
-	Adapters string `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
+	Base     baseList `sep:"none" placeholder:"BASE" group:"What is served:" help:"${base} Given more than once: several bases; adapters find theirs by its digest, and each is loaded when it is first asked for."`
+	Adapters string   `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
 	trustOptions
 	serveEngine
 	serveAddresses
@@ -29,16 +30,19 @@ type serveOptions struct {
 }
 
 type serveEngine struct {
-	Precision     string        `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's products: ${enum}. auto is the fastest in which every adapter passes its self-test."`
-	Workers       int           `placeholder:"N" group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
-	Batch         int           `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
-	Queue         int           `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
-	AdapterMemory byteSize      `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
-	Refuse        bool          `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
-	AnyBase       bool          `group:"Engine:" help:"Take adapters that do not say which base they belong to, and PEFT folders that call it otherwise, if their shape fits."`
-	StateFile     string        `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
-	Rescan        time.Duration `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
-	CheckAdapters bool          `group:"Engine:" help:"Load every adapter once before serving, so that those which are refused are known."`
+	Precision     string            `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's products: ${enum}. auto is the fastest in which every adapter passes its self-test."`
+	Workers       int               `placeholder:"N" group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
+	Batch         int               `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
+	Queue         int               `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
+	AdapterMemory byteSize          `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
+	BaseMemory    byteSize          `default:"0" group:"Engine:" help:"Memory that several bases may take together; the least recently used leave it. 0 is no limit."`
+	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"Those of several bases that are loaded at once and stay in memory: names, or as --base has them."`
+	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"Precision of one of several bases; the others have --precision."`
+	Refuse        bool              `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
+	AnyBase       bool              `group:"Engine:" help:"Take adapters that do not say which base they belong to, and PEFT folders that call it otherwise, if their shape fits."`
+	StateFile     string            `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
+	Rescan        time.Duration     `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
+	CheckAdapters bool              `group:"Engine:" help:"Load every adapter once before serving, so that those which are refused are known."`
 }
 
 type serveAddresses struct {
@@ -99,20 +103,21 @@ type serveTelemetry struct {
 // Help is the long help text.
 func (serveOptions) Help() string {
 	return `Serves adapters over HTTP and gRPC: the Open Inference Protocol v2 as NVIDIA Triton speaks it, and a form and a
-page for people. One base is in memory; adapters are files in a folder, published and withdrawn while the server
+page for people. One base is in memory, or several in turns; adapters are files in a folder, published and withdrawn while the server
 runs. Every answer says which adapter gave it, by digest.
 
 Settings come from flags, then from the environment (MELO_ and the flag's name, as in MELO_GRPC_LISTEN), then from
 the file that --config names. A name that there is not is an error. --print-config shows what holds.
 
 Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
-goes first, requests that were let in are answered. SIGHUP reads tokens, certificates, the limits of clients (from the
-environment and the file of settings), the lists of trusted adapters and the folder again; a change that cannot be read leaves what was.
+goes first, requests that were let in are answered. SIGHUP reads tokens, certificates, the limits of clients and
+several bases (from the environment and the file of settings), the lists of trusted adapters and the folder again; a change that cannot be read leaves what was.
 
 Examples:
 
     melo serve --base vit_base/ --adapters adapters/
     curl -F image=@scan.png -F adapter=busi http://127.0.0.1:8080/v1/predict
+    melo serve --base vit/ --base dinov2/ --adapters adapters/ --base-memory 1GiB
     melo serve --config melo.yaml --print-config
     melo token new --name ris --role viewer >> tokens.txt
     melo serve --base vit_base/ --adapters adapters/ \
@@ -160,7 +165,7 @@ func (b byteSize) MarshalText() ([]byte, error) {
 // Validate refuses settings that cannot be.
 func (o *serveOptions) Validate() error {
 	switch {
-	case o.Base == "":
+	case len(o.Base) == 0 || slices.Contains(o.Base, ""):
 		return fmt.Errorf("give --base")
 	case o.Adapters == "" && !o.PrintConfig:
 		return fmt.Errorf("give --adapters, a folder")
@@ -196,7 +201,7 @@ func (o *serveOptions) Validate() error {
 			return fmt.Errorf("--oidc-roles %s: %w", value, err)
 		}
 	}
-	return nil
+	return o.validateBases()
 }
 
 func (o *serveOptions) limits() oip.Limits {

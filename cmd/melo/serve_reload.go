@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 
 	"melo.example/melo/serve/access"
 )
@@ -23,11 +24,27 @@ func (r *server) reload(ctx context.Context, args []string) {
 	r.log.Info("reading tokens, certificates, limits and adapters again")
 	if o, err := settingsAgain(ctx, args); err != nil {
 		r.log.Error("the settings were not read again", "error", err)
-	} else if l := o.clientLimits(); l != r.Guard().LimitsOf(access.Principal{}) {
+	} else {
+		r.applyAgain(ctx, o)
+	}
+	r.Reload(ctx)
+}
+
+// applyAgain applies what may change of the settings.
+func (r *server) applyAgain(ctx context.Context, o *serveOptions) {
+	if l := o.clientLimits(); l != r.Guard().LimitsOf(access.Principal{}) {
 		r.Guard().SetDefaults(l)
 		r.log.Info("limits of clients", "rate", l.Rate, "burst", l.Burst, "concurrent", l.Concurrent, "body", l.Body)
 	}
-	r.Reload(ctx)
+	if slices.Equal(o.Base, r.options.Base) && slices.Equal(o.Pin, r.options.Pin) && !r.Engine().Several() {
+		return
+	}
+	if err := r.SetBases(ctx, o.Base, o.Pin); err != nil {
+		r.log.Error("the bases were not changed", "error", err)
+		return
+	}
+	r.options.Base, r.options.Pin = o.Base, o.Pin
+	r.log.Info("bases", "served", len(o.Base))
 }
 
 // settingsAgain reads the settings as they are now: of flags, environment and file, the file alone can have changed.
