@@ -117,7 +117,7 @@ Examples:
 
     melo serve --base vit_base/ --adapters adapters/
     curl -F image=@scan.png -F adapter=busi http://127.0.0.1:8080/v1/predict
-    melo serve --base vit/ --base dinov2/ --adapters adapters/ --base-memory 1GiB
+    melo serve --base vit/ --base dino/ --adapters adapters/ --base-memory 1GiB
     melo serve --config melo.yaml --print-config
     melo token new --name ris --role viewer >> tokens.txt
     melo serve --base vit_base/ --adapters adapters/ \
