@@ -178,7 +178,7 @@ func parseConfig(text []byte, names []string) (map[string]string, error) {
 		}
 		v, err := configValue(value)
 		if name == basesFlag && value.Kind == yaml.SequenceNode {
-			v, err = lines(value)
+			v, err = scalarLines(value)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %s: %w", value.Line, name, err)
@@ -224,7 +224,7 @@ func configValue(n *yaml.Node) (string, error) {
 // basesFlag is the setting whose list has paths, which may have commas: one a line.
 const basesFlag = "base"
 
-func lines(n *yaml.Node) (string, error) {
+func scalarLines(n *yaml.Node) (string, error) {
 	var parts []string
 	for _, c := range n.Content {
 		s, err := scalar(c)
