@@ -17,7 +17,7 @@ func (j *compareJob) pooledData() {
 	d.Test = len(test)
 	d.Rule = j.o.Rule(j.set.Dataset)
 	if j.o.Repeats > 1 {
-		d.Rule += fmt.Sprintf(", %d times", j.o.Repeats)
+		d.Rule = fmt.Sprintf("%d times %s", j.o.Repeats, d.Rule)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestCompareFolds(t *testing.T) {
 	wants(t, page, "AUC over the folds", "repeat 1, fold 3", "linear − melo", "each of 60 images")
 
 	r := melo(t, args("--repeats", "2")...).want(t, exitDone) // the first repeat is there already
-	if strings.Count(r.err, "done before") != 6 || !strings.Contains(r.out, "over folds") || !strings.Contains(r.out, "2 times") {
+	if strings.Count(r.err, "done before") != 6 || !strings.Contains(r.out, "over folds") || !strings.Contains(r.out, "2 times 3 folds") {
 		t.Errorf("stdout %s\nstderr %s", r.out, r.err)
 	}
 	for _, bad := range [][]string{{"--folds", "0", "--repeats", "2"}, {"--repeats", "0"}, {"--folds", "1"}} {

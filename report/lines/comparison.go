@@ -55,7 +55,7 @@ func Comparison(l Writer, c *experiment.Comparison) {
 	l.Printf("\n  trained numbers: with the head; sd: of the AUC over %s; p: of no difference", over)
 	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
 		l.Printf("  over images and %s; not adjusted for the number of comparisons", over)
-	} else {
+	} else if len(d.Seeds) == 1 {
 		l.Printf("  over images alone: one %s does not tell what another would give", strings.TrimSuffix(over, "s"))
 	}
 	l.Printf("\nreport: %s", filepath.Join(d.Folder, experiment.ComparisonReport))
@@ -117,7 +117,11 @@ func Existing(l Writer, d *experiment.ExistingDocument) {
 func Shots(l Writer, d *experiment.ShotsDocument) {
 	first := &d.Results[0].Comparison
 	l.Printf("%s on %s", filepath.Base(filepath.Clean(d.Base)), first.Data.Path)
-	l.Printf("  test split: %d images; %s, each with images of its own", first.Data.Test, study.SeedsText(len(first.Seeds)))
+	if first.Folds > 0 {
+		l.Printf("  tested on %d images, %s, each on training images of its own", first.Data.Test, first.Data.Rule)
+	} else {
+		l.Printf("  test split: %d images; %s, each with training images of its own", first.Data.Test, study.SeedsText(len(first.Seeds)))
+	}
 	l.Printf("  intervals: 95 %%, over the test images; ~ may miss that\n")
 	l.Printf("  of each label  train  method      AUC  95 %%              sd  accuracy")
 	for _, r := range d.Results {
