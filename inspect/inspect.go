@@ -6,13 +6,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"melo.example/melo/bases"
 	"melo.example/melo/imaging"
 	"melo.example/melo/imaging/processor"
+	"melo.example/melo/inspect/known"
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -33,10 +36,13 @@ type Document struct {
 	Adapter    *Adapter       `json:"adapter,omitempty"` // of an adapter in any format
 	Licence    string         `json:"licence,omitempty"` // of the embedded base
 	// Signatures are those of the file beside an adapter, SignatureNote what is wrong with it.
-	Signatures    []Signature       `json:"signatures,omitempty"`
-	SignatureNote string            `json:"signature_note,omitempty"`
-	Metadata      map[string]string `json:"metadata,omitempty"`
-	List          []Tensor          `json:"list,omitempty"`
+	Signatures    []Signature `json:"signatures,omitempty"`
+	SignatureNote string      `json:"signature_note,omitempty"`
+	// Nearest is the published model whose tensors those of a file resemble that is neither a base nor an adapter, or that
+	// does not fit, if any does.
+	Nearest  *known.Match      `json:"nearest,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	List     []Tensor          `json:"list,omitempty"`
 }
 
 // Tensor is one tensor of a file.
@@ -85,20 +91,37 @@ type Options struct {
 }
 
 // Open looks at a file, a folder or [bases.Embedded], whose name bases.Path has resolved. Bases and adapters are read and
-// checked completely; of other files only the header is read.
+// checked completely; of other files only the header is read, and what published model they resemble is said. A document
+// with an error is about tensors that are not what they seem to be.
 func Open(path string, o Options) (*Document, error) {
-	doc, err := tensors(path, o.Tensors)
+	doc, names, err := tensors(path, o.Tensors)
 	if err != nil {
+		if what := contentOf(path); what != "" {
+			err = fmt.Errorf("%s: is %s, expected a base, an adapter or a file of tensors", path, what)
+		}
 		return nil, err
 	}
-	if err := doc.describe(path, o); err != nil {
-		return nil, err
+	err = doc.describe(path, o)
+	if doc.Kind == "tensors" {
+		if m, ok := known.Of(names, doc.Parameters); ok {
+			doc.Nearest = &m
+			if err != nil && m.Likeness > other && !slices.Contains(read, m.Family) {
+				err = fmt.Errorf("%s: is most likely %s of %s, which is no architecture that is read", path, m.Models[0], m.Package)
+			}
+		}
 	}
-	if path == bases.Embedded {
+	if err == nil && path == bases.Embedded {
 		err = doc.embedded()
 	}
 	return doc, err
 }
+
+// other is the likeness from which a file that does not fit is said to be a model of a family that is not read.
+const other = 0.9
+
+// read are the families of timm, torchvision and transformers that files of bases may belong to.
+var read = []string{"vision_transformer", "deit", "eva", "beit", "vit", "vit_mae", "vit_msn", "ijepa", "dinov2", "dinov2_with_registers",
+	"dinov3_vit", "clip", "clip_vision_model", "siglip", "siglip_vision_model", "siglip2", "data2vec-vision", "naflexvit", "hybrid"}
 
 // describe adds what the tensors mean.
 func (d *Document) describe(path string, o Options) error {
@@ -183,15 +206,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// tensors sums up the tensors of a file.
-func tensors(path string, list bool) (*Document, error) {
+// tensors sums up the tensors of a file, and returns their names.
+func tensors(path string, list bool) (*Document, []string, error) {
 	f, err := openTensors(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	doc := &Document{Path: f.Path(), Kind: "tensors", DTypes: map[string]int{}, Metadata: f.Metadata()}
-	for _, name := range f.Names() {
+	names := f.Names()
+	for _, name := range names {
 		t, _ := f.Tensor(name)
 		doc.Tensors++
 		doc.Parameters += int64(t.Len())
@@ -202,12 +226,12 @@ func tensors(path string, list bool) (*Document, error) {
 		}
 	}
 	if path == bases.Embedded {
-		return doc, nil
+		return doc, names, nil
 	}
 	if info, err := os.Stat(f.Path()); err == nil && info.Mode().IsRegular() && filepath.Ext(f.Path()) != ".json" {
 		doc.Bytes = info.Size()
 	}
-	return doc, nil
+	return doc, names, nil
 }
 
 // FileDigest returns "sha256:..." of a file.

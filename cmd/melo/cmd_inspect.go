@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"melo.example/melo/bases"
 	"melo.example/melo/inspect"
@@ -23,7 +24,8 @@ type inspectOptions struct {
 // Help is the long help text.
 func (inspectOptions) Help() string {
 	return `Shows what a base or an adapter is, what it needs, and how it did. Bases and adapters are read and
-checked completely; of other safetensors files only the header is read.
+checked completely. Of other files of tensors only the header is read; which published model
+they resemble is said, and what differs.
 
 Examples:
 
@@ -49,6 +51,10 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	doc, err := inspect.Open(o.Path, inspect.Options{Tensors: o.Tensors, Heads: o.Heads, Prepare: prepare})
+	if err != nil && doc != nil { // what it resembles
+		lines.Inspected(s.lines(), doc, prepareHint)
+		return errors.Join(s.document(doc), badInput(hintPrepare(err)))
+	}
 	if err != nil {
 		return badInput(hintPrepare(err))
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"melo.example/melo/inspect"
+	"melo.example/melo/safetensors"
 )
 
 // goldenDir is a folder of testdata/golden.
@@ -87,5 +89,47 @@ func TestInspectBase(t *testing.T) {
 		if !strings.Contains(r.out, part) {
 			t.Errorf("%q is missing in\n%s", part, r.out)
 		}
+	}
+}
+
+// TestInspectNearest: a base that lacks a part is an error, and what it resembles and lacks is printed; a model that is no ViT
+// is told by its name; a picture is a picture.
+func TestInspectNearest(t *testing.T) {
+	f, err := safetensors.Open(filepath.Join(goldenDir("timm_vit"), "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var tensors []safetensors.TensorData
+	for _, name := range f.Names() {
+		x, _ := f.Tensor(name)
+		if !strings.HasSuffix(name, ".mlp.fc1.bias") {
+			tensors = append(tensors, safetensors.TensorData{Name: name, DType: x.DType, Shape: x.Shape, Data: x.Data})
+		}
+	}
+	lacking := t.TempDir()
+	if err := safetensors.WriteFile(filepath.Join(lacking, "model.safetensors"), 0o600, tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(goldenDir("timm_vit"), "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(lacking, "config.json"), config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var doc inspect.Document
+	melo(t, "inspect", "--json", lacking).want(t, exitBadInput).decode(t, &doc)
+	if m := doc.Nearest; m == nil || m.Package != "timm" || m.Family != "vision_transformer" || len(m.Models) == 0 ||
+		!slices.Equal(m.Missing, []string{"blocks.#.mlp.fc#.bias"}) && len(m.Missing) != 0 {
+		t.Errorf("%+v", doc.Nearest)
+	}
+	r := melo(t, "inspect", lacking).want(t, exitBadInput)
+	if !strings.Contains(r.out, "nearest") || !strings.Contains(r.err, "mlp.fc1.bias") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	r = melo(t, "inspect", pictures(t, 1)[0]).want(t, exitBadInput)
+	if !strings.Contains(r.err, "picture (PNG)") || r.out != "" {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 }

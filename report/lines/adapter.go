@@ -10,6 +10,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/imaging"
 	"melo.example/melo/inspect"
+	"melo.example/melo/inspect/known"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -31,6 +32,9 @@ func Inspected(l Writer, d *inspect.Document, hint string) {
 		inspectedAdapter(l, d.Adapter)
 		signatures(l, d)
 	}
+	if m := d.Nearest; m != nil {
+		nearest(l, d, m)
+	}
 	if d.Licence != "" {
 		l.Entry("  licence     ", "%s", d.Licence)
 	}
@@ -40,6 +44,26 @@ func Inspected(l Writer, d *inspect.Document, hint string) {
 	}
 	for _, t := range d.List {
 		l.Printf("  %-*s  %-4s  %v", widest, t.Name, t.DType, t.Shape)
+	}
+}
+
+// nearest says which published model a file resembles, and what differs.
+func nearest(l Writer, d *inspect.Document, m *known.Match) {
+	l.Entry("  nearest     ", "%s of %s (%s), %.0f %% of the names alike", text.List(m.Models), m.Package, m.Family, 100*m.Likeness)
+	if m.Tensors != d.Tensors || m.Parameters != d.Parameters {
+		l.Entry("  there       ", "%s in %d tensors", text.Count(m.Parameters), m.Tensors)
+	}
+	for _, x := range []struct {
+		what  string
+		names []string
+	}{{"only there", m.Missing}, {"only here", m.Extra}} {
+		const few = 6
+		switch n := len(x.names); {
+		case n > few:
+			l.Entry(fmt.Sprintf("  %-12s", x.what), "%s and %d more", strings.Join(x.names[:few], ", "), n-few)
+		case n > 0:
+			l.Entry(fmt.Sprintf("  %-12s", x.what), "%s", strings.Join(x.names, ", "))
+		}
 	}
 }
 
