@@ -14,6 +14,7 @@ import (
 	"melo.example/melo/inspect"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/predictions"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
 )
@@ -90,7 +91,7 @@ func TestConvertRoundTrip(t *testing.T) {
 			}
 		}
 		image := pictures(t, 1)[0]
-		var one, other predictDocument
+		var one, other predictions.Document
 		melo(t, "predict", "--json", "--adapter", in, image).want(t, exitDone).decode(t, &one)
 		melo(t, "predict", "--json", "--adapter", back, image).want(t, exitDone).decode(t, &other)
 		if !slices.Equal(one.Results[0].Logits, other.Results[0].Logits) || !slices.Equal(one.Labels, other.Labels) {
@@ -273,7 +274,7 @@ func TestConvertBase(t *testing.T) {
 		dir:    1e-4, // epsilon of LayerNorm
 		narrow: 0.05, // weights of 8 significant bits through three blocks
 	} {
-		var got predictDocument
+		var got predictions.Document
 		melo(t, "predict", "--json", "--base", path, image).want(t, exitDone).decode(t, &got)
 		for i, v := range got.Results[0].Logits {
 			if w := want.Results[0].Logits[i]; math.Abs(float64(v-w)) > tolerance {

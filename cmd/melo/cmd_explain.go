@@ -15,6 +15,8 @@ import (
 	"melo.example/melo/explain"
 	"melo.example/melo/fit"
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/internal/text"
+	"melo.example/melo/report/lines"
 )
 
 // explainOptions are the options of "melo explain".
@@ -162,9 +164,9 @@ func (o *explainOptions) explain(ctx context.Context, s *stdio, base *facade.Bas
 		doc.Results = append(doc.Results, r)
 		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
 		if r.Fit != nil && r.Fit.Unlike {
-			line += "  " + unlikeText
+			line += "  " + lines.Unlike
 		}
-		s.printf("%s", inLine(line))
+		s.printf("%s", text.InLine(line))
 		return nil
 	})
 	if err != nil && !begun && ctx.Err() == nil {

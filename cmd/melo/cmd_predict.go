@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	facade "melo.example/melo"
 	"melo.example/melo/conformal"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
+	"melo.example/melo/predictions"
+	"melo.example/melo/report/lines"
 )
 
 // notice stands wherever a prediction is shown.
@@ -82,33 +80,6 @@ func (o *predictOptions) Validate() error {
 	return o.checkAnswers()
 }
 
-// predictDocument is the --json document of "melo predict".
-type predictDocument struct {
-	Base      string                       `json:"base"`
-	Adapter   *experiment.AdapterReference `json:"adapter,omitempty"`
-	Precision string                       `json:"precision"` // of the base's products
-	Task      string                       `json:"task"`      // binary, multiclass or multilabel
-	Labels    []string                     `json:"labels"`
-	Results   []prediction                 `json:"results"`
-	Failed    []experiment.FailedImage     `json:"failed"`
-	Notice    string                       `json:"notice"`
-}
-
-// prediction is the answer for one image.
-type prediction struct {
-	Image         string    `json:"image"`
-	Label         string    `json:"label"` // the most probable one
-	Probability   float64   `json:"probability"`
-	Probabilities []float64 `json:"probabilities"` // in the order of labels
-	Logits        []float32 `json:"logits"`
-	// Fit says whether the image is like the training images; null if the adapter does not know.
-	Fit *fit.Verdict `json:"fit"`
-	// Set has the labels that cannot be excluded; absent without --coverage, and for an image that is unlike the training images.
-	Set *conformal.Set `json:"set,omitempty"`
-	// Remarks says what was chosen where the image's file leaves a choice.
-	Remarks []string `json:"remarks,omitempty"`
-}
-
 // Run predicts.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if err := o.findImages(s); err != nil {
@@ -125,9 +96,9 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	defer base.Close()
-	doc := predictDocument{
+	doc := predictions.Document{
 		Base: base.Path(), Precision: base.Model().Precision.String(), Task: string(adapter.Metadata().Task),
-		Labels: adapter.Labels(), Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice,
+		Labels: adapter.Labels(), Results: []predictions.Prediction{}, Failed: []experiment.FailedImage{}, Notice: notice,
 	}
 	if adapter.Path() != "" {
 		doc.Adapter = &experiment.AdapterReference{Path: adapter.Path(), Digest: adapter.Digest()}
@@ -143,10 +114,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 			}
 		}
 	}
-	if err := errors.Join(o.writeAnswers(&doc), o.print(s, &doc)); err != nil {
-		return err
-	}
-	return doc.failure()
+	return o.finish(s, &doc)
 }
 
 // open opens what --adapter and --base name. Without --adapter it returns the base's own head.
@@ -180,7 +148,7 @@ func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *fac
 }
 
 // predict fills in the results, in the order of the images.
-func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictDocument) error {
+func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Base, adapter *facade.Adapter, doc *predictions.Document) error {
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
@@ -195,7 +163,7 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 }
 
 // add notes the answer about an image, or returns in one line why there is none.
-func (o *predictOptions) add(doc *predictDocument, i int, p facade.Prediction, err error) (failure string) {
+func (o *predictOptions) add(doc *predictions.Document, i int, p facade.Prediction, err error) (failure string) {
 	if err == nil && o.Refuse && p.Unlike() {
 		err = fmt.Errorf("%s: %w", o.Images[i], &fit.UnlikeError{Verdict: *p.Fit})
 	}
@@ -204,89 +172,38 @@ func (o *predictOptions) add(doc *predictDocument, i int, p facade.Prediction, e
 		doc.Failed = append(doc.Failed, experiment.FailedImage{Image: o.Images[i], Error: failure})
 		return failure
 	}
-	doc.Results = append(doc.Results, prediction{
+	doc.Results = append(doc.Results, predictions.Prediction{
 		Image: o.Images[i], Label: p.Label, Probability: p.Probability, Probabilities: p.Probabilities, Logits: p.Logits, Fit: p.Fit, Remarks: p.Remarks})
 	return ""
 }
 
-// failure is the error of a run in which some images could not be read.
-func (d *predictDocument) failure() error {
-	if len(d.Failed) == 0 {
-		return nil
+// finish writes and shows the answers. Images that could not be read are an error at the end.
+func (o *predictOptions) finish(s *stdio, doc *predictions.Document) (err error) {
+	if o.Out != "" {
+		err = doc.Write(o.Out)
 	}
-	return badInput(fmt.Errorf("%d of %d images could not be read or were refused", len(d.Failed), len(d.Failed)+len(d.Results)))
-}
-
-func (o *predictOptions) print(s *stdio, doc *predictDocument) error {
 	switch {
 	case s.json:
-		return s.document(doc)
+		err = errors.Join(err, s.document(doc))
 	case o.CSV:
-		return writeCSV(s.out, doc)
-	}
-	width := 0
-	for _, r := range doc.Results {
-		width = max(width, utf8.RuneCountInString(inLine(r.Image)))
-	}
-	for _, r := range doc.Results {
-		line := fmt.Sprintf("%-*s", width, inLine(r.Image))
-		if r.Fit != nil && r.Fit.Unlike {
-			line += "  " + unlikeText + ":"
+		err = errors.Join(err, doc.WriteCSV(s.out))
+	default:
+		lines.Predicted(s.lines(), doc, o.Top)
+		if o.Coverage != 0 {
+			s.notef("braces: the labels that cannot be excluded; such sets hold the truth for %.4g %% of images like those of the validation", 100*o.Coverage)
 		}
-		for _, i := range topOf(r.Probabilities, o.Top) {
-			line += fmt.Sprintf("  %5.1f%% %s", 100*r.Probabilities[i], doc.Labels[i])
-		}
-		if r.Set != nil {
-			line += fmt.Sprintf("  {%s}", strings.Join(r.Set.Labels, ", "))
-		}
-		s.printf("%s", line)
+		s.aboutAnswers(doc)
 	}
-	doc.remark(s)
-	if o.Coverage != 0 {
-		s.notef("braces: the labels that cannot be excluded; such sets hold the truth for %.4g %% of images like those of the validation", 100*o.Coverage)
+	if err != nil {
+		return err
+	}
+	return badInput(doc.Failure())
+}
+
+// aboutAnswers says what stands behind answers.
+func (s *stdio) aboutAnswers(doc *predictions.Document) {
+	for _, line := range doc.Remarks() {
+		s.notef("%s", line)
 	}
 	s.notef("in %s; %s", doc.Precision, notice)
-	return nil
-}
-
-// remark says what was chosen about images, each choice once, with how many images it was made for and the first three.
-func (d *predictDocument) remark(s *stdio) {
-	var order []string
-	images := map[string][]string{}
-	for _, r := range d.Results {
-		for _, text := range r.Remarks {
-			if images[text] == nil {
-				order = append(order, text)
-			}
-			images[text] = append(images[text], inLine(r.Image))
-		}
-	}
-	for _, text := range order {
-		names := images[text]
-		more := ""
-		if n := len(names); n > 3 {
-			names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
-		}
-		s.notef("%s: %s%s", strings.Join(names, ", "), text, more)
-	}
-}
-
-func number(p float64) string { return strconv.FormatFloat(p, 'g', 6, 64) }
-
-// topOf returns the indices of the n largest values, the largest first, equal ones in order.
-func topOf(values []float64, n int) []int {
-	order := make([]int, len(values))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case values[a] > values[b]:
-			return -1
-		case values[a] < values[b]:
-			return 1
-		}
-		return 0
-	})
-	return order[:min(n, len(order))]
 }

@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"melo.example/melo/predictions"
 )
 
 // pictures writes n small PNGs of different content and returns their paths.
@@ -41,9 +43,9 @@ func pictures(t *testing.T, n int) []string {
 	return paths
 }
 
-func predictBase(t *testing.T, args ...string) predictDocument {
+func predictBase(t *testing.T, args ...string) predictions.Document {
 	t.Helper()
-	var doc predictDocument
+	var doc predictions.Document
 	melo(t, append([]string{"--json", "predict", "--base", goldenDir("hf_vit")}, args...)...).want(t, exitDone).decode(t, &doc)
 	return doc
 }
@@ -92,7 +94,7 @@ func TestPredictCSVAndTable(t *testing.T) {
 func TestPredictReportsUnreadableImages(t *testing.T) {
 	images := pictures(t, 2)
 	broken := write(t, "broken.png", []byte("\x89PNG\r\n\x1a\nnot really"))
-	var doc predictDocument
+	var doc predictions.Document
 	r := melo(t, "--json", "predict", "--base", goldenDir("hf_vit"), images[0], broken, images[1]).want(t, exitBadInput)
 	r.decode(t, &doc)
 	if len(doc.Results) != 2 || len(doc.Failed) != 1 || doc.Failed[0].Image != broken {

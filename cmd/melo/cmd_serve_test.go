@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"melo.example/melo/client"
+	"melo.example/melo/predictions"
 )
 
 // served is a "melo serve" in a process of its own.
@@ -110,7 +111,7 @@ func TestServeAndPredictOnServer(t *testing.T) {
 		s.doc.Anonymous != "public" || s.doc.HTTP == "" || s.doc.GRPC == "" {
 		t.Errorf("got %+v", s.doc)
 	}
-	var here, there predictDocument
+	var here, there predictions.Document
 	melo(t, append([]string{"--json", "predict", "--adapter", adapter, "--precision", s.doc.Precision}, images...)...).want(t, exitDone).decode(t, &here)
 	melo(t, append([]string{"predict", "--server", s.doc.HTTP, "--adapter", "toy"}, images...)...).want(t, exitBadInput) // without a token
 	t.Setenv(tokenVariable, token.Token)

@@ -24,6 +24,7 @@ import (
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/predictions"
 	"melo.example/melo/vit"
 )
 
@@ -134,7 +135,7 @@ func TestTrain(t *testing.T) {
 				t.Errorf("epochs.jsonl: %v, %s", err, epochs)
 			}
 			image := filepath.Join(data, "class_b", "03.png")
-			var answer predictDocument
+			var answer predictions.Document
 			melo(t, "--json", "predict", "--adapter", out, image).want(t, exitDone).decode(t, &answer)
 			if len(answer.Results) != 1 || !slices.Equal(answer.Labels, []string{"class_a", "class_b", "class_c"}) {
 				t.Errorf("%s: %+v", method, answer)

@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/predictions"
 	"melo.example/melo/train/pretrain"
 )
 
@@ -27,7 +28,7 @@ var documents = map[string]any{
 	"melo card":                 cardDocument{},
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
-	"melo predict":              predictDocument{},
+	"melo predict":              predictions.Document{},
 	"melo explain":              explainDocument{},
 	"melo features":             featuresDocument{},
 	"melo serve":                serveDocument{},

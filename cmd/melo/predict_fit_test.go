@@ -5,13 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"melo.example/melo/predictions"
+	"melo.example/melo/report/lines"
 )
 
 // An image that is not like those of the training is marked, refused where that is asked for, and belongs to no adapter of a folder.
 func TestPredictUnlike(t *testing.T) {
 	folder, adapter, images := adapterFolder(t)
 	other := write(t, "other.png", picturePNG(t, 64, 48, func(x, y int) uint8 { return uint8(255 * (x / 3 % 2)) }))
-	var doc predictDocument
+	var doc predictions.Document
 	melo(t, "--json", "predict", "--adapter", adapter, images[0], other).want(t, exitDone).decode(t, &doc)
 	if len(doc.Results) != 2 || doc.Results[0].Fit == nil || doc.Results[0].Fit.Unlike || doc.Results[1].Fit == nil || !doc.Results[1].Fit.Unlike {
 		t.Fatalf("got %+v", doc.Results)
@@ -20,14 +23,14 @@ func TestPredictUnlike(t *testing.T) {
 		t.Errorf("fits %+v and %+v", doc.Results[0].Fit, v)
 	}
 	r := melo(t, "predict", "--adapter", adapter, images[0], other).want(t, exitDone)
-	if strings.Count(r.out, unlikeText) != 1 {
+	if strings.Count(r.out, lines.Unlike) != 1 {
 		t.Error(r.out)
 	}
 	r = melo(t, "predict", "--refuse", "--adapter", adapter, images[0], other).want(t, exitBadInput)
 	if !strings.Contains(r.out, images[0]) || strings.Contains(r.out, "other.png") || !strings.Contains(r.err, "other.png: the image is not like the training images") {
 		t.Errorf("stdout %s, stderr %s", r.out, r.err)
 	}
-	var all predictAllDocument
+	var all predictions.All
 	alone := filepath.Join(t.TempDir(), "toy.safetensors")
 	text, err := os.ReadFile(adapter)
 	if err != nil {
@@ -47,7 +50,7 @@ func TestPredictUnlike(t *testing.T) {
 	// The server says the same, and refuses the image by itself where it is to.
 	log := filepath.Join(t.TempDir(), "audit.jsonl")
 	marks := startServer(t, folder, "--audit-log", log)
-	var there predictDocument
+	var there predictions.Document
 	melo(t, "--json", "predict", "--server", marks.doc.HTTP, "--adapter", "toy", images[0], other).want(t, exitDone).decode(t, &there)
 	if len(there.Results) != 2 || there.Results[0].Fit == nil || there.Results[0].Fit.Unlike || !there.Results[1].Fit.Unlike {
 		t.Errorf("marked by the server: %+v", there.Results)
@@ -57,7 +60,7 @@ func TestPredictUnlike(t *testing.T) {
 		melo(t, "--json", "predict", "--server", refuses.doc.HTTP, "--adapter", "toy", images[0], other),
 		melo(t, "--json", "predict", "--refuse", "--server", marks.doc.HTTP, "--adapter", "toy", images[0], other),
 	} {
-		var doc predictDocument
+		var doc predictions.Document
 		r.want(t, exitBadInput).decode(t, &doc)
 		if len(doc.Results) != 1 || len(doc.Failed) != 1 || !strings.Contains(doc.Failed[0].Error, "not like the training images") {
 			t.Errorf("refused by the server: %+v", doc)

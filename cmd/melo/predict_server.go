@@ -9,6 +9,7 @@ import (
 	"melo.example/melo/client"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
+	"melo.example/melo/predictions"
 	"melo.example/melo/serve/wire"
 )
 
@@ -26,8 +27,8 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
-	doc := predictDocument{Base: list.Base.Name, Precision: list.Base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
-		Results: []prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
+	doc := predictions.Document{Base: list.Base.Name, Precision: list.Base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
+		Results: []predictions.Prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
 	for _, l := range card.Labels {
 		doc.Labels = append(doc.Labels, l.Name)
 	}
@@ -35,10 +36,7 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 	if err := o.ask(ctx, s, c, card.Name+"@"+card.Digest, &doc); err != nil {
 		return err
 	}
-	if err := o.print(s, &doc); err != nil {
-		return err
-	}
-	return doc.failure()
+	return o.finish(s, &doc)
 }
 
 // asBadInput marks what the server says is the client's fault.
@@ -51,7 +49,7 @@ func asBadInput(err error) error {
 }
 
 // ask fills in the results, in the order of the images.
-func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, adapter string, doc *predictDocument) error {
+func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, adapter string, doc *predictions.Document) error {
 	progress := s.progress()
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
@@ -66,7 +64,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 		case o.Refuse && r.Fit != nil && r.Fit.Unlike:
 			failure = &fit.UnlikeError{Verdict: fit.Verdict(*r.Fit)}
 		default:
-			doc.Results = append(doc.Results, prediction{Image: path, Label: r.Label, Probability: r.Probability,
+			doc.Results = append(doc.Results, predictions.Prediction{Image: path, Label: r.Label, Probability: r.Probability,
 				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit), Remarks: r.Remarks})
 			return nil
 		}

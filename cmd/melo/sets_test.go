@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"melo.example/melo/experiment"
+	"melo.example/melo/predictions"
 )
 
 // TestPredictionSets: what eval counts is what predict says of the same images, with one label an image and with several; a set always
@@ -43,7 +44,7 @@ func TestPredictionSets(t *testing.T) {
 			images = append(images, filepath.Join(folder, row[slices.Index(header, "path")]))
 		}
 		r := melo(t, append([]string{"--json", "predict", "--adapter", adapter, "--coverage", "0.8"}, images...)...).want(t, exitDone)
-		var doc predictDocument
+		var doc predictions.Document
 		if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
 			t.Fatal(err)
 		}
