@@ -228,7 +228,7 @@ func FuzzParse(f *testing.F) {
 			}
 			total += n
 			tensor.Float32s(nil)
-			back = append(back, TensorData{name, tensor.DType, tensor.Shape, tensor.Data})
+			back = append(back, TensorData{Name: name, DType: tensor.DType, Shape: tensor.Shape, Data: tensor.Data})
 		}
 		if total > len(file) {
 			t.Fatalf("%d bytes of tensors in a file of %d", total, len(file))

@@ -12,7 +12,9 @@ import (
 func shards(t *testing.T, index string) string {
 	t.Helper()
 	dir := t.TempDir()
-	bytes := func(name string) TensorData { return TensorData{name, U8, []int{1}, []byte(name)} }
+	bytes := func(name string) TensorData {
+		return TensorData{Name: name, DType: U8, Shape: []int{1}, Data: []byte(name)}
+	}
 	for file, tensors := range map[string][]TensorData{"1.safetensors": {bytes("a"), bytes("b")}, "2.safetensors": {bytes("c")}} {
 		if err := WriteFile(filepath.Join(dir, file), 0o644, tensors, nil); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,33 @@ type TensorData struct {
 	DType DType
 	Shape []int
 	Data  []byte
+	// Fill, if it is set, stands for Data: whenever the tensor is written it calls use once with the data, which need not stay
+	// afterwards. So a file can be written that does not fit into memory.
+	Fill func(use func(data []byte) error) error
+}
+
+// size returns how many bytes a tensor that has passed check takes.
+func (t *TensorData) size() int {
+	n := t.DType.Size()
+	for _, v := range t.Shape {
+		n *= v
+	}
+	return n
+}
+
+// writeTo writes the data.
+func (t *TensorData) writeTo(w io.Writer) error {
+	use := func(data []byte) error {
+		if len(data) != t.size() {
+			return fmt.Errorf("tensor %s: %d bytes, expected %d", quote(t.Name), len(data), t.size())
+		}
+		_, err := w.Write(data)
+		return err
+	}
+	if t.Fill != nil {
+		return t.Fill(use)
+	}
+	return use(t.Data)
 }
 
 // FromFloat32s makes a tensor of dtype F32, F16 or BF16 (rounded to nearest even) from values. With F32
@@ -63,7 +90,7 @@ func (t *TensorData) check() error {
 		return fmt.Errorf("safetensors: tensor %s: not a possible name", quote(t.Name))
 	case t.DType.Size() == 0:
 		return fmt.Errorf("safetensors: tensor %s: dtype %s is not supported", quote(t.Name), quote(string(t.DType)))
-	case !ok || len(shape) > maxRank || want != uint64(len(t.Data)):
+	case !ok || len(shape) > maxRank || t.Fill == nil && want != uint64(len(t.Data)) || int64(want) < 0:
 		return fmt.Errorf("safetensors: tensor %s: shape %d of %s needs %d bytes, got %d", quote(t.Name), t.Shape, t.DType, want, len(t.Data))
 	}
 	return nil
@@ -89,7 +116,7 @@ func write(w io.Writer, tensors []TensorData, metadata map[string]string, align 
 		return fmt.Errorf("safetensors: write: %w", err)
 	}
 	for _, t := range sorted {
-		if _, err := w.Write(t.Data); err != nil {
+		if err := t.writeTo(w); err != nil {
 			return fmt.Errorf("safetensors: write: %w", err)
 		}
 	}
@@ -149,10 +176,10 @@ func encodeHeader(tensors []TensorData, metadata map[string]string, align int) (
 		}
 		seen[t.Name] = true
 		shape := append([]int{}, t.Shape...) // a scalar is [], not null
-		if err := field(t.Name, jsonEntry{t.DType, shape, [2]int{at, at + len(t.Data)}}); err != nil {
+		if err := field(t.Name, jsonEntry{t.DType, shape, [2]int{at, at + t.size()}}); err != nil {
 			return nil, err
 		}
-		at += len(t.Data)
+		at += t.size()
 	}
 	if b.Len() == 8 {
 		b.WriteByte('{')

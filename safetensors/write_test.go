@@ -42,7 +42,7 @@ func roundTrip(t *testing.T, tensors []TensorData, metadata map[string]string) [
 func TestWrite(t *testing.T) {
 	wide, _ := FromFloat32s("z", F32, []int{1, 2}, []float32{1, 2})
 	half, _ := FromFloat32s("a<&>\"\u2028é", BF16, []int{3}, []float32{1, 2, 3})
-	tensors := []TensorData{half, wide, {"empty", I64, []int{0, 5}, nil}, {"scalar", U8, []int{}, []byte{7}}}
+	tensors := []TensorData{half, wide, {Name: "empty", DType: I64, Shape: []int{0, 5}, Data: nil}, {Name: "scalar", DType: U8, Shape: []int{}, Data: []byte{7}}}
 	first := roundTrip(t, tensors, map[string]string{"b": "1", "a": "{\"x\": [1]}"})
 	slices.Reverse(tensors)
 	if second := roundTrip(t, tensors, map[string]string{"a": "{\"x\": [1]}", "b": "1"}); !bytes.Equal(first, second) {
@@ -65,15 +65,15 @@ func TestWrite(t *testing.T) {
 }
 
 func TestWriteRefuses(t *testing.T) {
-	good := TensorData{"w", F32, []int{1}, make([]byte, 4)}
+	good := TensorData{Name: "w", DType: F32, Shape: []int{1}, Data: make([]byte, 4)}
 	for what, tensors := range map[string][]TensorData{
 		"twice":    {good, good},
-		"name":     {{"__metadata__", F32, []int{1}, make([]byte, 4)}},
-		"UTF-8":    {{"\xff", F32, []int{1}, make([]byte, 4)}},
-		"dtype":    {{"w", "F31", []int{1}, make([]byte, 4)}},
-		"short":    {{"w", F32, []int{2}, make([]byte, 4)}},
-		"negative": {{"w", F32, []int{-1}, make([]byte, 4)}},
-		"rank":     {{"w", F32, slices.Repeat([]int{1}, 17), make([]byte, 4)}},
+		"name":     {{Name: "__metadata__", DType: F32, Shape: []int{1}, Data: make([]byte, 4)}},
+		"UTF-8":    {{Name: "\xff", DType: F32, Shape: []int{1}, Data: make([]byte, 4)}},
+		"dtype":    {{Name: "w", DType: "F31", Shape: []int{1}, Data: make([]byte, 4)}},
+		"short":    {{Name: "w", DType: F32, Shape: []int{2}, Data: make([]byte, 4)}},
+		"negative": {{Name: "w", DType: F32, Shape: []int{-1}, Data: make([]byte, 4)}},
+		"rank":     {{Name: "w", DType: F32, Shape: slices.Repeat([]int{1}, 17), Data: make([]byte, 4)}},
 	} {
 		if err := Write(io.Discard, tensors, nil); err == nil {
 			t.Errorf("%s: accepted", what)
@@ -102,7 +102,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 }
 
 func TestWriteFails(t *testing.T) {
-	tensors := []TensorData{{"a", U8, []int{1}, []byte{1}}, {"b", U8, []int{1}, []byte{1}}}
+	tensors := []TensorData{{Name: "a", DType: U8, Shape: []int{1}, Data: []byte{1}}, {Name: "b", DType: U8, Shape: []int{1}, Data: []byte{1}}}
 	for k := range 3 {
 		if err := Write(&failingWriter{k}, tensors, nil); !errors.Is(err, errFull) {
 			t.Errorf("write %d fails: %v", k, err)
@@ -275,5 +275,32 @@ func TestUnalignedView(t *testing.T) {
 	}
 	if view, ok := (Tensor{DType: F32, Shape: []int{0}}).F32View(); littleEndian && (!ok || view == nil) {
 		t.Error("an empty tensor should have an empty view")
+	}
+}
+
+// TestFill: data that is made when it is written gives the same file, is asked for once a file, and must have the size that
+// the shape says.
+func TestFill(t *testing.T) {
+	plain := TensorData{Name: "a", DType: F32, Shape: []int{2}, Data: []byte{1, 2, 3, 4, 5, 6, 7, 8}}
+	asked := 0
+	later := TensorData{Name: "a", DType: F32, Shape: []int{2}, Fill: func(use func([]byte) error) error {
+		asked++
+		return use(plain.Data)
+	}}
+	var want, got bytes.Buffer
+	if err := errors.Join(Write(&want, []TensorData{plain}, nil), Write(&got, []TensorData{later}, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want.Bytes()) || asked != 1 {
+		t.Errorf("%x after %d calls, expected %x", got.Bytes(), asked, want.Bytes())
+	}
+	later.Shape = []int{3}
+	if err := Write(io.Discard, []TensorData{later}, nil); err == nil {
+		t.Error("data of another size was written")
+	}
+	failure := errors.New("no data")
+	later.Fill = func(func([]byte) error) error { return failure }
+	if err := Write(io.Discard, []TensorData{later}, nil); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -38,21 +38,24 @@ const (
 	keptBytes = 4 << 30
 )
 
-// openKept looks for the packed weights of c. Those of sharded bases are not kept.
+// openKept looks for the packed weights of c.
 func openKept(cache *memo.Cache, c *checkpoint.Checkpoint, prec Precision) *kept {
-	weights, config, single := c.File()
-	if cache == nil || !single {
+	files, config := c.Files()
+	if cache == nil || len(files) == 0 {
 		return nil
 	}
-	info, err := os.Stat(weights)
-	if err != nil {
-		return nil
+	names := make([]string, len(files))
+	for i, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil
+		}
+		var ok bool
+		if names[i], ok = memo.FileKey(file, info); !ok {
+			return nil
+		}
 	}
-	name, ok := memo.FileKey(weights, info)
-	if !ok {
-		return nil
-	}
-	k := &kept{cache: cache, key: fmt.Sprintf("packed %d %s %v %x %s", keptVersion, kernel.Layout(), prec, sha256.Sum256(config), name)}
+	k := &kept{cache: cache, key: fmt.Sprintf("packed %d %s %v %x %s", keptVersion, kernel.Layout(), prec, sha256.Sum256(config), strings.Join(names, " "))}
 	k.path = cache.Large(k.key)
 	f, err := safetensors.Open(k.path)
 	if err != nil {

@@ -67,10 +67,25 @@ func (v *value) stored() int {
 // Close releases the file. Views become invalid.
 func (c *Checkpoint) Close() error { return c.file.Close() }
 
-// File tells which file holds the weights, and what identifies the network that is read from it beside that file's
-// name and times. ok is false if there is no single file.
-func (c *Checkpoint) File() (file string, config []byte, ok bool) {
-	return c.src.weights, c.src.files.Config, !c.src.sharded && !c.src.memory
+// Files tells which files hold the weights, an index and its shards or one, and what identifies the network that is read from
+// them beside their names and times. There are none of a base that is not on disk.
+func (c *Checkpoint) Files() (files []string, config []byte) {
+	switch {
+	case c.src.memory:
+		return nil, nil
+	case !c.src.sharded:
+		return []string{c.src.weights}, c.src.files.Config
+	}
+	files = []string{c.src.weights}
+	seen := map[string]bool{}
+	for _, name := range c.file.Names() {
+		if t, _ := c.file.Tensor(name); !seen[t.File] {
+			seen[t.File] = true
+			files = append(files, t.File)
+		}
+	}
+	slices.Sort(files[1:])
+	return files, c.src.files.Config
 }
 
 // View returns the numbers of a parameter where they lie in the file, not checked for being finite, if they lie there as

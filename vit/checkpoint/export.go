@@ -122,10 +122,13 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 	} else if err = x.rename(c.file, c.names, m, o); err != nil {
 		return nil, err
 	}
-	for i := range x.Tensors {
-		if x.Tensors[i], err = retype(x.Tensors[i], o.DType); err != nil {
+	if o.DType == safetensors.F16 {
+		if err := fitsF16(x.Tensors); err != nil {
 			return nil, err
 		}
+	}
+	for i := range x.Tensors {
+		x.Tensors[i] = retype(x.Tensors[i], o.DType)
 	}
 	return x, nil
 }
@@ -164,28 +167,65 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 	return nil
 }
 
+// data is a tensor of the file, which stays in memory only while it is written.
 func data(name string, t safetensors.Tensor) safetensors.TensorData {
-	return safetensors.TensorData{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data}
+	return safetensors.TensorData{Name: name, DType: t.DType, Shape: t.Shape, Fill: func(use func([]byte) error) error {
+		defer t.Forget()
+		return use(t.Data)
+	}}
 }
 
-// retype converts a floating-point tensor; what becomes infinite is refused.
-func retype(t safetensors.TensorData, dtype safetensors.DType) (safetensors.TensorData, error) {
-	floating := t.DType == safetensors.F64 || t.DType == safetensors.F32 || t.DType == safetensors.F16 || t.DType == safetensors.BF16
-	if dtype == "" || dtype == t.DType || !floating {
-		return t, nil
+// floating tells whether a tensor has numbers that can be stored in another type.
+func floating(t *safetensors.TensorData) bool {
+	return t.DType == safetensors.F64 || t.DType == safetensors.F32 || t.DType == safetensors.F16 || t.DType == safetensors.BF16
+}
+
+// valuesOf calls use with the numbers of a floating-point tensor.
+func valuesOf(t safetensors.TensorData, use func(values []float32) error) error {
+	return t.Fill(func(data []byte) error {
+		values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: data}.Float32s(nil)
+		if err != nil {
+			return err
+		}
+		return use(values)
+	})
+}
+
+// retype converts a floating-point tensor, when it is written.
+func retype(t safetensors.TensorData, dtype safetensors.DType) safetensors.TensorData {
+	if dtype == "" || dtype == t.DType || !floating(&t) {
+		return t
 	}
-	values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: t.Data}.Float32s(nil)
-	if err != nil {
-		return t, err
-	}
-	if dtype == safetensors.F16 {
-		for _, v := range values {
-			if math.Abs(float64(v)) >= 65520 { // rounds to infinity
-				return t, fmt.Errorf("tensor %q: %g is too large for %s", t.Name, v, dtype)
+	return safetensors.TensorData{Name: t.Name, DType: dtype, Shape: t.Shape, Fill: func(use func([]byte) error) error {
+		return valuesOf(t, func(values []float32) error {
+			converted, err := safetensors.FromFloat32s(t.Name, dtype, t.Shape, values)
+			if err != nil {
+				return err
 			}
+			return use(converted.Data)
+		})
+	}}
+}
+
+// fitsF16 refuses numbers that would become infinite.
+func fitsF16(tensors []safetensors.TensorData) error {
+	for _, t := range tensors {
+		if !floating(&t) {
+			continue
+		}
+		err := valuesOf(t, func(values []float32) error {
+			for _, v := range values {
+				if math.Abs(float64(v)) >= 65520 { // rounds to infinity
+					return fmt.Errorf("tensor %q: %g is too large for %s", t.Name, v, safetensors.F16)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return safetensors.FromFloat32s(t.Name, dtype, t.Shape, values)
+	return nil
 }
 
 // withDType changes what config.json says about the type, if it does; otherwise it stays as it is.
@@ -277,8 +317,8 @@ func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
 				parts[j] = arch.BlockName(i, p+last)
 			}
 			if _, ok := tensors[parts[0]]; ok && fuse {
-				t := tensors[parts[0]]
-				t.Shape, t.Data = slices.Clone(t.Shape), nil
+				first := tensors[parts[0]]
+				t := safetensors.Tensor{Name: first.Name, DType: first.DType, File: first.File, Shape: slices.Clone(first.Shape)} // not mapped
 				t.Shape[0] *= 3
 				for _, p := range parts {
 					if tensors[p].DType != t.DType {

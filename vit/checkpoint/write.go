@@ -34,11 +34,18 @@ func folder(m *Description, prefix string, read func(name string) []float32, dty
 		if p.Name == "cls_token" {
 			shape = append([]int{1}, shape...)
 		}
-		t, err := safetensors.FromFloat32s(name, dtype, shape, read(p.Name))
-		if err != nil {
-			return nil, fmt.Errorf("vit: write: %w", err)
-		}
-		x.Tensors = append(x.Tensors, t)
+		x.Tensors = append(x.Tensors, made(name, dtype, shape, func() []float32 { return read(p.Name) }))
 	}
 	return x, x.hfFiles(m)
+}
+
+// made is a tensor whose numbers are made when it is written.
+func made(name string, dtype safetensors.DType, shape []int, values func() []float32) safetensors.TensorData {
+	return safetensors.TensorData{Name: name, DType: dtype, Shape: shape, Fill: func(use func([]byte) error) error {
+		t, err := safetensors.FromFloat32s(name, dtype, shape, values())
+		if err != nil {
+			return err
+		}
+		return use(t.Data)
+	}}
 }

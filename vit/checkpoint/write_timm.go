@@ -45,47 +45,51 @@ func TimmFolder(m *Description, read func(name string) []float32, dtype safetens
 		if p.Name == "project.weight" {
 			continue
 		}
-		name, shape, values := x.timmTensor(p, read)
+		name, shape, values := timmTensor(p, read)
 		if name == "" {
 			continue // part of another
 		}
 		if fold && p.Name == "cls_token" {
-			pos := read("pos_embed")
-			for i := range values {
-				values[i] += pos[i]
+			alone := values
+			values = func() []float32 {
+				v, pos := alone(), read("pos_embed")
+				for i := range v {
+					v[i] += pos[i]
+				}
+				return v
 			}
 		}
 		if fold && p.Name == "pos_embed" {
-			values, shape = values[m.Width:], []int{1, shape[1] - 1, m.Width}
+			all := values
+			values, shape = func() []float32 { return all()[m.Width:] }, []int{1, shape[1] - 1, m.Width}
 		}
-		t, err := safetensors.FromFloat32s(name, dtype, shape, values)
-		if err != nil {
-			return nil, fmt.Errorf("vit: write: %w", err)
-		}
-		x.Tensors = append(x.Tensors, t)
+		x.Tensors = append(x.Tensors, made(name, dtype, shape, values))
 	}
 	return x, nil
 }
 
 // timmTensor is a parameter as timm has it: q, k and v are one.
-func (x *Exported) timmTensor(p arch.Param, read func(name string) []float32) (name string, shape []int, values []float32) {
+func timmTensor(p arch.Param, read func(name string) []float32) (name string, shape []int, values func() []float32) {
 	block, module, last, inBlock := arch.SplitName(p.Name)
+	values = func() []float32 { return read(p.Name) }
 	switch {
 	case inBlock && (module == "k" || module == "v"):
 		return "", nil, nil
 	case inBlock && module == "q":
-		for _, part := range []string{"q", "k", "v"} {
-			values = append(values, read(arch.BlockName(block, part+last))...)
+		return arch.BlockName(block, "attn.qkv"+last), append([]int{3 * p.Shape[0]}, p.Shape[1:]...), func() (all []float32) {
+			for _, part := range []string{"q", "k", "v"} {
+				all = append(all, read(arch.BlockName(block, part+last))...)
+			}
+			return all
 		}
-		return arch.BlockName(block, "attn.qkv"+last), append([]int{3 * p.Shape[0]}, p.Shape[1:]...), values
 	case inBlock && (module == "ls1" || module == "ls2"):
-		return p.Name + ".gamma", p.Shape, read(p.Name)
+		return p.Name + ".gamma", p.Shape, values
 	case p.Name == "cls_token":
-		return p.Name, append([]int{1, 1}, p.Shape...), read(p.Name)
+		return p.Name, append([]int{1, 1}, p.Shape...), values
 	case strings.HasSuffix(p.Name, "_token") || p.Name == "pos_embed":
-		return p.Name, append([]int{1}, p.Shape...), read(p.Name)
+		return p.Name, append([]int{1}, p.Shape...), values
 	}
-	return timmNames.name(p.Name), p.Shape, read(p.Name)
+	return timmNames.name(p.Name), p.Shape, values
 }
 
 // HFFolder is Folder for a plain ViT with or without a head.
