@@ -84,8 +84,11 @@ func Parse(data []byte, name string, lim Limits) (*File, error) {
 	if f != nil {
 		f.Notes, f.Elements, f.Inflated = p.notes, p.elements, p.inflated
 	}
-	if err != nil {
+	switch {
+	case err != nil && name != "":
 		err = fmt.Errorf("dicom: %s: %w", name, err)
+	case err != nil:
+		err = fmt.Errorf("dicom: %w", err)
 	}
 	if err != nil && !errors.Is(err, ErrTruncated) {
 		return nil, err

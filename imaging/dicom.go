@@ -3,6 +3,7 @@ package imaging
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"melo.example/melo/dicom"
 	"melo.example/melo/dicom/pixel"
@@ -28,6 +29,9 @@ var dicomFormat = format{name: formatDICOM, inspect: inspectDICOM, decode: decod
 // describeDICOM reads an object up to its pixels, within the limits, and tells about how much memory the object takes.
 func describeDICOM(data []byte, opt Options) (d *pixel.Description, taken int64, err error) {
 	f, err := dicom.Parse(data, "", objectLimits(opt))
+	if errors.Is(err, dicom.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

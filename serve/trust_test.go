@@ -82,7 +82,7 @@ func TestSignedAdapters(t *testing.T) {
 	expect(t, e, "good", "", good)
 	refuse[*BrokenError](t, e, "bad", "", "which is not trusted")
 	refuse[*BrokenError](t, e, "bare", "", "not signed")
-	refuse[*BrokenError](t, e, "swapped", "", `under the name "other" alone`)
+	refuse[*BrokenError](t, e, "swapped", "", `under another name than "swapped"`)
 	refuse[*BrokenError](t, e, "good", "v2", "not signed")
 	refuse[*UnknownError](t, e, "good", v2, "unknown") // nor by its digest
 	for name, err := range map[string]error{"load": r.Load(t.Context(), "bare"), "alias": r.SetAlias("good", "x", v2),
@@ -142,7 +142,7 @@ func TestAllowedAdapters(t *testing.T) {
 	w.allow(t, a, b+" other")
 	e := newEngine(t, 1, Config{Adapters: dir, Trust: w.get})
 	expect(t, e, "a", "", a)
-	refuse[*BrokenError](t, e, "b", "", `under the name "other" alone`)
+	refuse[*BrokenError](t, e, "b", "", `under another name than "b"`)
 	w.allow(t, b+"  b.safetensors")
 	scan(t, e)
 	refuse[*BrokenError](t, e, "a", "", "not on the list")

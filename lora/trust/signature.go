@@ -215,7 +215,7 @@ func (k *Keys) signers(digest, name string, text []byte) ([]string, error) {
 		case err != nil:
 			why = err
 		case name != "" && s.Name != "" && s.Name != name:
-			why = fmt.Errorf("it is signed by %s under the name %q alone", owner, s.Name)
+			why = fmt.Errorf("it is signed by %s under another name than %.80q", owner, name)
 		default:
 			signers = append(signers, owner)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,10 +121,15 @@ func (w *Watched[T]) read() (value T, err error) {
 			return value, fmt.Errorf("access: %w", err)
 		}
 	}
-	if value, err = w.parse(contents); err != nil {
-		return value, fmt.Errorf("%s: %w", w.paths[0], err)
+	if value, err = w.parse(contents); err == nil {
+		return value, nil
 	}
-	return value, nil
+	for _, p := range w.paths {
+		if strings.HasPrefix(err.Error(), p+": ") { // it says which file
+			return value, err
+		}
+	}
+	return value, fmt.Errorf("%s: %w", w.paths[0], err)
 }
 
 // readFile reads at most limit bytes, whatever the file turns out to be.

@@ -48,6 +48,10 @@ var outside = []row{
 	{"JPEG 2000: 4,294,967,295 x 4,294,967,295", pictureOf(hugeJ2K)},
 	{"GIF: 65,535 x 65,535", pictureOf(hugeGIF)},
 	{"PNG: a colour profile of 1 GB", pictureOf(profilePNG)},
+	{"GIF: 600,000 frames", pictureOf(manyFrames)},
+	{"TIFF: 200,000 pages", pictureOf(manyPages)},
+	{"PNM: 40 MB of digits", pictureOf(manyDigits)},
+	{"JPEG: 60 MB of comments", pictureOf(comments)},
 	{"names: ../../etc/passwd, NUL, half a character, from right to left", oddNames},
 	{"folder: links to themselves, to /dev/zero, to a folder; odd names", oddFiles},
 	{"folder: 300 adapters put and taken away while one is loaded", churn},
@@ -373,6 +377,32 @@ func profilePNG() []byte {
 	b = append(append(b, "iCCP"...), chunk...)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[from:]))
 	return append(b, whole[33:]...)
+}
+
+func manyFrames() []byte {
+	b := []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff")
+	return append(append(b, bytes.Repeat([]byte(",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"), 600_000)...), 0x3b)
+}
+
+func manyPages() []byte {
+	one := tiffOf(0, [3]uint32{256, 1, 8}, [3]uint32{257, 1, 4}, [3]uint32{258, 1, 8}, [3]uint32{259, 1, 1}, [3]uint32{262, 1, 1},
+		[3]uint32{273, 1, 8}, [3]uint32{277, 1, 1}, [3]uint32{278, 1, 4}, [3]uint32{279, 1, 32})
+	page := one[8 : len(one)-64]
+	b := bytes.Clone(one[:8])
+	for range 200_000 {
+		b = append(b, page...)
+		binary.LittleEndian.PutUint32(b[len(b)-4:], uint32(len(b)))
+	}
+	return append(b, make([]byte, 64)...)
+}
+
+func manyDigits() []byte {
+	return append([]byte("P2 6000 3000 255\n"), bytes.Repeat([]byte("7 "), 20_000_000)...)
+}
+
+func comments() []byte {
+	part := append([]byte{0xff, 0xfe, 0xff, 0xff}, make([]byte, 65533)...)
+	return append([]byte{0xff, 0xd8}, bytes.Repeat(part, 900)...)
 }
 
 func oddNames(ctx context.Context, s *server) (string, error) {
