@@ -163,10 +163,13 @@ func TestHiddenAdaptersOverGRPC(t *testing.T) {
 			err = stream.SendMsg(proto.Message(in))
 		}
 		if err == nil || err == io.EOF {
+			err = nil
 			if !strings.HasSuffix(method, "/Watch") {
 				err = stream.CloseSend()
 			}
-			err = stream.RecvMsg(proto.Message(out))
+			if received := stream.RecvMsg(proto.Message(out)); received != nil {
+				err = received
+			}
 		}
 		if err != nil {
 			return status.Convert(err).Code().String() + ": " + status.Convert(err).Message()

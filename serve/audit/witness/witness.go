@@ -39,7 +39,7 @@ const (
 func New(address string) (*Authority, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("witness: address %.200q, expected that of a time stamp authority, http://... or https://...", address)
+		return nil, fmt.Errorf("witness: address %.200q, expected that of a time stamp authority, with http or https in front", address)
 	}
 	return &Authority{address, &http.Client{Timeout: patience}}, nil
 }
