@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"melo.example/melo/internal/text"
 	"melo.example/melo/metric"
 	"melo.example/melo/report/plot"
 )
@@ -125,11 +126,11 @@ func Number(e metric.Estimate) string {
 	case !e.Bounded:
 		return fmt.Sprintf("%.3f", e.Value)
 	}
-	text := fmt.Sprintf("%.3f (%.3f to %.3f)", e.Value, e.Low, e.High)
+	out := fmt.Sprintf("%.3f (%s)", e.Value, text.Range(e.Low, e.High))
 	if e.Approximate {
-		text += ApproximateMark
+		out += ApproximateMark
 	}
-	return text
+	return out
 }
 
 // Reliability draws how often decisions of a confidence are right, with 95 % intervals, and how many of them there

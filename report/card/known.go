@@ -269,7 +269,7 @@ func number(v *float64, interval *[2]float64) string {
 	case interval == nil:
 		return fmt.Sprintf("%.3f", *v)
 	}
-	return fmt.Sprintf("%.3f (%.3f to %.3f)", *v, interval[0], interval[1])
+	return fmt.Sprintf("%.3f (%s)", *v, text.Range(interval[0], interval[1]))
 }
 
 // sentence begins with a capital and ends with a full stop.

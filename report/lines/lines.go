@@ -78,7 +78,7 @@ func interval95(v *[2]float64) string {
 	if v == nil {
 		return "-             "
 	}
-	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
+	return text.Range(v[0], v[1])
 }
 
 // signedRange writes the interval of a difference in 16 columns.

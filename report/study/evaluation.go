@@ -10,6 +10,7 @@ import (
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/internal/buildinfo"
+	"melo.example/melo/internal/text"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/metric"
 	"melo.example/melo/report"
@@ -194,11 +195,11 @@ func rangeText(e metric.Estimate) string {
 	if !e.Bounded {
 		return "–"
 	}
-	text := fmt.Sprintf("%.3f to %.3f", e.Low, e.High)
+	out := text.Range(e.Low, e.High)
 	if e.Approximate {
-		text += report.ApproximateMark
+		out += report.ApproximateMark
 	}
-	return text
+	return out
 }
 
 // dash and dashRange write numbers of a document.
@@ -213,5 +214,5 @@ func dashRange(v *[2]float64) string {
 	if v == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%.3f to %.3f", v[0], v[1])
+	return text.Range(v[0], v[1])
 }
