@@ -130,7 +130,7 @@ func TestSeveralBases(t *testing.T) {
 		for client := range uint64(6) {
 			group.Go(func() {
 				rng := rand.New(rand.NewPCG(client, 1))
-				for range 12 {
+				for range 6 {
 					var requests []Request
 					var seeds []uint64
 					for _, name := range names {

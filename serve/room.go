@@ -26,6 +26,7 @@ type room struct {
 	clock   int64
 	changed chan struct{} // closed, and made anew, when there may be room
 	list    []*backbone
+	line    []*backbone // that wait for room, the first one first: no load overtakes another
 }
 
 // baseFlight is one loading of a base, and how many wait for it.
@@ -186,22 +187,22 @@ func (k *room) load(b *backbone, f *baseFlight) {
 
 // reserve books the memory of a base, when those have left that must.
 func (k *room) reserve(b *backbone) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.line = append(k.line, b)
+	defer func() {
+		k.line = slices.DeleteFunc(k.line, func(x *backbone) bool { return x == b })
+		k.tell()
+	}()
 	for {
-		k.mu.Lock()
-		if b.stack == nil { // or it is still leaving
-			if k.fits(b) {
-				k.bytes += b.bytes
-				k.mu.Unlock()
-				return nil
-			}
-			if err := k.never(b); err != nil {
-				k.mu.Unlock()
-				return err
-			}
+		if err := k.never(b); err != nil {
+			return err
+		}
+		if k.line[0] == b && b.stack == nil { // else it is still leaving
 			k.makeRoom(b.bytes)
 			if k.fits(b) {
-				k.mu.Unlock()
-				continue
+				k.bytes += b.bytes
+				return nil
 			}
 		}
 		wait := k.changed
@@ -209,7 +210,10 @@ func (k *room) reserve(b *backbone) error {
 		select {
 		case <-wait:
 		case <-k.ctx.Done():
-			return k.ctx.Err()
+		}
+		k.mu.Lock()
+		if err := k.ctx.Err(); err != nil {
+			return err
 		}
 	}
 }
@@ -218,6 +222,9 @@ func (k *room) fits(b *backbone) bool { return k.limit == 0 || k.bytes+b.bytes <
 
 // never returns an error if a base will not fit whoever leaves; k.mu is held.
 func (k *room) never(b *backbone) error {
+	if k.limit == 0 {
+		return nil
+	}
 	var pinned int64
 	for _, x := range k.list {
 		if x != b && x.pinned && x.stack != nil {
@@ -236,6 +243,9 @@ func (k *room) never(b *backbone) error {
 
 // makeRoom lets those leave that were used longest ago, idle ones first, until need bytes are free or will be; k.mu is held.
 func (k *room) makeRoom(need int64) {
+	if k.limit == 0 {
+		return
+	}
 	free := k.limit - k.bytes
 	for _, x := range k.list {
 		if x.leaving {

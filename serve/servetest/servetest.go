@@ -146,3 +146,28 @@ func Animation(t testing.TB) []byte {
 	}
 	return b.Bytes()
 }
+
+// AdapterOn makes an adapter with the labels a, b and c for the base at a path, and puts it into a folder.
+func AdapterOn(t testing.TB, dir, name, base string, seed uint64) {
+	t.Helper()
+	m, err := vit.Outline(base, vit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := adapterfile.BaseDigest(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := lora.New(&m.Config, lora.Config{Rank: 2}, 3, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(seed, 5))
+	for _, d := range a.Deltas {
+		for i := range d.B {
+			d.B[i] = float32(rng.NormFloat64()) * 0.3
+		}
+	}
+	Publish(t, dir, name, &adapterfile.File{Adapter: a, Meta: adapterfile.Metadata{Base: adapterfile.NewBase(&m.Config, filepath.Base(base), base, digest),
+		Method: lora.MeLo, Task: adapterfile.Multiclass, Labels: adapterfile.Labels("a", "b", "c")}})
+}
