@@ -70,10 +70,10 @@ func utilityOf(p *metric.Predictions, labels []string, units [][]int, prevalence
 		if u.Stated {
 			u.Prevalence = prevalence
 		}
-		found, ok1 := k.Sensitivity()
-		spared, ok2 := k.Specificity()
+		sensitivity, ok1 := k.Sensitivity()
+		specificity, ok2 := k.Specificity()
 		if ok1 && ok2 {
-			ppv, npv := metric.Predictive(found, spared, u.Prevalence)
+			ppv, npv := metric.Predictive(sensitivity, specificity, u.Prevalence)
 			u.PPV, u.NPV = maybe(ppv, !math.IsNaN(ppv)), maybe(npv, !math.IsNaN(npv))
 		}
 		c := metric.ConfusionOf(k)

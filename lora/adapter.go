@@ -45,7 +45,7 @@ func (a *Adapter) Delta(site vit.Site) *Delta {
 	return &a.Deltas[i]
 }
 
-// Parameters returns the number of trained numbers in A and B, and in the head.
+// Parameters returns the number of trainable parameters in A and B, and in the head.
 func (a *Adapter) Parameters() (deltas, head int) {
 	for _, d := range a.Deltas {
 		deltas += len(d.A) + len(d.B)

@@ -74,7 +74,7 @@ func deltaRates(p Pace, s Size, d *Delta) (a, b float64) {
 	return safeRate(p.A*u, s.X1), safeRate(p.B*s.Y, float64(d.Scale)*float64(d.Rank)*meanOfNormal*u)
 }
 
-// fullRate is one rate for all blocks: what the median of q and v bears.
+// fullRate is one rate for all blocks: what the median of q and v can take.
 func fullRate(pace float64, g *Gauge) float64 {
 	var rates []float64
 	for site, s := range g.sites {

@@ -209,14 +209,14 @@ func (s *intervals) all(n *Numbers) {
 		auc := s.auc(l)
 		auc.put(&x.AUC)
 		aucs = append(aucs, auc)
-		found, spared, f1 := s.rates(l, by(tops), &x.Decided)
+		sensitivity, specificity, f1 := s.rates(l, by(tops), &x.Decided)
 		s.rates(l, by(above), &x.At)
 		f1s = append(f1s, f1)
 		switch {
 		case first.Exclusive:
-			balance = append(balance, found)
-		case found.defined && spared.defined:
-			balance = append(balance, found, spared)
+			balance = append(balance, sensitivity)
+		case sensitivity.defined && specificity.defined:
+			balance = append(balance, sensitivity, specificity)
 		}
 	}
 	if first.Exclusive && labels == 2 {

@@ -30,7 +30,7 @@ type Choice struct {
 	Note func(reason string)
 }
 
-// OpenChecked is [Open] with a choice of precision that the adapters bear out.
+// OpenChecked is [Open] with a choice of precision that the self-tests of the adapters confirm.
 func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	if len(c.Bases) > 0 && (how.Fastest || how.CheckAll) {
 		p, err := ChoosePrecisions(ctx, c, how)

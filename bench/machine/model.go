@@ -27,7 +27,7 @@ type Pass struct {
 type Step struct {
 	Pass
 	Rank       int `json:"rank"`
-	Parameters int `json:"parameters"` // trained numbers, the head's included
+	Parameters int `json:"parameters"` // trainable parameters, the head's included
 }
 
 // Switch is the change from one adapter of a resident base to another.

@@ -46,7 +46,7 @@ type compareOptions struct {
 // Help is the long help text.
 func (compareOptions) Help() string {
 	return `Trains low-rank adapters, linear probes and fully tuned models on the same split, several seeds each, and compares
-them on the test split: trained numbers, file size, AUC with its interval, accuracy, calibration error before and
+them on the test split: trainable parameters, file size, AUC with its interval, accuracy, calibration error before and
 after calibration, seconds per epoch, peak memory, and the differences with intervals and p-values that hold for other images and other seeds, and a test of
 non-inferiority with a margin. The test split
 is used once, when all runs are done.

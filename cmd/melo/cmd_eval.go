@@ -35,7 +35,7 @@ type evalOptions struct {
 	Resamples  int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
 	Seed       uint64  `default:"1" group:"Intervals:" help:"Seed of the resamples."`
 
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What the adapter's self-test does not bear out is not used."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. A precision in which the adapter fails its self-test is not used."`
 	Batch     int    `default:"8" group:"Machine:" help:"Images per forward pass. The result does not depend on it."`
 	Workers   int    `placeholder:"N" group:"Machine:" help:"Workers (default: all cores). The result does not depend on it."`
 }

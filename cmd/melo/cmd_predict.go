@@ -23,7 +23,7 @@ type predictOptions struct {
 	Refuse    bool    `help:"Refuse images that are not like the training images: each is an error, as one that cannot be read."`
 	Coverage  float64 `help:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9." placeholder:"SHARE"`
 	Base      string  `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	Precision string  `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. What an adapter's self-test does not bear out is not used."`
+	Precision string  `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. A precision in which an adapter fails its self-test is not used."`
 	CSV       bool    `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
 	Out       string  `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
 	LeftOut   string  `help:"Write the name of every file of a folder that is left out, and why, as CSV." placeholder:"FILE"`

@@ -173,12 +173,12 @@ func (w *watcher) began(e experiment.Began) {
 // planText says what will be trained, and how long.
 func planText(e *experiment.Began) string {
 	p := &e.Parameters
-	what := fmt.Sprintf("%s numbers in the head", text.Count(p.Head))
+	what := fmt.Sprintf("%s parameters in the head", text.Count(p.Head))
 	switch e.Config.Method {
 	case lora.MeLo:
-		what = fmt.Sprintf("%s: %s numbers (%.2f %% of the base) and %s", lora.Describe(e.Deltas), text.Count(p.Trained), 100*p.Share, what)
+		what = fmt.Sprintf("%s: %s parameters (%.2f %% of the base) and %s", lora.Describe(e.Deltas), text.Count(p.Trained), 100*p.Share, what)
 	case lora.FullTuning:
-		what = fmt.Sprintf("all %s numbers of the base and %s", text.Count(p.Base), what)
+		what = fmt.Sprintf("all %s parameters of the base and %s", text.Count(p.Base), what)
 	}
 	if e.Config.Epochs == 0 {
 		return what + ", solved"

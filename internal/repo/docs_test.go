@@ -132,3 +132,27 @@ func TestDecisionsAreListed(t *testing.T) {
 		t.Errorf("docs/adr/README.md lists %q, the records in order are %q", listed, want)
 	}
 }
+
+// TestDocumentsAreListed: the index says of every document what it is for.
+func TestDocumentsAreListed(t *testing.T) {
+	folder := filepath.Join(root(t), "docs")
+	index, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"*.md", "format/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, page := range pages {
+			name, err := filepath.Rel(folder, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name = filepath.ToSlash(name); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
+				t.Errorf("docs/README.md does not list %s", name)
+			}
+		}
+	}
+}

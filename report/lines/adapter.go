@@ -88,7 +88,7 @@ func inspectedAdapter(l Writer, a *inspect.Adapter) {
 	if a.Digest != "" {
 		l.Printf("  sha256      %s", hexOf(a.Digest))
 	}
-	l.Entry("  method      ", "%s, %s numbers beside the base, %s in the head", m.Method, text.Count(int64(a.Deltas)), text.Count(int64(a.Head)))
+	l.Entry("  method      ", "%s, %s trainable parameters beside the base, %s in the head", m.Method, text.Count(int64(a.Deltas)), text.Count(int64(a.Head)))
 	l.Entry("  base        ", "%s", baseLine(m.Base))
 	if len(a.Sites) > 0 {
 		l.Entry("  sites       ", "%s, scale %s", lora.Describe(a.Sites), m.ScaleRule)

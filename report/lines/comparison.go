@@ -24,10 +24,10 @@ func Comparison(l Writer, c *experiment.Comparison) {
 		of = fmt.Sprintf("%d groups", d.Bootstrap.Units)
 	}
 	l.Printf("  intervals: 95 %%, over %s; ~ may miss that\n", of)
-	l.Printf("  method    trained numbers   of base       file  s/epoch  peak memory")
+	l.Printf("  method   trainable parameters   of base       file  s/epoch  peak memory")
 	for i := range d.Methods {
 		m := &d.Methods[i]
-		l.Printf("  %-8s %16s %7.2f %% %10s %8.1f %12s", m.Method, text.Count(m.Params.Trained+m.Params.Head), 100*m.Params.WithHead(), text.Bytes(m.Bytes),
+		l.Printf("  %-8s %20s %7.2f %% %10s %8.1f %12s", m.Method, text.Count(m.Params.Trained+m.Params.Head), 100*m.Params.WithHead(), text.Bytes(m.Bytes),
 			m.SecondsPerEpoch, study.MemoryText(m.PeakMemory))
 	}
 	l.Printf("\n  method      AUC  95 %%              sd  accuracy    ECE  uncalibrated")
@@ -52,7 +52,7 @@ func Comparison(l Writer, c *experiment.Comparison) {
 	if d.Folds > 0 {
 		over = "repeats"
 	}
-	l.Printf("\n  trained numbers: with the head; sd: of the AUC over %s; p: of no difference", over)
+	l.Printf("\n  trainable parameters: with the head; sd: of the AUC over %s; p: of no difference", over)
 	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
 		l.Printf("  over images and %s; not adjusted for the number of comparisons", over)
 	} else if len(d.Seeds) == 1 {

@@ -11,10 +11,10 @@ import (
 func Converted(l Writer, d *convert.Document) {
 	l.Printf("%s (%s, %s) -> %s (%s, %s)", d.In.Path, d.In.Format, text.Bytes(d.In.Bytes), d.Out.Path, d.Out.Format, text.Bytes(d.Out.Bytes))
 	if d.Sites != "" {
-		l.Entry("  sites       ", "%s, %s numbers", d.Sites, text.Count(int64(d.Deltas)))
+		l.Entry("  sites       ", "%s, %s parameters", d.Sites, text.Count(int64(d.Deltas)))
 	}
 	if d.Head > 0 {
-		l.Entry("  head        ", "%s numbers: %s", text.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
+		l.Entry("  head        ", "%s parameters: %s", text.Count(int64(d.Head)), strings.Join(d.Labels, ", "))
 	}
 	if d.In.Digest != "" && d.Deltas == 0 && d.Head == 0 { // of a base: what adapters know it by
 		l.Printf("  sha256 in   %s", hexOf(d.In.Digest))

@@ -73,18 +73,18 @@ func (j evalPrinter) printNumbers() {
 
 func (j evalPrinter) printLabels() {
 	d := j.doc
-	j.l.Printf("\n  %s     n    AUC  95 %%             from  found  spared", cut("label", nameWidth, false))
+	j.l.Printf("\n  %s     n    AUC  95 %%            threshold  sens.  spec.", cut("label", nameWidth, false))
 	for l := range d.PerLabel {
 		x, t := &d.PerLabel[l], &d.Thresholds[l]
-		j.l.Printf("  %s %5d  %s  %s%s %s  %s   %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
-			from(&d.Decision, t), share(x.Sensitivity), share(x.Specificity))
+		j.l.Printf("  %s %5d  %s  %s%s %9s  %s  %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
+			thresholdText(&d.Decision, t), share(x.Sensitivity), share(x.Specificity))
 	}
-	j.l.Printf("  found, spared: sensitivity and specificity of the decisions, which accuracy")
-	j.l.Printf("  and counts are of, too")
+	j.l.Printf("  sens., spec.: sensitivity and specificity of the decisions that accuracy and the")
+	j.l.Printf("  table of counts below are of, too")
 	j.wrapped("decided for: " + d.Decision.Text)
 	for _, a := range d.Decision.Alternatives {
 		last := a.PerLabel[len(a.PerLabel)-1]
-		j.wrapped(fmt.Sprintf("by %s: accuracy %s, balanced %s; %s found %s, spared %s", a.Text, share(a.Accuracy), share(a.Balanced), last.Label,
+		j.wrapped(fmt.Sprintf("by %s: accuracy %s, balanced %s; %s: sensitivity %s, specificity %s", a.Text, share(a.Accuracy), share(a.Balanced), last.Label,
 			share(last.Sensitivity), share(last.Specificity)))
 	}
 }
@@ -123,8 +123,8 @@ func (j evalPrinter) printUtility() {
 	}
 }
 
-// from writes the threshold that decides about a label in five columns, if there is one.
-func from(d *experiment.Decision, t *experiment.Threshold) string {
+// thresholdText writes the threshold that decides about a label in five columns, if there is one.
+func thresholdText(d *experiment.Decision, t *experiment.Threshold) string {
 	if d.Rule == experiment.MostProbable {
 		return "    -"
 	}

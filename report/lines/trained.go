@@ -15,7 +15,7 @@ func Trained(l Writer, d *experiment.Result) {
 	l.Printf("%s", d.Adapter.Path)
 	l.Printf("  size        %s", text.Bytes(d.Adapter.Bytes))
 	l.Printf("  sha256      %s", hexOf(d.Adapter.Digest))
-	l.Printf("  trained     %s numbers (%.2f %% of the base) and %s in the head", text.Count(d.Params.Trained), 100*d.Params.Share, text.Count(d.Params.Head))
+	l.Printf("  trained     %s parameters (%.2f %% of the base) and %s in the head", text.Count(d.Params.Trained), 100*d.Params.Share, text.Count(d.Params.Head))
 	best := ""
 	switch {
 	case d.Epochs == 0:

@@ -105,7 +105,7 @@ func repeatsText(n int) string {
 
 // results is the paper's table, and the differences.
 func (j comparison) results() report.Section {
-	t := &report.Table{Caption: "Methods, with 95\u00a0% intervals", Head: []string{"method", "trained numbers", "of the base", "file", "AUC", "accuracy", "calibration error", "uncalibrated",
+	t := &report.Table{Caption: "Methods, with 95\u00a0% intervals", Head: []string{"method", "trainable parameters", "of the base", "file", "AUC", "accuracy", "calibration error", "uncalibrated",
 		"seconds per epoch", "peak memory"}}
 	for m, x := range j.judged.All {
 		d := &j.Methods[m]

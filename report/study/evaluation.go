@@ -151,7 +151,7 @@ func decisionText(d *experiment.Decision) string {
 	for _, a := range d.Alternatives {
 		text += fmt.Sprintf(" By %s: accuracy %s, balanced accuracy %s", a.Text, dash(a.Accuracy), dash(a.Balanced))
 		for _, l := range a.PerLabel[max(0, min(1, len(a.PerLabel)-1)):][:1] {
-			text += fmt.Sprintf("; %s found %s, spared %s", l.Label, dash(l.Sensitivity), dash(l.Specificity))
+			text += fmt.Sprintf("; %s: sensitivity %s, specificity %s", l.Label, dash(l.Sensitivity), dash(l.Specificity))
 		}
 		text += "."
 	}
