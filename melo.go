@@ -137,7 +137,7 @@ func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, er
 	}
 	a, err := b.adapter(f)
 	if err != nil {
-		return nil, nil, errors.Join(err, b.Close())
+		return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model)) // nobody else has it
 	}
 	return b, a, nil
 }

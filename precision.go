@@ -3,6 +3,7 @@ package melo
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
@@ -77,6 +78,11 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 			s.precision = slower(s.precision)
 			continue
 		}
+		if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning { // before the base is read for nothing
+			s.tell(unfit.Error())
+			s.precision = slower(s.precision)
+			continue
+		}
 		b, a, err := openPair(f, path, s)
 		var unfit *SelfCheckError
 		if s.precision == F32 || !errors.As(err, &unfit) {
@@ -84,6 +90,7 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 		}
 		s.tell(unfit.Error())
 		s.precision = slower(s.precision)
+		runtime.GC() // so that the base is not in memory twice
 	}
 }
 

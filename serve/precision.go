@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"sync"
 	"time"
 
@@ -131,9 +132,11 @@ func openFastest(ctx context.Context, c Config, how Choice) (*Engine, error) {
 				}
 				break
 			}
-			if err := e.Close(); err != nil {
+			model := e.base().model
+			if err := errors.Join(e.Close(), vit.Release(model)); err != nil {
 				return nil, err
 			}
+			runtime.GC() // so that the base is not in memory twice
 			p = slowerThan(p)
 			continue
 		}

@@ -35,16 +35,25 @@ func (e *SelfCheckError) Error() string {
 // fault.
 var allowedDistance = map[vit.Precision]float64{vit.F32: 1e-3, vit.BF16: 0.05, vit.I8: 0.25}
 
+// Untested returns the error of CheckSelf about an adapter that has no self-test, which no base is needed for; nil if it has one, or
+// p is float32.
+func (f *File) Untested(p vit.Precision) *SelfCheckError {
+	if f.Meta.SelfTest != nil || p == vit.F32 {
+		return nil
+	}
+	return &SelfCheckError{Path: f.Path, Precision: p, Distance: math.NaN(), Allowed: allowedDistance[p], Missing: true}
+}
+
 // CheckSelf compares the answers of the adapter on the base at hand, which runs in precision p, with those that
 // its file has; logits answers one input of n values. Without a self-test, an adapter passes in float32 only. A pass
 // is remembered in known, for the same adapter, base, precision, kernels and program.
 func (f *File) CheckSelf(p vit.Precision, n int, known *memo.Cache, logits func(input []float32) ([]float32, error)) error {
+	if unfit := f.Untested(p); unfit != nil {
+		return unfit
+	}
 	test := f.Meta.SelfTest
 	if test == nil {
-		if p == vit.F32 {
-			return nil
-		}
-		return &SelfCheckError{Path: f.Path, Precision: p, Distance: math.NaN(), Allowed: allowedDistance[p], Missing: true}
+		return nil
 	}
 	key := fmt.Sprintf("self-check of %s on %s in %v with %s by %s", f.Digest, f.Meta.Base.Digest, p, vit.Kernels(), revision())
 	if f.Digest == "" || f.Meta.Base.Digest == "" || revision() == "" {
