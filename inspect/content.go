@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"melo.example/melo/internal/regular"
@@ -30,7 +31,7 @@ func contentOf(path string) string {
 	defer f.Close()
 	head := make([]byte, 256)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
 	head = head[:n]

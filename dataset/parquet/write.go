@@ -25,7 +25,7 @@ type Field struct {
 
 // Writer writes a table row by row. It keeps the rows of a group in memory.
 type Writer struct {
-	out    *pq.Writer
+	out    *pq.GenericWriter[any]
 	fields []Field
 	at     []int // which column of the file each field is
 	row    pq.Row
@@ -42,7 +42,7 @@ func NewWriter(w io.Writer, fields []Field, metadata map[string]string) *Writer 
 	for key, value := range metadata {
 		options = append(options, pq.KeyValueMetadata(key, value))
 	}
-	x := &Writer{out: pq.NewWriter(w, options...), fields: fields, at: make([]int, len(fields))}
+	x := &Writer{out: pq.NewGenericWriter[any](w, options...), fields: fields, at: make([]int, len(fields))}
 	for k, path := range schema.Columns() {
 		for i, f := range fields {
 			if f.Name == path[0] {
