@@ -68,6 +68,13 @@ func tableText(header string, rows ...string) string {
 // TestLayouts: what folders and tables as people have them must give.
 func TestLayouts(t *testing.T) {
 	mask := stencil(t)
+	list := func(text string) string {
+		file := filepath.Join(t.TempDir(), "list.txt")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	for name, c := range map[string]struct {
 		files map[string]string
 		opt   Options
@@ -128,6 +135,11 @@ func TestLayouts(t *testing.T) {
 		"lists of samples":   {many(map[string]string{"s0.json": `{"labels": [0, 1]}`, "s1.json": `{"labels": []}`, "s2.json": `{"labels": [1]}`}, "s:3"), Options{}, "multilabel 0+1=1 1=1 no label=1", ""},
 		"boxes":              {many(map[string]string{"s0.txt": "0 0.5 0.5 0.1 0.1", "s1.txt": "1 0.5 0.5 0.1 0.1"}, "s:2"), Options{}, "!no label", ""},
 		"COCO":               {many(map[string]string{"all.json": `{"images": [], "annotations": []}`}, ":2"), Options{}, "!annotations of objects (COCO) are not read", ""},
+		"lists of splits": {many(nil, "a/:3", "b/:3"), Options{SplitFiles: []string{"train=" + list("a/0.png\na/1.png\nb/0\nb/1.png\n"), "test=" + list("a/2.png\nb/2.png\n")}},
+			"binary a/test=1 a/train=2 b/test=1 b/train=2", "4 images are train"},
+		"lists of splits, some": {many(nil, "a/:3", "b/:3"), Options{SplitFiles: []string{"train=" + list("a/0.png\nb/0.png\n"), "test=" + list("a/2.png\nb/2.png\n")}},
+			"binary a/test=1 a/train=1 b/test=1 b/train=1", "2 left out, images in no list"},
+		"images of no table": {many(nil, "a/:2", "b/:2"), Options{Images: "elsewhere"}, "!--images says where the images of a table are", ""},
 		"Excel":              {many(map[string]string{"all.xlsx": "PK"}, ":2"), Options{}, "!Excel files are not read", ""},
 		"names of ids":       {many(map[string]string{"labels.csv": tableText("image_name,patient_id,target", "x0,p0,0", "x1,p1,1", "x2,p1,0")}, "images/x:3"), Options{}, "binary 0=2 1=1", `column "target"`},
 		"leading zeros":      {many(map[string]string{"labels.csv": tableText("id,label", "7,a", "8,b"), "images/007.png": "#1", "images/008.png": "#2"}), Options{}, "binary a=1 b=1", "leading zeros"},

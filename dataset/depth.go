@@ -46,19 +46,20 @@ func (d *Dataset) checkDepth(decided string) error {
 	if decided != "" || len(count) == 0 || len(count) == 1 && count[8]+count[16] > 0 {
 		return nil
 	}
-	// Dark images of full depth have small samples, too: the range of a label is that of its brightest image.
 	most := make([]map[int]int, len(d.Labels)) // images of each label, by whether they have 8 bits or more
-	brightest := make([]int, len(d.Labels))
+	range16 := make([]int, len(d.Labels))
 	for l := range d.Labels {
 		most[l] = map[int]int{}
+		var scales []int
 		for i := range d.infos {
 			if s := scaleOf(&d.infos[i]); s > 0 && d.has(i, l) {
 				most[l][min(s, 9)]++
 				if s > 8 {
-					brightest[l] = max(brightest[l], s)
+					scales = append(scales, s)
 				}
 			}
 		}
+		range16[l] = usualScale(scales)
 	}
 	var told []string
 	for l, name := range d.Labels {
@@ -66,7 +67,7 @@ func (d *Dataset) checkDepth(decided string) error {
 		if n < fewOfDepth {
 			continue
 		}
-		what := fmt.Sprintf("%d of 16 bits used", brightest[l])
+		what := fmt.Sprintf("%d of 16 bits used", range16[l])
 		if 10*most[l][8] >= 9*n {
 			what = "8 bits"
 		} else if 10*most[l][9] < 9*n {
@@ -78,19 +79,37 @@ func (d *Dataset) checkDepth(decided string) error {
 		return d.badf("the depth of the images tells the label (%s), and a model would learn that: decide with --depth (max: the greatest sample of an image is white; bits=12; stored: as it is)",
 			strings.Join(told[:min(len(told), 10)], ", "))
 	}
-	if count[16] == 0 {
-		top := 0
-		for s := range count {
+	deep, low, top := 0, 0, 0
+	for s, n := range count {
+		if s > 8 {
+			deep += n
+		}
+		if s > 8 && s < 16 {
+			low += n
 			top = max(top, s)
 		}
-		if top > 8 {
-			d.warnOnce(fmt.Sprintf("images of 16 bits use at most %d of them: as stored they are dark, at 1/%d of the range (--depth bits=%d, or max)", top, 1<<(16-top), top))
+	}
+	if low > 0 && 2*low >= deep {
+		which := ""
+		if low < deep {
+			which = fmt.Sprintf("%d of %d ", low, deep)
 		}
+		d.warnOnce(fmt.Sprintf("%simages of 16 bits use at most %d of them: as stored they are dark, at 1/%d of the range (--depth bits=%d, or max)", which, top, 1<<(16-top), top))
 	}
 	if count[8] > 0 && len(count) > 1 {
 		d.warnOnce(fmt.Sprintf("%d images have 8 bits, %d more: --depth says what is white in the latter", count[8], len(d.infos)-count[8]))
 	}
 	return nil
+}
+
+// usualScale is the least scale that holds three of four images. Dark images of full depth have small samples, too, and one
+// image of another depth is no label's.
+func usualScale(scales []int) int {
+	if len(scales) == 0 {
+		return 0
+	}
+	slices.Sort(scales)
+	return scales[(3*len(scales)+3)/4-1]
 }
 
 // kindsOf returns the distinct texts after the names.

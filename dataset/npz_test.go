@@ -234,6 +234,14 @@ func FuzzNPZ(f *testing.F) {
 	})
 }
 
+func TestNPZOptions(t *testing.T) {
+	for _, opt := range []Options{{SplitFiles: []string{"train=x"}}, {Layout: "classes"}, {Images: "x"}} {
+		if _, err := Open("testdata/grey.npz", opt); !errors.Is(err, ErrBadData) {
+			t.Errorf("%+v: %v", opt, err)
+		}
+	}
+}
+
 // TestNPZOneHot: one 1 in every row is one label an image, as in tables; --task multilabel says otherwise.
 func TestNPZOneHot(t *testing.T) {
 	path := archive(t, map[string][]byte{"train_images": npy("|u1", []int{3, 2, 2}, make([]byte, 12)),

@@ -26,6 +26,9 @@ func Open(path string, opt Options) (*Dataset, error) {
 	}
 	d := &Dataset{Root: path}
 	o := opener{d: d, opt: opt}
+	if err := o.meansSomething(path, st.IsDir()); err != nil {
+		return nil, err
+	}
 	if st.IsDir() {
 		err = o.folder(path)
 	} else {
@@ -48,6 +51,24 @@ type opener struct {
 	d      *Dataset
 	opt    Options
 	listed map[string]bool // files that are images because a DICOMDIR lists them
+}
+
+// meansSomething refuses options that say nothing about what is at a path: who gives them expects them to count.
+func (o *opener) meansSomething(path string, isDir bool) error {
+	ext := strings.ToLower(filepath.Ext(path))
+	isTable := !isDir && table.Is(path)
+	hasTable := isDir && isRegular(filepath.Join(path, "labels.csv"))
+	switch {
+	case o.opt.Images != "" && !isTable && !hasTable:
+		return badf("%s: --images says where the images of a table are: give the table, not a folder or an archive", path)
+	case isTable && o.opt.Layout != layout.Auto && o.opt.Layout != LayoutTable:
+		return badf("%s: --layout %s is about folders, and this is a table: give the folder", path, o.opt.Layout)
+	case !isDir && (ext == ".npz" || ext == ".parquet") && o.opt.Layout != layout.Auto:
+		return badf("%s: --layout is about folders, and this is one file", path)
+	case !isDir && ext == ".npz" && len(o.opt.SplitFiles) > 0:
+		return badf("%s: --split-file names files of images, and the images of an archive of arrays have no names", path)
+	}
+	return nil
 }
 
 // unread are kinds of files that are refused by name, and what to do.
@@ -349,8 +370,12 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 			}
 		}
 	}
-	o.d.derivePatients(records)
-	return o.d.take(st, records, "", nil, o.opt)
+	r := &reader{d: o.d, opt: o.opt, records: records}
+	if err := r.listSplits(); err != nil {
+		return err
+	}
+	o.d.derivePatients(r.records)
+	return o.d.take(st, r.records, "", nil, o.opt)
 }
 
 // refusedTables says what lies beside images that would be a table of another kind; empty: nothing.

@@ -270,3 +270,11 @@ func TestCMYKWithoutAdobe(t *testing.T) {
 		t.Errorf("without the marker: %v", err)
 	}
 }
+
+// TestWebPShorterThanItsHeader: a size below that of the header is an error in words.
+func TestWebPShorterThanItsHeader(t *testing.T) {
+	_, err := Decode([]byte("RIFF\x03\x00\x00\x00WEBPVP8 \x00\x00\x00\x00xxxxxxxxxxx"), "x.webp")
+	if err == nil || strings.Contains(err.Error(), "runtime error") {
+		t.Error(err)
+	}
+}

@@ -32,6 +32,9 @@ func readWebP(data []byte) (*webpFile, error) {
 	if end > int64(len(data)) {
 		return nil, fmt.Errorf("%w: it has %d bytes of %d", errEnd, len(data), end)
 	}
+	if end < 12 {
+		return nil, fmt.Errorf("a size of %d bytes, which its header has alone", end)
+	}
 	f := &webpFile{}
 	var frame []byte // chunks
 	extended := false
