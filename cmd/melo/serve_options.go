@@ -59,7 +59,7 @@ type serveAddresses struct {
 	TLSKey            string        `name:"tls-key" placeholder:"FILE" group:"TLS:" help:"Its key, PEM."`
 	TLSClientCA       string        `name:"tls-client-ca" placeholder:"FILE" group:"TLS:" help:"Authorities of client certificates, PEM."`
 	RequireClientCert bool          `group:"TLS:" help:"Refuse clients without a certificate of these authorities."`
-	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Connections of each address; the longest idle make room."`
+	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Connections of each address, of which the longest idle make room, and calls under way: a quarter of them without a role, a sixteenth of one address."`
 	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"When stopping: time between not being ready and closing the endpoints."`
 	DrainTimeout      time.Duration `default:"30s" group:"Addresses:" help:"When stopping: time for what is under way."`
 }

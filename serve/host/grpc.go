@@ -17,7 +17,7 @@ import (
 
 // enterCall lets a gRPC call, or a message of a stream, in: the same steps as for a request of HTTP.
 func (h *Host) enterCall(ctx context.Context, c grpcapi.Call) (grpcapi.Entered, error) {
-	v := visit{protocol: "grpc", name: path.Base(c.Method), need: roleOf(c.Role), header: c.Request.Header, opening: c.Opening,
+	v := visit{protocol: "grpc", name: path.Base(c.Method), need: roleOf(c.Role), header: c.Request.Header, opening: c.Opening, message: c.Message,
 		credentials: h.credentials(c.Request)}
 	if !c.Known {
 		v.name = "unknown"

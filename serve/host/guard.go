@@ -24,6 +24,7 @@ type visit struct {
 	credentials access.Credentials
 	adapter     string // that it is about, where the address says so
 	opening     bool   // of a stream, whose messages are counted one by one
+	message     bool   // of a stream, which is a call already
 }
 
 // entered is a call that was let in, or was not: it is counted, timed, traced and logged either way.
@@ -40,7 +41,16 @@ func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	began := time.Now()
 	counted := h.config.Recorder.Call(v.protocol, v.name)
 	ctx, end := h.config.Tracer.Start(ctx, propagation.HeaderCarrier(v.header), v.protocol, v.name)
-	ctx, p, done, err := h.enter(ctx, v)
+	p, done := access.Principal{}, func() {}
+	leave, err := func() {}, error(nil)
+	if !v.message {
+		leave, err = h.calls[v.protocol].enter(clientHost(v.credentials.Address), v.need)
+	}
+	if err != nil {
+		h.config.Recorder.Denied("calls")
+	} else {
+		ctx, p, done, err = h.enter(ctx, v)
+	}
 	before := ""
 	named := func(adapter string) {
 		if v.need > access.Viewer && err == nil {
@@ -50,6 +60,7 @@ func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	named(v.adapter)
 	e := entered{ctx: ctx, named: named, end: func(code string, ok, fault bool, adapter string, bytes int64) {
 		done()
+		leave()
 		if v.need > access.Viewer && err == nil {
 			outcome := "ok"
 			if !ok {

@@ -69,6 +69,7 @@ type Host struct {
 	extra    []*http.Server // metrics, debug
 	sockets  []socket
 	conns    map[string]*conns
+	calls    map[string]*calls // by protocol
 	reloads  []func()
 	refusals refusals
 	expiry   bool // the metric is there
@@ -98,7 +99,7 @@ func New(c Config) (*Host, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, conns: map[string]*conns{}}
+	h := &Host{config: c, gate: &gate{Engine: c.Engine, audit: c.Audit}, conns: map[string]*conns{}, calls: map[string]*calls{"http": newCalls(c.MaxConnections), "grpc": newCalls(c.MaxConnections)}}
 	if err := c.CheckAddresses(); err != nil {
 		return nil, err
 	}

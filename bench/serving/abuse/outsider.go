@@ -37,6 +37,7 @@ var outside = []row{
 	{"HTTP/2: 500,000 PINGs, none of the answers read", frames(flood(6, 0, make([]byte, 8)))},
 	{"HTTP/2: 500,000 empty DATA frames", frames(emptyData)},
 	{"HTTP/2: 100 connections of 64 streams without a message", halfOpen},
+	{"HTTP/2: 500 connections of 64 streams that watch health, no token", watchers},
 	{"gRPC: as gRPC-web", grpcWeb},
 	{"form: 40,000 parts", manyParts},
 	{"form: a part with 200,000 header lines", partHeaders},
@@ -250,6 +251,33 @@ func halfOpen(_ context.Context, s *server) (string, error) {
 			return nil
 		})(context.Background(), s)
 	})
+}
+
+// watchers opens streams that everybody may open, and asks whether the server is ready meanwhile.
+func watchers(ctx context.Context, s *server) (string, error) {
+	head := block(":method", "POST", ":scheme", "http", ":path", "/grpc.health.v1.Health/Watch", ":authority", "localhost", "content-type", "application/grpc", "te", "trailers")
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
+	for range 500 {
+		c, err := dial(s.grpc)
+		if err != nil {
+			return "", err
+		}
+		conns = append(conns, c)
+		b := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frameOf(4, 0, 0, nil)...)
+		for i := range uint32(64) {
+			b = append(append(b, frameOf(1, 4, 2*i+1, head)...), frameOf(0, 0, 2*i+1, frame(0, nil))...)
+		}
+		if _, err := c.Write(b); err != nil {
+			return "", err
+		}
+	}
+	time.Sleep(3 * time.Second)
+	return said(s.send(ctx, "GET", "/readyz", nil))
 }
 
 func grpcWeb(ctx context.Context, s *server) (string, error) {
