@@ -1,7 +1,9 @@
 package vit
 
 import (
+	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -145,4 +147,27 @@ func recipeOf(t *testing.T) imaging.Recipe {
 	r := m.Recipe
 	r.Size, r.Resize = 32, 32
 	return r
+}
+
+// TestStreamedCutShort: a file that somebody shortens between two blocks is an error, not the end of the process.
+func TestStreamedCutShort(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files are not mapped here")
+	}
+	dir := filepath.Join(t.TempDir(), "base")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(golden.Root(t), "timm_vit"))); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "model.safetensors")
+	find := func(o checkpoint.Options) (*checkpoint.Checkpoint, error) {
+		c, err := checkpoint.Open(dir, o)
+		if err != nil {
+			return nil, err
+		}
+		return c, os.Truncate(file, 1<<13)
+	}
+	_, err := streamed(Options{}, find, wave(3*16*16), 1, nil)
+	if !errors.Is(err, safetensors.ErrChanged) {
+		t.Errorf("got %v", err)
+	}
 }
