@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"melo.example/melo/compute"
+	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
 )
 
@@ -47,6 +48,10 @@ func (b *Base) Merged(a *Adapter) (*vit.Model, error) {
 	}
 	c := *m
 	c.Head, c.HeadDist, c.Labels, c.Recipe, c.RecipeNote = a.source.Head, nil, a.labels, a.recipe, ""
+	c.Problem = ""
+	if a.meta.Task == adapterfile.Multilabel {
+		c.Problem = "multi_label_classification"
+	}
 	c.Classes, c.Backend = a.source.Head.Classes, merged{m.Backend, a.source.Head}
 	return &c, nil
 }

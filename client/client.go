@@ -157,6 +157,14 @@ func (c *Client) Adapter(ctx context.Context, name string) (*wire.AdapterList, e
 			return &list, nil
 		}
 	}
+	for _, a := range list.Adapters {
+		if version == "" && a.Reason != "" {
+			return nil, fmt.Errorf("%s: adapter %s is refused: %s", c.base, name, a.Reason)
+		}
+	}
+	if version == "" {
+		return nil, fmt.Errorf("%s: adapter %s has no current version", c.base, name)
+	}
 	return nil, fmt.Errorf("%s: adapter %s has no version %q", c.base, name, version)
 }
 

@@ -45,7 +45,7 @@ type Adapted struct {
 // Merged writes a base with an adapter, whose file is at In, in its weights, as a folder of Hugging Face or timm.
 func Merged(ctx context.Context, o Options, from string, a *Adapted) (*Document, error) {
 	m := a.Model
-	d := &checkpoint.Description{Config: m.Config, Recipe: m.Recipe, Labels: m.Labels}
+	d := &checkpoint.Description{Config: m.Config, Recipe: m.Recipe, Labels: m.Labels, Problem: m.Problem}
 	if o.DType == "" {
 		o.DType = safetensors.F32
 	}
@@ -62,16 +62,16 @@ func Merged(ctx context.Context, o Options, from string, a *Adapted) (*Document,
 	doc := newDocument(o.In, o.Out)
 	doc.In.Format, doc.In.Digest = from, a.Digest
 	doc.Out.Format, doc.Labels, doc.Notes = x.Source, a.Labels, append(doc.Notes, x.Notes...)
-	doc.loseByMerging(&a.Meta)
+	doc.loseByMerging(&a.Meta, x.Source)
 	return doc, doc.written()
 }
 
-// loseByMerging names what an adapter has and a base has no place for.
-func (d *Document) loseByMerging(m *adapterfile.Metadata) {
+// loseByMerging names what an adapter has and a base of that library has no place for.
+func (d *Document) loseByMerging(m *adapterfile.Metadata, names string) {
 	d.lose(len(m.Thresholds) > 0, "thresholds")
 	d.lose(len(m.Temperatures) > 0, "temperatures")
 	d.lose(len(m.Metrics) > 0, "metrics")
-	d.lose(m.Task == adapterfile.Multilabel || m.Task == adapterfile.Binary, "that its task is "+strings.ToLower(string(m.Task)))
+	d.lose(m.Task == adapterfile.Multilabel && names == "timm" || m.Task == adapterfile.Binary && len(m.Labels) > 1, "that its task is "+strings.ToLower(string(m.Task)))
 }
 
 // written records what was written.

@@ -2,11 +2,14 @@ package vit
 
 import (
 	"bytes"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"melo.example/melo/imaging"
+	"melo.example/melo/internal/golden"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit/checkpoint"
 )
@@ -52,6 +55,60 @@ func TestFolder(t *testing.T) {
 	want := slices.Clone(newEngine(m, pool, 2, c.Depth).Forward(images, 2, nil).Data)
 	if got := newEngine(inside(back), pool, 2, c.Depth).Forward(images, 2, nil).Data; !slices.Equal(got, want) {
 		t.Error("the features differ")
+	}
+}
+
+// TestDINOv2Folder: DINOv2 as transformers has it, with and without head, registers and SwiGLU, is written as it was read.
+func TestDINOv2Folder(t *testing.T) {
+	pool := testPool(1, t.Cleanup)
+	for _, kind := range []string{"dinov2", "dinov2_head", "dinov2_reg"} {
+		opened, err := Open(filepath.Join(golden.Root(t), kind), Options{Workers: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := inside(opened)
+		d := &checkpoint.Description{Config: m.Config, Recipe: imaging.Recipe{Size: m.Image, Interpolation: "bilinear", Std: [3]float32{1, 1, 1}}, Labels: m.Labels,
+			Problem: "multi_label_classification"}
+		x, err := checkpoint.HFFolder(d, m.Parameter, safetensors.F32)
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		var weights bytes.Buffer
+		if err := safetensors.Write(&weights, x.Tensors, nil); err != nil {
+			t.Fatal(err)
+		}
+		files := fstest.MapFS{"model.safetensors": {Data: weights.Bytes()}}
+		for name, text := range x.Files {
+			files[name] = &fstest.MapFile{Data: text}
+		}
+		back, err := OpenFS(files, "memory", Options{Workers: pool})
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if back.Config != m.Config || (m.Classes > 0) != (back.Problem != "") {
+			t.Errorf("%s: %+v became %+v, %q", kind, m.Config, back.Config, back.Problem)
+		}
+		for _, p := range m.Params() {
+			if !slices.Equal(back.Parameter(p.Name), m.Parameter(p.Name)) {
+				t.Errorf("%s: %s differs", kind, p.Name)
+			}
+		}
+	}
+}
+
+// TestTimmFolderWithoutNorm: a CLIP that classifies by the mean of its patches has no norm behind its blocks, and says so.
+func TestTimmFolderWithoutNorm(t *testing.T) {
+	pool := testPool(1, t.Cleanup)
+	c := families()["vit"]
+	c.Family, c.Source, c.FinalNorm, c.PreNorm, c.Pooling, c.Eps = "clip", "hf", false, true, PoolMean, 1e-5
+	m := randomModel(pool, c, 1)
+	d := &checkpoint.Description{Config: m.Config, Recipe: imaging.Recipe{Size: m.Image, Interpolation: "bilinear", Std: [3]float32{1, 1, 1}}}
+	x, err := checkpoint.TimmFolder(d, m.Parameter, safetensors.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(x.Files["config.json"]), `"final_norm": false`) {
+		t.Errorf("timm would look for a norm: %s", x.Files["config.json"])
 	}
 }
 

@@ -488,7 +488,7 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rounds", type=int, default=6)
     p.add_argument("names", nargs="*")
-    a = p.parse_args()
+    a = p.parse_intermixed_args()
     a.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(3)
     paths, images = [], []

@@ -31,20 +31,30 @@ func (x *Exported) hfFiles(m *Description) error {
 		"qkv_bias": m.QKVBias, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.02,
 	}
 	if m.Classes > 0 {
-		names, numbers := map[string]string{}, map[string]int{}
-		for i := range m.Classes {
-			name := "LABEL_" + strconv.Itoa(i)
-			if m.Labels != nil {
-				name = m.Labels[i]
-			}
-			names[strconv.Itoa(i)], numbers[name] = name, i
-		}
-		doc["architectures"], doc["id2label"], doc["label2id"] = []string{"ViTForImageClassification"}, names, numbers
+		doc["architectures"] = []string{"ViTForImageClassification"}
+		maps.Copy(doc, hfLabels(m))
 	}
 	if err := x.add(configName, doc); err != nil {
 		return err
 	}
 	return x.addProcessor(m)
+}
+
+// hfLabels says what the outputs of a head are.
+func hfLabels(m *Description) fields {
+	names, numbers := map[string]string{}, map[string]int{}
+	for i := range m.Classes {
+		name := "LABEL_" + strconv.Itoa(i)
+		if m.Labels != nil {
+			name = m.Labels[i]
+		}
+		names[strconv.Itoa(i)], numbers[name] = name, i
+	}
+	doc := fields{"id2label": names, "label2id": numbers}
+	if m.Problem != "" {
+		doc["problem_type"] = m.Problem
+	}
+	return doc
 }
 
 // addProcessor writes how images are prepared.
@@ -151,7 +161,8 @@ func (x *Exported) timmArgs(m *Description) (architecture string, args fields, e
 		says  bool
 	}{
 		"class_token": {m.Class, !m.Class}, "reg_tokens": {m.Registers, m.Registers > 0}, "no_embed_class": {true, m.Class && !m.PosPrefix},
-		"pre_norm": {m.PreNorm, m.PreNorm != (architecture == "vit_base_patch16_clip_224")}, "init_values": {1e-5, m.LayerScale},
+		"final_norm": {false, !m.FinalNorm && !m.PoolNorm},
+		"pre_norm":   {m.PreNorm, m.PreNorm != (architecture == "vit_base_patch16_clip_224")}, "init_values": {1e-5, m.LayerScale},
 		"fc_norm": {m.PoolNorm, m.PoolNorm != (m.Pooling == arch.PoolMean)},
 		"act_layer": {map[arch.Activation]string{arch.GELUErf: "gelu", arch.GELUTanh: "gelu_tanh", arch.GELUQuick: "quick_gelu"}[m.Act],
 			m.Act != arch.GELUErf && !m.SwiGLU},

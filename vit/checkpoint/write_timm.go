@@ -92,8 +92,11 @@ func timmTensor(p arch.Param, read func(name string) []float32) (name string, sh
 	return timmNames.name(p.Name), p.Shape, values
 }
 
-// HFFolder is Folder for a plain ViT with or without a head.
+// HFFolder is Folder for a plain ViT with or without a head, and for DINOv2.
 func HFFolder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
+	if m.Family == "dinov2" {
+		return dinov2Folder(m, read, dtype)
+	}
 	if err := renamable(m); err != nil {
 		return nil, fmt.Errorf("vit: write: %w", err)
 	}
