@@ -193,7 +193,7 @@ func (d *auditDocument) print(s *stdio) error {
 		s.printf("note: %d bytes after the last whole entry: a server that writes now, or one that crashed", d.Torn)
 	}
 	if w := d.Witness; w != nil {
-		s.printf("%d time stamps; at %s %s attested %.20s...", w.Stamps, w.Time, w.Authority, w.Head)
+		s.printf("time stamps: %d; the last is of %s, %s, about %.20s...", w.Stamps, w.Time, w.Authority, w.Head)
 		if !w.Checked {
 			s.printf("note: whether that authority is to be trusted was not checked: give its certificate with --tsa-ca")
 		}

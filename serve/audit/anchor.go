@@ -200,7 +200,7 @@ func (l *Log) runWitness() {
 			}
 		}()
 		pause := witnessEvery
-		if l.attest(ctx) != nil {
+		if l.attest(ctx) != nil || l.Witnessed().IsZero() { // a log without entries has nothing to attest yet
 			pause = witnessAgain
 		}
 		cancel()

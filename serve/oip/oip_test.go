@@ -355,3 +355,34 @@ func TestJSONData(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSentFiles tells the files of a load request apart, in whatever order they come.
+func TestSentFiles(t *testing.T) {
+	a, s := []byte("adapter"), []byte("signatures")
+	for name, c := range map[string]struct {
+		files   map[string][]byte
+		version string
+		ok      bool
+	}{
+		"nothing":           {nil, "", true},
+		"an adapter":        {map[string][]byte{"file:1/x.safetensors": a}, "", true},
+		"with signatures":   {map[string][]byte{"file:1/x.safetensors": a, "file:1/x.safetensors.sig": s}, "", true},
+		"of a version":      {map[string][]byte{"file:v2/x.safetensors": a, "file:v2/x.safetensors.sig": s}, "v2", true},
+		"empty":             {map[string][]byte{"file:1/x": nil}, "", true},
+		"two versions":      {map[string][]byte{"file:1/x": a, "file:2/x.sig": s}, "", false},
+		"signatures alone":  {map[string][]byte{"file:1/x.sig": s}, "", false},
+		"two adapters":      {map[string][]byte{"file:1/x": a, "file:1/y": a}, "", false},
+		"two of signatures": {map[string][]byte{"file:1/x": a, "file:1/x.sig": s, "file:1/y.sig": s}, "", false},
+		"no version":        {map[string][]byte{"file:x": a}, "", false},
+	} {
+		for range 8 { // maps have no order
+			f, err := sentFiles(c.files)
+			if (err == nil) != c.ok {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err == nil && (f.version != c.version || len(c.files) > 0 && f.adapter == nil || len(c.files) == 2 && string(f.signatures) != string(s)) {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}
