@@ -39,8 +39,9 @@ const (
 // Methods lists the methods.
 func Methods() []Method { return []Method{GradCAM, Attribution, Rollout, Occlusion} }
 
-// Default is the method that is taken where none is named.
-const Default = GradCAM
+// Default is the method that is taken where none is named: the most faithful of those that need no hundreds of passes, see
+// docs/results.md.
+const Default = Attribution
 
 // ParseMethod returns the method of a name; the default for "".
 func ParseMethod(name string) (Method, error) {

@@ -24,7 +24,7 @@ type explainOptions struct {
 	Adapter   string `help:"Adapter whose answers are explained. Without it the base's own head is." placeholder:"FILE"`
 	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
 	Out       string `required:"" placeholder:"DIR" help:"Folder to write to; it is made if need be."`
-	Method    string `default:"gradcam" enum:"gradcam,attribution,rollout,occlusion" help:"How maps are made: ${enum}."`
+	Method    string `default:"attribution" enum:"gradcam,attribution,rollout,occlusion" help:"How maps are made: ${enum}."`
 	Label     string `placeholder:"LABEL" help:"Label that is explained. Default: that of each answer."`
 	Against   string `placeholder:"LABEL" help:"Label that it is compared with: what speaks for the one rather than for the other."`
 	Window    int    `placeholder:"N" help:"Side of what occlusion covers, in patches. Default: 2."`
@@ -41,7 +41,7 @@ func (explainOptions) Help() string {
 	return `Shows which parts of an image speak for a label. For each image DIR gets a picture (.png), the image with a map over
 it, and the numbers (.npz): "map", one for each patch, and "full", one for each pixel, NaN where the model saw nothing.
 
-gradcam weighs what the last block reads by its gradient; attribution and rollout follow attention through all blocks;
+attribution and rollout follow attention through all blocks; gradcam weighs what the last block reads by its gradient;
 occlusion covers one part after the other and sees what is lost, which is exact and takes hundreds of predictions.
 
 A map says what the answer rests on, not whether it is right. docs/explain.md says how to read one.

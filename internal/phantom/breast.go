@@ -23,8 +23,8 @@ type breast struct {
 
 // drawBreast draws one of the two views of a patient. Both views share anatomy and mass; they differ in
 // projection and exposure. Label 1 is a mass as malignant ones are: irregular, with spicules, at times with fine
-// calcifications; label 0 a round, well-defined one.
-func drawBreast(patient, view *random, oblique bool, size int) (image.Image, int) {
+// calcifications; label 0 a round, well-defined one. The region is that of the mass.
+func drawBreast(patient, view *random, oblique bool, size int) (image.Image, int, []bool) {
 	r := patient
 	label := 0
 	if r.chance(0.5) {
@@ -40,18 +40,23 @@ func drawBreast(patient, view *random, oblique bool, size int) (image.Image, int
 	b.r, b.oblique, b.slope = view, oblique, view.around(0.62, 0.08)
 	at.x, at.y = at.x+view.around(0, 0.04), at.y+view.around(0, 0.05)
 	b.tissue()
+	before := b.c.copy()
 	b.lesion(shape, at)
+	region := b.c.changed(before)
 	b.specks(0.25)
 	b.muscle()
 	at.x = 0.78
 	if b.right {
 		mirror(b.c)
+		for row := range size {
+			slices.Reverse(region[row*size : (row+1)*size])
+		}
 		at.x = -0.88
 	}
 	letters(b.c, map[bool]string{false: "L", true: "R"}[b.right], point{at.x + view.around(0, 0.03), view.around(-0.85, 0.04)}, 0.10, 0.95)
 	e := newExposure(view, 0.05, 0.98)
 	e.noise *= 0.75
-	return e.film(view, b.c), label
+	return e.film(view, b.c), label, region
 }
 
 // inside is how much a point lies within the outline of the breast, and its depth from the skin: 0 there, 1 at

@@ -14,6 +14,20 @@ type canvas struct {
 
 func newCanvas(n int) *canvas { return &canvas{n: n, v: make([]float64, n*n)} }
 
+func (c *canvas) copy() *canvas { return &canvas{n: c.n, v: slices.Clone(c.v)} }
+
+// plain is a change of density that shows.
+const plain = 0.05
+
+// changed returns the pixels that have changed plainly since an earlier copy.
+func (c *canvas) changed(before *canvas) []bool {
+	pixels := make([]bool, len(c.v))
+	for i, v := range c.v {
+		pixels[i] = math.Abs(v-before.v[i]) > plain
+	}
+	return pixels
+}
+
 // at is the coordinate of the centre of row or column i.
 func (c *canvas) at(i int) float64 { return (float64(i)+0.5)*2/float64(c.n) - 1 }
 

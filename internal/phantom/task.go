@@ -28,6 +28,9 @@ type Picture struct {
 	Label   int         // index into Task.Labels; -1 if Task.Multi
 	Targets []bool      // one a label if Task.Multi, else nil
 	Patient int         // number of the imagined patient
+	// Region is where the finding lies that the label is about, Size x Size, row by row; nil if there is none, or if the task
+	// does not tell.
+	Region []bool
 }
 
 // Tasks returns the four tasks, in the order of the paper's data sets.
@@ -45,8 +48,8 @@ func Tasks() []*Task {
 			Name: "tb", Title: "synthetic chest films, tuberculosis-like or normal", StandsFor: "Shenzhen chest films", number: 2,
 			Labels: tbLabels, Chiral: true,
 			draw: func(t *Task, seed uint64, i int) Picture {
-				img, label := drawTB(newRandom(seed, t.number, uint64(i)), Size)
-				return Picture{Image: img, Label: label, Patient: i}
+				img, label, region := drawTB(newRandom(seed, t.number, uint64(i)), Size)
+				return Picture{Image: img, Label: label, Patient: i, Region: region}
 			},
 		},
 		{
@@ -54,8 +57,8 @@ func Tasks() []*Task {
 			Labels: breastLabels, Grouped: true,
 			draw: func(t *Task, seed uint64, i int) Picture {
 				patient := newRandom(seed, t.number, uint64(i/2))
-				img, label := drawBreast(patient, newRandom(seed, t.number, uint64(i/2), uint64(i%2)+1), i%2 == 1, Size)
-				return Picture{Image: img, Label: label, Patient: i / 2}
+				img, label, region := drawBreast(patient, newRandom(seed, t.number, uint64(i/2), uint64(i%2)+1), i%2 == 1, Size)
+				return Picture{Image: img, Label: label, Patient: i / 2, Region: region}
 			},
 		},
 		{

@@ -8,8 +8,8 @@ import (
 var tbLabels = []string{"normal", "tb_like"}
 
 // drawTB draws a frontal film, in half of the cases with opacities as tuberculosis leaves them: clustered small
-// nodules and strands in an upper zone, at times with a cavity, and the hilum pulled up.
-func drawTB(r *random, size int) (image.Image, int) {
+// nodules and strands in an upper zone, at times with a cavity, and the hilum pulled up. The region is that of the opacities.
+func drawTB(r *random, size int) (image.Image, int, []bool) {
 	ill := r.chance(0.5)
 	t := newThorax(r, size)
 	grade := r.unit() // of the disease, from hardly visible to plain
@@ -20,11 +20,14 @@ func drawTB(r *random, size int) (image.Image, int) {
 	}
 	t.torso()
 	t.lungField(lift)
+	var region []bool
+	before := t.c.copy()
 	if ill {
 		t.tubercles(s, grade)
 		if r.chance(0.5) {
 			t.tubercles(1-s, grade*r.in(0.3, 0.8))
 		}
+		region = t.c.changed(before)
 	} else {
 		t.harmless()
 	}
@@ -37,7 +40,7 @@ func drawTB(r *random, size int) (image.Image, int) {
 	if ill {
 		label = 1
 	}
-	return newExposure(r, 0.10, 1.0).film(r, t.c), label
+	return newExposure(r, 0.10, 1.0).film(r, t.c), label, region
 }
 
 // tubercles draws the opacities of one lung.

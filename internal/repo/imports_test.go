@@ -64,6 +64,8 @@ var layers = []layer{
 		"the backbone declares Site and Adapter and never imports lora: a nil adapter is the bare base, bit for bit"},
 	{"lora", []string{"internal/...", "compute", "vit", "vit/arch"},
 		"adapters know the backbone they sit beside, and neither files nor training"},
+	{"explain/faithful", nil,
+		"how good a map is follows from answers and numbers, whoever gives them"},
 	{"explain/overlay", []string{"imaging"},
 		"a map is laid over an image whoever made it"},
 	{"explain", []string{"compute", "vit/arch", "imaging"},
