@@ -37,6 +37,12 @@ type served struct {
 // startServer starts the program and waits until it answers.
 func startServer(t *testing.T, adapters string, args ...string) *served {
 	t.Helper()
+	return startServerOf(t, append([]string{"--base", goldenDir("hf_vit"), "--adapters", adapters}, args...)...)
+}
+
+// startServerOf is startServer of other bases.
+func startServerOf(t *testing.T, args ...string) *served {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGTERM here")
 	}
@@ -45,7 +51,7 @@ func startServer(t *testing.T, adapters string, args ...string) *served {
 		t.Fatal(err)
 	}
 	s := &served{t: t}
-	s.cmd = exec.Command(path, append([]string{"--json", "serve", "--base", goldenDir("hf_vit"), "--adapters", adapters, "--workers", "1",
+	s.cmd = exec.Command(path, append([]string{"--json", "serve", "--workers", "1",
 		"--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0", "--rescan", "100ms", "--drain-delay", "200ms"}, args...)...)
 	s.cmd.Stderr = &s.log
 	out, err := s.cmd.StdoutPipe()

@@ -88,7 +88,7 @@ func baseMemory(list []serve.BaseStatus, budget int64) (bytes int64) {
 // splitLines takes the bases of the environment, or of a file of settings, apart.
 func splitLines(s string) (list []any) {
 	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			list = append(list, line)
 		}
 	}
