@@ -75,7 +75,12 @@ func (b *bench) dtype() safetensors.DType {
 
 // adapter makes adapter number i, with a self-test where the precision asks for one.
 func (b *bench) adapter(i int, engine compute.Engine) *adapterfile.File {
-	a, err := lora.New(&b.model.Config, lora.Config{Rank: rank}, labels, uint64(i))
+	return b.adapterOf(i, lora.Config{Rank: rank}, engine)
+}
+
+// adapterOf is adapter of another shape.
+func (b *bench) adapterOf(i int, config lora.Config, engine compute.Engine) *adapterfile.File {
+	a, err := lora.New(&b.model.Config, config, labels, uint64(i))
 	if err != nil {
 		panic(err) // a shape that every base has
 	}

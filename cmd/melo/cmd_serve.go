@@ -113,6 +113,7 @@ func (o *serveOptions) level() slog.Level {
 type server struct {
 	options *serveOptions
 	log     *slog.Logger
+	bounded bool // by boundMemory
 	*host.Server
 }
 

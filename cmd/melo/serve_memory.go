@@ -12,9 +12,10 @@ const memoryBeside = 128 << 20
 // boundMemory tells the collector what there is room for: what is taken now, and the budgets of requests and adapters.
 // Otherwise garbage may take as much as what lives. GOMEMLIMIT goes before.
 func (r *server) boundMemory() {
-	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+	if !r.bounded && debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}
+	r.bounded = true
 	adapters := int64(r.options.AdapterMemory)
 	if adapters == 0 {
 		for _, a := range r.Engine().Registry().List() {

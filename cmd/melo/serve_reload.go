@@ -44,6 +44,7 @@ func (r *server) applyAgain(ctx context.Context, o *serveOptions) {
 		return
 	}
 	r.options.Base, r.options.Pin = o.Base, o.Pin
+	r.boundMemory()
 	r.log.Info("bases", "served", len(o.Base))
 }
 
