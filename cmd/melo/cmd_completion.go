@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"melo.example/melo/internal/completion"
 )
 
 // completionOptions are the options of "melo completion".
@@ -32,55 +33,38 @@ type completionDocument struct {
 // Run prints the script.
 func (o *completionOptions) Run(k *kong.Context, s *stdio) error {
 	places := completionPlaces(k.Model.Node, nil, nil)
-	script := map[string]func([]completionPlace) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[o.Shell](places)
+	script := map[string]func([]completion.Place) string{"bash": completion.Bash, "zsh": completion.Zsh, "fish": completion.Fish}[o.Shell](places)
 	s.printf("%s", strings.TrimSuffix(script, "\n"))
 	return s.document(completionDocument{o.Shell, script})
 }
 
-// completionPlace is where a command line may be: before a command, or after one.
-type completionPlace struct {
-	path  []string         // commands so far
-	words []completionWord // commands that may follow, or values of the first argument
-	flags []completionFlag
-}
-
-// completionWord is something to type and what it means.
-type completionWord struct{ word, help string }
-
-// completionFlag is an option.
-type completionFlag struct {
-	completionWord
-	values []string // that it takes, if they can be listed
-	takes  bool     // it takes a value
-}
-
 // completionPlaces lists the places of a command and those below it; flags are those of the commands above.
-func completionPlaces(n *kong.Node, path []string, flags []completionFlag) []completionPlace {
+func completionPlaces(n *kong.Node, path []string, flags []completion.Flag) []completion.Place {
 	for _, f := range n.Flags {
 		if f.Hidden {
 			continue
 		}
-		c := completionFlag{completionWord: completionWord{"--" + f.Name, summary(f.Help)}, values: enumValues(f.Value), takes: !f.IsBool()}
+		c := completion.Flag{Word: completion.Word{Text: "--" + f.Name, Help: summary(f.Help)}, Values: enumValues(f.Value), Takes: !f.IsBool()}
 		flags = append(flags[:len(flags):len(flags)], c)
 		if f.Tag.Negatable != "" {
-			flags = append(flags, completionFlag{completionWord: completionWord{"--no-" + f.Name, "Not: " + c.help}})
+			flags = append(flags, completion.Flag{Word: completion.Word{Text: "--no-" + f.Name, Help: "Not: " + c.Help}})
 		}
 	}
-	p := completionPlace{path: path, flags: flags}
-	var below []completionPlace
+	p := completion.Place{Path: path, Flags: flags}
+	var below []completion.Place
 	for _, child := range n.Children {
 		if child.Hidden {
 			continue
 		}
-		p.words = append(p.words, completionWord{child.Name, summary(child.Help)})
+		p.Words = append(p.Words, completion.Word{Text: child.Name, Help: summary(child.Help)})
 		below = append(below, completionPlaces(child, append(path[:len(path):len(path)], child.Name), flags)...)
 	}
 	if len(n.Positional) > 0 {
 		for _, v := range enumValues(n.Positional[0]) {
-			p.words = append(p.words, completionWord{word: v})
+			p.Words = append(p.Words, completion.Word{Text: v})
 		}
 	}
-	return append([]completionPlace{p}, below...)
+	return append([]completion.Place{p}, below...)
 }
 
 // enumValues lists what an option or argument may be, if that is listed.
@@ -95,18 +79,4 @@ func enumValues(v *kong.Value) []string {
 func summary(help string) string {
 	text, _, _ := strings.Cut(help, ". ")
 	return strings.TrimSuffix(text, ".")
-}
-
-// key is the name of a place in a script.
-func (p *completionPlace) key() string { return strings.Join(p.path, " ") }
-
-// commandKeys lists the places that words on a line lead to.
-func commandKeys(places []completionPlace) []string {
-	var keys []string
-	for _, p := range places {
-		if len(p.path) > 0 {
-			keys = append(keys, p.key())
-		}
-	}
-	return keys
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"melo.example/melo/internal/text"
 )
 
 // complete asks bash what it offers for a line that ends at the cursor.
@@ -13,7 +15,7 @@ func complete(t *testing.T, script string, words ...string) []string {
 	t.Helper()
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		quoted[i] = singleQuoted(w)
+		quoted[i] = text.ShellWord(w)
 	}
 	line := script + "\nCOMP_WORDS=(" + strings.Join(quoted, " ") + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _melo; printf '%s\\n' \"${COMPREPLY[@]}\"\n"
 	out, err := exec.Command("bash", "--norc", "-c", line).CombinedOutput()

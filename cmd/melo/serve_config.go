@@ -1,35 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"encoding"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
-	"melo.example/melo/internal/regular"
+	config "melo.example/melo/internal/settings"
 )
-
-// envPrefix is that of settings in the environment.
-const envPrefix = "MELO_"
-
-// envOthers are variables with this prefix that are no settings of the server.
-var envOthers = []string{tokenVariable}
 
 // notSettings are flags that only a command line can have.
 var notSettings = []string{"config", "print-config", "help"}
-
-// maxConfig bounds a file of settings.
-const maxConfig = 1 << 20
 
 // settings resolves flags that the command line does not have: the environment first, then the file.
 type settings struct {
@@ -51,14 +38,14 @@ func (o *serveOptions) BeforeResolve(ctx *kong.Context) error {
 		}
 	}
 	var err error
-	if s.environment, err = readEnvironment(os.Environ(), names); err != nil {
+	if s.environment, err = config.Environment(os.Environ(), names, []string{tokenVariable}); err != nil {
 		return usage(err)
 	}
 	if path == "" {
-		path = os.Getenv(envPrefix + "CONFIG")
+		path = os.Getenv(config.Prefix + "CONFIG")
 	}
 	if s.path = path; path != "" {
-		if s.file, err = readConfig(path, names); err != nil {
+		if s.file, err = config.Read(path, names); err != nil {
 			return badInput(err)
 		}
 	}
@@ -90,200 +77,10 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	switch {
 	case !ok:
 		return nil, nil
-	case flag.Name == basesFlag:
+	case flag.Name == config.PathList:
 		return splitLines(v), nil
 	}
 	return v, nil
-}
-
-func variable(flag string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// kubelet are the variables that Kubernetes gives every container about a Service whose name begins with "melo".
-var kubelet = regexp.MustCompile(`^MELO_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
-
-// readEnvironment returns the settings among variables ("NAME=value"). One that has the prefix and is no setting is an
-// error.
-func readEnvironment(environ, names []string) (map[string]string, error) {
-	known := map[string]string{}
-	for _, n := range names {
-		known[variable(n)] = n
-	}
-	found := map[string]string{}
-	for _, e := range environ {
-		name, value, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, envPrefix) || name == envPrefix+"CONFIG" || slices.Contains(envOthers, name) {
-			continue
-		}
-		flag, ok := known[name]
-		if !ok && kubelet.MatchString(name) {
-			continue
-		}
-		if !ok {
-			return nil, fmt.Errorf("serve: environment: %s is no setting%s", name, nearest(name, slices.Sorted(maps.Keys(known))))
-		}
-		found[flag] = value
-	}
-	return found, nil
-}
-
-// readConfig reads the file of settings at path.
-func readConfig(path string, names []string) (map[string]string, error) {
-	f, err := regular.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("serve: --config: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(text) > maxConfig {
-		err = fmt.Errorf("more than %d bytes", maxConfig)
-	}
-	var found map[string]string
-	if err == nil {
-		found, err = parseConfig(text, names)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("serve: %s: %w", path, err)
-	}
-	return found, nil
-}
-
-// parseConfig reads a YAML mapping of settings to single values, lists, and mappings of single values. Anything else
-// is an error with its line: unknown names, names that stand twice, aliases, several documents.
-func parseConfig(text []byte, names []string) (map[string]string, error) {
-	var root yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&root); errors.Is(err, io.EOF) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one document")
-	}
-	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 || root.Content[0].Kind != yaml.MappingNode {
-		return nil, errors.New("expected lines of the form \"setting: value\"")
-	}
-	found := map[string]string{}
-	pairs := root.Content[0].Content
-	for i := 0; i+1 < len(pairs); i += 2 {
-		key, value := pairs[i], pairs[i+1]
-		name := key.Value
-		if key.Kind != yaml.ScalarNode || !slices.Contains(names, name) {
-			return nil, fmt.Errorf("line %d: %.60q is no setting%s", key.Line, name, nearest(name, names))
-		}
-		if _, twice := found[name]; twice {
-			return nil, fmt.Errorf("line %d: %s stands twice", key.Line, name)
-		}
-		v, err := configValue(value)
-		if name == basesFlag && value.Kind == yaml.SequenceNode {
-			v, err = scalarLines(value)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %s: %w", value.Line, name, err)
-		}
-		found[name] = v
-	}
-	return found, nil
-}
-
-// configValue writes a node as a flag's value.
-func configValue(n *yaml.Node) (string, error) {
-	switch n.Kind {
-	case yaml.ScalarNode:
-		return scalar(n)
-	case yaml.SequenceNode:
-		var parts []string
-		for _, c := range n.Content {
-			s, err := scalar(c)
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, escape(s, ","))
-		}
-		return strings.Join(parts, ","), nil
-	case yaml.MappingNode:
-		var parts []string
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			k, err := scalar(n.Content[i])
-			if err != nil {
-				return "", err
-			}
-			v, err := scalar(n.Content[i+1])
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, k+"="+escape(v, ";"))
-		}
-		return strings.Join(parts, ";"), nil
-	}
-	return "", errors.New("expected a value, a list, or a mapping")
-}
-
-// basesFlag is the setting whose list has paths, which may have commas: one a line.
-const basesFlag = "base"
-
-func scalarLines(n *yaml.Node) (string, error) {
-	var parts []string
-	for _, c := range n.Content {
-		s, err := scalar(c)
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, "\n"), nil
-}
-
-func scalar(n *yaml.Node) (string, error) {
-	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		return "", errors.New("expected a value")
-	}
-	return n.Value, nil
-}
-
-// escape keeps kong from splitting a value.
-func escape(s, separator string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), separator, `\`+separator)
-}
-
-// nearest suggests one of names for one that there is not.
-func nearest(name string, names []string) string {
-	best, least := "", len(name)/3+2
-	for _, n := range names {
-		if d := distance(name, n); d < least {
-			best, least = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// distance is the number of letters to change, put in or take out.
-func distance(a, b string) int {
-	if len(a) > 100 {
-		a = a[:100]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // setting is one line of --print-config.

@@ -9,12 +9,14 @@ import (
 	"os"
 	"strings"
 
+	config "melo.example/melo/internal/settings"
+
 	"melo.example/melo/client"
 	"melo.example/melo/internal/regular"
 )
 
 // tokenVariable is the environment variable that has a client's token.
-const tokenVariable = envPrefix + "TOKEN"
+const tokenVariable = config.Prefix + "TOKEN"
 
 // serverOptions say which server a client asks, and how it shows who it is.
 type serverOptions struct {

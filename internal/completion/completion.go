@@ -1,15 +1,33 @@
-package main
+// Package completion writes scripts with which bash, zsh and fish complete the command line of melo.
+package completion
 
 import (
 	"fmt"
 	"strings"
 )
 
+// Place is where a command line may be: before a command, or after one.
+type Place struct {
+	Path  []string // commands so far
+	Words []Word   // commands that may follow, or values of the first argument
+	Flags []Flag
+}
+
+// Word is something to type and what it means.
+type Word struct{ Text, Help string }
+
+// Flag is an option.
+type Flag struct {
+	Word
+	Values []string // that it takes, if they can be listed
+	Takes  bool     // it takes a value
+}
+
 // singleQuoted is a word for bash and zsh; their quotes have no escapes inside.
 func singleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // placeLoop finds the place of the words before the cursor: the same in bash and zsh but for counting and names.
-func placeLoop(places []completionPlace, words, first, cursor string) string {
+func placeLoop(places []Place, words, first, cursor string) string {
 	var keys []string
 	for _, k := range commandKeys(places) {
 		keys = append(keys, singleQuoted(k))
@@ -24,8 +42,8 @@ func placeLoop(places []completionPlace, words, first, cursor string) string {
 `, first, cursor, words, strings.Join(keys, "|"))
 }
 
-// bashCompletion is the script for bash. Where it has nothing to offer bash completes names of files.
-func bashCompletion(places []completionPlace) string {
+// Bash is the script for bash. Where it has nothing to offer bash completes names of files.
+func Bash(places []Place) string {
 	var b strings.Builder
 	b.WriteString("# bash completion for melo; made by \"melo completion bash\"\n_melo() {\n")
 	b.WriteString("\tlocal cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" words='' flags=''\n")
@@ -35,17 +53,17 @@ func bashCompletion(places []completionPlace) string {
 	for _, p := range places {
 		fmt.Fprintf(&b, "\t%s)\n", singleQuoted(p.key()))
 		var words, flags []string
-		for _, w := range p.words {
-			words = append(words, w.word)
+		for _, w := range p.Words {
+			words = append(words, w.Text)
 		}
 		b.WriteString("\t\tcase \"$prev\" in\n")
 		var files []string
-		for _, f := range p.flags {
-			flags = append(flags, f.word)
-			if len(f.values) > 0 {
-				fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;;\n", f.word, singleQuoted(strings.Join(f.values, " ")))
-			} else if f.takes {
-				files = append(files, f.word)
+		for _, f := range p.Flags {
+			flags = append(flags, f.Text)
+			if len(f.Values) > 0 {
+				fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;;\n", f.Text, singleQuoted(strings.Join(f.Values, " ")))
+			} else if f.Takes {
+				files = append(files, f.Text)
 			}
 		}
 		if len(files) > 0 {
@@ -59,12 +77,12 @@ func bashCompletion(places []completionPlace) string {
 	return b.String()
 }
 
-// zshCompletion is the script for zsh: to be sourced, or a file in fpath.
-func zshCompletion(places []completionPlace) string {
-	described := func(w completionWord) string {
-		text := strings.ReplaceAll(w.word, ":", `\:`)
-		if w.help != "" {
-			text += ":" + w.help
+// Zsh is the script for zsh: to be sourced, or a file in fpath.
+func Zsh(places []Place) string {
+	described := func(w Word) string {
+		text := strings.ReplaceAll(w.Text, ":", `\:`)
+		if w.Help != "" {
+			text += ":" + w.Help
 		}
 		return singleQuoted(text)
 	}
@@ -76,23 +94,23 @@ func zshCompletion(places []completionPlace) string {
 	for _, p := range places {
 		fmt.Fprintf(&b, "\t%s)\n\t\tcase \"$prev\" in\n", singleQuoted(p.key()))
 		var files []string
-		for _, f := range p.flags {
-			if len(f.values) > 0 {
-				fmt.Fprintf(&b, "\t\t%s) values=(%s); _describe value values; return ;;\n", f.word, strings.Join(f.values, " "))
-			} else if f.takes {
-				files = append(files, f.word)
+		for _, f := range p.Flags {
+			if len(f.Values) > 0 {
+				fmt.Fprintf(&b, "\t\t%s) values=(%s); _describe value values; return ;;\n", f.Text, strings.Join(f.Values, " "))
+			} else if f.Takes {
+				files = append(files, f.Text)
 			}
 		}
 		if len(files) > 0 {
 			fmt.Fprintf(&b, "\t\t%s) _files; return ;;\n", strings.Join(files, "|"))
 		}
 		b.WriteString("\t\tesac\n\t\tlist=(")
-		for _, w := range p.words {
+		for _, w := range p.Words {
 			b.WriteString("\n\t\t\t" + described(w))
 		}
 		b.WriteString(")\n\t\tflags=(")
-		for _, f := range p.flags {
-			b.WriteString("\n\t\t\t" + described(f.completionWord))
+		for _, f := range p.Flags {
+			b.WriteString("\n\t\t\t" + described(f.Word))
 		}
 		b.WriteString(") ;;\n")
 	}
@@ -102,8 +120,8 @@ func zshCompletion(places []completionPlace) string {
 	return b.String()
 }
 
-// fishCompletion is the script for fish.
-func fishCompletion(places []completionPlace) string {
+// Fish is the script for fish.
+func Fish(places []Place) string {
 	quoted := func(s string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
 	}
@@ -127,18 +145,32 @@ end
 `, strings.Join(keys, " "))
 	for _, p := range places {
 		at := fmt.Sprintf("complete -c melo -n %s", quoted(fmt.Sprintf(`test "$(__melo_place)" = "%s"`, p.key())))
-		for _, w := range p.words {
-			fmt.Fprintf(&b, "%s -f -a %s -d %s\n", at, w.word, quoted(w.help))
+		for _, w := range p.Words {
+			fmt.Fprintf(&b, "%s -f -a %s -d %s\n", at, w.Text, quoted(w.Help))
 		}
-		for _, f := range p.flags {
-			fmt.Fprintf(&b, "%s -l %s -d %s", at, strings.TrimPrefix(f.word, "--"), quoted(f.help))
-			if len(f.values) > 0 {
-				fmt.Fprintf(&b, " -x -a %s", quoted(strings.Join(f.values, " ")))
-			} else if f.takes {
+		for _, f := range p.Flags {
+			fmt.Fprintf(&b, "%s -l %s -d %s", at, strings.TrimPrefix(f.Text, "--"), quoted(f.Help))
+			if len(f.Values) > 0 {
+				fmt.Fprintf(&b, " -x -a %s", quoted(strings.Join(f.Values, " ")))
+			} else if f.Takes {
 				b.WriteString(" -r")
 			}
 			b.WriteString("\n")
 		}
 	}
 	return b.String()
+}
+
+// key is the name of a place in a script.
+func (p *Place) key() string { return strings.Join(p.Path, " ") }
+
+// commandKeys lists the places that words on a line lead to.
+func commandKeys(places []Place) []string {
+	var keys []string
+	for _, p := range places {
+		if len(p.Path) > 0 {
+			keys = append(keys, p.key())
+		}
+	}
+	return keys
 }
