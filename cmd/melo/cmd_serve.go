@@ -6,14 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"path/filepath"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
 	facade "melo.example/melo"
-	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve"
@@ -23,37 +19,6 @@ import (
 	"melo.example/melo/serve/telemetry"
 	"melo.example/melo/vit"
 )
-
-// serveDocument is the --json document of "melo serve", printed when it answers.
-type serveDocument struct {
-	Base      string           `json:"base"` // of several the first
-	Digest    string           `json:"digest"`
-	Bases     []servedBase     `json:"bases,omitempty"` // where there are several
-	Precision string           `json:"precision"`
-	Adapters  []servedAdapter  `json:"adapters"`
-	Refused   []refusedAdapter `json:"refused"`
-	HTTP      string           `json:"http"` // URL, empty if there is none
-	GRPC      string           `json:"grpc"` // address
-	Metrics   string           `json:"metrics"`
-	Debug     string           `json:"debug"`
-	Anonymous string           `json:"anonymous"` // role of clients that show nothing
-	Notice    string           `json:"notice"`
-}
-
-// servedAdapter is an adapter that answers.
-type servedAdapter struct {
-	Name   string   `json:"name"`
-	Digest string   `json:"digest"`
-	Task   string   `json:"task"`
-	Labels []string `json:"labels"`
-	Base   string   `json:"base,omitempty"` // name of its base, where there are several
-}
-
-// refusedAdapter is one that does not.
-type refusedAdapter struct {
-	File   string `json:"file"`
-	Reason string `json:"reason"`
-}
 
 // Run serves until ctx ends.
 func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) error {
@@ -81,7 +46,9 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	r := &server{options: o, log: log, Server: h}
 	defer h.Close()
 	r.boundMemory()
-	if err := r.announce(s, r.document()); err != nil {
+	doc := h.Describe()
+	h.Announce(doc, s.printf)
+	if err := s.document(doc); err != nil {
 		return err
 	}
 	watching, stop := context.WithCancel(ctx)
@@ -197,125 +164,4 @@ func (o *serveOptions) addClients(h *host.Settings) (err error) {
 		h.Anonymous = &role
 	}
 	return nil
-}
-
-// document describes what is served.
-func (r *server) document() *serveDocument {
-	doc := &serveDocument{Base: r.options.Base[0], Digest: r.Engine().BaseDigest(), Precision: r.Engine().Model().Precision.String(),
-		Adapters: []servedAdapter{}, Refused: []refusedAdapter{}, GRPC: r.Address("grpc"), Metrics: r.Address("metrics"),
-		Debug: r.Address("debug"), Anonymous: r.Guard().Anonymous.String(), Notice: notice}
-	if at := r.Address("http"); at != "" {
-		doc.HTTP = "http://" + at
-		if r.options.TLSCert != "" {
-			doc.HTTP = "https://" + at
-		}
-	}
-	if r.Engine().Several() {
-		doc.Bases = servedBases(r.Engine().Bases())
-	}
-	for _, a := range r.Engine().Registry().List() {
-		switch {
-		case a.State == serve.Unavailable || a.Digest == "":
-			doc.Refused = append(doc.Refused, refusedAdapter{filepath.Base(a.Path), oneLine(errors.New(a.Reason))})
-		case a.Current && a.Card != nil:
-			served := servedAdapter{Name: a.Name, Digest: a.Digest, Task: string(a.Card.Task), Labels: []string{}, Base: a.Identity.Base}
-			for _, l := range a.Card.Labels {
-				served.Labels = append(served.Labels, l.Name)
-			}
-			doc.Adapters = append(doc.Adapters, served)
-		}
-	}
-	return doc
-}
-
-// listed bounds the adapters that are announced one by one.
-const listed = 12
-
-// announce says what is served, where, and how to ask.
-func (r *server) announce(s *stdio, doc *serveDocument) error {
-	if s.json {
-		return s.document(doc)
-	}
-	m := r.Engine().Model()
-	line := func(name, format string, args ...any) {
-		s.printf("  %-9s %s", name, oneLine(fmt.Errorf(format, args...)))
-	}
-	s.printf("melo %s serves", buildinfo.Version)
-	if doc.Bases == nil {
-		line("base", "%s (%d blocks of width %d, %d pixels), %.19s", doc.Base, m.Depth, m.Width, m.Image, doc.Digest)
-		line("precision", "%s, %s kernels", doc.Precision, kernel.Name())
-	}
-	for _, b := range doc.Bases {
-		line("base", "%s", b.line())
-	}
-	line("adapters", "%d in %s, looked at every %v", len(doc.Adapters), r.options.Adapters, r.options.Rescan)
-	for i, a := range doc.Adapters {
-		if i == listed {
-			line("", "... and %d more", len(doc.Adapters)-listed)
-			break
-		}
-		on := ""
-		if a.Base != "" {
-			on = ", on " + a.Base
-		}
-		line("", "%s: %s, %d labels, %.19s%s", a.Name, a.Task, len(a.Labels), a.Digest, on)
-	}
-	for i, a := range doc.Refused {
-		if i == listed {
-			line("refused", "... and %d more", len(doc.Refused)-listed)
-			break
-		}
-		line("refused", "%s: %s", a.File, a.Reason)
-	}
-	for _, x := range []struct{ name, at string }{{"http", doc.HTTP}, {"grpc", doc.GRPC}, {"metrics", doc.Metrics}, {"debug", doc.Debug}} {
-		if x.at != "" {
-			line(x.name, "%s", x.at)
-		}
-	}
-	line("clients", "%s", r.clients())
-	if doc.HTTP != "" {
-		line("ask", "%s", r.example(doc))
-	}
-	line("notice", "%s", notice)
-	return nil
-}
-
-// clients says who may come.
-func (r *server) clients() string {
-	o, ways := r.options, []string{}
-	if r.Guard().Anonymous > access.Public {
-		ways = append(ways, "whoever shows nothing is "+r.Guard().Anonymous.String())
-	}
-	if o.Tokens != "" {
-		ways = append(ways, fmt.Sprintf("%d tokens of %s", len(r.Guard().Tokens.Get()), o.Tokens))
-	}
-	if o.OIDCIssuer != "" {
-		ways = append(ways, "tokens of "+o.OIDCIssuer)
-	}
-	if r.Guard().Certificate > access.Public {
-		ways = append(ways, "certificates of "+o.TLSClientCA+" are "+r.Guard().Certificate.String())
-	}
-	if len(ways) == 0 {
-		return "nobody may ask: no token, no provider, no certificate, and --anonymous-role none"
-	}
-	return strings.Join(ways, "; ")
-}
-
-// example is a command that asks the server.
-func (r *server) example(doc *serveDocument) string {
-	adapter := "all"
-	if len(doc.Adapters) > 0 {
-		adapter = doc.Adapters[0].Name
-	}
-	token := ""
-	if r.Guard().Anonymous < access.Viewer {
-		token = `-H "Authorization: Bearer $MELO_TOKEN" `
-	}
-	url := doc.HTTP
-	if scheme, at, ok := strings.Cut(url, "://"); ok {
-		if h, port, err := net.SplitHostPort(at); err == nil && (h == "::" || h == "0.0.0.0") {
-			url = scheme + "://" + net.JoinHostPort("localhost", port)
-		}
-	}
-	return fmt.Sprintf("curl %s-F image=@scan.png -F adapter=%s %s/v1/predict", token, adapter, url)
 }

@@ -24,12 +24,13 @@ import (
 
 	"melo.example/melo/client"
 	"melo.example/melo/predictions"
+	"melo.example/melo/serve/host"
 )
 
 // served is a "melo serve" in a process of its own.
 type served struct {
 	t   *testing.T
-	doc serveDocument
+	doc host.Document
 	cmd *exec.Cmd
 	log bytes.Buffer
 }

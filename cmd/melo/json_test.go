@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/predictions"
+	"melo.example/melo/serve/host"
 	"melo.example/melo/train/pretrain"
 )
 
@@ -31,7 +32,7 @@ var documents = map[string]any{
 	"melo predict":              predictions.Document{},
 	"melo explain":              explainDocument{},
 	"melo features":             featuresDocument{},
-	"melo serve":                serveDocument{},
+	"melo serve":                host.Document{},
 	"melo serve --print-config": configDocument{},
 	"melo token new":            tokenDocument{},
 	"melo audit verify":         auditDocument{},

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/text"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/host"
 	"melo.example/melo/vit"
@@ -44,34 +43,6 @@ func (o *serveOptions) basePrecisions() (map[string]vit.Precision, error) {
 		found[o.Base[i]] = p
 	}
 	return found, nil
-}
-
-// servedBase is one of several bases.
-type servedBase struct {
-	Name      string `json:"name"`
-	Path      string `json:"path"` // as --base has it
-	Digest    string `json:"digest"`
-	Precision string `json:"precision"`
-	Pinned    bool   `json:"pinned"`
-	Bytes     int64  `json:"bytes"`    // of memory, by estimate
-	Adapters  int    `json:"adapters"` // that belong to it
-}
-
-func servedBases(list []serve.BaseStatus) []servedBase {
-	var out []servedBase
-	for _, b := range list {
-		out = append(out, servedBase{Name: b.Name, Path: b.Path, Digest: b.Digest, Precision: b.Precision, Pinned: b.Pinned, Bytes: b.Bytes, Adapters: b.Adapters})
-	}
-	return out
-}
-
-// line says it to a person.
-func (b *servedBase) line() string {
-	stays := ""
-	if b.Pinned {
-		stays = ", stays in memory"
-	}
-	return fmt.Sprintf("%s, %s, about %s, %d adapters, %.19s%s", b.Path, b.Precision, text.Bytes(b.Bytes), b.Adapters, b.Digest, stays)
 }
 
 // baseMemory is what the bases of a server that are not in memory may come to take.
