@@ -25,7 +25,7 @@ func AdaptedONNX(ctx context.Context, o Options, from string, a *Adapted) (*Docu
 	m, meta := a.Model, &a.Meta
 	doc.In.Digest, doc.Labels = a.Digest, a.Labels
 	doc.lose(meta.Fit != nil, "whether an image is like those of the training")
-	x := &onnx.Model{Config: m.Config, Mirror: meta.Mirror, Exclusive: meta.Exclusive(), Temperatures: meta.Temperatures,
+	x := &onnx.Model{Config: m.Config, OneHead: true, Mirror: meta.Mirror, Exclusive: meta.Exclusive(), Temperatures: meta.Temperatures,
 		Read: func(name string) ([]float32, error) { return m.Parameter(name), nil }}
 	describeONNX(x, m.Recipe, m.Labels, a.Base)
 	x.Metadata["melo.adapter"], x.Metadata["melo.task"] = a.Digest, string(meta.Task)

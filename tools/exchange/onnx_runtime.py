@@ -1,10 +1,10 @@
 """Writes bases and adapters as ONNX models and lets ONNX Runtime compute what PyTorch, or melo itself, computes of the same input.
 
     go build -o melo ./cmd/melo
-    python tools/exchange/onnx_runtime.py ./melo
+    python tools/exchange/onnx_runtime.py ./melo [--adapters]
 
-Every base of testdata/golden, for two images and for one, against the values from the source packages; then an adapter of each
-task and method that melo trains here, with and without mirror images, against the probabilities that "melo predict" says of image
+Every base of testdata/golden, for two images and for one, against the values from the source packages (not with --adapters); then an
+adapter at every map of bases of each family, and one of each task and method, that melo trains here, with and without mirror images, against the probabilities that "melo predict" says of image
 files. A line each: the largest difference relative to the largest number. What is above 1e-4 fails.
 """
 
@@ -73,10 +73,12 @@ def bases(work):
 
 
 def prepare(recipe, path):
-    """The recipe, for an image of the right size."""
+    """The recipe, for a square image that is not cut."""
     image = Image.open(path).convert("RGB")
-    side, short = recipe["size"], recipe.get("resize", 0)
-    assert image.size == (side, side) and short in (0, side), "images of the right size need no resizing"
+    side = recipe["size"]
+    assert image.width == image.height and recipe.get("resize", 0) in (0, side)
+    if image.width != side:
+        image = image.resize((side, side), {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}[recipe["interpolation"]])
     x = np.asarray(image, np.float32) / 255
     return ((x - np.float32(recipe["mean"])) / np.float32(recipe["std"])).transpose(2, 0, 1)
 
@@ -99,13 +101,17 @@ def adapters(work):
         (two / label).mkdir(parents=True)
         for image in (data / label).iterdir():
             (two / label / image.name).write_bytes(image.read_bytes())
-    for task, source in [("multiclass", data), ("binary", two), ("multilabel", data / "many.csv")]:
-        for method in ("melo", "linear", "full"):
+    for task, source, methods, more in [
+        ("multiclass", data, ["melo", "linear", "full"], []), ("binary", two, ["melo", "linear", "full"], []),
+        ("multilabel", data / "many.csv", ["melo", "linear", "full"], []), ("binary, both tokens", two, ["melo", "linear"], ["--pool", "class+mean"]),
+        ("binary, larger", two, ["melo"], ["--image-size", str(side + 16)]),
+    ]:
+        for method in methods:
             for mirror in ("--mirror", "--no-mirror"):
                 name = f"{task} {method} {mirror}"
                 adapter, model = work / "adapter.safetensors", work / "adapter.onnx"
                 command = [MELO, "train", "--base", "embedded", "--data", source, "--method", method, "--epochs", "1", "--batch", "6", "--out", adapter,
-                           "--force", "--precision", "f32", *(["--layout", "classes"] if source == data else [])] + ([mirror] if mirror == "--no-mirror" else [])
+                           "--force", "--precision", "f32", *(["--layout", "classes"] if source == data else []), *more] + ([mirror] if mirror == "--no-mirror" else [])
                 done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
                 if done.returncode:
                     tell(name, np.inf, done.stderr.strip()[-200:])
@@ -126,8 +132,39 @@ def adapters(work):
                 tell(name + " probabilities", distance(got[1], probabilities))
 
 
+def sites(work):
+    """An adapter at every map of a base of each family."""
+    rng = np.random.default_rng(4)
+    for base in ("timm_siglip", "siglip", "timm_eva02_base", "timm_beit", "beit", "data2vec", "timm_dinov3", "dinov3", "dinov2_reg", "timm_dinov2_reg", "clip_vision",
+                 "timm_clip", "timm_deit_distilled", "deit", "mae", "hf_vit", "timm_vit_meanpool"):
+        said = subprocess.run([MELO, "inspect", "--json", str(GOLDEN / base)], capture_output=True, text=True)
+        side = json.loads(said.stdout)["base"]["image"]
+        data, adapter, model = work / f"data_{base}", work / f"{base}.safetensors", work / f"{base}_adapted.onnx"
+        for label in "ab":
+            (data / label).mkdir(parents=True)
+            for i in range(6):
+                Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(data / label / f"{i}.png")
+        blocks = ["--blocks", "all,pool"] if "siglip" in base else []
+        how = ["--mean", "half", "--std", "half", "--crop-pct", "1", "--interpolation", "bicubic"]
+        done = subprocess.run([MELO, "train", "--base", str(GOLDEN / base), "--data", str(data), "--sites", "q,k,v,proj,fc1,fc2", "--epochs", "3", "--batch", "4", "--lr",
+                               "0.01", "--head-init", "uniform", "--precision", "f32", "--out", str(adapter), *how, *blocks], capture_output=True, text=True)
+        if done.returncode == 0:
+            done = convert("--base", GOLDEN / base, *how, adapter, model)
+        if done.returncode:
+            tell(f"{base}, every map", np.inf, done.stderr.strip()[-300:])
+            continue
+        images = sorted(data.glob("*/*.png"))
+        said = subprocess.run([MELO, "predict", "--json", "--base", str(GOLDEN / base), "--adapter", str(adapter), *map(str, images)], capture_output=True, text=True)
+        run = session(model)
+        recipe = json.loads(run.get_modelmeta().custom_metadata_map["melo.recipe"])
+        got = run.run(["logits"], {"image": np.stack([prepare(recipe, i) for i in images])})[0]
+        tell(f"{base}, every map", distance(got, np.array([p["logits"] for p in json.loads(said.stdout)["results"]])))
+
+
 with tempfile.TemporaryDirectory() as folder:
-    bases(Path(folder))
+    if "--adapters" not in sys.argv:
+        bases(Path(folder))
+    sites(Path(folder))
     adapters(Path(folder))
 print(f"{len(failed)} fail" if failed else "all agree")
 sys.exit(bool(failed))

@@ -293,7 +293,7 @@ func (n *network) attentionPool(x string) string {
 
 // logits applies the heads to features.
 func (n *network) logits(features string) string {
-	if !n.c.TwoHeads() {
+	if n.has["head_dist.weight"] == nil {
 		return n.linear("head", features)
 	}
 	d := n.c.Width

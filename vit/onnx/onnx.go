@@ -19,6 +19,9 @@ type Model struct {
 	Config arch.Config
 	// Read returns the numbers of a parameter of Config. It is called once for each, or a few times.
 	Read func(name string) ([]float32, error)
+	// OneHead says that the head is an adapter's, which sees all features, also where the network has a head for each of two
+	// tokens.
+	OneHead bool
 	// Mirror says that logits are the means of those of the image and of its mirror image, left and right exchanged.
 	Mirror bool
 	// Exclusive says that one label applies, so that probabilities are a softmax and not sigmoids; Temperatures divide the
@@ -55,6 +58,10 @@ func (m *Model) build() (*network, error) {
 	n := &network{graph: graph{known: map[string]bool{}}, c: &c, read: m.Read, has: map[string][]int{}}
 	for _, p := range c.Params() {
 		n.has[p.Name] = p.Shape
+	}
+	if m.OneHead && c.TwoHeads() {
+		n.has["head.weight"] = []int{c.Classes, c.Features()}
+		delete(n.has, "head_dist.weight")
 	}
 	x := "image"
 	if m.Mirror {

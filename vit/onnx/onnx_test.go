@@ -110,6 +110,41 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// TestOneHead: an adapter's head on a network with two heads sees the features of both tokens.
+func TestOneHead(t *testing.T) {
+	c, err := checkpoint.Open(filepath.Join(golden.Root(t), "timm_deit_distilled"), checkpoint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	head := map[string][]float32{"head.weight": make([]float32, 3*2*c.Width), "head.bias": {1, 2, 3}}
+	for i := range head["head.weight"] {
+		head["head.weight"][i] = float32(math.Cos(float64(i)))
+	}
+	m := &Model{Config: c.Config, OneHead: true, Read: func(name string) ([]float32, error) {
+		if v := head[name]; v != nil {
+			return v, nil
+		}
+		return c.Read(name, nil)
+	}}
+	m.Config.Classes = 3
+	whole, _, _ := encode(t, m)
+	x := zeros(1, 3, c.Image, c.Image)
+	for i := range x.x {
+		x.x[i] = math.Sin(float64(i) * 0.3)
+	}
+	got := run(t, whole, nil, x)
+	for k := range 3 {
+		want := float64(head["head.bias"][k])
+		for i, v := range got["features"].x {
+			want += v * float64(head["head.weight"][k*2*c.Width+i])
+		}
+		if math.Abs(got["logits"].x[k]-want) > 1e-5 {
+			t.Errorf("logit %d: %g, expected %g", k, got["logits"].x[k], want)
+		}
+	}
+}
+
 // TestRefused: what cannot be written is an error.
 func TestRefused(t *testing.T) {
 	c, err := checkpoint.Open(filepath.Join(golden.Root(t), "timm_vit"), checkpoint.Options{})
