@@ -132,3 +132,37 @@ func TestTraceIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTraceNarrow: beside a base of narrow weights, with an adapter in 16 bits, gradients are those of float32 but for rounding.
+func TestTraceNarrow(t *testing.T) {
+	c := arch.Config{Width: 64, Depth: 3, Heads: 2, MLP: 128, Image: 16, Patch: 4, Channels: 3, Class: true, PosPrefix: true, QKVBias: true,
+		FinalNorm: true, Act: arch.GELUErf, Eps: 1e-6}
+	var deltas []compute.Delta
+	for i, site := range c.Sites() {
+		in, out := c.SiteDims(site)
+		deltas = append(deltas, compute.Delta{Site: site, Rank: 2, Scale: 1,
+			A: compute.Numbers{F32: normals(uint64(2*i), 2*in, 0.1)}, B: compute.Numbers{F32: normals(uint64(2*i+1), 2*out, 0.1)}})
+	}
+	run := func(p Precision) album {
+		m := Random(testPool(2, t.Cleanup), c, p, 0.1, 1)
+		tr, err := m.NewTracer(2, compute.Tracing{Normed: true, Attention: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.Features(randomImages(2, &c, 3), 2, compute.Segment{Adapter: compute.NewAdapter(deltas, nil, p), Images: 2})
+		a := album{}
+		tr.Back(normals(5, 2*c.Width, 1), a)
+		return a
+	}
+	want := run(F32)
+	for _, p := range []Precision{BF16, I8} {
+		if !Supports(p) {
+			continue
+		}
+		for name, g := range run(p) {
+			if d, err := golden.Compare(g, want[name], 1); err != nil || d.RelL2 > 0.1 {
+				t.Errorf("%v: %s: relative L2 %.3g, %v", p, name, d.RelL2, err)
+			}
+		}
+	}
+}

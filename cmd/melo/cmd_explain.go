@@ -32,7 +32,7 @@ type explainOptions struct {
 	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}."`
 	Batch     int    `default:"8" help:"Images per forward pass, for occlusion."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
-
+	trustOptions
 	Images []string `arg:"" sep:"none" name:"image" help:"Image files, or folders: all images below them."`
 }
 
@@ -109,7 +109,7 @@ func (o *explainOptions) Validate() error {
 
 // Run explains.
 func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
-	asked := predictOptions{Adapter: o.Adapter, Base: o.Base, Precision: o.Precision, Batch: o.Batch, Workers: o.Workers, Images: o.Images}
+	asked := predictOptions{Adapter: o.Adapter, Base: o.Base, Precision: o.Precision, Batch: o.Batch, Workers: o.Workers, Images: o.Images, trustOptions: o.trustOptions}
 	if err := asked.findImages(s); err != nil {
 		return err
 	}
@@ -132,6 +132,11 @@ func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	if err := s.document(&doc); err != nil {
 		return err
+	}
+	for _, r := range doc.Results {
+		for _, remark := range r.Remarks {
+			s.notef("%s: %s", text.InLine(r.Image), remark)
+		}
 	}
 	s.notef("%s, in %s; %s", o.Method, doc.Precision, notice)
 	if n := len(doc.Failed); n > 0 {
