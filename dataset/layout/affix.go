@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// affix is what the names of some files of a folder have more than those of the images beside them.
+// affix is what the names of some files have more than those of the images beside them.
 type affix struct {
-	dir, before, after string
+	before, after string
 }
 
 // byAffix finds mask_7.png, 7_label.png, 7_lesion_mask (1).png beside 7.png, whatever stands there: where all names with the same
@@ -30,12 +30,10 @@ func (c *companions) byAffix(images []string) {
 		if c.out[name] {
 			continue
 		}
-		dir, s := path.Dir(name), strings.ToLower(stem(name))
-		base, a := longest(byStem[dir], s)
+		base, a := longest(byStem[path.Dir(name)], strings.ToLower(stem(name)))
 		if base == "" || c.out[base] {
 			continue
 		}
-		a.dir = dir
 		added[a], of[a] = append(added[a], name), append(of[a], base)
 	}
 	for _, a := range commonest(added) {
@@ -82,7 +80,7 @@ func commonest(m map[affix][]string) []affix {
 		if d := len(m[b]) - len(m[a]); d != 0 {
 			return d
 		}
-		return strings.Compare(a.dir+"\x00"+a.before+"\x00"+a.after, b.dir+"\x00"+b.before+"\x00"+b.after)
+		return strings.Compare(a.before+"\x00"+a.after, b.before+"\x00"+b.after)
 	})
 	return out[:min(len(out), most)]
 }

@@ -24,8 +24,12 @@ const (
 	ReasonOther  = "not images by their names"
 )
 
-// looked is how many files of a folder are looked at.
-const looked = 6
+// looked is how many files of a folder are looked at, and alikeFolders how many folders of one name, before the rest is taken to
+// be like them.
+const (
+	looked       = 6
+	alikeFolders = 16
+)
 
 // Companions parts images from what belongs to them. Images are in the order of the store.
 func Companions(images []string, look Look) (kept []string, left []LeftOut, notes []string) {
@@ -89,11 +93,10 @@ func (c *companions) byFolder() {
 	for _, dir := range allDirs(c.dirs) {
 		beside[path.Dir(dir)] = append(beside[path.Dir(dir)], dir)
 	}
+	seen := map[string]*alike{}
 	for _, dir := range allDirs(c.dirs) {
-		if dir == "." || !maskFolder(path.Base(dir)) && !c.besideImages(dir, beside[path.Dir(dir)]) {
-			continue
-		}
-		if !c.companionFolder(dir, beside[path.Dir(dir)]) {
+		near := beside[path.Dir(dir)]
+		if dir == "." || !c.companion(dir, near, seen) {
 			continue
 		}
 		for _, name := range c.below[dir] {
@@ -102,15 +105,47 @@ func (c *companions) byFolder() {
 	}
 }
 
-// besideImages tells whether a folder lies beside one that is named as images are, whose content is another: a/label beside
-// a/image.
-func (c *companions) besideImages(dir string, beside []string) bool {
-	if _, split := SplitName(path.Base(dir)); split || imageFolder(path.Base(dir)) {
+// alike counts folders of one name by whether they held masks.
+type alike struct{ yes, no int }
+
+// companion tells whether a folder holds masks. Of folders that are not named so, beside images, some of each name are looked at.
+func (c *companions) companion(dir string, beside []string, seen map[string]*alike) bool {
+	if maskFolder(path.Base(dir)) {
+		return c.companionFolder(dir, beside)
+	}
+	images := c.imagesBeside(dir, beside)
+	if len(images) == 0 {
 		return false
 	}
-	return slices.ContainsFunc(beside, func(b string) bool {
-		return imageFolder(path.Base(b)) && len(c.below[b]) > 0 && !c.masks(c.below[b])
-	})
+	name := strings.ToLower(path.Base(dir))
+	n := seen[name]
+	if n == nil {
+		n = &alike{}
+		seen[name] = n
+	}
+	if n.yes+n.no >= alikeFolders && (n.yes == 0 || n.no == 0) {
+		return n.yes > 0
+	}
+	if !c.masks(c.below[images[0]]) && c.companionFolder(dir, beside) {
+		n.yes++
+		return true
+	}
+	n.no++
+	return false
+}
+
+// imagesBeside returns the folders beside one that are named as images are; none for a folder that is named so itself, or as a
+// split.
+func (c *companions) imagesBeside(dir string, beside []string) (out []string) {
+	if _, split := SplitName(path.Base(dir)); split || imageFolder(path.Base(dir)) {
+		return nil
+	}
+	for _, b := range beside {
+		if imageFolder(path.Base(b)) && len(c.below[b]) > 0 {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // companionFolder decides for a folder whose name is that of masks, or that lies beside one of images.

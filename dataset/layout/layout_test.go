@@ -162,6 +162,7 @@ func TestCompanions(t *testing.T) {
 		"glued":         {grow("a/s1.png", "a/s1mask.png", "a/s2.png"), 1},
 		"two words":     {grow("a/1.png", "a/1_liver_mask (1).png", "a/1_liver_mask (2).png"), 2},
 		"any word":      {grow("a/1.png", "a/2.png", "a/1_thing.bmp", "a/2_thing.bmp", "b/1.png"), 2},
+		"many folders":  {manyFolders(100), 100},
 		"no masks":      {grow("a/1.png", "a/1_side.png", "a/2.png", "a/2_side.png"), 0},
 		"all masks":     {grow("a/1.bmp", "a/1_side.bmp"), 0},
 		"numbers":       {grow("a/1.png", "a/10.bmp", "a/2.png", "a/20.bmp"), 0},
@@ -177,6 +178,14 @@ func TestCompanions(t *testing.T) {
 			t.Errorf("%s: %d left out, expected %d: %v", name, len(left), c.out, left)
 		}
 	}
+}
+
+// manyFolders are an image and its mask in each of n folders.
+func manyFolders(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("a/%d/1.png", i), fmt.Sprintf("a/%d/1_thing.bmp", i))
+	}
+	return names
 }
 
 func TestHidden(t *testing.T) {
