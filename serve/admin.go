@@ -66,19 +66,26 @@ func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) err
 // tells report of each; the least recently used make room for the others. It ends early with an error of ctx alone.
 func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err error)) error {
 	t := r.table.Load()
+	var list []*version
 	for _, name := range t.names {
-		for _, v := range t.entries[name].versions {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			h, _, err := r.hold(ctx, v.content)
-			if err == nil {
-				h.release()
-			} else {
-				err = brokenBy(v, err)
-			}
-			report(v.Identity, err)
+		list = append(list, t.entries[name].versions...)
+	}
+	place := map[*backbone]int{} // base by base, so that each is loaded once
+	for i, b := range r.reader.bases() {
+		place[b] = i
+	}
+	slices.SortStableFunc(list, func(a, b *version) int { return place[a.content.base] - place[b.content.base] })
+	for _, v := range list {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		h, _, err := r.hold(ctx, v.content)
+		if err == nil {
+			h.release()
+		} else {
+			err = brokenBy(v, err)
+		}
+		report(v.Identity, err)
 	}
 	return nil
 }

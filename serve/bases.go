@@ -128,7 +128,7 @@ func (e *Engine) loadPinned(ctx context.Context) error {
 
 // SetBases serves these bases from now on: new ones are read, and those that are not among them are served no more, once the
 // requests that have them are answered. Adapters whose base came or went are looked at again. An engine that was opened with
-// one base keeps that. The error leaves everything as it was.
+// one base keeps that. An error leaves everything as it was, but for that of a pinned base which cannot be loaded.
 func (e *Engine) SetBases(ctx context.Context, paths, pinned []string, precisions map[string]vit.Precision) error {
 	if e.room == nil {
 		return errors.New("serve: one base was opened, and stays: start again to serve several")

@@ -39,7 +39,12 @@ func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
 			return nil, err
 		}
 		c.Precisions = p
-		return Open(ctx, c)
+		e, err := Open(ctx, c)
+		if err != nil || !how.CheckAll {
+			return e, err
+		}
+		_, err = unfit(ctx, e)
+		return unless(e, err)
 	}
 	if how.Fastest {
 		return openFastest(ctx, c, how)

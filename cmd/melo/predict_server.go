@@ -27,7 +27,11 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
-	doc := predictions.Document{Base: list.Base.Name, Precision: list.Base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
+	if card.Digest == "" {
+		return badInput(fmt.Errorf("%s: adapter %s is refused: %s", o.Server, card.Name, card.Reason))
+	}
+	base := list.BaseOf(&card)
+	doc := predictions.Document{Base: base.Name, Precision: base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
 		Results: []predictions.Prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
 	for _, l := range card.Labels {
 		doc.Labels = append(doc.Labels, l.Name)

@@ -36,7 +36,14 @@ func TestServeSeveralBases(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	ask(s, "lesion", true)
-	ask(s, "view", true)
+	var said struct{ Base, Precision string }
+	melo(t, "--json", "predict", "--server", s.doc.HTTP, "--adapter", "view", picture).want(t, exitDone).decode(t, &said)
+	if said.Base != "dinov2" || said.Precision != "f32" {
+		t.Errorf("%+v", said)
+	}
+	if r := melo(t, "predict", "--server", s.doc.HTTP, "--adapter", "organ", picture).want(t, exitBadInput); !strings.Contains(r.err, "not served here") {
+		t.Error(r.err)
+	}
 	s.terminate()
 
 	path := configFile(t, "")

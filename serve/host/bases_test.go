@@ -149,6 +149,9 @@ func TestSeveralBases(t *testing.T) {
 		list.Adapters[1].Base != "dinov2" {
 		t.Errorf("%+v", list)
 	}
+	if b := list.BaseOf(&list.Adapters[1]); b.Name != "dinov2" || b.Side != 28 {
+		t.Errorf("%+v", b)
+	}
 	for text, want := range map[string]string{
 		r.get("/readyz", nil):         `{"name":"dinov2","state":"READY","resident":true}`,
 		r.get("/v2/models/view", nil): `"shape":[-1,3,28,28]`,

@@ -81,6 +81,16 @@ type Base struct {
 	Precision string `json:"precision" doc:"Of its products: f32, bf16 or int8."`
 }
 
+// BaseOf is the base of an adapter of the list.
+func (l *AdapterList) BaseOf(c *Card) Base {
+	for _, b := range l.Bases {
+		if c.Base != "" && b.Name == c.Base {
+			return Base{Name: b.Name, Digest: b.Digest, Side: b.Side, Precision: b.Precision}
+		}
+	}
+	return l.Base
+}
+
 // ServedBase is one of several bases: what it is, and whether it is in memory.
 type ServedBase struct {
 	Name      string `json:"name"`
