@@ -122,7 +122,11 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 
 // run computes what is not there yet and writes the file.
 func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, look *looked, doc *featuresDocument) error {
-	identity, err := json.Marshal([]any{doc.Digest, b.Model().Recipe, b.Model().Precision.String(), doc.Shape, o.Patches})
+	of, err := look.identity()
+	if err != nil {
+		return badInput(err)
+	}
+	identity, err := json.Marshal([]any{doc.Digest, b.Model().Recipe, b.Model().Precision.String(), doc.Shape, o.Patches, of})
 	if err != nil {
 		return err
 	}

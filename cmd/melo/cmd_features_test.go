@@ -72,3 +72,33 @@ func parquetTable(t *testing.T, path string) map[string][]string {
 	}
 	return columns
 }
+
+// TestFeaturesIdentity: parts of a run are not taken for those of images that have the same names only.
+func TestFeaturesIdentity(t *testing.T) {
+	images := pictures(t, 2)
+	of := func(names ...string) string {
+		id, err := (&looked{names: names}).identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := of(images[0])
+	t.Chdir(filepath.Dir(images[0]))
+	name := filepath.Base(images[0])
+	if of(name) != first {
+		t.Error("the same file by another name is another one")
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if of(name) == first {
+		t.Error("a file that is gone is the same")
+	}
+	if err := os.Rename(images[1], images[0]); err != nil {
+		t.Fatal(err)
+	}
+	if of(name) == first {
+		t.Error("another image of the same name is the same")
+	}
+}

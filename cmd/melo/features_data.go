@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 
 	"melo.example/melo/dataset"
 	"melo.example/melo/experiment"
@@ -24,6 +29,25 @@ func (l *looked) image(ctx context.Context, i int, o imaging.Options) (*imaging.
 		return imaging.DecodeFileContext(ctx, l.names[i], o)
 	}
 	return l.set.Image(ctx, i, o)
+}
+
+// identity tells these images from others of the same names: a data set by what is in it, files by place, size and time.
+func (l *looked) identity() (string, error) {
+	if l.set != nil {
+		return l.set.Dataset.Digest()
+	}
+	h := sha256.New()
+	for _, name := range l.names {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q", path)
+		if info, err := os.Stat(path); err == nil { // what is wrong with it is said when it is read
+			fmt.Fprintf(h, " %d %d", info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // lookAt reads a data set, and divides it as a training would.
