@@ -96,6 +96,9 @@ type Options struct {
 func Open(path string, o Options) (*Document, error) {
 	doc, names, err := tensors(path, o.Tensors)
 	if err != nil {
+		if file, _, e := checkpoint.Weights(path); e == nil { // of a folder the file with the weights
+			path = file
+		}
 		if what := contentOf(path); what != "" {
 			err = fmt.Errorf("%s: is %s, expected a base, an adapter or a file of tensors", path, what)
 		}

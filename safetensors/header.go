@@ -52,6 +52,9 @@ func (l Limits) headerLength(begin []byte, size uint64) (uint64, error) {
 		return 0, fmt.Errorf("file has %d bytes, expected at least 8 for the header length", len(begin))
 	}
 	n, limit := binary.LittleEndian.Uint64(begin), uint64(cmp.Or(l.Header, MaxHeader))
+	if n > limit && string(begin[:8]) == "version " {
+		return 0, fmt.Errorf("not a safetensors file: text as in a pointer of Git LFS, which stands for a file that is still to be fetched")
+	}
 	if n > limit {
 		return 0, fmt.Errorf("not a safetensors file: it begins with a header length of %d, expected at most %d", n, limit)
 	}

@@ -42,6 +42,7 @@ var hostile = []struct {
 	{"JSON syntax", raw(`{"w" 1}`, 0), "JSON"},
 	{"two documents", raw("{}{}", 0), "after the JSON"},
 	{"NUL padding", raw("{}\x00\x00", 0), "after the JSON"},
+	{"pointer of Git LFS", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), "Git LFS"},
 	{"not UTF-8", raw("{\"\xff\":1}", 0), "UTF-8"},
 	{"tensor is a number", raw(`{"w":3}`, 0), `tensor "w"`},
 	{"tensor is null", raw(`{"w":null}`, 0), `tensor "w"`},

@@ -225,6 +225,19 @@ func (o *convertOptions) openBase(c convert.Options, from string) (*convert.Base
 	return &convert.Base{Path: o.Base, Model: m, Digest: digest}, nil
 }
 
+// asTold refuses what an adapter is told by, for conversions that take it as it is.
+func (o *convertOptions) asTold(what string) error {
+	for _, x := range []struct {
+		option string
+		given  bool
+	}{{"--labels", len(o.Labels) > 0}, {"--task", o.Task != ""}, {"--alpha", o.Alpha > 0}, {"--blocks", o.Blocks != ""}} {
+		if x.given {
+			return usage(fmt.Errorf("convert: %s is not for %s: an adapter that does not tell it is converted to a native one first", x.option, what))
+		}
+	}
+	return nil
+}
+
 // merge writes the base with the adapter in its weights.
 func (o *convertOptions) merge(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
 	if o.To != "" && o.To != "hf" && o.To != "timm" {
@@ -232,6 +245,9 @@ func (o *convertOptions) merge(ctx context.Context, s *stdio, c convert.Options,
 	}
 	if o.Base == "" && from != "native" {
 		return nil, usage(fmt.Errorf("convert: --merge needs --base"))
+	}
+	if err := o.asTold("--merge"); err != nil {
+		return nil, err
 	}
 	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return nil, err
@@ -272,6 +288,9 @@ func (o *convertOptions) toONNX(ctx context.Context, s *stdio, c convert.Options
 		if x.given {
 			return nil, usage(fmt.Errorf("convert: %s has no meaning for --to onnx (%s), whose numbers are f32", x.option, from))
 		}
+	}
+	if err := o.asTold("--to onnx"); err != nil {
+		return nil, err
 	}
 	if from == "base" {
 		return convert.BaseONNX(ctx, c)

@@ -46,6 +46,10 @@ func TestConvertONNX(t *testing.T) {
 	out := filepath.Join(dir, "x.onnx")
 	melo(t, "convert", "--to", "onnx", "--dtype", "bf16", goldenDir("hf_vit"), out).want(t, exitUsage)
 	melo(t, "convert", "--to", "onnx", peft, out).want(t, exitUsage)
+	for _, told := range [][]string{{"--labels", "a,b"}, {"--task", "multilabel"}, {"--alpha", "8"}, {"--blocks", "0"}} {
+		melo(t, append([]string{"convert", "--to", "onnx", goldenDir("hf_vit"), out}, told...)...).want(t, exitUsage)
+		melo(t, append([]string{"convert", "--merge", "--base", goldenDir("hf_vit"), in, filepath.Join(dir, "merged")}, told...)...).want(t, exitUsage)
+	}
 	melo(t, "convert", "--to", "onnx", "--base", goldenDir("timm_vit"), in, out).want(t, exitBadInput)
 	melo(t, "convert", "--to", "onnx", filepath.Join(dir, "base.onnx"), out).want(t, exitBadInput)
 	if _, err := os.Stat(out); err == nil {
