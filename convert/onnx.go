@@ -100,9 +100,9 @@ func (o *Options) writeONNX(ctx context.Context, doc *Document, x *onnx.Model) e
 	}
 	write := func(w, data io.Writer, location string) error {
 		if data != nil {
-			data = contextWriter{ctx, data}
+			data = atomicfile.Interruptible(ctx, data)
 		}
-		return x.Write(contextWriter{ctx, w}, data, location)
+		return x.Write(atomicfile.Interruptible(ctx, w), data, location)
 	}
 	if size <= onnx.MaxSize {
 		err = atomicfile.Write(o.Out, 0o666, func(w io.Writer) error { return write(w, nil, "") })
@@ -124,17 +124,4 @@ func (o *Options) writeONNX(ctx context.Context, doc *Document, x *onnx.Model) e
 		doc.Notes = append(doc.Notes, "the model passes each image and its mirror image, as the adapter asks")
 	}
 	return nil
-}
-
-// contextWriter stops writing when its context is done.
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c contextWriter) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
 }

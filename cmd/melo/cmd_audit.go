@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"time"
 
-	"melo.example/melo/internal/regular"
 	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/audit/witness"
 )
@@ -49,65 +44,10 @@ Examples:
     melo audit verify audit.jsonl.1 audit.jsonl --head 1204:5f0c...` + exitHelp
 }
 
-// auditDocument is the --json document of "melo audit verify".
-type auditDocument struct {
-	Files     []string `json:"files"`
-	Entries   uint64   `json:"entries"`
-	First     uint64   `json:"first"`
-	Head      string   `json:"head"`
-	From      string   `json:"from"` // RFC 3339
-	To        string   `json:"to"`
-	Backwards uint64   `json:"backwards"`
-	Torn      int      `json:"torn_bytes"`
-	// Witness is about the time stamps of the anchor file, if there are any.
-	Witness *witnessDocument `json:"witness,omitempty"`
-}
-
-// witnessDocument is what an authority attested.
-type witnessDocument struct {
-	Stamps    int    `json:"stamps"`
-	Checked   bool   `json:"checked"` // they come from one of --tsa-ca
-	Head      string `json:"head"`    // the last that was attested
-	Time      string `json:"time"`    // when, RFC 3339, by the authority's clock
-	Authority string `json:"authority"`
-}
-
-// witnessed checks time stamps. Without authorities to check them with, what they say of themselves is all that is known.
-func (d *auditDocument) witnessed(noted []audit.Anchored, authorities string) error {
-	var roots *x509.CertPool
-	if authorities != "" {
-		text, err := regular.ReadFile(authorities, 1<<20)
-		if err != nil {
-			return fmt.Errorf("audit: --tsa-ca: %w", err)
-		}
-		if roots, err = witness.Roots(text); err != nil {
-			return fmt.Errorf("audit: --tsa-ca: %s: %w", authorities, err)
-		}
-	}
-	for _, x := range noted {
-		if x.Token == nil {
-			continue
-		}
-		stamp, err := witness.Check(x.Token, []byte(x.Head.String()), roots)
-		if err != nil {
-			return fmt.Errorf("audit: anchor of entry %d: %w", x.Seq, err)
-		}
-		if d.Witness == nil {
-			d.Witness = &witnessDocument{Checked: roots != nil}
-		}
-		d.Witness.Stamps++
-		d.Witness.Head, d.Witness.Time, d.Witness.Authority = x.Head.String(), stamp.Time.Format(time.RFC3339), stamp.Authority
-	}
-	if d.Witness == nil && authorities != "" {
-		return errors.New("audit: the anchor file has no time stamp, and --tsa-ca asks for them")
-	}
-	return nil
-}
-
 // Run verifies.
 func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 	var known []audit.Head
-	doc := auditDocument{Files: o.Files}
+	doc := audit.Document{Files: o.Files}
 	for _, text := range o.Head {
 		h, err := audit.ParseHead(text)
 		if err != nil {
@@ -123,60 +63,18 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 		for _, h := range heads {
 			known = append(known, h.Head)
 		}
-		if err := doc.witnessed(heads, o.TSACA); err != nil {
+		if doc.Witness, err = witness.Anchors(heads, o.TSACA); err != nil {
 			return badInput(err)
 		}
 	}
-	var after *audit.Head
-	if o.FromStart {
-		start := audit.Start
-		after = &start
+	if err := doc.Verify(known, o.FromStart); err != nil {
+		return badInput(err)
 	}
-	for i, path := range o.Files {
-		rep, err := verifyFile(path, after, known)
-		if err == nil && rep.Torn > 0 && i < len(o.Files)-1 {
-			err = fmt.Errorf("audit: %s: %d bytes after the last whole entry, and yet another file follows", path, rep.Torn)
-		}
-		if err != nil {
-			return badInput(err)
-		}
-		if rep.Entries > 0 && doc.Entries == 0 {
-			doc.First, doc.From = rep.First, rep.From.Format(time.RFC3339Nano)
-		}
-		if rep.Entries > 0 {
-			doc.To = rep.To.Format(time.RFC3339Nano)
-		}
-		doc.Entries, doc.Backwards, doc.Torn = doc.Entries+rep.Entries, doc.Backwards+rep.Backwards, rep.Torn
-		head := rep.Head
-		if rep.Entries > 0 || after != nil {
-			after, doc.Head = &head, head.String()
-		}
-	}
-	for _, h := range known {
-		if after == nil || after.Seq < h.Seq || after.Seq == 0 && h.Seq > 0 {
-			return badInput(fmt.Errorf("audit: %s: ends before entry %d, whose head was noted: its end was cut off", o.Files[len(o.Files)-1], h.Seq))
-		}
-	}
-	return doc.print(s)
+	return printAudit(s, &doc)
 }
 
-func verifyFile(path string, after *audit.Head, known []audit.Head) (audit.Report, error) {
-	f, err := regular.Open(path)
-	if err != nil {
-		return audit.Report{}, fmt.Errorf("audit: %w", err)
-	}
-	defer f.Close()
-	rep, err := audit.Verify(f, after, known...)
-	var broken *audit.BrokenError
-	if errors.As(err, &broken) {
-		broken.Name = path
-	} else if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return rep, err
-}
-
-func (d *auditDocument) print(s *stdio) error {
+// printAudit shows what was found.
+func printAudit(s *stdio, d *audit.Document) error {
 	if d.Entries == 0 {
 		s.printf("no entries")
 	} else {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
 	"image/png"
 	"io"
 	"os"
@@ -171,7 +169,7 @@ func (o *dicomShowOptions) pixels(f *dicom.File, doc *dicomDocument) error {
 		return err
 	}
 	doc.Picture = o.Picture
-	return atomicfile.Write(o.Picture, 0o666, func(w io.Writer) error { return png.Encode(w, picture(v)) })
+	return atomicfile.Write(o.Picture, 0o666, func(w io.Writer) error { return png.Encode(w, v.Image()) })
 }
 
 // plainTarget refuses to write over what is no regular file.
@@ -193,33 +191,6 @@ func writeSamples(path string, d *pixel.Description) error {
 			return err
 		})
 	})
-}
-
-// picture turns a view into an image of the standard library.
-func picture(v *pixel.View) image.Image {
-	r := image.Rect(0, 0, v.Width, v.Height)
-	switch {
-	case v.Channels == 1 && v.Bits == 8:
-		return &image.Gray{Pix: v.Pix8, Stride: v.Width, Rect: r}
-	case v.Channels == 1:
-		m := image.NewGray16(r)
-		for k, x := range v.Pix16 {
-			m.SetGray16(k%v.Width, k/v.Width, color.Gray16{Y: x})
-		}
-		return m
-	case v.Bits == 8:
-		m := image.NewNRGBA(r)
-		for k := 0; k < v.Width*v.Height; k++ {
-			copy(m.Pix[4*k:], v.Pix8[3*k:3*k+3])
-			m.Pix[4*k+3] = 255
-		}
-		return m
-	}
-	m := image.NewNRGBA64(r)
-	for k := 0; k < v.Width*v.Height; k++ {
-		m.SetNRGBA64(k%v.Width, k/v.Width, color.NRGBA64{R: v.Pix16[3*k], G: v.Pix16[3*k+1], B: v.Pix16[3*k+2], A: 65535})
-	}
-	return m
 }
 
 // dicomElements lists a data set for the document.

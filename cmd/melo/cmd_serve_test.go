@@ -24,6 +24,7 @@ import (
 
 	"melo.example/melo/client"
 	"melo.example/melo/predictions"
+	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/host"
 )
 
@@ -141,7 +142,7 @@ func TestServeAndPredictOnServer(t *testing.T) {
 	melo(t, "predict", "--server", s.doc.HTTP, "--adapter", "toy@00000000", images[0]).want(t, exitFailed)
 	melo(t, "predict", "--server", s.doc.HTTP, "--adapter", "toy", "--token-file", write(t, "t", []byte("wrong")), images[0]).want(t, exitBadInput)
 	s.terminate()
-	var verified auditDocument
+	var verified audit.Document
 	melo(t, "--json", "audit", "verify", log).want(t, exitDone).decode(t, &verified)
 	if verified.Entries < uint64(len(images)) || !strings.Contains(s.log.String(), verified.Head) {
 		t.Errorf("%+v; the server's log should end with its head:\n%s", verified, s.log.String())
@@ -293,7 +294,7 @@ func TestServerIsKilledWhilePublishing(t *testing.T) {
 		t.Errorf("got %+v", s.doc)
 	}
 	s.terminate()
-	var verified auditDocument
+	var verified audit.Document
 	melo(t, "--json", "audit", "verify", log).want(t, exitDone).decode(t, &verified)
 	text, _ := os.ReadFile(log)
 	if n := bytes.Count(text, []byte(`"action":"predict"`)); n != answered {

@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
 	"melo.example/melo/predictions"
+	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/host"
 	"melo.example/melo/train/pretrain"
 )
@@ -35,7 +36,7 @@ var documents = map[string]any{
 	"melo serve":                host.Document{},
 	"melo serve --print-config": configDocument{},
 	"melo token new":            tokenDocument{},
-	"melo audit verify":         auditDocument{},
+	"melo audit verify":         audit.Document{},
 	"melo inspect":              inspect.Document{},
 	"melo convert":              convert.Document{},
 	"melo pretrain":             pretrain.Record{},

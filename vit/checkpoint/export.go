@@ -42,7 +42,7 @@ type Exported struct {
 func (x *Exported) WriteFolder(ctx context.Context, dir string, metadata map[string]string, more ...map[string][]byte) error {
 	files := map[string]func(io.Writer) error{
 		"model.safetensors": func(w io.Writer) error {
-			return safetensors.Write(contextWriter{ctx, w}, x.Tensors, x.metadata(metadata))
+			return safetensors.Write(atomicfile.Interruptible(ctx, w), x.Tensors, x.metadata(metadata))
 		},
 	}
 	for _, list := range append([]map[string][]byte{x.Files}, more...) {
@@ -70,19 +70,6 @@ func (x *Exported) metadata(more map[string]string) map[string]string {
 	m := map[string]string{"format": "pt"}
 	maps.Copy(m, more)
 	return m
-}
-
-// contextWriter stops writing when its context is done.
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c contextWriter) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
 }
 
 // Export checks the base at path, as Open does, and calls write with the same base under other names, or with
