@@ -134,6 +134,7 @@ func TestLayouts(t *testing.T) {
 		"a sample without":   {many(map[string]string{"s0.cls": "0", "s1.cls": "1", "s0.png": "#1", "s1.png": "#2", "s2.png": "#3"}), Options{}, "!1 of 3 images have no label", ""},
 		"lists of samples":   {many(map[string]string{"s0.json": `{"labels": [0, 1]}`, "s1.json": `{"labels": []}`, "s2.json": `{"labels": [1]}`}, "s:3"), Options{}, "multilabel 0+1=1 1=1 no label=1", ""},
 		"boxes":              {many(map[string]string{"s0.txt": "0 0.5 0.5 0.1 0.1", "s1.txt": "1 0.5 0.5 0.1 0.1"}, "s:2"), Options{}, "!no label", ""},
+		"structures":         {many(map[string]string{"metadata.jsonl": `{"file_name": "0.png", "label": {"name": "a"}}` + "\n" + `{"file_name": "1.png", "label": {"name": "b"}}`}, ":2"), Options{}, "!the label is a structure", ""},
 		"COCO":               {many(map[string]string{"all.json": `{"images": [], "annotations": []}`}, ":2"), Options{}, "!annotations of objects (COCO) are not read", ""},
 		"lists of splits": {many(nil, "a/:3", "b/:3"), Options{SplitFiles: []string{"train=" + list("a/0.png\na/1.png\nb/0\nb/1.png\n"), "test=" + list("a/2.png\nb/2.png\n")}},
 			"binary a/test=1 a/train=2 b/test=1 b/train=2", "4 images are train"},

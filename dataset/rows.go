@@ -232,7 +232,10 @@ func (r *reader) checkMissing(tablePath string) error {
 // readCells reads the label column.
 func (r *reader) readCells(tablePath string) error {
 	count, all := map[string]int{}, map[string]int{}
-	for _, cell := range r.cells {
+	for i, cell := range r.cells {
+		if strings.HasPrefix(cell, `{"`) {
+			return badf("%s: the label is a structure, %s: --label-column names a column of plain values", r.records[i].Where, cell)
+		}
 		all[cell]++
 	}
 	gaps := label.Gaps(all)

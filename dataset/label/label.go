@@ -15,9 +15,12 @@ import (
 )
 
 // Fold is what spellings of one name have in common: case, composed letters, spaces and underscores, kinds of dashes, wide
-// letters, what cannot be seen, and for numbers their value.
+// letters, what cannot be seen, quotes around it, marks at its end, and for numbers their value.
 func Fold(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(plainRune, width.Fold.String(norm.NFC.String(s)))), " ")
+	if bare := strings.TrimRight(strings.Trim(s, "'\"`"), ".,;: "); bare != "" {
+		s = bare
+	}
 	if v, err := strconv.ParseFloat(s, 64); err == nil && v-v == 0 && strings.Trim(s, "+-.0123456789") == "" {
 		return strconv.FormatFloat(v+0, 'g', -1, 64)
 	}

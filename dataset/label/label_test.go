@@ -88,7 +88,7 @@ func TestGaps(t *testing.T) {
 
 // TestSpellings: names that look the same, or nearly so, are one label.
 func TestSpellings(t *testing.T) {
-	for _, c := range [][2]string{{"y\u200b", "y"}, {"\uff21", "a"}, {"non\u2013small", "Non-small"}, {"lung_aca", "lung  aca"}, {"x\u00a0", "x"}} {
+	for _, c := range [][2]string{{"y\u200b", "y"}, {"\uff21", "a"}, {"non\u2013small", "Non-small"}, {"lung_aca", "lung  aca"}, {"'a'", "a"}, {"benign.", "Benign"}, {"x\u00a0", "x"}} {
 		if to, _ := Merge(counts(c[0], c[1], c[1])); to[c[0]] != c[1] && Fold(to[c[0]]) != Fold(c[1]) || len(to) != 2 || to[c[0]] != to[c[1]] {
 			t.Errorf("%q and %q are %q", c[0], c[1], to)
 		}
