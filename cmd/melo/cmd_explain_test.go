@@ -90,3 +90,14 @@ func TestExplainDefault(t *testing.T) {
 		t.Errorf("the default is %s, that of the library %s", doc.Method, explain.Default)
 	}
 }
+
+// TestExplainTrust: an adapter that is not on the list is not explained with.
+func TestExplainTrust(t *testing.T) {
+	image, file := pictures(t, 1)[0], filepath.Join(t.TempDir(), "adapter.safetensors")
+	melo(t, "convert", "--base", goldenDir("timm_vit"), "--alpha", "4", filepath.Join(goldenDir("adapters"), "loravit", "adapter.safetensors"), file).want(t, exitDone)
+	list := write(t, "allowed.txt", []byte("sha256:"+strings.Repeat("0", 64)+"\n"))
+	r := melo(t, "explain", "--base", goldenDir("timm_vit"), "--adapter", file, "--allow", list, "--out", t.TempDir(), image).want(t, exitBadInput)
+	if !strings.Contains(r.err, "allow") && !strings.Contains(r.err, "list") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
