@@ -27,9 +27,6 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
-	if card.Digest == "" {
-		return badInput(fmt.Errorf("%s: adapter %s is refused: %s", o.Server, card.Name, card.Reason))
-	}
 	base := list.BaseOf(&card)
 	doc := predictions.Document{Base: base.Name, Precision: base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
 		Results: []predictions.Prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
