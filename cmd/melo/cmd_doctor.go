@@ -73,10 +73,3 @@ func testKernels(sets []string) error {
 	}
 	return nil
 }
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
-}
