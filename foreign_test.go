@@ -2,13 +2,30 @@ package melo
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"melo.example/melo/imaging"
 	"melo.example/melo/internal/golden"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 )
+
+// TestForeignWithoutRecipe: where nothing tells how images are prepared, that is what the error says.
+func TestForeignWithoutRecipe(t *testing.T) {
+	b, err := Open(filepath.Join(golden.Root(t), "timm_vit"), Workers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	m := *b.model
+	m.Recipe, m.RecipeNote = imaging.Recipe{Size: m.Image}, "nothing tells how images are prepared"
+	b.model = &m
+	if _, err := b.Adapter(filepath.Join(golden.Root(t), "adapters", "peft_timm")); err == nil || !strings.Contains(err.Error(), m.RecipeNote) {
+		t.Errorf("got %v", err)
+	}
+}
 
 // TestChangesOfPEFT: what PEFT's adapters change of a base besides low-rank matrices gives PEFT's logits, straight from the
 // folder and from a native file that was made of it.

@@ -76,7 +76,9 @@ func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
 			return nil, failed(path, err)
 		}
 	}
-	f.Meta.Recipe = m.Recipe
+	if m.CheckRecipe() == nil { // or the adapter says nothing of it, as little as the base
+		f.Meta.Recipe = m.Recipe
+	}
 	return f, nil
 }
 

@@ -393,6 +393,24 @@ def monai_vit(d, paths):
         return torch.cat([m(t(Image.open(x))[None])[0] for x in paths]).numpy(), RAW
 
 
+def back(out, paths):
+    """The features of a folder that melo wrote, as the package that its configuration names reads it; None where that
+    package has no pooling of its own."""
+    config = json.loads((out / "config.json").read_text())
+    if "architecture" in config:
+        return timm_features(timm.create_model(f"local-dir:{out}", pretrained=True).eval(), paths)
+    p = tf.AutoImageProcessor.from_pretrained(out)
+    kind = config["model_type"]
+    m = tf.AutoModel.from_pretrained(out).eval()
+    pick = {"ijepa": lambda o: o.last_hidden_state.mean(1), "siglip_vision_model": lambda o: o.pooler_output}.get(kind, lambda o: o.last_hidden_state[:, 0])
+    if kind in ("clip", "siglip"):
+        m, pick = m.vision_model, lambda o: o.pooler_output
+    if kind == "vit_mae":
+        m = tf.ViTMAEModel.from_pretrained(out, mask_ratio=0.0).eval()
+    with torch.no_grad():
+        return torch.cat([pick(m(p(Image.open(x).convert("RGB"), return_tensors="pt")["pixel_values"])) for x in paths]).numpy()
+
+
 def weights_of(d):
     """What to name: the folder."""
     return d
@@ -422,6 +440,13 @@ def main():
             out = OUT / f"{name}-converted"
             r = subprocess.run([MELO, "convert", "--dtype", "f32", *[a for a in args], str(d), str(out)], capture_output=True, text=True)
             again = "convert: " + r.stderr.strip().splitlines()[-1] if r.returncode else f"{abs(run(out, paths, OUT / 'again.npz') - want).max() / abs(want).max():.1e}"
+            if not r.returncode:
+                try:
+                    theirs = back(out, paths)
+                    far = abs(theirs - want).max() / abs(want).max()
+                    again += f"   read by its package {far:.1e}" + ("" if far < 1e-4 else " WRONG")
+                except Exception as e:
+                    again += f"   not read by its package: {type(e).__name__} {str(e)[:200]} WRONG"
             verdict = "ok" if worst < 1e-4 else "WRONG"
             bad += verdict != "ok"
             print(f"{name:24s} {worst:.1e} {verdict}   converted {again}")
