@@ -148,6 +148,9 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 			continue
 		}
 		t, _ := c.file.Tensor(name)
+		if m.Source == "timm" && c.translated {
+			t.Shape = timmShape(name, t.Shape)
+		}
 		x.Tensors = append(x.Tensors, data(name, t))
 	}
 	x.Notes = append(x.Notes, m.Notes...)
@@ -155,6 +158,16 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 }
 
 // data is a tensor of the file, which stays in memory only while it is written.
+// timmShape is that of tokens and positions in timm, which other layouts have without a dimension for the batch.
+func timmShape(name string, shape []int) []int {
+	if strings.HasSuffix(name, "_token") || name == "pos_embed" {
+		for len(shape) < 3 {
+			shape = append([]int{1}, shape...)
+		}
+	}
+	return shape
+}
+
 func data(name string, t safetensors.Tensor) safetensors.TensorData {
 	return safetensors.TensorData{Name: name, DType: t.DType, Shape: t.Shape, Fill: func(use func([]byte) error) error {
 		defer t.Forget()
