@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"melo.example/melo/dicom"
 	"melo.example/melo/dicom/deidentify"
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/regular"
@@ -70,13 +69,12 @@ func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	doc := &deidentifyDocument{Out: o.Out, Failed: []deidentifyFailed{}}
-	opt := deidentify.Options{Key: key, KeepUIDs: o.KeepUIDs, KeepDates: o.KeepDates, KeepPatient: o.KeepPatient, KeepDevice: o.KeepDevice, PixelsClean: o.PixelsClean}
-	written := map[string]string{} // by the name of the copy
+	copies := deidentify.Copies{Out: o.Out, Options: deidentify.Options{Key: key, KeepUIDs: o.KeepUIDs, KeepDates: o.KeepDates, KeepPatient: o.KeepPatient, KeepDevice: o.KeepDevice, PixelsClean: o.PixelsClean}}
 	for _, path := range files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := o.one(path, opt, written); err != nil {
+		if err := copies.Add(path); err != nil {
 			doc.Failed = append(doc.Failed, deidentifyFailed{path, oneLine(err)})
 			s.notef("%s: %s", path, oneLine(err))
 			continue
@@ -95,34 +93,6 @@ func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
 		return badInput(fmt.Errorf("%d of %d objects were not written", len(doc.Failed), len(files)))
 	}
 	return nil
-}
-
-// one treats one file.
-func (o *dicomDeidentifyOptions) one(path string, opt deidentify.Options, written map[string]string) error {
-	f, err := dicom.Open(path)
-	if err != nil {
-		return err
-	}
-	clean, _, err := deidentify.File(f, opt)
-	if err != nil {
-		return err
-	}
-	data, err := dicom.Encode(clean)
-	if err != nil {
-		return err
-	}
-	uid := clean.Data.Text(dicom.SOPInstanceUID)
-	if uid == "" || filepath.Base(uid) != uid {
-		return errors.New("no SOP instance UID to name the copy by")
-	}
-	if before, ok := written[uid]; ok {
-		return fmt.Errorf("has the SOP instance UID of %s, whose copy it would replace", before)
-	}
-	written[uid] = path
-	return atomicfile.Write(filepath.Join(o.Out, uid+".dcm"), 0o666, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
 }
 
 // key reads the key, or makes one.

@@ -91,7 +91,7 @@ func (w *watcher) event(e experiment.Event) {
 		w.line(fmt.Sprintf("%snote: %s: epoch %d again, at half the rates (%d of at most 3 times)", prefix(e.Title), r.Reason, r.Epoch, e.Number))
 	case experiment.Returned:
 		w.line(fmt.Sprintf("%snote: the run ended below its linear probe on validation (AUC %s, the probe %s): the probe is kept",
-			prefix(e.Title), scoreText(e.Scores, train.AUC), scoreText(e.Start.Scores, train.AUC)))
+			prefix(e.Title), lines.Score(e.Scores, train.AUC), lines.Score(e.Start.Scores, train.AUC)))
 	case experiment.Began:
 		w.began(e)
 	case experiment.Stepped:
@@ -99,7 +99,7 @@ func (w *watcher) event(e experiment.Event) {
 		if v, ok := e.Scores[train.AUC]; ok {
 			status += fmt.Sprintf("  AUC %.3f", v)
 		}
-		w.show(runTitle(e.Title), e.Done, e.Total, status+speedText(e.Speed))
+		w.show(runTitle(e.Title), e.Done, e.Total, status+lines.Speed(e.Speed))
 	case experiment.Validating:
 		w.show(runTitle(e.Title), e.Done, e.Total, fmt.Sprintf("epoch %d/%d  validating", e.Epoch, e.Epochs))
 	case experiment.EpochEnded:
@@ -136,18 +136,6 @@ func prefix(title string) string {
 	return title + ": "
 }
 
-func speedText(s experiment.Speed) string {
-	digits := 1
-	if s.ImagesPerSecond >= 100 {
-		digits = 0
-	}
-	line := fmt.Sprintf("  %.*f img/s", digits, s.ImagesPerSecond)
-	if s.ShareOfPeak > 0 {
-		line += fmt.Sprintf("  %.0f%% of peak", 100*s.ShareOfPeak)
-	}
-	return line
-}
-
 func (w *watcher) resumed(e experiment.Resumed) {
 	switch p := prefix(e.Title); {
 	case !e.Found && w.quiet: // whoever runs many resumes all of them
@@ -165,47 +153,9 @@ func (w *watcher) began(e experiment.Began) {
 		p, d := prefix(e.Title), &e.Data
 		w.line(fmt.Sprintf("%s%s on %s, %d labels (%s): %d images to train, %d to validate, %d for testing later", p,
 			e.Config.Method.Title(), d.Path, len(d.Labels), d.Task, d.Train, d.Val, d.Test))
-		w.line(p + planText(&e))
+		w.line(p + lines.Plan(&e))
 	}
 	w.show(runTitle(e.Title), e.Done, e.Total, "")
-}
-
-// planText says what will be trained, and how long.
-func planText(e *experiment.Began) string {
-	p := &e.Parameters
-	what := fmt.Sprintf("%s parameters in the head", text.Count(p.Head))
-	switch e.Config.Method {
-	case lora.MeLo:
-		what = fmt.Sprintf("%s: %s parameters (%.2f %% of the base) and %s", lora.Describe(e.Deltas), text.Count(p.Trained), 100*p.Share, what)
-	case lora.FullTuning:
-		what = fmt.Sprintf("all %s parameters of the base and %s", text.Count(p.Base), what)
-	}
-	if e.Config.Epochs == 0 {
-		return what + ", solved"
-	}
-	return fmt.Sprintf("%s; %d epochs of %d steps at most, learning rate %s", what, e.Config.Epochs, e.StepsPerEpoch, ratesText(e))
-}
-
-// ratesText says how fast is learned.
-func ratesText(e *experiment.Began) string {
-	r := e.Rates
-	switch {
-	case r == nil:
-		return fmt.Sprintf("%g, as given", e.Config.LR)
-	case e.Config.Method == lora.MeLo:
-		return fmt.Sprintf("by the base: %.2g for A, %.2g for B, %.2g for the head", r.A, r.B, r.Head)
-	case e.Config.Method == lora.FullTuning:
-		return fmt.Sprintf("by the base: %.2g for the last block, %g of that for each block below, %.2g for the head", r.Full, e.Config.Pace.Decay, r.Head)
-	}
-	return fmt.Sprintf("by the base: %.2g", r.Head)
-}
-
-// scoreText is a score, if there is one.
-func scoreText(scores map[string]float64, name string) string {
-	if v, ok := scores[name]; ok {
-		return fmt.Sprintf("%.3f", v)
-	}
-	return "-"
 }
 
 func (w *watcher) probed(e experiment.Probed) {
@@ -234,7 +184,7 @@ func (w *watcher) epoch(e experiment.EpochEnded) {
 			line += fmt.Sprintf(" acc %.3f", v)
 		}
 	}
-	line += speedText(e.Speed)
+	line += lines.Speed(e.Speed)
 	if e.Best {
 		line += "  best"
 	}
