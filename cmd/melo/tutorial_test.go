@@ -78,7 +78,7 @@ func (x *tutorial) run(line string) {
 		x.curl(words[1:])
 	case "melo":
 		if words[1] == "serve" {
-			x.server = startServer(x.t, "adapters", words[2:len(words)-1]...) // without the "&"
+			x.server = startServerOf(x.t, words[2:len(words)-1]...) // without the "&"
 			return
 		}
 		if r := melo(x.t, words[1:]...); r.status != exitDone {

@@ -52,11 +52,13 @@ func Comparison(l Writer, c *experiment.Comparison) {
 	if d.Folds > 0 {
 		over = "repeats"
 	}
-	l.Printf("\n  trainable parameters: with the head; sd: of the AUC over %s; p: of no difference", over)
-	if len(d.Differences) > 0 && d.Differences[0].OverSeeds {
-		l.Printf("  over images and %s; not adjusted for the number of comparisons", over)
-	} else if len(d.Seeds) == 1 {
-		l.Printf("  over images alone: one %s does not tell what another would give", strings.TrimSuffix(over, "s"))
+	l.Printf("\n  trainable parameters: with the head; sd: of the AUC over %s", over)
+	switch {
+	case len(d.Differences) == 0:
+	case d.Differences[0].OverSeeds:
+		l.Printf("  p: of no difference, over images and %s; not adjusted for the number of methods", over)
+	default:
+		l.Printf("  p: of no difference, over images alone: one %s does not tell about others", strings.TrimSuffix(over, "s"))
 	}
 	l.Printf("\nreport: %s", filepath.Join(d.Folder, experiment.ComparisonReport))
 }

@@ -79,8 +79,8 @@ func (j evalPrinter) printLabels() {
 		j.l.Printf("  %s %5d  %s  %s%s %9s  %s  %s", cut(x.Label, nameWidth, false), x.Positives, share(x.AUC), interval95(x.AUCInterval), marked("auc", x.Approximate),
 			thresholdText(&d.Decision, t), share(x.Sensitivity), share(x.Specificity))
 	}
-	j.l.Printf("  sens., spec.: sensitivity and specificity of the decisions that accuracy and the")
-	j.l.Printf("  table of counts below are of, too")
+	j.l.Printf("  sens., spec.: sensitivity and specificity of the decisions that accuracy and")
+	j.l.Printf("  the table of counts below are of, too")
 	j.wrapped("decided for: " + d.Decision.Text)
 	for _, a := range d.Decision.Alternatives {
 		last := a.PerLabel[len(a.PerLabel)-1]
