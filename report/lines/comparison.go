@@ -56,7 +56,7 @@ func Comparison(l Writer, c *experiment.Comparison) {
 	switch {
 	case len(d.Differences) == 0:
 	case d.Differences[0].OverSeeds:
-		l.Printf("  p: of no difference, over images and %s; not adjusted for the number of methods", over)
+		l.Printf("  p: of no difference, over images and %s; not adjusted for their number", over)
 	default:
 		l.Printf("  p: of no difference, over images alone: one %s does not tell about others", strings.TrimSuffix(over, "s"))
 	}
