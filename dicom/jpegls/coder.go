@@ -115,10 +115,14 @@ func (c *coder) golomb(r *reader, k, limit int) (int32, bool) {
 		return 0, false
 	}
 	if z < limit-c.qbpp-1 {
-		return int32(z)<<k | r.take(k), true
+		v := int64(z)<<k | int64(r.take(k))
+		return int32(v), v <= 2*int64(c.rng) // no error value is larger: what was learned from one would grow without bound
 	}
 	return r.take(c.qbpp) + 1, true
 }
+
+// maxK bounds the parameter of a code, so that a shifted count does not overflow.
+const maxK = 24
 
 // regular decodes a sample whose neighbours differ (A.4 to A.6).
 func (c *coder) regular(r *reader, ra, rb, rc int32, q int) (int32, bool) {
@@ -129,7 +133,7 @@ func (c *coder) regular(r *reader, ra, rb, rc int32, q int) (int32, bool) {
 	px := predict(ra, rb, rc) + sign*c.c[q]
 	px = min(max(px, 0), c.maxval)
 	k := 0
-	for n, a := c.n[q], c.a[q]; n<<k < a; k++ {
+	for n, a := c.n[q], c.a[q]; n<<k < a && k < maxK; k++ {
 	}
 	m, ok := c.golomb(r, k, c.limit)
 	if !ok {
@@ -201,7 +205,7 @@ func (c *coder) interruption(r *reader, ra, rb int32, j int) (int32, bool) {
 		temp += c.runN[t] >> 1
 	}
 	k := 0
-	for n := c.runN[t]; n<<k < temp; k++ {
+	for n := c.runN[t]; n<<k < temp && k < maxK; k++ {
 	}
 	m, ok := c.golomb(r, k, c.limit-j-1)
 	if !ok {
