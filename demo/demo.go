@@ -27,7 +27,7 @@ type Size struct {
 	Resamples int // of the bootstrap
 }
 
-// Full takes two to three minutes on two cores, Fast some 20 seconds.
+// Full takes a minute and a half on two idle cores, Fast some 20 seconds.
 var (
 	Full = Size{Counts{Train: 400, Val: 80, Test: 240}, 4, 500}
 	Fast = Size{Counts{Train: 90, Val: 30, Test: 60}, 2, 200}

@@ -179,7 +179,8 @@ func differencesOf(ctx context.Context, j *Judgement, first, second *Judged, mar
 	d := &Difference{First: first.Name, Second: second.Name, AUC: differenceOf(n.AUC.Estimate), Accuracy: differenceOf(n.Accuracy.Estimate),
 		Balanced: differenceOf(n.BalancedAccuracy.Estimate), F1: differenceOf(n.F1.Estimate), ECE: differenceOf(n.ECE.Estimate),
 		Brier: differenceOf(n.Brier.Estimate), LogLoss: differenceOf(n.LogLoss.Estimate), OverSeeds: n.AUC.Seeds, Margin: margin, PerLabel: []LabelDifference{}}
-	if n.AUC.Defined {
+	// Where no resample differs there is nothing to tell how far other images would: two perfect AUCs on ten images show nothing.
+	if n.AUC.Defined && n.AUC.Bounded {
 		d.NotInferior = &n.AUC.NotInferior
 	}
 	list := n.Labels

@@ -110,20 +110,11 @@ func (d *ShotsDocument) Write() error {
 func (d *ShotsDocument) writeCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
 	w.Write([]string{"shots", "train", "method", "auc", "auc_low", "auc_high", "auc_sd", "accuracy"})
-	number := func(v *float64) string {
-		if v == nil {
-			return ""
-		}
-		return strconv.FormatFloat(*v, 'g', -1, 64)
-	}
 	for _, r := range d.Results {
 		for i := range r.Comparison.Methods {
 			m := &r.Comparison.Methods[i]
-			ends := [2]string{}
-			if v := m.AUCInterval; v != nil {
-				ends = [2]string{number(&v[0]), number(&v[1])}
-			}
-			w.Write([]string{strconv.Itoa(r.Shots), strconv.Itoa(r.Comparison.Data.Train), m.Method, number(m.AUC), ends[0], ends[1], number(m.AUCDeviation), number(m.Accuracy)})
+			row := append([]string{strconv.Itoa(r.Shots), strconv.Itoa(r.Comparison.Data.Train), m.Method, cell(m.AUC)}, cells(m.AUCInterval)...)
+			w.Write(append(row, cell(m.AUCDeviation), cell(m.Accuracy)))
 		}
 	}
 	w.Flush()

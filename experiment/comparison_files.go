@@ -31,24 +31,27 @@ func (c *Comparison) Write() error {
 	})
 }
 
+// cell is a number in a table, empty if it is not defined.
+func cell(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'g', -1, 64)
+}
+
+// cells are the ends of an interval in a table.
+func cells(v *[2]float64) []string {
+	if v == nil {
+		return []string{"", ""}
+	}
+	return []string{cell(&v[0]), cell(&v[1])}
+}
+
 // writeCSV writes a row for each method, with means over seeds, and one for each run.
 func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
 	w.Write([]string{"method", "seed", "fold", "trained", "head", "share", "bytes", "seconds_per_epoch", "peak_memory_bytes", "auc", "auc_low", "auc_high", "auc_sd",
 		"accuracy", "accuracy_low", "accuracy_high", "ece", "ece_low", "ece_high", "uncalibrated_ece", "uncalibrated_ece_low", "uncalibrated_ece_high"})
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-	maybe := func(v *float64) string {
-		if v == nil {
-			return ""
-		}
-		return number(*v)
-	}
-	ends := func(v *[2]float64) []string {
-		if v == nil {
-			return []string{"", ""}
-		}
-		return []string{number(v[0]), number(v[1])}
-	}
 	memory := func(v int64) string {
 		if v == 0 {
 			return ""
@@ -57,13 +60,13 @@ func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 	}
 	for i := range d.Methods {
 		m := &d.Methods[i]
-		what := []string{strconv.FormatInt(m.Params.Trained, 10), strconv.FormatInt(m.Params.Head, 10), number(m.Params.Share)}
+		what := []string{strconv.FormatInt(m.Params.Trained, 10), strconv.FormatInt(m.Params.Head, 10), cell(&m.Params.Share)}
 		row := append([]string{m.Method, "", ""}, what...)
-		row = append(row, strconv.FormatInt(m.Bytes, 10), number(m.SecondsPerEpoch), memory(m.PeakMemory), maybe(m.AUC))
-		row = append(append(row, ends(m.AUCInterval)...), maybe(m.AUCDeviation), maybe(m.Accuracy))
-		row = append(append(row, ends(m.AccuracyInterval)...), maybe(m.ECE))
-		row = append(append(row, ends(m.ECEInterval)...), maybe(m.Uncalibrated.ECE))
-		w.Write(append(row, ends(m.Uncalibrated.ECEInterval)...))
+		row = append(row, strconv.FormatInt(m.Bytes, 10), cell(&m.SecondsPerEpoch), memory(m.PeakMemory), cell(m.AUC))
+		row = append(append(row, cells(m.AUCInterval)...), cell(m.AUCDeviation), cell(m.Accuracy))
+		row = append(append(row, cells(m.AccuracyInterval)...), cell(m.ECE))
+		row = append(append(row, cells(m.ECEInterval)...), cell(m.Uncalibrated.ECE))
+		w.Write(append(row, cells(m.Uncalibrated.ECEInterval)...))
 		for k := range m.Runs {
 			r := &m.Runs[k]
 			fold := ""
@@ -71,8 +74,8 @@ func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 				fold = strconv.Itoa(r.Fold)
 			}
 			row := append([]string{m.Method, strconv.FormatUint(r.Seed, 10), fold}, what...)
-			w.Write(append(row, strconv.FormatInt(r.Bytes, 10), number(r.SecondsPerEpoch), memory(r.PeakMemory), maybe(r.AUC), "", "", "",
-				maybe(r.Accuracy), "", "", maybe(r.ECE), "", "", maybe(r.UncalibratedECE), "", ""))
+			w.Write(append(row, strconv.FormatInt(r.Bytes, 10), cell(&r.SecondsPerEpoch), memory(r.PeakMemory), cell(r.AUC), "", "", "",
+				cell(r.Accuracy), "", "", cell(r.ECE), "", "", cell(r.UncalibratedECE), "", ""))
 		}
 	}
 	w.Flush()

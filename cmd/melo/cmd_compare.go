@@ -115,14 +115,15 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	if len(o.Adapters)+len(o.Answers) > 0 {
 		return o.runExisting(ctx, s)
 	}
-	if len(o.Shots) > 0 {
-		return o.runShots(ctx, s)
-	}
-	if err := os.MkdirAll(o.folder(), 0o777); err != nil {
-		return fmt.Errorf("folder for the comparison: %w", err)
-	}
-	if err := atomicfile.TryFolder(o.folder()); err != nil {
-		return err
+	e := o.options()
+	e.Command = s.args
+	for _, folder := range append(e.ShotsFolders(o.Shots), o.folder()) {
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return fmt.Errorf("folder for the comparison: %w", err)
+		}
+		if err := atomicfile.TryFolder(folder); err != nil {
+			return err
+		}
 	}
 	w := s.watch(true)
 	defer w.close()
@@ -132,19 +133,42 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	defer set.close(s)
-	e := o.options()
-	e.Command = s.args
-	c, err := experiment.Compare(ctx, e, base, set.Set, w.event)
-	if err == nil {
-		err = study.WriteComparison(ctx, c, s.sameCommand("--restart"), o.Pictures)
+	compare := o.once
+	if len(o.Shots) > 0 {
+		compare = o.shots
 	}
+	c, err := compare(ctx, s, e, base, set.Set, w.event)
 	if err != nil {
-		return o.unfinished(s, c != nil, hintPrepare(err))
+		return o.unfinished(s, c.document != nil, hintPrepare(err))
 	}
 	w.close()
-	lines.Comparison(s.lines(), c)
+	c.show()
 	s.notice()
-	return s.document(&c.ComparisonDocument)
+	return s.document(c.document)
+}
+
+// found is what came of comparing: the document, nil if not all runs were measured, and how it is shown to people.
+type found struct {
+	document any
+	show     func()
+}
+
+// once compares on one split, or on folds, and writes the results.
+func (o *compareOptions) once(ctx context.Context, s *stdio, e *experiment.CompareOptions, base *experiment.Base, set *experiment.Set, hook experiment.Hook) (found, error) {
+	c, err := experiment.Compare(ctx, e, base, set, hook)
+	if err != nil {
+		return found{}, err
+	}
+	return found{&c.ComparisonDocument, func() { lines.Comparison(s.lines(), c) }}, study.WriteComparison(ctx, c, s.sameCommand("--restart"), o.Pictures)
+}
+
+// shots compares on few images, once for each number of them, and writes the results.
+func (o *compareOptions) shots(ctx context.Context, s *stdio, e *experiment.CompareOptions, base *experiment.Base, set *experiment.Set, hook experiment.Hook) (found, error) {
+	d, err := experiment.CompareShots(ctx, e, o.Shots, base, set, hook)
+	if err != nil {
+		return found{}, err
+	}
+	return found{d, func() { lines.Shots(s.lines(), d) }}, study.WriteShots(ctx, d, s.sameCommand("--restart"), o.Pictures)
 }
 
 // unfinished says how a comparison that ended too early can be gone on with. measured: all its runs are done.

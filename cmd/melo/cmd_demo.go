@@ -34,7 +34,7 @@ func (demoOptions) Help() string {
 	return `Shows the whole story without any data, network or waiting: four tasks that stand for the four of the MeLo paper,
 drawn by formula. For each it trains a low-rank adapter, a linear probe and a fully tuned model on one frozen base and
 compares them on pictures that none has seen; then it serves all adapters from one resident base and switches between
-them. It takes two to three minutes on two cores, and says how to go on.
+them. It takes a minute and a half on two idle cores, and says how to go on.
 
 All pictures are synthetic. The numbers say how the methods do on such pictures, and nothing about patients.
 

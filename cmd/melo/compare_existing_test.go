@@ -30,6 +30,11 @@ func TestCompareExisting(t *testing.T) {
 	if x, y := d.Differences[0].AUC, d.Differences[1].AUC; *x.Difference != *y.Difference || d.Differences[0].Margin != 0.01 || d.Differences[0].OverSeeds {
 		t.Errorf("%+v and %+v", x, y)
 	}
+	// An adapter beside itself: no resample differs, so that there is no interval and no test.
+	melo(t, append(args, "--adapters", one)...).want(t, exitDone).decode(t, &d)
+	if x := d.Differences[0]; *x.AUC.Difference != 0 || x.AUC.Interval != nil || x.NotInferior != nil {
+		t.Errorf("%+v", x)
+	}
 	text, err := os.ReadFile(table)
 	if err != nil {
 		t.Fatal(err)
