@@ -133,6 +133,13 @@ func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
 	if err := s.document(&doc); err != nil {
 		return err
 	}
+	for _, r := range doc.Results { // now that no bar is on the screen
+		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
+		if r.Fit != nil && r.Fit.Unlike {
+			line += "  " + lines.Unlike
+		}
+		s.printf("%s", text.InLine(line))
+	}
 	for _, r := range doc.Results {
 		for _, remark := range r.Remarks {
 			s.notef("%s: %s", text.InLine(r.Image), remark)
@@ -167,11 +174,6 @@ func (o *explainOptions) explain(ctx context.Context, s *stdio, base *facade.Bas
 			return err
 		}
 		doc.Results = append(doc.Results, r)
-		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
-		if r.Fit != nil && r.Fit.Unlike {
-			line += "  " + lines.Unlike
-		}
-		s.printf("%s", text.InLine(line))
 		return nil
 	})
 	if err != nil && !begun && ctx.Err() == nil {
