@@ -155,7 +155,7 @@ func TestLayouts(t *testing.T) {
 		"folders chosen":    {many(map[string]string{"t.csv": tableText("image,label", "0.png,x", "1.png,y"), "c/0.png": "#1", "d/1.png": "#2"}), Options{Layout: "classes"}, "binary c=1 d=1", "is not used"},
 		"table chosen":      {many(map[string]string{"t.csv": tableText("image,label", "0.png,x", "1.png,y"), "c/0.png": "#1", "d/1.png": "#2"}), Options{Layout: LayoutTable}, "binary x=1 y=1", ""},
 		"two tables":        {many(map[string]string{"t.csv": tableText("image,label", "0.png,x", "1.png,y"), "u.csv": tableText("image,label,k", "0.png,y,1", "1.png,x,2")}, ":2"), Options{}, "!give the one that counts", ""},
-		"where":             {many(map[string]string{"labels.csv": tableText("path,label,view", "0.png,a,PA", "1.png,b,PA", "2.png,b,AP")}, ":3"), Options{Where: []string{"view=PA"}}, "binary a=1 b=1", "no row"},
+		"where":             {many(map[string]string{"labels.csv": tableText("path,label,view", "0.png,a,PA", "1.png,b,PA", "2.png,b,AP")}, ":3"), Options{Where: []string{"view=PA"}}, "binary a=1 b=1", "without a row"},
 		"other columns":     {many(map[string]string{"labels.csv": tableText("scan,verdict", "0.png,a", "1.png,b")}, ":2"), Options{LabelColumn: "verdict"}, "binary a=1 b=1", ""},
 		"rows of one image": {many(map[string]string{"labels.csv": tableText("patientId,x,Target", "0,1,1", "0,2,1", "1,,0")}, ":2"), Options{}, "binary 0=1 1=1", "1 rows name an image"},
 		"eyes":              {many(map[string]string{"t.csv": tableText("image,level", "10_left,0", "10_right,1"), "10_left.png": "#1", "10_right.png": "#2"}), Options{}, "binary 0=1 1=1", "1 patients"},

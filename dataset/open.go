@@ -374,7 +374,9 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	if err := r.listSplits(); err != nil {
 		return err
 	}
-	o.d.derivePatients(r.records)
+	if err := o.d.patients(r.records, o.opt); err != nil {
+		return err
+	}
 	return o.d.take(st, r.records, "", nil, o.opt)
 }
 

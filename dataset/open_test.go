@@ -106,8 +106,8 @@ func TestOpenCSV(t *testing.T) {
 	if d.Samples[0].Attr["age"] != "40" || len(d.Samples[0].Attr) != 1 {
 		t.Errorf("attributes: %v", d.Samples[0].Attr)
 	}
-	if len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "4.png") {
-		t.Errorf("warnings: %v", d.Warnings)
+	if left := d.LeftOutWords(); len(left) != 1 || !strings.Contains(left[0], "4.png") || len(d.Warnings) != 0 {
+		t.Errorf("left out: %v, warnings: %v", left, d.Warnings)
 	}
 	if _, err := os.Stat(d.File(2)); err != nil {
 		t.Error(err)
@@ -215,8 +215,8 @@ func TestImagesWithoutRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := strings.Join(d.Warnings, "\n")
-	for name, want := range map[string]bool{"left.png": true, "forgotten.png": true, ".trash": false, "other": false, "2 images have no row": true} {
+	all := strings.Join(d.LeftOutWords(), "\n")
+	for name, want := range map[string]bool{"left.png": true, "forgotten.png": true, ".trash": false, "other": false, "2 left out, images without a row in labels.csv": true} {
 		if strings.Contains(all, name) != want {
 			t.Errorf("%q stands in %q: expected %v", name, all, want)
 		}

@@ -17,6 +17,9 @@ type Options struct {
 	// ImageColumn, LabelColumn, GroupColumn and SplitColumn name columns of a table. Empty: those with the usual names.
 	// A column that is named must exist.
 	ImageColumn, LabelColumn, GroupColumn, SplitColumn string
+	// GroupPattern is a regular expression for the patient in the path of an image: its groups, or all that it matches.
+	// Every image must match. Empty: names of published data sets are known.
+	GroupPattern string
 	// LabelColumns names the columns of 0 and 1, one a label. Empty: where no column has the name of labels, all columns
 	// that hold only 0 and 1 are labels.
 	LabelColumns []string

@@ -62,7 +62,7 @@ func TestPublished(t *testing.T) {
 			"jpeg/train/ISIC_2637011.jpg", "jpeg/train/ISIC_0015719.jpg", "jpeg/test/ISIC_0052060.jpg"), "", Options{}, nil, "binary 0=1 1=1", `column "target", not from "diagnosis"`},
 		"APTOS 2019": {with(map[string]string{
 			"train.csv": "id_code,diagnosis\n000c1434d8d7,2\n001639a390f0,4\n", "test.csv": "id_code\n0005cfc8afb6\n", "sample_submission.csv": "id_code,diagnosis\n0005cfc8afb6,0\n"},
-			"train_images/000c1434d8d7.png", "train_images/001639a390f0.png", "test_images/0005cfc8afb6.png"), "", Options{}, nil, "binary 2=1 4=1", "1 images have no row"},
+			"train_images/000c1434d8d7.png", "train_images/001639a390f0.png", "test_images/0005cfc8afb6.png"), "", Options{}, nil, "binary 2=1 4=1", "1 left out, images without a row in train.csv"},
 		"EyePACS": {with(map[string]string{"trainLabels.csv": "image,level\n10_left,0\n10_right,0\n13_left,1\n13_right,1\n"},
 			"train/10_left.jpeg", "train/10_right.jpeg", "train/13_left.jpeg", "train/13_right.jpeg"), "", Options{}, nil, "binary 0=2 1=2", "2 patients"},
 		"RSNA pneumonia": {with(map[string]string{
@@ -75,6 +75,11 @@ func TestPublished(t *testing.T) {
 		"Kermany chest": {with(nil, "chest_xray/train/NORMAL/IM-0115-0001.jpeg", "chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "chest_xray/val/NORMAL/a.jpeg", "chest_xray/test/NORMAL/b.jpeg", "chest_xray/test/PNEUMONIA/c.jpeg",
 			"chest_xray/__MACOSX/train/NORMAL/._IM-0115-0001.jpeg", "chest_xray/chest_xray/train/NORMAL/IM-0115-0001.jpeg"), "", Options{}, nil,
 			"binary NORMAL/test=1 NORMAL/train=1 NORMAL/val=1 PNEUMONIA/test=1 PNEUMONIA/train=1", "a copy of the folders"},
+		"Kermany chest, as named": {with(nil, "train/NORMAL/IM-0115-0001.jpeg", "train/NORMAL/NORMAL2-IM-0115-0001-0001.jpeg", "train/PNEUMONIA/person1_bacteria_1.jpeg", "train/PNEUMONIA/person1_bacteria_2.jpeg",
+			"test/NORMAL/IM-0001-0001.jpeg", "test/PNEUMONIA/person1_virus_6.jpeg"), "", Options{}, nil,
+			"binary NORMAL/test=1 NORMAL/train=2 PNEUMONIA/test=1 PNEUMONIA/train=2", "5 patients or other groups"},
+		"Kermany OCT": {with(nil, "OCT2017/train/CNV/CNV-1016042-1.jpeg", "OCT2017/train/CNV/CNV-1016042-2.jpeg", "OCT2017/train/DME/DME-1072015-1.jpeg", "OCT2017/test/CNV/CNV-1016042-3.jpeg", "OCT2017/test/DME/DME-1001-1.jpeg"), "OCT2017", Options{}, nil,
+			"binary CNV/test=1 CNV/train=2 DME/test=1 DME/train=1", "1 patients have images in several of the given splits"},
 		"LC25000": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg", "lung_colon_image_set/colon_image_sets/colon_n/colonn1.jpeg"), "", Options{Layout: "leaves"}, nil,
 			"multiclass colon_n=1 lung_aca=1 lung_n=1", ""},
 		"LC25000, unasked": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg",

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -200,7 +199,9 @@ func (r *reader) finish(tablePath string) error {
 	if r.cells == nil {
 		r.oneHot()
 	}
-	r.derivePatients()
+	if err := r.d.patients(r.records, r.opt); err != nil {
+		return err
+	}
 	if n := r.ways[byTail]; n > 0 {
 		r.d.warnf("%d images were found by the number at the end of their names alone, such as %s: make sure that they are the right ones", n, r.tail)
 	}
@@ -431,60 +432,5 @@ func (r *reader) oneHot() {
 	r.d.notef("exactly one column is 1 in every row: an image has one of %d labels", len(r.labels))
 	if len(empty) > 0 {
 		r.d.notef("columns that are 1 nowhere are no labels: %s", layout.First(empty))
-	}
-}
-
-var (
-	patientFolder = regexp.MustCompile(`(?:^|/)((?:patient|subject|pat)[-_ ]?\d+)/`)
-	namedPatient  = regexp.MustCompile(`^\d+_([0-9a-f]{16})_MG_[LR]_(?:CC|ML|MLO)_`) // of INbreast
-	eyeStem       = regexp.MustCompile(`^(.+)_(?:left|right)$`)
-)
-
-// derivePatients takes groups from paths, where nothing names them: folders "patient00001", and eyes "10_left", "10_right".
-func (r *reader) derivePatients() { r.d.derivePatients(r.records) }
-
-func (d *Dataset) derivePatients(records []Record) {
-	for i := range records {
-		if records[i].Group != "" {
-			return
-		}
-	}
-	for _, way := range []struct {
-		of   func(p string) string
-		text string
-	}{
-		{func(p string) string {
-			if m := patientFolder.FindStringSubmatch(strings.ToLower(p)); m != nil {
-				return m[1]
-			}
-			return ""
-		}, "patients are told by the folders of their images, such as %q"},
-		{func(p string) string {
-			base := path.Base(p)
-			if m := eyeStem.FindStringSubmatch(strings.TrimSuffix(base, path.Ext(base))); m != nil {
-				return m[1]
-			}
-			return ""
-		}, "patients are told by the names of their images, such as %q of a left and a right eye"},
-		{func(p string) string {
-			if m := namedPatient.FindStringSubmatch(path.Base(p)); m != nil {
-				return m[1]
-			}
-			return ""
-		}, "patients are told by the names of their images, such as %q"},
-	} {
-		groups := make([]string, len(records))
-		ok := len(records) > 0
-		for i := range records {
-			groups[i] = way.of(records[i].Path)
-			ok = ok && groups[i] != ""
-		}
-		if ok {
-			for i := range records {
-				records[i].Group = groups[i]
-			}
-			d.notef(way.text, groups[0])
-			return
-		}
 	}
 }

@@ -47,7 +47,7 @@ func (o *opener) fromTables(st store.Store, parts []part, find func(name, dir st
 		for i := range r.records {
 			rows[filepath.Clean(st.Path(r.records[i].Path))] = true
 		}
-		o.d.warnWithoutRow(tablePath, rows)
+		o.d.leaveWithoutRow(tablePath, rows)
 	}
 	return o.d.take(st, r.records, r.task, r.labels, o.opt)
 }
@@ -80,19 +80,14 @@ func (o *opener) fromStore(st store.Store, c *contents, parts []part) error {
 		for i := range r.records {
 			used[r.records[i].Path] = true
 		}
-		var without []string
 		for _, name := range c.images {
 			switch {
 			case used[name]:
 			case masks[name]:
 				o.d.leave(layout.ReasonMask, name)
 			default:
-				without = append(without, name)
-				o.d.leave("images without a row", name)
+				o.d.leave(withoutRow(parts[0].t.Path), name)
 			}
-		}
-		if len(without) > 0 {
-			o.d.warnf("%s: %d images have no row: %s", parts[0].t.Path, len(without), layout.First(without))
 		}
 	}
 	return o.fromTables(st, parts, find, after)
@@ -309,13 +304,15 @@ func join(t, extra *table.Table, key, extraKey int) bool {
 	return true
 }
 
-// warnWithoutRow looks for images that have no row: in the folders of those that have, and in the folders beside these.
-func (d *Dataset) warnWithoutRow(table string, rows map[string]bool) {
+// withoutRow is the reason for which an image that a table does not name is left out.
+func withoutRow(table string) string { return "images without a row in " + filepath.Base(table) }
+
+// leaveWithoutRow leaves out images that have no row: in the folders of those that have, and in the folders beside these.
+func (d *Dataset) leaveWithoutRow(table string, rows map[string]bool) {
 	folders := map[string]bool{}
 	for path := range rows {
 		folders[filepath.Dir(path)] = true
 	}
-	var without []string
 	for _, dir := range besideThem(folders, d.Root) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -329,12 +326,8 @@ func (d *Dataset) warnWithoutRow(table string, rows map[string]bool) {
 			if rel, err := filepath.Rel(d.Root, path); err == nil {
 				path = filepath.ToSlash(rel)
 			}
-			without = append(without, path)
-			d.leave("images without a row", path)
+			d.leave(withoutRow(table), path)
 		}
-	}
-	if len(without) > 0 {
-		d.warnf("%s: %d images have no row: %s", table, len(without), layout.First(without))
 	}
 }
 

@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -32,6 +33,7 @@ type Reading struct {
 	LabelColumn    string   // column with the label
 	LabelColumns   []string // columns of 0 and 1, one a label
 	GroupColumn    string   // column with the patient; a patient is never split
+	GroupPattern   string   // regular expression for the patient in the path of an image
 	SplitColumn    string   // column with train, val and test
 	SplitFiles     []string // lists of images, "train=FILE" or files whose names say the split
 	Where          []string // rows that count: COLUMN=VALUE, COLUMN!=VALUE
@@ -66,6 +68,14 @@ func (o *Reading) Check() error {
 	if o.LabelColumn != "" && len(o.LabelColumns) > 0 {
 		return setting("label-column", "%s and also columns of 0 and 1, expected one of them", o.LabelColumn)
 	}
+	if o.GroupPattern != "" {
+		if o.GroupColumn != "" {
+			return setting("group-pattern", "%s and also a column of groups, expected one of them", o.GroupPattern)
+		}
+		if _, err := regexp.Compile(o.GroupPattern); err != nil {
+			return setting("group-pattern", "%q, expected a regular expression: %v", o.GroupPattern, err)
+		}
+	}
 	if _, err := imaging.ParseDepth(o.Depth); err != nil {
 		return setting("depth", "%q, expected stored, max, or bits=9 to bits=16", o.Depth)
 	}
@@ -99,7 +109,7 @@ func (o *Reading) Open(path string, labels []string) (*dataset.Dataset, error) {
 	}
 	return dataset.Open(path, dataset.Options{Labels: labels, Task: dataset.Task(o.Task), Layout: dataset.Layout(o.Layout),
 		ImageColumn: o.ImageColumn, Images: o.Images, LabelColumn: o.LabelColumn, LabelColumns: o.LabelColumns,
-		GroupColumn: o.GroupColumn, SplitColumn: o.SplitColumn, SplitFiles: o.SplitFiles, Where: o.Where,
+		GroupColumn: o.GroupColumn, GroupPattern: o.GroupPattern, SplitColumn: o.SplitColumn, SplitFiles: o.SplitFiles, Where: o.Where,
 		Separator: o.LabelSeparator, Uncertain: dataset.Uncertain(o.Uncertain), DropUnlabelled: o.DropUnlabelled,
 		AllowMissing: o.AllowMissing, Page: page})
 }

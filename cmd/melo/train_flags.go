@@ -84,6 +84,7 @@ type readOptions struct {
 	LabelColumn    string   `group:"Reading data:" help:"Column with the label. Default: the usual names." placeholder:"COLUMN"`
 	LabelColumns   []string `group:"Reading data:" help:"Columns of 0 and 1, one a label." placeholder:"COLUMN"`
 	GroupColumn    string   `group:"Reading data:" help:"Column with the patient; a patient is never split." placeholder:"COLUMN"`
+	GroupPattern   string   `group:"Reading data:" help:"Regular expression for the patient in the path of an image, as '([0-9]+)_[0-9]+[.]': its groups, or all that it matches. Every image must match." placeholder:"REGEX"`
 	SplitColumn    string   `group:"Reading data:" help:"Column with train, val and test." placeholder:"COLUMN"`
 	SplitFiles     []string `name:"split-file" sep:"none" group:"Reading data:" help:"List of images of a split: SPLIT=FILE, or a file whose name says the split, such as train_val_list.txt. May be given several times." placeholder:"FILE"`
 	Where          []string `sep:"none" group:"Reading data:" help:"Rows that count: COLUMN=VALUE or COLUMN!=VALUE. May be given several times: all must hold." placeholder:"CONDITION"`

@@ -44,7 +44,7 @@ func Data(l Writer, doc *experiment.DataDocument) {
 	if d.Groups.Groups > 0 {
 		l.Printf("groups     %s of %s images, %d in the largest", text.Count(int64(d.Groups.Groups)), text.Count(int64(d.Groups.Images)), d.Groups.Largest)
 	} else {
-		l.Entry("groups     ", "none known: if a patient has several images, name the column with --group-column")
+		l.Entry("groups     ", "none known: if a patient has several images, name the column with --group-column, or what names it in the paths with --group-pattern")
 	}
 	if len(d.Attributes) > 0 {
 		l.Entry("columns    ", "%s", strings.Join(d.Attributes, ", "))
