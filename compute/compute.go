@@ -1,10 +1,11 @@
-// Package compute is the seam between what a network is for and what computes it. A [Model] is a frozen backbone in the
-// hands of some [Backend]; it makes engines, which answer "the features of this batch with these adapters", and
-// trainers, which answer "the gradients of this batch". Training, serving, adapters and the facade are written against
-// this package. Package vit is the engine for CPUs, vit/plain the one that reads like the paper.
+// Package compute separates what a network is used for from what computes it. A [Model] is a frozen backbone
+// with a [Backend] that computes it. A backend makes engines, which compute the features of a batch with given
+// adapters, and trainers, which compute the gradients of a batch. Training, serving, adapters and the facade
+// are written against this package. Package vit is the backend for CPUs; vit/plain is one that is written to be
+// read.
 //
-// All matrices are row-major float32 slices, an image after the other. Results that are returned stay valid until the
-// next call of the same engine or trainer.
+// All matrices are row-major float32 slices, one image after the other. Results that are returned stay valid
+// until the next call of the same engine or trainer.
 package compute
 
 import (
@@ -15,32 +16,33 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// Workers do the parts of a task side by side. Which worker does which part never enters a result.
+// Workers run the parts of a task in parallel. Results never depend on which worker runs which part.
 type Workers interface {
-	// Workers returns how many there are.
+	// Workers returns the number of workers.
 	Workers() int
-	// Run calls t.Do once for each i in [0, n), with the number of the worker that does it.
+	// Run calls t.Do once for each i in [0, n), with the index of the worker that runs it.
 	Run(n int, t interface{ Do(worker, i int) })
 }
 
-// Model is a frozen backbone: what it is, and what computes it. It is read-only and safe for concurrent use by many
-// engines.
+// Model is a frozen backbone: its description, and the Backend that computes it. It is read-only and safe for
+// concurrent use by many engines.
 type Model struct {
 	arch.Config
 	Precision Precision
-	Path      string         // where it was opened, for messages
-	Recipe    imaging.Recipe // how an image becomes its input
-	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person; empty if a file does.
+	Path      string         // where it was opened; used in messages
+	Recipe    imaging.Recipe // preprocessing: how an image becomes the input
+	// RecipeNote tells a person how the recipe was chosen if no file gives it. It is empty if a file does.
 	RecipeNote string
-	Notes      []string // what was chosen where a file holds more than one model, in words for a person
+	Notes      []string // choices made where a file holds more than one model, for a person to read
 	Labels     []string // class names of the base's own head, nil if unknown
-	Problem    string   // what that was trained for, as transformers calls it (problem_type); empty if unknown
-	Head       *Head    // the base's own head, nil if it has none
-	HeadDist   *Head    // DeiT's second head
+	// what that head was trained for, in the terms of transformers' problem_type; empty if unknown
+	Problem  string
+	Head     *Head // the base's own head, nil if it has none
+	HeadDist *Head // second head of a distilled DeiT
 	Backend
 }
 
-// CheckRecipe returns an error if nothing tells how an image becomes the model's input.
+// CheckRecipe returns an error if the preprocessing of images is unknown.
 func (m *Model) CheckRecipe() error {
 	if m.Recipe.Interpolation == "" {
 		return fmt.Errorf("vit: %s: %s", m.Path, m.RecipeNote)
@@ -48,17 +50,17 @@ func (m *Model) CheckRecipe() error {
 	return nil
 }
 
-// Backend computes one network. A Model that is a copy of another shares its Backend.
+// Backend computes one network. Copies of a Model may share a Backend.
 type Backend interface {
 	Workers
 	// NewEngine returns an engine for batches of up to maxBatch images.
 	NewEngine(maxBatch int) Engine
-	// NewTrainer returns a trainer for batches of up to maxBatch images. The network itself stays as it is.
+	// NewTrainer returns a trainer for batches of up to maxBatch images. The network itself is not changed.
 	NewTrainer(maxBatch int, t Training) (Trainer, error)
 	// NewTracer returns a tracer for batches of up to maxBatch images.
 	NewTracer(maxBatch int, t Tracing) (Tracer, error)
-	// Parameter returns the numbers of a parameter of the description (arch.Config.Params), row by row, in memory of
-	// their own; nil if there is no such parameter. Those of a narrow precision are the rounded ones.
+	// Parameter returns a copy of the values of a parameter of the description (arch.Config.Params), row by
+	// row, or nil if there is no such parameter. Parameters of a narrow precision are returned as rounded.
 	Parameter(name string) []float32
 	// Merged returns the network whose maps at the sites of deltas are W + Scale*B*A; everything else is shared.
 	Merged(deltas []Delta) (*Model, error)
@@ -66,55 +68,63 @@ type Backend interface {
 	Pooled(p arch.Pooling) (*Model, error)
 }
 
-// Engine computes features. It owns the memory of a pass, so that Features allocates nothing in the steady state. Not
-// safe for concurrent use.
+// Engine computes features. It owns the memory of a pass, so that Features allocates nothing in the steady
+// state. It is not safe for concurrent use.
 type Engine interface {
 	MaxBatch() int
-	// Features returns the pooled features [n, Features()] of n images [n, 3, Image, Image] that were prepared by the
-	// model's recipe. The images of the segments, in order, add up to n; without segments all run on the bare base.
+	// Features returns the pooled features [n, Features()] of n images [n, 3, Image, Image] that were prepared
+	// with the model's recipe. The images of the segments, in order, add up to n. Without segments all images
+	// run on the bare base.
 	Features(images []float32, n int, segments ...Segment) []float32
 }
 
-// Training says what of a network is trained. The zero value is nothing.
+// Training selects the parameters to train. The zero value selects none.
 type Training struct {
 	Deltas  []Delta // in float32, trained in place
-	Dropout float32 // share of the input of A that is dropped while training
-	Seed    uint64  // of dropout
-	// All trains every weight of the network, in a copy. Its products are of Precision, F32 or BF16; the weights
-	// themselves are trained in float32 and rounded for the products.
+	Dropout float32 // fraction of the inputs of A that is dropped during training
+	Seed    uint64  // seed of dropout
+	// All trains every weight of the network, in a copy. Weights are trained in float32 and rounded for
+	// products in Precision, which must be F32 or BF16.
 	All       bool
 	Precision Precision
 }
 
-// Trainer computes gradients. Not safe for concurrent use.
+// Trainer computes gradients. It is not safe for concurrent use.
 type Trainer interface {
-	// Model returns the network in training: for All the trained copy.
+	// Model returns the network in training. With Training.All it is the trained copy.
 	Model() *Model
-	// Exact returns Model with all products in float32, as it is now; nil if that cannot be had.
+	// Exact returns Model in its present state with all products in float32, or nil if that is not available.
 	Exact() *Model
-	// Params returns what is trained, with gradients, in a fixed order: A and B of each delta, or every weight.
+	// Params returns the trainable parameters and their gradients in a fixed order: A and B of each delta, or
+	// every weight.
 	Params() []Param
-	// MaxBatch returns the largest number of images of one pass.
+	// MaxBatch returns the largest number of images per pass.
 	MaxBatch() int
-	// SetStep tells dropout which optimizer step is computed, and which image of the step's batch is the first of the
-	// next Forward. So the masks depend neither on how a batch is cut into passes nor on interruptions.
+	// SetStep tells dropout which optimizer step is computed, and the index in the step's batch of the first
+	// image of the next Forward. So masks depend neither on how a batch is cut into passes nor on
+	// interruptions.
 	SetStep(step, image int)
-	// Forward returns the features of n images.
+	// Forward returns the features [n, Features()] of n images. training enables dropout.
 	Forward(images []float32, n int, training bool) []float32
-	// PrefixSize returns how many numbers the blocks below the lowest trained one make of an image; 0 if there are none.
+	// PrefixSize returns the number of values per image at the input of the lowest trained block; 0 if that is
+	// the first block.
 	PrefixSize() int
-	// Prefix runs those blocks on n images into dst [n, PrefixSize].
+	// Prefix runs the blocks below the lowest trained one on n images and writes the result to dst [n,
+	// PrefixSize].
 	Prefix(dst, images []float32, n int)
-	// ForwardFrom is Forward from there on, bit for bit. The prefixes must stay as they are until Backward.
+	// ForwardFrom continues Forward from the result of Prefix, bit for bit. prefix must not change until
+	// Backward.
 	ForwardFrom(prefix []float32, n int, training bool) []float32
-	// Backward adds the gradients for those of the features of the last forward pass, [n, Features()].
+	// Backward accumulates parameter gradients, given the gradient of the features of the last forward pass [n,
+	// Features()].
 	Backward(dfeatures []float32)
-	// Updated is called after the parameters have changed.
+	// Updated must be called after the parameters have changed.
 	Updated()
 }
 
-// Logits applies the base's own head to features [n, Features()]: dst [n, Classes]. A distilled DeiT has two heads, one
-// a token, whose logits are averaged (arXiv 2012.12877, section 3.2). The model must have a head.
+// Logits applies the base's own head to features [n, Features()] and writes dst [n, Classes]. A distilled DeiT
+// has two heads, one per token, whose logits are averaged (arXiv 2012.12877, section 3.2). The model must have
+// a head.
 func (m *Model) Logits(dst, features []float32) {
 	if m.HeadDist == nil {
 		m.Head.Logits(dst, features)

@@ -9,7 +9,7 @@ type Head struct {
 }
 
 // Logits sets dst [n, Classes] = x Wᵀ + Bias for pooled features x [n, Features]. Each image is computed
-// alone, so that heads of different sizes can share a batch.
+// independently, so that heads of different sizes can share a batch.
 func (h *Head) Logits(dst, x []float32) {
 	for i := range len(x) / h.Features {
 		row, f := dst[i*h.Classes:], x[i*h.Features:(i+1)*h.Features]
@@ -19,8 +19,8 @@ func (h *Head) Logits(dst, x []float32) {
 	}
 }
 
-// Backward adds the gradients of W and Bias from dlogits [n, Classes] and features x [n, Features] to gw and gb, and, if
-// dx [n, Features] is not nil, sets it to that of x. Images are summed in order.
+// Backward adds the gradients of W and Bias to gw and gb, given dlogits [n, Classes] and features x [n,
+// Features]. If dx [n, Features] is not nil, it is set to the gradient of x. Images are summed in order.
 func (h *Head) Backward(gw, gb, dx, dlogits, x []float32) {
 	for i := range len(x) / h.Features {
 		d, f := dlogits[i*h.Classes:(i+1)*h.Classes], x[i*h.Features:(i+1)*h.Features]

@@ -1,14 +1,14 @@
 package compute
 
-// Param is one trained tensor, named for those who make it (engines, adapters, heads) and those who update it (package
-// train). Data and Grad stay the same slices for the life of a run.
+// Param is one trainable tensor, with a name that engines, adapters, heads and optimizers agree on. Data and
+// Grad stay the same slices for the whole run.
 type Param struct {
 	Name  string
 	Shape []int
 	Data  []float32
 	Grad  []float32
-	// Decay says whether weight decay applies: matrices decay, biases and norms do not.
+	// Decay reports whether weight decay applies. It applies to matrices, not to biases and norms.
 	Decay bool
-	// LRScale multiplies the learning rate (LoRA+ trains B faster than A); 1 for most.
+	// LRScale multiplies the learning rate; usually 1. LoRA+ uses a larger one for B.
 	LRScale float32
 }

@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// Precision is how the maps of the blocks are kept and multiplied; everything between them is float32. See
-// docs/numerics.md.
+// Precision selects how the linear maps of the blocks are stored and multiplied. Everything between them is
+// float32. See docs/numerics.md.
 type Precision uint8
 
-// The precisions. Engines may not have all: BF16 and I8 of the CPU engine need instructions that not every CPU has.
+// The precisions. An engine need not have all of them: BF16 and I8 of the CPU engine need instructions that not
+// every CPU has.
 const (
 	F32 Precision = iota
 	BF16

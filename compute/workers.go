@@ -2,16 +2,16 @@ package compute
 
 import "melo.example/melo/internal/par"
 
-// Pool is Workers of this process. Close it when done.
+// Pool implements Workers with goroutines of this process. Close it after use.
 type Pool struct{ pool *par.Pool }
 
-// NewPool returns n workers; 0 means as many as there are cores.
+// NewPool returns a pool of n workers; 0 means one per core.
 func NewPool(n int) *Pool { return &Pool{par.New(n)} }
 
-// Workers returns how many there are.
+// Workers returns the number of workers.
 func (p *Pool) Workers() int { return p.pool.Workers() }
 
-// Run calls t.Do once for each i in [0, n). Calls from several goroutines follow one another.
+// Run calls t.Do once for each i in [0, n). Concurrent calls run one after another.
 func (p *Pool) Run(n int, t interface{ Do(worker, i int) }) { p.pool.Run(n, t) }
 
 // Close stops the workers.

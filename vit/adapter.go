@@ -5,11 +5,11 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// span tells an adapter what the rows of a matrix are: images in order, each with the same number of
-// consecutive rows (all tokens, or only the pooled ones in the last block).
+// span describes the rows of a matrix to an adapter: images in order, each with the same number of consecutive
+// rows (all tokens, or only the pooled ones in the last block).
 type span struct {
-	First  int // the first image's place in the batch, which may pass in parts
-	Images int // number of images n
+	First  int // index in the batch of the first image; a batch may be processed in several passes
+	Images int // number of images
 	Each   int // rows per image
 }
 
@@ -25,7 +25,7 @@ type adapter interface {
 	Backward(ex *kernel.Exec, site Site, rows span, x, dy, dx kernel.Mat)
 }
 
-// watching is an adapter that adds nothing, and shows an observer what passes.
+// watching is an adapter that adds nothing. It shows an observer the input and output of each linear map.
 type watching struct{ compute.Observer }
 
 func (w watching) Has(site Site) bool { return w.Wants(site) }
@@ -40,7 +40,7 @@ func (w watching) Backward(*kernel.Exec, Site, span, kernel.Mat, kernel.Mat, ker
 	panic("vit: an observer has no backward pass")
 }
 
-// Observe is that of compute.Observed.
+// Observe implements compute.Observed.
 func (f *features) Observe(images []float32, n int, o compute.Observer) []float32 {
 	return f.Forward(images, n, watching{o}).Data
 }

@@ -5,22 +5,22 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// Attention pooling (SigLIP, arXiv 2303.15343) is a block whose only query is a learned one, without a residual around
-// attention:
+// Attention pooling (SigLIP, arXiv 2303.15343) is a block with a single, learned query and without a residual
+// connection around attention:
 //
 //	y = proj(softmax(q kᵀ / sqrt(dim)) v)      q = map of the latent; k, v = maps of the tokens
 //	pooled = y + fc2(act(fc1(norm(y))))
 //
-// Its sites are those of block arch.PoolBlock.
+// Its sites have the block number arch.PoolBlock.
 
-// poolState is what attention pooling works in; a row an image, but for kv.
+// poolState holds the buffers of attention pooling. All but kv have one row per image.
 type poolState struct {
 	latent, q, o, y, h, pre, u kernel.Mat
 	kv                         kernel.Mat // [n*T, 2d]
 	lse                        []float32
 	st                         kernel.RowStats
 
-	du, dh, dy, do, dq, dx kernel.Mat // gradients, made when they are first needed
+	du, dh, dy, do, dq, dx kernel.Mat // gradients, allocated on first use
 	dkv                    kernel.Mat
 }
 
@@ -65,8 +65,8 @@ func (e *engine) attnPool(dst, x kernel.Mat, a adapter) {
 	l.residual(FC2, dst, operand{Mat: u}, &w.FC2, nil, l.mid)
 }
 
-// attnPoolGrad turns the gradient d of the pooled rows into that of the tokens, dx. It returns false if that is not
-// wanted: the base is frozen and no block below has adapters.
+// attnPoolGrad propagates the gradient d of the pooled rows to dx, the gradient of the tokens. It returns false
+// if dx is not needed: the base is frozen and no block below has adapters.
 func (e *engine) attnPoolGrad(dx, d kernel.Mat, a adapter, g *grads) bool {
 	w, p, m := &e.m.AttnPool, e.pooling, e.m
 	l := layerGrad{layer: e.poolLayer(a), all: g, last: g == nil && e.from == m.Depth}
@@ -115,7 +115,7 @@ func (e *engine) attnPoolGrad(dx, d kernel.Mat, a adapter, g *grads) bool {
 	return !l.last
 }
 
-// makeGrad makes room for gradients.
+// makeGrad allocates the gradient buffers on first use.
 func (p *poolState) makeGrad() {
 	if p.du.Data != nil {
 		return

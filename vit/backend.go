@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// New returns a network with given weights: read returns the numbers of each of its parameters.
+// New returns a network with the given weights. read returns the values of each of its parameters.
 func New(d *checkpoint.Description, read func(name string) []float32, o Options) (*Model, error) {
 	if !Supports(o.Precision) {
 		return nil, fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
@@ -68,7 +68,8 @@ func anyOf(has map[string][]int, names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return has[name] != nil })
 }
 
-// precisionOf is that of a map in a base of precision p.
+// precisionOf returns the precision of a linear map, in a block or outside the blocks, in a base of precision
+// p.
 func precisionOf(inBlock bool, p Precision) Precision {
 	if inBlock {
 		return p
@@ -76,14 +77,14 @@ func precisionOf(inBlock bool, p Precision) Precision {
 	return edgePrecision(p)
 }
 
-// Workers returns how many workers compute.
+// Workers returns the number of workers.
 func (m *model) Workers() int { return m.workers.Workers() }
 
-// Run does the parts of a task on the model's workers.
+// Run runs the n parts of a task on the model's workers.
 func (m *model) Run(n int, t interface{ Do(worker, i int) }) { m.workers.Run(n, t) }
 
-// Merged returns the network whose maps at the sites of deltas are W + Scale*B*A, packed anew; everything else is
-// shared with m, which stays as it is. So unmerging is going back to m, bit for bit.
+// Merged returns the network whose maps at the sites of deltas are W + Scale*B*A, packed anew. Everything else
+// is shared with m, which does not change. So going back to m undoes the merge, bit for bit.
 func (m *model) Merged(deltas []compute.Delta) (*Model, error) {
 	if err := checkDeltas(&m.Config, deltas); err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (m *model) Merged(deltas []compute.Delta) (*Model, error) {
 	return c.self(), nil
 }
 
-// merge repacks l with the deltas of its consecutive, equally high parts; nil ones add nothing.
+// merge repacks l after adding deltas to its consecutive parts of equal height. A nil delta adds nothing.
 func (l *linear) merge(ex *kernel.Exec, parts ...*compute.Delta) {
 	if !slices.ContainsFunc(parts, func(d *compute.Delta) bool { return d != nil }) {
 		return
@@ -155,7 +156,7 @@ func (m *model) Pooled(p arch.Pooling) (*Model, error) {
 	return c.self(), nil
 }
 
-// features is an engine that keeps nothing for a backward pass.
+// features is an engine for inference: it keeps nothing for a backward pass.
 type features struct {
 	*engine
 	set       set
@@ -167,7 +168,7 @@ func (m *model) NewEngine(maxBatch int) compute.Engine {
 	return &features{engine: newEngine(m, m.workers, maxBatch, m.Depth)}
 }
 
-// Features runs a batch.
+// Features implements compute.Engine.
 func (f *features) Features(images []float32, n int, segments ...compute.Segment) []float32 {
 	if len(segments) == 0 || len(segments) == 1 && (segments[0].Adapter == nil || !segments[0].Adapter.Adapts()) {
 		return f.Forward(images, n, nil).Data
@@ -176,10 +177,10 @@ func (f *features) Features(images []float32, n int, segments ...compute.Segment
 	return f.Forward(images, n, &f.set).Data
 }
 
-// SetMark is that of compute.Profiled.
+// SetMark implements compute.Profiled.
 func (e *engine) SetMark(mark func(block int, p compute.Part)) { e.Mark = mark }
 
-// trainer is an engine with what is trained.
+// trainer implements compute.Trainer: an engine and the parameters that are trained.
 type trainer struct {
 	engine *engine
 	deltas *trainable // nil: none
@@ -217,12 +218,12 @@ func (m *model) NewTrainer(maxBatch int, what compute.Training) (compute.Trainer
 		t.engine.EnableFull()
 	}
 	if t.deltas != nil {
-		t.engine.LimitPass(maxBatch) // what pooling keeps is that of a whole batch
+		t.engine.LimitPass(maxBatch) // attention pooling keeps state for a whole batch
 	}
 	return t, nil
 }
 
-// adapter returns the deltas as the engine takes them.
+// adapter returns the deltas as an adapter of the engine.
 func (t *trainer) adapter(training bool) adapter {
 	if t.deltas == nil {
 		return nil
@@ -285,10 +286,10 @@ func (t *trainer) Updated() {
 	}
 }
 
-// SetMark is that of compute.Profiled.
+// SetMark implements compute.Profiled.
 func (t *trainer) SetMark(mark func(block int, p compute.Part)) { t.engine.Mark = mark }
 
-// Pooled returns the same network with another pooling, by name: "class", "mean" or "class+mean".
+// Pooled returns the same network with another pooling, given by name: "class", "mean" or "class+mean".
 func Pooled(m *Model, name string) (*Model, error) {
 	p, err := arch.ParsePooling(name)
 	if err != nil {

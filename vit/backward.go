@@ -5,16 +5,17 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// gradState is the scratch of the backward pass.
+// gradState holds the buffers of the backward pass.
 type gradState struct {
-	x    kernel.Mat // gradient of the residual stream [n*T, d]
-	mid  kernel.Mat // the same after attention in a pruned block [n, d]
-	h    kernel.Mat // gradient of a LayerNorm output [n*T, d]
-	qkv  kernel.Mat // [n*T, 3d]; the MLP's buffer, if that is wide enough: the two are never needed at once
-	up   kernel.Mat // gradient of the MLP pre-activation [n*T, up] (SwiGLU only; else in act)
-	act  kernel.Mat // gradient of the MLP activation [n*T, mlp], where the activation itself is needed, too
-	bias []float32  // gradient of a block's biases of scores [Heads, T, T]
-	row  kernel.Mat // one feature-wide row an image [n, ...]
+	x   kernel.Mat // gradient of the residual stream [n*T, d]
+	mid kernel.Mat // the same after attention in a pruned block [n, d]; see engine.prunes
+	h   kernel.Mat // gradient of a LayerNorm output [n*T, d]
+	// [n*T, 3d]; shares the MLP's buffer if that is wide enough, since the two are never needed at once
+	qkv  kernel.Mat
+	up   kernel.Mat // gradient of the MLP pre-activation [n*T, up] with SwiGLU; otherwise act is used
+	act  kernel.Mat // gradient of the MLP activation [n*T, mlp], if the activation itself is needed, too
+	bias []float32  // gradient of a block's relative position bias [Heads, T, T]
+	row  kernel.Mat // one row of features per image [n, ...]
 }
 
 func (e *engine) initGrad() {
@@ -38,7 +39,7 @@ func (e *engine) initGrad() {
 	e.grad.row = kernel.NewMat(e.maxBatch, m.Features())
 }
 
-// secondAct returns a buffer like act, made when it is first needed.
+// secondAct returns a buffer of the shape of act, allocated on first use.
 func (e *engine) secondAct() kernel.Mat {
 	if e.grad.act.Data == nil {
 		e.grad.act = kernel.NewBuffer(e.act.Rows, e.act.Cols)
@@ -46,9 +47,9 @@ func (e *engine) secondAct() kernel.Mat {
 	return e.grad.act
 }
 
-// Backward propagates dfeat [n, Features()], the gradient of the last Forward's result, down to block
-// From(). Adapters accumulate the gradients of their own parameters. With g nil the base is frozen: no
-// weight gradient is computed, and nothing below the input side of the lowest block.
+// Backward propagates dfeat [n, Features()], the gradient of the last Forward's result, down to block From().
+// Adapters accumulate the gradients of their own parameters. If g is nil the base is frozen: Backward computes
+// no weight gradients, and stops at the inputs of the adapters of the lowest block.
 func (e *engine) Backward(dfeat kernel.Mat, a adapter, g *grads) {
 	if e.from == e.m.Depth && g == nil && !hasPool(a) {
 		return

@@ -25,32 +25,33 @@ func (e *engine) block(b int, in, out kernel.Mat, a adapter) {
 	l.residual(FC2, out, u, &w.FC2, w.Scale2, l.mid)
 }
 
-// operand is the left-hand side of a product: a matrix, and its rows as products of a narrow base read them, where what
-// made the matrix has made these, too.
+// operand is the left-hand side of a product. words holds the same rows already rounded to bfloat16, if the
+// operation that computed the matrix wrote them; a product with narrow weights then reads words instead of
+// rounding again.
 type operand struct {
 	kernel.Mat
 	words kernel.Words
 }
 
-// layer is one block at work on the images in flight: where its results lie.
+// layer is one block applied to the images in flight, with the buffers for its results.
 type layer struct {
 	e *engine
 	b int
 	a adapter
 
 	q, k, v, o, mid         kernel.Mat
-	pre                     kernel.Mat // of the MLP's activation; has no data when that is not kept
+	pre                     kernel.Mat // MLP pre-activation; no data if it is not kept
 	lse                     []float32
 	st1, stAttn, st2, stMLP kernel.RowStats
-	rows                    span // of the queries and what follows: all tokens, or one an image
+	rows                    span // rows from the queries on: all tokens, or one per image in a pruned block
 }
 
-// layer returns the matrices that block b works in: its kept state, or the shared ones.
+// layer returns block b with its buffers: its own kept state, or the shared ones.
 func (e *engine) layer(b int, a adapter) layer {
 	r, d := e.rows, e.m.Width
 	s := blockState{mid: e.x, qkv: e.qkv, o: e.o}
 	if e.prunes(b) {
-		s.mid = e.out // e.x still holds the class tokens that the residual reads
+		s.mid = e.out // e.x still holds the class tokens, which the residual connection reads
 	}
 	l := layer{e: e, b: b, a: a, rows: r}
 	if b >= e.from {
@@ -74,7 +75,7 @@ func (e *engine) layer(b int, a adapter) layer {
 	return l
 }
 
-// queries returns the rows of x, which has those of all tokens, that go on after attention.
+// queries returns the rows of x, which has a row for every token, that are still needed after attention.
 func (l *layer) queries(x kernel.Mat) kernel.Mat {
 	if l.e.prunes(l.b) {
 		return classRows(x, l.e.rows)
@@ -84,7 +85,7 @@ func (l *layer) queries(x kernel.Mat) kernel.Mat {
 
 func (l *layer) site(k Kind) Site { return siteAt(l.b, k) }
 
-// layerNorm normalises x into the shared matrix for that.
+// layerNorm normalises x into the shared buffer h.
 func (l *layer) layerNorm(x kernel.Mat, w *norm, st kernel.RowStats) operand {
 	e := l.e
 	h := operand{e.h.RowRange(0, x.Rows), e.words.First(x.Rows)}
@@ -93,7 +94,7 @@ func (l *layer) layerNorm(x kernel.Mat, w *norm, st kernel.RowStats) operand {
 	return h
 }
 
-// innerNorm normalises x into *room, if the block has this norm.
+// innerNorm normalises x into *room if the block has this norm. Otherwise it returns x.
 func (l *layer) innerNorm(x operand, w *norm, st kernel.RowStats, room *kernel.Mat) operand {
 	if w.Gain == nil {
 		return x
@@ -119,7 +120,7 @@ func (l *layer) project(w *block, h operand) {
 	l.delta(V, e.rows, h.Mat, l.v)
 }
 
-// joined views k and v, columns of one matrix, as one.
+// joined returns one matrix with the columns of k and v, which are adjacent columns of one matrix.
 func joined(k, v kernel.Mat) kernel.Mat {
 	return kernel.Mat{Data: k.Data[:len(k.Data)+v.Cols], Rows: k.Rows, Cols: k.Cols + v.Cols, Stride: k.Stride}
 }
@@ -148,14 +149,14 @@ func (l *layer) attention() kernel.AttnShape {
 	return s
 }
 
-// attention describes attention of some queries to all tokens.
+// attention describes attention of the queries in q to all tokens.
 func (e *engine) attention(q span) kernel.AttnShape {
 	return kernel.AttnShape{Images: q.Images, Queries: q.Each, Keys: e.rows.Each, Heads: e.m.Heads, Elem: elem(edgePrecision(e.m.Precision)),
 		Scale: float32(1 / math.Sqrt(float64(e.m.HeadDim())))}
 }
 
-// expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation. Where fc2 multiplies
-// bfloat16 and nobody else reads the result, there are words of it alone.
+// expand computes act(fc1(h)) or, with SwiGLU, silu(gate(h)) * up(h), and keeps the pre-activation. If fc2
+// multiplies in bfloat16 and nothing else reads the result, only its rounded form is stored.
 func (l *layer) expand(h operand, fc *linear) operand {
 	e, m := l.e, l.e.m
 	ep := kernel.Epilogue{Bias: fc.Bias}
@@ -189,8 +190,8 @@ func (l *layer) expand(h operand, fc *linear) operand {
 	return u
 }
 
-// residual computes dst = res + scale * (x Wᵀ + bias + delta), all in the product's epilogue when no adapter
-// sits at the site.
+// residual computes dst = res + scale * (x Wᵀ + bias + delta). Without an adapter at the site, the epilogue of
+// the product does all of it.
 func (l *layer) residual(k Kind, dst kernel.Mat, x operand, w *linear, scale []float32, res kernel.Mat) {
 	e := l.e
 	switch {
@@ -208,7 +209,7 @@ func (l *layer) residual(k Kind, dst kernel.Mat, x operand, w *linear, scale []f
 	e.mark(l.b, compute.PartOf(k))
 }
 
-// product is dst = x Wᵀ with an epilogue.
+// product computes dst = x Wᵀ with an epilogue.
 func (e *engine) product(dst kernel.Mat, x operand, w *linear, ep kernel.Epilogue) {
 	if x.words.Empty() {
 		e.ex.Gemm(dst, x.Mat, w.W, ep)
@@ -217,7 +218,7 @@ func (e *engine) product(dst kernel.Mat, x operand, w *linear, ep kernel.Epilogu
 	e.ex.GemmWords(dst, x.words, w.W, ep)
 }
 
-// room returns *m, made when it is first needed, with a row for each token of a pass.
+// room returns *m with a row for each token of a pass, allocated on first use.
 func (e *engine) room(m *kernel.Mat, cols int) kernel.Mat {
 	if m.Data == nil || m.Cols != cols {
 		*m = kernel.NewBuffer(e.pass*e.m.Tokens(), cols)
@@ -231,12 +232,12 @@ func has(a adapter, site Site) bool { return a != nil && a.Has(site) }
 
 func (l *layer) has(k Kind) bool { return has(l.a, l.site(k)) }
 
-// delta adds what the adapter at map k makes of x to y.
+// delta adds the adapter's output at map k for input x to y.
 func (l *layer) delta(k Kind, rows span, x, y kernel.Mat) {
 	if !l.has(k) {
 		return
 	}
-	l.e.mark(l.b, compute.PartOf(k)) // the product that it is added to
+	l.e.mark(l.b, compute.PartOf(k)) // counted with the product to which it is added
 	l.a.Forward(l.e.ex, l.site(k), rows, x, y)
 	l.e.mark(l.b, compute.PartAdapters)
 }

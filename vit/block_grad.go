@@ -5,9 +5,9 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// blockGrad turns the gradient dx of block b's output into that of its input. In the lowest block of a frozen base it
-// stops at the adapters and returns nothing. Norms, activations and probabilities are computed again from what the
-// forward pass has kept.
+// blockGrad computes the gradient of block b's input from dx, the gradient of its output. In the lowest block
+// of a frozen base it stops at the adapters and returns nothing. Norms, activations and probabilities are
+// recomputed from what the forward pass kept.
 func (e *engine) blockGrad(b int, dx kernel.Mat, a adapter, g *grads) kernel.Mat {
 	l, w := e.gradient(b, a, g), &e.m.Blocks[b]
 
@@ -21,7 +21,7 @@ func (e *engine) blockGrad(b int, dx kernel.Mat, a adapter, g *grads) kernel.Mat
 		return kernel.Mat{}
 	}
 
-	dmid := dx // the gradient of in + ls1 * proj(norm_attn(o))
+	dmid := dx // gradient of in + ls1 * proj(norm_attn(o))
 	do := l.residualGrad(Proj, e.grad.h.RowRange(0, dmid.Rows), dmid, l.innerAgain(l.o, &w.AttnNorm, l.stAttn, &e.innerO, Proj), &w.Proj, w.Scale1)
 	if l.last && e.trace == nil && !l.has(Q) && !l.has(K) && !l.has(V) {
 		return kernel.Mat{}
@@ -43,12 +43,12 @@ func (e *engine) blockGrad(b int, dx kernel.Mat, a adapter, g *grads) kernel.Mat
 	return l.inputGrad(dmid, dh, in, w)
 }
 
-// layerGrad is a layer on its way back.
+// layerGrad is a layer in the backward pass.
 type layerGrad struct {
 	layer
-	g    blockGrads // of the weights; zero if the base is frozen
+	g    blockGrads // gradients of the weights; zero if the base is frozen
 	all  *grads     // nil if the base is frozen
-	last bool       // no gradient of the block's input is wanted
+	last bool       // the gradient of the block's input is not needed
 }
 
 func (e *engine) gradient(b int, a adapter, g *grads) layerGrad {
@@ -59,10 +59,11 @@ func (e *engine) gradient(b int, a adapter, g *grads) layerGrad {
 	return l
 }
 
-// wants reports whether the input of map k is needed again: for the gradients of its weights, or of its adapter.
+// wants reports whether the input of map k must be recomputed, for the gradients of its weights or of its
+// adapter.
 func (l *layerGrad) wants(k Kind) bool { return l.all != nil || l.has(k) }
 
-// activationsAgain computes the MLP's activations u, and what fc2 sees of them, if that is needed.
+// activationsAgain recomputes, if needed, the MLP's activations u and un, the input of fc2.
 func (l *layerGrad) activationsAgain(w *norm) (u, un kernel.Mat) {
 	e, m := l.e, l.e.m
 	u = e.activations(l.mid.Rows)
@@ -77,7 +78,8 @@ func (l *layerGrad) activationsAgain(w *norm) (u, un kernel.Mat) {
 	return u, l.innerAgain(u, w, l.stMLP, &e.innerU, FC2)
 }
 
-// activationGradRoom is where the gradient of the activations goes: in their own place if they are not needed.
+// activationGradRoom returns the buffer for the gradient of the activations. It overwrites the activations if
+// they are not needed.
 func (l *layerGrad) activationGradRoom() kernel.Mat {
 	if l.wants(FC2) || l.e.m.MLPNorm {
 		return l.e.secondAct().RowRange(0, l.mid.Rows)
@@ -85,7 +87,7 @@ func (l *layerGrad) activationGradRoom() kernel.Mat {
 	return l.e.activations(l.mid.Rows)
 }
 
-// activationGrad returns the gradient of the pre-activation.
+// activationGrad returns the gradient of the MLP pre-activation.
 func (l *layerGrad) activationGrad(du kernel.Mat) (dpre kernel.Mat) {
 	e, m := l.e, l.e.m
 	if m.SwiGLU {
@@ -97,7 +99,7 @@ func (l *layerGrad) activationGrad(du kernel.Mat) (dpre kernel.Mat) {
 	return du
 }
 
-// normAgain computes a norm of x into the shared matrix for that, if it is wanted.
+// normAgain recomputes a norm of x into the shared buffer h, if wanted.
 func (l *layerGrad) normAgain(x kernel.Mat, w *norm, st kernel.RowStats, wanted bool) kernel.Mat {
 	h := l.e.h.RowRange(0, x.Rows)
 	if wanted {
@@ -107,7 +109,8 @@ func (l *layerGrad) normAgain(x kernel.Mat, w *norm, st kernel.RowStats, wanted 
 	return h
 }
 
-// innerAgain computes a norm inside the block again, if there is one and map k, which reads it, needs it.
+// innerAgain recomputes a norm inside the block, if the block has it and map k, which reads it, needs its
+// input.
 func (l *layerGrad) innerAgain(x kernel.Mat, w *norm, st kernel.RowStats, room *kernel.Mat, k Kind) kernel.Mat {
 	if w.Gain == nil || !l.wants(k) {
 		return x
@@ -117,7 +120,8 @@ func (l *layerGrad) innerAgain(x kernel.Mat, w *norm, st kernel.RowStats, room *
 	return y
 }
 
-// innerNormGrad turns dy, the gradient of a norm of x inside the block, into that of x, if there is one.
+// innerNormGrad overwrites dy, the gradient of the output of a norm inside the block, with the gradient of its
+// input x. It does nothing if the block lacks that norm.
 func (l *layerGrad) innerNormGrad(dy, x kernel.Mat, w *norm, g norm, st kernel.RowStats) {
 	if w.Gain == nil {
 		return
@@ -129,7 +133,7 @@ func (l *layerGrad) innerNormGrad(dy, x kernel.Mat, w *norm, g norm, st kernel.R
 	l.e.mark(l.b, compute.PartNorm)
 }
 
-// normGrad adds to dx what the gradient dh of the norm of x makes of it.
+// normGrad adds to dx the gradient that reaches x through a norm of x whose output has gradient dh.
 func (l *layerGrad) normGrad(dx, dh, x kernel.Mat, w *norm, g norm, st kernel.RowStats) {
 	if l.all != nil {
 		l.e.col.normParam(l.e.ex, g, dh, x, st)
@@ -138,10 +142,10 @@ func (l *layerGrad) normGrad(dx, dh, x kernel.Mat, w *norm, g norm, st kernel.Ro
 	l.e.mark(l.b, compute.PartNorm)
 }
 
-// residualGrad sends the gradient of res + scale * (x Wᵀ + bias + delta) to x, into dst.
+// residualGrad propagates dy, the gradient of res + scale * (x Wᵀ + bias + delta), to x and writes it to dst.
 func (l *layerGrad) residualGrad(k Kind, dst, dy, x kernel.Mat, w *linear, scale []float32) kernel.Mat {
 	e := l.e
-	if scale != nil { // the gradient before LayerScale; that of scale itself needs the map's output again
+	if scale != nil { // dy before LayerScale; the gradient of scale itself needs the map's output again
 		y := e.scratchY(dy.Rows)
 		if l.all != nil {
 			e.ex.Gemm(y, x, w.W, kernel.Epilogue{Bias: w.Bias})
@@ -154,7 +158,7 @@ func (l *layerGrad) residualGrad(k Kind, dst, dy, x kernel.Mat, w *linear, scale
 	return l.linearGrad(k, dst, dy, x, l.rows, w)
 }
 
-// linearGrad sends dy [rows, out] back through y = x Wᵀ + b: dst = dy W (+ the adapter's part).
+// linearGrad propagates dy [rows, out] through y = x Wᵀ + b: dst = dy W, plus the adapter's part.
 func (l *layerGrad) linearGrad(k Kind, dst, dy, x kernel.Mat, rows span, w *linear) kernel.Mat {
 	e := l.e
 	e.ex.GemmPackedT(dst, dy, w.W, false)
@@ -170,7 +174,7 @@ func (l *layerGrad) linearGrad(k Kind, dst, dy, x kernel.Mat, rows span, w *line
 	return dst
 }
 
-// weights returns the gradients of a map that is not one of q, k and v.
+// weights returns the weight gradients of proj, fc1 or fc2.
 func (l *layerGrad) weights(k Kind) linearGrads {
 	switch k {
 	case Proj:
@@ -188,7 +192,7 @@ func (l *layerGrad) scaleOf(k Kind) []float32 {
 	return l.g.Scale2
 }
 
-// attentionGrad returns the gradients of q, k and v, all as attention saw them, from that of its output.
+// attentionGrad returns the gradients of q, k and v, as attention read them, from the gradient of its output.
 func (l *layerGrad) attentionGrad(do kernel.Mat) (dq, dk, dv kernel.Mat) {
 	e, d := l.e, l.e.m.Width
 	dqkv := e.tokens(e.grad.qkv)
@@ -211,7 +215,7 @@ func (l *layerGrad) attentionGrad(do kernel.Mat) (dq, dk, dv kernel.Mat) {
 	return dq, dk, dv
 }
 
-// biasGradRoom returns n zeros.
+// biasGradRoom returns a buffer of n zeros.
 func (e *engine) biasGradRoom(n int) []float32 {
 	if len(e.grad.bias) != n {
 		e.grad.bias = make([]float32, n)
@@ -220,7 +224,8 @@ func (e *engine) biasGradRoom(n int) []float32 {
 	return e.grad.bias
 }
 
-// projectGrad sends dq, dk and dv through the three maps of h, and returns the gradient of h, if that is wanted.
+// projectGrad propagates dq, dk and dv through the three maps of h. It returns the gradient of h, if that is
+// needed.
 func (l *layerGrad) projectGrad(w *block, h, dq, dk, dv kernel.Mat) (dh kernel.Mat) {
 	e, hq, dkv := l.e, l.queries(h), joined(dk, dv)
 	var dhq kernel.Mat
@@ -248,7 +253,8 @@ func (l *layerGrad) adapterGrad(k Kind, rows span, x, dy, dx kernel.Mat) {
 	}
 }
 
-// inputGrad returns the gradient of the block's input, that of the residual and that of the norm dh.
+// inputGrad returns the gradient of the block's input: the sum of that of the residual connection and that
+// through the norm.
 func (l *layerGrad) inputGrad(dmid, dh, in kernel.Mat, w *block) kernel.Mat {
 	e := l.e
 	dx := e.tokens(e.grad.x)
@@ -259,7 +265,7 @@ func (l *layerGrad) inputGrad(dmid, dh, in kernel.Mat, w *block) kernel.Mat {
 	if l.all != nil {
 		e.col.normParam(e.ex, l.g.Norm1, dh, in, l.st1)
 	}
-	// The residual reached the class token only: keep its gradient while dx becomes full-sized.
+	// The residual connection reached the class token only. Keep its gradient while dx becomes full-sized.
 	mid := e.grad.mid.RowRange(0, dmid.Rows)
 	copyRows(mid, dmid)
 	e.ex.LayerNormGrad(dx, dh, in, w.Norm1.Gain, l.st1, false)

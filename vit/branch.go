@@ -9,21 +9,22 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// branching runs rows that begin alike as one, as far as they are alike. Some images at a time go up the bare blocks (the
-// stem); before the first block that an adapter changes its row leaves the stem and goes on by itself. What is kept for that
-// are the tokens of the images in flight before one block, however many rows and adapters there are.
+// branching computes rows of the same image together as far as their adapters allow. The images pass the blocks
+// of the bare base once (the stem). Before the first block that a row's adapter changes, the row leaves the
+// stem and continues alone. Memory does not grow with the number of rows or adapters: only the tokens of the
+// images in flight before one block are kept.
 type branching struct {
-	stem  kernel.Mat // what enters the block that the stem has come to, of the images in flight [pass*T, d]
-	early kernel.Mat // their summaries [pass, EarlySize]
+	stem  kernel.Mat // input of the block that the stem has reached, for the images in flight [pass*T, d]
+	early kernel.Mat // summaries of these images [pass, EarlySize]
 
-	rows     []branch          // by image and block
-	starts   []int             // of each image, its first row
-	images   []int             // in the order in which they pass: those that stay in the stem longest first
-	group    []branch          // rows that go on together, no more than a pass has
-	segments []compute.Segment // of them
+	rows     []branch          // ordered by image and block
+	starts   []int             // index of each image's first row
+	images   []int             // in processing order: images that stay longest in the stem first
+	group    []branch          // rows that leave together, at most one pass
+	segments []compute.Segment // segments of group
 
-	features kernel.Mat // by row [maxBatch, Features()]
-	earlyOf  kernel.Mat // by row [maxBatch, EarlySize]
+	features kernel.Mat // per row [maxBatch, Features()]
+	earlyOf  kernel.Mat // per row [maxBatch, EarlySize]
 }
 
 // branch is one row.
@@ -33,7 +34,7 @@ type branch struct {
 	adapter    *compute.Adapter
 }
 
-// Branches is that of compute.Branching.
+// Branches implements compute.Branching.
 func (f *features) Branches(images []float32, n int, of []int, segments ...compute.Segment) []float32 {
 	e, b := f.engine, &f.branching
 	e.checkBatch("Branches", len(images), n, e.m.Channels*e.m.Image*e.m.Image)
@@ -53,8 +54,8 @@ func (f *features) Branches(images []float32, n int, of []int, segments ...compu
 	return b.features.RowRange(0, len(of)).Data
 }
 
-// plan finds out where each row leaves the stem. An image with one row has nothing to share: its row leaves at once, so
-// that many such pass together.
+// plan determines where each row leaves the stem. An image with a single row has nothing to share: its row
+// leaves at once, so that many such rows form one pass.
 func (b *branching) plan(depth, n int, of []int, segments []compute.Segment) {
 	b.rows, b.starts, b.images = b.rows[:0], b.starts[:0], b.images[:0]
 	var a *compute.Adapter
@@ -82,10 +83,10 @@ func (b *branching) plan(depth, n int, of []int, segments []compute.Segment) {
 	slices.SortStableFunc(b.images, func(x, y int) int { return b.last(y) - b.last(x) })
 }
 
-// of returns the rows of an image, by where they leave.
+// of returns the rows of an image, ordered by where they leave.
 func (b *branching) of(image int) []branch { return b.rows[b.starts[image]:b.starts[image+1]] }
 
-// last is the block before which the last row of an image leaves.
+// last returns the block before which the last row of an image leaves.
 func (b *branching) last(image int) int {
 	if rows := b.of(image); len(rows) > 0 {
 		return rows[len(rows)-1].leaves
@@ -93,7 +94,7 @@ func (b *branching) last(image int) int {
 	return -1
 }
 
-// reserve makes the buffers.
+// reserve allocates the buffers.
 func (b *branching) reserve(e *engine) {
 	if rows := e.pass * e.m.Tokens(); b.stem.Rows != rows {
 		b.stem = kernel.NewBuffer(rows, e.m.Width)
@@ -107,7 +108,7 @@ func (b *branching) reserve(e *engine) {
 	}
 }
 
-// climb answers the rows of some images, no more than a pass has.
+// climb computes the rows of some images, at most one pass.
 func (f *features) climb(images []float32, some []int) {
 	e, b := f.engine, &f.branching
 	tokens, each := e.m.Tokens(), e.m.Channels*e.m.Image*e.m.Image
@@ -133,7 +134,7 @@ func (f *features) climb(images []float32, some []int) {
 	}
 }
 
-// leave answers the rows that leave the stem before a block.
+// leave computes the rows that leave the stem before a block.
 func (f *features) leave(some []int, block int) {
 	e, b, tokens := f.engine, &f.branching, f.m.Tokens()
 	for i, image := range some {
@@ -154,7 +155,7 @@ func (f *features) leave(some []int, block int) {
 	f.goOn(block)
 }
 
-// goOn answers the rows of the group, whose tokens are in x, from a block on.
+// goOn computes the rest of the network, from a block on, for the rows of the group, whose tokens are in x.
 func (f *features) goOn(block int) {
 	e, b := f.engine, &f.branching
 	if len(b.group) == 0 {

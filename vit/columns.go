@@ -2,8 +2,9 @@ package vit
 
 import "melo.example/melo/internal/kernel"
 
-// colTask is the column-parallel work of full fine-tuning and LayerScale: sums over rows, in row order,
-// for a stripe of columns each, so that neither workers nor batch grouping show in the result.
+// colTask is the column-parallel work of full fine-tuning and LayerScale. Each item sums a stripe of columns
+// over all rows, in row order, so that the result depends neither on the workers nor on how the batch is
+// grouped.
 type colTask struct {
 	op     colOp
 	a, b   kernel.Mat
@@ -18,7 +19,7 @@ const (
 	opSum      colOp = iota // sum += a
 	opDot                   // sum += a*b
 	opNorm                  // g += dy*xhat, sum += dy
-	opScaleAdd              // dst = a*sum + b, by rows
+	opScaleAdd              // dst = a*sum + b, row by row
 )
 
 const colStripe = 64
@@ -80,7 +81,8 @@ func (t *colTask) normParam(ex *kernel.Exec, g norm, dy, x kernel.Mat, st kernel
 	t.run(ex, dy.Cols)
 }
 
-// scaleAdd sets dst = a*scale + b row by row; scale or b may be missing. dst may be b, not a.
+// scaleAdd sets dst = a*scale + b row by row. scale or b may be missing. dst may be the same matrix as b, but
+// not as a.
 func (t *colTask) scaleAdd(ex *kernel.Exec, dst, a kernel.Mat, scale []float32, b kernel.Mat) {
 	*t = colTask{op: opScaleAdd, a: a, b: b, dst: dst, sum: scale}
 	t.run(ex, a.Rows)

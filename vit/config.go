@@ -2,17 +2,17 @@ package vit
 
 import "melo.example/melo/vit/arch"
 
-// The description of a network, under the names that its users know. See package arch.
+// The types of package arch that describe a network, under the names that users of vit know.
 type (
-	// Config is the shape of a network.
+	// Config describes the shape of a network.
 	Config = arch.Config
 	// Activation is the non-linearity of the MLP.
 	Activation = arch.Activation
 	// Pooling says how the token sequence becomes one feature vector.
 	Pooling = arch.Pooling
-	// Kind is one of the linear maps of a block that an adapter may sit beside.
+	// Kind is one of the linear maps of a block to which an adapter can be added.
 	Kind = arch.Kind
-	// Site names one linear map: a block and a kind.
+	// Site identifies one linear map by block and kind.
 	Site = arch.Site
 )
 

@@ -7,15 +7,15 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// early keeps summaries of what enters a block, see compute.Early. The zero value keeps none.
+// early keeps summaries of the input of one block; see compute.Early. The zero value keeps none.
 type early struct {
 	on    bool
 	block int
 	rows  kernel.Mat // [maxBatch, EarlySize]
-	n     int        // rows of the last pass
+	n     int        // number of rows of the last pass
 }
 
-// KeepEarly is that of compute.Early.
+// KeepEarly implements compute.Keeper.
 func (e *engine) KeepEarly(block int) {
 	if block >= e.m.Depth {
 		panic(fmt.Sprintf("vit: KeepEarly: block %d of %d", block, e.m.Depth))
@@ -26,12 +26,12 @@ func (e *engine) KeepEarly(block int) {
 	}
 }
 
-// EarlyRows is that of compute.Early.
+// EarlyRows implements compute.Keeper.
 func (e *engine) EarlyRows() []float32 {
 	return e.early.rows.Data[:e.early.n*e.early.rows.Cols]
 }
 
-// summarizeAt keeps the summaries of the images in flight, if block b is the one before which they are taken.
+// summarizeAt keeps the summaries of the images in flight if block b is the one whose input is summarised.
 func (e *engine) summarizeAt(b int) {
 	if !e.early.on || b != e.early.block {
 		return
@@ -40,7 +40,7 @@ func (e *engine) summarizeAt(b int) {
 	e.early.n = e.rows.First + e.rows.Images
 }
 
-// summarize writes summaries of the images in flight, whose tokens are x, to the first rows of dst.
+// summarize writes the summaries of the images in flight, whose tokens are x, to the first rows of dst.
 func (e *engine) summarize(dst, x kernel.Mat) {
 	r, d := e.rows, e.m.Width
 	for i := range r.Images {
@@ -53,7 +53,7 @@ func (e *engine) summarize(dst, x kernel.Mat) {
 	}
 }
 
-// EarlyOnly is that of compute.Early.
+// EarlyOnly implements compute.Early.
 func (f *features) EarlyOnly(images []float32, n int, segments ...compute.Segment) []float32 {
 	var a adapter
 	if len(segments) > 0 {

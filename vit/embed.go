@@ -4,7 +4,7 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// embedTokens turns images into the first block's input x [n*T, d]: patch projection, class and register
+// embedTokens computes the first block's input x [n*T, d] from images: patch projection, class and register
 // tokens, position embedding, and CLIP's norm before the blocks.
 func (e *engine) embedTokens(images []float32, x kernel.Mat) {
 	m, n := e.m, e.rows.Images
@@ -25,7 +25,7 @@ func (e *engine) embedTokens(images []float32, x kernel.Mat) {
 	}
 }
 
-// embedOne fills the tokens of image i.
+// embedOne computes the tokens of image i.
 func (e *engine) embedOne(i int, x kernel.Mat) {
 	m := e.m
 	p := m.Grid() * m.Grid()
@@ -59,7 +59,7 @@ func (e *engine) patchRows(i int) kernel.Mat {
 	return kernel.View(e.patches[i*p*in:], p, in)
 }
 
-// patchTokens recomputes the bare patch projection for a tap.
+// patchTokens recomputes the patch projection without positions, for a Tap.
 func (e *engine) patchTokens() kernel.Mat {
 	p := e.m.Grid() * e.m.Grid()
 	y := kernel.NewMat(e.rows.Images*p, e.m.Width)

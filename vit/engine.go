@@ -8,42 +8,44 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// engine runs a model on batches of up to MaxBatch images. It owns every buffer that a pass needs, made
-// once; Forward and Backward allocate nothing. Not safe for concurrent use; Engines may share a Model
-// and a pool.
+// engine runs a model on batches of up to MaxBatch images. It owns every buffer that a pass needs, so that
+// Forward and Backward allocate nothing. It is not safe for concurrent use, but engines may share a model and a
+// pool.
 type engine struct {
 	m        *model
 	ex       *kernel.Exec
 	maxBatch int
-	pass     int // images that go through the blocks together
+	pass     int // number of images that pass through the blocks together
 	from     int // blocks from this one on keep what Backward reads; Depth: none
 
-	// Tap, if set, is called with the output of each stage ("patch", "block.0", ..., "norm", "pooled"),
-	// as [rows, d]. It turns off class-token-only work in the last block, so that all rows are real.
+	// Tap, if set, is called with the output of each stage ("patch", "block.0", ..., "norm", "pooled"), as
+	// [rows, d]. It disables the shortcut that computes the class token alone in the last block, so that all
+	// rows are valid.
 	Tap func(stage string, x kernel.Mat)
 
 	// Mark, if set, is called after each operation of Forward and Backward with its block (or Outside) and
-	// what it was: the time since the last call is that of the operation.
+	// kind. The time since the previous call is the duration of the operation.
 	Mark func(block int, p compute.Part)
 
-	rows    span       // in flight: the batch, or a part of it
+	rows    span       // images in flight: the batch, or a part of it
 	patches []float32  // [n*grid*grid, 3*patch*patch]
 	x       kernel.Mat // residual stream of blocks that keep nothing [n*T, d]
 	h       kernel.Mat // LayerNorm output [n*T, d]
 	qkv     kernel.Mat // of blocks that keep none, or keep it rounded [n*T, 3d]
 	o       kernel.Mat // attention output [n*T, d]
 	up      kernel.Mat // MLP pre-activation [n*T, up], inference and SwiGLU
-	act     kernel.Mat // MLP activation [n*T, mlp]; made when it is first needed
-	innerO  kernel.Mat // attention output after a norm of its own [n*T, d]; made when it is first needed
-	innerU  kernel.Mat // MLP activation after a norm of its own [n*T, mlp]; made when it is first needed
-	y       kernel.Mat // output of a map that an adapter adds to before LayerScale and residual [n*T, d]
+	act     kernel.Mat // MLP activation [n*T, mlp]; allocated on first use
+	innerO  kernel.Mat // attention output after AttnNorm [n*T, d]; allocated on first use
+	innerU  kernel.Mat // MLP activation after MLPNorm [n*T, mlp]; allocated on first use
+	y       kernel.Mat // output of a map to which an adapter adds before LayerScale and residual [n*T, d]
 
-	// What the products of blocks with narrow weights read: of h, then of o, then of h again; and of act.
+	// Pre-rounded operands of the products of blocks with narrow weights. words belongs to h, then o, then h
+	// again; actWords to act.
 	words, actWords kernel.Words
 
-	keep   []blockState // of blocks from..Depth-1
+	keep   []blockState // per block from..Depth-1
 	out    kernel.Mat   // last block's output
-	embed  kernel.Mat   // tokens before the pre-norm, when it is trained
+	embed  kernel.Mat   // tokens before the pre-norm, if that norm is trained
 	normed kernel.Mat   // after the final norm
 	pooled kernel.Mat   // [n, features before PoolNorm]
 	feat   kernel.Mat   // [n, Features()]
@@ -51,9 +53,9 @@ type engine struct {
 	normSt kernel.RowStats
 	poolSt kernel.RowStats
 
-	pooling *poolState // of attention pooling, else nil
+	pooling *poolState // buffers of attention pooling, else nil
 	early   early
-	trace   *trace // nil: nobody looks at the way back
+	trace   *trace // nil: nothing observes the backward pass
 
 	grad gradState
 	im   im2colTask
@@ -61,20 +63,20 @@ type engine struct {
 	col  colTask
 }
 
-// blockState is what Backward reads of one block.
+// blockState is what the forward pass keeps of one block for Backward.
 type blockState struct {
 	in, mid  kernel.Mat // block input; after attention
 	qkv, o   kernel.Mat
-	rounded  kernel.Mat // instead of qkv, words of two bfloat16, where attention rounds its operands anyway
+	rounded  kernel.Mat // instead of qkv: q, k and v as bfloat16 pairs, if attention rounds its operands anyway
 	pre      kernel.Mat // MLP pre-activation
 	lse      []float32
 	st1, st2 kernel.RowStats
 
-	stAttn, stMLP kernel.RowStats // of norms inside the block
+	stAttn, stMLP kernel.RowStats // statistics of AttnNorm and MLPNorm
 }
 
-// newEngine returns an Engine for up to maxBatch images. Backward reaches down to block from;
-// from == Depth makes an inference engine, which is what keeps least memory.
+// newEngine returns an engine for up to maxBatch images. Backward reaches down to block from. With from ==
+// Depth the engine is for inference and keeps the least memory.
 func newEngine(m *model, pool compute.Workers, maxBatch, from int) *engine {
 	if maxBatch < 1 || from < 0 || from > m.Depth {
 		panic(fmt.Sprintf("vit: newEngine: batch %d, from block %d of %d", maxBatch, from, m.Depth))
@@ -90,7 +92,7 @@ func newEngine(m *model, pool compute.Workers, maxBatch, from int) *engine {
 	return e
 }
 
-// makeBuffers makes what a pass works in.
+// makeBuffers allocates the buffers of a pass.
 func (e *engine) makeBuffers() {
 	m, from := e.m, e.from
 	n, d := e.pass*m.Tokens(), m.Width
@@ -125,9 +127,9 @@ func (e *engine) makeBuffers() {
 	e.makePool()
 }
 
-// LimitPass sets how many images of a batch go through the blocks together where nothing is kept for a backward pass
-// (From() == Depth): a batch whose activations leave the caches between operations is slow. The default suits most
-// machines; results do not depend on it. Not to be called during a pass.
+// LimitPass sets how many images of a batch pass through the blocks together if nothing is kept for a backward
+// pass (From() == Depth). A batch is slow if its activations do not stay in the caches between operations. The
+// default suits most machines, and results do not depend on it. LimitPass must not be called during a pass.
 func (e *engine) LimitPass(images int) {
 	if e.from < e.m.Depth {
 		return
@@ -136,7 +138,8 @@ func (e *engine) LimitPass(images int) {
 	e.makeBuffers()
 }
 
-// newBlockState makes room for n tokens, queries of which go on after attention.
+// newBlockState allocates the state of one block for n tokens, of which queries are still needed after
+// attention.
 func (e *engine) newBlockState(n, up, queries int) blockState {
 	m := e.m
 	s := blockState{
@@ -158,7 +161,8 @@ func (e *engine) newBlockState(n, up, queries int) blockState {
 	return s
 }
 
-// KeptBytes returns how much memory an image takes in a training pass for what the backward pass reads of blocks from one on.
+// KeptBytes returns the bytes per image that a training pass keeps for the backward pass through block from and
+// those above.
 func KeptBytes(c *Config, p Precision, from int) int64 {
 	m := &model{}
 	m.Config, m.Precision = *c, p
@@ -175,10 +179,11 @@ func KeptBytes(c *Config, p Precision, from int) int64 {
 	return bytes
 }
 
-// rounds reports whether attention rounds q, k and v to bfloat16: then they are kept so.
+// rounds reports whether attention rounds q, k and v to bfloat16. They are then kept in that form.
 func (e *engine) rounds() bool { return edgePrecision(e.m.Precision) == BF16 }
 
-// keepRounded keeps q, k and v of block b for the backward pass, if that takes them from the shared buffer.
+// keepRounded keeps q, k and v of block b in rounded form for the backward pass, if they lie in the shared
+// buffer.
 func (e *engine) keepRounded(b int) {
 	if b >= e.from && e.rounds() {
 		e.ex.RoundBF16(e.tokens(e.keep[b-e.from].rounded), e.tokens(e.qkv))
@@ -192,7 +197,7 @@ func (e *engine) restoreRounded(b int) {
 	}
 }
 
-// queryRows returns how many rows go on after attention in block b.
+// queryRows returns the number of rows that are needed after attention in block b.
 func (e *engine) queryRows(b int) int {
 	if e.prunes(b) {
 		return e.pass
@@ -200,7 +205,7 @@ func (e *engine) queryRows(b int) int {
 	return e.pass * e.m.Tokens()
 }
 
-// fit makes the buffers as large as they must be: a Tap wants all rows of all blocks at once.
+// fit enlarges the buffers if necessary: a Tap needs all rows of all blocks at once.
 func (e *engine) fit() {
 	if e.Tap != nil && e.pass < e.maxBatch {
 		e.LimitPass(e.maxBatch)
@@ -215,7 +220,7 @@ func (e *engine) fit() {
 	}
 }
 
-// activations returns the first rows of act.
+// activations returns the first rows of act, allocated on first use.
 func (e *engine) activations(rows int) kernel.Mat {
 	if e.act.Data == nil {
 		e.act = kernel.NewBuffer(e.pass*e.m.Tokens(), e.m.MLP)
@@ -223,18 +228,19 @@ func (e *engine) activations(rows int) kernel.Mat {
 	return e.act.RowRange(0, rows)
 }
 
-// MaxBatch returns the largest number of images of one pass.
+// MaxBatch returns the largest number of images per batch.
 func (e *engine) MaxBatch() int { return e.maxBatch }
 
 // From returns the lowest block that Backward reaches.
 func (e *engine) From() int { return e.from }
 
-// prunes reports whether block b computes queries, projection and MLP for the class token only.
+// prunes reports whether block b computes queries, projection and MLP for the class token only: the last block
+// does, if nothing reads the other tokens.
 func (e *engine) prunes(b int) bool {
 	return b == e.m.Depth-1 && e.m.Pooling == PoolClass && e.Tap == nil
 }
 
-// tokens returns the rows of m that hold the images in flight.
+// tokens returns the rows of m for the images in flight.
 func (e *engine) tokens(m kernel.Mat) kernel.Mat { return m.RowRange(0, e.rows.Images*e.rows.Each) }
 
 // classRows views the first token of each image of x [n*T, cols] as [n, cols].
@@ -248,9 +254,9 @@ func (e *engine) tap(stage string, x kernel.Mat) {
 	}
 }
 
-// passTokens is how many tokens a worker has in a pass by default. With twice as many, measured on ViT-Ti and ViT-B, the
-// activations of a block no longer stay in the cache between its operations; with half as many, its weights are read too
-// often and products are cut into pieces too small.
+// passTokens is the default number of tokens per worker in a pass. Measured on ViT-Ti and ViT-B: with twice as
+// many, the activations of a block no longer stay in the cache between its operations; with half as many, the
+// weights are read too often and products are cut into pieces that are too small.
 const passTokens = 400
 
 // passImages is the default of LimitPass.

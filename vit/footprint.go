@@ -7,12 +7,12 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// Outline reads what a base is, and its own heads, and no other weights: a Model without a Backend.
+// Outline reads a base's description and its own heads, but no other weights. The Model has no Backend.
 func Outline(path string, o Options) (*Model, error) {
 	return outline(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.Open(path, c) })
 }
 
-// OutlineFS is Outline for a base that lies in the top folder of fsys, see OpenFS.
+// OutlineFS is Outline for a base in the top folder of fsys; see OpenFS.
 func OutlineFS(fsys fs.FS, name string, o Options) (*Model, error) {
 	return outline(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) })
 }
@@ -29,8 +29,8 @@ func outline(o Options, find finder) (m *Model, err error) {
 	return m, err
 }
 
-// Footprint estimates the memory that a base takes with an engine for batches of up to maxBatch images: its packed weights
-// and what a pass works in, in bytes.
+// Footprint estimates the memory in bytes of a base with an engine for batches of up to maxBatch images: its
+// packed weights and the buffers of a pass.
 func Footprint(c *Config, p Precision, maxBatch, workers int) int64 {
 	const word = 4
 	size := func(q Precision) int64 { return map[Precision]int64{F32: word, BF16: 2, I8: 1}[q] }
@@ -41,7 +41,7 @@ func Footprint(c *Config, p Precision, maxBatch, workers int) int64 {
 		case len(x.Shape) < 2:
 			bytes += word * n
 		case inBlock:
-			bytes += size(p)*n + 2*word*int64(x.Shape[0]) // int8 has scales and sums
+			bytes += size(p)*n + 2*word*int64(x.Shape[0]) // int8 weights come with a scale and a sum per output
 		default:
 			bytes += size(edgePrecision(p)) * n
 		}
@@ -60,8 +60,8 @@ func Footprint(c *Config, p Precision, maxBatch, workers int) int64 {
 	return bytes + word*int64(maxBatch)*int64(c.Channels*c.Image*c.Image) // the batch
 }
 
-// Release gives back the file that packed weights are mapped from, if there is one. Nothing of the model, or of a copy that
-// shares its weights, may be used afterwards.
+// Release unmaps the file of packed weights, if the model uses one. Neither the model nor a copy that shares
+// its weights may be used afterwards.
 func Release(m *Model) error {
 	if x, ok := m.Backend.(*model); ok && x.mapped != nil {
 		f := x.mapped

@@ -8,8 +8,8 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], normalised by
-// the model's recipe. a may be nil: the bare backbone. The result is valid until the next call.
+// Forward computes the pooled features [n, Features()] of n images [n, 3, Image, Image], prepared by the
+// model's recipe. If a is nil the bare backbone runs. The result is valid until the next call.
 func (e *engine) Forward(images []float32, n int, a adapter) kernel.Mat {
 	each := e.m.Channels * e.m.Image * e.m.Image
 	e.checkBatch("Forward", len(images), n, each)
@@ -21,11 +21,11 @@ func (e *engine) Forward(images []float32, n int, a adapter) kernel.Mat {
 	return e.features(n)
 }
 
-// PrefixSize returns how many numbers of an image enter block From(): a row of Width for each token.
+// PrefixSize returns the number of values per image that enter block From(): Width for each token.
 func (e *engine) PrefixSize() int { return e.m.Tokens() * e.m.Width }
 
-// Prefix computes what enters block From() for n images into dst [n, PrefixSize()]. ForwardFrom goes on from
-// there: an image whose first blocks carry no adapters need not pass them twice.
+// Prefix computes the input of block From() for n images and writes it to dst [n, PrefixSize()]. ForwardFrom
+// continues from there, so an image need not pass the blocks below the lowest adapter more than once.
 func (e *engine) Prefix(dst, images []float32, n int) {
 	each := e.m.Channels * e.m.Image * e.m.Image
 	e.checkBatch("Prefix", len(images), n, each)
@@ -37,7 +37,8 @@ func (e *engine) Prefix(dst, images []float32, n int) {
 	}
 }
 
-// ForwardFrom is Forward from the results of Prefix on, bit for bit. a must have no deltas before block From().
+// ForwardFrom continues Forward from the results of Prefix, bit for bit. a must have no deltas before block
+// From().
 func (e *engine) ForwardFrom(prefix []float32, n int, a adapter) kernel.Mat {
 	e.checkBatch("ForwardFrom", len(prefix), n, e.PrefixSize())
 	for first := 0; first < n; first += e.pass {
@@ -55,7 +56,7 @@ func (e *engine) checkBatch(what string, numbers, n, each int) {
 	}
 }
 
-// take puts the images of a batch of n from first on in flight, as many as pass together.
+// take selects the images in flight: from image first on of a batch of n, as many as one pass holds.
 func (e *engine) take(first, n int) {
 	e.fit()
 	e.rows = span{First: first, Images: min(e.pass, n-first), Each: e.m.Tokens()}
@@ -68,14 +69,14 @@ func (e *engine) begin(images []float32, a adapter) {
 	e.blocks(0, e.from, a)
 }
 
-// end runs the blocks from From() on and pools.
+// end runs the blocks from From() on, then pools.
 func (e *engine) end(a adapter) {
 	e.blocks(e.from, e.m.Depth, a)
 	e.pool(a)
 	e.mark(compute.Outside, compute.PartPool)
 }
 
-// features returns the pooled features of the batch.
+// features returns the pooled features of the batch, after PoolNorm if the network has it.
 func (e *engine) features(n int) kernel.Mat {
 	if e.m.PoolNorm {
 		return e.feat.RowRange(0, n)
@@ -94,8 +95,8 @@ func (e *engine) blocks(from, to int, a adapter) {
 	}
 }
 
-// input returns where block b reads its input: its own kept matrix, or the shared residual stream.
-// input(Depth) is the last block's output.
+// input returns the matrix from which block b reads its input: its own kept matrix, or the shared residual
+// stream. input(Depth) is the last block's output.
 func (e *engine) input(b int) kernel.Mat {
 	switch {
 	case b == e.m.Depth && e.prunes(b-1):

@@ -17,7 +17,7 @@ type blockGrads = blockOf[linearGrads]
 // grads are the gradients of all weights of a backbone, for full fine-tuning.
 type grads = weightsOf[linearGrads]
 
-// full is a backbone whose every weight is trained: a private copy of a Model, the weights as plain
+// full is a backbone of which every weight is trained: a private copy of a model, its weights as plain
 // matrices, and their gradients.
 type full struct {
 	Model  *model
@@ -26,17 +26,17 @@ type full struct {
 	packs  []packed
 }
 
-// packed is a weight that is repacked after each optimizer step: row ranges of one fused map.
+// packed is a weight that is repacked after each optimizer step. Its parts are ranges of rows of one fused map.
 type packed struct {
 	w   []float32
 	dst *kernel.Packed
 }
 
-// newFull copies m into a trainable backbone, in float32. The original stays as it is.
+// newFull returns a trainable copy of m in float32. The original does not change.
 func newFull(ex *kernel.Exec, m *model) *full { return newFullAs(ex, m, F32) }
 
-// newFullAs is newFull whose products are of precision p, F32 or BF16: the weights are trained in float32 and
-// rounded when they are packed, products with them take bf16 numbers, and gradients of weights are float32.
+// newFullAs is newFull with products in precision p, F32 or BF16. Weights and their gradients are float32;
+// weights are rounded when they are packed.
 func newFullAs(ex *kernel.Exec, m *model, p Precision) *full {
 	c := *m
 	c.Precision = p
@@ -59,7 +59,7 @@ func newFullAs(ex *kernel.Exec, m *model, p Precision) *full {
 	return f
 }
 
-// Float32 returns the backbone as it is now with all products in float32, a copy.
+// exact returns a copy of the backbone in its present state with all products in float32.
 func (f *full) exact(ex *kernel.Exec) *model {
 	exact := newFull(ex, f.Model)
 	for i, p := range exact.params {
@@ -69,7 +69,8 @@ func (f *full) exact(ex *kernel.Exec) *model {
 	return exact.Model
 }
 
-// Params returns every weight with its gradient, in a fixed order. Matrices decay, vectors do not.
+// Params returns every weight with its gradient, in a fixed order. Weight decay applies to matrices, not to
+// vectors.
 func (f *full) Params() []compute.Param { return f.params }
 
 // Updated repacks the matrices after their values changed.
@@ -80,7 +81,7 @@ func (f *full) Updated(ex *kernel.Exec) {
 	f.Model.placeBiases()
 }
 
-// vector makes *v a private copy with a gradient; a missing one stays missing.
+// vector makes *v a private copy with a gradient. A missing vector stays missing.
 func (f *full) vector(name string, v, g *[]float32, decay bool) {
 	if *v == nil {
 		return
@@ -103,7 +104,7 @@ func (f *full) linear(ex *kernel.Exec, name string, l *linear, g *linearGrads) {
 	f.packs = append(f.packs, packed{w, l.W})
 	f.params = append(f.params, compute.Param{Name: name + ".weight", Shape: []int{l.Out, l.In}, Data: w, Grad: g.W, Decay: true, LRScale: 1})
 	f.vector(name+".bias", &l.Bias, &g.B, false)
-	if m := f.Model; m.NoKeyBias && strings.HasSuffix(name, ".kv") && l.Bias != nil { // that of k stays zero
+	if m := f.Model; m.NoKeyBias && strings.HasSuffix(name, ".kv") && l.Bias != nil { // the bias of k stays zero
 		p := &f.params[len(f.params)-1]
 		p.Data, p.Grad, p.Shape = p.Data[m.Width:], p.Grad[m.Width:], []int{m.Width}
 	}
@@ -117,7 +118,7 @@ func (e *engine) weightGrad(g linearGrads, x, dy kernel.Mat, rows span) {
 	}
 }
 
-// EnableFull makes room for the input-side activations that training every weight needs.
+// EnableFull allocates the additional activations that training the patch embedding needs.
 func (e *engine) EnableFull() {
 	if e.m.Pre.Gain != nil && e.embed.Data == nil {
 		n := e.maxBatch * e.m.Tokens()
@@ -125,8 +126,8 @@ func (e *engine) EnableFull() {
 	}
 }
 
-// embedGrad accumulates the gradients of the patch projection, tokens and position embedding from dx,
-// that of the first block's input.
+// embedGrad accumulates the gradients of the patch projection, tokens and position embedding from dx, the
+// gradient of the first block's input.
 func (e *engine) embedGrad(dx kernel.Mat, g *grads) {
 	m := e.m
 	if m.Pre.Gain != nil {

@@ -16,29 +16,29 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// kept are the packed weights of a base in a file that an earlier run has written, or this one will write. They
-// come in the order in which a builder packs them. Nothing depends on the file: what is not there, or not as it
-// should be, is packed. A nil kept keeps nothing.
+// kept is a cache file of a base's packed weights, which an earlier run has written or this one will write. The
+// weights are stored in the order in which a builder packs them. Results never depend on the file: a missing or
+// invalid weight is packed again. A nil kept caches nothing.
 type kept struct {
 	cache *memo.Cache
 	key   string
 	path  string
 
-	file *safetensors.File // mapped for as long as the process lives: models share its memory
+	file *safetensors.File // stays mapped for the life of the process: models share its memory
 	at   int
 	made []*kernel.Packed
 }
 
-// keptVersion is part of the key. It changes with what is packed, in which order, and how.
+// keptVersion is part of the cache key. It changes with what is packed, in which order, and how.
 const keptVersion = 1
 
-// keptFiles and keptBytes bound what the cache may have of such files; the oldest go first.
+// keptFiles and keptBytes limit the number and size of the cached files. The oldest are removed first.
 const (
 	keptFiles = 6
 	keptBytes = 4 << 30
 )
 
-// openKept looks for the packed weights of c.
+// openKept looks for cached packed weights of c.
 func openKept(cache *memo.Cache, c *checkpoint.Checkpoint, prec Precision) *kept {
 	files, config := c.Files()
 	if cache == nil || len(files) == 0 {
@@ -69,7 +69,7 @@ func openKept(cache *memo.Cache, c *checkpoint.Checkpoint, prec Precision) *kept
 	return k
 }
 
-// checksums returns those of all tensors, in the order of their names.
+// checksums returns the checksums of all tensors, ordered by name.
 func checksums(f *safetensors.File) string {
 	names := f.Names()
 	slices.Sort(names)
@@ -82,7 +82,7 @@ func checksums(f *safetensors.File) string {
 			return nil
 		})
 	}
-	_ = group.Wait() // what it runs has no errors
+	_ = group.Wait() // its functions return no errors
 	return strings.Join(sums, " ")
 }
 
@@ -90,7 +90,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(data []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) }
 
-// next returns the next weight if it is kept, else nil.
+// next returns the next weight from the cache, or nil if it is not there.
 func (k *kept) next(e Precision, out, in int) *kernel.Packed {
 	if k == nil || k.file == nil {
 		return nil
@@ -109,19 +109,19 @@ func (k *kept) next(e Precision, out, in int) *kernel.Packed {
 	return p
 }
 
-// keptParts are those of kernel.Packed.Parts.
+// keptParts names the parts that kernel.Packed.Parts returns.
 var keptParts = [3]string{"data", "scale", "sum"}
 
 func keptName(i int, part string) string { return fmt.Sprintf("%04d.%s", i, part) }
 
-// add notes a weight that was packed.
+// add records a weight that was packed.
 func (k *kept) add(p *kernel.Packed) {
 	if k != nil {
 		k.made = append(k.made, p)
 	}
 }
 
-// keep writes what was packed, unless the file had it all. That it cannot be written is no reason to fail.
+// keep writes the packed weights to the cache, unless the file already has them. A write error is ignored.
 func (k *kept) keep() {
 	if k == nil || len(k.made) == 0 || k.file != nil {
 		return
@@ -142,7 +142,7 @@ func (k *kept) keep() {
 			tensors, sums, size = append(tensors, t), append(sums, checksum(t.Data)), size+int64(len(t.Data))
 		}
 	}
-	const cacheLine = 64 // every part is a multiple of it
+	const cacheLine = 64 // the length of every part is a multiple of it
 	if k.cache.Reserve(size, keptFiles, keptBytes) == nil {
 		_ = safetensors.WriteAligned(k.path, 0o600, tensors, map[string]string{"key": k.key, "crc32c": strings.Join(sums, " ")}, cacheLine)
 	}

@@ -1,7 +1,6 @@
-// Package vit is the frozen backbone: plain Vision Transformer encoders (Dosovitskiy et al.,
-// arXiv 2010.11929) and their relatives DeiT, MAE, DINO, DINOv2 and CLIP's vision tower, with forward
-// and backward written out by hand. What a network is made of is described in package arch, and read from files
-// by package checkpoint.
+// Package vit is the CPU engine: plain Vision Transformer encoders (Dosovitskiy et al., arXiv 2010.11929) and
+// their relatives DeiT, MAE, DINO, DINOv2 and CLIP's vision tower, with hand-written forward and backward
+// passes. Package arch describes networks, and package checkpoint reads them from files.
 package vit
 
 import (
@@ -13,7 +12,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// norm is a LayerNorm's gain and bias, each [d]. A zero norm means there is none.
+// norm holds a LayerNorm's gain and bias, each [d]. The zero value means that there is no such norm.
 type norm struct{ Gain, Bias []float32 }
 
 // linear is y = x Wᵀ + Bias with W [Out, In] packed for the kernels.
@@ -23,73 +22,73 @@ type linear struct {
 	Bias    []float32 // nil if none
 }
 
-// blockOf is what one pre-norm encoder block has, either its weights (with maps of type linear) or their gradients. KV
-// has 2*Width outputs, k then v (apart from Q, because the last block may need queries for the pooled token only); with
-// SwiGLU, FC1 has 2*MLP outputs, gate then up. What a network does not have is zero.
+// blockOf holds the parts of one pre-norm encoder block: either its weights (L is linear) or their gradients.
+// KV has 2*Width outputs, k then v. Q is separate because the last block may need queries for the pooled token
+// only. With SwiGLU, FC1 has 2*MLP outputs, gate then up. Parts that the network does not have are zero.
 type blockOf[L any] struct {
 	Norm1, AttnNorm, Norm2, MLPNorm norm
 	Q, KV, Proj, FC1, FC2           L
 	Scale1, Scale2                  []float32 // LayerScale [d]
-	RelPos                          []float32 // table of relative positions [Distances, Heads]
+	RelPos                          []float32 // relative position table [Distances, Heads]
 }
 
-// weightsOf is what a network has: its weights, or their gradients.
+// weightsOf holds the parts of a network: its weights, or their gradients.
 type weightsOf[L any] struct {
 	PatchEmbed L         // In = Channels*Patch*Patch in channel, row, column order
 	ClassToken []float32 // [d]
 	DistToken  []float32 // [d]
 	Register   []float32 // [Registers, d]
 	Pos        []float32 // [PositionPrefix + patches, d]
-	RelPos     []float32 // of all blocks, as that of one
+	RelPos     []float32 // relative position table shared by all blocks
 	Pre        norm      // before the blocks (CLIP)
 	Blocks     []blockOf[L]
 	Final      norm       // over all tokens
 	Pool       norm       // after pooling
 	Latent     []float32  // query of attention pooling [d]
-	AttnPool   blockOf[L] // its maps, and Norm2
+	AttnPool   blockOf[L] // the maps of attention pooling, and Norm2
 	Project    L          // CLIP's projection, bias-free
 }
 
-// block is the weights of one block.
+// block holds the weights of one block.
 type block = blockOf[linear]
 
-// Model is a frozen backbone on this CPU. See package compute.
+// Model is a frozen backbone on this CPU; see compute.Model.
 type Model = compute.Model
 
 // Head is a linear classifier on pooled features.
 type Head = compute.Head
 
-// model is a Model with its packed weights: it is the Backend. It is read-only after Open.
+// model is a Model with its packed weights, and its Backend. It is read-only after Open.
 type model struct {
 	compute.Model
 	weightsOf[linear]
 	workers compute.Workers
-	mapped  *safetensors.File // that has the packed weights; nil: they are in memory of their own
+	mapped  *safetensors.File // the mapped file of the packed weights; nil if they are in ordinary memory
 
 	rotation rotation    // of queries and keys
-	biases   [][]float32 // of scores, for each block [Heads, T, T]; nil if there are none
+	biases   [][]float32 // relative position biases per block [Heads, T, T]; nil if there are none
 }
 
-// self completes a model, new or a changed copy of another, and returns it as its users see it.
+// self completes a model, new or a changed copy of another, and returns its public form.
 func (m *model) self() *Model {
 	m.Backend = m
 	m.place()
 	return &m.Model
 }
 
-// piece is one norm, map or vector of a network, and where it lies. Exactly one of the pointers is set.
+// piece points to one norm, linear map or vector of a network. Exactly one of the pointers is set.
 type piece[L any] struct {
 	name   string   // "blocks.0.kv", "norm", "cls_token"
-	of     []string // the modules of the description that a map joins, one after another
+	of     []string // modules of the description that the map joins, in order
 	norm   *norm
 	linear *L
 	vector *[]float32
 	block  bool // part of a block
-	after  bool // of no use for features: not trained
+	after  bool // not used by features, so not trained
 }
 
-// pieces lists all of a network, whether its description has them or not. Loading, saving, training and drawing of
-// weights all follow this list.
+// pieces lists every part that a network can have, whether or not this one has it. Loading, saving, training
+// and random initialisation all follow this list.
 func (w *weightsOf[L]) pieces() []piece[L] {
 	list := []piece[L]{
 		{name: "patch_embed", linear: &w.PatchEmbed},
@@ -120,7 +119,7 @@ func (w *weightsOf[L]) pieces() []piece[L] {
 	return list
 }
 
-// pieces lists what a block has; names begin with a prefix.
+// pieces lists the parts of a block. Their names begin with prefix.
 func (b *blockOf[L]) pieces(prefix string, inBlock bool) []piece[L] {
 	list := []piece[L]{
 		{name: "norm1", norm: &b.Norm1},
@@ -152,8 +151,8 @@ func (l *linear) biasOf(i, n int) []float32 {
 	return l.Bias[i*k : (i+1)*k]
 }
 
-// Parameter returns the numbers of a parameter of the description (arch.Config.Params), row by row, in memory of their
-// own; nil if the model has no such parameter. Those of a narrow base are the rounded ones.
+// Parameter returns a copy of the values of a parameter of the description (arch.Config.Params), row by row, or
+// nil if the model has no such parameter. Parameters of a narrow precision are returned as rounded.
 func (m *model) Parameter(name string) []float32 {
 	block, module, last, inBlock := arch.SplitName(name)
 	for kind, h := range map[string]*compute.Head{"head": m.Head, "head_dist": m.HeadDist} {

@@ -14,32 +14,32 @@ import (
 
 // Options change how Open reads a base.
 type Options struct {
-	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
-	// configuration says.
+	// Image is the side of the input in pixels. Position embeddings are resized to it. 0: the size in the
+	// base's configuration.
 	Image int
-	// Workers pack the weights and compute with them; nil: new ones, as many as there are cores.
+	// Workers pack the weights and run the model. nil: a new pool with one worker per core.
 	Workers compute.Workers
-	// Precision is that of the maps of the blocks; this machine must support it.
+	// Precision is the precision of the linear maps in the blocks. This machine must support it; see Supports.
 	Precision Precision
-	// Known keeps packed weights between runs, in files that are mapped: the next process need not read and pack
-	// all weights again, and processes share their memory. nil: every run packs.
+	// Known caches packed weights between runs, in files that are mapped: the next process neither reads nor
+	// packs the weights again, and processes share their memory. nil: every run packs.
 	Known *memo.Cache
-	// Heads is the number of attention heads, for files that do not tell it.
+	// Heads is the number of attention heads, for files that do not record it.
 	Heads int
-	// Prepare is what a person says about the way from an image to the input, over what the files say.
+	// Prepare overrides what the files say about preprocessing.
 	Prepare processor.Override
-	// Pool, if it is not empty, is another pooling than the base's own, by name: "class", "mean" or "class+mean". The base's
-	// own head, which is for its own pooling, is then left out.
+	// Pool selects a pooling other than the base's own: "class", "mean" or "class+mean". The base's own head,
+	// trained for its own pooling, is then left out. Empty: the base's pooling.
 	Pool string
 }
 
-// Open reads a base, as checkpoint.Open finds it, and packs its weights, which must be finite. Nothing of the file is
-// needed afterwards.
+// Open reads a base, found as by checkpoint.Open, and packs its weights. It returns an error if a weight is not
+// finite. The file is not needed afterwards.
 func Open(path string, o Options) (*Model, error) {
 	return open(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.Open(path, c) })
 }
 
-// OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
+// OpenFS is Open for a base in a single file in the top folder of fsys. Error messages call it name.
 func OpenFS(fsys fs.FS, name string, o Options) (*Model, error) {
 	return open(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) })
 }
@@ -58,7 +58,8 @@ func open(o Options, find finder) (m *Model, err error) {
 // finder opens a checkpoint.
 type finder func(checkpoint.Options) (*checkpoint.Checkpoint, error)
 
-// read calls do with an open checkpoint, whose file somebody may shorten meanwhile.
+// read calls do with an open checkpoint. It turns a fault from a file that is truncated meanwhile into an
+// error.
 func read(o Options, find finder, do func(c *checkpoint.Checkpoint) error) error {
 	if !Supports(o.Precision) {
 		return fmt.Errorf("vit: this CPU has no instructions for %v", o.Precision)
@@ -89,7 +90,7 @@ func build(c *checkpoint.Checkpoint, o Options) (*Model, error) {
 	return m.self(), nil
 }
 
-// begin returns a model without weights, and what fills it.
+// begin returns a model without weights, and the builder that fills it.
 func begin(c *checkpoint.Checkpoint, o Options) (*model, *builder) {
 	m := newModel(&c.Description, o)
 	m.Path, m.RecipeNote, m.Notes = c.Path, c.RecipeNote, c.Notes
@@ -107,7 +108,7 @@ func newModel(d *checkpoint.Description, o Options) *model {
 	return m
 }
 
-// shapes returns the shapes of all parameters of a network by name.
+// shapes returns the shapes of all parameters of a network, by name.
 func shapes(c *Config) map[string][]int {
 	s := map[string][]int{}
 	for _, p := range c.Params() {
@@ -122,12 +123,12 @@ type builder struct {
 	ex  *kernel.Exec
 	has map[string][]int
 
-	precision Precision // of the maps of the blocks
+	precision Precision // precision of the linear maps in the blocks
 	kept      *kept
 	scratch   []float32 // for weights that are converted or joined before packing
 }
 
-// piece fills one piece of the model, if the network has it.
+// piece fills one part of the model, if the network has it.
 func (b *builder) piece(p piece[linear]) (err error) {
 	switch {
 	case p.vector != nil:
@@ -142,7 +143,7 @@ func (b *builder) piece(p piece[linear]) (err error) {
 	return err
 }
 
-// vector returns the numbers of parameters, one after another; nil if the network has none of them.
+// vector returns the values of parameters, concatenated, or nil if the network has none of them.
 func (b *builder) vector(names ...string) ([]float32, error) {
 	var all []float32
 	for _, name := range names {
@@ -162,8 +163,8 @@ func (b *builder) vector(names ...string) ([]float32, error) {
 	return all, nil
 }
 
-// biases returns those of maps with n outputs each, one after another; zeros for a map that has none beside others that
-// have, nil if none has.
+// biases returns the concatenated biases of maps with n outputs each. A map without bias contributes zeros if
+// another one has a bias. The result is nil if none has.
 func (b *builder) biases(names []string, n int) ([]float32, error) {
 	if !anyOf(b.has, names) {
 		return nil, nil
@@ -182,8 +183,8 @@ func (b *builder) biases(names []string, n int) ([]float32, error) {
 	return all, nil
 }
 
-// linear packs the maps of the named modules, one below another, as one: in the memory of what l was before, if that has
-// the same shape.
+// linear packs the maps of the named modules, stacked, as one. It reuses the memory of l's previous weight if
+// that has the same shape.
 func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	names, biases := make([]string, len(of)), make([]string, len(of))
 	for i, module := range of {
@@ -210,7 +211,7 @@ func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	} else {
 		l.W = kernel.PackAs(b.ex, elem(prec), w, l.Out, l.In)
 	}
-	if !l.W.Finite() { // only a view of the file may be
+	if !l.W.Finite() { // only a view of the file can fail here; matrix has checked others
 		for _, name := range names {
 			if err := b.c.NotFinite(name); err != nil {
 				return err
@@ -225,8 +226,8 @@ func (b *builder) linear(l *linear, prec Precision, of []string) (err error) {
 	return nil
 }
 
-// matrix returns the numbers of parameters below one another: a view of the file if that is possible, which packing
-// checks, else checked ones in scratch memory that the next call overwrites.
+// matrix returns the stacked values of parameters. If possible it is a view of the file, whose values packing
+// checks. Otherwise the values are checked and lie in scratch memory that the next call overwrites.
 func (b *builder) matrix(names []string) ([]float32, error) {
 	if w, ok := b.view(names); ok {
 		return w, nil
@@ -249,7 +250,7 @@ func (b *builder) matrix(names []string) ([]float32, error) {
 	return b.scratch[:at], nil
 }
 
-// view returns the parameters where they lie in the file, if they lie behind one another.
+// view returns the parameters in place if they are adjacent in the file.
 func (b *builder) view(names []string) ([]float32, bool) {
 	all, ok := b.c.View(names[0])
 	if !ok {
@@ -266,7 +267,7 @@ func (b *builder) view(names []string) ([]float32, bool) {
 	return all, true
 }
 
-// heads fills the base's own heads.
+// heads reads the base's own heads.
 func (b *builder) heads(m *model) (err error) {
 	if m.Head, err = b.head("head"); err == nil {
 		m.HeadDist, err = b.head("head_dist")

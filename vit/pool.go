@@ -34,7 +34,7 @@ func (e *engine) pool(a adapter) {
 	}
 }
 
-// Embed maps features [n, d] by CLIP's projection into the space shared with text, [n, Projected].
+// Embed maps features [n, d] with CLIP's projection to the space shared with text, [n, Projected].
 func (e *engine) Embed(features kernel.Mat) kernel.Mat {
 	y := kernel.NewMat(features.Rows, e.m.Projected)
 	e.ex.Gemm(y, features, e.m.Project.W, kernel.Epilogue{})
@@ -68,7 +68,7 @@ func (m *model) meanPatches(dst []float32, x kernel.Mat) {
 	kernel.Scale(dst, dst, 1/float32(x.Rows-m.Prefix()))
 }
 
-// poolGrad returns the gradient of the last block's output, or nothing if nobody wants it.
+// poolGrad returns the gradient of the last block's output, or nothing if it is not needed.
 func (e *engine) poolGrad(dfeat kernel.Mat, a adapter, g *grads) kernel.Mat {
 	m, out := e.m, e.input(e.m.Depth)
 	n := e.rows.Images
@@ -102,7 +102,7 @@ func (e *engine) poolGrad(dfeat kernel.Mat, a adapter, g *grads) kernel.Mat {
 	return dx
 }
 
-// poolOneGrad writes the gradient of one image's tokens dx [T, d] from that of its pooled row.
+// poolOneGrad computes the gradient of one image's tokens dx [T, d] from that of its pooled row.
 func (m *model) poolOneGrad(dx kernel.Mat, d []float32) {
 	w := m.Width
 	for r := range dx.Rows {

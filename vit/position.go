@@ -5,13 +5,14 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// rotation is how queries and keys of patches are rotated; the zero value rotates nothing.
+// rotation holds the rotary position embedding of queries and keys. The zero value rotates nothing.
 type rotation struct {
 	cos, sin []float32 // [patches, HeadDim/2]
 	half     bool      // as Config.RotaryHalf
 }
 
-// place computes what positions mean for the blocks: the angles of rotations, and biases of scores.
+// place precomputes the position-dependent values: the angles of the rotary embedding, and the relative
+// position biases.
 func (m *model) place() {
 	m.rotation = rotation{half: m.RotaryHalf}
 	if m.Rotary != arch.RotaryNone {
@@ -37,7 +38,7 @@ func narrow(x []float64) []float32 {
 	return y
 }
 
-// placeBiases fills the biases from the tables.
+// placeBiases fills the biases from the relative position tables.
 func (m *model) placeBiases() {
 	t := m.Tokens()
 	for b, bias := range m.biases {
@@ -55,7 +56,7 @@ func (m *model) placeBiases() {
 	}
 }
 
-// eachPair calls do for each query and key with their place in a table.
+// eachPair calls do for each query and key with the index of the pair in a relative position table.
 func (m *model) eachPair(do func(q, k, at int)) {
 	t := m.Tokens()
 	for q := range t {
@@ -65,7 +66,7 @@ func (m *model) eachPair(do func(q, k, at int)) {
 	}
 }
 
-// biasGrad adds the gradient of scores' biases [Heads, T, T] of block b to those of the tables.
+// biasGrad adds the gradient of block b's position biases [Heads, T, T] to the gradients of the tables.
 func (m *model) biasGrad(g *grads, b int, dbias []float32) {
 	t := m.Tokens()
 	m.eachPair(func(q, k, at int) {
@@ -79,13 +80,13 @@ func (m *model) biasGrad(g *grads, b int, dbias []float32) {
 	})
 }
 
-// rotateTask rotates the heads of rows of x by the positions of their tokens, or back.
+// rotateTask rotates the heads of rows of x by the positions of their tokens, or undoes that.
 type rotateTask struct {
 	rotation
 	x      kernel.Mat
-	each   int // rows of an image
-	prefix int // of which so many are not rotated
-	dim    int // of a head
+	each   int // rows per image
+	prefix int // the first rows of each image, which are not rotated
+	dim    int // width of a head
 	back   bool
 }
 
@@ -121,9 +122,10 @@ func (t *rotateTask) row(x, cos, sin []float32) {
 	}
 }
 
-// rotate rotates queries or keys x, rows of an image each, by their positions; back undoes it.
+// rotate rotates queries or keys x, each rows per image, by their positions. With back it applies the inverse
+// rotation.
 func (e *engine) rotate(x kernel.Mat, each int, back bool) {
-	if e.m.rotation.cos == nil || each <= e.m.Prefix() { // class tokens alone have no position
+	if e.m.rotation.cos == nil || each <= e.m.Prefix() { // a class token alone has no position
 		return
 	}
 	e.rot = rotateTask{rotation: e.m.rotation, x: x, each: each, prefix: e.m.Prefix(), dim: e.m.HeadDim(), back: back}

@@ -9,9 +9,9 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// Random returns a backbone of shape c in precision p without a head, for measurements and tests: the matrices
-// are normal with standard deviation std, gains are near 1, LayerScale near 0.5. The same
-// seed gives the same weights.
+// Random returns a backbone of shape c in precision p without a head, for measurements and tests. Matrices are
+// normal with standard deviation std, gains are near 1, LayerScale near 0.5. The same seed gives the same
+// weights.
 func Random(w compute.Workers, c Config, p Precision, std float64, seed uint64) *Model {
 	r := randomWeights{ex: kernel.NewExec(w), rng: rand.New(rand.NewPCG(seed, 1)), std: std, has: shapes(&c)}
 	m := newModel(&checkpoint.Description{Config: c}, Options{Workers: w, Precision: p})
@@ -42,13 +42,13 @@ func (r *randomWeights) vector(n int, mean, std float64) []float32 {
 	return v
 }
 
-// fill draws one piece of the model, if the network has it.
+// fill draws one part of the model, if the network has it.
 func (r *randomWeights) fill(p piece[linear]) {
 	switch {
 	case p.linear != nil:
 		if shape := r.has[p.of[0]+".weight"]; shape != nil {
 			*p.linear = r.linear(length(shape[1:]), shape[0]*len(p.of), r.has[p.of[0]+".bias"] != nil)
-			if last := p.of[len(p.of)-1]; p.linear.Bias == nil && r.has[last+".bias"] != nil { // v alone has one
+			if last := p.of[len(p.of)-1]; p.linear.Bias == nil && r.has[last+".bias"] != nil { // only v has a bias
 				p.linear.Bias = append(make([]float32, shape[0]), r.vector(shape[0], 0, 0.2)...)
 			}
 		}

@@ -6,39 +6,39 @@ import (
 	"melo.example/melo/internal/par"
 )
 
-// set routes the images of one batch to their adapters, for the forward pass.
-// The base's products run once over all rows, the thin ones per segment, on all workers at once. Not safe for
+// set applies each image's adapter in the forward pass of a mixed batch. Products with the base's weights run
+// once over all rows; the low-rank products run per segment, on all workers at once. It is not safe for
 // concurrent use.
 type set struct {
 	segments []compute.Segment
 	thin     thinTask
-	back     thinRoom // of Backward
+	back     thinRoom // for Backward
 }
 
-// thinTask adds the deltas of the segments at one site, some rows at a time.
+// thinTask adds the deltas of the segments at one site. Each item is a range of rows.
 type thinTask struct {
 	ex    *kernel.Exec
 	x, y  kernel.Mat
 	items []thinItem
-	room  []thinRoom // of each worker
+	room  []thinRoom // per worker
 }
 
-// thinRoom is scratch memory for an item.
+// thinRoom is the scratch memory of one item.
 type thinRoom struct {
 	u    []float32 // x Aᵀ
-	a, b []float32 // of an adapter that is kept in 16 bits
+	a, b []float32 // A and B of an adapter that is stored in bfloat16
 }
 
-// thinItem is rows [r0, r1) of one segment.
+// thinItem is the rows [r0, r1) of one segment.
 type thinItem struct {
 	delta  *compute.Delta
 	r0, r1 int
 }
 
-// thinRows bounds the rows of an item, so that a batch with one adapter keeps all workers busy, too.
+// thinRows limits the rows of an item, so that a batch with one adapter keeps all workers busy, too.
 const thinRows = 200
 
-// assign replaces the segments. Their images add up to the batch of the next pass.
+// assign replaces the segments. Their numbers of images must add up to the batch of the next pass.
 func (s *set) assign(segments ...compute.Segment) {
 	s.segments = append(s.segments[:0], segments...)
 }
@@ -57,7 +57,7 @@ func (s *set) Has(site Site) bool {
 func (s *set) Forward(ex *kernel.Exec, site Site, rows span, x, y kernel.Mat) {
 	t := &s.thin
 	t.ex, t.x, t.y, t.items = ex, x, y, t.items[:0]
-	first := -rows.First // of the segment, among the images at hand
+	first := -rows.First // first row of the segment within the images in flight
 	for _, seg := range s.segments {
 		i0, i1 := max(first, 0), min(first+seg.Images, rows.Images)
 		first += seg.Images
@@ -77,7 +77,7 @@ func (s *set) Forward(ex *kernel.Exec, site Site, rows span, x, y kernel.Mat) {
 	ex.Pool().Run(len(t.items), t)
 }
 
-// reserve makes room for the largest item for every worker: who gets it is a matter of chance.
+// reserve makes room for the largest item in every worker, because any worker may get it.
 func (t *thinTask) reserve(workers int) {
 	u, a, b := 0, 0, 0
 	for _, it := range t.items {
@@ -105,7 +105,8 @@ func (t *thinTask) Do(worker, i int) {
 	w.Gemm(y, u, matrix(&d.B, room.b, y.Cols, d.Rank), false, true, 1, true)
 }
 
-// Backward adds each segment's part of the gradient of x to dx: its matrices are frozen. Training is that of trainable.
+// Backward adds each segment's part of the input gradient to dx. Its matrices are frozen; trainable trains
+// them.
 func (s *set) Backward(ex *kernel.Exec, site Site, rows span, _, dy, dx kernel.Mat) {
 	if dx.Data == nil {
 		return
@@ -126,12 +127,12 @@ func (s *set) Backward(ex *kernel.Exec, site Site, rows span, _, dy, dx kernel.M
 	}
 }
 
-// matrix returns numbers as a rows x cols matrix, which for 16 bits lies in room.
+// matrix returns values as a rows x cols matrix. Values in bfloat16 are converted into room.
 func matrix(x *compute.Numbers, room []float32, rows, cols int) kernel.Mat {
 	return kernel.View(x.Float32(room), rows, cols)
 }
 
-// grow returns a rows x cols matrix in *buf.
+// grow returns a rows x cols matrix in *buf, enlarging it if necessary.
 func grow(buf *[]float32, rows, cols int) kernel.Mat {
 	if n := rows * cols; cap(*buf) < n {
 		*buf = make([]float32, n)

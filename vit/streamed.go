@@ -13,13 +13,14 @@ import (
 // Segment is a run of images that use one adapter. See compute.Segment.
 type Segment = compute.Segment
 
-// Streamed computes what the engine of Open(path, o) makes of n images, to the bit, with the maps of one block in memory
-// at a time: for one look at a base that is larger than the memory that it may take. o.Known is not used.
+// Streamed computes the features of n images with the maps of only one block in memory at a time. The result
+// equals that of the engine of Open(path, o), bit for bit. It is meant for a single pass over a base that does
+// not fit in memory. o.Known is ignored.
 func Streamed(path string, o Options, images []float32, n int, segments ...Segment) ([]float32, error) {
 	return streamed(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.Open(path, c) }, images, n, segments)
 }
 
-// StreamedFS is Streamed for a base as OpenFS reads it.
+// StreamedFS is Streamed for a base that OpenFS would read.
 func StreamedFS(fsys fs.FS, name string, o Options, images []float32, n int, segments ...Segment) ([]float32, error) {
 	return streamed(o, func(c checkpoint.Options) (*checkpoint.Checkpoint, error) { return checkpoint.OpenFS(fsys, name, c) }, images, n, segments)
 }
@@ -51,7 +52,7 @@ func streamFrom(c *checkpoint.Checkpoint, o Options, images []float32, n int, se
 		if err != nil {
 			return nil, err
 		}
-		m = pooled.Backend.(*model) // which shares the blocks
+		m = pooled.Backend.(*model) // shares the blocks
 	}
 	if each := m.Channels * m.Image * m.Image; n < 1 || len(images) < n*each {
 		return nil, fmt.Errorf("vit: %d images in %d numbers, expected %d each", n, len(images), each)
@@ -66,8 +67,8 @@ func streamFrom(c *checkpoint.Checkpoint, o Options, images []float32, n int, se
 	})
 }
 
-// stream passes images through a model whose blocks have no maps until fetch has brought them, and lets go of each
-// block after it has passed.
+// stream passes images through a model whose blocks have no maps until fetch has loaded them. It drops the maps
+// of each block after use.
 func (m *model) stream(images []float32, n int, segments []Segment, fetch func(block int) error) ([]float32, error) {
 	e := newEngine(m, m.workers, n, m.Depth)
 	e.LimitPass(n)
@@ -80,7 +81,7 @@ func (m *model) stream(images []float32, n int, segments []Segment, fetch func(b
 	e.take(0, n)
 	e.embedTokens(images, e.input(0))
 	for b := range m.Depth {
-		if b > 0 { // whose memory the next block takes
+		if b > 0 { // the next block reuses its memory
 			m.Blocks[b].takeMaps(&m.Blocks[b-1])
 		}
 		if err := fetch(b); err != nil {

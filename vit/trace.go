@@ -7,15 +7,15 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// trace shows a witness what the way back meets. A nil one shows nothing.
+// trace shows a witness values and gradients during the backward pass. A nil trace shows nothing.
 type trace struct {
 	compute.Tracing
 	witness compute.Witness
-	p, dp   []float32 // of one block
-	x, dx   []float32 // of one image
+	p, dp   []float32 // probabilities of one block and their gradients
+	x, dx   []float32 // normed tokens of one image and their gradients
 }
 
-// want asks attention for its probabilities, if somebody wants to see them.
+// want asks attention to store its probabilities, if the witness wants them.
 func (t *trace) want(s *kernel.AttnShape) {
 	if t == nil || !t.Attention {
 		return
@@ -24,7 +24,7 @@ func (t *trace) want(s *kernel.AttnShape) {
 	s.P, s.DP = grow(&t.p, n, 1).Data, grow(&t.dp, n, 1).Data
 }
 
-// attention shows the probabilities of a block.
+// attention shows the witness the probabilities of a block.
 func (t *trace) attention(block int, s *kernel.AttnShape) {
 	if t == nil || !t.Attention {
 		return
@@ -35,7 +35,7 @@ func (t *trace) attention(block int, s *kernel.AttnShape) {
 	}
 }
 
-// normed shows the output h of a block's first norm.
+// normed shows the witness the output h of a block's first norm.
 func (t *trace) normed(block int, rows span, h, dh kernel.Mat) {
 	if t == nil || !t.Normed {
 		return
@@ -48,7 +48,7 @@ func (t *trace) normed(block int, rows span, h, dh kernel.Mat) {
 	}
 }
 
-// tracer is an engine that goes back and trains nothing.
+// tracer implements compute.Tracer: an engine whose backward pass trains nothing.
 type tracer struct {
 	engine *engine
 	set    set
@@ -66,10 +66,10 @@ func (m *model) NewTracer(maxBatch int, t compute.Tracing) (compute.Tracer, erro
 
 func (t *tracer) MaxBatch() int { return t.engine.maxBatch }
 
-// KeepEarly is that of compute.Keeper.
+// KeepEarly implements compute.Keeper.
 func (t *tracer) KeepEarly(block int) { t.engine.KeepEarly(block) }
 
-// EarlyRows is that of compute.Keeper.
+// EarlyRows implements compute.Keeper.
 func (t *tracer) EarlyRows() []float32 { return t.engine.EarlyRows() }
 
 func (t *tracer) Features(images []float32, n int, segments ...compute.Segment) []float32 {

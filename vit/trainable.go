@@ -5,14 +5,13 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// trainable is deltas in training: an adapter with a backward pass that accumulates
-// the gradients of A and B.
+// trainable is an adapter in training: its backward pass accumulates the gradients of A and B.
 type trainable struct {
-	deltas  []compute.Delta // ordered, in float32
+	deltas  []compute.Delta // ordered by site, in float32
 	grads   []deltaGrad     // parallel to deltas
 	dropout dropout
 	u, du   []float32
-	xm      []float32 // masked input, with dropout
+	xm      []float32 // masked input, if dropout is used
 }
 
 type deltaGrad struct{ a, b []float32 }
@@ -47,7 +46,7 @@ func (t *trainable) Forward(ex *kernel.Exec, site Site, rows span, x, y kernel.M
 	ex.GemmMat(y, u, kernel.View(d.B.F32, y.Cols, d.Rank), true, 1, true)
 }
 
-// Backward, with u = s x Aᵀ and y += u Bᵀ: dB += dyᵀ u; du = s dy B; dA += duᵀ x; dx += du A.
+// Backward computes, for u = s x Aᵀ and y += u Bᵀ: dB += dyᵀ u; du = s dy B; dA += duᵀ x; dx += du A.
 func (t *trainable) Backward(ex *kernel.Exec, site Site, rows span, x, dy, dx kernel.Mat) {
 	d, g := t.find(site)
 	in, out := x.Cols, dy.Cols
@@ -93,9 +92,9 @@ func (t *trainable) masked(site Site, rows span, x kernel.Mat) kernel.Mat {
 	return m
 }
 
-// dropout zeroes a share of the inputs of A while training and scales the rest (arXiv 2106.09685,
-// section 4.2 and appendix). The mask is a hash of seed, step, site, row of the step's batch and column, so
-// that backward repeats it, and so does a resumed run or one that cuts the batch differently.
+// dropout zeroes a fraction of the inputs of A during training and scales the rest (arXiv 2106.09685, section
+// 4.2 and appendix). The mask is a hash of seed, step, site, image and row within the step's batch, and column.
+// So the backward pass, a resumed run, and a batch that is cut into other passes all get the same mask.
 type dropout struct {
 	rate     float32
 	seed     uint64

@@ -1,6 +1,6 @@
-// Package arch describes Vision Transformer encoders by data: which parts a network has, of what size, and which
-// parameters these parts have. It holds no weights and computes nothing; files are read against this description
-// (vit/checkpoint), and engines follow it (vit, vit/plain).
+// Package arch describes Vision Transformer encoders by data: which parts a network has, their sizes, and the
+// names and shapes of their parameters. It holds no weights and computes nothing. vit/checkpoint reads files
+// against this description, and the engines (vit, vit/plain) follow it.
 package arch
 
 import "fmt"
@@ -21,19 +21,19 @@ type Pooling uint8
 
 // The poolings that the supported families use.
 const (
-	// PoolClass takes the class token (after the final norm).
+	// PoolClass takes the class token after the final norm.
 	PoolClass Pooling = iota
 	// PoolMean averages the patch tokens, leaving out class, distillation and register tokens.
 	PoolMean
-	// PoolClassDist is the class and the distillation token of a distilled DeiT, each with its own
-	// head; the logits are averaged. Features are their concatenation [2d].
+	// PoolClassDist concatenates the class token and the distillation token of a distilled DeiT [2d]. Each has
+	// its own head; the logits are averaged.
 	PoolClassDist
 	// PoolClassMean concatenates the class token and the mean of the patch tokens [2d], as
 	// Hugging Face's Dinov2ForImageClassification does.
 	PoolClassMean
-	// PoolTokens concatenates all tokens [T*d]: for objectives that look at every token. No file says so.
+	// PoolTokens concatenates all tokens [T*d], for objectives that need every token. No checkpoint uses it.
 	PoolTokens
-	// PoolAttention lets a learned query attend to all tokens, followed by an MLP (SigLIP).
+	// PoolAttention computes attention of a learned query to all tokens, followed by an MLP (SigLIP).
 	PoolAttention
 	poolings
 )
@@ -53,32 +53,32 @@ func ParsePooling(s string) (Pooling, error) {
 	return 0, fmt.Errorf("vit: unknown pooling %q, expected class, mean or class+mean", s)
 }
 
-// Rotary says how queries and keys of patches are rotated by their position (RoFormer, arXiv 2104.09864), in two
-// dimensions: half of the angles come from the row, half from the column, coordinate times frequency. Tokens before the
-// patches are not rotated.
+// Rotary selects a two-dimensional rotary position embedding (RoFormer, arXiv 2104.09864). It rotates queries
+// and keys of patches; half of the angles come from the row, half from the column, as coordinate times
+// frequency. Tokens before the patches are not rotated.
 type Rotary uint8
 
 // The rotations that the supported families use.
 const (
 	// RotaryNone rotates nothing.
 	RotaryNone Rotary = iota
-	// RotaryCentred takes coordinates of the centres of patches in [-1, 1], times 2 pi (DINOv3).
+	// RotaryCentred uses the coordinates of patch centres in [-1, 1], times 2 pi (DINOv3).
 	RotaryCentred
-	// RotaryIndex takes numbers of rows and columns, scaled to a grid of RotaryGrid if that is not 0 (EVA-02).
+	// RotaryIndex uses row and column indices, scaled to a grid of side RotaryGrid unless that is 0 (EVA-02).
 	RotaryIndex
 )
 
-// Config describes a pre-norm ViT encoder. It holds everything that the forward pass needs besides weights, whatever
-// library the file came from. One block is
+// Config describes a pre-norm ViT encoder. It holds everything that the forward pass needs besides weights,
+// whatever library wrote the file. One block computes
 //
-//	o   = softmax(rot(q) rot(k)ᵀ / sqrt(d/Heads) + bias) v          q, k, v = maps of norm1(x)
+//	o   = softmax(rot(q) rot(k)ᵀ / sqrt(d/Heads) + bias) v          q, k, v = linear maps of norm1(x)
 //	x  += ls1 * proj(norm_attn(o))
 //	x  += ls2 * fc2(norm_mlp(act(fc1(norm2(x)))))
 //
-// where rot, bias, ls1, ls2, norm_attn and norm_mlp are there or not as the fields say.
+// The fields say which of rot, bias, ls1, ls2, norm_attn and norm_mlp the network has.
 type Config struct {
-	Family   string // "vit", "deit", "mae", "dinov2", "clip", ...: for messages and name maps only
-	Source   string // naming of the file: "hf" or "timm"
+	Family   string // "vit", "deit", "mae", "dinov2", "clip", ...: used only in messages and to map names
+	Source   string // naming scheme of the file: "hf" or "timm"
 	Width    int    // d, embedding dimension
 	Depth    int    // number of blocks
 	Heads    int    // attention heads; Width is a multiple
@@ -87,37 +87,38 @@ type Config struct {
 	Patch    int    // side of a patch in pixels
 	Channels int    // input channels, 3
 
-	// The tokens before those of the patches, and what is known of positions.
+	// The tokens before the patch tokens, and positions.
 	Class     bool // has a class token
 	Dist      bool // has DeiT's distillation token (after the class token)
 	Registers int  // register tokens, after the class token; they carry no position embedding
-	// PosPrefix says that the position embedding has rows for the class and distillation tokens.
+	// PosPrefix reports whether the position embedding has rows for the class and distillation tokens.
 	PosPrefix   bool
-	NoPosEmbed  bool    // there is no position embedding: positions are rotary, or relative
-	Rotary      Rotary  // rotation of queries and keys
-	RotaryHalf  bool    // number i of a head is rotated with i + dim/2, not the numbers 2i and 2i+1 with each other
-	RotaryTheta float32 // period of the slowest rotation
-	RotaryGrid  int     // for RotaryIndex: side of the grid that coordinates are scaled to; 0: none
-	RelBlocks   bool    // each block has a bias of its own for each head and distance of two patches (BEiT)
-	RelShared   bool    // all blocks share one such bias
+	NoPosEmbed  bool    // no position embedding: positions are rotary or relative
+	Rotary      Rotary  // rotary position embedding of queries and keys
+	RotaryHalf  bool    // value i of a head is paired with value i + dim/2, instead of 2i with 2i+1
+	RotaryTheta float32 // base of the geometric sequence of frequencies
+	RotaryGrid  int     // for RotaryIndex: side of the grid to which coordinates are scaled; 0: no scaling
+	// each block has a relative position bias for each head and each offset between two patches (BEiT)
+	RelBlocks bool
+	RelShared bool // all blocks share one such bias
 
-	// The norms outside the blocks, and the parts of a block.
+	// The norms outside the blocks, and the optional parts of a block.
 	PreNorm    bool // LayerNorm before the first block (CLIP); the patch embedding then has no bias
 	FinalNorm  bool // LayerNorm after the last block over all tokens
-	PoolNorm   bool // LayerNorm after pooling instead (timm fc_norm; CLIP post_layernorm)
+	PoolNorm   bool // LayerNorm after pooling instead of FinalNorm (timm fc_norm; CLIP post_layernorm)
 	QKVBias    bool
-	NoKeyBias  bool // with QKVBias: k alone has no bias (BEiT, EVA-02, DINOv3)
-	AttnNorm   bool // LayerNorm of what attention gives, before proj (EVA-02)
-	SwiGLU     bool // MLP is down(silu(gate(x)) * up(x))
-	MLPNorm    bool // LayerNorm of the MLP's activations, before its second map (EVA-02)
-	LayerScale bool // a gain for each column of what attention and the MLP add
+	NoKeyBias  bool // with QKVBias: only k has no bias (BEiT, EVA-02, DINOv3)
+	AttnNorm   bool // LayerNorm of the attention output, before proj (EVA-02)
+	SwiGLU     bool // the MLP is down(silu(gate(x)) * up(x))
+	MLPNorm    bool // LayerNorm of the MLP's activations, before its second linear map (EVA-02)
+	LayerScale bool // a learned gain per column of the outputs of attention and MLP
 	Act        Activation
 	Eps        float32 // LayerNorm epsilon
 
 	Pooling Pooling
-	Classes int // of the base's own head, 0 if it has none
-	// Projected is the width of CLIP's bias-free visual_projection, 0 if none. It maps features to the
-	// space shared with text; adapters and heads sit before it.
+	Classes int // number of classes of the base's own head, 0 if it has none
+	// Projected is the width of CLIP's bias-free visual_projection, 0 if there is none. It maps features to the
+	// space shared with text. Adapters and heads read the features before it.
 	Projected int
 }
 
@@ -136,7 +137,7 @@ func (c *Config) Prefix() int {
 	return n
 }
 
-// PositionPrefix returns the number of rows that the position embedding has before those of the patches.
+// PositionPrefix returns the number of rows of the position embedding before those of the patches.
 func (c *Config) PositionPrefix() int {
 	if !c.PosPrefix || c.NoPosEmbed {
 		return 0
@@ -153,7 +154,7 @@ func (c *Config) HeadDim() int { return c.Width / c.Heads }
 // PatchBias reports whether the patch embedding has a bias.
 func (c *Config) PatchBias() bool { return !c.PreNorm }
 
-// Features returns the width of the pooled features that a head sees.
+// Features returns the width of the pooled features, which is the input width of a head.
 func (c *Config) Features() int {
 	if c.Pooling == PoolClassDist || c.Pooling == PoolClassMean {
 		return 2 * c.Width
@@ -164,17 +165,18 @@ func (c *Config) Features() int {
 	return c.Width
 }
 
-// Limits that keep a hostile configuration from asking for absurd memory. The largest published plain ViT
-// (22B, arXiv 2302.05442) has width 6144, depth 48.
+// Upper bounds, so that a hostile configuration cannot request absurd amounts of memory. The largest published
+// plain ViT (22B, arXiv 2302.05442) has width 6144, depth 48.
 const (
 	MaxWidth  = 1 << 14
 	MaxDepth  = 256
 	MaxTokens = 1 << 16
 
-	maxRelTokens = 2305 // a bias for each pair: images of 768 in patches of 16
+	// relative position bias has an entry per pair of tokens; this allows 768-pixel images in patches of 16
+	maxRelTokens = 2305
 )
 
-// Validate returns an error that names the first field that cannot be.
+// Validate returns an error that names the first invalid field, or nil.
 func (c *Config) Validate() error {
 	bad := func(format string, a ...any) error { return fmt.Errorf("vit: config: "+format, a...) }
 	switch {

@@ -2,9 +2,10 @@ package arch
 
 import "strings"
 
-// Floating-point operations that the mathematics asks for, a multiply-add counted as two. Work that the
-// program avoids or repeats (class-token-only last block, recomputed attention) is in favour of and against
-// it: the count is a property of the model, so that shares of the peak can be compared between programs.
+// The functions below count the floating-point operations of the mathematical definition; a multiply-add counts
+// as two. Optimisations that skip work (a last block that computes the class token alone) or repeat it
+// (recomputed attention) do not change the count. It is a property of the model, so programs can be compared by
+// their share of peak speed.
 
 // LinearFLOPs returns the operations of the linear maps of one block for one image.
 func (c *Config) LinearFLOPs() float64 {
@@ -33,7 +34,8 @@ func (c *Config) ForwardFLOPs() float64 {
 	return c.PatchFLOPs() + float64(c.Depth)*(c.LinearFLOPs()+c.AttentionFLOPs())
 }
 
-// Parameters counts the numbers of a backbone, without its head and without what its features do not need.
+// Parameters returns the number of parameters of a backbone, without its head and without parameters that its
+// features do not depend on.
 func (c *Config) Parameters() int64 {
 	n := 0
 	for _, p := range c.Params() {

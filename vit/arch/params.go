@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Param is one parameter of a network: its name and shape. A name is made of the module's and "weight" or "bias", such
-// as "blocks.0.q.weight"; a token, a table of positions or a LayerScale has its own name alone.
+// Param is the name and shape of one parameter of a network. The name is that of a module followed by "weight"
+// or "bias", such as "blocks.0.q.weight". Tokens, position tables and LayerScale gains have a name without
+// suffix.
 type Param struct {
 	Name  string
 	Shape []int
@@ -21,8 +22,9 @@ func (p Param) Len() int {
 	return n
 }
 
-// Params returns every parameter of the network, in the order in which a forward pass meets them. This list is the
-// meaning of a Config: readers of files look for these parameters and no others, and engines compute with them.
+// Params returns every parameter of the network, in the order in which a forward pass uses them. This list
+// defines what a Config means: checkpoint readers look for exactly these parameters, and engines compute with
+// them.
 //
 //	patch_embed  cls_token dist_token reg_token pos_embed rel_pos  norm_pre
 //	blocks.N.  norm1 q k v rel_pos norm_attn proj ls1  norm2 fc1 norm_mlp fc2 ls2
@@ -64,10 +66,10 @@ func (c *Config) Params() []Param {
 	return l
 }
 
-// TwoHeads reports whether the base has two heads of its own, for the class token and for the distillation token.
+// TwoHeads reports whether the base has two heads, for the class token and for the distillation token.
 func (c *Config) TwoHeads() bool { return c.Classes > 0 && c.Pooling == PoolClassDist }
 
-// block lists the parameters of one block.
+// block appends the parameters of one block.
 func (c *Config) block(l *list, p string) {
 	d := c.Width
 	l.normIf(true, p+"norm1", d)
@@ -88,7 +90,7 @@ func (c *Config) block(l *list, p string) {
 // BlockName returns the name of a parameter of block i, such as "blocks.3.ls1".
 func BlockName(i int, name string) string { return "blocks." + strconv.Itoa(i) + "." + name }
 
-// list gathers parameters.
+// list collects parameters.
 type list []Param
 
 func (l *list) add(name string, shape ...int) { *l = append(*l, Param{name, shape}) }
@@ -109,7 +111,8 @@ func (l *list) linear(name string, out, in int, bias bool) {
 	l.addIf(bias, name+".bias", out)
 }
 
-// SplitName takes the name of a parameter apart: the block if it is of one, the module, and ".weight", ".bias" or nothing.
+// SplitName splits the name of a parameter into block (if it belongs to one), module, and suffix: ".weight",
+// ".bias" or "".
 func SplitName(name string) (block int, module, last string, inBlock bool) {
 	module = name
 	if rest, ok := strings.CutPrefix(name, "blocks."); ok {

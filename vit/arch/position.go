@@ -2,10 +2,10 @@ package arch
 
 import "math"
 
-// Rotations returns the cosines and sines [patches, HeadDim/2] by which queries and keys of the patches are rotated, in
-// the order of the grid's rows. The first half of the angles is of the row, the second of the column.
+// Rotations returns the cosines and sines [patches, HeadDim/2] of the rotary position embedding, with patches
+// in row-major order. The first half of the angles depends on the row, the second on the column.
 func (c *Config) Rotations() (cos, sin []float64) {
-	g, n := c.Grid(), c.HeadDim()/4 // frequencies
+	g, n := c.Grid(), c.HeadDim()/4 // n: number of frequencies
 	for y := range g {
 		for x := range g {
 			for _, at := range [2]int{y, x} {
@@ -19,7 +19,7 @@ func (c *Config) Rotations() (cos, sin []float64) {
 	return cos, sin
 }
 
-// coordinate returns the place of row or column i as rotations count it.
+// coordinate returns the coordinate of row or column i in the units that the rotary embedding uses.
 func (c *Config) coordinate(i int) float64 {
 	g := float64(c.Grid())
 	switch {
@@ -31,7 +31,7 @@ func (c *Config) coordinate(i int) float64 {
 	return float64(i)
 }
 
-// RotaryPair returns which two numbers of a head are rotated by its angle i.
+// RotaryPair returns the indices of the two values of a head that are rotated by angle i.
 func (c *Config) RotaryPair(i int) (first, second int) {
 	if c.RotaryHalf {
 		return i, i + c.HeadDim()/2
@@ -39,14 +39,14 @@ func (c *Config) RotaryPair(i int) (first, second int) {
 	return 2 * i, 2*i + 1
 }
 
-// Distances returns how many numbers a table of relative positions has for a head: one for each distance of two patches
-// in rows and columns, and three for pairs with the class token.
+// Distances returns the number of entries per head of a relative position table: one for each offset between
+// two patches in rows and columns, and three for pairs with the class token.
 func (c *Config) Distances() int {
 	side := 2*c.Grid() - 1
 	return side*side + 3
 }
 
-// Distance returns where in a table of relative positions the pair of a query and a key is, tokens counted from the
+// Distance returns the index in a relative position table of a query and key pair. Tokens are counted from the
 // class token.
 func (c *Config) Distance(query, key int) int {
 	g, n := c.Grid(), c.Distances()

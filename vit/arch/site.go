@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind is one of the linear maps of a block that an adapter may sit beside.
+// Kind is one of the linear maps of a block to which an adapter can be added.
 type Kind uint8
 
 // The linear maps of a block. With SwiGLU, FC1 is the fused [gate; up] map of 2*MLP outputs.
@@ -33,16 +33,16 @@ func ParseKind(s string) (Kind, error) {
 	return 0, fmt.Errorf("vit: unknown site %q, expected one of %s", s, strings.Join(kindNames[:], ", "))
 }
 
-// Site names one linear map: a block and a kind. The maps of attention pooling are those of block PoolBlock.
+// Site identifies one linear map by block and kind. The maps of attention pooling belong to block PoolBlock.
 type Site struct {
 	Block int
 	Kind  Kind
 }
 
-// PoolBlock is the block of the maps of attention pooling. It comes after all others.
+// PoolBlock is the block number of the maps of attention pooling. It sorts after all others.
 const PoolBlock = MaxDepth
 
-// String returns for example "blocks.3.q", or "pool.q".
+// String returns a name such as "blocks.3.q" or "pool.q".
 func (s Site) String() string {
 	if s.Block == PoolBlock {
 		return "pool." + s.Kind.String()
@@ -64,12 +64,12 @@ func ParseSite(s string) (Site, error) {
 	return Site{Block: block, Kind: k}, err
 }
 
-// HasSite reports whether the network has a map at a site.
+// HasSite reports whether the network has the linear map of a site.
 func (c *Config) HasSite(s Site) bool {
 	return s.Block >= 0 && s.Block < c.Depth || s.Block == PoolBlock && c.Pooling == PoolAttention
 }
 
-// Sites returns every site of the network, in order.
+// Sites returns every site of the network, ordered by block, then kind.
 func (c *Config) Sites() []Site {
 	var sites []Site
 	for b := range c.Depth + 1 {
@@ -85,15 +85,15 @@ func (c *Config) Sites() []Site {
 	return sites
 }
 
-// SiteDims returns the input and output width of the map at a site.
+// SiteDims returns the input and output width of the linear map at a site.
 func (c *Config) SiteDims(s Site) (in, out int) {
 	if s.Block == PoolBlock && s.Kind == FC1 {
-		return c.Width, c.MLP // attention pooling has no second branch
+		return c.Width, c.MLP // attention pooling has no gated branch
 	}
 	return c.Dims(s.Kind)
 }
 
-// Dims returns the input and output width of the map of kind k in a block.
+// Dims returns the input and output width of the linear map of kind k in a block.
 func (c *Config) Dims(k Kind) (in, out int) {
 	switch k {
 	case FC1:
@@ -104,7 +104,7 @@ func (c *Config) Dims(k Kind) (in, out int) {
 	return c.Width, c.Width
 }
 
-// Up returns the number of outputs of the MLP's first map: two branches with SwiGLU.
+// Up returns the number of outputs of the MLP's first linear map: both branches with SwiGLU.
 func (c *Config) Up() int {
 	if c.SwiGLU {
 		return 2 * c.MLP

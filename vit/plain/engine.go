@@ -11,7 +11,8 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// New returns a network with given weights as a Model: read returns the numbers of each parameter of its description.
+// New returns a network with the given weights as a compute.Model. read returns the values of each parameter
+// that the description lists.
 func New(c arch.Config, read func(name string) []float32) (*compute.Model, error) {
 	n, err := NewNetwork(c, read)
 	if err != nil {
@@ -20,7 +21,7 @@ func New(c arch.Config, read func(name string) []float32) (*compute.Model, error
 	return model(n), nil
 }
 
-// NewNetwork returns a network with given weights.
+// NewNetwork returns a network with the given weights. See New for read.
 func NewNetwork(c arch.Config, read func(name string) []float32) (*Network, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -36,10 +37,10 @@ func NewNetwork(c arch.Config, read func(name string) []float32) (*Network, erro
 	return n, nil
 }
 
-// Gradient returns what backward passes have added for a parameter.
+// Gradient returns the gradient that backward passes have accumulated for a parameter.
 func (n *Network) Gradient(name string) []float64 { return n.grads[name] }
 
-// Adapt puts an adapter to work from now on; nil is none.
+// Adapt selects the adapter for the following passes. nil removes it.
 func (n *Network) Adapt(deltas []compute.Delta) {
 	n.deltas = nil
 	for _, d := range deltas {
@@ -48,7 +49,7 @@ func (n *Network) Adapt(deltas []compute.Delta) {
 	}
 }
 
-// backend is a Network behind the seam.
+// backend implements compute.Backend for a Network.
 type backend struct{ *Network }
 
 func model(n *Network) *compute.Model {
@@ -72,7 +73,7 @@ func (b backend) Run(n int, t interface{ Do(worker, i int) }) {
 
 func (b backend) Parameter(name string) []float32 { return narrow(b.params[name]) }
 
-// with returns the network with other parameters.
+// with returns a network of another description with the given parameters.
 func (b backend) with(c arch.Config, params map[string][]float64) *compute.Model {
 	n := &Network{Config: c, params: params, grads: map[string][]float64{}}
 	for name, v := range params {
@@ -117,7 +118,7 @@ func (b backend) Pooled(p arch.Pooling) (*compute.Model, error) {
 	return b.with(c, params), c.Validate()
 }
 
-// engine computes features one image after the other.
+// engine implements compute.Engine. It computes one image after the other.
 type engine struct {
 	*Network
 	most int
@@ -146,18 +147,18 @@ func (e engine) Features(images []float32, n int, segments ...compute.Segment) [
 	return out
 }
 
-// trainer keeps the ways back of the images of a batch.
+// trainer implements compute.Trainer. back holds the backward function of each image of a batch.
 type trainer struct {
 	*Network
 	model    *compute.Model
 	most     int
 	params   []compute.Param
-	update   []func() // from the float32 numbers that are trained to those of the network
-	collect  []func() // gradients, the other way
+	update   []func() // copies the float32 parameters that the optimizer updates to the network's float64 ones
+	collect  []func() // copies gradients the other way
 	backward []func(df []float64)
 }
 
-// NewTrainer trains A and B, or every parameter, which keep the names of the description.
+// NewTrainer trains A and B, or every parameter under its name in the description.
 func (b backend) NewTrainer(maxBatch int, what compute.Training) (compute.Trainer, error) {
 	if what.Dropout > 0 || what.All && len(what.Deltas) > 0 || what.Precision != compute.F32 {
 		return nil, errors.New("plain: no dropout, no deltas beside trained weights, and float32 alone")

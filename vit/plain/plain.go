@@ -1,9 +1,10 @@
 // Package plain is the whole model as a textbook would write it: a Vision Transformer (arXiv 2010.11929) of any
-// description (arch.Config), with low-rank adapters (arXiv 2106.09685), forward and backward, in float64 and plain
-// loops, one image at a time. Read it first; then package vit, which does the same fast, and which is tested against it.
+// description (arch.Config), with low-rank adapters (arXiv 2106.09685), forward and backward. It computes in
+// float64 with plain loops, one image at a time. Read it first. Package vit computes the same fast and is
+// tested against it.
 //
-// The forward pass of an image keeps what the backward pass needs on a trail of functions: each step that computes
-// something also says how a gradient goes back through it, and the backward pass runs the trail from its end.
+// The backward pass is a list of functions, the trail. Each step of the forward pass appends the function that
+// propagates a gradient back through it. The backward pass calls them in reverse order.
 package plain
 
 import (
@@ -17,9 +18,9 @@ import (
 type Network struct {
 	Config arch.Config
 	params map[string][]float64 // by the names of Config.Params
-	grads  map[string][]float64 // of the parameters, added up over images
+	grads  map[string][]float64 // gradients of params, summed over images
 
-	deltas []delta // of the adapter at work, ordered by site
+	deltas []delta // the current adapter, ordered by site
 }
 
 // delta is a low-rank update with the gradients of its two matrices.
@@ -28,7 +29,7 @@ type delta struct {
 	a, b, da, db []float64
 }
 
-// matrix has a row for each token. Its gradient has the same shape and is added to on the way back.
+// matrix is a row-major matrix with one row per token, and its gradient of the same shape.
 type matrix struct {
 	rows, cols int
 	x, d       []float64
@@ -41,18 +42,18 @@ func newMatrix(rows, cols int) *matrix {
 func (m *matrix) row(r int) []float64  { return m.x[r*m.cols : (r+1)*m.cols] }
 func (m *matrix) grad(r int) []float64 { return m.d[r*m.cols : (r+1)*m.cols] }
 
-// pass is one image on its way: trail holds the way back.
+// pass is the forward pass of one image. trail holds the steps of its backward pass.
 type pass struct {
 	*Network
 	trail   []func()
-	witness func() compute.Witness // of the way back; nil: there is none
-	image   int                    // its number, for the witness
+	witness func() compute.Witness // observes the backward pass; nil if nothing does
+	image   int                    // index of the image, passed to the witness
 }
 
 func (p *pass) back(step func()) { p.trail = append(p.trail, step) }
 
-// Features computes the pooled features of an image [3, side, side]. The function that it returns goes back: given the
-// gradient of the features it adds those of all parameters and of the adapter.
+// features computes the pooled features of an image [3, side, side]. The returned function runs the backward
+// pass: given the gradient of the features, it accumulates the gradients of all parameters and of the adapter.
 func (n *Network) features(image []float32) (f []float64, backward func(df []float64)) {
 	return (&pass{Network: n}).features(image)
 }
@@ -81,13 +82,14 @@ func (p *pass) features(image []float32) (f []float64, backward func(df []float6
 	}
 }
 
-// embed cuts the image into patches, projects each, adds its position, and puts class and register tokens before.
+// embed cuts the image into patches, projects each patch, adds position embeddings and prepends class and
+// register tokens.
 func (p *pass) embed(image []float32) *matrix {
 	c := &p.Config
 	g, side, prefix := c.Grid(), c.Image, c.Prefix()
 	patches := newMatrix(g*g, c.Channels*c.Patch*c.Patch)
 	for i := range patches.rows {
-		for j := range patches.cols { // channel, row, column of the patch
+		for j := range patches.cols { // channel, row and column within the patch
 			ch, y, x := j/(c.Patch*c.Patch), j/c.Patch%c.Patch, j%c.Patch
 			patches.row(i)[j] = float64(image[(ch*side+i/g*c.Patch+y)*side+i%g*c.Patch+x])
 		}
@@ -124,13 +126,13 @@ func (p *pass) embed(image []float32) *matrix {
 	return x
 }
 
-// addParam adds values of a parameter, from one on, to a row of x.
+// addParam adds the values of a parameter from index from on to a row of x.
 func (p *pass) addParam(name string, from int, x *matrix, row int) {
 	add(x.row(row), p.params[name][from:from+x.cols])
 	p.back(func() { add(p.grads[name][from:from+x.cols], x.grad(row)) })
 }
 
-// block is attention and an MLP, each with a norm before and a residual around.
+// block is attention followed by an MLP, each with a norm before it and a residual connection around it.
 func (p *pass) block(b int, x *matrix) *matrix {
 	c := &p.Config
 	name := func(s string) string { return arch.BlockName(b, s) }
@@ -154,7 +156,7 @@ func (p *pass) block(b int, x *matrix) *matrix {
 	return p.residual(x, p.linear(name("fc2"), u), name("ls2"))
 }
 
-// linear is y = x Wᵀ + b + s (x Aᵀ) Bᵀ, the last term where the adapter has one.
+// linear computes y = x Wᵀ + b + s (x Aᵀ) Bᵀ. The last term exists only at sites of the adapter.
 func (p *pass) linear(name string, x *matrix) *matrix {
 	w, bias := p.params[name+".weight"], p.params[name+".bias"]
 	y := newMatrix(x.rows, len(w)/x.cols)
@@ -200,7 +202,7 @@ func (p *pass) deltaOf(name string) *delta {
 	return nil
 }
 
-// inner is A x.
+// inner returns A x.
 func (d *delta) inner(x []float64) []float64 {
 	u := make([]float64, d.Rank)
 	for i := range u {
@@ -209,7 +211,7 @@ func (d *delta) inner(x []float64) []float64 {
 	return u
 }
 
-// backward of y += s B (A x).
+// backward is the backward step of y += s B (A x).
 func (d *delta) backward(x, dx, dy []float64) {
 	u, du := d.inner(x), make([]float64, d.Rank)
 	for o, g := range dy {
@@ -222,7 +224,7 @@ func (d *delta) backward(x, dx, dy []float64) {
 	}
 }
 
-// layerNorm is gain * (x - mean) / sqrt(variance + eps) + bias, row by row (arXiv 1607.06450).
+// layerNorm computes gain * (x - mean) / sqrt(variance + eps) + bias for each row (arXiv 1607.06450).
 func (p *pass) layerNorm(name string, x *matrix) *matrix {
 	gain, bias := p.params[name+".weight"], p.params[name+".bias"]
 	y, unit, scale := newMatrix(x.rows, x.cols), newMatrix(x.rows, x.cols), make([]float64, x.rows)
@@ -244,7 +246,7 @@ func (p *pass) layerNorm(name string, x *matrix) *matrix {
 	dgain, dbias := p.grads[name+".weight"], p.grads[name+".bias"]
 	p.back(func() {
 		for r := range x.rows {
-			mean, along := 0.0, 0.0 // of the gradient of unit: its mean, and its part along unit
+			mean, along := 0.0, 0.0 // the mean of the gradient of unit, and its component along unit
 			for i, g := range y.grad(r) {
 				dgain[i] += g * unit.row(r)[i]
 				dbias[i] += g
@@ -259,7 +261,8 @@ func (p *pass) layerNorm(name string, x *matrix) *matrix {
 	return y
 }
 
-// rotate turns pairs of numbers of each head by the angles of the token's position (arXiv 2104.09864).
+// rotate applies rotary position embedding: it rotates pairs of values of each head by the angles of the
+// token's position (arXiv 2104.09864).
 func (p *pass) rotate(x *matrix) {
 	c := &p.Config
 	if c.Rotary == arch.RotaryNone {
@@ -283,7 +286,8 @@ func (p *pass) rotate(x *matrix) {
 	p.back(func() { turn(x.grad, -1) })
 }
 
-// attention of block b, or of pooling, is softmax(q kᵀ / sqrt(dim) + bias) v for each head (arXiv 1706.03762).
+// attention computes softmax(q kᵀ / sqrt(dim) + bias) v for each head of block b, or of attention pooling
+// (arXiv 1706.03762).
 func (p *pass) attention(b int, q, k, v *matrix) *matrix {
 	c := &p.Config
 	dim, scale := c.HeadDim(), 1/math.Sqrt(float64(c.HeadDim()))
@@ -320,7 +324,8 @@ func (p *pass) attention(b int, q, k, v *matrix) *matrix {
 	return o
 }
 
-// bias calls use with the tables of relative positions of block b and the place of a query and a key in them.
+// bias calls use for each table of relative positions of block b, with the index of the query and key pair in
+// it.
 func (p *pass) bias(b, query, key int, use func(name string, at int)) {
 	if b == arch.PoolBlock {
 		return
@@ -333,7 +338,8 @@ func (p *pass) bias(b, query, key int, use func(name string, at int)) {
 	}
 }
 
-// residual is x + scale * y, with LayerScale (arXiv 2103.17239) or 1.
+// residual computes x + scale * y. scale names the LayerScale parameter (arXiv 2103.17239); without one it is
+// 1.
 func (p *pass) residual(x, y *matrix, scale string) *matrix {
 	sum, s, ds := newMatrix(x.rows, x.cols), p.params[scale], p.grads[scale]
 	gain := func(i int) float64 {
@@ -357,7 +363,8 @@ func (p *pass) residual(x, y *matrix, scale string) *matrix {
 	return sum
 }
 
-// activate is the MLP's non-linearity or, gated, silu(first half) * second half (arXiv 2002.05202).
+// activate applies the MLP's activation function. A gated MLP computes silu(first half) * second half (arXiv
+// 2002.05202).
 func (p *pass) activate(x *matrix, gated bool) *matrix {
 	cols := x.cols
 	if gated {
@@ -395,15 +402,15 @@ func (p *pass) activate(x *matrix, gated bool) *matrix {
 	return y
 }
 
-// pool makes one vector of the tokens.
+// pool reduces the tokens to one feature vector.
 func (p *pass) pool(x *matrix) *matrix {
 	c := &p.Config
 	y := newMatrix(1, c.Features())
-	copyTo := func(at, row int) { // copies a token
+	copyTo := func(at, row int) { // copies one token
 		add(y.x[at:at+c.Width], x.row(row))
 		p.back(func() { add(x.grad(row), y.d[at:at+c.Width]) })
 	}
-	mean := func(at int) { // of the patches
+	mean := func(at int) { // the mean of the patch tokens
 		share := 1 / float64(x.rows-c.Prefix())
 		for r := c.Prefix(); r < x.rows; r++ {
 			addScaled(y.x[at:at+c.Width], x.row(r), share)
@@ -431,7 +438,8 @@ func (p *pass) pool(x *matrix) *matrix {
 	return y
 }
 
-// attentionPool lets a learned query attend to all tokens, and adds an MLP (SigLIP, arXiv 2303.15343).
+// attentionPool computes attention of a learned query to all tokens, followed by an MLP (SigLIP, arXiv
+// 2303.15343).
 func (p *pass) attentionPool(x *matrix) *matrix {
 	latent := newMatrix(1, p.Config.Width)
 	p.addParam("pool.latent", 0, latent, 0)
@@ -441,7 +449,7 @@ func (p *pass) attentionPool(x *matrix) *matrix {
 	return p.residual(y, p.linear("pool.fc2", u), "")
 }
 
-// activation returns a function's value and slope at u.
+// activation returns the value and the derivative of an activation function at u.
 func activation(a arch.Activation, u float64) (value, slope float64) {
 	switch a {
 	case arch.GELUErf:

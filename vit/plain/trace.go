@@ -6,7 +6,7 @@ import (
 	"melo.example/melo/compute"
 )
 
-// showNormed shows the witness, on the way back, what a block's first norm made.
+// showNormed shows the witness, during the backward pass, the output of a block's first norm.
 func (p *pass) showNormed(block int, h *matrix) {
 	if p.witness == nil {
 		return
@@ -14,8 +14,8 @@ func (p *pass) showNormed(block int, h *matrix) {
 	p.back(func() { p.witness().SawNormed(block, p.image, narrow(h.x), narrow(h.d)) })
 }
 
-// showAttention returns a function that takes a probability and its gradient on the way back. When all are there the witness
-// is shown them.
+// showAttention returns a function that collects each attention probability and its gradient during the
+// backward pass. When all have been collected it shows them to the witness.
 func (p *pass) showAttention(block, heads, queries, keys int) func(head, query, key int, prob, dprob float64) {
 	if p.witness == nil {
 		return func(int, int, int, float64, float64) {}
@@ -29,7 +29,7 @@ func (p *pass) showAttention(block, heads, queries, keys int) func(head, query, 
 	}
 }
 
-// tracer keeps the ways back of the images of a batch.
+// tracer implements compute.Tracer. back holds the backward function of each image of a batch.
 type tracer struct {
 	backend
 	most    int
@@ -38,7 +38,7 @@ type tracer struct {
 	witness compute.Witness
 }
 
-// NewTracer returns a tracer. Its witness sees one image after the other.
+// NewTracer returns a tracer. Its witness is shown one image after the other.
 func (b backend) NewTracer(maxBatch int, t compute.Tracing) (compute.Tracer, error) {
 	if t.From < 0 || t.From >= b.Config.Depth {
 		return nil, fmt.Errorf("plain: no block %d", t.From)
@@ -79,7 +79,7 @@ func (t *tracer) Back(dfeatures []float32, w compute.Witness) {
 	}
 }
 
-// seen shows the witness what it wants to see.
+// seen filters what the witness is shown.
 type seen struct{ *tracer }
 
 func (s seen) wants(block int, kind bool) bool { return kind && block >= s.what.From }
