@@ -1,5 +1,5 @@
-// Package lora is the adapter: low-rank matrices A and B beside the frozen maps of a vit.Model
-// (LoRA, arXiv 2106.09685; MeLo, arXiv 2311.08236) and a classification head.
+// Package lora implements adapters: low-rank matrices A and B beside the frozen linear maps of a vit.Model
+// (LoRA, arXiv 2106.09685; MeLo, arXiv 2311.08236), and a classification head.
 package lora
 
 import (
@@ -17,18 +17,19 @@ type Delta struct {
 	Site  vit.Site
 	Rank  int
 	Alpha float32
-	Scale float32   // alpha/r, or alpha/sqrt(r) for rsLoRA; what the forward pass multiplies by
+	Scale float32   // factor of the forward pass: alpha/r, or alpha/sqrt(r) for rsLoRA
 	A     []float32 // [Rank, in] row-major
 	B     []float32 // [out, Rank] row-major
 }
 
-// Adapter is the plug-in of one task. It is immutable once published: readers share it.
+// Adapter holds what is trained for one task. It must not be modified once it is in use, because readers share
+// it.
 type Adapter struct {
-	Deltas []Delta // ordered by block, then kind; at most one a site
+	Deltas []Delta // ordered by block, then kind; at most one per site
 	Head   *vit.Head
 }
 
-// ScaleFor returns the factor of a delta: alpha/r, or alpha/sqrt(r) with rsLoRA (arXiv 2312.03732).
+// ScaleFor returns the scale of a delta: alpha/r, or alpha/sqrt(r) with rsLoRA (arXiv 2312.03732).
 func ScaleFor(alpha float32, rank int, rsLoRA bool) float32 {
 	if rsLoRA {
 		return alpha / float32(math.Sqrt(float64(rank)))
@@ -36,7 +37,7 @@ func ScaleFor(alpha float32, rank int, rsLoRA bool) float32 {
 	return alpha / float32(rank)
 }
 
-// Delta returns the delta at site, or nil.
+// Delta returns the delta at site, or nil if there is none.
 func (a *Adapter) Delta(site vit.Site) *Delta {
 	i, ok := slices.BinarySearchFunc(a.Deltas, site, func(d Delta, s vit.Site) int { return compute.CompareSites(d.Site, s) })
 	if !ok {
@@ -56,7 +57,7 @@ func (a *Adapter) Parameters() (deltas, head int) {
 	return deltas, head
 }
 
-// deltas returns the deltas as engines read them, in the same memory.
+// deltas returns the deltas in the form that engines read, sharing memory.
 func (a *Adapter) deltas() []compute.Delta {
 	ds := make([]compute.Delta, len(a.Deltas))
 	for i, d := range a.Deltas {
@@ -65,8 +66,8 @@ func (a *Adapter) deltas() []compute.Delta {
 	return ds
 }
 
-// Resident returns the adapter as it is now, as engines with a base in precision p read it, or nil for nil. See
-// compute.NewAdapter for what becomes of A and B.
+// Resident returns the adapter in the form that engines read, for a base in precision p. It returns nil for
+// nil. See compute.NewAdapter for how A and B are stored.
 func (a *Adapter) Resident(p vit.Precision) *Resident {
 	if a == nil {
 		return nil
@@ -74,8 +75,8 @@ func (a *Adapter) Resident(p vit.Precision) *Resident {
 	return compute.NewAdapter(a.deltas(), a.Head, p)
 }
 
-// Merge returns the model whose maps at a's sites are W + Scale*B*A; everything else is shared with base, which stays
-// as it is. So unmerging is going back to base, bit for bit.
+// Merge returns the model whose maps at a's sites are W + Scale*B*A. Everything else is shared with base, which
+// does not change. So going back to base undoes the merge, bit for bit.
 func Merge(base *vit.Model, a *Adapter) (*vit.Model, error) {
 	if err := a.Check(&base.Config); err != nil {
 		return nil, err
@@ -87,11 +88,11 @@ func Merge(base *vit.Model, a *Adapter) (*vit.Model, error) {
 	return m, err
 }
 
-// What engines read.
+// The types that engines read.
 type (
-	// Resident is an adapter as engines read it.
+	// Resident is an adapter in the form that engines read.
 	Resident = compute.Adapter
-	// Segment is a run of images of a batch that use one.
+	// Segment is a run of images of a batch that use the same adapter.
 	Segment = compute.Segment
 )
 

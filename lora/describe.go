@@ -8,7 +8,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// Describe sums up what is adapted: "q, v of 12 blocks, rank 4, alpha 4".
+// Describe summarises what is adapted: "q, v of 12 blocks, rank 4, alpha 4".
 func Describe(deltas []Delta) string {
 	kinds, blocks := []string{}, map[int]bool{}
 	same, pool := true, ""

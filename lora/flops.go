@@ -2,9 +2,9 @@ package lora
 
 import "melo.example/melo/vit"
 
-// StepFLOPs returns the operations of one training step for one image, when the lowest adapted block is
-// from: the forward pass, and down to that block the gradients of inputs; for full the gradients of
-// weights, too.
+// StepFLOPs returns the floating-point operations of one training step for one image, if the lowest adapted
+// block is from: the forward pass, and the gradients of inputs down to that block. FullTuning adds the
+// gradients of weights.
 func StepFLOPs(c *vit.Config, method Method, from int) float64 {
 	backward := c.LinearFLOPs() + 2*c.AttentionFLOPs()
 	switch method {

@@ -9,28 +9,27 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Gauge measures how large the inputs and outputs of the base's maps are on
-// the images that pass. From that follows how far a step of training moves an output (see Rates). Not safe for
-// concurrent use.
+// Gauge measures the magnitude of the inputs and outputs of the base's linear maps on sample images. From that
+// follows how far a training step moves an output (see Rates). It is not safe for concurrent use.
 type Gauge struct {
 	kinds []vit.Kind
 	sites map[vit.Site]*gauged
 }
 
-// gauged are sums over the rows of one site.
+// gauged holds sums over the rows of one site.
 type gauged struct {
 	rows int
-	x1   float64 // of the sums of |x|
-	x2   float64 // of the sums of x², over all columns
-	y2   float64 // of the sums of y²
+	x1   float64 // of sum |x| per row
+	x2   float64 // of x², over all columns
+	y2   float64 // of y², over all columns
 	in   int
 	out  int
 }
 
-// NewGauge returns a gauge of the maps of these kinds, in all blocks.
+// NewGauge returns a gauge of the maps of the given kinds in all blocks.
 func NewGauge(kinds ...vit.Kind) *Gauge { return &Gauge{kinds: kinds, sites: map[vit.Site]*gauged{}} }
 
-// Measure runs n images through the bare base and takes in what passes. It returns their features.
+// Measure runs n images through the bare base, measures the maps, and returns the features.
 func (g *Gauge) Measure(e compute.Engine, images []float32, n int) ([]float32, error) {
 	o, ok := e.(compute.Observed)
 	if !ok {
@@ -42,7 +41,7 @@ func (g *Gauge) Measure(e compute.Engine, images []float32, n int) ([]float32, e
 // Wants reports whether the site is measured.
 func (g *Gauge) Wants(site vit.Site) bool { return slices.Contains(g.kinds, site.Kind) }
 
-// See takes in a row of x and y.
+// See adds one row of a map's input x and output y.
 func (g *Gauge) See(site vit.Site, x, y []float32) {
 	s := g.sites[site]
 	if s == nil {
@@ -59,11 +58,11 @@ func (g *Gauge) See(site vit.Site, x, y []float32) {
 	}
 }
 
-// Size is what a gauge has found at one site: means over rows of the sum of |x|, the root mean square of a
-// number of x, and that of y.
+// Size holds the measurements at one site: the mean over rows of sum |x|, and the root mean squares of an
+// element of x and of y.
 type Size struct{ X1, X, Y float64 }
 
-// At returns what was found at a site; zero where nothing passed.
+// At returns the measurements at a site; zero if there are none.
 func (g *Gauge) At(site vit.Site) Size {
 	if s := g.sites[site]; s != nil {
 		return s.size()

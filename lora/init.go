@@ -9,20 +9,20 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Config says which deltas a new adapter has. The zero value of a field means its default.
+// Config selects the deltas of a new adapter. A zero field means the default.
 type Config struct {
 	Kinds   []vit.Kind       // sites; default q and v (MeLo)
 	Blocks  []int            // blocks, arch.PoolBlock for attention pooling; default all blocks
 	Rank    int              // r, default 4
 	Alpha   float32          // default Scale times the rank of a site
-	Scale   float32          // default 1; of no use beside Alpha
+	Scale   float32          // default 1; ignored if Alpha is set
 	RSLoRA  bool             // scale alpha/sqrt(r) instead of alpha/r
-	Dropout float32          // on the input of A while training, default 0
-	PerKind map[vit.Kind]int // rank of single kinds, where it differs from Rank
+	Dropout float32          // rate on the input of A during training, default 0
+	PerKind map[vit.Kind]int // rank of kinds for which it differs from Rank
 }
 
-// New returns an adapter with A from kaiming-uniform(a = sqrt 5), that is U(±1/sqrt(in)), and B zero, as
-// LoRA has it; with classes > 0 it has a head from U(±1/sqrt(features)), as torch.nn.Linear has it.
+// New returns an adapter initialised as in LoRA: A from kaiming-uniform(a = sqrt 5), that is U(±1/sqrt(in)),
+// and B zero. With classes > 0 it has a head from U(±1/sqrt(features)), as torch.nn.Linear.
 func New(c *vit.Config, cfg Config, classes int, seed uint64) (*Adapter, error) {
 	if cfg.Rank == 0 {
 		cfg.Rank = 4

@@ -9,7 +9,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Method says what is trained.
+// Method selects what is trained.
 type Method string
 
 // The methods that the paper compares.
@@ -19,7 +19,7 @@ const (
 	FullTuning Method = "full"   // every weight
 )
 
-// Title names a method for people.
+// Title returns a display name for a method.
 func (m Method) Title() string {
 	switch m {
 	case LinearOnly:
@@ -30,32 +30,32 @@ func (m Method) Title() string {
 	return "low-rank adapter"
 }
 
-// Tuner is a model in training: a backbone, what is trained of it, and a head. It is what package train
-// drives. Not safe for concurrent use.
+// Tuner is a model in training: a backbone, its trainable parameters, and a head. Package train drives it. It
+// is not safe for concurrent use.
 type Tuner struct {
 	method  Method
 	trainer compute.Trainer
 	adapter *Adapter
 	params  []compute.Param
 
-	feat          []float32 // of the last Forward [n, Features]
+	feat          []float32 // features of the last Forward [n, Features]
 	logits, dfeat []float32
 	gw, gb        []float32
 }
 
 // Options of a Tuner. The zero value is plain LoRA.
 type Options struct {
-	Dropout float32 // on the input of A
-	BRatio  float32 // LoRA+ learning-rate ratio of B over A; 0 means 1
-	Seed    uint64  // of dropout
+	Dropout float32 // rate on the input of A
+	BRatio  float32 // LoRA+: learning rate of B / learning rate of A; 0 means 1
+	Seed    uint64  // seed of dropout
 
-	// Precision of the products of FullTuning, F32 or BF16; the weights themselves are trained in float32. The other
-	// methods take that of the base.
+	// Precision of the products of FullTuning, F32 or BF16. The weights themselves are trained in float32. The
+	// other methods use the precision of the base.
 	Precision vit.Precision
 }
 
-// NewTuner returns a Tuner for batches of up to maxBatch images. start gives the head and, for MeLo, the
-// deltas, which are trained in place; it must fit the base.
+// NewTuner returns a Tuner for batches of up to maxBatch images. start holds the head and, for MeLo, the
+// deltas. They are trained in place and must fit the base.
 func NewTuner(base *vit.Model, maxBatch int, method Method, start *Adapter, opt Options) (*Tuner, error) {
 	if base == nil || base.Backend == nil || start == nil {
 		return nil, fmt.Errorf("lora: training needs a base and an adapter to start from")
@@ -108,37 +108,37 @@ func (t *Tuner) addHead(maxBatch int) {
 		compute.Param{Name: "head.bias", Shape: []int{h.Classes}, Data: h.Bias, Grad: t.gb, LRScale: 1})
 }
 
-// Params returns what is trained, with gradients, in a fixed order.
+// Params returns the trainable parameters with their gradients, in a fixed order.
 func (t *Tuner) Params() []compute.Param { return t.params }
 
 // Adapter returns the adapter in training.
 func (t *Tuner) Adapter() *Adapter { return t.adapter }
 
-// Base returns the backbone that the adapter now belongs to: for FullTuning the trained copy.
+// Base returns the backbone that the adapter belongs to. For FullTuning it is the trained copy.
 func (t *Tuner) Base() *vit.Model { return t.trainer.Model() }
 
-// Float32Base is Base with all products in float32: for FullTuning a copy of the trained backbone, else nil unless the
-// base is so already.
+// Float32Base returns Base with all products in float32: for FullTuning a copy of the trained backbone,
+// otherwise the base if it is in float32, else nil.
 func (t *Tuner) Float32Base() *vit.Model { return t.trainer.Exact() }
 
-// Classes returns the number of logits of an image.
+// Classes returns the number of logits per image.
 func (t *Tuner) Classes() int { return t.adapter.Head.Classes }
 
-// SetMark is that of compute.Profiled, if the base's engine is one.
+// SetMark implements compute.Profiled, if the base's trainer does.
 func (t *Tuner) SetMark(mark func(block int, p compute.Part)) {
 	if p, ok := t.trainer.(compute.Profiled); ok {
 		p.SetMark(mark)
 	}
 }
 
-// MaxBatch returns the largest batch.
+// MaxBatch returns the largest number of images per pass.
 func (t *Tuner) MaxBatch() int { return t.trainer.MaxBatch() }
 
-// SetStep tells dropout which optimizer step is computed, and which image of the step's batch is the first of
-// the next Forward. So the masks depend neither on how a batch is cut into passes nor on interruptions.
+// SetStep tells dropout which optimizer step is computed, and the index in the step's batch of the first image
+// of the next Forward. So masks depend neither on how a batch is cut into passes nor on interruptions.
 func (t *Tuner) SetStep(step, image int) { t.trainer.SetStep(step, image) }
 
-// Forward returns the logits [n*classes] of n images [n, 3, side, side]; valid until the next call.
+// Forward returns the logits [n*classes] of n images [n, 3, side, side]. They are valid until the next call.
 func (t *Tuner) Forward(images []float32, n int, training bool) []float32 {
 	return t.classify(t.trainer.Forward(images, n, training))
 }
@@ -152,8 +152,8 @@ func (t *Tuner) classify(features []float32) []float32 {
 	return out
 }
 
-// PrefixSize returns how many numbers the frozen part of the model makes of an image: the features for
-// LinearOnly, what enters the lowest adapted block for MeLo. It is 0 if there is no such part.
+// PrefixSize returns the number of values per image that the frozen part of the model computes: the features
+// for LinearOnly, the input of the lowest adapted block for MeLo. It is 0 if there is no such part.
 func (t *Tuner) PrefixSize() int {
 	if t.method == LinearOnly {
 		return t.adapter.Head.Features
@@ -161,7 +161,7 @@ func (t *Tuner) PrefixSize() int {
 	return t.trainer.PrefixSize()
 }
 
-// Prefix runs the frozen part on n images into dst [n*PrefixSize].
+// Prefix runs the frozen part on n images and writes the result to dst [n*PrefixSize].
 func (t *Tuner) Prefix(dst, images []float32, n int) {
 	if t.method == LinearOnly {
 		copy(dst, t.trainer.Forward(images, n, false))
@@ -170,7 +170,7 @@ func (t *Tuner) Prefix(dst, images []float32, n int) {
 	t.trainer.Prefix(dst, images, n)
 }
 
-// ForwardFrom is Forward from the results of Prefix on, which must stay as they are until Backward.
+// ForwardFrom continues Forward from the results of Prefix, which must not change until Backward.
 func (t *Tuner) ForwardFrom(prefix []float32, n int, training bool) []float32 {
 	if t.method == LinearOnly {
 		return t.classify(prefix[:n*t.adapter.Head.Features])
@@ -178,7 +178,7 @@ func (t *Tuner) ForwardFrom(prefix []float32, n int, training bool) []float32 {
 	return t.classify(t.trainer.ForwardFrom(prefix, n, training))
 }
 
-// Backward accumulates the gradients of every parameter from dlogits [n*classes] of the last Forward.
+// Backward accumulates the gradients of every parameter, given dlogits [n*classes] for the last Forward.
 func (t *Tuner) Backward(dlogits []float32) {
 	dfeat := t.dfeat[:len(t.feat)]
 	if t.method == LinearOnly {
@@ -190,5 +190,5 @@ func (t *Tuner) Backward(dlogits []float32) {
 	}
 }
 
-// Updated is called after the parameters changed.
+// Updated must be called after the parameters have changed.
 func (t *Tuner) Updated() { t.trainer.Updated() }

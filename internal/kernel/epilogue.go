@@ -1,6 +1,7 @@
 package kernel
 
-// apply finishes y, the product for rows r0.. and columns c0.., and writes it to c, or to ep.Words. y is overwritten.
+// apply applies the epilogue to y, the product for rows r0.. and columns c0.., and writes the result to c, or
+// to ep.Words. It overwrites y.
 func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
 	done := ep.fused(c, y, r0, c0)
 	if done == y.Cols {
@@ -18,7 +19,7 @@ func (ep *Epilogue) apply(c, y Mat, r0, c0 int) {
 	}
 }
 
-// row finishes y, the product for row r and columns from c0 on.
+// row applies the epilogue to y, the product for row r and columns from c0 on.
 func (ep *Epilogue) row(dst, y []float32, r, c0 int) {
 	c1 := c0 + len(y)
 	if ep.Bias != nil {
@@ -42,8 +43,8 @@ func (ep *Epilogue) row(dst, y []float32, r, c0 int) {
 	}
 }
 
-// fused is apply by one kernel, with the same result to the bit, and returns the number of columns that it
-// did: whole vectors, or none where no kernel has all that is to be done.
+// fused does the work of apply in one kernel, with bit-identical results. It returns the number of columns that
+// it processed: those in whole vectors, or 0 if no kernel covers this combination of steps.
 func (ep *Epilogue) fused(c, y Mat, r0, c0 int) int {
 	n := y.Cols &^ (current.lanes - 1)
 	if !fast() || n == 0 || y.Rows == 0 || ep.Bias == nil {
@@ -67,7 +68,7 @@ func (ep *Epilogue) fused(c, y Mat, r0, c0 int) int {
 	switch {
 	case activates:
 		op = ops[ep.Act]
-		o.set(2, y) // where nobody looks
+		o.set(2, y) // a place that nothing reads
 		if ep.Pre.Data != nil {
 			o.set(2, part(ep.Pre))
 		}

@@ -1,12 +1,12 @@
-// Package kernel is the arithmetic of the ViT: slices in, slices out, no knowledge of models.
+// Package kernel is the arithmetic of the ViT. It works on slices and knows nothing of models.
 //
-// Single-threaded functions work on slices and pick assembly or a plain loop by a package boolean.
-// Exec has the parallel operations. Package ref holds the plain meaning of every kernel.
+// Single-threaded functions choose between assembly and a plain loop by a package variable. The methods of Exec
+// are the parallel operations. Package ref defines the result of every kernel in plain Go.
 package kernel
 
 import "melo.example/melo/internal/par"
 
-// Activation names an element-wise non-linearity.
+// Activation is an element-wise activation function.
 type Activation uint8
 
 // The activations that Vision Transformers use.
@@ -17,28 +17,28 @@ const (
 	GELUQuick            // x * sigmoid(1.702 x), of OpenAI's CLIP
 )
 
-// Epilogue is what Gemm does to a finished tile of y = A*B before it leaves the cache:
+// Epilogue is what Gemm does to a finished tile of y = A*B while it is in the cache:
 //
 //	y += Bias; if Pre: Pre = y; y = Act(y); y *= Scale; y += Residual; C = y
 //
-// Empty fields are skipped. Bias and Scale have one element a column.
+// Empty fields are skipped. Bias and Scale have one element per column.
 type Epilogue struct {
 	Bias     []float32
 	Act      Activation
 	Pre      Mat // pre-activation, kept for backward
 	Scale    []float32
 	Residual Mat   // may be C itself
-	Words    Words // of bfloat16: y goes there alone, and C stays as it is
+	Words    Words // of bfloat16: y is written there only, and C does not change
 }
 
-// Workers do the parts of a task side by side, as *par.Pool does.
+// Workers run the parts of a task in parallel, as *par.Pool does.
 type Workers interface {
 	Workers() int
 	Run(n int, t par.Task)
 }
 
-// Exec is one stream of work: a pool, scratch for each of its workers, and reusable tasks. It is not
-// safe for concurrent use; several Execs may share a pool.
+// Exec is one stream of work: a pool, scratch memory for each of its workers, and reusable tasks. It is not
+// safe for concurrent use, but several Execs may share a pool.
 type Exec struct {
 	pool    Workers
 	workers []*Worker
@@ -48,7 +48,7 @@ type Exec struct {
 
 	narrowing narrowTask
 	widening  widenTask
-	narrowed  struct { // scratch for a left-hand side that comes without words
+	narrowed  struct { // scratch memory for a left-hand side that is not pre-rounded
 		words []float32
 		quant []quant
 	}
@@ -56,9 +56,9 @@ type Exec struct {
 	attn  attnTask
 }
 
-// Worker is the scratch memory of one worker and carries the single-threaded compound operations.
+// Worker is the scratch memory of one worker. Its methods are the single-threaded compound operations.
 type Worker struct {
-	packScratch             // of the matrix products
+	packScratch             // for matrix products
 	attn        attnScratch // score blocks of attention
 }
 
@@ -77,7 +77,7 @@ func (e *Exec) Pool() Workers { return e.pool }
 // Worker returns the scratch memory of one worker, for tasks of the pool that use its operations.
 func (e *Exec) Worker(i int) *Worker { return e.workers[i] }
 
-// scratches are the buffers of a worker that grow.
+// scratches lists the buffers of a worker that grow.
 var scratches = [...]func(w *Worker) *[]float32{
 	func(w *Worker) *[]float32 { return &w.b },
 	func(w *Worker) *[]float32 { return &w.left },
@@ -86,8 +86,8 @@ var scratches = [...]func(w *Worker) *[]float32{
 	func(w *Worker) *[]float32 { return &w.attn.dp },
 }
 
-// level gives every worker as much scratch memory as the one that needed most so far: which worker gets the
-// largest item is a matter of chance, and no later pass shall allocate because of it.
+// level gives every worker as much scratch memory as the worker that has most. Any worker may get the largest
+// item, and a later pass must not allocate because of that.
 func (e *Exec) level() {
 	for _, of := range scratches {
 		most := 0

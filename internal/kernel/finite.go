@@ -1,7 +1,7 @@
 package kernel
 
-// AllFinite reports whether x has no NaN and no infinity: 0 times each of those is NaN, and 0 times a number
-// is 0.
+// AllFinite reports whether x has neither NaN nor infinity. It uses that 0*x is 0 for finite x and NaN
+// otherwise.
 func AllFinite(x []float32) bool {
 	var sums [maxLanes]float32
 	if n := len(x) &^ (4*current.lanes - 1); fast() && n > 0 {

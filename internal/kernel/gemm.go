@@ -2,15 +2,17 @@ package kernel
 
 import "melo.example/melo/internal/par"
 
-// Matrix products. Whatever the shape, an element of the result is one chain over k within blocks of kBlock
-// (see docs/numerics.md), so how rows and columns are cut into tiles, items and batches never shows.
+// Matrix products. Whatever the shape, an element of the result is a single chain of sums over k within blocks
+// of kBlock (see docs/numerics.md). So the result does not depend on how rows and columns are cut into tiles,
+// items and batches.
 
 const (
-	// blockRows is the height of a work item: for one chain, so many rows of A fit into the second-level
-	// cache, where they are read again for each panel of B. The rows of one image at 224 are one item.
+	// blockRows is the height of a work item. For one chain, this many rows of A fit into the second-level
+	// cache, from where they are read again for each panel of B. The rows of one image at 224 pixels are one
+	// item.
 	blockRows = 208
-	// blockCols is the width of a work item, and of the columns that are finished before the epilogue runs:
-	// so much of B stays in the cache while the rows go by.
+	// blockCols is the width of a work item, and the number of columns that are finished before the epilogue
+	// runs. That much of B stays in the cache while the rows are processed.
 	blockCols = 128
 	// kBlock is the length of a chain where the right-hand side is packed on the fly.
 	kBlock = 1024
@@ -24,11 +26,11 @@ type gemmTask struct {
 	ep     Epilogue
 	transB bool
 	alpha  float32
-	add    bool // to c
+	add    bool // add to c
 	elem   Elem // of the left-hand side
-	each   int  // rows of a and b that make one chain (opTN)
+	each   int  // rows of a and b that form one chain (opTN)
 
-	quant                []quant // of the rows of a, if b has bytes
+	quant                []quant // for each row of a, if b is int8
 	rowBlocks, colGroups int
 	workers              []*Worker
 }
@@ -42,7 +44,7 @@ const (
 	opTN
 )
 
-// run cuts c into items of at most rows x cols and computes them.
+// runGemm cuts c into items of at most rows x cols and computes them.
 func (e *Exec) runGemm(rows, cols int) {
 	e.level()
 	t := &e.gemm
@@ -63,17 +65,18 @@ func (e *Exec) runGemm(rows, cols int) {
 	*t = gemmTask{}
 }
 
-// grid is a product as tiles for the micro-kernel, which workers share.
+// grid is a product in units of tiles, to be divided among workers.
 type grid struct {
 	rows, cols, workers int
-	extra               int // what a column of tiles costs an item beside the tiles, in tiles
+	extra               int // cost per item and column of tiles beyond the tiles themselves, in tiles
 }
 
-// packingTiles is about what it costs to pack a panel of the right-hand side.
+// packingTiles is the approximate cost of packing a panel of the right-hand side, in tiles.
 const packingTiles = 4
 
-// cut returns into how many blocks of rows and groups of columns the grid is cut: at least as many as given, and more
-// where some workers would wait long for others, as two do that have three items.
+// cut returns the numbers of row blocks and column groups into which the grid is cut. They are at least as
+// large as given, and larger if some workers would otherwise wait long for others, for example two workers with
+// three items.
 func (g grid) cut(rowBlocks, colGroups int) (int, int) {
 	if rowBlocks*colGroups == 0 {
 		return 0, 0
@@ -92,12 +95,12 @@ func (g grid) cut(rowBlocks, colGroups int) (int, int) {
 	return r, c
 }
 
-// time is how long the busiest worker takes, in tiles, if all items are as large as the largest.
+// time returns how long the busiest worker takes, in tiles, if all items are as large as the largest.
 func (g grid) time(rowBlocks, colGroups int) int {
 	return pieces(rowBlocks*colGroups, g.workers) * (pieces(g.rows, rowBlocks) + g.extra) * pieces(g.cols, colGroups)
 }
 
-// pieces is how many of a size cover n.
+// pieces returns how many pieces of a size cover n.
 func pieces(n, size int) int { return (n + size - 1) / size }
 
 // Do computes one item.
@@ -141,7 +144,7 @@ func (e *Exec) Gemm(c, a Mat, b *Packed, ep Epilogue) {
 	e.runGemm(blockRows, blockCols)
 }
 
-// GemmWords is Gemm for a left-hand side that is there as words of b's type.
+// GemmWords is Gemm for a left-hand side that is already rounded to b's element type.
 func (e *Exec) GemmWords(c Mat, a Words, b *Packed, ep Epilogue) {
 	check(a.elem == b.elem && c.Rows == a.words.Rows && c.Cols == b.N && a.words.Cols == b.elem.words(b.K), "GemmWords", c, a.words, b.N, b.K)
 	check(ep.Words.Empty() || ep.Words.elem == BF16, "GemmWords to words", c, ep.Words.words, b.N, b.K)
@@ -149,7 +152,8 @@ func (e *Exec) GemmWords(c Mat, a Words, b *Packed, ep Epilogue) {
 	e.runGemm(blockRows, blockCols)
 }
 
-// packed computes one item of Gemm, rows r0.. and columns c0..; the epilogue finds it in the cache.
+// packed computes one item of Gemm, rows r0.. and columns c0... The epilogue runs while the item is in the
+// cache.
 func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
 	y, plain := c, t.ep.empty()
 	if !plain {
@@ -165,15 +169,15 @@ func (t *gemmTask) packed(w *Worker, c, a Mat, r0, c0 int) {
 	}
 }
 
-// empty says that there is nothing to do after the product.
+// empty reports whether there is nothing to do after the product.
 func (ep *Epilogue) empty() bool {
 	return ep.Bias == nil && ep.Pre.Data == nil && ep.Act == Identity && ep.Scale == nil && ep.Residual.Data == nil && ep.Words.Empty()
 }
 
-// GemmPackedT computes c = a B for a [m, N] and the packed weight b [N, K] (or adds it to c); c is [m, K].
-// The weight is transposed on the fly, panel by panel, so that training needs no second copy of the base.
-// With narrow weights, a is rounded to bfloat16 where the CPU has products of those, for I8 after its columns
-// have been multiplied by the scales of the outputs.
+// GemmPackedT computes c = a B (or adds it to c) for a [m, N] and the packed weight b [N, K]; c is [m, K]. The
+// weight is transposed on the fly, panel by panel, so that training needs no second copy of the base. With
+// narrow weights, a is rounded to bfloat16 if the CPU has such products. For I8 its columns are first
+// multiplied by the scales of the outputs.
 func (e *Exec) GemmPackedT(c, a Mat, b *Packed, accumulate bool) {
 	check(c.Rows == a.Rows && c.Cols == b.K && a.Cols == b.N, "GemmPackedT", c, a, b.K, b.N)
 	cols, elem := current.panel(), F32
@@ -206,7 +210,8 @@ func (t *gemmTask) packedT(w *Worker, c, a Mat, c0 int) {
 	}
 }
 
-// GemmMat computes c = alpha a b, or alpha a bᵀ, for unpacked matrices (or adds it to c).
+// GemmMat computes c = alpha a b, or alpha a bᵀ with transB, for unpacked matrices. With accumulate it adds to
+// c.
 func (e *Exec) GemmMat(c, a, b Mat, transB bool, alpha float32, accumulate bool) {
 	n, k := b.Cols, b.Rows
 	if transB {
@@ -217,19 +222,22 @@ func (e *Exec) GemmMat(c, a, b Mat, transB bool, alpha float32, accumulate bool)
 	e.runGemm(blockRows, 8*blockCols)
 }
 
-// GemmTN adds aᵀ b to c [M, N] for a [T, M] and b [T, N]: one sum for each run of each rows, added in order.
+// GemmTN adds aᵀ b to c [M, N] for a [T, M] and b [T, N]. It computes one sum for each run of each rows, and
+// adds these in order.
 func (e *Exec) GemmTN(c, a, b Mat, each int) {
 	check(c.Rows == a.Cols && c.Cols == b.Cols && a.Rows == b.Rows && each > 0 && a.Rows%each == 0, "GemmTN", c, a, b.Rows, b.Cols)
 	e.gemm = gemmTask{op: opTN, c: c, a: a, bm: b, each: each}
 	e.runGemm(blockRows, blockCols)
 }
 
-// Gemm computes c = alpha op(a) op(b) on one thread (or adds it to c); op transposes if asked to.
+// Gemm computes c = alpha op(a) op(b) on one thread. With accumulate it adds to c. op transposes if transA or
+// transB is set.
 func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
 	w.product(F32, c, a, b, transA, transB, alpha, accumulate)
 }
 
-// product is Gemm with both sides as elements of type e: F32, or BF16, rounded as they are packed.
+// product is Gemm with both operands as elements of type e: F32, or BF16, to which they are rounded as they are
+// packed.
 func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
 	left, k := leftOf(a, transA), a.Cols
 	if transA {
@@ -251,7 +259,8 @@ func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32
 	}
 }
 
-// rightOf packs b, or its transpose, as a panel with k words a column, for a product of so many rows.
+// rightOf packs b, or its transpose, into a panel with k words per column, for a product with the given number
+// of rows.
 func (w *Worker) rightOf(e Elem, b Mat, trans bool, k, rows int) right {
 	cols := b.Cols
 	if trans {
@@ -271,7 +280,7 @@ func (w *Worker) rightOf(e Elem, b Mat, trans bool, k, rows int) right {
 	case trans:
 		packTransposed(r.data, width, b, nil)
 	case cols == width && rows <= 2*current.rows(F32):
-		r.data, r.stride = b.Data, b.Stride // read where it lies: packing would cost as much as the product
+		r.data, r.stride = b.Data, b.Stride // read in place: packing would cost as much as the product
 	default:
 		packRows(r.data, width, b)
 	}

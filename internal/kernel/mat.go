@@ -1,6 +1,6 @@
 package kernel
 
-// Mat is a row-major view of a matrix: element (i, j) is Data[i*Stride+j]. Without Data it is a shape.
+// Mat is a row-major view of a matrix: element (i, j) is Data[i*Stride+j]. A Mat without Data is only a shape.
 type Mat struct {
 	Data       []float32
 	Rows, Cols int
@@ -12,9 +12,9 @@ func NewMat(rows, cols int) Mat {
 	return Mat{Data: alignedFloats(rows * cols), Rows: rows, Cols: cols, Stride: cols}
 }
 
-// NewBuffer returns a zeroed rows x cols matrix for activations. Its Stride is an odd number of cache lines,
-// so that the rows of a tile lie in different sets of the cache; with a width such as 3072 they would all
-// fall into one.
+// NewBuffer returns a zeroed rows x cols matrix for activations. Its Stride is an odd number of cache lines, so
+// that the rows of a tile lie in different sets of the cache. With a stride such as 3072 they would all fall
+// into the same set.
 func NewBuffer(rows, cols int) Mat {
 	const line = cacheLine / 4
 	stride := ((cols+line-1)/line | 1) * line

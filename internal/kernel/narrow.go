@@ -6,24 +6,24 @@ import (
 	"unsafe"
 )
 
-// Narrow operands. Rows of bfloat16 or bytes are handled as rows of 32-bit words, each with two or four
-// neighbours along k.
+// Narrow operands. Rows of bfloat16 or bytes are handled as rows of 32-bit words, each of which holds two or
+// four neighbours along k.
 
-// quant says what a byte q of a row stands for: (q - zero) * scale.
+// quant gives the value of a byte q of a row: (q - zero) * scale.
 type quant = [2]float32
 
-// narrowTask narrows the rows of a, chunk by chunk.
+// narrowTask rounds the rows of a to a narrow type, chunk by chunk.
 type narrowTask struct {
 	a     Mat
 	to    Words
-	scale []float32 // of the columns, nil for none
+	scale []float32 // of the columns, or nil
 }
 
-// narrow returns a, its columns multiplied by scale unless that is nil, as words of type elem. They are valid until
-// the next call.
+// narrow returns a, its columns multiplied by scale unless that is nil, rounded to type elem. The result is
+// valid until the next call.
 func (e *Exec) narrow(elem Elem, a Mat, scale []float32) Words {
 	n := elem.words(a.Cols)
-	stride := ((n+15)/16 | 1) * 16 // an odd number of cache lines, as NewBuffer has it
+	stride := ((n+15)/16 | 1) * 16 // an odd number of cache lines, as in NewBuffer
 	to := Words{elem: elem, words: Mat{scratch(&e.narrowed.words, a.Rows*stride), a.Rows, n, stride}}
 	if elem == I8 {
 		if cap(e.narrowed.quant) < a.Rows {
@@ -54,14 +54,14 @@ func (t *narrowTask) Do(_, i int) {
 	}
 }
 
-// RoundBF16 sets dst to src as bfloat16, two a word: its rows have half as many columns. WidenBF16 is the inverse. What
-// is only an operand of products of bfloat16 loses nothing so.
+// RoundBF16 sets dst to src rounded to bfloat16, two values per word: its rows have half as many columns.
+// WidenBF16 is the inverse. Nothing is lost if src is used only as an operand of bfloat16 products.
 func (e *Exec) RoundBF16(dst, src Mat) {
 	check(dst.Rows == src.Rows && dst.Cols == BF16.words(src.Cols), "RoundBF16", dst, src, src.Cols, 0)
 	e.narrowTo(Words{elem: BF16, words: dst}, src, nil)
 }
 
-// WidenBF16 sets dst to the numbers of src, bfloat16 two a word.
+// WidenBF16 sets dst to the values of src, which holds two bfloat16 per word.
 func (e *Exec) WidenBF16(dst, src Mat) {
 	check(dst.Rows == src.Rows && src.Cols == BF16.words(dst.Cols), "WidenBF16", dst, src, dst.Cols, 0)
 	e.widening = widenTask{dst: dst, words: src}
@@ -69,7 +69,7 @@ func (e *Exec) WidenBF16(dst, src Mat) {
 	e.widening = widenTask{}
 }
 
-// widenTask is WidenBF16, chunk by chunk.
+// widenTask does the work of WidenBF16, chunk by chunk.
 type widenTask struct{ dst, words Mat }
 
 func (t *widenTask) Do(_, i int) {
@@ -89,7 +89,7 @@ func widenRow(dst, words []float32) {
 	}
 }
 
-// roundScaled rounds x*scale to bfloat16, a piece at a time.
+// roundScaled rounds x*scale to bfloat16, some elements at a time.
 func roundScaled(dst, x, scale []float32) {
 	var piece [512]float32
 	for from := 0; from < len(x); from += len(piece) {
@@ -99,7 +99,7 @@ func roundScaled(dst, x, scale []float32) {
 	}
 }
 
-// roundRow rounds x to bfloat16, two a word.
+// roundRow rounds x to bfloat16, two values per word.
 func roundRow(dst, x []float32) {
 	n := len(x) &^ 15
 	if n > 0 {
@@ -113,7 +113,7 @@ func roundRow(dst, x []float32) {
 	}
 }
 
-// leftBF16 returns a, or its transpose, as a left-hand side of bfloat16, and the number of words along k.
+// leftBF16 returns a, or its transpose, as a bfloat16 left-hand side, and the number of words along k.
 func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
 	if trans {
 		words := scratchMat(&w.left, (a.Rows+1)/2, a.Cols)
@@ -127,8 +127,8 @@ func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
 	return leftOf(words, false), words.Cols
 }
 
-// pairRows rounds two rows of m at a time to bfloat16 and interleaves them: word j of row i of dst has
-// m[2i][j] and m[2i+1][j]. What m lacks is 0.
+// pairRows rounds pairs of rows of m to bfloat16 and interleaves them: word j of row i of dst holds m[2i][j]
+// and m[2i+1][j]. A missing row counts as zeros.
 func pairRows(dst, m Mat) {
 	n := m.Cols &^ 15
 	var none [16]float32
@@ -156,7 +156,7 @@ func pairRows(dst, m Mat) {
 	}
 }
 
-// quantizeRow turns x into unsigned bytes, four a word, over the range of x and 0.
+// quantizeRow quantizes x to unsigned bytes, four per word, over the range that includes all of x and 0.
 func quantizeRow(dst, x []float32) quant {
 	lo, hi := rangeRow(x)
 	scale := (hi - lo) / current.mostLeft
@@ -168,7 +168,7 @@ func quantizeRow(dst, x []float32) quant {
 	return quant{zero, scale}
 }
 
-// rangeRow returns the least and the greatest of x and 0; the least is NaN if any is not finite.
+// rangeRow returns the minimum and the maximum of x and 0. The minimum is NaN if any value is not finite.
 func rangeRow(x []float32) (lo, hi float32) {
 	var least, most [16]float32
 	n := len(x) &^ 15
@@ -182,7 +182,7 @@ func rangeRow(x []float32) (lo, hi float32) {
 	return lo, hi
 }
 
-// bytesOf sets the bytes of dst to round(x*factor + zero), between 0 and most.
+// bytesOf sets the bytes of dst to round(x*factor + zero), clamped to [0, most].
 func bytesOf(dst, x []float32, factor, zero, most float32) {
 	n := len(x) &^ 15
 	if n > 0 {
@@ -196,7 +196,7 @@ func bytesOf(dst, x []float32, factor, zero, most float32) {
 	}
 }
 
-// narrowWeight packs rows of a weight (one panel) as type e. scale and sum are those of its outputs, for I8.
+// narrowWeight packs rows of a weight (one panel) as type e. For I8 it also sets scale and sum of each output.
 func (w *Worker) narrowWeight(e Elem, panel []float32, rows Mat, scale, sum []float32) {
 	n := e.words(rows.Cols)
 	words := Mat{scratch(&w.y, rows.Rows*n), rows.Rows, n, n}
@@ -215,13 +215,13 @@ func (w *Worker) narrowWeight(e Elem, panel []float32, rows Mat, scale, sum []fl
 	}
 }
 
-// rightScale returns what the bytes of a row of a weight are multiples of: the least for which all numbers, and all
-// sums that have a bound, fit.
+// rightScale returns the scale of an int8 row of a weight: the smallest with which all values fit, and all sums
+// that have a bound.
 func rightScale(x []float32) float32 {
 	lo, hi := rangeRow(x)
 	scale := max(-lo, hi) / current.mostRight
 	if current.mostSum > 0 && scale > 0 {
-		const rounding = 8 * 0.5001 // each number, in units of the scale
+		const rounding = 8 * 0.5001 // rounding error of eight values, in units of the scale
 		scale = max(scale, largestSum(x)/(current.mostSum-rounding))
 	}
 	if scale == 0 {
@@ -230,8 +230,8 @@ func rightScale(x []float32) float32 {
 	return scale
 }
 
-// largestSum returns the largest sum of the magnitudes of eight numbers that a micro-kernel which sums in int16 adds up
-// there: of sixteen along k, the first two, or the last two, of each four.
+// largestSum returns the largest sum of magnitudes of eight values that a micro-kernel adds up in int16. Of 16
+// neighbours along k it adds up the first two, or the last two, of each four.
 func largestSum(x []float32) (most float32) {
 	var rest [16]float32
 	for ; len(x) > 0; x = x[min(16, len(x)):] {
@@ -252,10 +252,10 @@ func largestSum(x []float32) (most float32) {
 
 func magnitude(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// signed is what is added to a signed byte to make it unsigned.
+// signed is the offset between signed and unsigned bytes.
 const signed = 128
 
-// flipSigns turns n unsigned bytes with the zero point 128 into signed ones; those after them become 0.
+// flipSigns turns n unsigned bytes with zero point 128 into signed bytes, and sets the bytes after them to 0.
 func flipSigns(words []float32, n int) {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 4*len(words))
 	w := unsafe.Slice((*uint32)(unsafe.Pointer(&words[0])), len(words))
@@ -265,7 +265,8 @@ func flipSigns(words []float32, n int) {
 	clear(b[n:])
 }
 
-// sumColumns sets sum to the sums of the columns of a panel of signed bytes: a row of ones times the panel.
+// sumColumns sets sum to the column sums of a panel of signed bytes, as the product of a row of ones and the
+// panel.
 func (w *Worker) sumColumns(sum, panel []float32, words int) {
 	ones := scratch(&w.b, words)
 	u := unsafe.Slice((*uint32)(unsafe.Pointer(&ones[0])), words)
@@ -281,9 +282,10 @@ func (w *Worker) sumColumns(sum, panel []float32, words int) {
 	current.micro[I8][0][1](&w.tile)
 }
 
-// packT sets a panel of a right-hand side that is p transposed: rows [n0, n1) and the columns k0.. of p, as
-// many as a panel has; of float32 if p is, else of bfloat16 words (n, n+1), or of float32 if the CPU has no
-// products of those; for I8 without the scales of the outputs. more gets the panel after that, if p has bytes.
+// packT packs a panel of the right-hand side pᵀ into dst: rows [n0, n1) and as many columns from k0 on as a
+// panel has. The panel is float32 if p is. Otherwise it holds bfloat16 words (n, n+1), or float32 if the CPU
+// has no bfloat16 products. For I8 it leaves out the scales of the outputs, and more receives the following
+// panel.
 func (p *Packed) packT(dst, more []float32, to Elem, n0, n1, k0 int) {
 	nr, per := current.panel(), p.elem.perWord()
 	row := (k0 / per) * nr
@@ -310,7 +312,7 @@ func (p *Packed) packT(dst, more []float32, to Elem, n0, n1, k0 int) {
 	}
 }
 
-// packEdgeT does one panel of packT where the columns from k0+skip on may end.
+// packEdgeT packs one panel of packT if pᵀ may end within the columns from k0+skip on.
 func (p *Packed) packEdgeT(dst []float32, to Elem, panel []float32, k0, skip int) {
 	nr, per := current.panel(), p.elem.perWord()
 	for n := range nr {

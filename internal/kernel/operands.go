@@ -2,23 +2,23 @@ package kernel
 
 import "unsafe"
 
-// maxLanes is the most float32 in a vector of any kernel set.
+// maxLanes is the largest number of float32 values in a vector of any kernel set.
 const maxLanes = 16
 
-// operands are the arguments of a kernel over slices: each takes those that its comment names. n is a positive
-// multiple of the lanes. Assembly knows the layout of this struct.
+// operands are the arguments of a kernel over slices. Each kernel uses those that its comment names. n is a
+// positive multiple of the lanes. Assembly depends on the layout of this struct.
 type operands struct {
 	p [5]*float32
 	n int
 	s [10]float32
 }
 
-// fast says that there is assembly for the kernel set in use.
+// fast reports whether the kernel set in use has assembly.
 func fast() bool { return current.id != setPortable }
 
-// run applies op to n elements of each operand, of which the first outs are written. The elements that do
-// not fill a vector are copied to one that they fill in part: every element is computed by the same
-// instructions wherever it stands.
+// run applies op to n elements of each operand; the first outs operands are written. Elements that do not fill
+// a vector are copied to a padded vector, so that every element is computed by the same instructions wherever
+// it is.
 func (o *operands) run(op vecOp, n, outs int) {
 	whole := n &^ (current.lanes - 1)
 	if whole > 0 {
@@ -46,10 +46,11 @@ func (o *operands) last(op vecOp, buf *[5][maxLanes]float32, whole, rest int) {
 	asmVec(op, &t)
 }
 
-// sums is two sums lane by lane, which begin at multiples of maxLanes.
+// sums holds two sums per lane; they start at multiples of maxLanes.
 type sums [2 * maxLanes]float32
 
-// reduce returns the sums of n elements. What fills up the last vector is pad, which must add nothing.
+// reduce returns the sums over n elements. The last vector is filled up with pad, which must not change the
+// sums.
 func (o *operands) reduce(op vecOp, n int, pad float32) (s sums) {
 	whole := n &^ (current.lanes - 1)
 	if whole > 0 {
@@ -99,7 +100,7 @@ func (s *sums) total(i int) float64 {
 	return t[0]
 }
 
-// ptr returns the address of the first element of a slice that must have n.
+// ptr returns the address of the first element of a slice, which must have at least n elements.
 func ptr(x []float32, n int) *float32 {
 	if len(x) < n {
 		panic("kernel: an operand is too short")
@@ -107,9 +108,9 @@ func ptr(x []float32, n int) *float32 {
 	return unsafe.SliceData(x)
 }
 
-// gridOperands are the arguments of a kernel over the rows of matrices: each takes those that its comment names,
-// with the distances of their rows in bytes. n, the columns, is a positive multiple of the lanes, and rows
-// is positive. Assembly knows the layout of this struct.
+// gridOperands are the arguments of a kernel over the rows of matrices, with the row strides in bytes. Each
+// kernel uses those that its comment names. n, the number of columns, is a positive multiple of the lanes, and
+// rows is positive. Assembly depends on the layout of this struct.
 type gridOperands struct {
 	p     [6]*float32
 	ld    [6]int
@@ -119,5 +120,5 @@ type gridOperands struct {
 	lanes [maxLanes]float32 //lint:ignore U1000 scratch of the assembly
 }
 
-// set makes operand i the matrix m, or a row that is the same for all.
+// set makes m operand i. A matrix with stride 0 is the same row for all.
 func (o *gridOperands) set(i int, m Mat) { o.p[i], o.ld[i] = unsafe.SliceData(m.Data), 4*m.Stride }

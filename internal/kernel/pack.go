@@ -10,33 +10,33 @@ import (
 // packScratch is a worker's memory for matrix products.
 type packScratch struct {
 	b    []float32 // one panel of the right-hand side [k, panel]
-	left []float32 // a narrow left-hand side
+	left []float32 // a left-hand side rounded to a narrow type
 	y    []float32 // rows of the product before the epilogue
 	tile tile
-	edge [maxRows * maxPanel]float32 // a tile that reaches over the edge of C
+	edge [maxRows * maxPanel]float32 // a tile that extends beyond the edge of C
 }
 
-// Packed is a frozen weight [N, K], the right-hand side of Gemm, in panels of as many output columns as a
-// tile of the kernel set in use is wide: panel j has a row for each k (or each two or four neighbours along
-// k, of narrow elements) with the columns j*panel, j*panel+1 and so on, filled up with zeros.
+// Packed is a frozen weight [N, K], the right-hand side of Gemm. It is stored in panels, each as wide as a tile
+// of the kernel set in use. Panel j has a row for each k (or for two or four neighbours along k, if elements
+// are narrow) with the columns j*panel, j*panel+1 and so on, padded with zeros.
 type Packed struct {
 	K, N int
 	elem Elem
 	data []float32 // [panels][words of a row of K][panel], in 32-bit words
 
-	scale, sum []float32 // of I8: each output's scale, and the sum of its bytes; filled up to whole panels
+	scale, sum []float32 // for I8: scale of each output and sum of its bytes, padded to whole panels
 	odd        atomic.Bool
-	fixed      bool // the memory is not to be written to
+	fixed      bool // the memory must not be written
 }
 
 // Elem returns the type of the elements.
 func (p *Packed) Elem() Elem { return p.elem }
 
-// Finite reports whether all numbers that were packed last are finite. It is found out on the way, while they
-// are in the cache.
+// Finite reports whether all values that were packed last are finite. Packing checks it while the values are in
+// the cache.
 func (p *Packed) Finite() bool { return !p.odd.Load() }
 
-// Bytes returns the memory that the elements take.
+// Bytes returns the memory of the elements in bytes.
 func (p *Packed) Bytes() int64 { return 4 * int64(len(p.data)) }
 
 // packTask packs one panel per item.
@@ -63,18 +63,18 @@ func PackAs(ex *Exec, e Elem, w []float32, out, in int) *Packed {
 	return p
 }
 
-// Layout names how weights are packed by the kernel set in use: what was packed under one name is read under the
-// same name only.
+// Layout identifies how the kernel set in use packs weights. Packed weights can be read only under the same
+// Layout.
 func Layout() string {
 	return fmt.Sprintf("%s-%d-%v-%v-%v-%d", current.name, current.panel(), current.mostLeft, current.mostRight, current.mostSum, current.wordStep)
 }
 
-// Parts returns what a Packed consists of, read-only: the words of its elements and, for I8, scales and sums of
-// the outputs. Laid is the inverse.
+// Parts returns the memory of a Packed, which must not be modified: the words of its elements and, for I8,
+// scales and sums of the outputs. Laid is the inverse.
 func (p *Packed) Parts() (data, scale, sum []float32) { return p.data, p.scale, p.sum }
 
-// Laid returns a weight [out, in] from the Parts of one that was packed in the same Layout. It reads that memory,
-// which should begin at a cache line and must stay. The error says that sizes do not fit.
+// Laid returns a weight [out, in] from the Parts of one that was packed with the same Layout. It keeps using
+// that memory, which should start at a cache line. The error says which size does not fit.
 func Laid(e Elem, out, in int, data, scale, sum []float32) (*Packed, error) {
 	columns := (out + current.panel() - 1) / current.panel() * current.panel()
 	scales := 0
@@ -87,7 +87,7 @@ func Laid(e Elem, out, in int, data, scale, sum []float32) (*Packed, error) {
 	return &Packed{K: in, N: out, elem: e, data: data, scale: scale, sum: sum, fixed: true}, nil
 }
 
-// Repack replaces the values. That of Laid has memory that is not its own, and panics.
+// Repack replaces the values. It panics for a weight from Laid, whose memory is read-only.
 func (p *Packed) Repack(ex *Exec, w []float32) {
 	if p.fixed {
 		panic("kernel: Repack: the weight lies in memory that is read-only")
@@ -101,7 +101,7 @@ func (p *Packed) Repack(ex *Exec, w []float32) {
 	ex.packing = packTask{}
 }
 
-// Unpack writes the weight [N, K] to dst, as float32 of what is kept.
+// Unpack writes the weight [N, K], as rounded, to dst in float32.
 func (p *Packed) Unpack(dst []float32) {
 	nr, per := current.panel(), p.elem.perWord()
 	for j := range p.panels() {
@@ -118,7 +118,7 @@ func (p *Packed) Unpack(dst []float32) {
 	}
 }
 
-// number is element i of a word, for I8 without the scale of its output.
+// number returns element i of a word, for I8 without the scale of its output.
 func (p *Packed) number(word float32, i int) float32 {
 	bits := math.Float32bits(word)
 	switch p.elem {
@@ -132,7 +132,7 @@ func (p *Packed) number(word float32, i int) float32 {
 
 func (p *Packed) panels() int { return (p.N + current.panel() - 1) / current.panel() }
 
-// panel returns panel j, [words of a row, panel width].
+// panel returns panel j, [words per row, panel width].
 func (p *Packed) panel(j int) []float32 {
 	n := p.elem.words(p.K) * current.panel()
 	return p.data[j*n : (j+1)*n]
@@ -156,8 +156,8 @@ func (t *packTask) Do(worker, j int) {
 	}
 }
 
-// packTransposed sets dst[k*ldd + i] = m[i][k] for all k and i < ldd, with zeros from m.Rows on.
-// next, if not empty, is fetched meanwhile, as much as m has.
+// packTransposed sets dst[k*ldd + i] = m[i][k] for all k and i < ldd, with zeros from m.Rows on. Meanwhile it
+// prefetches next, if not empty, as much as m has.
 func packTransposed(dst []float32, ldd int, m Mat, next []float32) {
 	i, k4 := 0, m.Cols&^3
 	if current.id != setPortable && k4 > 0 {
@@ -195,7 +195,7 @@ func packRows(dst []float32, ldd int, m Mat) {
 	}
 }
 
-// scratch returns n floats in *buf, which grows if needed.
+// scratch returns n floats in *buf, growing it if needed.
 func scratch(buf *[]float32, n int) []float32 {
 	if cap(*buf) < n {
 		*buf = alignedFloats(n)
@@ -206,7 +206,7 @@ func scratch(buf *[]float32, n int) []float32 {
 // cacheLine is the alignment of large arrays in bytes.
 const cacheLine = 64
 
-// alignedFloats returns n zeros that begin at a cache line, so that no vector lies across two.
+// alignedFloats returns n zeros that start at a cache line, so that no vector crosses two lines.
 func alignedFloats(n int) []float32 {
 	const extra = cacheLine / 4
 	s := make([]float32, n+extra)

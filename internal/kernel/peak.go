@@ -26,15 +26,15 @@ func (t *peakTask) Do(int, int) {
 	}
 }
 
-// MeasurePeakOf returns the machine's rate in operations a second for products of type e, measured for about
-// d: all workers of the pool run multiply-adds on registers alone. A multiply-add is two operations. It is
-// the best of several runs, since other programs only take away from it; 0 where the kernel set has no such
-// instructions.
+// MeasurePeakOf measures for about d the machine's peak rate for products of type e, in operations per second:
+// all workers of the pool run multiply-adds on registers. A multiply-add counts as two operations. The result
+// is the best of several runs, because other programs can only slow a run down. It is 0 if the kernel set has
+// no such instructions.
 func MeasurePeakOf(e Elem, pool Workers, d time.Duration) float64 {
 	if current.id == setPortable || !Has(e) {
 		return 0
 	}
-	const rounds = 1 << 18 // some milliseconds: waking the workers must not count
+	const rounds = 1 << 18 // some milliseconds, so that waking the workers does not count
 	words := 1
 	if e == I8 {
 		words = current.wordStep

@@ -2,8 +2,8 @@ package kernel
 
 import "math"
 
-// Plain loops, for machines and builds without assembly: activations and softmax in float64. The conversions
-// of products to float32 keep compilers from fusing them with the sums on some machines.
+// Plain loops, for machines and builds without assembly. Activations and softmax are computed in float64.
+// Converting products to float32 keeps compilers from fusing them with sums on some machines.
 
 // plainAdd sets dst = a + b.
 func plainAdd(dst, a, b []float32) {
@@ -51,13 +51,13 @@ func plainDot(a, b []float32) float32 {
 
 // activation returns the value and the derivative at x.
 func activation(x float64, act Activation) (y, dy float64) {
-	x = max(x, -1e4) // the limits at -Inf, and with d at Inf
+	x = max(x, -1e4) // gives the limits at -Inf, and together with d at Inf
 	d := min(x, 1e4)
 	switch act {
 	case GELUErf:
 		c := 0.5 * math.Erfc(-x/math.Sqrt2)
 		return x * c, c + d*math.Exp(-d*d/2)/math.Sqrt(2*math.Pi)
-	case GELUTanh: // 0.5*(1+tanh(z)) is the sigmoid of 2z
+	case GELUTanh: // 0.5*(1+tanh(z)) equals the sigmoid of 2z
 		const k, a = 2 * 0.7978845608028654, 0.044715
 		s := 1 / (1 + math.Exp(-k*(x+a*x*x*x)))
 		return x * s, s + d*s*(1-s)*k*(1+3*a*d*d)
@@ -115,7 +115,7 @@ func plainMoments(x []float32, eps float32) (mean, rstd float32) {
 	return float32(m), float32(1 / math.Sqrt(v/float64(len(x))+float64(eps)))
 }
 
-// plainNorm repeats LayerNorm with known statistics.
+// plainNorm is LayerNormApply: LayerNorm with known statistics.
 func plainNorm(dst, x, gain, bias []float32, mean, rstd float32) {
 	for i, v := range x {
 		dst[i] = float32((v-mean)*rstd*gain[i]) + bias[i]
@@ -179,7 +179,7 @@ func plainSoftmaxGrad(ds, p, dp []float32, delta, scale float32) {
 	}
 }
 
-// plainAdamW is AdamW.
+// plainAdamW is AdamW in a plain loop.
 func plainAdamW(w, g, m, v []float32, f *AdamWFactors) {
 	for i := range w {
 		d := g[i] * f.Scale

@@ -1,7 +1,7 @@
 package kernel
 
-// Row-parallel forms of the slice functions. A task handles rowChunk rows; every row is computed alone,
-// so the split does not show in the result.
+// Row-parallel forms of the slice functions. A task handles rowChunk rows. Every row is computed independently,
+// so the result does not depend on the split.
 
 const rowChunk = 16
 
@@ -17,7 +17,7 @@ type rowTasks struct {
 // RowStats are the mean and reciprocal standard deviation of each row of a LayerNorm's input.
 type RowStats struct{ Mean, RStd []float32 }
 
-// NewRowStats returns room for n rows.
+// NewRowStats allocates statistics for n rows.
 func NewRowStats(n int) RowStats { return RowStats{make([]float32, n), make([]float32, n)} }
 
 // Slice returns the statistics of rows [r0, r1).
@@ -32,19 +32,19 @@ type normTask struct {
 	apply      bool
 }
 
-// LayerNorm normalises each row of x [rows, d] into dst (which may be x) and, if st has room, keeps the
-// row statistics.
+// LayerNorm normalises each row of x [rows, d] into dst (which may be x). If st has room it stores the row
+// statistics there.
 func (e *Exec) LayerNorm(dst, x Mat, gain, bias []float32, eps float32, st RowStats) {
 	e.LayerNormWords(dst, x, gain, bias, eps, st, Words{})
 }
 
-// LayerNormWords is LayerNorm, and makes the words of dst if there is room for any.
+// LayerNormWords is LayerNorm. If words has room it also writes the rounded form of dst there.
 func (e *Exec) LayerNormWords(dst, x Mat, gain, bias []float32, eps float32, st RowStats, words Words) {
 	e.tasks.norm = normTask{dst: dst, x: x, gain: gain, bias: bias, eps: eps, stats: st, words: words}
 	e.pool.Run(chunks(x.Rows), &e.tasks.norm)
 }
 
-// LayerNormApply repeats LayerNorm from kept statistics, bit for bit.
+// LayerNormApply repeats LayerNorm with stored statistics, bit for bit.
 func (e *Exec) LayerNormApply(dst, x Mat, gain, bias []float32, st RowStats) {
 	e.tasks.norm = normTask{dst: dst, x: x, gain: gain, bias: bias, stats: st, apply: true}
 	e.pool.Run(chunks(x.Rows), &e.tasks.norm)
@@ -73,7 +73,7 @@ type normGradTask struct {
 	accumulate bool
 }
 
-// LayerNormGrad writes (or, with accumulate, adds) the gradient of LayerNorm's input to dx.
+// LayerNormGrad writes the gradient of LayerNorm's input to dx, or adds it with accumulate.
 func (e *Exec) LayerNormGrad(dx, dy, x Mat, gain []float32, st RowStats, accumulate bool) {
 	e.tasks.normGrad = normGradTask{dx, dy, x, gain, st, accumulate}
 	e.pool.Run(chunks(x.Rows), &e.tasks.normGrad)

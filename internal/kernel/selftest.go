@@ -7,7 +7,8 @@ import (
 	"melo.example/melo/internal/par"
 )
 
-// selfTest is a function over slices and its plain counterpart. The first outs of four operands are results.
+// selfTest is a function over slices and its plain counterpart. Of the four operands, the first outs are
+// results.
 type selfTest struct {
 	name        string
 	outs        int
@@ -57,7 +58,7 @@ func selfTests() []selfTest {
 
 var selfFactors = AdamWFactors{Shrink: 0.999, Rate: 0.01, Beta1: 0.9, Keep1: 0.1, Beta2: 0.99, Keep2: 0.01, Root: 2, Eps: 1e-6, Scale: 0.5}
 
-// squared squares x in place: a second moment is not negative.
+// squared squares x in place, because second moments are not negative.
 func squared(x []float32) []float32 {
 	for i, v := range x {
 		x[i] = v * v
@@ -65,8 +66,8 @@ func squared(x []float32) []float32 {
 	return x
 }
 
-// SelfTest runs the kernels of the set in use on small inputs and compares them with plain loops. It takes
-// some milliseconds. An error means that results on this machine cannot be trusted.
+// SelfTest runs the kernels of the set in use on small inputs and compares them with plain loops. It takes some
+// milliseconds. An error means that results on this machine cannot be trusted.
 func SelfTest() error {
 	for _, t := range selfTests() {
 		for _, n := range []int{1, 2*current.lanes + 3, 200} {
@@ -90,7 +91,7 @@ func SelfTest() error {
 	return testAttention(ex)
 }
 
-// noise returns n numbers between -2 and 2 that look random.
+// noise returns n pseudo-random values between -2 and 2.
 func noise(n int, seed uint32) []float32 {
 	x := make([]float32, n)
 	for i := range x {
@@ -100,7 +101,8 @@ func noise(n int, seed uint32) []float32 {
 	return x
 }
 
-// agree compares within 1e-5 of the largest number: hundreds of roundings, which no kernel here needs.
+// agree compares got and want with a tolerance of 1e-5 of the largest value: hundreds of roundings, more than
+// any kernel here needs.
 func agree(what string, got, want []float32) error {
 	size := float32(1)
 	for _, v := range want {
@@ -137,7 +139,7 @@ func transposed(m Mat) Mat {
 	return t
 }
 
-// testProducts tries products with every height of a tile.
+// testProducts tests products with every tile height.
 func testProducts(ex *Exec) error {
 	const n, k = 70, 37
 	w := noiseMat(n, k, 5)
@@ -166,7 +168,7 @@ func testProducts(ex *Exec) error {
 	return nil
 }
 
-// testAttention tries one head, forward and backward.
+// testAttention tests one head, forward and backward.
 func testAttention(ex *Exec) error {
 	const tokens, dim, scale = 21, 16, 0.25
 	q, k, v, do := noiseMat(tokens, dim, 1), noiseMat(tokens, dim, 2), noiseMat(tokens, dim, 3), noiseMat(tokens, dim, 4)

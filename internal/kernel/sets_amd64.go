@@ -27,7 +27,7 @@ func fastSets() (s []*set) {
 	return s
 }
 
-// asmPeakI8 runs the loop that measures products of bytes.
+// asmPeakI8 runs the loop that measures int8 products.
 func asmPeakI8(n int) {
 	if current.wordStep == 1 {
 		asmPeakU8(n)

@@ -6,11 +6,12 @@ import (
 	"melo.example/melo/internal/par"
 )
 
-// tile is one call of a micro-kernel, which computes for a few rows i and one or two vectors of columns j
+// tile holds the arguments of one call of a micro-kernel. For a few rows i and one or two vectors of columns j
+// it computes
 //
 //	c[i][j] = alpha * sum over k of a[i*rsa + k*csa] * b[k*ldb + j]
 //
-// or adds that to c, if acc is not 0. Strides are in bytes. Assembly knows the layout of this struct.
+// or adds that to c if acc is not 0. Strides are in bytes. Assembly depends on the layout of this struct.
 type tile struct {
 	k        int
 	a        *float32
@@ -22,14 +23,14 @@ type tile struct {
 	alpha    float32
 	_        uint32
 	acc      int
-	next     *float32 // what will be read next: fetched ahead, a vector's worth every four steps of k
+	next     *float32 // memory that will be read next: prefetched, one vector per four steps of k
 
-	// Of products of bytes: zero point and scale of each row of a, sum and scale of each column of b.
+	// For int8 products: zero point and scale of each row of a, sum and scale of each column of b.
 	rowQuant         *quant
 	colSum, colScale *float32
 }
 
-// fetchTiles is the number of tiles in which a micro-kernel fetches a whole panel.
+// fetchTiles is the number of tiles during which a micro-kernel prefetches a whole panel.
 const fetchTiles = 4
 
 // plain is the micro-kernel of the portable set: one chain of multiply-adds over k per element.
@@ -71,18 +72,18 @@ func leftOf(m Mat, trans bool) operand {
 	return operand{m.Data, m.Stride, 1}
 }
 
-// right is the right-hand side of a product: for every columns of the result that a tile is wide a panel,
-// each with k rows of whole vectors, stride words apart.
+// right is the right-hand side of a product, in panels as wide as a tile. Each panel has k rows of whole
+// vectors; panels start stride words apart.
 type right struct {
 	data       []float32
 	stride     int
 	elem       Elem
-	scale, sum []float32 // of the columns, for I8
-	rows       []quant   // of the left-hand side's rows, for I8
+	scale, sum []float32 // per column, for I8
+	rows       []quant   // per row of the left-hand side, for I8
 }
 
-// columns computes c = alpha * a * b (or adds it) over k words. The loop over k is outside, so that the part
-// of a that is in use stays in the second-level cache for all panels.
+// columns computes c = alpha * a * b over k words. With accumulate it adds to c. The loop over k is the outer
+// one, so that the current part of a stays in the second-level cache for all panels.
 func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumulate bool) {
 	if c.Rows == 0 || k == 0 {
 		if !accumulate {
@@ -93,7 +94,7 @@ func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumu
 	w.tile = tile{rsa: 4 * a.rs, csa: 4 * a.cs, ldb: 4 * b.stride, alpha: alpha}
 	chains, step := (k+current.chain-1)/current.chain, 1
 	if b.elem == I8 {
-		chains, step = 1, current.wordStep // its sums are exact, and scaled once
+		chains, step = 1, current.wordStep // int8 sums are exact, and scaled once
 	}
 	for i := range chains {
 		k0, k1 := par.Part(k, i, chains)
@@ -112,8 +113,8 @@ func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumu
 	}
 }
 
-// tiles runs w.tile over the rows of c, spread evenly, so that no tile is left with one row. Meanwhile the
-// panel next is fetched.
+// tiles runs w.tile over the rows of c. Rows are spread evenly, so that no tile is left with a single row.
+// Meanwhile it prefetches the panel next.
 func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 	vectors := (c.Cols + current.lanes - 1) / current.lanes
 	width := vectors * current.lanes
@@ -132,7 +133,7 @@ func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 			run(t)
 			continue
 		}
-		// A tile that reaches over the edge goes through memory that has room for it.
+		// A tile that extends beyond the edge of c is computed in scratch memory of full size.
 		edge, part := Mat{w.edge[:], r1 - r0, width, width}, c.RowRange(r0, r1)
 		if t.acc != 0 {
 			copyRows(edge, part)
@@ -143,7 +144,7 @@ func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 	}
 }
 
-// copyRows copies the columns that both have.
+// copyRows copies the columns that dst and src have in common.
 func copyRows(dst, src Mat) {
 	n := min(dst.Cols, src.Cols)
 	for r := range dst.Rows {

@@ -2,14 +2,14 @@ package kernel
 
 import "math"
 
-// Functions over slices, each for the kernel set in use. The first argument is the result, unless said
-// otherwise, and may be one of the others; the others have at least as many elements as the one that
-// gives the length. Every element is computed alike wherever it stands.
+// Functions over slices, each for the kernel set in use. Unless stated otherwise, the first argument is the
+// result and may be the same slice as another argument. One argument determines the length; the others have at
+// least as many elements. Every element is computed by the same operations wherever it is in the slice.
 
 // AddTo adds x to dst.
 func AddTo(dst, x []float32) { Add(dst, dst, x) }
 
-// Add sets dst = a + b; the length is that of b.
+// Add sets dst = a + b. The length is that of b.
 func Add(dst, a, b []float32) {
 	n := len(b)
 	if !fast() {
@@ -56,7 +56,7 @@ func Mul(dst, a, b []float32) {
 // MulAddTo adds a*b to dst element by element.
 func MulAddTo(dst, a, b []float32) { MulAdd(dst, a, b, dst) }
 
-// MulAdd sets dst = a*b + c element by element. Vector kernels round once.
+// MulAdd sets dst = a*b + c element by element. Vector kernels round only once.
 func MulAdd(dst, a, b, c []float32) {
 	n := len(a)
 	if !fast() {
@@ -67,8 +67,8 @@ func MulAdd(dst, a, b, c []float32) {
 	o.run(vecMulAdd, n, 1)
 }
 
-// Dot returns the sum of a*b. Vector i of the operands is added to partial sum i mod 4, element by element;
-// these are added up pairwise at the end.
+// Dot returns the sum of a*b. Vector i of the operands is added to partial sum i mod 4, element by element. The
+// partial sums are added pairwise at the end.
 func Dot(a, b []float32) float32 {
 	n := len(a)
 	if !fast() {
@@ -80,8 +80,9 @@ func Dot(a, b []float32) float32 {
 }
 
 // Activate sets dst = act(x). Against float64, the relative error of the vector kernels is at most 6 u (u =
-// 2^-24) for GELUErf; for GELUTanh and GELUQuick it is at most 4 u where x is positive and 4(1+|z|) u where it
-// is not, z being the argument of the sigmoid. Results of a size below 1e-36 may be 0. -Inf gives 0.
+// 2^-24) for GELUErf. For GELUTanh and GELUQuick it is at most 4 u where x is positive and 4(1+|z|) u where it
+// is not, z being the argument of the sigmoid. Results smaller than 1e-36 in magnitude may become 0. -Inf gives
+// 0.
 func Activate(dst, x []float32, act Activation) {
 	n := len(x)
 	op := vecGeluErf
@@ -121,7 +122,7 @@ func ActivateGrad(dx, dy, x []float32, act Activation) {
 	o.run(op, n, 1)
 }
 
-// SwiGLU sets dst = silu(gate) * up, silu(x) being x*sigmoid(x).
+// SwiGLU sets dst = silu(gate) * up, where silu(x) = x*sigmoid(x).
 func SwiGLU(dst, gate, up []float32) {
 	n := len(gate)
 	if !fast() {
@@ -132,7 +133,7 @@ func SwiGLU(dst, gate, up []float32) {
 	o.run(vecSwiglu, n, 1)
 }
 
-// SwiGLUGrad sets the gradients of gate and up from dy; the length is that of gate.
+// SwiGLUGrad sets the gradients of gate and up from dy. The length is that of gate.
 func SwiGLUGrad(dgate, dup, dy, gate, up []float32) {
 	n := len(gate)
 	if !fast() {
@@ -143,9 +144,9 @@ func SwiGLUGrad(dgate, dup, dy, gate, up []float32) {
 	o.run(vecSwigluGrad, n, 2)
 }
 
-// LayerNorm normalises x into dst and returns the row's mean and reciprocal standard deviation: the mean
-// first, then the mean square of what is left when it is taken away, both from float32 partial sums (one
-// per lane of four vectors) that are added up pairwise.
+// LayerNorm normalises x into dst and returns the row's mean and reciprocal standard deviation. It computes the
+// mean first, then the mean square of the deviations. Both come from float32 partial sums (one per lane of four
+// vectors) that are added pairwise.
 func LayerNorm(dst, x, gain, bias []float32, eps float32) (mean, rstd float32) {
 	n := len(x)
 	if !fast() {
@@ -173,8 +174,8 @@ func LayerNormApply(dst, x, gain, bias []float32, mean, rstd float32) {
 	o.run(vecNorm, n, 1)
 }
 
-// LayerNormGrad sets (or, with accumulate, adds to) dx the gradient of LayerNorm's input: with t = dy*gain
-// and h = (x - mean)*rstd, it is rstd * (t - mean(t) - h*mean(t*h)).
+// LayerNormGrad sets dx to the gradient of LayerNorm's input, or adds it with accumulate. With t = dy*gain and
+// h = (x - mean)*rstd, it is rstd * (t - mean(t) - h*mean(t*h)).
 func LayerNormGrad(dx, dy, x, gain []float32, mean, rstd float32, accumulate bool) {
 	n := len(x)
 	if !fast() || n == 0 {
@@ -192,7 +193,7 @@ func LayerNormGrad(dx, dy, x, gain []float32, mean, rstd float32, accumulate boo
 	o.run(op, n, 1)
 }
 
-// LayerNormParamGrad adds one row's gradients of gain and bias; the length is that of dy.
+// LayerNormParamGrad adds one row's gradients of gain and bias. The length is that of dy.
 func LayerNormParamGrad(dgain, dbias, dy, x []float32, mean, rstd float32) {
 	n := len(dy)
 	if !fast() {
@@ -203,8 +204,8 @@ func LayerNormParamGrad(dgain, dbias, dy, x []float32, mean, rstd float32) {
 	o.run(vecNormParamGrad, n, 2)
 }
 
-// Softmax sets x = softmax(scale*x) and returns the log-sum-exp of scale*x. The sum is one of float32 for
-// each lane, added up pairwise. Probabilities below 1e-37 may be 0.
+// Softmax sets x = softmax(scale*x) and returns the log-sum-exp of scale*x. Each lane has a float32 sum; these
+// are added pairwise. Probabilities below 1e-37 may become 0.
 func Softmax(x []float32, scale float32) (lse float32) {
 	n := len(x)
 	if !fast() || n == 0 {
@@ -225,7 +226,7 @@ func SoftmaxFromLSE(x []float32, scale, lse float32) {
 	expSum(x, scale, lse)
 }
 
-// largest returns the maximum of scale*x. x is not empty.
+// largest returns the maximum of scale*x. x must not be empty.
 func largest(x []float32, scale float32) float32 {
 	l, whole := current.lanes, len(x)&^(current.lanes-1)
 	var s [maxLanes]float32
@@ -278,19 +279,19 @@ func SoftmaxGrad(ds, p, dp []float32, delta, scale float32) {
 	o.run(vecSoftmaxGrad, n, 1)
 }
 
-// AdamWFactors are the constants of one update. Keep is 1 - Beta.
+// AdamWFactors holds the constants of one update. Keep is 1 - Beta.
 type AdamWFactors struct {
 	Shrink       float32 // 1 - learning rate * weight decay
-	Rate         float32 // learning rate over the bias correction of m
+	Rate         float32 // learning rate / bias correction of m
 	Beta1, Keep1 float32
 	Beta2, Keep2 float32
-	Root         float32 // 1/sqrt of the bias correction of v
+	Root         float32 // 1 / sqrt(bias correction of v)
 	Eps          float32
-	Scale        float32 // of the gradient: clipping
+	Scale        float32 // factor of the gradient, for clipping
 }
 
-// AdamW updates w (Loshchilov and Hutter, arXiv 1711.05101) and sets g to zero; the slices have the
-// length of w:
+// AdamW updates w (Loshchilov and Hutter, arXiv 1711.05101) and sets g to zero. All slices have the length of
+// w:
 //
 //	g *= Scale; m = Beta1 m + Keep1 g; v = Beta2 v + Keep2 g g
 //	w = w Shrink - Rate m / (sqrt(v) Root + Eps)

@@ -1,15 +1,17 @@
 package kernel
 
-// Words are rows of numbers as products with weights of a narrow type read them: bfloat16, two a word, or bytes, four a
-// word, each row with its zero point and scale. What makes the numbers also makes their words, while a row is in the
-// cache, and every product that reads them uses the same. The zero value has none.
+// Words is a pre-rounded operand: rows in the form in which products with narrow weights read them. That is
+// bfloat16, two values per word, or bytes, four per word, with a zero point and a scale per row. The operation
+// that computes a row also writes its Words while the row is in the cache, so that every product that reads it
+// uses the same rounding. The zero value is empty.
 type Words struct {
 	elem  Elem
-	words Mat     // in memory of type float32, so that packing and tiles are the same for all element types
-	quant []quant // of each row, for I8
+	words Mat     // of type float32, so that packing and tiles are the same for all element types
+	quant []quant // per row, for I8
 }
 
-// NewWords returns room for rows x cols numbers of type e; none for F32, whose products read numbers where they lie.
+// NewWords returns room for rows x cols values of type e. It is empty for F32, whose products read the values
+// directly.
 func NewWords(e Elem, rows, cols int) Words {
 	if e == F32 {
 		return Words{}
@@ -21,7 +23,7 @@ func NewWords(e Elem, rows, cols int) Words {
 	return w
 }
 
-// WordsIn is NewWords in the memory of m: its numbers are lost.
+// WordsIn is NewWords in the memory of m, whose values are overwritten.
 func WordsIn(e Elem, m Mat) Words {
 	if e != BF16 {
 		panic("kernel: WordsIn: only words of bfloat16 need no other memory")
@@ -29,10 +31,10 @@ func WordsIn(e Elem, m Mat) Words {
 	return Words{elem: e, words: m.ColRange(0, e.words(m.Cols))}
 }
 
-// Empty reports whether there are no words.
+// Empty reports whether w holds no rows.
 func (w Words) Empty() bool { return w.words.Data == nil }
 
-// First returns the words of the first n rows.
+// First returns the first n rows.
 func (w Words) First(n int) Words {
 	if w.Empty() {
 		return w
@@ -44,7 +46,7 @@ func (w Words) First(n int) Words {
 	return w
 }
 
-// setRow makes the words of row r from its numbers.
+// setRow rounds x into row r.
 func (w *Words) setRow(r int, x []float32) {
 	if w.elem == I8 {
 		w.quant[r] = quantizeRow(w.words.Row(r), x)
@@ -53,8 +55,8 @@ func (w *Words) setRow(r int, x []float32) {
 	roundRow(w.words.Row(r), x)
 }
 
-// takesParts reports whether words can be made from a part of a row that begins at a multiple of n: those of bfloat16
-// from whole vectors. Bytes need the range of the whole row.
+// takesParts reports whether a row can be rounded in parts that start at multiples of n. That is possible for
+// bfloat16 and whole vectors. Bytes need the range of the whole row.
 func (w *Words) takesParts(n int) bool { return !w.Empty() && w.elem == BF16 && n%maxLanes == 0 }
 
 // part returns the words from row r0 and column c0 on.
@@ -62,7 +64,7 @@ func (w *Words) part(r0, c0 int) Mat {
 	return w.words.RowRange(r0, w.words.Rows).ColRange(c0/2, w.words.Cols)
 }
 
-// setPart makes the words of x, which begins in row r0 and column c0.
+// setPart rounds x, whose first element belongs to row r0 and column c0.
 func (w *Words) setPart(r0, c0 int, x Mat) {
 	n := x.Cols &^ (current.lanes - 1)
 	if n > 0 && x.Rows > 0 {

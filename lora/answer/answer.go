@@ -1,5 +1,5 @@
-// Package answer turns the logits of an adapter into its answer: probabilities, the label or labels that are decided for.
-// It is the one place that does: the facade, the server, evaluations and reports all ask it.
+// Package answer turns the logits of an adapter into an answer: probabilities and the decided label or labels.
+// Facade, server, evaluations and reports all use it, so that they agree.
 package answer
 
 import (
@@ -12,50 +12,52 @@ import (
 	"melo.example/melo/fit"
 )
 
-// Rule is how logits become an answer, as the adapter file says.
+// Rule describes how logits become an answer. It comes from the adapter file.
 type Rule struct {
 	// Labels name the outputs, in the order of the logits.
 	Labels []string
-	// Exclusive says that exactly one label applies: probabilities are a softmax. Otherwise each label applies or not by
-	// itself, and its probability is a sigmoid of its logit.
+	// Exclusive says that exactly one label applies: probabilities are a softmax. Otherwise labels apply
+	// independently, and each probability is a sigmoid of its logit.
 	Exclusive bool
-	// ByThreshold says that labels are decided about one by one, by their thresholds. Where they are exclusive, too (the two
-	// sides of a binary task), the threshold of the second decides between them: the most probable one is not always the decision.
+	// ByThreshold says that each label is decided by its threshold. If two exclusive labels are decided that
+	// way (a binary task), the threshold of the second decides between them, so the most probable label is not
+	// always the decision.
 	ByThreshold bool
-	// Temperatures divide the logits: none, one for all, or one a label. 0 stands for 1.
+	// Temperatures divide the logits: none, one for all, or one per label. 0 counts as 1.
 	Temperatures []float64
-	// Thresholds are the probabilities from which a label counts as present: none (one half), or one a label. Without
-	// ByThreshold they decide nothing, and serve to look at one label alone.
+	// Thresholds are the probabilities from which a label counts as present: none (one half), or one per label.
+	// Without ByThreshold they do not affect the decision; they apply when a single label is considered.
 	Thresholds []float64
-	// Sets is what prediction sets are made by; nil: there are none.
+	// Sets is the calibration of prediction sets; nil if there is none.
 	Sets *conformal.Calibration
 }
 
-// Answer is what an adapter says about one image.
+// Answer is the answer of an adapter for one image.
 type Answer struct {
-	Label         string    // the most probable one, of equal ones the first
-	Index         int       // of Label
-	Probability   float64   // of Label
-	Probabilities []float64 // one a label, calibrated
-	Logits        []float32 // one a label
-	// Present says by label whether its probability reaches its threshold; nil without Rule.ByThreshold: then Label is the
-	// decision.
+	Label         string    // the most probable label, the first in case of a tie
+	Index         int       // index of Label
+	Probability   float64   // probability of Label
+	Probabilities []float64 // one per label, calibrated
+	Logits        []float32 // one per label
+	// Present reports for each label whether its probability reaches its threshold. It is nil without
+	// Rule.ByThreshold; then Label is the decision.
 	Present []bool
-	// Fit says whether the image is like those that the adapter was trained on; nil if that is not known.
+	// Fit says whether the image resembles the training images; nil if unknown.
 	Fit *fit.Verdict
-	// Remarks says what was chosen about the image where its file leaves a choice; set where files are read.
+	// Remarks lists choices that were made where the image file allows several. Functions that read files set
+	// it.
 	Remarks []string
 }
 
-// Unlike reports whether the image is known to be unlike those that the adapter was trained on: then nothing is decided.
+// Unlike reports whether the image is known to differ from the training images. No label is then decided.
 func (a *Answer) Unlike() bool { return a.Fit != nil && a.Fit.Unlike }
 
-// NotFiniteError is an answer that would be no number: a logit, or a probability that follows from it, is NaN or infinite.
-// The row whose answer it is fails by itself; rows beside it are not touched. Whoever knows what the row is of (a file, the
-// number of an image, a request) names it around this error.
+// NotFiniteError reports that a logit, or a probability computed from it, is NaN or infinite. Only the affected
+// row fails; other rows of the batch are still answered. The caller wraps this error with the name of the file,
+// image or request.
 type NotFiniteError struct {
-	Label string  // name of the first such output; empty if outputs have no names
-	Index int     // of it
+	Label string  // label of the first such output; empty if outputs have no names
+	Index int     // its index
 	Logit float32 // its value
 }
 
@@ -68,8 +70,8 @@ func (e *NotFiniteError) Error() string {
 	return fmt.Sprintf("the model's answer is not finite: the logit of %s is %v", name, e.Logit)
 }
 
-// Of returns the answer for the logits of one image, one a label, which it keeps. The error is a [NotFiniteError], or says
-// that there are not as many logits as labels.
+// Of returns the answer for the logits of one image, one per label. The answer keeps the slice. The error is a
+// [NotFiniteError], or says that the number of logits differs from the number of labels.
 func (r *Rule) Of(logits []float32) (Answer, error) {
 	if len(logits) == 0 || len(logits) != len(r.Labels) {
 		return Answer{}, fmt.Errorf("answer: %d logits for %d labels", len(logits), len(r.Labels))
@@ -77,7 +79,7 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 	a := Answer{Logits: logits, Probabilities: make([]float64, len(logits))}
 	r.Probabilities(a.Probabilities, logits)
 	for i, p := range a.Probabilities {
-		if v := logits[i]; v-v != 0 || p-p != 0 { // only what is finite is 0 less itself
+		if v := logits[i]; v-v != 0 || p-p != 0 { // v-v is 0 only for finite v
 			return Answer{}, &NotFiniteError{Label: r.Labels[i], Index: i, Logit: v}
 		}
 	}
@@ -95,8 +97,8 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 	return a, nil
 }
 
-// Set returns the labels that cannot be excluded with a coverage of 0 to 1; nil for an image that is unlike those of the training,
-// about which the calibration says nothing, and without [Rule.Sets].
+// Set returns the labels that cannot be excluded at a coverage between 0 and 1. It returns nil without
+// [Rule.Sets], and for an image that differs from the training images, for which the calibration does not hold.
 func (r *Rule) Set(a *Answer, coverage float64) *conformal.Set {
 	if r.Sets == nil || a.Unlike() {
 		return nil
@@ -105,7 +107,8 @@ func (r *Rule) Set(a *Answer, coverage float64) *conformal.Set {
 	return &s
 }
 
-// Decision lists the labels that an answer decides for: none for an image that is unlike those of the training.
+// Decision lists the labels that an answer decides for. It is empty for an image that differs from the training
+// images.
 func (r *Rule) Decision(a *Answer) []string {
 	decided := []string{}
 	switch {
@@ -122,11 +125,12 @@ func (r *Rule) Decision(a *Answer) []string {
 	return decided
 }
 
-// sides tells whether one threshold decides between two labels: that of the second, so that exactly one is present.
+// sides reports whether one threshold decides between two labels: that of the second, so that exactly one is
+// present.
 func (r *Rule) sides() bool { return r.Exclusive && r.ByThreshold && len(r.Labels) == 2 }
 
-// Threshold returns the probability from which a label counts as present. Of two labels that one threshold decides between it is
-// that of the second, and what is left to 1 for the first.
+// Threshold returns the probability from which a label counts as present. If one threshold decides between two
+// labels, it is that of the second label, and its complement to 1 for the first.
 func (r *Rule) Threshold(label int) float64 {
 	if len(r.Thresholds) == 0 {
 		return 0.5
@@ -137,8 +141,8 @@ func (r *Rule) Threshold(label int) float64 {
 	return r.Thresholds[label]
 }
 
-// Probabilities sets dst to the calibrated probabilities of one image's logits, one a label. It computes in float64. Each is
-// 0 to 1, or NaN where a logit is.
+// Probabilities sets dst to the calibrated probabilities for one image's logits, one per label, computed in
+// float64. Each lies in [0, 1], or is NaN if a logit is.
 func (r *Rule) Probabilities(dst []float64, logits []float32) {
 	dst = dst[:len(logits)]
 	for i, v := range logits {
@@ -155,7 +159,7 @@ func (r *Rule) Probabilities(dst []float64, logits []float32) {
 	}
 }
 
-// Top returns the index of the greatest value, of equal ones the first. Values are finite.
+// Top returns the index of the greatest value, the first in case of a tie. Values must be finite.
 func Top(values []float64) int {
 	best := 0
 	for i, v := range values {
@@ -166,8 +170,8 @@ func Top(values []float64) int {
 	return best
 }
 
-// softmax turns logits into probabilities that add up to 1. None exceeds 1: a rounded sum of positive numbers is no less than
-// any of them.
+// softmax turns logits into probabilities with sum 1. None exceeds 1, because a rounded sum of positive values
+// is at least as large as each of them.
 func softmax(x []float64) {
 	top, sum := slices.Max(x), 0.0
 	for i, v := range x {
@@ -179,7 +183,7 @@ func softmax(x []float64) {
 	}
 }
 
-// sigmoid turns each logit into the probability of its label alone.
+// sigmoid turns each logit into the probability of its label.
 func sigmoid(x []float64) {
 	for i, v := range x {
 		x[i] = 1 / (1 + math.Exp(-v))

@@ -9,15 +9,16 @@ import (
 	"strings"
 )
 
-// Allowed are the digests that may be used ("sha256:" and 64 hexadecimal digits), with the names under which they may; an empty
-// list is any name.
+// Allowed maps each digest that may be used ("sha256:" and 64 hexadecimal digits) to the adapter names that it
+// may have. An empty list allows any name.
 type Allowed map[string][]string
 
 const digestPrefix = "sha256:"
 
-// ParseAllowed reads a list of digests: one a line, with or without "sha256:", and if wanted the name of the adapter, or of its
-// file. So what "sha256sum *.safetensors" prints is such a list. A digest that stands there without a name may have any. Lines
-// that are empty or begin with # say nothing. A list without a digest allows nothing.
+// ParseAllowed reads a list of digests, one per line, with or without "sha256:", optionally followed by the
+// name of the adapter or of its file. So the output of "sha256sum *.safetensors" is a valid list. A digest
+// without a name is allowed under any name. Empty lines and lines that begin with # are ignored. A list without
+// a digest allows nothing.
 func ParseAllowed(text []byte) (Allowed, error) {
 	allowed, free := Allowed{}, map[string]bool{}
 	err := eachLine(text, func(line string) error {

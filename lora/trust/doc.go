@@ -1,5 +1,6 @@
-// Package trust decides which adapters may be used: by a list of digests, by signatures, or by both. It knows digests, names
-// and texts, and nothing of what an adapter holds. docs/format/signature.md describes the files.
+// Package trust decides which adapters may be used: by a list of digests, by signatures, or both. It works on
+// digests, names and the texts of lists, and does not read adapters. docs/format/signature.md describes the
+// files.
 package trust
 
 import (
@@ -14,21 +15,21 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Policy says what an adapter needs to be trusted. A nil policy, and a zero one, trust every adapter. It is not to be changed
-// once it is in use.
+// Policy says what makes an adapter trusted. A nil or zero policy trusts every adapter. A policy must not be
+// changed once it is in use.
 type Policy struct {
-	Allowed Allowed // digests that may be used; nil: every one
-	Keys    *Keys   // of whom one must have signed; nil: no signature is needed
+	Allowed Allowed // digests that may be used; nil: all
+	Keys    *Keys   // at least one of these must have signed; nil: no signature is needed
 }
 
-// UntrustedError says why an adapter is not trusted.
+// UntrustedError reports that an adapter is not trusted, and why.
 type UntrustedError struct {
-	Path   string // of the adapter; may be empty
+	Path   string // path of the adapter; may be empty
 	Digest string
 	Reason string
 }
 
-// Error names the file, its digest and the reason.
+// Error names the file, its digest, and the reason.
 func (e *UntrustedError) Error() string {
 	where := ""
 	if e.Path != "" {
@@ -37,10 +38,10 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("trust: %snot trusted: %s (the adapter is %s)", where, e.Reason, e.Digest)
 }
 
-// Check returns who of the keys has signed the adapter with that digest (sorted names, nil without keys), or an
-// *[UntrustedError]. name is the adapter's, without version; empty where it has none, as a file that somebody names by its
-// path: then what is allowed, or signed, under some name is taken. signatures is the text of the signature file, nil if there
-// is none.
+// Check returns the owners of the keys that have signed the adapter with that digest (sorted; nil without
+// keys), or an *[UntrustedError]. name is the adapter's name without version. It is empty for a file that is
+// given by its path; then an entry or a signature for any name is accepted. signatures is the text of the
+// signature file, nil if there is none.
 func (p *Policy) Check(digest, name string, signatures []byte) (signers []string, err error) {
 	if p == nil {
 		return nil, nil
@@ -56,7 +57,8 @@ func (p *Policy) Check(digest, name string, signatures []byte) (signers []string
 		case !ok:
 			return nil, untrusted("its digest is not on the list of those that are allowed")
 		case name != "" && len(names) > 0 && !slices.Contains(names, name):
-			return nil, untrusted("its digest is allowed under another name than %.80q", name) // which is no business of whoever asks for this one
+			// the other name is not disclosed to the caller
+			return nil, untrusted("its digest is allowed under another name than %.80q", name)
 		}
 	}
 	if p.Keys == nil {
@@ -68,16 +70,16 @@ func (p *Policy) Check(digest, name string, signatures []byte) (signers []string
 	return signers, nil
 }
 
-// FileOf is the path of the signature file of the adapter, a file or a folder, at path.
+// FileOf returns the path of the signature file of the adapter at path, which may be a file or a folder.
 func FileOf(path string) string { return filepath.Clean(path) + Extension }
 
-// Extension is what the name of a signature file has after that of its adapter.
+// Extension is appended to an adapter's path to form the path of its signature file.
 const Extension = ".sig"
 
-// maxSignatures bounds a signature file in bytes.
+// maxSignatures limits the size of a signature file in bytes.
 const maxSignatures = 64 << 10
 
-// ReadSignatures returns the text of the signature file of the adapter at path; nil if there is none.
+// ReadSignatures returns the text of the signature file of the adapter at path, or nil if there is none.
 func ReadSignatures(path string) ([]byte, error) {
 	text, err := regular.ReadFile(FileOf(path), maxSignatures)
 	if err != nil {
@@ -89,7 +91,7 @@ func ReadSignatures(path string) ([]byte, error) {
 	return text, nil
 }
 
-// CheckFile is [Policy.Check] of the adapter at path, with the signature file beside it.
+// CheckFile is [Policy.Check] for the adapter at path, with the signature file beside it.
 func (p *Policy) CheckFile(path, digest, name string) (signers []string, err error) {
 	if p == nil {
 		return nil, nil
@@ -108,14 +110,15 @@ func (p *Policy) CheckFile(path, digest, name string) (signers []string, err err
 	return signers, err
 }
 
-// Bounds of the files of a policy.
+// Limits of the files of a policy.
 const (
-	// MaxFile bounds a list of digests, or of keys, in bytes.
+	// MaxFile limits the size in bytes of a list of digests or keys.
 	MaxFile = 16 << 20
 	maxLine = 1 << 10
 )
 
-// Read reads a list of digests and a list of keys; an empty path is none. It returns nil if both are empty.
+// Read reads a list of digests and a list of keys. An empty path means no list. It returns nil if both are
+// empty.
 func Read(allowed, keys string) (*Policy, error) {
 	if allowed == "" && keys == "" {
 		return nil, nil
@@ -142,13 +145,13 @@ func Read(allowed, keys string) (*Policy, error) {
 	return p, nil
 }
 
-// AdapterName is the name of the adapter in a file: without folder, ending and version.
+// AdapterName returns the name of the adapter in a file: the file name without folder, extension and version.
 func AdapterName(path string) string {
 	name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".safetensors"), "@")
 	return name
 }
 
-// eachLine calls take with the lines of a text that are neither empty nor comments. Errors name the line.
+// eachLine calls take for the lines of a text that are neither empty nor comments. Errors name the line.
 func eachLine(text []byte, take func(line string) error) error {
 	if len(text) > MaxFile {
 		return fmt.Errorf("%d bytes, at most %d are read", len(text), MaxFile)
@@ -172,7 +175,7 @@ func eachLine(text []byte, take func(line string) error) error {
 	return nil
 }
 
-// printable reports whether s is text that can stand in a line: spaces and tabs are the only separators.
+// printable reports whether s is text that fits on one line, with only spaces and tabs as separators.
 func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) })
 }

@@ -22,13 +22,13 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// PublicKey is what a signature is checked with.
+// PublicKey verifies signatures.
 type PublicKey struct {
-	Name string // of whom it belongs to, as whoever trusts it says
+	Name string // owner, as named by whoever trusts the key
 	Key  ed25519.PublicKey
 }
 
-// ID is a short form: 16 hexadecimal digits, the beginning of the SHA-256 of the key.
+// ID returns a short form of the key: the first 16 hexadecimal digits of its SHA-256.
 func (k PublicKey) ID() string {
 	sum := sha256.Sum256(k.Key)
 	return hex.EncodeToString(sum[:8])
@@ -36,12 +36,13 @@ func (k PublicKey) ID() string {
 
 const keyPrefix = "ed25519:"
 
-// String writes the key as a line of a list of keys.
+// String returns the key as a line of a list of keys.
 func (k PublicKey) String() string {
 	return k.Name + " " + keyPrefix + base64.StdEncoding.EncodeToString(k.Key)
 }
 
-// Keys are those whose signatures are trusted, and adapters that are not, whoever has signed them.
+// Keys holds the keys whose signatures are trusted, and the digests of adapters that are revoked whoever signed
+// them.
 type Keys struct {
 	byID    map[string][]PublicKey
 	revoked map[string]bool
@@ -51,13 +52,14 @@ type Keys struct {
 // List returns the keys in the order of their file.
 func (k *Keys) List() []PublicKey { return k.list }
 
-// maxName bounds the name of a key's owner.
+// maxName limits the length of the name of a key's owner.
 const maxName = 100
 
-// revoke is the word in front of a digest that is trusted no more.
+// revoke precedes a digest that is no longer trusted.
 const revoke = "revoke"
 
-// CheckName returns an error if s cannot be the name of a key's owner: it stands in files and logs, unquoted.
+// CheckName returns an error if s cannot be the name of a key's owner, which appears unquoted in files and
+// logs.
 func CheckName(s string) error {
 	if s == "" || len(s) > maxName || s == revoke || s[0] == '#' || !utf8.ValidString(s) ||
 		strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' || r == ',' }) {
@@ -66,12 +68,12 @@ func CheckName(s string) error {
 	return nil
 }
 
-// ParseKeys reads a list of keys: a line is
+// ParseKeys reads a list of keys with lines of these forms:
 //
 //	NAME ed25519:BASE64
 //	revoke sha256:DIGEST
 //
-// Lines that are empty or begin with # say nothing. A list without a key trusts nothing.
+// Empty lines and lines that begin with # are ignored. A list without a key trusts nothing.
 func ParseKeys(text []byte) (*Keys, error) {
 	k := &Keys{byID: map[string][]PublicKey{}, revoked: map[string]bool{}}
 	names := map[string]bool{}
@@ -123,7 +125,7 @@ func parseKey(name, text string) (PublicKey, error) {
 // SecretKey makes signatures.
 type SecretKey struct{ key ed25519.PrivateKey }
 
-// NewKey makes a key.
+// NewKey generates a key.
 func NewKey() (*SecretKey, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -132,18 +134,19 @@ func NewKey() (*SecretKey, error) {
 	return &SecretKey{key}, nil
 }
 
-// Public is the other half of the key, as that of name.
+// Public returns the public half of the key, owned by name.
 func (s *SecretKey) Public(name string) PublicKey {
 	return PublicKey{name, s.key.Public().(ed25519.PublicKey)}
 }
 
-// The form of a secret key: PKCS #8 in PEM, which other programs read, too.
+// Encoding of a secret key: PKCS #8 in PEM, which other programs can read.
 const (
 	pemType   = "PRIVATE KEY"
 	maxSecret = 16 << 10
 )
 
-// Write writes the key to a new file at path that its owner alone may read. What is there already is not touched.
+// Write writes the key to a new file at path that only its owner may read. It does not overwrite an existing
+// file.
 func (s *SecretKey) Write(path string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(s.key)
 	if err != nil {
@@ -157,7 +160,7 @@ func (s *SecretKey) Write(path string) error {
 	})
 }
 
-// ReadSecretKey reads a key. A file that others may read is refused: whoever has read it can sign.
+// ReadSecretKey reads a key. It refuses a file that others may read, because any reader can sign.
 func ReadSecretKey(path string) (*SecretKey, error) {
 	fail := func(format string, args ...any) (*SecretKey, error) {
 		return nil, fmt.Errorf("trust: %s: "+format, append([]any{path}, args...)...)

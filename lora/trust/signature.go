@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// Signature is what somebody states about one adapter. Everything but Value is signed.
+// Signature is a statement about one adapter. All fields but Value are signed.
 type Signature struct {
-	Digest  string // of the adapter
-	KeyID   string // of the key that signed, see PublicKey.ID
-	Name    string // the signature holds for an adapter of this name alone; empty: for any
+	Digest  string // digest of the adapter
+	KeyID   string // ID of the key that signed; see PublicKey.ID
+	Name    string // the only adapter name for which the signature is valid; empty: any
 	Time    time.Time
 	Comment string
 	Value   []byte
 }
 
-// Bounds of a signature file.
+// Limits of a signature file.
 const (
 	signatureVersion = "1"
 	firstWord        = "melo-signature"
@@ -30,7 +30,7 @@ const (
 	maxComment       = 500
 )
 
-// statement is the text that is signed: the block without its last line.
+// statement returns the text that is signed: the block without its last line.
 func (s *Signature) statement() []byte {
 	var b bytes.Buffer
 	line := func(word, value string) {
@@ -47,17 +47,17 @@ func (s *Signature) statement() []byte {
 	return b.Bytes()
 }
 
-// Text writes the signature as a block of a signature file.
+// Text returns the signature as a block of a signature file.
 func (s *Signature) Text() []byte {
 	return fmt.Appendf(s.statement(), "signature %s\n", base64.StdEncoding.EncodeToString(s.Value))
 }
 
-// By reports whether the key has made the signature.
+// By reports whether the key made the signature.
 func (s *Signature) By(k PublicKey) bool {
 	return len(k.Key) == ed25519.PublicKeySize && ed25519.Verify(k.Key, s.statement(), s.Value)
 }
 
-// Sign completes a signature: its digest, name, time and comment are given.
+// Sign completes a signature whose digest, name, time and comment are set.
 func (s *SecretKey) Sign(x Signature) (Signature, error) {
 	digest, err := parseDigest(x.Digest)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *SecretKey) Sign(x Signature) (Signature, error) {
 	return x, nil
 }
 
-// check refuses texts that would not be read as they were written.
+// check returns an error for fields that would not be read back as they were written.
 func (s *Signature) check() error {
 	for _, x := range []struct {
 		what, text string
@@ -87,7 +87,7 @@ func (s *Signature) check() error {
 	return nil
 }
 
-// ParseSignatures reads a signature file: blocks that follow each other. Whether they hold is left to the caller.
+// ParseSignatures reads a signature file: a sequence of blocks. It does not verify them.
 func ParseSignatures(text []byte) ([]Signature, error) {
 	if len(text) > maxSignatures {
 		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxSignatures)
@@ -107,7 +107,8 @@ func ParseSignatures(text []byte) ([]Signature, error) {
 	return list, nil
 }
 
-// parseBlock reads one signature, which must be written exactly as Text writes it. n is how many lines were read.
+// parseBlock reads one signature, which must be written exactly as Text writes it. n is the number of lines
+// read.
 func parseBlock(lines []string) (s Signature, n int, err error) {
 	next := func(word string) string {
 		if n < len(lines) {
@@ -149,8 +150,9 @@ func parseBlock(lines []string) (s Signature, n int, err error) {
 	return s, n, nil
 }
 
-// Add returns the text of a signature file with one more signature. One of the same key for the same adapter and name is
-// replaced, and those of other adapters than the given ones are left out: what a file held before may still be in use.
+// Add returns the text of a signature file with one more signature. It replaces a signature by the same key for
+// the same adapter and name. Signatures for other digests than that of s and those in keep are dropped; keep
+// lists digests that may still be in use.
 func Add(text []byte, s Signature, keep ...string) ([]byte, error) {
 	list, err := ParseSignatures(text)
 	if err != nil {
@@ -166,7 +168,7 @@ func Add(text []byte, s Signature, keep ...string) ([]byte, error) {
 	return append(out, s.Text()...), nil
 }
 
-// Join returns the signatures of text and those of more that are about the given digests, each once.
+// Join returns the signatures in text and in more for the given digests, without duplicates.
 func Join(text, more []byte, digests ...string) ([]byte, error) {
 	list, err := ParseSignatures(text)
 	if err != nil {
@@ -174,7 +176,7 @@ func Join(text, more []byte, digests ...string) ([]byte, error) {
 	}
 	others, err := ParseSignatures(more)
 	if err != nil {
-		others = nil // what is there already is damaged: it goes
+		others = nil // the existing file is damaged and is replaced
 	}
 	var out []byte
 	seen := map[string]bool{}
@@ -188,7 +190,8 @@ func Join(text, more []byte, digests ...string) ([]byte, error) {
 	return out, nil
 }
 
-// signers returns the owners of keys that have signed an adapter, sorted, or why there are none.
+// signers returns the sorted owners of keys that have signed an adapter, or an error that says why there are
+// none.
 func (k *Keys) signers(digest, name string, text []byte) ([]string, error) {
 	if k.revoked[digest] {
 		return nil, errors.New("its digest is revoked in the list of keys")
@@ -227,7 +230,7 @@ func (k *Keys) signers(digest, name string, text []byte) ([]string, error) {
 	return slices.Compact(signers), nil
 }
 
-// owner returns whose key has made a signature.
+// owner returns the owner of the key that made a signature.
 func (k *Keys) owner(s *Signature) (string, error) {
 	keys := k.byID[s.KeyID]
 	if len(keys) == 0 {
@@ -241,14 +244,14 @@ func (k *Keys) owner(s *Signature) (string, error) {
 	return "", fmt.Errorf("the signature that says that it is of %s does not verify: it, or what it states, was changed", keys[0].Name)
 }
 
-// Verdict is what there is to say of one signature.
+// Verdict is the result of checking one signature.
 type Verdict struct {
 	Signature
-	Signer string // owner of the key, empty if it does not verify
-	Reason string // why it does not; empty if it does
+	Signer string // owner of the key; empty if the signature is not valid
+	Reason string // why it is not valid; empty if it is
 }
 
-// Look says of each signature of a text whether it holds for the adapter with that digest. keys may be nil.
+// Look checks each signature in a text for the adapter with that digest. keys may be nil.
 func Look(digest string, keys *Keys, text []byte) ([]Verdict, error) {
 	list, err := ParseSignatures(text)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// bind finds every parameter of the network among the file's tensors. What is missing, unused or misshapen is an error
-// that lists all of it.
+// bind finds every parameter of the network among the file's tensors. Its error lists all tensors that are
+// missing, unused or of the wrong shape.
 func bind(s *spec, w *weights) (map[string]value, error) {
 	b := binder{spec: s, w: w, values: map[string]value{}, fused: map[string]part{}}
 	for _, p := range s.Params() {
@@ -28,15 +28,15 @@ func bind(s *spec, w *weights) (map[string]value, error) {
 	return b.values, w.problems()
 }
 
-// binder gathers where parameters lie.
+// binder records where the parameters lie.
 type binder struct {
 	*spec
 	w      *weights
 	values map[string]value
-	fused  map[string]part // whole tensors that hold several parameters
+	fused  map[string]part // tensors that hold several parameters
 }
 
-// param finds one parameter: by its name, or inside the tensor that it shares with others.
+// param finds one parameter: by its name, or within a tensor that holds several.
 func (b *binder) param(p arch.Param) {
 	block, module, last, inBlock := arch.SplitName(p.Name)
 	in := func(name string) string { return arch.BlockName(block, name) + last }
@@ -60,7 +60,7 @@ func (b *binder) param(p arch.Param) {
 	}
 }
 
-// pooling finds a parameter of attention pooling: q, k and v may lie in one tensor, or k and v.
+// pooling finds a parameter of attention pooling. A file may store q, k and v, or k and v, in one tensor.
 func (b *binder) pooling(p arch.Param, last string) {
 	i := slices.Index([]string{"pool.q", "pool.k", "pool.v"}, strings.TrimSuffix(p.Name, last))
 	whole := func(n int) []int { return append([]int{n * b.Width}, p.Shape[1:]...) }
@@ -74,7 +74,7 @@ func (b *binder) pooling(p arch.Param, last string) {
 	}
 }
 
-// join takes a parameter that consists of whole tensors of one shape.
+// join takes a parameter that is stored as several tensors of one shape.
 func (b *binder) join(p arch.Param, shape []int, names ...string) {
 	v := value{shape: p.Shape}
 	for _, name := range names {
@@ -100,12 +100,12 @@ func (b *binder) share(p arch.Param, name string, shape []int, i, n int) {
 
 // positionEmbedding takes the position embedding and resizes its grid to that of the input.
 func (b *binder) positionEmbedding(p arch.Param) {
-	kept, folded := b.PositionPrefix(), 0 // rows of class and distillation token; rows of registers
+	kept, folded := b.PositionPrefix(), 0 // kept: rows of class and distillation token; folded: rows of registers
 	if b.PosPrefix && b.Source == "timm" {
 		folded = b.Registers
 	}
 	grid := b.native / b.Patch
-	if b.Source == "timm" { // timm resizes what it finds to what the configuration says
+	if b.Source == "timm" { // timm resizes the stored grid to the configured one
 		if g := gridOf(b.w.dim("pos_embed", -2) - kept - folded); g > 0 {
 			grid = g
 		}

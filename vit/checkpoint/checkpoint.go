@@ -1,5 +1,6 @@
-// Package checkpoint reads and writes bases as they lie on disk: the configurations and names of Hugging Face and timm
-// on one side, an [arch.Config] and its parameters as plain numbers on the other. It lays nothing out for computing.
+// Package checkpoint reads and writes bases on disk. It translates between the configurations and tensor names
+// of Hugging Face, timm and others, and an [arch.Config] with its parameters in row-major float32. Packing
+// weights for a kernel is left to the engines.
 package checkpoint
 
 import (
@@ -16,41 +17,43 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Description is what a base is, apart from its weights.
+// Description is everything about a base apart from its weights.
 type Description struct {
 	arch.Config
-	Recipe imaging.Recipe // how an image becomes the input
-	// RecipeNote says how the recipe was chosen where no file gives it, in words for a person. Where nothing decides it,
-	// the note is ErrNoRecipe's, and the recipe has a Size alone.
+	Recipe imaging.Recipe // preprocessing: how an image becomes the input
+	// RecipeNote tells a person how the recipe was chosen if no file gives it. If nothing determines it, the
+	// note is the text of ErrNoRecipe, and only the recipe's Size is set.
 	RecipeNote string
-	Notes      []string // what was chosen where a file holds more than one model
+	Notes      []string // choices made where a file holds more than one model
 	Labels     []string // class names of the base's own head, nil if unknown
-	// Problem is what its own head was trained for, as transformers calls it (problem_type); empty if unknown.
+	// Problem is what the base's own head was trained for, in the terms of transformers' problem_type; empty if
+	// unknown.
 	Problem string
 }
 
-// Checkpoint is an open base. Every parameter of its Config is there and has the right shape, and every tensor of the
-// file is used, or ignored by a rule. Values are read, converted and checked one parameter at a time.
+// Checkpoint is an open base. Every parameter of its Config is present with the right shape, and every tensor
+// of the file is either used or ignored by a rule. Values are read, converted and checked one parameter at a
+// time.
 type Checkpoint struct {
 	Description
-	Path string // where it was opened, for messages
+	Path string // where it was opened; used in messages
 
 	src   *source
 	file  *safetensors.File
 	names *naming
-	// translated says that the names are timm's, but not those of the file
+	// translated reports that the tensors have been renamed to timm's names
 	translated bool
 	values     map[string]value // by the names of Config.Params
 }
 
-// value says where the numbers of a parameter are.
+// value says where the values of a parameter are stored.
 type value struct {
 	shape []int
-	parts []part                               // one after another
-	edit  func(v []float32) ([]float32, error) // what becomes of the file's numbers, nil: nothing
+	parts []part                               // to be concatenated
+	edit  func(v []float32) ([]float32, error) // changes the values that were read; nil: no change
 }
 
-// part is a range of the numbers of a tensor.
+// part is a range of the values of a tensor.
 type part struct {
 	t        safetensors.Tensor
 	from, to int
@@ -67,8 +70,8 @@ func (v *value) stored() int {
 // Close releases the file. Views become invalid.
 func (c *Checkpoint) Close() error { return c.file.Close() }
 
-// Files tells which files hold the weights, an index and its shards or one, and what identifies the network that is read from
-// them beside their names and times. There are none of a base that is not on disk.
+// Files returns the weight files (one, or an index and its shards), and config, bytes that identify the network
+// read from them together with their names and times. There are no files if the base is not on disk.
 func (c *Checkpoint) Files() (files []string, config []byte) {
 	switch {
 	case c.src.memory:
@@ -88,8 +91,9 @@ func (c *Checkpoint) Files() (files []string, config []byte) {
 	return files, c.src.files.Config
 }
 
-// View returns the numbers of a parameter where they lie in the file, not checked for being finite, if they lie there as
-// float32 and in one piece. It is read-only; what is behind its length up to its capacity belongs to the same tensor.
+// View returns the values of a parameter in place if the file stores them as float32 and contiguously. They are
+// not checked for being finite, and must not be modified. Memory between length and capacity belongs to the
+// same tensor.
 func (c *Checkpoint) View(name string) ([]float32, bool) {
 	v := c.value(name)
 	if v.edit != nil || len(v.parts) != 1 {
@@ -103,8 +107,8 @@ func (c *Checkpoint) View(name string) ([]float32, bool) {
 	return all[p.from:p.to], true
 }
 
-// Read writes the numbers of a parameter to dst, or to new memory if dst is too small, and returns them. The error
-// names the tensor if it has another type than a floating-point one, or a number that is not finite.
+// Read writes the values of a parameter to dst, or to new memory if dst is too small, and returns them. It
+// returns an error that names the tensor if its type is not a floating-point type or a value is not finite.
 func (c *Checkpoint) Read(name string, dst []float32) ([]float32, error) {
 	v := c.value(name)
 	n := v.stored()
@@ -125,7 +129,8 @@ func (c *Checkpoint) Read(name string, dst []float32) ([]float32, error) {
 	return dst, nil
 }
 
-// Forget says that the numbers of a parameter will not be read again soon, so that they need not stay in memory.
+// Forget tells the operating system that the values of a parameter will not be read again soon and need not
+// stay in memory.
 func (c *Checkpoint) Forget(name string) {
 	for _, p := range c.value(name).parts {
 		if p.to == p.t.Len() {
@@ -134,7 +139,7 @@ func (c *Checkpoint) Forget(name string) {
 	}
 }
 
-// NotFinite returns the error about a number of the parameter that is not finite, nil if there is none.
+// NotFinite returns an error about a value of the parameter that is not finite, or nil if all are finite.
 func (c *Checkpoint) NotFinite(name string) error {
 	_, err := c.Read(name, nil)
 	return err
@@ -166,7 +171,7 @@ func (c *Checkpoint) value(name string) value {
 
 const readChunk = 1 << 16
 
-// read converts the numbers to float32, some at a time on all cores, and refuses those that are not finite.
+// read converts the values to float32, in chunks on all cores, and returns an error if one is not finite.
 func (p part) read(dst []float32) error {
 	if _, err := (safetensors.Tensor{Name: p.t.Name, DType: p.t.DType, File: p.t.File}).Float32s(dst[:0]); err != nil {
 		return fmt.Errorf("vit: %w", err)
@@ -180,7 +185,7 @@ func (p part) read(dst []float32) error {
 			hi := min(lo+readChunk, len(dst))
 			chunk := p.t
 			chunk.Data = p.t.Data[(p.from+lo)*size : (p.from+hi)*size]
-			_, _ = chunk.Float32s(dst[lo:hi]) // the type was checked, and dst has the length
+			_, _ = chunk.Float32s(dst[lo:hi]) // cannot fail: the type was checked, and dst has the right length
 			if !finite(dst[lo:hi]) {
 				bad.Store(true)
 			}

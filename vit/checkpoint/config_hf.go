@@ -12,8 +12,8 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// hfConfig is the part of a Hugging Face config.json that the forward pass depends on. Fields that a file
-// leaves out have the defaults of transformers' configuration classes.
+// hfConfig is the part of a Hugging Face config.json that the forward pass depends on. Missing fields have the
+// defaults of transformers' configuration classes.
 type hfConfig struct {
 	ModelType     string            `json:"-"`
 	Architectures []string          `json:"architectures"`
@@ -35,10 +35,10 @@ type hfConfig struct {
 	ID2Label      map[string]string `json:"id2label"`
 
 	recipe   imagingSource
-	inferred bool // from shapes: Intermediate holds for DINOv2, too
+	inferred bool // inferred from shapes; then Intermediate is the MLP width even for DINOv2
 }
 
-// hfDefaults returns the configuration of a model type before a file changes it.
+// hfDefaults returns the default configuration of a model type.
 func hfDefaults(modelType string) (hfConfig, error) {
 	c := hfConfig{
 		ModelType: modelType, Hidden: 768, Layers: 12, Heads: 12, Intermediate: 3072,
@@ -61,7 +61,7 @@ func hfDefaults(modelType string) (hfConfig, error) {
 	return c, nil
 }
 
-// parseHF reads a config.json and the files of the processor.
+// parseHF reads config.json and the preprocessor files.
 func parseHF(modelType string, f Files) (*hfConfig, error) {
 	config := f.Config
 	c, err := hfDefaults(modelType)
@@ -105,7 +105,7 @@ func parseHF(modelType string, f Files) (*hfConfig, error) {
 	return &c, err
 }
 
-// family is Config.Family.
+// family returns Config.Family.
 func (c *hfConfig) family() string {
 	switch c.ModelType {
 	case "vit_mae":
@@ -127,7 +127,7 @@ func (c *hfConfig) naming() *naming {
 	return &hfNames
 }
 
-// is tells whether the file was saved from a class whose name contains part.
+// is reports whether the file was saved from a class whose name contains part.
 func (c *hfConfig) is(part string) bool {
 	return slices.ContainsFunc(c.Architectures, func(a string) bool { return strings.Contains(a, part) })
 }
@@ -196,7 +196,7 @@ func (c *hfConfig) dinov2(s *spec) error {
 
 func (c *hfConfig) clip(s *spec, w *weights) {
 	s.PreNorm, s.FinalNorm, s.PoolNorm, s.QKVBias = true, false, true, true
-	if c.is("ForImageClassification") { // logits of the mean of the patch tokens, without a norm
+	if c.is("ForImageClassification") { // logits come from the mean of the patch tokens, without a norm
 		s.Pooling, s.PoolNorm, s.unusedNorm = arch.PoolMean, false, true
 		return
 	}
@@ -205,7 +205,7 @@ func (c *hfConfig) clip(s *spec, w *weights) {
 	}
 }
 
-// head finds out which classifier the file has.
+// head determines which classifier the file has.
 func (c *hfConfig) head(s *spec, w *weights) {
 	expected := c.is("ForImageClassification")
 	if !expected && !w.hasModule("head") && !w.hasModule("head_dist") {
@@ -220,7 +220,8 @@ func (c *hfConfig) head(s *spec, w *weights) {
 	}
 }
 
-// labels orders id2label; nil if there are no classes or the names are the placeholders LABEL_n.
+// labels returns the names in id2label in order, or nil if there are no classes or the names are the
+// placeholders LABEL_n.
 func (c *hfConfig) labels(classes int) ([]string, error) {
 	if classes == 0 || len(c.ID2Label) == 0 {
 		return nil, nil
@@ -244,9 +245,10 @@ func (c *hfConfig) labels(classes int) ([]string, error) {
 	return labels, nil
 }
 
-// imageSide decides on the side of the input and makes the recipe fit. A model that interpolates its position
-// embeddings in every forward pass (DINOv2) takes the images of its processor; another whose processor makes images of
-// another size than its own is refused, as its library does, unless somebody has said which size it shall be.
+// imageSide chooses the side of the input and adapts the recipe to it. A model that interpolates its position
+// embeddings in every forward pass (DINOv2) takes the image size of its preprocessor. For any other model, a
+// preprocessor with another image size than the model's is an error, as it is in the model's own library,
+// unless the user has chosen a size.
 func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options) error {
 	s.Image, s.native = own, own
 	r := source.recipe
@@ -257,7 +259,7 @@ func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options
 		s.Image = o.Prepare.Size
 	case !source.given || source.loose || r.Size == 0 || r.Size == own:
 	case flexible && s.Patch > 0 && r.Size >= s.Patch:
-		s.Image = r.Size / s.Patch * s.Patch // what is left over at the edge makes no patch
+		s.Image = r.Size / s.Patch * s.Patch // pixels that do not fill a patch are cut off
 		if s.Image != r.Size {
 			return fmt.Errorf("the processor makes images of %d pixels, which is no multiple of the patch side %d", r.Size, s.Patch)
 		}
@@ -267,7 +269,8 @@ func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options
 	if r.Size == 0 {
 		r.Size = s.Image
 	}
-	if source.timm != nil && (source.loose || !source.given) && r.Size != s.Image { // the margin is a share
+	// the crop margin is a fraction of the size
+	if source.timm != nil && (source.loose || !source.given) && r.Size != s.Image {
 		cfg := *source.timm
 		cfg.InputSize = []int{s.Channels, s.Image, s.Image}
 		var err error
@@ -288,7 +291,8 @@ func (s *spec) imageSide(own int, source imagingSource, flexible bool, o Options
 	return s.recipe.Validate()
 }
 
-// undecided is imageSide where no file and no name tells how images are prepared: either all is said, or nothing holds.
+// undecided is imageSide if neither a file nor a name gives the preprocessing: the user must then give all of
+// it.
 func (s *spec) undecided(o Options) error {
 	if o.Prepare.Mean != "" && o.Prepare.Std != "" && o.Prepare.Crop != "" && o.Prepare.Interpolation != "" {
 		return s.recipe.Validate()

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// hfInert are the keys of transformers' configurations that change no feature of an image: they matter in training, for
-// text, or for what is done with outputs.
+// hfInert lists the keys of transformers' configurations that do not affect an image's features: they concern
+// training, text, or the use of outputs.
 var hfInert = strings.Fields("_name_or_path name_or_path _commit_hash _attn_implementation _attn_implementation_autoset " +
 	"attention_probs_dropout_prob attention_dropout hidden_dropout_prob dropout drop_path_rate layerscale_value chunk_size_feed_forward " +
 	"dtype torch_dtype encoder_stride initializer_range initializer_factor is_encoder_decoder label2id output_attentions output_hidden_states " +
@@ -25,13 +25,13 @@ var hfInert = strings.Fields("_name_or_path name_or_path _commit_hash _attn_impl
 	"forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens tf_legacy_loss " +
 	"loss_type license license_name num_labels vocab_size max_position_embeddings type_vocab_size gradient_checkpointing")
 
-// timmInert are the keys of timm's config.json and of its pretrained_cfg, beside those that are read.
+// timmInert lists the keys of timm's config.json and pretrained_cfg that do not affect features.
 var timmInert = strings.Fields("num_features pretrained_cfg labels label_descriptions pooled pool_type url file hf_hub_id hf_hub_filename source " +
 	"architecture custom_load test_input_size min_input_size fixed_input_size test_crop_pct num_classes label_offset pool_size test_pool_size " +
 	"first_conv classifier license description origin_url paper_name paper_ids notes tags state_dict")
 
-// checkKeys returns an error that names the first key of a JSON object that is neither read into one of the structs nor
-// inert. Values that say nothing (null, false, empty) may have any key.
+// checkKeys returns an error that names the first key of a JSON object that is neither a field of one of the
+// structs nor inert. Any key may have an empty value: null, false, "", [] or {}.
 func checkKeys(text []byte, inert []string, structs ...any) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {

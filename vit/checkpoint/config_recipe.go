@@ -9,17 +9,17 @@ import (
 	"melo.example/melo/imaging/processor"
 )
 
-// ErrNoRecipe says that neither the files of a base nor its name tell how an image becomes its input.
+// ErrNoRecipe reports that neither the files of a base nor its name give the preprocessing of images.
 var ErrNoRecipe = errors.New("nothing says how an image becomes its input (mean, standard deviation, size, crop, interpolation)")
 
-// imagingSource is an image recipe and where it is from.
+// imagingSource is an image recipe and its origin.
 type imagingSource struct {
 	recipe imaging.Recipe
-	given  bool                  // by a file; its Size may be 0, which is the model's
+	given  bool                  // by a file; its Size may be 0, which means the model's
 	loose  bool                  // the file does not give the Size
-	timm   *processor.TimmConfig // what it follows from, where it does not give the Size
-	note   string                // why it is as it is, where no file gives it
-	none   bool                  // nothing decides it
+	timm   *processor.TimmConfig // what the recipe was derived from, where it does not give the Size
+	note   string                // why it was chosen, where no file gives it
+	none   bool                  // nothing determines the recipe
 }
 
 var (
@@ -28,7 +28,8 @@ var (
 	half                      = [3]float32{0.5, 0.5, 0.5}
 )
 
-// familyRecipe is what the published checkpoints of a family use, in the arithmetic of transformers.
+// familyRecipe returns the preprocessing of a family's published checkpoints, with the arithmetic of
+// transformers.
 func familyRecipe(family string) imaging.Recipe {
 	r := imaging.Recipe{Size: 224, Interpolation: imaging.Bilinear, Resampling: imaging.ResampleTorchvision, Mean: half, Std: half}
 	switch family {
@@ -44,8 +45,8 @@ func familyRecipe(family string) imaging.Recipe {
 	return r
 }
 
-// hfRecipe reads the files of the processor; or it is the family's usual recipe, with the image_mean and image_std of
-// config.json where that has them.
+// hfRecipe reads the preprocessor files. Without them it returns the family's usual recipe, with image_mean and
+// image_std of config.json if they are there.
 func hfRecipe(modelType, family string, f Files) (imagingSource, error) {
 	r, given, err := processor.Transformers(modelType, f.Preprocessor, f.Processor)
 	if err != nil || given {
@@ -67,7 +68,7 @@ func hfRecipe(modelType, family string, f Files) (imagingSource, error) {
 	return src, nil
 }
 
-// timmRecipe reads pretrained_cfg; or it is what timm does for the architecture of that name.
+// timmRecipe reads pretrained_cfg. Without it the recipe is timm's default for the architecture of that name.
 func timmRecipe(name string, cfg *processor.TimmConfig) (imagingSource, error) {
 	if cfg.Given() {
 		r, err := cfg.Recipe()

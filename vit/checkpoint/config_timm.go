@@ -11,8 +11,8 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// timmConfig is the config.json that timm writes for the Hugging Face hub. It names an architecture; what that
-// means is told by the name, by model_args, and by the tensors' shapes.
+// timmConfig is the config.json that timm writes for the Hugging Face hub. It names an architecture. The
+// network follows from that name, from model_args, and from the tensors' shapes.
 type timmConfig struct {
 	Architecture string    `json:"architecture"`
 	NumClasses   *int      `json:"num_classes"`
@@ -23,10 +23,10 @@ type timmConfig struct {
 
 	arch     timmArch
 	recipe   imagingSource
-	inferred bool // from tensors, not read
+	inferred bool // inferred from tensors, not read
 }
 
-// timmArgs are the arguments of timm's VisionTransformer that change what it computes.
+// timmArgs holds the arguments of timm's VisionTransformer that change what it computes.
 type timmArgs struct {
 	ImgSize      side    `json:"img_size"`
 	PatchSize    side    `json:"patch_size"`
@@ -44,8 +44,8 @@ type timmArgs struct {
 	Dynamic      bool    `json:"dynamic_img_size"`
 }
 
-// timmKnownArgs are the arguments above, and those that change nothing here: shapes tell them, or they
-// matter in training only.
+// timmKnownArgs lists the arguments above, and those without effect here: shapes determine them, or they matter
+// in training only.
 var timmKnownArgs = []string{
 	"img_size", "patch_size", "num_classes", "global_pool", "num_heads", "depth", "embed_dim", "class_token",
 	"reg_tokens", "no_embed_class", "pre_norm", "qkv_bias", "act_layer",
@@ -74,10 +74,10 @@ func parseTimm(config []byte) (*timmConfig, error) {
 	return c, err
 }
 
-// parseTimmRest reads all but what the name and the arguments of the architecture say.
+// parseTimmRest reads everything but the architecture's name and arguments.
 func parseTimmRest(config []byte) (*timmConfig, error) {
 	var c timmConfig
-	if err := json.Unmarshal(config, &c.Pretrained); err != nil { // old files have it at the top
+	if err := json.Unmarshal(config, &c.Pretrained); err != nil { // old files have it at the top level
 		return nil, jsonError(err)
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -104,19 +104,19 @@ func parseTimmRest(config []byte) (*timmConfig, error) {
 	return &c, nil
 }
 
-// timmArch is what the name of an architecture says.
+// timmArch is what the name of an architecture determines.
 type timmArch struct {
 	clip, distilled, gap bool
-	attends              bool // the usual pooling is attention
-	heads                int  // 0: by width
+	attends              bool // attention pooling is the default
+	heads                int  // 0: derived from the width
 	registers            int
 	act                  arch.Activation
-	image                int // 0: not said
+	image                int // 0: not given
 }
 
-// timmWords are the parts of names of architectures that are plain pre-norm ViTs. A word outside this list may
-// stand for another block (relative positions, parallel branches, RMSNorm, post-norm), which the
-// tensors' names do not always show.
+// timmWords lists the name parts of architectures that are plain pre-norm ViTs. Any other part may stand for
+// another kind of block (relative positions, parallel branches, RMSNorm, post-norm), which tensor names do not
+// always show.
 var timmWords = strings.Fields("vit deit deit3 flexivit eva tiny xsmall wee little small medium mediumd " +
 	"betwixt base large huge giant gigantic giantopt so150m so150m2 so400m distilled plus clip quickgelu " +
 	"dinov2 dino mae sam miil gap siglip in21k 36x1")
@@ -224,7 +224,7 @@ func (c *timmConfig) family() string {
 	return "vit"
 }
 
-// fullName is the architecture with its tag, as timm's default configurations are listed.
+// fullName returns the architecture with its tag, as in timm's list of default configurations.
 func (c *timmConfig) fullName() string {
 	if c.Pretrained.Tag != "" && !strings.Contains(c.Architecture, ".") {
 		return c.Architecture + "." + c.Pretrained.Tag
@@ -232,8 +232,8 @@ func (c *timmConfig) fullName() string {
 	return c.Architecture
 }
 
-// image is the side of the images that the model takes: as its arguments say, or its configuration, or its name, or as
-// many as it has positions for.
+// image returns the side of the model's input. It comes from the arguments, else the configuration, else the
+// name, else the number of positions.
 func (c *timmConfig) image(s *spec, w *weights) int {
 	switch r := c.recipe.recipe; {
 	case c.Args.ImgSize > 0:
@@ -246,14 +246,14 @@ func (c *timmConfig) image(s *spec, w *weights) int {
 	return gridOf(w.dim("pos_embed", -2)-s.PositionPrefix()) * s.Patch
 }
 
-// timmImage is timm's pretrained_cfg.
+// timmImage is the preprocessing in timm's pretrained_cfg.
 type timmImage struct {
 	processor.TimmConfig
 	Tag        string   `json:"tag"`
 	LabelNames []string `json:"label_names"`
 }
 
-// shape fills widths, heads, activation and epsilon.
+// shape sets widths, heads, activation and epsilon.
 func (c *timmConfig) shape(s *spec, w *weights) error {
 	given := func(dst *int, arg int) {
 		if arg != 0 {
@@ -282,7 +282,7 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 	if c.Args.QKVBias != nil {
 		s.QKVBias = *c.Args.QKVBias
 	} else if !w.inBlocksHas("qkv.bias") {
-		s.QKVBias = false // vit_base_patch16_224_miil and some others have none at all
+		s.QKVBias = false // vit_base_patch16_224_miil and some others have no bias at all
 	}
 	if c.arch.clip {
 		s.PreNorm = true
@@ -291,7 +291,7 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 		s.PreNorm = *c.Args.PreNorm
 	}
 	s.Act, s.Eps = c.arch.act, 1e-6
-	if c.arch.clip { // the architectures of that name have another LayerNorm; the argument pre_norm alone changes none
+	if c.arch.clip { // these architectures have another epsilon; the argument pre_norm alone does not change it
 		s.Eps = 1e-5
 	}
 	switch c.Args.ActLayer {
@@ -308,7 +308,7 @@ func (c *timmConfig) shape(s *spec, w *weights) error {
 	return nil
 }
 
-// tokens fills which tokens stand before the patches.
+// tokens sets which tokens come before the patch tokens.
 func (c *timmConfig) tokens(s *spec) {
 	if c.Architecture != "" {
 		s.Class = !strings.Contains(c.Architecture, "gap") && !strings.Contains(c.Architecture, "siglip")
@@ -351,7 +351,7 @@ func (c *timmConfig) pooling(s *spec, w *weights) (arch.Pooling, error) {
 	return 0, fmt.Errorf("global_pool %.40q is not supported, expected token, avg or map", pool)
 }
 
-// norms decides between a norm over all tokens and one after pooling.
+// norms chooses between a norm over all tokens and one after pooling.
 func (c *timmConfig) norms(s *spec, w *weights) {
 	s.PoolNorm = w.hasModule("fc_norm")
 	s.FinalNorm = w.hasModule("norm") || !s.PoolNorm
@@ -368,7 +368,7 @@ func (c *timmConfig) head(s *spec, w *weights) {
 	s.headDist = s.Classes > 0 && s.Pooling == arch.PoolClassDist
 }
 
-// positions finds out whether the position embedding has rows for the tokens before the patches. With
+// positions determines whether the position embedding has rows for the tokens before the patches. With
 // no_embed_class it has none.
 func (c *timmConfig) positions(s *spec, w *weights) {
 	rows := w.dim("pos_embed", -2)
@@ -381,7 +381,7 @@ func (c *timmConfig) positions(s *spec, w *weights) {
 	}
 }
 
-// inBlocksHas tells whether any block has exactly this parameter.
+// inBlocksHas reports whether any block has exactly this parameter.
 func (w *weights) inBlocksHas(name string) bool {
 	for i := range w.depth() {
 		if w.has(arch.BlockName(i, name)) {

@@ -20,25 +20,25 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// ExportOptions say how Export writes a base.
+// ExportOptions select how Export writes a base.
 type ExportOptions struct {
-	Source string            // names to write: "hf" or "timm"; empty: those that the base has
+	Source string            // naming scheme to write: "hf" or "timm"; empty: that of the base
 	DType  safetensors.DType // F32, F16 or BF16 for all floating-point tensors; empty: as stored
-	Heads  int               // of attention, for files that do not tell it
-	// Prepare is what a person says about the way from an image to the input; the written base says it, too.
+	Heads  int               // number of attention heads, for files that do not record it
+	// Prepare overrides what the files say about preprocessing. The written base records the result.
 	Prepare processor.Override
 }
 
 // Exported is the content of a folder with a base.
 type Exported struct {
-	From, Source string                   // names that the base has, and that it is given: "hf" or "timm"
-	Tensors      []safetensors.TensorData // of model.safetensors
+	From, Source string                   // naming schemes of the base and of the export: "hf" or "timm"
+	Tensors      []safetensors.TensorData // contents of model.safetensors
 	Files        map[string][]byte        // config.json, and preprocessor_config.json if there is one
-	Notes        []string                 // what is not quite the same
+	Notes        []string                 // differences from the original
 }
 
-// WriteFolder writes the folder in one step, with metadata for model.safetensors beside its format. It ends when ctx does;
-// then nothing is written. More are further files of the folder, by name.
+// WriteFolder writes the folder atomically, with metadata for model.safetensors in addition to its format. If
+// ctx is cancelled, nothing is written. more holds further files of the folder, by name.
 func (x *Exported) WriteFolder(ctx context.Context, dir string, metadata map[string]string, more ...map[string][]byte) error {
 	files := map[string]func(io.Writer) error{
 		"model.safetensors": func(w io.Writer) error {
@@ -56,7 +56,7 @@ func (x *Exported) WriteFolder(ctx context.Context, dir string, metadata map[str
 	return atomicfile.WriteFolder(dir, 0o666, files)
 }
 
-// Digest returns the digest of the model.safetensors that [Exported.WriteFolder] writes, "sha256:...".
+// Digest returns the digest "sha256:..." of the model.safetensors that [Exported.WriteFolder] writes.
 func (x *Exported) Digest(metadata map[string]string) (string, error) {
 	h := sha256.New()
 	if err := safetensors.Write(h, x.Tensors, x.metadata(metadata)); err != nil {
@@ -65,16 +65,17 @@ func (x *Exported) Digest(metadata map[string]string) (string, error) {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// metadata adds the format, which transformers looks for.
+// metadata adds the format key that transformers expects.
 func (x *Exported) metadata(more map[string]string) map[string]string {
 	m := map[string]string{"format": "pt"}
 	maps.Copy(m, more)
 	return m
 }
 
-// Export checks the base at path, as Open does, and calls write with the same base under other names, or with
-// other types. The tensors are valid during the call. Names are changed for plain ViTs with a class token, whose
-// tensors have the same meaning in both libraries; other backbones are refused by what they have.
+// Export checks the base at path, as Open does, and calls write with the same base under other tensor names or
+// in another data type. The tensors are valid during the call. Only plain ViTs with a class token can be
+// renamed, because their tensors mean the same in both libraries. The error for other backbones names the part
+// that prevents it.
 func Export(path string, o ExportOptions, write func(*Exported) error) error {
 	c, err := Open(path, Options{Heads: o.Heads, Prepare: o.Prepare})
 	if err != nil {
@@ -120,7 +121,8 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 	return x, nil
 }
 
-// keep fills x with the names that the base has: the description of the source where there is one, else one that says all.
+// keep fills x with the base's own names. It keeps the source's config.json, or writes a complete one if there
+// is none.
 func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 	m := &c.Description
 	own := c.src.files.Config != nil && !c.translated
@@ -143,7 +145,7 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 		}
 	}
 	for _, name := range c.file.Names() {
-		if m.Source == "timm" && name == "visual_projection.weight" { // which timm's model has no place for
+		if m.Source == "timm" && name == "visual_projection.weight" { // timm's model has no such parameter
 			x.Notes = append(x.Notes, "the map to the space that images share with texts is left out")
 			continue
 		}
@@ -157,8 +159,8 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 	return nil
 }
 
-// data is a tensor of the file, which stays in memory only while it is written.
-// timmShape is that of tokens and positions in timm, which other layouts have without a dimension for the batch.
+// timmShape returns the shape of tokens and positions in timm, which has a batch dimension that other layouts
+// lack.
 func timmShape(name string, shape []int) []int {
 	if strings.HasSuffix(name, "_token") || name == "pos_embed" {
 		for len(shape) < 3 {
@@ -168,6 +170,7 @@ func timmShape(name string, shape []int) []int {
 	return shape
 }
 
+// data returns a tensor of the file. Its values are read into memory only while it is written.
 func data(name string, t safetensors.Tensor) safetensors.TensorData {
 	return safetensors.TensorData{Name: name, DType: t.DType, Shape: t.Shape, Fill: func(use func([]byte) error) error {
 		defer t.Forget()
@@ -175,12 +178,12 @@ func data(name string, t safetensors.Tensor) safetensors.TensorData {
 	}}
 }
 
-// floating tells whether a tensor has numbers that can be stored in another type.
+// floating reports whether a tensor has floating-point values, which can be stored in another type.
 func floating(t *safetensors.TensorData) bool {
 	return t.DType == safetensors.F64 || t.DType == safetensors.F32 || t.DType == safetensors.F16 || t.DType == safetensors.BF16
 }
 
-// valuesOf calls use with the numbers of a floating-point tensor.
+// valuesOf calls use with the values of a floating-point tensor.
 func valuesOf(t safetensors.TensorData, use func(values []float32) error) error {
 	return t.Fill(func(data []byte) error {
 		values, err := safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: data}.Float32s(nil)
@@ -191,7 +194,7 @@ func valuesOf(t safetensors.TensorData, use func(values []float32) error) error 
 	})
 }
 
-// retype converts a floating-point tensor, when it is written.
+// retype converts a floating-point tensor to dtype when it is written.
 func retype(t safetensors.TensorData, dtype safetensors.DType) safetensors.TensorData {
 	if dtype == "" || dtype == t.DType || !floating(&t) {
 		return t
@@ -207,7 +210,7 @@ func retype(t safetensors.TensorData, dtype safetensors.DType) safetensors.Tenso
 	}}
 }
 
-// fitsF16 refuses numbers that would become infinite.
+// fitsF16 returns an error if a value would overflow to infinity.
 func fitsF16(tensors []safetensors.TensorData) error {
 	for _, t := range tensors {
 		if !floating(&t) {
@@ -228,7 +231,7 @@ func fitsF16(tensors []safetensors.TensorData) error {
 	return nil
 }
 
-// withDType changes what config.json says about the type, if it does; otherwise it stays as it is.
+// withDType updates the data type in config.json if it is there.
 func withDType(config []byte, dtype safetensors.DType) []byte {
 	name, ok := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}[dtype]
 	var doc map[string]json.RawMessage
@@ -247,7 +250,7 @@ func withDType(config []byte, dtype safetensors.DType) []byte {
 	return append(text, '\n')
 }
 
-// renamable says what keeps a base from being the same network in the other library.
+// renamable returns an error that says why a base cannot be expressed in the other library.
 func renamable(m *Description) error {
 	for _, x := range []struct {
 		has  bool
@@ -266,7 +269,7 @@ func renamable(m *Description) error {
 	return nil
 }
 
-// rename fills x with the names and the configuration of the other library.
+// rename fills x with the tensor names and the configuration of the other library.
 func (x *Exported) rename(f *safetensors.File, names *naming, m *Description, o ExportOptions) error {
 	w, err := newWeights(f, names)
 	if err != nil {
@@ -307,7 +310,7 @@ func (x *Exported) rename(f *safetensors.File, names *naming, m *Description, o 
 	return x.timmFiles(m)
 }
 
-// recut joins q, k and v of each block, or cuts them apart.
+// recut joins q, k and v of each block into one tensor, or splits them.
 func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
 	for i := range depth {
 		for _, last := range []string{".weight", ".bias"} {
@@ -318,7 +321,8 @@ func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
 			}
 			if _, ok := tensors[parts[0]]; ok && fuse {
 				first := tensors[parts[0]]
-				t := safetensors.Tensor{Name: first.Name, DType: first.DType, File: first.File, Shape: slices.Clone(first.Shape)} // not mapped
+				// in memory, not mapped
+				t := safetensors.Tensor{Name: first.Name, DType: first.DType, File: first.File, Shape: slices.Clone(first.Shape)}
 				t.Shape[0] *= 3
 				for _, p := range parts {
 					if tensors[p].DType != t.DType {
@@ -345,7 +349,7 @@ func recut(tensors map[string]safetensors.Tensor, depth int, fuse bool) error {
 	return nil
 }
 
-// name is the inverse of canonical, for plain ViTs: of several names for one weight it is the one that files have
+// name is the inverse of canonical for plain ViTs. If a weight has several names, it is the one used in files
 // (Hugging Face's files kept the names of transformers 4), without prefix.
 func (s *naming) name(canon string) string {
 	names, before, rest := s.top, "", canon

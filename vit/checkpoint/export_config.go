@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// fields is a JSON object that is written with sorted keys.
+// fields is a JSON object. Its keys are written in sorted order.
 type fields = map[string]any
 
 func (x *Exported) add(name string, doc fields) error {
@@ -40,7 +40,7 @@ func (x *Exported) hfFiles(m *Description) error {
 	return x.addProcessor(m)
 }
 
-// hfLabels says what the outputs of a head are.
+// hfLabels returns the label names of a head for config.json.
 func hfLabels(m *Description) fields {
 	names, numbers := map[string]string{}, map[string]int{}
 	for i := range m.Classes {
@@ -57,7 +57,7 @@ func hfLabels(m *Description) fields {
 	return doc
 }
 
-// addProcessor writes how images are prepared.
+// addProcessor writes the preprocessing.
 func (x *Exported) addProcessor(m *Description) error {
 	doc, err := processor.Describe(m.Recipe)
 	if err != nil {
@@ -66,7 +66,7 @@ func (x *Exported) addProcessor(m *Description) error {
 	return x.add(processorName, doc)
 }
 
-// describeImages keeps the source's own files about images where they say all, and completes them where they do not.
+// describeImages keeps the source's own preprocessing files if they are complete, and completes them otherwise.
 func (x *Exported) describeImages(src *source, m *Description, prepared bool) error {
 	if m.RecipeNote == "" && !prepared {
 		for name, text := range map[string][]byte{processorName: src.files.Preprocessor, processor.ProcessorName: src.files.Processor} {
@@ -99,8 +99,8 @@ func (x *Exported) describeImages(src *source, m *Description, prepared bool) er
 	return x.add(configName, doc)
 }
 
-// timmFiles writes timm's configuration: an architecture that has the right kind of blocks, and arguments for
-// its shape.
+// timmFiles writes timm's configuration: an architecture with the right kind of blocks, and arguments for its
+// shape.
 func (x *Exported) timmFiles(m *Description) error {
 	cfg, note, err := processor.DescribeTimm(m.Recipe)
 	if err != nil {
@@ -124,7 +124,7 @@ func (x *Exported) timmFiles(m *Description) error {
 	return x.add(configName, doc)
 }
 
-// timmArgs are the arguments of timm's VisionTransformer, and an architecture that differs by no more than they say.
+// timmArgs returns the arguments of timm's VisionTransformer, and the architecture to which they are applied.
 func (x *Exported) timmArgs(m *Description) (architecture string, args fields, err error) {
 	architecture, up := "vit_base_patch16_224", m.MLP
 	if m.SwiGLU {
@@ -133,7 +133,7 @@ func (x *Exported) timmArgs(m *Description) (architecture string, args fields, e
 	switch {
 	case m.Eps == 1e-6:
 	case m.Eps == 1e-5 && !m.SwiGLU:
-		architecture = "vit_base_patch16_clip_224" // whose norms have this epsilon
+		architecture = "vit_base_patch16_clip_224" // its norms have this epsilon
 	default:
 		x.Notes = append(x.Notes, fmt.Sprintf("timm's LayerNorm has epsilon 1e-06, this base %g: outputs differ by rounding", m.Eps))
 	}
@@ -150,11 +150,11 @@ func (x *Exported) timmArgs(m *Description) (architecture string, args fields, e
 	}
 	switch {
 	case m.Dist || m.Projected > 0 && m.Source != "timm":
-		return "", nil, fmt.Errorf("a base of this kind cannot be said in timm's words")
+		return "", nil, fmt.Errorf("a base of this kind cannot be expressed as a VisionTransformer of timm")
 	case m.Pooling == arch.PoolMean:
 		args["global_pool"] = "avg"
 	case m.Pooling != arch.PoolClass:
-		return "", nil, fmt.Errorf("the pooling of this base cannot be said in timm's words")
+		return "", nil, fmt.Errorf("the pooling of this base cannot be expressed as a VisionTransformer of timm")
 	}
 	for name, value := range map[string]struct {
 		value any

@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// hfShape is what the configurations of transformers' vision models have in common.
+// hfShape holds the fields that the configurations of transformers' vision models have in common.
 type hfShape struct {
 	Architectures []string          `json:"architectures"`
 	Hidden        int               `json:"hidden_size"`
@@ -28,12 +28,12 @@ type hfShape struct {
 	recipe    imagingSource
 }
 
-// hfFamilies reads the configurations of families whose blocks have more than a plain ViT's.
+// hfFamilies maps a model type to its parser, for families whose blocks have more parts than a plain ViT's.
 var hfFamilies = map[string]func(modelType string, f Files) (fileSpec, error){
 	"dinov3_vit": parseDINOv3, "siglip": parseSiglip, "siglip_vision_model": parseSiglip, "beit": parseBeit, "data2vec-vision": parseBeit,
 }
 
-// decodeHF reads the keys of a configuration into dst, and refuses keys that are neither there nor without effect.
+// decodeHF decodes a configuration into dst. An unknown key is an error unless it is known to have no effect.
 func decodeHF(text []byte, dst any, deref any, more ...string) error {
 	if err := checkKeys(text, append(slices.Clone(hfInert), more...), deref); err != nil {
 		return err
@@ -44,7 +44,7 @@ func decodeHF(text []byte, dst any, deref any, more ...string) error {
 	return nil
 }
 
-// prepare finds out how an image becomes the input.
+// prepare determines the preprocessing of images.
 func (c *hfShape) prepare(modelType string, f Files) error {
 	c.modelType = modelType
 	r, given, err := processor.Transformers(modelType, f.Preprocessor, f.Processor)
@@ -52,13 +52,14 @@ func (c *hfShape) prepare(modelType string, f Files) error {
 		c.recipe = imagingSource{recipe: r, given: given}
 		return err
 	}
-	r, _, err = processor.Transformers(modelType, []byte("{}"), nil) // what the library does where its file is silent
+	// the library's defaults if the file does not say
+	r, _, err = processor.Transformers(modelType, []byte("{}"), nil)
 	c.recipe = imagingSource{recipe: r, note: fmt.Sprintf("there is no %s: images are prepared as transformers does for %s",
 		processor.PreprocessorName, modelType)}
 	return err
 }
 
-// spec is the description as far as all families share it.
+// spec returns the part of the description that all families share.
 func (c *hfShape) spec(family string) (*spec, error) {
 	act, ok := hfActivations[c.Act]
 	if !ok {
@@ -70,7 +71,7 @@ func (c *hfShape) spec(family string) (*spec, error) {
 	}}, nil
 }
 
-// head finds the classifier, and finishes a description with the side of the input.
+// finish determines the classifier and the side of the input, which completes a description.
 func (c *hfShape) finish(s *spec, w *weights, flexible bool, o Options) (*spec, error) {
 	classifies := slices.ContainsFunc(c.Architectures, func(a string) bool { return strings.Contains(a, "ForImageClassification") })
 	if classifies || w.hasModule("head") {
@@ -119,7 +120,7 @@ func (c *dinov3Config) spec(w *weights, o Options) (*spec, error) {
 		return nil, fmt.Errorf("use_gated_mlp with hidden_act %.60q is not supported, expected silu", c.Act)
 	}
 	if c.Gated {
-		c.Act = "gelu" // silu is what a gate has
+		c.Act = "gelu" // a gated MLP uses silu
 	}
 	if !c.ProjBias || !c.MLPBias || c.QueryBias != c.ValueBias {
 		return nil, fmt.Errorf("proj_bias %v, mlp_bias %v, query_bias %v, value_bias %v are not supported", c.ProjBias, c.MLPBias, c.QueryBias, c.ValueBias)
@@ -134,7 +135,7 @@ func (c *dinov3Config) spec(w *weights, o Options) (*spec, error) {
 	return c.finish(s, w, true, o)
 }
 
-// dinov3Names are those of transformers' DINOv3: as files keep them, and as modules are called.
+// dinov3Names maps the names of transformers' DINOv3, in both forms: those in files, and those of modules.
 var dinov3Names = naming{
 	source:   "hf",
 	unplaced: true,
@@ -154,7 +155,7 @@ var dinov3Names = naming{
 	},
 }
 
-// dinov3GatedNames are those of DINOv3 with a gate in the MLP.
+// dinov3GatedNames maps the names of DINOv3 with a gated MLP.
 var dinov3GatedNames = naming{
 	source: "hf", unplaced: true, prefixes: dinov3Names.prefixes, blocks: dinov3Names.blocks, top: dinov3Names.top, ignored: dinov3Names.ignored,
 	block: with(dinov3Names.block, map[string]string{"mlp.gate_proj": "gate", "mlp.up_proj": "up"}),
@@ -207,7 +208,8 @@ func (c *siglipConfig) spec(w *weights, o Options) (*spec, error) {
 		return nil, err
 	}
 	switch {
-	case s.Classes > 0: // SiglipForImageClassification: the mean of the patches; the head of the tower is left out
+	// SiglipForImageClassification: the mean of the patches; the tower's pooling head is left out
+	case s.Classes > 0:
 		s.Pooling, s.unusedPool = arch.PoolMean, c.Head
 	case !c.Head:
 		s.Pooling = arch.PoolMean
@@ -215,8 +217,8 @@ func (c *siglipConfig) spec(w *weights, o Options) (*spec, error) {
 	return s, nil
 }
 
-// siglipNames are those of transformers' SigLIP and of SigLIP 2 at a fixed size: a vision tower alone, or inside the
-// whole model.
+// siglipNames maps the names of transformers' SigLIP, and of SigLIP 2 at a fixed size: a vision tower alone, or
+// inside the whole model.
 var siglipNames = naming{
 	source:   "hf",
 	prefixes: []string{"vision_model.vision_model.", "vision_model."},
@@ -276,7 +278,7 @@ func (c *beitConfig) spec(w *weights, o Options) (*spec, error) {
 	return s, s.relativeSide()
 }
 
-// relativeSide refuses another size of images than the one that relative positions are for.
+// relativeSide returns an error if the image size differs from that of the relative positions.
 func (s *spec) relativeSide() error {
 	if (s.RelBlocks || s.RelShared) && s.Image != s.native {
 		return fmt.Errorf("images of %d pixels, but the relative positions are those of %d: another size is not supported", s.Image, s.native)
@@ -284,8 +286,8 @@ func (s *spec) relativeSide() error {
 	return nil
 }
 
-// beitNames are those of transformers' BEiT and data2vec: as files keep them, and as modules of transformers 5 are
-// called.
+// beitNames maps the names of transformers' BEiT and data2vec, in both forms: those in files, and those of
+// modules in transformers 5.
 var beitNames = naming{
 	source:   "hf",
 	unplaced: true,

@@ -10,15 +10,15 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// evaConfig is timm's config.json of an architecture of its classes Eva (EVA-02, DINOv3) or Beit. As for the others, it
-// names an architecture; what that means is told by the name, by model_args, and by the tensors' shapes.
+// evaConfig is timm's config.json of an architecture of class Eva (EVA-02, DINOv3) or Beit. As for other
+// classes, the network follows from the architecture's name, model_args, and the tensors' shapes.
 type evaConfig struct {
 	timmConfig
 	args evaArgs
 	kind evaKind
 }
 
-// evaArgs are the arguments of these classes that change what a network computes.
+// evaArgs holds the arguments of these classes that change what a network computes.
 type evaArgs struct {
 	timmArgs
 	RegTokens   *int     `json:"num_reg_tokens"`
@@ -33,26 +33,26 @@ type evaArgs struct {
 	RelShared   *bool    `json:"use_shared_rel_pos_bias"`
 }
 
-// evaInertArgs tell nothing that shapes and names do not, or matter in training only.
+// evaInertArgs lists arguments that matter in training only, or that shapes and names already determine.
 var evaInertArgs = strings.Fields("qkv_fused swiglu_mlp scale_mlp scale_attn_inner " +
 	"swiglu_align_to head_init_scale rope_jitter_coords rope_shift_coords rope_rescale_coords")
 
-// evaKind is what the name of an architecture says of the blocks.
+// evaKind is what the name of an architecture determines about its blocks.
 type evaKind struct {
 	family string
-	class  bool // the usual pooling is the class token
+	class  bool // class token pooling is the default
 	eps    float32
 	rotary arch.Rotary
 	half   bool
 	theta  float32
 	grid   int
-	tokens int // registers
+	tokens int // number of registers
 	heads  map[int]int
-	abs    bool // there is a position embedding
-	rel    bool // each block has relative positions
+	abs    bool // has a position embedding
+	rel    bool // each block has relative position biases
 }
 
-// evaKindOf recognises an architecture of these classes; false for all others.
+// evaKindOf recognises an architecture of these classes. It returns false for all others.
 func evaKindOf(name string) (evaKind, bool) {
 	name, _, _ = strings.Cut(name, ".")
 	words := strings.Split(name, "_")
@@ -143,7 +143,7 @@ func (c *evaConfig) spec(w *weights, o Options) (*spec, error) {
 	return s, nil
 }
 
-// rotary fills how positions rotate.
+// rotary sets the rotary position embedding.
 func (c *evaConfig) rotary(s *spec) error {
 	k, a := c.kind, c.args
 	s.Rotary, s.RotaryHalf, s.RotaryTheta, s.RotaryGrid = k.rotary, k.half, k.theta, k.grid
@@ -176,7 +176,7 @@ func (c *evaConfig) rotary(s *spec) error {
 	return nil
 }
 
-// pool fills what becomes of the tokens.
+// pool sets the pooling.
 func (c *evaConfig) pool(s *spec, w *weights) error {
 	pool := "avg"
 	if c.kind.class {
@@ -199,7 +199,7 @@ func (c *evaConfig) pool(s *spec, w *weights) error {
 	return nil
 }
 
-// evaNames are those of timm's classes Eva and Beit.
+// evaNames maps the names of timm's classes Eva and Beit.
 var evaNames = naming{
 	source:   "timm",
 	unplaced: true,
@@ -217,7 +217,7 @@ var evaNames = naming{
 	},
 }
 
-// siglipTimmNames are those of timm's VisionTransformer with attention pooling.
+// siglipTimmNames maps the names of timm's VisionTransformer with attention pooling.
 var siglipTimmNames = naming{
 	source: "timm", prefixes: timmNames.prefixes, blocks: timmNames.blocks, block: timmNames.block, ignored: timmNames.ignored,
 	top: with(timmNames.top, map[string]string{

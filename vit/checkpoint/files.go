@@ -17,18 +17,18 @@ import (
 
 // Options change how Open reads a base.
 type Options struct {
-	// Image is the side of the input in pixels; position embeddings are resized for it. 0: as the base's
-	// configuration says.
+	// Image is the side of the input in pixels. Position embeddings are resized to it. 0: the size in the
+	// base's configuration.
 	Image int
-	// Heads is the number of attention heads, for files that do not tell it.
+	// Heads is the number of attention heads, for files that do not record it.
 	Heads int
-	// Prepare is what a person says about the way from an image to the input, over what the files say.
+	// Prepare overrides what the files say about preprocessing.
 	Prepare processor.Override
 }
 
-// Open reads the description of a base and finds its weights: a folder with config.json and model.safetensors (or its
-// shards and their index), an index file, or a .safetensors file alone, whose shape is then inferred from its tensors.
-// Close it after the weights have been read.
+// Open reads the description of a base and finds its weights. path is a folder with config.json and
+// model.safetensors (or its shards and their index), an index file, or a .safetensors file alone, whose
+// configuration is then inferred from its tensors. Close the checkpoint after reading the weights.
 func Open(path string, o Options) (*Checkpoint, error) {
 	src, err := locate(path)
 	if err != nil {
@@ -50,8 +50,8 @@ func Open(path string, o Options) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Guard runs read, which reads views of the file at path, and turns faults into an error: the file is mapped, and somebody
-// may shorten it meanwhile.
+// Guard runs read, which reads views of the file at path. The file is mapped: if it is truncated meanwhile,
+// Guard turns the fault into an error.
 func (*Checkpoint) Guard(path string, read func() error) error {
 	if err := safetensors.Guard(path, read); errors.Is(err, safetensors.ErrChanged) {
 		return fmt.Errorf("vit: %w", err)
@@ -60,7 +60,7 @@ func (*Checkpoint) Guard(path string, read func() error) error {
 	}
 }
 
-// OpenFS is Open for a base that lies in the top folder of fsys, in one file. name says in messages what it is.
+// OpenFS is Open for a base in a single file in the top folder of fsys. Error messages call it name.
 func OpenFS(fsys fs.FS, name string, o Options) (*Checkpoint, error) {
 	src := &source{weights: name + "/" + weightsName, dir: name, memory: true}
 	weights, err := fs.ReadFile(fsys, weightsName)
@@ -79,7 +79,7 @@ func OpenFS(fsys fs.FS, name string, o Options) (*Checkpoint, error) {
 	return load(f, src, name, o)
 }
 
-// source is where a base lies on disk.
+// source locates the files of a base.
 type source struct {
 	weights string // a .safetensors file or an index
 	sharded bool
@@ -93,7 +93,7 @@ const (
 	processorName = processor.PreprocessorName
 )
 
-// byName gives each file's place by its name in a folder.
+// byName maps the name of each file in a folder to the field for its content.
 func (f *Files) byName() map[string]*[]byte {
 	return map[string]*[]byte{configName: &f.Config, processorName: &f.Preprocessor, processor.ProcessorName: &f.Processor,
 		openCLIPConfigName: &f.OpenCLIP}
@@ -114,7 +114,7 @@ func locate(path string) (*source, error) {
 	case strings.HasSuffix(path, ".index.json"):
 		src.sharded = true
 	case !slices.Contains(usualNames, filepath.Base(path)):
-		return src, nil // a file by itself: a config.json beside it may belong to another
+		return src, nil // a single weights file: a config.json beside it may belong to another
 	}
 	for name, text := range src.files.byName() {
 		if *text, err = readSmall(filepath.Join(src.dir, name)); err != nil {
@@ -125,7 +125,7 @@ func locate(path string) (*source, error) {
 	return src, nil
 }
 
-// readSmall reads a file of at most maxConfig bytes; nil if it does not exist.
+// readSmall reads a file of at most maxConfig bytes. It returns nil if the file does not exist.
 func readSmall(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +149,7 @@ func readSmall(path string) ([]byte, error) {
 	return text, nil
 }
 
-// cause strips the path from a system error, for callers that name it.
+// cause strips the path from a system error, for callers that add the path themselves.
 func cause(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
@@ -158,8 +158,8 @@ func cause(err error) error {
 	return err
 }
 
-// choose forgets the description of the other library where a folder has two: that of transformers or timm belongs to their
-// weights, open_clip's to its own.
+// choose drops the configuration of the other library if a folder has two: config.json belongs to the weights
+// of transformers or timm, open_clip_config.json to those of open_clip.
 func (s *source) choose() {
 	if name := filepath.Base(s.weights); name == openCLIPName || name == openCLIPSafeName {
 		s.files = Files{OpenCLIP: s.files.OpenCLIP}
@@ -168,7 +168,7 @@ func (s *source) choose() {
 	}
 }
 
-// load describes an open file, which it closes if it fails.
+// load describes an open file. It closes the file on failure.
 func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint, error) {
 	c, err := describe(f, src, o)
 	if err != nil {
@@ -178,7 +178,7 @@ func load(f *safetensors.File, src *source, path string, o Options) (*Checkpoint
 	return c, nil
 }
 
-// describe finds out what a file holds.
+// describe determines what a file holds.
 func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) {
 	where := filepath.Join(src.dir, configName)
 	if src.files.OpenCLIP != nil {
@@ -217,7 +217,7 @@ func describe(f *safetensors.File, src *source, o Options) (*Checkpoint, error) 
 	return c, err
 }
 
-// problem returns what transformers says that a head was trained for.
+// problem returns problem_type of config.json: what the head was trained for.
 func (s *source) problem() (string, error) {
 	var doc struct {
 		Problem string `json:"problem_type"`
@@ -235,7 +235,7 @@ func (s *source) problem() (string, error) {
 	return "", fmt.Errorf("problem_type %.40q is not supported", doc.Problem)
 }
 
-// translate is the function of that name, for bases that are not transformers'.
+// translate calls the function translate for bases that are not in the format of transformers.
 func (s *source) translate(f *safetensors.File, o Options) (*translated, error) {
 	if s.files.Config != nil {
 		var probe struct {
@@ -251,7 +251,7 @@ func (s *source) translate(f *safetensors.File, o Options) (*translated, error) 
 	return translate(f, s, o)
 }
 
-// describeFile reads the configuration, or infers it, and sorts the tensors by name.
+// describeFile reads or infers the configuration, and looks the tensors up by name.
 func describeFile(f *safetensors.File, src *source, t *translated, o Options) (fileSpec, *weights, error) {
 	if t != nil {
 		w, err := newWeights(f, &timmNames)

@@ -9,8 +9,8 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// openGoogle reads the .npz files in which Google published ViT: arrays by the names of Flax modules. They are laid out
-// anew for any use, so that nothing would be gained by mapping them.
+// openGoogle reads the .npz files in which Google published ViT: arrays named after Flax modules. It copies
+// them, because their layout must be changed for any use.
 func openGoogle(path string) (*safetensors.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -25,7 +25,7 @@ func openGoogle(path string) (*safetensors.File, error) {
 	for _, name := range a.Names() {
 		x, err := a.Array(name)
 		if err != nil && strings.Contains(err.Error(), "a single number") {
-			continue // a counter of steps
+			continue // a step counter
 		}
 		if err != nil {
 			return nil, err
@@ -52,7 +52,7 @@ func fromArray(x *npz.Array) (t safetensors.Tensor, err error) {
 	n := x.RowBytes()
 	t.Data = make([]byte, 0, n)
 	row := make([]byte, n)
-	for i := range x.Rows() { // grows with what is there: a shape is a claim
+	for i := range x.Rows() { // grow as data arrives: the shape in the file is not trusted
 		if err := x.Row(i, row); err != nil {
 			return t, err
 		}
@@ -61,12 +61,12 @@ func fromArray(x *npz.Array) (t safetensors.Tensor, err error) {
 	return t, nil
 }
 
-// googleLayout is that of Google's ViT: matrices are [in, out], heads are a dimension of their own.
+// googleLayout is the layout of Google's ViT: matrices are [in, out], and heads are a separate dimension.
 var googleLayout = layout{
 	name: "Google's ViT (Flax)", marker: "Transformer/encoderblock_0/", from: googleTensors,
 }
 
-// googleTensors brings Flax's arrays under timm's names.
+// googleTensors renames Flax's arrays to timm's names.
 func googleTensors(in *naturalTensors) error {
 	rename := map[string]string{"cls": "cls_token", "Transformer/posembed_input/pos_embedding": "pos_embed", "pos_embedding": "pos_embed"}
 	for _, name := range in.names() {
@@ -118,7 +118,8 @@ func flaxNorm(name string) string {
 	return "bias"
 }
 
-// googleInside takes one array of a block. Modules are numbered by kind, or over all kinds, as the version of Flax had it.
+// googleInside takes one array of a block. Depending on the version of Flax, modules are numbered per kind or
+// over all kinds.
 func googleInside(in *naturalTensors, p, inside string, t safetensors.Tensor) error {
 	module, rest, _ := strings.Cut(inside, "/")
 	switch kind, number, _ := strings.Cut(module, "_"); {

@@ -8,9 +8,9 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// infer describes a file that comes without a configuration, from the names and shapes of its tensors.
-// What they do not tell is taken from the published models: heads of 64 columns, exact GELU, and the
-// family's epsilon and image recipe. CLIP towers differ in their activation and are refused.
+// infer describes a file without a configuration from the names and shapes of its tensors. What these do not
+// determine is taken from the published models: heads of 64 columns, exact GELU, and the family's epsilon and
+// image recipe. CLIP towers are refused, because published ones differ in their activation.
 func infer(f *safetensors.File, o Options) (fileSpec, *weights, error) {
 	var best *weights
 	for _, names := range []*naming{&timmNames, &hfNames, &clipNames} {
@@ -36,7 +36,7 @@ func infer(f *safetensors.File, o Options) (fileSpec, *weights, error) {
 	return c, best, err
 }
 
-// inferImage takes the side of the input from the position embedding.
+// inferImage derives the side of the input from the position embedding.
 func (c *timmConfig) inferImage(w *weights) {
 	s := &spec{fusedQKV: true}
 	s.fromShapes(w)

@@ -14,33 +14,34 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// A layout is the names and shapes that a program other than timm and transformers gives the weights of a ViT. Its
-// tensors are brought under timm's names, and its configuration into timm's words, so that one reader knows them all.
+// A layout is how a program other than timm and transformers names and shapes the weights of a ViT. Its tensors
+// are renamed to timm's names and its configuration is translated to timm's arguments, so that the reader for
+// timm handles all of them.
 type layout struct {
 	name   string
-	marker string // part of a name that no other layout has, behind whatever wraps the model
-	needs  string // a name that is there as well, so that a tower of texts is none of images
+	marker string // part of a name that only this layout has, after any prefix of a wrapping model
+	needs  string // a name that must also be present, to exclude text towers
 	from   func(in *naturalTensors) error
 }
 
-// layouts are tried in this order.
+// layouts lists the known layouts in the order in which they are tried.
 var layouts = []*layout{&clipLayout, &torchvisionLayout, &monaiLayout, &googleLayout, &timmLayout}
 
-// naturalTensors are the tensors of a file on their way to timm's names.
+// naturalTensors holds the tensors of a file while they are renamed to timm's names.
 type naturalTensors struct {
-	file    map[string]safetensors.Tensor // without what wraps the model
+	file    map[string]safetensors.Tensor // by name without the prefix of a wrapping model
 	out     map[string]safetensors.Tensor
 	depth   int
-	heads   int       // as shapes tell, 0: they do not
-	doc     fields    // model_args of timm
-	arch    string    // of timm, whose blocks are the same
-	prepare *timmHint // how images are prepared, where the layout tells
+	heads   int       // number of heads if shapes give it, else 0
+	doc     fields    // timm's model_args
+	arch    string    // timm's architecture with the same blocks
+	prepare *timmHint // preprocessing, if the layout determines it
 	note    string
-	left    []string // names that have no part in features
+	left    []string // names of tensors that features do not depend on
 	err     error
 }
 
-// timmHint is a way from image to input that follows from a layout, and in whose name.
+// timmHint is preprocessing that follows from a layout, and the name to report for it.
 type timmHint struct {
 	cfg  processor.TimmConfig
 	note string
@@ -69,7 +70,8 @@ func (in *naturalTensors) put(name string, t safetensors.Tensor) {
 
 func (in *naturalTensors) leave(name string) { in.left = append(in.left, name) }
 
-// putPermuted puts a tensor whose dimension i is dimension order[i] of t.
+// putPermuted stores a tensor after permuting its dimensions: dimension i of the result is dimension order[i]
+// of t.
 func (in *naturalTensors) putPermuted(name string, t safetensors.Tensor, order ...int) {
 	if len(order) != len(t.Shape) {
 		in.err = fmt.Errorf("%s has shape %d, expected %d dimensions", t.Name, t.Shape, len(order))
@@ -78,7 +80,7 @@ func (in *naturalTensors) putPermuted(name string, t safetensors.Tensor, order .
 	in.put(name, permuted(t, order))
 }
 
-// permuted copies a tensor with its dimensions in another order.
+// permuted copies a tensor with permuted dimensions.
 func permuted(t safetensors.Tensor, order []int) safetensors.Tensor {
 	size := t.DType.Size()
 	strides := make([]int, len(t.Shape))
@@ -137,14 +139,15 @@ func (in *naturalTensors) fuse(p string) error {
 	return nil
 }
 
-// translated is a base of another layout in timm's words.
+// translated is a base of another layout, described in timm's terms.
 type translated struct {
 	*timmConfig
 	tensors *safetensors.File
 	notes   []string
 }
 
-// translate brings a file under timm's names, if it has another layout or is wrapped; nil if it is as it should be.
+// translate renames the tensors of a file with another layout, or inside a wrapping model, to timm's names. It
+// returns nil if no translation is needed.
 func translate(f *safetensors.File, src *source, o Options) (*translated, error) {
 	l, prefix, err := recognise(f)
 	if l == nil || err != nil {
@@ -160,7 +163,8 @@ func translate(f *safetensors.File, src *source, o Options) (*translated, error)
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			in.file[rest] = t
 		} else if inner, ok := strings.CutPrefix(name, path.Dir(strings.ReplaceAll(prefix, ".", "/"))+"."); ok && l == &timmLayout && inner == "head.proj.weight" {
-			in.file["visual_projection.weight"] = t // open_clip's map to the space of texts, beside the trunk
+			// open_clip's projection to the space shared with text, stored outside the trunk
+			in.file["visual_projection.weight"] = t
 		} else {
 			outside = append(outside, name)
 		}
@@ -169,7 +173,7 @@ func translate(f *safetensors.File, src *source, o Options) (*translated, error)
 		if _, own := f.Tensor("input_resolution"); !own {
 			return nil, fmt.Errorf("a CLIP tower's activation cannot be told from its tensors: expected %s beside it", openCLIPConfigName)
 		}
-		in.doc["act_layer"] = "quick_gelu" // OpenAI's own files have this tensor
+		in.doc["act_layer"] = "quick_gelu" // only OpenAI's own files have this tensor
 		in.prepare = &timmHint{clipPrepare(), "the file is OpenAI's: images are prepared as for its CLIP"}
 	}
 	if err := l.from(in); err != nil || in.err != nil {
@@ -202,8 +206,8 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// recognise finds the layout of a file, and what is before the names of the model in it. nil if it has none of them, as
-// files of transformers.
+// recognise finds the layout of a file, and the prefix before the model's names. It returns nil if the file has
+// none of the layouts, for example because transformers wrote it.
 func recognise(f *safetensors.File) (*layout, string, error) {
 	for _, l := range layouts {
 		prefixes := map[string]bool{}
@@ -234,7 +238,7 @@ func recognise(f *safetensors.File) (*layout, string, error) {
 	return nil, "", nil
 }
 
-// config says in timm's words what the tensors are.
+// config describes the network in timm's terms.
 func (in *naturalTensors) config(src *source, o Options) (*timmConfig, error) {
 	if src.files.OpenCLIP != nil {
 		return in.openCLIP(src)
@@ -271,10 +275,10 @@ func (in *naturalTensors) config(src *source, o Options) (*timmConfig, error) {
 	return c, nil
 }
 
-// publishedNames are file names that tell a model of Meta's, whose preprocessing is known.
+// publishedNames matches the file names of models published by Meta, whose preprocessing is known.
 var publishedNames = regexp.MustCompile(`^dinov2_vit([sblg])14(_reg4)?_(pretrain|linear_head)`)
 
-// namedHint is what the name of a file tells about how images are prepared.
+// namedHint returns the preprocessing that the name of a file implies.
 func namedHint(file string) *timmHint {
 	m := publishedNames.FindStringSubmatch(filepath.Base(file))
 	if m == nil {

@@ -10,11 +10,11 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// timmLayout is timm's own, and that of the programs whose names timm has taken over or the other way round: Meta's
-// DINO, DINOv2, MAE (and RETFound), MSN and I-JEPA, with what they have beside an encoder.
+// timmLayout is the layout of timm and of programs with nearly the same names: Meta's DINO, DINOv2, MAE (and
+// RETFound), MSN and I-JEPA, including their parts outside the encoder.
 var timmLayout = layout{name: "timm's names", marker: "patch_embed.proj.weight", from: timmTensors}
 
-// beside are parts of these programs' files that pre-training needs and features do not.
+// beside lists parts in these programs' files that pre-training needs and features do not.
 var beside = []string{"mask_token", "decoder_", "decoder.", "head.mlp.", "head.last_layer", "dino_head.", "ibot_head.", "fc.", "predictor.", "prototypes", "rope_"}
 
 func timmTensors(in *naturalTensors) error {
@@ -52,7 +52,7 @@ func hasAnyPrefix(name string, prefixes []string) bool {
 	return false
 }
 
-// metaName is timm's word for one of Meta's: blocks in chunks, and the packed SwiGLU.
+// metaName translates a name of Meta's to timm's: blocks in chunks, and the packed SwiGLU.
 func metaName(name string) string {
 	name = strings.Replace(strings.Replace(name, ".mlp.w12.", ".mlp.fc1.", 1), ".mlp.w3.", ".mlp.fc2.", 1)
 	parts := strings.SplitN(name, ".", 4)
@@ -71,8 +71,8 @@ func isNumber(s string) bool {
 	return s != "" && len(s) < 6
 }
 
-// foldPosition adds the class token's position to the token, as timm does where registers stand between it and the
-// patches: Meta's position embedding has one row more than patches, and none for registers.
+// foldPosition adds the class token's position embedding to the token, as timm does for models with registers:
+// Meta's position embedding has one row more than there are patches, and none for registers.
 func (in *naturalTensors) foldPosition() error {
 	pos, token := in.out["pos_embed"], in.out["cls_token"]
 	rows := 0
@@ -111,7 +111,7 @@ func float32Tensor(name string, shape []int, values []float32) safetensors.Tenso
 	return safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape, Data: data}
 }
 
-// clipLayout is OpenAI's, and open_clip's for towers of its own.
+// clipLayout is the layout of OpenAI's CLIP, and of open_clip for its own towers.
 var clipLayout = layout{name: "OpenAI's CLIP", marker: "transformer.resblocks.0.attn.in_proj_weight", needs: "conv1.weight", from: clipTensors}
 
 func clipTensors(in *naturalTensors) error {
@@ -128,7 +128,7 @@ func clipTensors(in *naturalTensors) error {
 		case inBlock:
 			in.put("blocks."+number+"."+resblockName(inside), t)
 		default:
-			in.put(name, t) // which nobody knows, and says so
+			in.put(name, t) // unknown; reported as such later
 		}
 	}
 	in.arch = "vit_base_patch16_clip_224"
@@ -136,7 +136,7 @@ func clipTensors(in *naturalTensors) error {
 	return nil
 }
 
-// resblockName is timm's word for a part of open_clip's block.
+// resblockName translates the name of a part of open_clip's block to timm's.
 func resblockName(inside string) string {
 	stem, last := inside, ""
 	if dot := strings.LastIndexByte(inside, '.'); dot >= 0 {
@@ -154,7 +154,7 @@ func resblockName(inside string) string {
 	return inside
 }
 
-// torchvisionLayout is that of torchvision.models.VisionTransformer.
+// torchvisionLayout is the layout of torchvision.models.VisionTransformer.
 var torchvisionLayout = layout{name: "torchvision's ViT", marker: "conv_proj.weight", from: torchvisionTensors}
 
 func torchvisionTensors(in *naturalTensors) error {
@@ -185,7 +185,7 @@ func torchvisionTensors(in *naturalTensors) error {
 	return nil
 }
 
-// monaiLayout is that of MONAI's ViT for images of two dimensions.
+// monaiLayout is the layout of MONAI's two-dimensional ViT.
 var monaiLayout = layout{name: "MONAI's ViT", marker: "patch_embedding.position_embeddings", from: monaiTensors}
 
 func monaiTensors(in *naturalTensors) error {
@@ -213,7 +213,7 @@ func monaiTensors(in *naturalTensors) error {
 			in.put(name, t)
 		}
 	}
-	in.arch = "vit_base_patch16_clip_224" // for its epsilon
+	in.arch = "vit_base_patch16_clip_224" // it has the same epsilon
 	in.doc["pre_norm"], in.doc["no_embed_class"] = false, true
 	if !in.has("cls_token") {
 		in.doc["class_token"], in.doc["global_pool"] = false, "avg"
@@ -238,7 +238,7 @@ func monaiPerceptron(in *naturalTensors, name string, t safetensors.Tensor) erro
 	return nil
 }
 
-// clipPrepare is how OpenAI's CLIP has its images.
+// clipPrepare returns the preprocessing of OpenAI's CLIP.
 func clipPrepare() processor.TimmConfig {
 	return processor.TimmConfig{Interpolation: "bicubic", CropPct: share(1), Mean: []float64{0.48145466, 0.4578275, 0.40821073},
 		Std: []float64{0.26862954, 0.26130258, 0.27577711}}

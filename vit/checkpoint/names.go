@@ -7,28 +7,28 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// A file's tensors are looked up under one set of names, whatever library wrote it (the canonical ones):
+// Tensors are looked up under one set of canonical names, whatever library wrote the file:
 //
 //	cls_token dist_token reg_token pos_embed  patch_embed.{weight,bias}
 //	norm_pre norm fc_norm .{weight,bias}      head head_dist .{weight,bias}   project.weight
 //	blocks.N. norm1 norm2 qkv q k v proj fc1 gate up fc2 .{weight,bias}       blocks.N. ls1 ls2
 //
-// A naming maps a family's names to these. A name that it neither maps nor ignores makes loading fail.
+// A naming maps the names of a family to these. Loading fails on a name that it neither maps nor ignores.
 type naming struct {
-	source   string            // "hf" or "timm", as Config.Source
-	prefixes []string          // of the backbone inside a larger model; any one is removed
-	blocks   []string          // what stands before a block's number
+	source   string            // "hf" or "timm", as in Config.Source
+	prefixes []string          // prefixes of the backbone inside a larger model; any one is removed
+	blocks   []string          // what precedes a block's number
 	top      map[string]string // outside blocks: parameters, or modules with weight and bias
 	block    map[string]string // inside a block, likewise
 	ignored  []ignoreRule
-	unplaced bool // a file may have no position embedding
+	unplaced bool // a file may lack a position embedding
 }
 
-// ignoreRule names tensors that a file may hold and the forward pass does not need, and says why.
+// ignoreRule matches tensors that a file may hold but the forward pass does not need. reason says why.
 type ignoreRule struct{ prefix, reason string }
 
-// canonical returns the canonical name of a file's tensor; or "" and the reason why it is ignored; or
-// two empty strings if the naming does not know it.
+// canonical returns the canonical name of a file's tensor. If the tensor is ignored it returns "" and the
+// reason. If the naming does not know it, both results are empty.
 func (s *naming) canonical(name string) (canon, ignored string) {
 	short := name
 	for _, p := range s.prefixes {
@@ -65,7 +65,7 @@ func (s *naming) canonical(name string) (canon, ignored string) {
 	return "", ""
 }
 
-// lookUp finds a parameter by its whole name, or by its module's name and weight or bias.
+// lookUp finds a parameter by its full name, or by its module's name plus ".weight" or ".bias".
 func lookUp(names map[string]string, name string) string {
 	if c, ok := names[name]; ok {
 		return c
@@ -81,7 +81,7 @@ func lookUp(names map[string]string, name string) string {
 	return ""
 }
 
-// timmNames are those of timm's VisionTransformer and VisionTransformerDistilled.
+// timmNames maps the names of timm's VisionTransformer and VisionTransformerDistilled.
 var timmNames = naming{
 	source:   "timm",
 	prefixes: []string{"timm_model.", "module.", "model."},
@@ -100,8 +100,8 @@ var timmNames = naming{
 	},
 }
 
-// hfNames are those of Hugging Face's ViT, DeiT, ViT-MAE, DINOv2 and DINOv2 with registers: the ones that
-// files keep ("encoder.layer.N.attention.attention.query"), and the modules of transformers 5
+// hfNames maps the names of Hugging Face's ViT, DeiT, ViT-MAE, DINOv2 and DINOv2 with registers, in both forms:
+// those in files ("encoder.layer.N.attention.attention.query"), and those of modules in transformers 5
 // ("layers.N.attention.q_proj").
 var hfNames = naming{
 	source:   "hf",
@@ -130,7 +130,7 @@ var hfNames = naming{
 	},
 }
 
-// clipNames are those of Hugging Face's CLIP: a vision tower alone, or inside the whole model.
+// clipNames maps the names of Hugging Face's CLIP: a vision tower alone, or inside the whole model.
 var clipNames = naming{
 	source:   "hf",
 	prefixes: []string{"vision_model."},

@@ -9,10 +9,10 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// openCLIPName and the file beside it: open_clip's layout of a folder on a hub.
+// openCLIPConfigName is the configuration in open_clip's layout of a folder on a hub.
 const openCLIPConfigName = "open_clip_config.json"
 
-// openCLIPVision is what vision_cfg says of a tower: of open_clip's own, or of timm's.
+// openCLIPVision is vision_cfg, the description of an image tower: open_clip's own, or one of timm's.
 type openCLIPVision struct {
 	Layers    int      `json:"layers"`
 	Width     int      `json:"width"`
@@ -29,7 +29,7 @@ type openCLIPVision struct {
 	TimmProj  *string  `json:"timm_proj"`
 }
 
-// openCLIPInert change no feature.
+// openCLIPInert lists keys that do not affect features.
 var openCLIPInert = strings.Fields("patch_dropout timm_model_pretrained timm_drop timm_drop_path output_tokens attn_pooler_queries attn_pooler_heads")
 
 // openCLIP reads open_clip_config.json.
@@ -76,7 +76,7 @@ func (in *naturalTensors) openCLIP(src *source) (*timmConfig, error) {
 	return c, nil
 }
 
-// openCLIPTimm is a tower of timm.
+// openCLIPTimm describes a tower of timm.
 func (c *timmConfig) openCLIPTimm(v *openCLIPVision) (err error) {
 	if v.TimmProj != nil && *v.TimmProj != "linear" && *v.TimmProj != "" && *v.TimmProj != "none" {
 		return fmt.Errorf("%s: timm_proj %.40q is not supported, expected linear", openCLIPConfigName, *v.TimmProj)

@@ -13,13 +13,13 @@ import "math"
 // Both are separable. Scales are computed in float32 and sums in float64, so results agree with
 // torch's float32 sums within their rounding.
 
-// resizeGrid resizes a grid of vectors [from*from, d], row by row, to [to*to, d].
+// resizeGrid resizes a grid of vectors [from*from, d], in row-major order, to [to*to, d].
 func resizeGrid(src []float32, from, to, d int, antialias bool) []float32 {
 	taps := plainTaps(from, to)
 	if antialias {
 		taps = smoothTaps(from, to)
 	}
-	wide := make([]float64, from*to*d) // resized along x
+	wide := make([]float64, from*to*d) // after resizing along x
 	for y := range from {
 		for x, row := range taps {
 			dst := wide[(y*to+x)*d:][:d]
@@ -51,7 +51,7 @@ func resizeGrid(src []float32, from, to, d int, antialias bool) []float32 {
 	return out
 }
 
-// tapRow is how one output position is made: a weighted sum of consecutive inputs.
+// tapRow holds the weights of one output position: a weighted sum of consecutive inputs.
 type tapRow struct {
 	first   int
 	weights []float64
@@ -78,7 +78,7 @@ func plainTaps(from, to int) []tapRow {
 		lo, hi := max(base-1, 0), min(base+2, from-1)
 		lo, hi = min(lo, from-1), max(hi, 0)
 		w := make([]float64, hi-lo+1)
-		for k := base - 1; k <= base+2; k++ { // a position outside counts for the border
+		for k := base - 1; k <= base+2; k++ { // positions outside count as the border
 			w[min(max(k, lo), hi)-lo] += cubic(at-float64(k), -0.75)
 		}
 		rows[i] = tapRow{lo, w}

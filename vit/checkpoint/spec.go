@@ -10,31 +10,31 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// spec is everything that loading needs to know about a base: the network's shape, and what its files
-// are expected to hold.
+// spec describes a base for loading: the network, and what its files are expected to hold.
 type spec struct {
 	arch.Config
-	fusedQKV   bool // timm keeps q, k and v in one matrix
-	headDist   bool // the distillation token has a head of its own
-	unusedPool bool // SiglipForImageClassification has attention pooling that its logits do not go through
-	unusedNorm bool // CLIPForImageClassification has a norm that its logits do not go through
-	antialias  bool // how position embeddings are resized
-	native     int  // side of the images that the configuration is for
+	fusedQKV   bool // q, k and v are stored in one matrix, as by timm
+	headDist   bool // the distillation token has its own head
+	unusedPool bool // attention pooling is present but not used for logits (SiglipForImageClassification)
+	unusedNorm bool // a final norm is present but not used for logits (CLIPForImageClassification)
+	antialias  bool // position embeddings are resized with antialiasing
+	native     int  // image side in the configuration
 	labels     []string
 	recipe     imaging.Recipe
 	recipeNote string
 }
 
-// fileSpec is a parsed config.json: it picks the naming, and becomes a spec once shapes are known.
+// fileSpec is a parsed config.json. It selects the naming, and becomes a spec once tensor shapes are known.
 type fileSpec interface {
 	naming() *naming
 	spec(w *weights, o Options) (*spec, error)
 }
 
-// maxConfig bounds the JSON files beside a model. The largest are label tables, of some hundred KB.
+// maxConfig limits the size in bytes of the JSON files beside a model. The largest are label tables of some
+// hundred KB.
 const maxConfig = 16 << 20
 
-// Files are the descriptions that lie beside the weights of a base; nil where there is none.
+// Files holds the contents of the description files beside the weights of a base. A missing file is nil.
 type Files struct {
 	Config       []byte // config.json
 	Preprocessor []byte // preprocessor_config.json
@@ -42,7 +42,7 @@ type Files struct {
 	OpenCLIP     []byte // open_clip_config.json
 }
 
-// parseConfig reads what a base is.
+// parseConfig selects the parser for a configuration and calls it.
 func parseConfig(f Files) (fileSpec, error) {
 	var probe struct {
 		Architecture string `json:"architecture"`
@@ -65,17 +65,17 @@ func parseConfig(f Files) (fileSpec, error) {
 	return nil, fmt.Errorf("neither model_type (Hugging Face) nor architecture (timm) is given; %s", supported)
 }
 
-// supported ends every refusal of a model.
+// supported is the end of every message that refuses a model.
 const supported = "supported are model_type vit, deit, vit_mae, vit_msn, ijepa, dinov2, dinov2_with_registers, dinov3_vit, clip, " +
 	"clip_vision_model, siglip, siglip_vision_model, beit, data2vec-vision and timm's plain vit_*, deit_*, deit3_*, flexivit_*, " +
 	"eva_*, eva02_*, beit_* and beitv2_*"
 
 func jsonError(err error) error { return fmt.Errorf("JSON: %w", err) }
 
-// side is an edge length: a number, or a pair of equal numbers.
+// side is an edge length, given as a number or as a pair of equal numbers.
 type side int
 
-// UnmarshalJSON accepts n and [n, n].
+// UnmarshalJSON accepts n or [n, n].
 func (s *side) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		return nil
@@ -96,8 +96,8 @@ func (s *side) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// headsFor is the number of heads of the published ViT of a width: one for 64 columns, except where
-// the family chose 16 (SO400M, H, g and G: Zhai et al., arXiv 2106.04560, table 2).
+// headsFor returns the number of heads of the published ViT of a width: width/64, except where the family chose
+// 16 (SO400M, H, g and G: Zhai et al., arXiv 2106.04560, table 2).
 func headsFor(width int) (int, error) {
 	switch width {
 	case 1152, 1280, 1408, 1664:
@@ -109,7 +109,8 @@ func headsFor(width int) (int, error) {
 	return width / 64, nil
 }
 
-// publishedHeads is headsFor for a file that no configuration goes with: only for the widths of published models.
+// publishedHeads is headsFor for a file without a configuration. It accepts the widths of published models
+// only.
 func publishedHeads(width int) (int, error) {
 	switch width {
 	case 192, 384, 512, 768, 1024, 1152, 1280, 1408, 1536, 1664:
@@ -118,10 +119,10 @@ func publishedHeads(width int) (int, error) {
 	return 0, fmt.Errorf("%w from width %d", ErrNoHeads, width)
 }
 
-// ErrNoHeads says that a file does not tell the number of attention heads.
+// ErrNoHeads reports that a file does not give the number of attention heads.
 var ErrNoHeads = errors.New("the number of attention heads cannot be told")
 
-// decode reads JSON whose keys were checked.
+// decode decodes JSON whose keys have been checked.
 func decode(text []byte, dst any) error {
 	if err := json.Unmarshal(text, dst); err != nil {
 		return jsonError(err)
@@ -131,7 +132,7 @@ func decode(text []byte, dst any) error {
 
 func jsonText(doc fields) ([]byte, error) { return json.Marshal(doc) }
 
-// fromShapes fills what the tensors tell.
+// fromShapes sets what the tensors' shapes determine.
 func (s *spec) fromShapes(w *weights) {
 	s.Width = w.dim("patch_embed.weight", 0)
 	s.Channels = w.dim("patch_embed.weight", 1)

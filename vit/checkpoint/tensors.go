@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/torchfile"
 )
 
-// The names under which libraries put the weights of a model into a folder, the one that is taken first before.
+// The names that libraries give the weights in a folder, in order of preference.
 const (
 	weightsName      = "model.safetensors"
 	torchName        = "pytorch_model.bin"
@@ -26,20 +26,20 @@ const (
 
 var usualNames = []string{weightsName, safetensors.IndexName, torchName, torchIndexName, openCLIPSafeName, openCLIPName}
 
-// notWeights are files of other kinds that end like weights.
+// notWeights lists files with an ending of weights that hold something else.
 var notWeights = []string{"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth",
 	"adapter_model.safetensors", "adapter_model.bin", "flax_model.msgpack", "tf_model.h5"}
 
-// endings are those of files that may hold weights.
+// endings lists the file name endings of weights.
 var endings = []string{".safetensors", ".bin", ".pth", ".pt", ".ckpt", ".npz"}
 
-// WeightsName tells whether a file of that name may hold the weights of a base.
+// WeightsName reports whether a file of that name may hold the weights of a base.
 func WeightsName(name string) bool {
 	return slices.Contains(endings, strings.ToLower(filepath.Ext(name))) && !slices.Contains(notWeights, name)
 }
 
-// Weights finds the file with the weights of the base at path: a folder, a file, or an index of shards, whose names are
-// then returned as well.
+// Weights finds the file with the weights of the base at path: a folder, a file, or an index of shards. For an
+// index it also returns the names of the shards.
 func Weights(path string) (file string, shards []string, err error) {
 	src, err := locate(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func Weights(path string) (file string, shards []string, err error) {
 	return src.weights, shards, err
 }
 
-// Tensors opens the weights of the base at path under the names that the file has, in whatever format it is.
+// Tensors opens the weights of the base at path under the names in the file, in any supported format.
 func Tensors(path string) (*safetensors.File, error) {
 	src, err := locate(path)
 	if err != nil {
@@ -64,16 +64,17 @@ func Tensors(path string) (*safetensors.File, error) {
 	return f, nil
 }
 
-// Plain tells whether the base at path lies there as safetensors with a configuration, so that copying it gains nothing.
+// Plain reports whether the base at path is stored as safetensors with a configuration, so that copying it
+// gains nothing.
 func Plain(path string) bool {
 	src, err := locate(path)
 	return err == nil && src.files.Config != nil && (src.sharded || strings.HasSuffix(src.weights, ".safetensors"))
 }
 
-// Looks tells whether tensors of these names may be those of a base.
+// Looks reports whether tensors with these names may be a base.
 func Looks(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
-		return strings.Contains(name, "patch_embed") || // timm's, Hugging Face's and CLIP's names have it in common
+		return strings.Contains(name, "patch_embed") || // names of timm, Hugging Face and CLIP have this in common
 			slices.ContainsFunc(layouts, func(l *layout) bool { return strings.Contains(name, l.marker) })
 	})
 }
@@ -108,7 +109,7 @@ func (s *source) find() error {
 	return fmt.Errorf("folder has several files that may hold the weights (%s): name one of them", list(found))
 }
 
-// openTensors opens the file with the weights, in whatever format it is.
+// openTensors opens the weights file in whatever format it has.
 func (s *source) openTensors() (f *safetensors.File, notes []string, err error) {
 	if s.sharded {
 		return s.openShards()
@@ -120,7 +121,8 @@ func (s *source) openTensors() (f *safetensors.File, notes []string, err error) 
 	switch {
 	case strings.EqualFold(filepath.Ext(s.weights), ".npz"):
 		f, err = openGoogle(s.weights)
-	case strings.EqualFold(filepath.Ext(s.weights), ".safetensors"): // whose first byte may be anything
+	// the first byte of a safetensors file can have any value
+	case strings.EqualFold(filepath.Ext(s.weights), ".safetensors"):
 		f, err = safetensors.Open(s.weights)
 	case torchfile.Is(head) || slices.Contains(endings[1:], strings.ToLower(filepath.Ext(s.weights))):
 		return torchfile.Open(s.weights)
@@ -130,7 +132,7 @@ func (s *source) openTensors() (f *safetensors.File, notes []string, err error) 
 	return f, nil, err
 }
 
-// openShards opens the shards of an index, of safetensors or of torch.save.
+// openShards opens the shards of an index, as safetensors or as torch.save files.
 func (s *source) openShards() (*safetensors.File, []string, error) {
 	var notes []string
 	f, err := safetensors.OpenShards(s.weights, func(path string) (*safetensors.File, error) {
@@ -144,7 +146,7 @@ func (s *source) openShards() (*safetensors.File, []string, error) {
 	return f, notes, err
 }
 
-// firstBytes reads how a file begins.
+// firstBytes reads the beginning of a file.
 func firstBytes(path string) ([]byte, error) {
 	f, err := regular.Open(path)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// weights is a file's tensors under canonical names, and what went wrong while they were taken.
+// weights holds a file's tensors by canonical name, and the problems found while they were taken.
 type weights struct {
 	path    string
 	naming  *naming
 	tensors map[string]safetensors.Tensor
-	unknown []string // of the file, that the naming does not know
+	unknown []string // names in the file that the naming does not know
 	taken   map[string]bool
 	missing []string
 	wrong   []string
@@ -28,7 +28,8 @@ func newWeights(f *safetensors.File, names *naming) (*weights, error) {
 		canon, ignored := names.canonical(name)
 		if canon == "" {
 			if ignored == "" {
-				if t, _ := f.Tensor(name); !slices.Contains(t.Shape, 0) { // what has no numbers, as no registers, says nothing
+				// an empty tensor, such as zero registers, carries no information
+				if t, _ := f.Tensor(name); !slices.Contains(t.Shape, 0) {
 					w.unknown = append(w.unknown, name)
 				}
 			}
@@ -45,10 +46,11 @@ func newWeights(f *safetensors.File, names *naming) (*weights, error) {
 
 func (w *weights) has(name string) bool { _, ok := w.tensors[name]; return ok }
 
-// hasModule tells whether any parameter of a module is there, so that a lone survivor counts.
+// hasModule reports whether a weight or a bias of a module is there. Either one is enough, so that a missing
+// counterpart is noticed.
 func (w *weights) hasModule(name string) bool { return w.has(name+".weight") || w.has(name+".bias") }
 
-// inBlocks tells whether any block has the parameter or module.
+// inBlocks reports whether any block has the parameter or module.
 func (w *weights) inBlocks(name string) bool {
 	for i := range w.depth() {
 		if n := arch.BlockName(i, name); w.has(n) || w.hasModule(n) {
@@ -58,21 +60,21 @@ func (w *weights) inBlocks(name string) bool {
 	return false
 }
 
-// depth is one more than the highest number of a block.
+// depth returns one more than the highest block number.
 func (w *weights) depth() int {
 	depth := 0
 	for name := range w.tensors {
 		if rest, ok := strings.CutPrefix(name, "blocks."); ok {
 			number, _, _ := strings.Cut(rest, ".")
-			n, _ := strconv.Atoi(number) // canonical made it from a number below arch.MaxDepth
+			n, _ := strconv.Atoi(number) // cannot fail: canonical checked that the number is below arch.MaxDepth
 			depth = max(depth, n+1)
 		}
 	}
 	return depth
 }
 
-// dim returns size i of a tensor whose leading ones are dropped, counted from the end if negative; 0 if
-// there is none. It serves to infer a shape; take checks it.
+// dim returns the size of dimension i of a tensor after dropping leading ones. Negative i counts from the end.
+// The result is 0 if there is no such dimension. dim is for inferring shapes; take checks them.
 func (w *weights) dim(name string, i int) int {
 	t, ok := w.tensors[name]
 	if !ok {
@@ -87,7 +89,7 @@ func (w *weights) dim(name string, i int) int {
 	return t.Shape[i]
 }
 
-// blockDim is dim of the first block that has the tensor.
+// blockDim is dim for the first block that has the tensor.
 func (w *weights) blockDim(name string, i int) int {
 	for n := range w.depth() {
 		if d := w.dim(arch.BlockName(n, name), i); d != 0 {
@@ -97,8 +99,8 @@ func (w *weights) blockDim(name string, i int) int {
 	return 0
 }
 
-// take marks a tensor as used and checks its shape (leading ones do not count). It returns false, and
-// notes why, if the tensor is missing or has another shape.
+// take marks a tensor as used and checks its shape, ignoring leading ones. If the tensor is missing or has
+// another shape, take records that and returns false.
 func (w *weights) take(name string, shape ...int) (safetensors.Tensor, bool) {
 	t, ok := w.tensors[name]
 	if !ok {
@@ -143,7 +145,7 @@ func (w *weights) unfit(unused []string) error {
 	return fmt.Errorf("vit: %s: tensors do not fit the model: %s", w.path, strings.Join(parts, "; "))
 }
 
-// list joins names, cutting a long list short.
+// list joins names, truncating a long list.
 func list(names []string) string {
 	const most = 12
 	if len(names) == 0 {
@@ -163,7 +165,7 @@ func list(names []string) string {
 	return s
 }
 
-// fileNames turns canonical names into those that the file would use, guided by a block that has them.
+// fileNames translates canonical names into those that the file would use, modelled on a block that has them.
 func (w *weights) fileNames(canon []string) []string {
 	names := make([]string, len(canon))
 	for i, c := range canon {
@@ -208,7 +210,7 @@ func (w *weights) fileName(canon string) string {
 	return canon
 }
 
-// prefix is what the file puts before the backbone's names; heads have none.
+// prefix returns the file's prefix of a backbone name. Heads have none.
 func (w *weights) prefix(canon string) string {
 	if strings.HasPrefix(canon, "head") || strings.HasPrefix(canon, "project") {
 		return ""
@@ -223,7 +225,8 @@ func (w *weights) prefix(canon string) string {
 	return ""
 }
 
-// wordFor names a weight that has no model in the file: by the naming's own word, and the block.
+// wordFor returns a name for a weight that has no counterpart in the file: the naming's own name, and the
+// block.
 func wordFor(canon, name string) string {
 	if rest, ok := strings.CutPrefix(canon, "blocks."); ok {
 		number, _, _ := strings.Cut(rest, ".")
@@ -232,7 +235,7 @@ func wordFor(canon, name string) string {
 	return name
 }
 
-// essentials checks for the tensors without which a file's shape cannot be made out.
+// essentials checks for the tensors that are needed to infer a file's shape.
 func (w *weights) essentials() error {
 	for _, name := range []string{"patch_embed.weight", "pos_embed"} {
 		if !w.has(name) && !(name == "pos_embed" && w.naming.unplaced) {

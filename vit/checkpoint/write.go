@@ -7,8 +7,8 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// Folder returns the content of a folder with a plain ViT with a class token and without a head, under Hugging Face's
-// names. read gives the numbers of a parameter of m. The tensors are of dtype (F32, F16 or BF16).
+// Folder returns the content of a folder with a plain ViT with a class token and without a head, under Hugging
+// Face's names. read returns the values of a parameter of m. Tensors are written as dtype (F32, F16 or BF16).
 func Folder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
 	if err := renamable(m); err != nil {
 		return nil, fmt.Errorf("vit: write: %w", err)
@@ -19,7 +19,7 @@ func Folder(m *Description, read func(name string) []float32, dtype safetensors.
 	return folder(m, "", read, dtype)
 }
 
-// folder writes a plain ViT under transformers' names, with a prefix before those of the backbone.
+// folder writes a plain ViT under transformers' names, with a prefix before backbone names.
 func folder(m *Description, prefix string, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
 	x := &Exported{From: m.Source, Source: "hf", Files: map[string][]byte{}}
 	for _, p := range m.Params() {
@@ -39,7 +39,7 @@ func folder(m *Description, prefix string, read func(name string) []float32, dty
 	return x, x.hfFiles(m)
 }
 
-// made is a tensor whose numbers are made when it is written.
+// made returns a tensor whose values are computed when it is written.
 func made(name string, dtype safetensors.DType, shape []int, values func() []float32) safetensors.TensorData {
 	return safetensors.TensorData{Name: name, DType: dtype, Shape: shape, Fill: func(use func([]byte) error) error {
 		t, err := safetensors.FromFloat32s(name, dtype, shape, values())

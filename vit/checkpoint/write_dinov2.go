@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// dinov2Names are the names that transformers' files have for the modules of a DINOv2, with or without registers.
+// dinov2Names maps modules of a DINOv2, with or without registers, to the names in transformers' files.
 var dinov2Names = map[string]string{
 	"patch_embed": "embeddings.patch_embeddings.projection", "cls_token": "embeddings.cls_token", "reg_token": "embeddings.register_tokens",
 	"pos_embed": "embeddings.position_embeddings", "norm": "layernorm", "head": "classifier",
@@ -19,8 +19,8 @@ var dinov2Names = map[string]string{
 	"ls1": "layer_scale1.lambda1", "norm2": "norm2", "fc1": "mlp.fc1", "fc2": "mlp.fc2", "ls2": "layer_scale2.lambda1",
 }
 
-// dinov2Folder returns the content of a folder with a DINOv2 under transformers' names. Its head sees the class token and
-// the mean of the patches.
+// dinov2Folder returns the content of a folder with a DINOv2 under transformers' names. Its head reads the
+// class token and the mean of the patches.
 func dinov2Folder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
 	doc, err := dinov2Config(m)
 	if err != nil {
@@ -49,7 +49,8 @@ func dinov2Folder(m *Description, read func(name string) []float32, dtype safete
 			return nil, fmt.Errorf("vit: write: %w", err)
 		}
 	}
-	if err := add(prefix+"embeddings.mask_token", []int{1, m.Width}, make([]float32, m.Width)); err != nil { // of training, which has ended
+	// used in pre-training only
+	if err := add(prefix+"embeddings.mask_token", []int{1, m.Width}, make([]float32, m.Width)); err != nil {
 		return nil, fmt.Errorf("vit: write: %w", err)
 	}
 	if err := x.add(configName, doc); err != nil {
@@ -73,7 +74,7 @@ func dinov2Name(canon, prefix string, swiglu bool) string {
 	return prefix + name + last
 }
 
-// dinov2Config is the configuration, or an error unless it says all of the network.
+// dinov2Config returns the configuration, or an error if it cannot express the whole network.
 func dinov2Config(m *Description) (fields, error) {
 	c := &m.Config
 	said := arch.Config{Family: "dinov2", Source: c.Source, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLP: c.MLP, Image: c.Image, Patch: c.Patch, Channels: c.Channels,
@@ -101,7 +102,7 @@ func dinov2Config(m *Description) (fields, error) {
 	return doc, nil
 }
 
-// mlpRatio is the whole number from which transformers computes the width of the MLP, 0 if there is none.
+// mlpRatio returns the integer from which transformers computes the width of the MLP, or 0 if there is none.
 func mlpRatio(c *arch.Config) int {
 	const most = 64
 	for ratio := 1; ratio <= most; ratio++ {

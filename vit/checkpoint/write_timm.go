@@ -8,26 +8,27 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// sayable returns an error unless timm's words (timmArgs) tell all of a network.
+// sayable returns an error if timm's arguments (timmArgs) cannot express the whole network.
 func sayable(c *arch.Config) error {
 	said := arch.Config{Family: c.Family, Source: c.Source, Width: c.Width, Depth: c.Depth, Heads: c.Heads, MLP: c.MLP, Image: c.Image,
 		Patch: c.Patch, Channels: c.Channels, Class: c.Class, Registers: c.Registers, PosPrefix: c.PosPrefix, PreNorm: c.PreNorm,
 		FinalNorm: c.FinalNorm, PoolNorm: c.PoolNorm, QKVBias: c.QKVBias, SwiGLU: c.SwiGLU, LayerScale: c.LayerScale, Act: c.Act, Eps: c.Eps,
 		Pooling: c.Pooling, Classes: c.Classes, Projected: c.Projected}
 	if said != *c {
-		return fmt.Errorf("a base of this kind (%s) cannot be said in timm's words", c.Family)
+		return fmt.Errorf("a %s base cannot be expressed as a VisionTransformer of timm", c.Family)
 	}
 	return nil
 }
 
-// TimmFolder returns the content of a folder with any network that timm's VisionTransformer can be, under timm's names.
-// read gives the numbers of a parameter of m. The tensors are of dtype (F32, F16 or BF16).
+// TimmFolder returns the content of a folder with any network that timm's VisionTransformer can express, under
+// timm's names. read returns the values of a parameter of m. Tensors are written as dtype (F32, F16 or BF16).
 func TimmFolder(m *Description, read func(name string) []float32, dtype safetensors.DType) (*Exported, error) {
 	if err := sayable(&m.Config); err != nil {
 		return nil, fmt.Errorf("vit: write: %w", err)
 	}
 	d := *m
-	fold := m.Registers > 0 && m.PosPrefix // timm has no rows of registers, so the class token has its position in it
+	// timm's position embedding has no rows for registers, so that of the class token is added to the token
+	fold := m.Registers > 0 && m.PosPrefix
 	if fold {
 		d.PosPrefix = false
 	}
@@ -47,7 +48,7 @@ func TimmFolder(m *Description, read func(name string) []float32, dtype safetens
 		}
 		name, shape, values := timmTensor(p, read)
 		if name == "" {
-			continue // part of another
+			continue // written as part of another tensor
 		}
 		if fold && p.Name == "cls_token" {
 			alone := values
@@ -68,7 +69,7 @@ func TimmFolder(m *Description, read func(name string) []float32, dtype safetens
 	return x, nil
 }
 
-// timmTensor is a parameter as timm has it: q, k and v are one.
+// timmTensor returns a parameter as timm stores it: q, k and v are one tensor.
 func timmTensor(p arch.Param, read func(name string) []float32) (name string, shape []int, values func() []float32) {
 	block, module, last, inBlock := arch.SplitName(p.Name)
 	values = func() []float32 { return read(p.Name) }

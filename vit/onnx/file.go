@@ -7,22 +7,22 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Constants of more bytes than this go to the file beside the model, if there is one, where each begins at a multiple of
-// page bytes, so that it can be mapped.
+// Constants larger than small bytes go to the data file, if there is one. Each starts at a multiple of page
+// bytes, so that it can be mapped.
 const (
 	small = 1 << 10
 	page  = 4096
 )
 
-// file writes a model whose lengths are known before its numbers are.
+// file writes a model in two steps: it computes all lengths, then writes the values.
 type file struct {
 	graph    *graph
 	w, data  io.Writer
 	location string
 
-	heads []message // of each constant: all of its TensorProto but its numbers
-	size  int64     // of all constants in w
-	at    int64     // in data
+	heads []message // for each constant: its TensorProto without the values
+	size  int64     // total length of the constants in w
+	at    int64     // offset in data
 	err   error
 }
 
@@ -34,10 +34,10 @@ func (f *file) write(parts ...message) {
 	}
 }
 
-// outside tells whether the numbers of a constant lie in the other file.
+// outside reports whether the values of a constant are written to the data file.
 func (f *file) outside(c *constant) bool { return f.data != nil && c.size() > small }
 
-// lay finds out where everything will be.
+// lay computes the position of every part.
 func (f *file) lay() {
 	at := int64(0)
 	for i := range f.graph.constants {
@@ -61,7 +61,7 @@ func (f *file) lay() {
 	}
 }
 
-// constants writes them.
+// constants writes the constants.
 func (f *file) constants() {
 	for i := range f.graph.constants {
 		c := &f.graph.constants[i]

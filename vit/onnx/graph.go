@@ -7,22 +7,22 @@ import (
 	"strconv"
 )
 
-// graph gathers nodes and the constants that they read. Values are named by what makes them.
+// graph collects nodes and the constants that they read. A value is named after the node that computes it.
 type graph struct {
 	nodes     []message
 	constants []constant
 	known     map[string]bool // names of constants
-	count     int             // of values
+	count     int             // number of values so far
 	err       error
 }
 
-// constant is a TensorProto whose numbers are made when they are written.
+// constant is a TensorProto whose values are produced when they are written.
 type constant struct {
 	name string
 	kind int
 	dims []int
-	fill func() ([]float32, error) // of kind float
-	ints []int64                   // of kind int64
+	fill func() ([]float32, error) // for constants of floats
+	ints []int64                   // for constants of int64
 }
 
 func (c *constant) size() int64 {
@@ -36,7 +36,7 @@ func (c *constant) size() int64 {
 	return 4 * n
 }
 
-// data returns the numbers as they are written.
+// data returns the values in their encoding.
 func (c *constant) data() ([]byte, error) {
 	if c.kind == typeInt64 {
 		b := make([]byte, 0, c.size())
@@ -59,7 +59,7 @@ func (c *constant) data() ([]byte, error) {
 	return b, nil
 }
 
-// head is the TensorProto without its numbers.
+// head returns the TensorProto without its values.
 func (c *constant) head() message {
 	var m message
 	for _, d := range c.dims {
@@ -70,12 +70,12 @@ func (c *constant) head() message {
 	return m
 }
 
-// node adds an operator with one result, and returns its name.
+// node adds an operator with one output, and returns the output's name.
 func (g *graph) node(op string, inputs []string, attributes ...attribute) string {
 	return g.nodes1(op, inputs, 1, attributes...)[0]
 }
 
-// nodes1 adds an operator with n results.
+// nodes1 adds an operator with n outputs.
 func (g *graph) nodes1(op string, inputs []string, n int, attributes ...attribute) []string {
 	outputs := make([]string, n)
 	for i := range outputs {
@@ -102,10 +102,10 @@ func (g *graph) add(op string, inputs, outputs []string, attributes ...attribute
 	g.nodes = append(g.nodes, m)
 }
 
-// rename gives a value the name of a result of the model.
+// rename gives a value the name of an output of the model.
 func (g *graph) rename(value, name string) { g.add("Identity", []string{value}, []string{name}) }
 
-// floats adds a constant that fill makes, unless there is one of that name, and returns the name.
+// floats adds a constant with values from fill, unless a constant of that name exists, and returns the name.
 func (g *graph) floats(name string, dims []int, fill func() ([]float32, error)) string {
 	if !g.known[name] {
 		g.known[name] = true
@@ -114,7 +114,7 @@ func (g *graph) floats(name string, dims []int, fill func() ([]float32, error)) 
 	return name
 }
 
-// number adds a constant of one float32.
+// number adds a scalar float32 constant.
 func (g *graph) number(v float32) string {
 	return g.floats("number_"+strconv.FormatFloat(float64(v), 'g', -1, 32), nil, func() ([]float32, error) { return []float32{v}, nil })
 }
@@ -132,7 +132,7 @@ func (g *graph) ints(v ...int) string {
 	return name
 }
 
-// Operators of two inputs, and others that are used often.
+// Shorthands for operators that are used often.
 
 func (g *graph) plus(a, b string) string  { return g.node("Add", []string{a, b}) }
 func (g *graph) times(a, b string) string { return g.node("Mul", []string{a, b}) }
@@ -155,7 +155,7 @@ func (g *graph) concat(axis int, parts ...string) string {
 	return g.node("Concat", parts, attribute{"axis", axis})
 }
 
-// slice returns [from, to) of an axis.
+// slice returns the range [from, to) of an axis.
 func (g *graph) slice(x string, axis, from, to, step int) string {
 	return g.node("Slice", []string{x, g.ints(from), g.ints(to), g.ints(axis), g.ints(step)})
 }

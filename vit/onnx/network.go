@@ -15,7 +15,7 @@ type network struct {
 	has  map[string][]int // shapes of the parameters
 }
 
-// param is a parameter as a constant of its own shape, or of another of the same size.
+// param adds a parameter as a constant with its own shape, or with dims, which must have the same size.
 func (n *network) param(name string, dims ...int) string {
 	if dims == nil {
 		dims = n.has[name]
@@ -23,7 +23,7 @@ func (n *network) param(name string, dims ...int) string {
 	return n.floats(name, dims, func() ([]float32, error) { return n.read(name) })
 }
 
-// linear is x Wᵀ + b on the last axis. W is stored the other way round, as MatMul wants it.
+// linear adds x Wᵀ + b on the last axis. W is stored transposed, as MatMul expects it.
 func (n *network) linear(module, x string) string {
 	weight := module + ".weight"
 	shape := n.has[weight]
@@ -73,7 +73,7 @@ func (n *network) features(images string) string {
 	return x
 }
 
-// embed projects patches, adds positions, and puts class and register tokens before.
+// embed projects patches, adds position embeddings, and prepends class and register tokens.
 func (n *network) embed(images string) string {
 	c := n.c
 	g, d := c.Grid(), c.Width
@@ -101,7 +101,7 @@ func (n *network) embed(images string) string {
 	return n.concat(1, tokens, x)
 }
 
-// prefixTokens are class and distillation token, with their positions, and registers.
+// prefixTokens returns class and distillation token with their positions, and registers.
 func (n *network) prefixTokens() (all []float32, err error) {
 	c := n.c
 	for _, name := range []string{"cls_token", "dist_token", "reg_token"} {
@@ -126,7 +126,7 @@ func (n *network) prefixTokens() (all []float32, err error) {
 	return all, nil
 }
 
-// block is attention and an MLP, each with a norm before and a residual around.
+// block is attention followed by an MLP, each with a norm before it and a residual connection around it.
 func (n *network) block(b int, x string) string {
 	c := n.c
 	name := func(s string) string { return arch.BlockName(b, s) }
@@ -150,7 +150,7 @@ func (n *network) block(b int, x string) string {
 	return n.plus(x, n.scaled(n.linear(name("fc2"), u), name("ls2")))
 }
 
-// scaled is y with LayerScale, if the network has it.
+// scaled returns y times LayerScale if the network has it, else y.
 func (n *network) scaled(y, scale string) string {
 	if n.has[scale] == nil {
 		return y
@@ -158,12 +158,12 @@ func (n *network) scaled(y, scale string) string {
 	return n.times(y, n.param(scale))
 }
 
-// heads cuts [batch, T, d] into [batch, heads, T, d/heads].
+// heads reshapes [batch, T, d] to [batch, heads, T, d/heads].
 func (n *network) heads(x string) string {
 	return n.transpose(n.reshape(x, 0, -1, n.c.Heads, n.c.HeadDim()), 0, 2, 1, 3)
 }
 
-// attention is softmax(q kᵀ / sqrt(dim) + bias) v for each head, [batch, queries, d].
+// attention returns softmax(q kᵀ / sqrt(dim) + bias) v for each head, [batch, queries, d].
 func (n *network) attention(b int, q, k, v string) string {
 	c := n.c
 	s := n.times(n.matMul(q, n.transpose(k, 0, 1, 3, 2)), n.number(float32(1/math.Sqrt(float64(c.HeadDim())))))
@@ -174,7 +174,7 @@ func (n *network) attention(b int, q, k, v string) string {
 	return n.reshape(n.transpose(o, 0, 2, 1, 3), 0, -1, c.Width)
 }
 
-// positionBias is what relative positions add to the scores of block b, [heads, T, T].
+// positionBias returns the relative position bias of block b, [heads, T, T].
 func (n *network) positionBias(b int) string {
 	c := n.c
 	t, tables, name := c.Tokens(), []string{}, "bias_of_positions"
@@ -203,8 +203,8 @@ func (n *network) positionBias(b int) string {
 	})
 }
 
-// rotate turns pairs of numbers of each head [batch, heads, T, dim] by the angles of the token's position: x cos + (x R) sin,
-// where R exchanges the numbers of a pair and changes the sign of one.
+// rotate applies rotary position embedding to [batch, heads, T, dim]: x cos + (x R) sin, where R swaps the
+// values of each pair and negates one.
 func (n *network) rotate(x string) string {
 	c := n.c
 	if c.Rotary == arch.RotaryNone {
@@ -217,7 +217,7 @@ func (n *network) rotate(x string) string {
 			for r := range t {
 				for i := range dim / 2 {
 					a, b := c.RotaryPair(i)
-					angle := before // tokens before the patches stay as they are
+					angle := before // tokens before the patches are not rotated
 					if r >= c.Prefix() {
 						angle = float32(v[(r-c.Prefix())*dim/2+i])
 					}
@@ -240,7 +240,7 @@ func (n *network) rotate(x string) string {
 	return n.plus(n.times(x, cos), n.times(n.matMul(x, turn), sin))
 }
 
-// activate is the MLP's non-linearity.
+// activate applies the MLP's activation function.
 func (n *network) activate(x string) string {
 	sigmoid := func(y string) string { return n.node("Sigmoid", []string{y}) }
 	switch n.c.Act {
@@ -257,7 +257,7 @@ func (n *network) activate(x string) string {
 	return x
 }
 
-// pool makes one vector of the tokens [batch, T, d].
+// pool reduces the tokens [batch, T, d] to one vector.
 func (n *network) pool(x string) string {
 	c := n.c
 	token := func(i int) string {
@@ -282,7 +282,7 @@ func (n *network) pool(x string) string {
 	return x
 }
 
-// attentionPool lets a learned query attend to all tokens, and adds an MLP.
+// attentionPool adds attention of a learned query to all tokens, followed by an MLP.
 func (n *network) attentionPool(x string) string {
 	q := n.heads(n.linear("pool.q", n.param("pool.latent", 1, 1, n.c.Width)))
 	o := n.attention(arch.PoolBlock, q, n.heads(n.linear("pool.k", x)), n.heads(n.linear("pool.v", x)))

@@ -13,27 +13,28 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Model is what is written. Its input is "image" [batch, 3, side, side], prepared as the recipe in the metadata says. Its
-// results are "features" [batch, Features] and, if the network has a head, "logits" [batch, Classes] and "probabilities".
+// Model is the model to write. Its input is "image" [batch, 3, side, side], prepared according to the recipe in
+// the metadata. Its outputs are "features" [batch, Features] and, if the network has a head, "logits" [batch,
+// Classes] and "probabilities".
 type Model struct {
 	Config arch.Config
-	// Read returns the numbers of a parameter of Config. It is called once for each, or a few times.
+	// Read returns the values of a parameter of Config. It may be called more than once per parameter.
 	Read func(name string) ([]float32, error)
-	// OneHead says that the head is an adapter's, which sees all features, also where the network has a head for each of two
-	// tokens.
+	// OneHead says that the head is an adapter's, which reads all features, even if the base has one head for
+	// each of two tokens.
 	OneHead bool
-	// Mirror says that logits are the means of those of the image and of its mirror image, left and right exchanged.
+	// Mirror averages the logits of the image and of its mirror image, flipped left to right.
 	Mirror bool
-	// Exclusive says that one label applies, so that probabilities are a softmax and not sigmoids; Temperatures divide the
-	// logits before: none, one, or one a label.
+	// Exclusive says that exactly one label applies: probabilities are a softmax, otherwise sigmoids.
+	// Temperatures divide the logits first: none, one, or one per label.
 	Exclusive    bool
 	Temperatures []float64
-	// Producer and Version name the program, Metadata is what else a reader should know.
+	// Producer and Version name the program. Metadata holds further information for readers.
 	Producer, Version string
 	Metadata          map[string]string
 }
 
-// Size returns how many bytes the numbers of the model take.
+// Size returns the bytes that the values of the model take.
 func (m *Model) Size() (int64, error) {
 	n, err := m.build()
 	if err != nil {
@@ -46,7 +47,7 @@ func (m *Model) Size() (int64, error) {
 	return size, nil
 }
 
-// MaxSize is how large a model in one file may be: a protocol buffer has at most 2 GiB.
+// MaxSize is the largest model in a single file, in bytes: a protocol buffer is limited to 2 GiB.
 const MaxSize = math.MaxInt32 - 1<<24
 
 // build makes the graph.
@@ -87,7 +88,7 @@ func (m *Model) build() (*network, error) {
 	return n, n.err
 }
 
-// probabilities are those of calibrated logits.
+// probabilities adds the probabilities of calibrated logits.
 func (n *network) probabilities(logits string, m *Model) {
 	x := logits
 	if k := len(m.Temperatures); k > 0 {
@@ -108,8 +109,8 @@ func (n *network) probabilities(logits string, m *Model) {
 	n.add("Sigmoid", []string{x}, []string{"probabilities"})
 }
 
-// Write writes the model. Where data is nil all of it goes to w, which takes at most MaxSize; else the numbers of large
-// parameters go to data, a file that will lie beside the model under the name location.
+// Write writes the model. If data is nil everything goes to w, at most MaxSize bytes. Otherwise the values of
+// large parameters go to data, a file that must lie beside the model under the name location.
 func (m *Model) Write(w, data io.Writer, location string) error {
 	n, err := m.build()
 	if err != nil {
@@ -153,7 +154,7 @@ func (m *Model) Write(w, data io.Writer, location string) error {
 	return f.err
 }
 
-// results describes the model's input and results.
+// results describes the model's inputs and outputs.
 func (n *network) results() message {
 	var tail message
 	c := n.c

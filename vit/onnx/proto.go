@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The numbers of fields and constants are those of onnx.proto (IR version 8).
+// Field numbers and constants of onnx.proto (IR version 8).
 const (
 	irVersion = 8
 	opset     = 17 // the first with LayerNormalization
@@ -21,7 +21,7 @@ const (
 	external = 1 // TensorProto.EXTERNAL
 )
 
-// message is an encoded protocol buffer in the making.
+// message is a protocol buffer under construction.
 type message []byte
 
 func (m *message) bytes(field protowire.Number, v []byte) {

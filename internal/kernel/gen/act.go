@@ -2,15 +2,15 @@ package main
 
 import "math"
 
-// Activations x*S(x), with S the normal distribution or a sigmoid. S(x) = 1 - S(-x), so that with
-// a = |x| and q = a*S(-a), which is small, the value is max(x, 0) - q: no digits are lost on either side. The
-// derivative at -a, g, gives that at a as 1 - g.
+// Activations x*S(x), where S is the normal distribution function or a sigmoid. S(x) = 1 - S(-x). So with a =
+// |x| and q = a*S(-a), which is small, the value is max(x, 0) - q, which loses no digits on either side. If g
+// is the derivative at -a, the derivative at a is 1 - g.
 
 // sigmoidAct is x*sigmoid(linear*x + cubic*x^3).
 type sigmoidAct struct {
 	name          string
 	linear, cubic float64
-	bound         float32 // |x| from which on the sigmoid is 0, see expMin
+	bound         float32 // |x| from which the sigmoid is 0, see expMin
 }
 
 const sqrt2OverPi = 0.7978845608028654
@@ -62,7 +62,7 @@ func (s sigmoidAct) both(v *vec, x V, value bool) (y, g V) {
 		v.Op2(VMul, y, a, e)
 		y = v.positiveLess(x, y)
 	}
-	// g = S - a*z'*S*(1-S), and 1-S = d
+	// g = S - a*z'*S*(1-S), where 1-S is in d.
 	v.Op2(VMul, d, d, a)
 	if s.cubic == 0 {
 		v.opK(VMul, d, d, float32(s.linear))

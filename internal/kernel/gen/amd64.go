@@ -15,7 +15,7 @@ var amd64Ops = map[Op]string{
 	VShl: "VPSLLD", VShr: "VPSRLD", VSar: "VPSRAD",
 }
 
-// Bit operations are typed in the longer vectors.
+// With 512-bit vectors, bit operations have an element type.
 var (
 	avx2Bits   = map[Op]string{VAnd: "VANDPS", VOr: "VORPS", VXor: "VXORPS"}
 	avx512Bits = map[Op]string{VAnd: "VPANDD", VOr: "VPORD", VXor: "VPXORD"}
@@ -71,7 +71,8 @@ func printAMD64(p *printer, f *Func, i Instr) {
 	case VConst:
 		p.ins("VBROADCASTSS", p.constant(i.Bits), reg(i.V))
 	case VZero:
-		// The 256-bit form clears the whole register and costs nothing; it does not reach the upper half.
+		// The 256-bit form clears the whole register at no cost. It is not encodable for the upper half of the
+		// registers.
 		if i.V < 16 {
 			y := fmt.Sprintf("Y%d", i.V)
 			p.ins("VXORPS", y, y, y)
@@ -103,7 +104,7 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		if wide {
 			p.ins(text)
 		} else {
-			p.bytes(vex(0x50, i.V, i.A, i.B), text) // the assembler would need AVX-512 registers
+			p.bytes(vex(0x50, i.V, i.A, i.B), text) // the assembler would emit a form that needs AVX-512
 		}
 	case VDotBF16:
 		p.bytes(evex(2, 0x52, i.V, i.A, i.B), fmt.Sprintf("VDPBF16PS %s, %s, %s", reg(i.B), reg(i.A), reg(i.V)))
@@ -111,7 +112,7 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.bytes(evex(2, 0x72, i.V, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.V))
 		p.ins("VPMOVZXWD", fmt.Sprintf("Y%d", i.V), reg(i.V))
 	case VStoreBF16:
-		// The register that is converted is not needed afterwards.
+		// The converted register is not needed afterwards, so it is overwritten.
 		p.bytes(evex(2, 0x72, i.A, 0, i.A), fmt.Sprintf("VCVTNEPS2BF16 %s, Y%d", reg(i.A), i.A))
 		p.ins("VMOVUPS", fmt.Sprintf("Y%d", i.A), mem(i.M))
 	case VStoreU8:

@@ -23,13 +23,13 @@ func declarations(t *Target, funcs []*Func) string {
 	return s.String()
 }
 
-// named returns the base names of the functions that are called by name, and one target's form of each.
+// named returns the base names of the functions that are called by name, and one target's version of each.
 func named() (names []string, forms map[string]*Func) {
 	forms = map[string]*Func{}
 	for _, t := range targets {
 		for _, f := range functions(t) {
 			base := strings.TrimSuffix(f.Name, t.Suffix)
-			if forms[base] == nil && !strings.HasPrefix(base, "micro") { // those are called through a table
+			if forms[base] == nil && !strings.HasPrefix(base, "micro") { // micro-kernels are called through a table
 				names, forms[base] = append(names, base), f
 			}
 		}
@@ -37,9 +37,9 @@ func named() (names []string, forms map[string]*Func) {
 	return names, forms
 }
 
-// dispatch returns the Go file of one architecture (none of ours if there are no targets) with a function
-// for each kernel, which calls that of the kernel set in use. A function of its own for each kernel, and an
-// if in it, keeps arguments off the heap.
+// dispatch returns the Go file of one architecture (of all others if there are no targets) with one function
+// per kernel, which calls the kernel of the set in use. A function with an if, rather than a table, keeps
+// arguments off the heap.
 func dispatch(constraint string, targets []*Target) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s//go:build %s\n\npackage kernel\n", header, constraint)
@@ -63,7 +63,7 @@ func dispatch(constraint string, targets []*Target) string {
 	return s.String()
 }
 
-// setName is the constant of package kernel for the kernel set of a target.
+// setName returns the constant in package kernel for the kernel set of a target.
 func setName(t *Target) string { return "set" + t.Suffix }
 
 // family is a set of kernels with the same arguments, which Go calls by number.
@@ -75,7 +75,7 @@ type family struct {
 
 var families = []family{{"vec", "operands", vecFuncs}, {"grid", "gridOperands", gridFuncs}}
 
-// constant is the number of a kernel.
+// constant returns the name of a kernel's number.
 func (fam family) constant(t *Target, f *Func) string {
 	base := strings.TrimPrefix(strings.TrimSuffix(f.Name, t.Suffix), fam.name)
 	return fam.name + title(base)
@@ -110,7 +110,7 @@ func familyNames() string {
 }
 
 // familyDispatch returns the Go file of one architecture that declares the kernels of all families and calls
-// them by number. They are called by name, since the operands of a call through a table would escape.
+// them by number. It calls each by name, because operands of a call through a table would escape to the heap.
 func familyDispatch(targets []*Target) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s//go:build !noasm\n\npackage kernel\n", header)

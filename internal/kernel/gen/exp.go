@@ -2,24 +2,25 @@ package main
 
 import "math"
 
-// The exponential: x = n*ln2 + r with |r| <= ln2/2, e^x = 2^n * P(r). P, of degree 6, is the best fit of e^r
-// there by relative error (2e-9; see TestFits). Its coefficients are doubled, and 2^(n-1) is made from the
-// bits of n, so that n = 128 is possible and results that are infinite become so by the last product.
+// The exponential: x = n*ln2 + r with |r| <= ln2/2, and e^x = 2^n * P(r). P, of degree 6, is the best
+// approximation of e^r by relative error (2e-9; see TestFits). Its coefficients are doubled, and 2^(n-1) is
+// constructed from the bits of n, so that n = 128 is possible and overflow to infinity happens in the last
+// product.
 var expCoefficients = []float32{2 * 1, 2 * 1.0000000363462656, 2 * 0.4999999207482455, 2 * 0.16666420065112075,
 	2 * 0.041668226212682076, 2 * 0.00837482464017113, 2 * 0.0013836836427132816}
 
 const (
 	log2e = 1.4426950408889634
-	// roundBias is 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits.
+	// roundBias is 1.5 * 2^23. Adding it leaves the nearest integer in the lowest bits.
 	roundBias = 12582912
 	ln2High   = 0.693145751953125 // its 15 bits times n are exact
 	ln2Low    = math.Ln2 - ln2High
-	// expMin gives n = -126, where 2^(n-1) is made to be 0; expMax gives infinity.
+	// expMin gives n = -126, for which 2^(n-1) becomes 0. expMax gives infinity.
 	expMin, expMax = -87.3, 89
 )
 
-// exp returns e^x in x. Above -86.9 its relative error is below 1.5 u (u = 2^-24); where e^x is below 2^-125
-// it may be, and below 2^-126.5 it is, exactly 0. NaN stays NaN.
+// exp returns e^x in x. Above -86.9 its relative error is below 1.5 u (u = 2^-24). Results below 2^-125 may be
+// 0, and results below 2^-126.5 are exactly 0. NaN stays NaN.
 func (v *vec) exp(x V, bounded bool) V {
 	v.kOp(VMax, x, expMin, x)
 	if !bounded {
@@ -46,8 +47,8 @@ func (v *vec) expRest(r, t V) V {
 	return p
 }
 
-// gauss returns a = min(|x|, 13.2) and e^(-a*a/2), which is 0 at the bound, in new registers. The square is not
-// rounded on its way into r, so that the relative error stays below 2 u however large it is.
+// gauss returns a = min(|x|, 13.2) and e^(-a*a/2), which is 0 at the bound, in new registers. The square enters
+// r without rounding, so that the relative error stays below 2 u for any size of x.
 func (v *vec) gauss(x V) (a, e V) {
 	const bound = 13.2
 	a, t, n, r := v.V(), v.copyK(roundBias), v.V(), v.V()
@@ -66,8 +67,8 @@ func (v *vec) gauss(x V) (a, e V) {
 	return a, v.expRest(r, t)
 }
 
-// Phi(-a) = e^(-a*a/2) * tailP(a)/tailQ(a) for 0 <= a <= 13.3: the best fit of its kind by relative error (5e-9;
-// see TestFits). All coefficients are positive: nothing cancels.
+// Phi(-a) = e^(-a*a/2) * tailP(a)/tailQ(a) for 0 <= a <= 13.3: the best rational approximation of these degrees
+// by relative error (5e-9; see TestFits). All coefficients are positive, so nothing cancels.
 var (
 	tailP = []float32{0.5000000024834945, 0.43568731877733213, 0.18130750626039574, 0.0399844255871977,
 		0.004020228107684928}

@@ -8,10 +8,10 @@ const (
 	tileRowQuant, tileColSum, tileColScale                                                       = 88, 96, 104
 )
 
-// element is a type of the operands of a product, and how their products are summed.
+// element is an element type of the operands of a product, and how the products are summed.
 type element struct {
 	name   string // after "micro"
-	per    int    // numbers of one row in 32 bits: k counts words of so many
+	per    int    // elements of one row in 32 bits; k counts such words
 	atOnce int    // words in one step over k
 	dot    Op
 	doc    string
@@ -22,27 +22,27 @@ var (
 	bfloat16 = element{"BF", 2, 1, VDotBF16, "of bfloat16 pairs along k, summed in float32"}
 	bytes8   = element{"U8", 4, 1, VDotU8S8, "of unsigned by signed bytes, four along k, summed in int32 and scaled"}
 	// Without instructions that multiply bytes and sum in int32, four sums of two products are added in int16
-	// before they are widened. With numbers of A up to 127, and magnitudes of the eight of B that meet in one
-	// sum up to 258 together, nothing is ever cut off.
+	// before they are widened. There is no overflow if values of A are at most 127, and the magnitudes of the
+	// eight values of B in one sum add up to at most 258.
 	bytes7 = element{"U7", 4, 4, VMulU8S8, "of unsigned numbers of seven bits by signed bytes, sixteen along k a step, summed in int32 and scaled"}
 )
 
-// rows is the height of the largest tile for the element type.
+// rows returns the height of the largest tile for the element type.
 func (e element) rows(t *Target) int {
 	if e.dot == VMulU8S8 {
-		return t.Rows - 2 // more registers for what is between
+		return t.Rows - 2 // more registers for intermediate results
 	}
 	return t.Rows
 }
 
-// micro returns the micro-kernel for a tile of rows x (cols vectors): C = alpha*A*B, or += with acc. A
-// broadcasts its elements, B is read in vectors, the tile stays in registers for all of k:
+// micro returns the micro-kernel for a tile of rows x (cols vectors): C = alpha*A*B, or += with acc. A is read
+// by broadcasting elements, B in vectors, and the tile stays in registers for all of k:
 //
 //	for each k: c[i][j] += a[i*rsa + k*csa] * b[k*ldb + j]
 //
-// Any strides are possible, so one kernel serves A, its transpose, packed B and B as it lies. Of narrow
-// elements, two or four along k lie in one 32-bit word, and k counts words; seven-bit numbers come in steps of
-// four words, which k counts.
+// Strides are arbitrary, so that one kernel serves A, its transpose, packed B and unpacked B. If elements are
+// narrow, two or four neighbours along k lie in one 32-bit word, and k counts words. Seven-bit values are
+// processed in steps of four words, and k counts steps.
 func micro(t *Target, e element, rows, cols int) *Func {
 	f := NewFunc(t, fmt.Sprintf("micro%s%dx%d", e.name, rows, cols),
 		fmt.Sprintf("computes a tile of %d rows and %d columns %s.", rows, cols*t.Lanes, e.doc), Arg{"t", "*tile"})
@@ -112,7 +112,7 @@ func (e element) step(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multipl
 			for j, v := range bs {
 				if e.dot == VFMAS {
 					f.Op2(VFMAS, acc[i*cols+j], v, s[i%2])
-				} else { // of bytes, the first operand is the unsigned one
+				} else { // for bytes, the first operand is the unsigned one
 					f.Op2(e.dot, acc[i*cols+j], s[i%2], v)
 				}
 			}
@@ -120,8 +120,8 @@ func (e element) step(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multipl
 	}, append(bs, s...)
 }
 
-// pairStep is step for seven-bit numbers. Each of B is read from memory for each row of A, but for those that there
-// are registers for: loads would take as long as the products do.
+// pairStep is step for seven-bit values. B is read from memory again for each row of A, except for the part for
+// which there are registers. Loads would take as long as the products.
 func (e element) pairStep(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multiply func(), temps []V) {
 	one, s, y, sums := f.NewConstBits(0x00010001), f.V(), f.V(), f.Vs(cols)
 	held := f.Vs(min(len(f.freeV), e.atOnce*cols))
@@ -173,8 +173,8 @@ func multipleOf(f *Func, g G, n int) G {
 	return m
 }
 
-// dequantize turns the int32 sums of a tile into acc = (acc - zero_i * sum_j) * scale_i * scale_j, where row
-// i of A has a zero point and a scale, and column j of B a sum and a scale. tmp is a register that is free.
+// dequantize turns the int32 sums of a tile into acc = (acc - zero_i * sum_j) * scale_i * scale_j, where row i
+// of A has a zero point and a scale, and column j of B a sum and a scale. tmp is a free register.
 func dequantize(f *Func, p, tmp G, acc []V, rows, cols int) {
 	t := f.T
 	col, row := f.Vs(cols), f.V()
@@ -208,7 +208,7 @@ func dequantize(f *Func, p, tmp G, acc []V, rows, cols int) {
 // unrollK is the number of steps over k between two branches.
 const unrollK = 4
 
-// storeTile ends a micro-kernel: C = alpha*acc, plus C if acc is set. c and ldc are registers that are free.
+// storeTile ends a micro-kernel: C = alpha*acc, plus C if acc is set. c and ldc are free registers.
 func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int) {
 	t := f.T
 	alpha, flag := f.V(), f.G()
@@ -238,8 +238,8 @@ func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int) {
 	f.Ret()
 }
 
-// rowAddr gives the addresses of up to 14 rows that lie rsa bytes apart: a base for each seven rows, and
-// registers with multiples of rsa, as few as the target's addressing allows.
+// rowAddr computes the addresses of up to 14 rows that are rsa bytes apart: one base per seven rows, and
+// registers with multiples of rsa, as few as the target's addressing modes allow.
 type rowAddr struct {
 	bases     []G
 	multiples [7]Mem // of row i within a base; Base is filled in
@@ -293,8 +293,8 @@ func (r *rowAddr) advance(f *Func, csa G) {
 	}
 }
 
-// transpose returns the packing kernel: dst[k*ldd + i] = src[i*lds + k] for i in 0..lanes-1, k in 0..n-1,
-// n a multiple of 4. Strides are in bytes. As many bytes as it reads are fetched from next on.
+// transpose returns the packing kernel: dst[k*ldd + i] = src[i*lds + k] for i in 0..lanes-1, k in 0..n-1, n a
+// multiple of 4. Strides are in bytes. It prefetches as many bytes from next on as it reads.
 func transpose(t *Target) *Func {
 	f := NewFunc(t, "transpose", fmt.Sprintf("sets dst[k*ldd+i] = src[i*lds+k] for %d rows i and n (a multiple of 4) columns k; strides in bytes.\nMeanwhile it fetches as much from next on.", t.Lanes),
 		Arg{"dst", "*float32"}, Arg{"ldd", "int"}, Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"next", "*float32"})
@@ -319,8 +319,8 @@ func transpose(t *Target) *Func {
 	return f
 }
 
-// peak returns the loop that measures the machine: n rounds of multiply-adds on registers alone, as many
-// at once as the micro-kernel has.
+// peak returns the loop that measures peak speed: n rounds of multiply-adds on registers, as many at once as in
+// the micro-kernel.
 func peak(t *Target, e element) *Func {
 	f := NewFunc(t, "peak"+e.name, fmt.Sprintf("runs n rounds of %d independent multiply-adds %s on registers.", 2*e.rows(t), e.doc), Arg{"n", "int"})
 	n := f.Arg("n")
@@ -354,7 +354,7 @@ func peak(t *Target, e element) *Func {
 	return f
 }
 
-// elements returns the element types that a target has micro-kernels for.
+// elements returns the element types for which a target has micro-kernels.
 func elements(t *Target) []element {
 	switch t.Name {
 	case "avx512":

@@ -15,8 +15,8 @@ const (
 	gridLanes = 128
 )
 
-// grid is a kernel over the rows of matrices: an outer loop around the loops of a vec. From row to row, operand
-// i moves by ld[i] bytes.
+// grid is a kernel over the rows of matrices: a loop over rows around the loops of a vec. From row to row,
+// operand i advances by ld[i] bytes.
 type grid struct {
 	*vec
 	o, rows G
@@ -24,7 +24,7 @@ type grid struct {
 	tmp     G
 }
 
-// newGrid starts a kernel with so many operands that move along a row, and those after them that do not.
+// newGrid starts a kernel. The first moving operands advance along a row, the still ones after them do not.
 func newGrid(t *Target, name, doc string, moving, still, scalars, temps int) *grid {
 	v := &vec{half: whole, Func: NewFunc(t, name, doc, Arg{"o", "*gridOperands"}), consts: map[uint32]V{}, loose: map[V]struct{}{}}
 	g := &grid{vec: v, o: v.Arg("o")}
@@ -84,8 +84,8 @@ func (g *grid) rewind() {
 	}
 }
 
-// spread combines the lanes of acc pairwise, neighbours first, and sets every lane of acc to the result. It goes
-// through memory: the lanes of gridOperands.
+// spread combines the lanes of acc pairwise, neighbours first, and sets every lane of acc to the result. It
+// uses the field lanes of gridOperands as scratch memory.
 func (g *grid) spread(op Op, acc V) {
 	g.Store(At(g.o, gridLanes), acc)
 	regs := g.Vs(1 + bits.Len(uint(g.T.Lanes-1)))

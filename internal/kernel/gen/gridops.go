@@ -2,8 +2,8 @@ package main
 
 import "slices"
 
-// epilogueFuncs finish a product y while it is in the cache: operands c, y, then what the name says. Rows of
-// bias and scale have a stride of 0.
+// epilogueFuncs finish a product y while it is in the cache. Operands are c, y, then those in the name. Bias
+// and scale rows have a stride of 0.
 func epilogueFuncs(t *Target) []*Func {
 	sum := func(name, doc string, operands int, body func(g *grid, y V)) *Func {
 		g := newGrid(t, name, doc, operands, 0, 0, 8)
@@ -59,7 +59,7 @@ func epilogueFuncs(t *Target) []*Func {
 	return fs
 }
 
-// roundRows is what narrowBF16 does, for rows.
+// roundRows rounds rows as narrowBF16 does.
 func roundRows(t *Target) *Func {
 	g := newGrid(t, "gridBF16", "sets c = bfloat16 of y.", 2, 0, 0, 8)
 	g.half = 0
@@ -73,8 +73,8 @@ func attentionFuncs(t *Target) []*Func {
 	return []*Func{softmaxRows(t), expRows(t), dotRows(t), softmaxGradRows(t)}
 }
 
-// softmaxRows: x; the last vector of each row, which mask and fill make -Inf beyond the end; results
-// maximum and sum, a float32 each, stored as vectors that the next row's overwrite.
+// softmaxRows has these operands: x; the last vector of each row, which mask and fill set to -Inf beyond the
+// end; results maximum and sum, one float32 per row, stored as vectors that the next row's overwrites.
 func softmaxRows(t *Target) *Func {
 	g := newGrid(t, "gridSoftmax", "sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).", 1, 5, 1, 8)
 	last, largest, sum, mask, fill := g.still[0], g.still[1], g.still[2], g.still[3], g.still[4]
@@ -134,7 +134,7 @@ func softmaxRows(t *Target) *Func {
 
 const minusInf = 0xff800000
 
-// expRows: x and a float32 for each row.
+// expRows has the operands x and one float32 per row.
 func expRows(t *Target) *Func {
 	g := newGrid(t, "gridExp", "sets x = e^(o.s[0]*x - lse). Operands x, lse.", 1, 1, 1, 8)
 	return g.eachRow(func() {
@@ -150,7 +150,8 @@ func expRows(t *Target) *Func {
 	})
 }
 
-// dotRows: a, b and the result, a float32 a row, stored as vectors that the next row's overwrite.
+// dotRows has the operands a, b and the result, one float32 per row, stored as a vector that the next row's
+// overwrites.
 func dotRows(t *Target) *Func {
 	g := newGrid(t, "gridDot", "sums a*b. Operands a, b, the sums.", 2, 1, 0, 10)
 	return g.eachRow(func() {
@@ -167,7 +168,7 @@ func dotRows(t *Target) *Func {
 	})
 }
 
-// softmaxGradRows: ds, p, dp and a float32 for each row.
+// softmaxGradRows has the operands ds, p, dp and one float32 per row.
 func softmaxGradRows(t *Target) *Func {
 	g := newGrid(t, "gridSoftmaxGrad", "sets ds = o.s[0] * p * (dp - delta). Operands ds, p, dp, delta.", 3, 1, 1, 8)
 	return g.eachRow(func() {

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// Machine runs a Func instruction by instruction, so that a kernel is checked where the CPU cannot run it.
-// Memory is a set of blocks; an access outside of them stops the run with an error.
+// Machine interprets a Func instruction by instruction, so that a kernel can be checked on a CPU that cannot
+// run it. Memory is a set of blocks. An access outside them stops the run with an error.
 type Machine struct {
 	blocks []block
 	next   uint64
@@ -22,10 +22,10 @@ type block struct {
 	data []byte
 }
 
-// guard is the distance between blocks: nothing that a kernel reads beside its operands is another's.
+// guard is the distance between blocks. It ensures that an access beside an operand cannot reach another one.
 const guard = 1 << 20
 
-// Alloc makes a block of n bytes and returns its address.
+// Alloc allocates a block of n bytes and returns its address.
 func (m *Machine) Alloc(n int) uint64 {
 	m.next += guard
 	m.blocks = append(m.blocks, block{m.next, make([]byte, n)})
@@ -34,7 +34,7 @@ func (m *Machine) Alloc(n int) uint64 {
 	return addr
 }
 
-// AllocFloats makes a block that holds x.
+// AllocFloats allocates a block that holds x.
 func (m *Machine) AllocFloats(x []float32) uint64 {
 	addr := m.Alloc(4 * len(x))
 	b := m.at(addr, 4*len(x))
@@ -44,7 +44,7 @@ func (m *Machine) AllocFloats(x []float32) uint64 {
 	return addr
 }
 
-// Floats returns n numbers at addr.
+// Floats returns n float32 values at addr.
 func (m *Machine) Floats(addr uint64, n int) []float32 {
 	b, x := m.at(addr, 4*n), make([]float32, n)
 	for i := range x {
@@ -110,7 +110,7 @@ func (m *Machine) Run(f *Func, args ...uint64) (err error) {
 	}
 }
 
-// step executes one instruction and returns the label to go on at, or "".
+// step executes one instruction and returns the label to jump to, or "".
 func (m *Machine) step(f *Func, i Instr) string {
 	switch i.Op {
 	case LoadArg:
@@ -349,7 +349,7 @@ func lane(i Instr, a, b, c uint32) uint32 {
 	return math.Float32bits(f)
 }
 
-// widen is the float32 of the bfloat16 in the lower half of x.
+// widen returns the float32 of the bfloat16 in the lower half of x.
 func widen(x uint32) float32 { return math.Float32frombits(x << 16) }
 
 // roundBF16 rounds to nearest even, as the processor does: a subnormal becomes 0, a NaN quiet.
@@ -363,8 +363,8 @@ func roundBF16(x uint32) uint16 {
 	return uint16((x + 0x7fff + x>>16&1) >> 16)
 }
 
-// mulPairs multiplies unsigned by signed bytes and adds pairs in int16. The machine saturates; a kernel that
-// gets there is wrong, so the interpreter stops.
+// mulPairs multiplies unsigned by signed bytes and adds pairs in int16. The CPU saturates. A kernel that
+// saturates is wrong, so the interpreter stops.
 func mulPairs(a, b uint32) uint32 {
 	var out uint32
 	for s := 0; s < 32; s += 16 {

@@ -33,12 +33,12 @@ const (
 	VZero  // V = 0
 	VMove  // V = A
 	VIns   // 128-bit part Imm of V = four lanes at M; part 0 clears the others
-	// VScalar makes V the right operand of VFMAS: float32 at M in every lane, or in the first one only
-	// where the target multiplies by one lane.
+	// VScalar makes V the right operand of VFMAS: float32 at M in every lane, or in the first lane only if the
+	// target can multiply by one lane.
 	VScalar
 	Prefetch // the cache line at M, into the second-level cache
 
-	// Lane by lane: V = A op B. Max and Min return B if either is not a number.
+	// Lane by lane: V = A op B. Max and Min return B if either is NaN.
 	VAdd
 	VSub
 	VMul
@@ -60,7 +60,7 @@ const (
 	VShr // V = A >> Imm, unsigned
 	VSar // V = A >> Imm, signed
 
-	// Narrow numbers, two or four in a lane.
+	// Narrow values, two or four per lane.
 	VDotBF16   // V += A0*B0 + A1*B1 for bfloat16 pairs
 	VDotU8S8   // V += A0*B0 + ... + A3*B3 for unsigned bytes of A and signed bytes of B, in int32
 	VMulU8S8   // V = A0*B0 + A1*B1 for pairs of unsigned bytes of A and signed bytes of B (or at M), in int16
@@ -70,7 +70,7 @@ const (
 	VFloat     // V = float32 of int32 A
 	VRoundBF16 // V = bfloat16 of float32 A, rounded to nearest even, in the lower half of the lane
 	VStoreBF16 // bfloat16 of every lane of A, rounded to nearest even, at M
-	VStoreU8   // low byte of every lane of A at M; A and B are lost
+	VStoreU8   // low byte of every lane of A at M; A and B are overwritten
 
 	// Within each 128-bit part, of A = a0 a1 a2 a3 and B = b0 b1 b2 b3.
 	VZipLo   // a0 b0 a1 b1
@@ -87,7 +87,7 @@ type (
 	V int
 )
 
-// none marks a register that an instruction does not have.
+// none marks an unused register field.
 const none = -1
 
 // Mem is an address: Base + Index*Scale + Disp bytes.
@@ -122,7 +122,7 @@ func (a Arg) size() int {
 	return 8
 }
 
-// offset returns where an argument lies in the argument area, and frameSize how large that is.
+// offset returns the position of an argument in the argument area.
 func (f *Func) offset(name string) int {
 	at := 0
 	for _, a := range f.Args {
@@ -193,14 +193,14 @@ func (f *Func) Vs(n int) []V {
 	return vs
 }
 
-// FreeG and FreeV give registers back.
+// FreeG releases general registers.
 func (f *Func) FreeG(gs ...G) {
 	for _, g := range gs {
 		f.freeG = append(f.freeG, int(g))
 	}
 }
 
-// FreeV gives vector registers back.
+// FreeV releases vector registers.
 func (f *Func) FreeV(vs ...V) {
 	for _, v := range vs {
 		f.freeV = append(f.freeV, int(v))
@@ -221,7 +221,7 @@ func (f *Func) ArgAddr(name string) Mem {
 	return Mem{Base: frame, Index: none, Disp: f.offset(name)}
 }
 
-// frame as a base register is the argument area of the function.
+// frame, as a base register, is the argument area of the function.
 const frame G = -2
 
 // NewLabel returns a label name that is free.
@@ -262,8 +262,8 @@ func (f *Func) Ret()                       { f.emit(Instr{Op: Ret}) }
 func (f *Func) StoreBF16(m Mem, a V)  { f.emit(Instr{Op: VStoreBF16, A: a, M: m}) }
 func (f *Func) StoreU8(m Mem, a, b V) { f.emit(Instr{Op: VStoreU8, A: a, B: b, M: m}) }
 
-// MulU8S8 multiplies unsigned bytes by signed ones in memory. What does not fit into 16 bits is cut off at
-// the greatest number, so operands must be small enough.
+// MulU8S8 multiplies unsigned bytes by signed bytes in memory. The CPU saturates sums at 16 bits, so operands
+// must be small enough.
 func (f *Func) MulU8S8(v, a V, m Mem) { f.emit(Instr{Op: VMulU8S8, V: v, A: a, B: none, M: m}) }
 
 // Const sets v to a float32 in every lane.

@@ -6,7 +6,7 @@ type Mat struct {
 	Rows, Cols int
 }
 
-// NewMat returns zeros.
+// NewMat returns a matrix of zeros.
 func NewMat(rows, cols int) Mat { return Mat{make([]float64, rows*cols), rows, cols} }
 
 // At returns an element.
@@ -26,8 +26,8 @@ func (m Mat) T() Mat {
 	return t
 }
 
-// Product returns a*b, and for each element the sum of the absolute values of what is summed, which bounds
-// its rounding error.
+// Product returns a*b, and for each element the sum of the absolute values of its terms, which bounds the
+// rounding error.
 func Product(a, b Mat) (c, size Mat) {
 	c, size = NewMat(a.Rows, b.Cols), NewMat(a.Rows, b.Cols)
 	for i := range a.Rows {
@@ -56,7 +56,7 @@ func Attention(q, k, v Mat, scale float64) (o, p Mat, lse []float64) {
 	return o, p, lse
 }
 
-// AttentionGrad returns the gradients of q, k and v from that of the output.
+// AttentionGrad returns the gradients of q, k and v, given the gradient of the output.
 func AttentionGrad(do, q, k, v Mat, scale float64) (dq, dk, dv Mat) {
 	_, p, _ := Attention(q, k, v, scale)
 	dv, _ = Product(p.T(), do)

@@ -1,21 +1,22 @@
-// Package ref holds the plain meaning of every kernel in float64: what the fast ones are measured against.
-// Nothing here is fast, and nothing is shared with package kernel.
+// Package ref defines the result of every kernel in plain Go and float64. The fast kernels are tested against
+// it. It is not optimised and shares no code with package kernel.
 package ref
 
 import "math"
 
-// GELU returns x*Phi(x), Phi being the normal distribution (Hendrycks & Gimpel, arXiv 1606.08415).
+// GELU returns x*Phi(x), where Phi is the standard normal distribution function (Hendrycks & Gimpel, arXiv
+// 1606.08415).
 func GELU(x float64) float64 { return limit(x, x*phi(x)) }
 
-// GELUGrad returns its derivative.
+// GELUGrad returns the derivative of GELU.
 func GELUGrad(x float64) float64 {
 	return phi(x) + limit(x, x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi))
 }
 
-// phi is the normal distribution; erfc keeps the digits of its tail.
+// phi is the standard normal distribution function. Computing it with erfc keeps the digits of its tail.
 func phi(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 
-// limit returns y, or its limit, 0, where x is so far out that y is 0 times infinity.
+// limit returns y, or 0 where |x| is so large that y is 0 times infinity.
 func limit(x, y float64) float64 {
 	if math.IsInf(x, -1) || math.IsInf(x, 1) && math.IsNaN(y) {
 		return 0
@@ -26,20 +27,20 @@ func limit(x, y float64) float64 {
 // Sigmoid returns 1/(1+e^-x).
 func Sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// tanhArgument is that of GELUTanh, and its derivative.
+// tanhArgument returns the argument of tanh in GELUTanh, and its derivative.
 func tanhArgument(x float64) (z, dz float64) {
 	k := math.Sqrt(2 / math.Pi)
 	return k * (x + 0.044715*x*x*x), k * (1 + 3*0.044715*x*x)
 }
 
-// GELUTanh returns 0.5*x*(1+tanh(z)), z = sqrt(2/pi)*(x + 0.044715 x^3). It is written with the sigmoid of 2z,
-// which is the same number and keeps the digits of the negative tail.
+// GELUTanh returns 0.5*x*(1+tanh(z)), z = sqrt(2/pi)*(x + 0.044715 x^3). It is computed as x*sigmoid(2z), which
+// is equal and keeps the digits of the negative tail.
 func GELUTanh(x float64) float64 {
 	z, _ := tanhArgument(x)
 	return limit(x, x*Sigmoid(2*z))
 }
 
-// GELUTanhGrad returns its derivative.
+// GELUTanhGrad returns the derivative of GELUTanh.
 func GELUTanhGrad(x float64) float64 {
 	z, dz := tanhArgument(x)
 	s := Sigmoid(2 * z)
@@ -49,7 +50,7 @@ func GELUTanhGrad(x float64) float64 {
 // GELUQuick returns x*sigmoid(1.702 x).
 func GELUQuick(x float64) float64 { return limit(x, x*Sigmoid(1.702*x)) }
 
-// GELUQuickGrad returns its derivative.
+// GELUQuickGrad returns the derivative of GELUQuick.
 func GELUQuickGrad(x float64) float64 {
 	return Sigmoid(1.702*x) + limit(x, 1.702*x*Sigmoid(1.702*x)*Sigmoid(-1.702*x))
 }
@@ -57,7 +58,7 @@ func GELUQuickGrad(x float64) float64 {
 // SiLU returns x*sigmoid(x).
 func SiLU(x float64) float64 { return limit(x, x*Sigmoid(x)) }
 
-// SiLUGrad returns its derivative.
+// SiLUGrad returns the derivative of SiLU.
 func SiLUGrad(x float64) float64 { return Sigmoid(x) + limit(x, x*Sigmoid(x)*Sigmoid(-x)) }
 
 // Dot returns the sum of a*b.
@@ -89,7 +90,7 @@ func LayerNorm(x, gain, bias []float64, eps float64) []float64 {
 	return y
 }
 
-// LayerNormGrad returns the gradients of x, gain and bias from that of the result.
+// LayerNormGrad returns the gradients of x, gain and bias, given dy, the gradient of the result.
 func LayerNormGrad(dy, x, gain []float64, eps float64) (dx, dgain, dbias []float64) {
 	mean, rstd := Moments(x, eps)
 	n := float64(len(x))
@@ -108,7 +109,7 @@ func LayerNormGrad(dy, x, gain []float64, eps float64) (dx, dgain, dbias []float
 	return dx, dgain, dbias
 }
 
-// Softmax returns e^(scale*x) over its sum, and the logarithm of that sum.
+// Softmax returns e^(scale*x) divided by its sum, and the logarithm of that sum.
 func Softmax(x []float64, scale float64) (p []float64, lse float64) {
 	m := math.Inf(-1)
 	for _, v := range x {
@@ -136,8 +137,8 @@ func SoftmaxGrad(p, dp []float64, scale float64) []float64 {
 	return dx
 }
 
-// AdamW does one update (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2) with gradients g, step number
-// t from 1, and decay decoupled from the gradient.
+// AdamW does one update (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2) with gradients g. Step numbers t
+// start at 1. Weight decay is decoupled from the gradient.
 func AdamW(w, g, m, v []float64, lr, beta1, beta2, eps, decay float64, t int) {
 	for i := range w {
 		m[i] = beta1*m[i] + (1-beta1)*g[i]
