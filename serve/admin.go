@@ -12,6 +12,7 @@ import (
 	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/lora/trust"
+	"melo.example/melo/vit"
 )
 
 // joinName is the path of the current version of name.
@@ -74,7 +75,7 @@ func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err er
 	for i, b := range r.reader.bases() {
 		place[b] = i
 	}
-	slices.SortStableFunc(list, func(a, b *version) int { return place[a.content.base] - place[b.content.base] })
+	slices.SortStableFunc(list, func(a, b *version) int { return place[a.content.base.root()] - place[b.content.base.root()] })
 	for _, v := range list {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -169,10 +170,14 @@ func (r *Registry) signed(name, path string, f *adapterfile.File, signatures []b
 // try lets a file that is not in the folder yet pass its self-test.
 func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File, b *backbone) error {
 	c := b.content(f)
-	if err := b.hold(ctx); err != nil {
+	if own := c.own(); own != nil {
+		own.source = func(*reader, *vit.Model) (*adapterfile.File, error) { return f, nil }
+		defer c.leaveOwn(true)
+	}
+	if err := c.base.hold(ctx); err != nil {
 		return err
 	}
-	defer b.release()
+	defer c.base.release()
 	if err := r.cache.reserve(ctx, c.bytes); err != nil {
 		return err
 	}
@@ -189,6 +194,7 @@ func (r *Registry) Unload(name string) error {
 		for _, v := range e.versions {
 			if !r.sharedContent(v) {
 				r.cache.unload(v.content)
+				v.content.leaveOwn(false)
 			}
 		}
 	}

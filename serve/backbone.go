@@ -9,6 +9,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
+	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
 )
 
@@ -21,7 +22,13 @@ type backbone struct {
 	inputs *inputPool
 	curve  *curve
 	room   *room // nil: the network is always in memory
-	bytes  int64 // when it is in memory
+	bytes  int64 // when it is in memory; 0: it always is
+
+	footprint int64     // of a network of its shape
+	tuning    *room     // of the networks that adapters make of it
+	parent    *backbone // of such a network: the base; see tuned.go
+	of        *content  // whose network it is
+	source    func(r *reader, m *vit.Model) (*adapterfile.File, error)
 
 	// stack is read by who holds the base. What follows is guarded by room.
 	stack   *stack
@@ -39,7 +46,7 @@ type backbone struct {
 
 // called is the name of one of several bases; empty of one that is alone.
 func (b *backbone) called() string {
-	if b == nil || b.room == nil {
+	if b == nil || b.root().room == nil {
 		return ""
 	}
 	return b.name
@@ -53,10 +60,11 @@ type stack struct {
 	branches compute.Branching // nil: likewise
 	pixels   []float32         // of a batch [images, 3, side, side]
 	values   int               // numbers of an input
+	adapter  *adapterfile.File // whose network it is, without its weights; nil: a base's
 }
 
 func (e *Engine) newBackbone(m *vit.Model, name, path, digest string) *backbone {
-	b := &backbone{name: name, path: path, digest: digest, model: m}
+	b := &backbone{name: name, path: path, digest: digest, model: m, tuning: e.tuning}
 	b.curve = newCurve(cmp.Or(e.config.Batch, defaultBatch), e.config.Batch > 0)
 	b.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
 	return b
@@ -88,6 +96,9 @@ func (e *Engine) curveKey(b *backbone) string {
 
 // openStack loads the network of a base.
 func (e *Engine) openStack(_ context.Context, b *backbone) (*stack, error) {
+	if b.parent != nil {
+		return e.openTuned(b)
+	}
 	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.pool, Precision: b.model.Precision, Known: e.known}, true)
 	if err != nil {
 		return nil, err

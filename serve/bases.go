@@ -28,11 +28,7 @@ func openSeveral(ctx context.Context, c Config) (*Engine, error) {
 	e.workers = e.pool.Workers()
 	release := e.config.Release
 	e.config.Release = func() { e.pool.Close(); release() }
-	e.room = &room{limit: c.BaseBudget, open: e.openStack, changed: make(chan struct{}), told: func(event BaseEvent) {
-		if o, ok := e.observer.(BaseObserver); ok {
-			o.BaseChanged(event)
-		}
-	}}
+	e.room = e.tuning
 	list, err := e.describeAll(append([]string{c.Base}, c.Bases...), c.Precisions)
 	var pins []bool
 	if err == nil {
@@ -95,7 +91,8 @@ func (e *Engine) describe(path string, p vit.Precision) (*backbone, error) {
 		return nil, err
 	}
 	b := e.newBackbone(m, baseName(path), path, digest)
-	b.bytes = vit.Footprint(&m.Config, p, b.curve.max, e.workers)
+	b.footprint = vit.Footprint(&m.Config, p, b.curve.max, e.workers)
+	b.bytes = b.footprint
 	return b, nil
 }
 
@@ -216,7 +213,7 @@ func (e *Engine) Bases() []BaseStatus {
 	counts := map[*backbone]int{}
 	for _, x := range e.registry.table.Load().entries {
 		if x.current != nil {
-			counts[x.current.content.base]++
+			counts[x.current.content.base.root()]++
 		}
 	}
 	for _, b := range e.registry.reader.bases() {
@@ -241,7 +238,7 @@ func (e *Engine) pinnedThere() error {
 	e.room.mu.Lock()
 	defer e.room.mu.Unlock()
 	for _, b := range e.room.list {
-		if b.pinned && b.stack == nil {
+		if b.parent == nil && b.pinned && b.stack == nil {
 			if err := b.notNow(); err != nil {
 				return err
 			}

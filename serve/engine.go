@@ -26,8 +26,8 @@ type Config struct {
 	Bases []string
 	// Pinned are those of Base and Bases, by name or as they are given there, that are loaded at once and stay.
 	Pinned []string
-	// BaseBudget is how many bytes of memory several bases may take together, by estimate; 0: no limit. The least recently used
-	// one makes room.
+	// BaseBudget is how many bytes of memory bases may take together, by estimate, and networks that adapters make of them; 0: no
+	// limit. The least recently used one makes room. A base that is alone stays.
 	BaseBudget int64
 	// Precisions are those of several bases, as they are given in Base and Bases; others have Precision.
 	Precisions map[string]vit.Precision
@@ -66,6 +66,7 @@ type Engine struct {
 	pool     *compute.Pool // of bases that come and go
 	workers  int
 	room     *room      // of them; nil: there is one base, which stays
+	tuning   *room      // of networks that adapters make of bases: the same or, beside one base, that of them alone
 	changing sync.Mutex // the bases, one after the other
 	known    *memo.Cache
 	observer Observer
@@ -122,9 +123,11 @@ func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, e
 		return nil, err
 	}
 	path := cmp.Or(c.Base, m.Path)
+	e.workers = m.Workers()
 	b := e.newBackbone(m, baseName(path), path, digest)
 	b.stack = b.newStack(m)
-	e.workers = m.Workers()
+	b.footprint = vit.Footprint(&m.Config, m.Precision, b.curve.max, e.workers)
+	e.tuning.bookFixed(b)
 	return e.start(ctx, b)
 }
 
@@ -143,7 +146,9 @@ func newEngineOf(c Config) (*Engine, error) {
 		c.Release()
 		return nil, err
 	}
-	return &Engine{config: c, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}, nil
+	e := &Engine{config: c, known: memo.New(c.Remember), observer: c.Observer, idle: make(chan struct{})}
+	e.tuning = e.newRoom()
+	return e, nil
 }
 
 // start looks at the adapters and begins to answer.
@@ -162,9 +167,7 @@ func (e *Engine) start(ctx context.Context, list ...*backbone) (*Engine, error) 
 		c.Release()
 		return nil, err
 	}
-	if e.room != nil {
-		e.room.spawn, e.room.ctx = e.registry.spawn, e.registry.ctx
-	}
+	e.tuning.spawn, e.tuning.ctx = e.registry.spawn, e.registry.ctx
 	go e.runner.run()
 	if err := e.registry.Scan(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -278,9 +281,7 @@ func (e *Engine) Close() error {
 		for _, b := range e.registry.reader.bases() {
 			b.curve.save(e.known, e.curveKey(b))
 		}
-		if e.room != nil {
-			e.room.close()
-		}
+		e.tuning.close()
 		e.config.Release()
 	})
 	return nil
@@ -303,6 +304,7 @@ func (e *Engine) Stats() Stats {
 		Canceled: c.canceled.Load(), Unknown: c.unknown.Load(), Batches: c.batches.Load(), Images: c.images.Load(),
 		Loads: c.loads.Load(), Evictions: c.evictions.Load(), Refusals: c.refusals.Load(), Budget: e.config.Budget, BaseBudget: e.config.BaseBudget}
 	s.Resident, s.ResidentBytes = e.registry.cache.usage()
+	s.Tuned, s.TunedBytes = e.tuning.tuned()
 	s.Adapters, s.Waiting = len(e.registry.table.Load().names), e.queue.waiting()
 	s.Batch, s.PerImage = e.base().curve.max, e.base().curve.perImage()
 	return s

@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/imaging"
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/vit"
 )
 
 // reader turns files into contents and adapters, with every check that does not need a pass through the base.
@@ -38,7 +39,7 @@ func (r *reader) read(path string) (*adapterfile.File, *backbone, error) {
 		f, err := r.readFor(path, list[0])
 		return f, list[0], err
 	}
-	f, err := adapterfile.ReadFor(path, list[0].model, maxAdapter)
+	f, err := adapterfile.DescribeFor(path, list[0].model, maxAdapter)
 	if err == nil && f.From == adapterfile.Native {
 		b, err := r.baseOf(f)
 		return f, b, err
@@ -48,7 +49,16 @@ func (r *reader) read(path string) (*adapterfile.File, *backbone, error) {
 
 // readFor reads and checks the adapter at path for a base.
 func (r *reader) readFor(path string, b *backbone) (*adapterfile.File, error) {
-	f, err := adapterfile.ReadFor(path, b.model, maxAdapter)
+	f, err := adapterfile.DescribeFor(path, b.model, maxAdapter)
+	if err != nil {
+		return nil, err
+	}
+	return f, r.check(f, b)
+}
+
+// readWith is readFor with the weights of the base, which are those of m, for an adapter that changes them.
+func (r *reader) readWith(path string, m *vit.Model, b *backbone) (*adapterfile.File, error) {
+	f, err := adapterfile.ReadFor(path, m, maxAdapter)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +134,6 @@ func (r *reader) check(f *adapterfile.File, b *backbone) error {
 	switch {
 	case f.Adapter.Head == nil:
 		return fmt.Errorf("serve: %s: the adapter has no head, so it cannot answer", f.Path)
-	case f.Meta.Method == lora.FullTuning:
-		return fmt.Errorf("serve: %s: method %q: a fully tuned model has a base of its own and cannot share this one", f.Path, f.Meta.Method)
 	case f.From == adapterfile.Native && f.Meta.Base.Digest == "" && !r.anyBase:
 		return fmt.Errorf("serve: %s: does not say which base it belongs to", f.Path)
 	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, b.path):
@@ -166,6 +174,10 @@ func (b *backbone) content(f *adapterfile.File) *content {
 	c := &content{digest: f.Digest, base: b, lane: lane{base: b}, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: b.recipeOf(f), bytes: f.Adapter.Resident(b.model.Precision).Bytes()}
 	if f.Fit != nil {
 		c.bytes += int64(f.Fit.Bytes())
+	}
+	if f.Meta.Method == lora.FullTuning {
+		c.base = b.tunedFor(c)
+		c.lane.base = c.base
 	}
 	if meta.Task != adapterfile.Multiclass {
 		c.thresholds = make([]float64, len(c.labels))
@@ -313,6 +325,18 @@ func (r *Registry) loadFile(c *content) (*handle, error) {
 	return h, nil
 }
 
+// readContent reads the adapter of c again. That of a network of its own came with it.
+func (r *Registry) readContent(path string, c *content) (*adapterfile.File, error) {
+	if c.own() != nil {
+		return c.base.stack.adapter, nil
+	}
+	f, err := r.reader.readFor(path, c.base)
+	if err == nil && f.Digest != c.digest {
+		err = errChanged
+	}
+	return f, err
+}
+
 func (r *Registry) readHandle(c *content) (*handle, error) {
 	select {
 	case r.loading <- struct{}{}:
@@ -321,12 +345,9 @@ func (r *Registry) readHandle(c *content) (*handle, error) {
 		return nil, r.ctx.Err()
 	}
 	path := *c.path.Load()
-	f, err := r.reader.readFor(path, c.base)
+	f, err := r.readContent(path, c)
 	if err != nil {
 		return nil, err
-	}
-	if f.Digest != c.digest {
-		return nil, errChanged
 	}
 	h := &handle{content: c, adapter: f.Adapter.Resident(c.base.model.Precision), fit: f.Fit, cache: r.cache}
 	h.branches = h.adapter.FirstBlock() >= max(1, c.base.model.Depth/branchPart)

@@ -71,6 +71,7 @@ type BaseEvent struct {
 	Change   Change
 	Base     string // its name
 	Digest   string
+	Adapter  string        // name of the adapter that made a network of its own of the base, which this is about; else empty
 	Bytes    int64         // of memory
 	Duration time.Duration // of loading
 	Err      error         // why it was refused

@@ -24,9 +24,9 @@ func (r *Registry) publish() {
 			continue
 		}
 		// Equal bytes are one content, whichever file was read first.
-		if c := contents[f.content.digest]; c != nil && c.base == f.content.base {
+		if c := contents[f.content.digest]; c != nil && c.base.root() == f.content.base.root() {
 			f.content = c
-		} else if c := r.contents[f.content.digest]; c != nil && c.base == f.content.base {
+		} else if c := r.contents[f.content.digest]; c != nil && c.base.root() == f.content.base.root() {
 			f.content = c
 		}
 		contents[f.content.digest] = f.content
@@ -45,6 +45,7 @@ func (r *Registry) publish() {
 	for digest, c := range retired {
 		if contents[digest] != c {
 			r.cache.retire(c)
+			c.leaveOwn(true)
 		}
 	}
 	r.repin(next)
@@ -180,6 +181,7 @@ func (r *Registry) repin(t *table) {
 	}
 	for _, c := range r.contents {
 		was := r.cache.pin(c, pinned[c])
+		c.pinOwn(pinned[c])
 		if pinned[c] && !was {
 			r.spawn(func() {
 				if h, _, err := r.hold(r.ctx, c); err == nil {

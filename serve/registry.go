@@ -247,8 +247,8 @@ func (e *entry) status(v *version) Status {
 	c := v.content
 	s := Status{Identity: v.Identity, Signers: v.signers, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
 		Bytes: c.bytes, Modified: v.modified, Card: c.card}
-	if c.base.room != nil {
-		base := c.base.status(0)
+	if root := c.base.root(); root.room != nil {
+		base := root.status(0)
 		s.Base = &base
 	}
 	if v == e.canary {
@@ -257,6 +257,8 @@ func (e *entry) status(v *version) Status {
 	if c.live.Load() != nil {
 		s.Resident = c.bytes
 	}
+	own, resident, broken := c.ownStatus()
+	s.Own, s.Bytes, s.Resident = own, s.Bytes+own, s.Resident+resident
 	if v.problem != nil {
 		s.Reason = v.problem.Error()
 	}
@@ -268,6 +270,8 @@ func (e *entry) status(v *version) Status {
 		s.State, s.Reason = Unloaded, "unloaded by an operator"
 	case err != nil && s.Resident == 0:
 		s.State, s.Reason = Unavailable, err.Error()
+	case broken != nil:
+		s.State, s.Reason = Unavailable, broken.Error()
 	case loading:
 		s.State = Loading
 	}

@@ -23,6 +23,7 @@ type room struct {
 	mu      sync.Mutex
 	limit   int64 // bytes, 0: none
 	bytes   int64 // in memory, or reserved for a load
+	fixed   int64 // of them: of what is not in the list, and stays
 	clock   int64
 	changed chan struct{} // closed, and made anew, when there may be room
 	list    []*backbone
@@ -69,6 +70,9 @@ func (b *backbone) hold(ctx context.Context) error {
 	}
 	f := b.flight
 	if f == nil {
+		if b.parent != nil && !slices.Contains(k.list, b) {
+			k.list = append(k.list, b)
+		}
 		f = &baseFlight{done: make(chan struct{})}
 		if !k.spawn(func() { k.load(b, f) }) {
 			k.mu.Unlock()
@@ -99,6 +103,8 @@ func (b *backbone) hold(ctx context.Context) error {
 // notNow returns why a base is not to be loaded now, or nil; the room is locked.
 func (b *backbone) notNow() error {
 	switch {
+	case b.gone && b.parent != nil:
+		return errChanged
 	case b.gone:
 		return fmt.Errorf("base %s is served no more", b.name)
 	case b.refused != nil && time.Now().Before(b.until):
@@ -160,7 +166,7 @@ func (k *room) load(b *backbone, f *baseFlight) {
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("base %s %w", b.name, err)
+		err = b.failed(err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -169,14 +175,15 @@ func (k *room) load(b *backbone, f *baseFlight) {
 	case err != nil:
 		b.refused, b.until = err, time.Now().Add(retryAfter)
 		if k.ctx.Err() == nil {
-			k.told(BaseEvent{Change: Refused, Base: b.name, Digest: b.digest, Err: err})
+			k.told(BaseEvent{Change: Refused, Base: b.name, Digest: b.digest, Adapter: b.adapter(), Err: err})
 		}
+		k.forget(b)
 	default:
 		b.stack, b.refs, b.refused = s, f.waiters, nil
 		k.clock++
 		b.used = k.clock
 		b.loads++
-		k.told(BaseEvent{Change: Loaded, Base: b.name, Digest: b.digest, Bytes: b.bytes, Duration: time.Since(start)})
+		k.told(BaseEvent{Change: Loaded, Base: b.name, Digest: b.digest, Adapter: b.adapter(), Bytes: b.bytes, Duration: time.Since(start)})
 		if b.gone {
 			k.leave(b)
 		}
@@ -225,7 +232,7 @@ func (k *room) never(b *backbone) error {
 	if k.limit == 0 {
 		return nil
 	}
-	var pinned int64
+	pinned := k.fixed
 	for _, x := range k.list {
 		if x != b && x.pinned && x.stack != nil {
 			pinned += x.bytes
@@ -285,7 +292,7 @@ func (k *room) drop(b *backbone) {
 	k.bytes -= b.bytes
 	b.evicted++
 	k.forget(b)
-	k.told(BaseEvent{Change: Evicted, Base: b.name, Digest: b.digest, Bytes: b.bytes, Err: err})
+	k.told(BaseEvent{Change: Evicted, Base: b.name, Digest: b.digest, Adapter: b.adapter(), Bytes: b.bytes, Err: err})
 	k.tell()
 }
 
@@ -324,9 +331,9 @@ func (k *room) remove(b *backbone) {
 	k.forget(b)
 }
 
-// forget takes a base from the list that is gone and not in memory; k.mu is held.
+// forget takes a base from the list that is gone, or a tuned one, and not in memory; k.mu is held.
 func (k *room) forget(b *backbone) {
-	if i := slices.Index(k.list, b); i >= 0 && b.gone && b.stack == nil && b.flight == nil {
+	if i := slices.Index(k.list, b); i >= 0 && (b.gone || b.parent != nil) && b.stack == nil && b.flight == nil {
 		k.list = slices.Delete(slices.Clone(k.list), i, i+1)
 	}
 }

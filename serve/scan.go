@@ -279,7 +279,7 @@ func (f *file) judge(policy *trust.Policy) {
 // readFile reads the file and checks it. It may be called for several files at once. What is not trusted is refused; what
 // the file held before goes on while memory has it, and it is trusted itself.
 func (r *Registry) readFile(f *file, policy *trust.Policy) {
-	if f.content != nil && !slices.Contains(r.reader.bases(), f.content.base) {
+	if f.content != nil && !slices.Contains(r.reader.bases(), f.content.base.root()) {
 		f.content = nil // its base is served no more
 	}
 	parsed, base, err := r.reader.read(f.path)
@@ -292,7 +292,7 @@ func (r *Registry) readFile(f *file, policy *trust.Policy) {
 	if policy != nil && policy.Keys != nil {
 		signatures, err = trust.ReadSignatures(f.path)
 	}
-	same := f.content != nil && f.content.digest == parsed.Digest && f.content.base == base
+	same := f.content != nil && f.content.digest == parsed.Digest && f.content.base.root() == base
 	if err == nil {
 		_, err = policy.Check(parsed.Digest, f.name, signatures)
 	}

@@ -31,6 +31,7 @@ type Status struct {
 	Pinned   bool  // stays resident
 	Resident int64 // bytes of memory that it takes now
 	Bytes    int64 // bytes of memory that it takes when it is resident
+	Own      int64 // of Bytes, those of a network of its own, which is loaded and leaves as bases do; 0: it shares that of its base
 	Modified time.Time
 	// Base is what it belongs to, where several are served; nil of a file whose base is not there.
 	Base *BaseStatus
@@ -64,6 +65,8 @@ type Stats struct {
 	Resident                      int           // adapters
 	ResidentBytes, Budget         int64         // memory of adapters; Budget 0 is no limit
 	BaseBudget                    int64         // of memory for several bases; 0 is no limit
+	Tuned                         int           // adapters whose own network is in memory
+	TunedBytes                    int64         // that those networks take, by estimate
 	Adapters                      int           // names
 	Batch                         int           // the most images of a pass
 	PerImage                      time.Duration // estimate of the time of one more image in the queue

@@ -19,7 +19,7 @@ func OutlineFS(fsys fs.FS, name string, o Options) (*Model, error) {
 
 func outline(o Options, find finder) (m *Model, err error) {
 	err = read(o, find, func(c *checkpoint.Checkpoint) (err error) {
-		m = &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, RecipeNote: c.RecipeNote, Notes: c.Notes, Labels: c.Labels}
+		m = &Model{Config: c.Config, Precision: o.Precision, Path: c.Path, Recipe: c.Recipe, RecipeNote: c.RecipeNote, Notes: c.Notes, Labels: c.Labels, Problem: c.Problem}
 		b := builder{c: c, has: shapes(&c.Config)}
 		if m.Head, err = b.head("head"); err == nil {
 			m.HeadDist, err = b.head("head_dist")

@@ -1,9 +1,14 @@
 package vit
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
 	"runtime"
 	"testing"
 
+	"melo.example/melo/internal/golden"
 	"melo.example/melo/vit/arch"
 )
 
@@ -40,5 +45,38 @@ func TestFootprint(t *testing.T) {
 			runtime.KeepAlive(e)
 			runtime.KeepAlive(pixels)
 		}
+	}
+}
+
+// TestOutline: what is known of a base without its weights is what is known with them.
+func TestOutline(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "base")
+	if err := os.CopyFS(path, os.DirFS(filepath.Join(golden.Root(t), "hf_vit"))); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(path, "config.json")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte(`"model_type"`), []byte(`"problem_type": "multi_label_classification", "model_type"`), 1)
+	if err := os.WriteFile(config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	outline, err := Outline(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outline.Problem != "multi_label_classification" {
+		t.Errorf("problem %q", outline.Problem)
+	}
+	same := *whole
+	same.Backend = nil
+	if !reflect.DeepEqual(*outline, same) {
+		t.Errorf("%+v, expected %+v", *outline, same)
 	}
 }

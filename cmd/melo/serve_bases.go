@@ -17,8 +17,8 @@ type baseList []string
 // Validate refuses what goes with several bases alone.
 func (o *serveOptions) validateBases() error {
 	switch {
-	case len(o.Base) == 1 && (o.BaseMemory > 0 || len(o.Pin) > 0 || len(o.BasePrecision) > 0):
-		return fmt.Errorf("--base-memory, --pin and --base-precision are about several bases; there is one, which stays in memory in --precision")
+	case len(o.Base) == 1 && (len(o.Pin) > 0 || len(o.BasePrecision) > 0):
+		return fmt.Errorf("--pin and --base-precision are about several bases; there is one, which stays in memory in --precision")
 	case o.BaseMemory < 0:
 		return fmt.Errorf("--base-memory %d, expected 0 or more", o.BaseMemory)
 	}
@@ -45,11 +45,18 @@ func (o *serveOptions) basePrecisions() (map[string]vit.Precision, error) {
 	return found, nil
 }
 
-// baseMemory is what the bases of a server that are not in memory may come to take.
-func baseMemory(list []serve.BaseStatus, budget int64) (bytes int64) {
-	for _, b := range list {
-		bytes += b.Bytes - b.Resident
+// baseMemory is what the bases of a server that are not in memory may come to take, and the networks of adapters that have one
+// of their own.
+func baseMemory(e *serve.Engine, budget int64) (bytes int64) {
+	if e.Several() {
+		for _, b := range e.Bases() {
+			bytes += b.Bytes - b.Resident
+		}
 	}
+	for _, a := range e.Registry().List() {
+		bytes += a.Own
+	}
+	bytes -= e.Stats().TunedBytes
 	if budget > 0 {
 		bytes = min(bytes, budget)
 	}

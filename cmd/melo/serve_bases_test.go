@@ -92,7 +92,7 @@ func TestBasesOfSettings(t *testing.T) {
 		t.Error(got)
 	}
 	for _, args := range [][]string{
-		{"--base", "a", "--pin", "a"}, {"--base", "a", "--base-memory", "1GiB"}, {"--base", "a", "--base-precision", "a=f32"},
+		{"--base", "a", "--pin", "a"}, {"--base", "a", "--base-precision", "a=f32"},
 		{"--base", "a", "--base", "b", "--base-precision", "c=f32"}, {"--base", "a", "--base", "b", "--base-precision", "a=f16"}, {"--base", "a", "--base", ""},
 	} {
 		melo(t, append([]string{"serve", "--adapters", t.TempDir()}, args...)...).want(t, exitUsage)

@@ -19,13 +19,12 @@ func (r *server) boundMemory() {
 	adapters := int64(r.options.AdapterMemory)
 	if adapters == 0 {
 		for _, a := range r.Engine().Registry().List() {
-			adapters += a.Bytes - a.Resident
+			adapters += a.Bytes - a.Own
 		}
+		adapters -= r.Engine().Stats().ResidentBytes
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	if r.Engine().Several() {
-		adapters += baseMemory(r.Engine().Bases(), int64(r.options.BaseMemory))
-	}
+	adapters += baseMemory(r.Engine(), int64(r.options.BaseMemory))
 	debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + adapters + int64(r.options.RequestMemory) + memoryBeside)
 }

@@ -35,7 +35,7 @@ type serveEngine struct {
 	Batch         int               `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
 	Queue         int               `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
 	AdapterMemory byteSize          `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
-	BaseMemory    byteSize          `default:"0" group:"Engine:" help:"Memory that several bases may take together; the least recently used leave it. 0 is no limit."`
+	BaseMemory    byteSize          `default:"0" group:"Engine:" help:"Memory that bases may take together, with those that adapters have changed; the least recently used leave it. 0 is no limit."`
 	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"Those of several bases that are loaded at once and stay in memory: names, or as --base has them."`
 	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"Precision of one of several bases; the others have --precision."`
 	Refuse        bool              `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`

@@ -31,6 +31,8 @@ type File struct {
 	Digest string
 	Path   string // where it was read or written
 	From   Kind   // of what it was read; Unknown if it was made in memory
+
+	deferred bool // Extra was not computed, see Import.Defer
 }
 
 // BasePrefix stands before the canonical name of a tensor in Extra.

@@ -23,15 +23,28 @@ func Foreign(path string) bool {
 // ReadFor reads an adapter that is to answer on the base m: a native file (ReadLimit), or one of PEFT or LoRA-ViT
 // (ReadForeign). A file with more bytes than limit is an error.
 func ReadFor(path string, m *compute.Model, limit int64) (*File, error) {
+	o := ImportFor(m)
+	o.Limit = limit
+	return readFor(path, m, o)
+}
+
+// DescribeFor is ReadFor without the weights of the base that an adapter of PEFT changes (Import.Defer): m may be an outline.
+func DescribeFor(path string, m *compute.Model, limit int64) (*File, error) {
+	o := ImportFor(m)
+	o.Limit, o.Defer = limit, true
+	return readFor(path, m, o)
+}
+
+func readFor(path string, m *compute.Model, o Import) (*File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		f, err := ReadLimit(path, limit)
+		f, err := ReadLimit(path, o.Limit)
 		var other *otherKindError // a header beyond the limits of adapters is not read again
 		if !errors.As(err, &other) || other.kind != PEFT && other.kind != LoRAViT {
 			return f, err
 		}
 	}
-	return ReadForeign(path, m, limit)
+	return readForeign(path, m, o)
 }
 
 // ReadForeign reads an adapter of PEFT or LoRA-ViT as it is to answer on the base m. What such formats leave out is the
@@ -41,6 +54,10 @@ func ReadFor(path string, m *compute.Model, limit int64) (*File, error) {
 func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
 	o := ImportFor(m)
 	o.Limit = limit
+	return readForeign(path, m, o)
+}
+
+func readForeign(path string, m *compute.Model, o Import) (*File, error) {
 	kind, err := Sniff(path)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ type Import struct {
 	Limit  int64   // of a file's bytes; 0: 4 GiB
 	// Look leaves out what cannot be computed without Model or Head: to look at a file, not to compute with it.
 	Look bool
+	// Defer leaves out what becomes of the weights of the base where the adapter changes more of it: the file has the method
+	// full and no Extra. It is read again, with Model, when it is to answer.
+	Defer bool
 }
 
 // limit returns how many bytes a file may have.
@@ -71,7 +74,7 @@ func (f *File) imported(source string, hyperparameters map[string]any, o Import)
 	m := &f.Meta
 	m.Method = lora.MeLo
 	switch {
-	case len(f.Extra) > 0:
+	case len(f.Extra) > 0 || f.deferred:
 		m.Method = lora.FullTuning
 	case len(f.Adapter.Deltas) == 0:
 		m.Method = lora.LinearOnly

@@ -140,12 +140,14 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	}
 	r.absent()
 	told := r.changes()
-	if o.Look && len(told) > 0 {
+	f.deferred = o.Defer && len(told) > 0
+	if (o.Look || f.deferred) && len(told) > 0 {
 		for _, module := range r.touched() {
 			r.takeAll(module)
 		}
 	}
-	if len(told) == 0 || o.Look {
+	if f.deferred { // it is all in Extra
+	} else if len(told) == 0 || o.Look {
 		for block := range r.depth {
 			deltas, err := r.block(block, r.blocks[block])
 			if err != nil {

@@ -78,7 +78,7 @@ func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
 
 // BaseChanged writes that one of several bases was loaded, left memory or could not be loaded.
 func (a Auditor) BaseChanged(e serve.BaseEvent) {
-	event := audit.Event{Action: "base " + string(e.Change), Outcome: "ok", Digest: e.Digest, Detail: "base: " + e.Base}
+	event := audit.Event{Action: "base " + string(e.Change), Outcome: "ok", Adapter: e.Adapter, Digest: e.Digest, Detail: "base: " + e.Base}
 	if e.Err != nil {
 		event.Outcome = "failed"
 	}

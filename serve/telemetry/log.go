@@ -102,6 +102,9 @@ func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
 // BaseChanged writes one line.
 func (o LogObserver) BaseChanged(e serve.BaseEvent) {
 	attrs := []slog.Attr{slog.String("base", e.Base), slog.String("digest", e.Digest)}
+	if e.Adapter != "" {
+		attrs = append(attrs, slog.String("tuned_by", e.Adapter))
+	}
 	if e.Bytes > 0 {
 		attrs = append(attrs, slog.Int64("bytes", e.Bytes))
 	}
