@@ -35,10 +35,15 @@ type Guard struct {
 	OIDC        *OIDC            // nil: there is none
 	Certificate Role             // of clients that show a certificate and no token; Public: it says nothing
 	Anonymous   Role             // of clients that show nothing
-	Local       bool             // Anonymous is for clients on this machine: what a proxy passes on is Public
-	Defaults    Limits           // of clients without their own, until SetDefaults
-	Limiter     *Limiter
-	Now         func() time.Time // nil: time.Now
+	// CertificateAdapters are those that viewers with a certificate may know of, by the name that it gives them; "*" is that of
+	// everybody else, and without it they know of none. nil: all may know of all.
+	CertificateAdapters map[string]*Names
+	// AnonymousAdapters are those that viewers who show nothing may know of; nil: all.
+	AnonymousAdapters *Names
+	Local             bool   // Anonymous is for clients on this machine: what a proxy passes on is Public
+	Defaults          Limits // of clients without their own, until SetDefaults
+	Limiter           *Limiter
+	Now               func() time.Time // nil: time.Now
 
 	defaults atomic.Pointer[Limits]
 }
@@ -65,13 +70,29 @@ func (g *Guard) Authenticate(ctx context.Context, c Credentials) (Principal, err
 		}
 		return p, err
 	case c.Certificate != nil && g.Certificate > Public:
-		return Principal{Name: certificateName(c.Certificate), Role: g.Certificate, Via: "certificate"}, nil
+		p := Principal{Name: certificateName(c.Certificate), Role: g.Certificate, Via: "certificate"}
+		p.limitTo(g.namesOf(p.Name))
+		return p, nil
 	}
-	role := g.Anonymous
+	p := Principal{Name: address, Role: g.Anonymous, Via: "address"}
 	if c.Proxied && g.Local {
-		role = Public
+		p.Role = Public
 	}
-	return Principal{Name: address, Role: role, Via: "address"}, nil
+	p.limitTo(g.AnonymousAdapters)
+	return p, nil
+}
+
+// namesOf returns the adapters that a viewer with a certificate may know of.
+func (g *Guard) namesOf(name string) *Names {
+	if g.CertificateAdapters == nil {
+		return nil
+	}
+	for _, key := range []string{name, "*"} {
+		if names, ok := g.CertificateAdapters[key]; ok {
+			return names
+		}
+	}
+	return &Names{}
 }
 
 func (g *Guard) bearer(ctx context.Context, header string) (Principal, error) {

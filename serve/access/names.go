@@ -8,6 +8,7 @@ import (
 
 // Names are the adapters that a client may know of: names, in which * stands for any text. nil is all of them. A name is
 // written with %XX for a space, a comma, a percent sign or a star of its own.
+// Without a pattern it is none of them.
 type Names struct{ patterns []string }
 
 // ParseNames reads names that stand side by side with commas between them.
@@ -24,6 +25,22 @@ func ParseNames(s string) (*Names, error) {
 		}
 	}
 	return &Names{list}, nil
+}
+
+// ParseNamesOf reads a map to names; it is nil if there is nothing in it.
+func ParseNamesOf(lists map[string]string) (map[string]*Names, error) {
+	if len(lists) == 0 {
+		return nil, nil
+	}
+	of := make(map[string]*Names, len(lists))
+	for key, list := range lists {
+		names, err := ParseNames(list)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		of[key] = names
+	}
+	return of, nil
 }
 
 // EscapeName writes a name, in which stars stand for any text, as ParseNames reads it.

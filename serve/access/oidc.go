@@ -21,8 +21,12 @@ type OIDCConfig struct {
 	NameClaim string          // what a client is called; empty: "sub"
 	RoleClaim string          // a string or a list of strings, "a.b" for nested ones; empty: "roles"
 	Roles     map[string]Role // by value of that claim; the highest counts. Empty: viewer, operator, admin mean themselves
-	Client    *http.Client    // nil: one with a timeout
-	Now       func() time.Time
+	// AdaptersClaim has the adapters that a viewer may know of: a string, or a list of strings, in the words of ParseNames. A
+	// viewer whose token does not have it knows of none. Empty: viewers know of all.
+	AdaptersClaim string
+	Adapters      map[string]*Names // by value of that claim; others mean nothing. Empty: the values are the names themselves
+	Client        *http.Client      // nil: one with a timeout
+	Now           func() time.Time
 }
 
 // OIDC checks the tokens of an OpenID Connect provider. The provider is asked when the first token comes, and again
@@ -188,28 +192,58 @@ func (o *OIDC) verify(ctx context.Context, raw string) (Principal, error) {
 	if CheckName(name) != nil {
 		return Principal{}, fmt.Errorf("%w: the token's claim %q is no name", ErrUnauthenticated, o.config.NameClaim)
 	}
-	return Principal{Name: name, Role: o.role(claims), Via: "oidc"}, nil
+	p := Principal{Name: name, Role: o.role(claims), Via: "oidc"}
+	if o.config.AdaptersClaim == "" {
+		return p, nil
+	}
+	names, err := o.adapters(claims)
+	if err != nil {
+		return Principal{}, fmt.Errorf("%w: the token's claim %q: %w", ErrUnauthenticated, o.config.AdaptersClaim, err)
+	}
+	p.limitTo(names)
+	return p, nil
+}
+
+// adapters are those that the claim names.
+func (o *OIDC) adapters(claims map[string]any) (*Names, error) {
+	all := &Names{}
+	for _, value := range words(claim(claims, o.config.AdaptersClaim)) {
+		names, ok := o.config.Adapters[value]
+		if !ok && len(o.config.Adapters) == 0 {
+			var err error
+			if names, err = ParseNames(value); err != nil {
+				return nil, err
+			}
+		}
+		if names != nil {
+			all.patterns = append(all.patterns, names.patterns...)
+		}
+	}
+	return all, nil
 }
 
 // role is the highest that the claim gives; without one, Public: known, but allowed nothing.
 func (o *OIDC) role(claims map[string]any) Role {
 	best := Public
-	add := func(v any) {
-		if s, ok := v.(string); ok {
-			best = max(best, o.config.Roles[s])
-		}
-	}
-	switch v := claim(claims, o.config.RoleClaim).(type) {
-	case []any:
-		for _, x := range v {
-			add(x)
-		}
-	case string:
-		for _, x := range strings.Fields(v) { // "scope" is a list of words
-			add(x)
-		}
+	for _, value := range words(claim(claims, o.config.RoleClaim)) {
+		best = max(best, o.config.Roles[value])
 	}
 	return best
+}
+
+// words are the strings of a list, or the words of a string, as "scope" is.
+func words(claim any) (list []string) {
+	switch v := claim.(type) {
+	case []any:
+		for _, x := range v {
+			if s, ok := x.(string); ok {
+				list = append(list, s)
+			}
+		}
+	case string:
+		list = strings.Fields(v)
+	}
+	return list
 }
 
 // claim follows a path of dots, unless the whole is a name itself (a namespaced claim is an address).

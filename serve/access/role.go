@@ -46,6 +46,13 @@ type Principal struct {
 	Adapters *Names
 }
 
+// limitTo lets a viewer know of these adapters alone. Who may change adapters sees them all.
+func (p *Principal) limitTo(names *Names) {
+	if p.Role <= Viewer {
+		p.Adapters = names
+	}
+}
+
 type principalKey struct{}
 
 // With returns a context that carries the principal of a request.
