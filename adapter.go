@@ -173,7 +173,7 @@ func (a *Adapter) Set(p *Prediction, coverage float64) (*conformal.Set, error) {
 		return nil, fmt.Errorf("melo: %w", err)
 	}
 	if a.rule.Sets == nil {
-		return nil, fmt.Errorf("melo: %s: has no calibration for prediction sets: it was imported, trained without validation, or written before there were such", a.Name())
+		return nil, fmt.Errorf("melo: %s: %w", a.Name(), answer.ErrNoSets)
 	}
 	return a.rule.Set(p, coverage), nil
 }

@@ -118,7 +118,7 @@ func ExampleServe() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	answer, err := c.Predict(ctx, "brightness", scan)
+	answer, err := c.Predict(ctx, client.Question{Adapter: "brightness"}, scan)
 	if err != nil {
 		log.Fatal(err)
 	}

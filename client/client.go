@@ -178,12 +178,24 @@ func matchesVersion(version, digest string, aliases []string) bool {
 	return len(digits) >= 6 && strings.HasPrefix(strings.TrimPrefix(digest, "sha256:"), digits)
 }
 
-// Predict asks an adapter, by name and digest, about the bytes of one image. The name of its file stays here.
-func (c *Client) Predict(ctx context.Context, adapter string, image []byte) (*wire.Result, error) {
+// Question is what is asked about images.
+type Question struct {
+	Adapter string // its name, or name@version
+	// Coverage is that of the set of labels that cannot be excluded, more than 0 and less than 1; 0: as the server has it.
+	Coverage float64
+}
+
+// Predict asks an adapter about the bytes of one image. The name of its file stays here.
+func (c *Client) Predict(ctx context.Context, q Question, image []byte) (*wire.Result, error) {
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
-	if err := w.WriteField("adapter", adapter); err != nil {
+	if err := w.WriteField("adapter", q.Adapter); err != nil {
 		return nil, err
+	}
+	if q.Coverage != 0 {
+		if err := w.WriteField("coverage", strconv.FormatFloat(q.Coverage, 'g', -1, 64)); err != nil {
+			return nil, err
+		}
 	}
 	part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="image"; filename="image"`}, "Content-Type": {"application/octet-stream"}})
 	if err != nil {

@@ -30,7 +30,7 @@ type reply struct {
 // PredictEach asks an adapter, as [Client.Predict] does, about n images, some at a time. read has the bytes of an image;
 // it is called from several goroutines. use gets the answers in the order of the images; its error, and an error that is
 // not an [ImageError], ends it all: a server that does not answer is not asked again for each image.
-func (c *Client) PredictEach(ctx context.Context, adapter string, n int, read func(i int) ([]byte, error),
+func (c *Client) PredictEach(ctx context.Context, q Question, n int, read func(i int) ([]byte, error),
 	use func(i int, r *wire.Result, err *ImageError) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	replies := make([]chan reply, n)
@@ -44,7 +44,7 @@ func (c *Client) PredictEach(ctx context.Context, adapter string, n int, read fu
 	for range min(underWay, n) {
 		group.Go(func() {
 			for i := range next {
-				r, err := c.predictOne(ctx, adapter, i, read)
+				r, err := c.predictOne(ctx, q, i, read)
 				replies[i] <- reply{r, err}
 			}
 		})
@@ -81,12 +81,12 @@ func (c *Client) PredictEach(ctx context.Context, adapter string, n int, read fu
 }
 
 // predictOne tells errors about the image from those about the server.
-func (c *Client) predictOne(ctx context.Context, adapter string, i int, read func(i int) ([]byte, error)) (*wire.Result, error) {
+func (c *Client) predictOne(ctx context.Context, q Question, i int, read func(i int) ([]byte, error)) (*wire.Result, error) {
 	image, err := read(i)
 	if err != nil {
 		return nil, &ImageError{err}
 	}
-	r, err := c.Predict(ctx, adapter, image)
+	r, err := c.Predict(ctx, q, image)
 	var status *StatusError
 	if errors.As(err, &status) && (status.Status == http.StatusBadRequest || status.Status == http.StatusUnprocessableEntity ||
 		status.Status == http.StatusRequestEntityTooLarge) {

@@ -54,7 +54,7 @@ func TestPredictEach(t *testing.T) {
 	c, _ := echo(t)
 	images := []string{"slow", "unreadable", "a", "refused", "b", "c", "d", "e", "f", "g", "h", "i"}
 	var got []string
-	err := c.PredictEach(t.Context(), "x", len(images), func(i int) ([]byte, error) {
+	err := c.PredictEach(t.Context(), client.Question{Adapter: "x"}, len(images), func(i int) ([]byte, error) {
 		if images[i] == "unreadable" {
 			return nil, errors.New("no such file")
 		}
@@ -99,17 +99,17 @@ func TestPredictEachEnds(t *testing.T) {
 		return []byte("a"), nil
 	}
 	var status *client.StatusError
-	err := c.PredictEach(t.Context(), "x", 10_000, read, func(int, *wire.Result, *client.ImageError) error { return nil })
+	err := c.PredictEach(t.Context(), client.Question{Adapter: "x"}, 10_000, read, func(int, *wire.Result, *client.ImageError) error { return nil })
 	if !errors.As(err, &status) || status.Status != http.StatusInternalServerError {
 		t.Errorf("got %v", err)
 	}
 	enough := errors.New("enough")
-	err = c.PredictEach(t.Context(), "x", 10_000, read, func(int, *wire.Result, *client.ImageError) error { return enough })
+	err = c.PredictEach(t.Context(), client.Question{Adapter: "x"}, 10_000, read, func(int, *wire.Result, *client.ImageError) error { return enough })
 	if !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = c.PredictEach(ctx, "x", 10_000, read, func(int, *wire.Result, *client.ImageError) error { cancel(); return nil })
+	err = c.PredictEach(ctx, client.Question{Adapter: "x"}, 10_000, read, func(int, *wire.Result, *client.ImageError) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"melo.example/melo/lora/answer"
 )
 
 // ErrUnknownAdapter is wrapped by the errors of names and versions that there are not, or that an operator has
@@ -70,6 +72,17 @@ func (e *AnswerError) Error() string { return fmt.Sprintf("serve: adapter %.100q
 
 // Unwrap returns why.
 func (e *AnswerError) Unwrap() error { return e.Err }
+
+// NoSetsError says that an adapter is asked which labels cannot be excluded, and has no calibration for it.
+type NoSetsError struct{ Name string } // of the adapter
+
+// Error names the adapter.
+func (e *NoSetsError) Error() string {
+	return fmt.Sprintf("serve: coverage: adapter %.100q %v", e.Name, answer.ErrNoSets)
+}
+
+// Unwrap returns answer.ErrNoSets.
+func (e *NoSetsError) Unwrap() error { return answer.ErrNoSets }
 
 // InputError says what is wrong with an input.
 type InputError struct{ Err error }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/fit"
 	"melo.example/melo/lora/adapterfile"
 )
@@ -59,7 +60,7 @@ func (c *call) one(q Request) (Answer, error) {
 	}
 	for try := 1; err == nil; try++ {
 		a.Identity = v.Identity
-		if err = c.compute(v, q.Input, &a); err == nil || !errors.Is(err, errChanged) {
+		if err = c.compute(v, &q, &a); err == nil || !errors.Is(err, errChanged) {
 			break
 		}
 		if try == holdTries {
@@ -84,12 +85,15 @@ func hidden(name, version string) error {
 }
 
 // compute takes a request for v through admission, loading, preparation and the queue.
-func (c *call) compute(v *version, x Input, a *Answer) error {
+func (c *call) compute(v *version, q *Request, a *Answer) error {
+	if err := q.checkCoverage(v); err != nil {
+		return err
+	}
 	for {
 		if err := c.enter(v.content); err != nil {
 			return err
 		}
-		it, err := c.queued(v, x, &a.Timing)
+		it, err := c.queued(v, q.Input, &a.Timing)
 		if err == nil {
 			err = c.wait(it)
 		}
@@ -103,8 +107,22 @@ func (c *call) compute(v *version, x Input, a *Answer) error {
 		}
 		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
 		a.Remarks = it.remarks
-		return a.fill(v, it.logits, it.fit, c.e.config.Refuse)
+		return a.fill(v, it.logits, it.fit, c.e.config.Refuse, q.Coverage)
 	}
+}
+
+// checkCoverage refuses a coverage that cannot be, or that a version can give no sets for if there has to be one.
+func (q *Request) checkCoverage(v *version) error {
+	if q.Coverage == 0 {
+		return nil
+	}
+	if err := conformal.Check(q.Coverage); err != nil {
+		return &InputError{err}
+	}
+	if q.NeedSet && v.content.rule.Sets == nil {
+		return &NoSetsError{v.Name}
+	}
+	return nil
 }
 
 // enter asks the queue for a place. Where it is full, requests of this call wait for others of it.
@@ -232,7 +250,7 @@ func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 }
 
 // fill writes what follows from the logits.
-func (a *Answer) fill(v *version, logits []float32, verdict *fit.Verdict, refuse bool) error {
+func (a *Answer) fill(v *version, logits []float32, verdict *fit.Verdict, refuse bool, coverage float64) error {
 	c := v.content
 	if verdict != nil && verdict.Unlike && (refuse || c.card.Refuses()) {
 		return &AnswerError{v.Name, &fit.UnlikeError{Verdict: *verdict}}
@@ -245,6 +263,9 @@ func (a *Answer) fill(v *version, logits []float32, verdict *fit.Verdict, refuse
 	x.Fit = verdict
 	a.Fit, a.Decision = verdict, c.rule.Decision(&x)
 	a.Label, a.Probability, a.Present = x.Label, x.Probability, x.Present
+	if coverage > 0 && c.rule.Sets != nil {
+		a.Coverage, a.Set = coverage, c.rule.Set(&x, coverage)
+	}
 	if x.Present != nil {
 		a.Thresholds = c.thresholds
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"time"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/fit"
 	"melo.example/melo/imaging"
 )
@@ -32,6 +33,10 @@ type Request struct {
 	// version, or by chance its canary.
 	Version string
 	Input   Input
+	// Coverage is that of the set that Answer.Set has, more than 0 and less than 1; 0: none is asked for. An adapter without a
+	// calibration for sets answers without one, or with NeedSet not at all.
+	Coverage float64
+	NeedSet  bool
 	// Hidden says that the client may not know of the adapter: it is told that there is none.
 	Hidden bool
 }
@@ -50,8 +55,12 @@ type Answer struct {
 	Decision   []string     // labels that are decided for: none for an image that is unlike those of the training
 	Fit        *fit.Verdict // whether it is like them; nil if the adapter does not know
 	Thresholds []float64    // of the adapter, or one half; nil where Present is; shared, not to be changed
-	Remarks    []string     // what was chosen about the image where its file leaves a choice, see imaging.Image.Remarks
-	Timing     Timing
+	// Coverage is that of Set; 0 where none was asked for, or the adapter can give none.
+	Coverage float64
+	// Set has the labels that cannot be excluded; nil without Coverage, and for an image that is unlike those of the training.
+	Set     *conformal.Set
+	Remarks []string // what was chosen about the image where its file leaves a choice, see imaging.Image.Remarks
+	Timing  Timing
 }
 
 // Timing is where the time of a request went.

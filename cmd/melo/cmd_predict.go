@@ -63,8 +63,8 @@ func (o *predictOptions) Validate() error {
 		return errors.New("--token-file, --server-ca, --client-cert and --client-key go with --server")
 	case o.Server != "" && (o.Allow != "" || o.Trust != ""):
 		return errors.New("--allow and --trust are about files here: with --server it is the server that refuses adapters")
-	case o.Coverage != 0 && (o.Adapters != "" || o.Server != "" || o.Adapter == ""):
-		return errors.New("--coverage goes with one --adapter, and with neither --adapters nor --server")
+	case o.Coverage != 0 && (o.Adapters != "" || o.Adapter == ""):
+		return errors.New("--coverage goes with one --adapter, and not with --adapters")
 	case o.Adapters != "" && (o.Adapter != "" || o.Server != "" || o.CSV || o.Out != ""):
 		return errors.New("--adapters goes with neither --adapter nor --server, --csv or --out")
 	case o.Adapters != "":

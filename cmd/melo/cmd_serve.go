@@ -105,7 +105,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		Rescan:    o.Rescan,
 		HTTP:      address(o.Listen), GRPC: address(o.GRPCListen), Metrics: address(o.MetricsListen), Debug: address(o.DebugListen),
 		Insecure: o.Insecure, Hosts: o.AllowedHost, MaxConnections: o.MaxConnections,
-		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(),
+		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(), Coverage: o.Coverage,
 		Allowed: o.Allow, Keys: o.Trust,
 		Tokens: o.Tokens, Clients: o.clientLimits(),
 		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, AuditTSA: o.AuditTSA, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
@@ -146,6 +146,18 @@ func (o *serveOptions) addClients(h *host.Settings) (err error) {
 			if h.OIDC.Roles[value], err = access.ParseRole(name); err != nil {
 				return err
 			}
+		}
+		h.OIDC.AdaptersClaim = o.OIDCAdaptersClaim
+		if h.OIDC.Adapters, err = access.ParseNamesOf(o.OIDCAdapters); err != nil {
+			return fmt.Errorf("--oidc-adapters: %w", err)
+		}
+	}
+	if h.CertificateAdapters, err = access.ParseNamesOf(o.ClientCertAdapters); err != nil {
+		return fmt.Errorf("--client-cert-adapters: %w", err)
+	}
+	if o.AnonymousAdapters != "" {
+		if h.AnonymousAdapters, err = access.ParseNames(o.AnonymousAdapters); err != nil {
+			return fmt.Errorf("--anonymous-adapters: %w", err)
 		}
 	}
 	if o.TLSClientCA != "" && o.ClientCertRole != "none" {

@@ -214,7 +214,7 @@ func TestServerEndsUnderLoad(t *testing.T) {
 				return
 			}
 			for {
-				_, err := c.Predict(context.Background(), "toy", image)
+				_, err := c.Predict(context.Background(), client.Question{Adapter: "toy"}, image)
 				if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 					return
 				}
@@ -261,7 +261,7 @@ func TestServerIsKilledWhilePublishing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Predict(t.Context(), "toy", image); err != nil {
+		if _, err := c.Predict(t.Context(), client.Question{Adapter: "toy"}, image); err != nil {
 			t.Fatal(err)
 		}
 		answered++

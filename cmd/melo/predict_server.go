@@ -7,8 +7,10 @@ import (
 	"net/http"
 
 	"melo.example/melo/client"
+	"melo.example/melo/conformal"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
+	"melo.example/melo/lora/answer"
 	"melo.example/melo/predictions"
 	"melo.example/melo/serve/wire"
 )
@@ -27,6 +29,9 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 		return asBadInput(err)
 	}
 	card := list.Adapters[0]
+	if o.Coverage != 0 && !card.Sets {
+		return badInput(fmt.Errorf("%s: adapter %s %w", o.Server, card.Name, answer.ErrNoSets))
+	}
 	base := list.BaseOf(&card)
 	doc := predictions.Document{Base: base.Name, Precision: base.Precision, Adapter: &experiment.AdapterReference{Path: card.Name, Digest: card.Digest}, Task: card.Task, Labels: []string{},
 		Results: []predictions.Prediction{}, Failed: []experiment.FailedImage{}, Notice: notice}
@@ -56,7 +61,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
 	read := func(i int) ([]byte, error) { return readSmall(o.Images[i], maxImageFile) }
-	err := c.PredictEach(ctx, adapter, len(o.Images), read, func(i int, r *wire.Result, failed *client.ImageError) error {
+	err := c.PredictEach(ctx, client.Question{Adapter: adapter, Coverage: o.Coverage}, len(o.Images), read, func(i int, r *wire.Result, failed *client.ImageError) error {
 		defer meter.Set(int64(i+1), "")
 		path, failure := o.Images[i], error(nil)
 		switch {
@@ -66,7 +71,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 			failure = &fit.UnlikeError{Verdict: fit.Verdict(*r.Fit)}
 		default:
 			doc.Results = append(doc.Results, predictions.Prediction{Image: path, Label: r.Label, Probability: r.Probability,
-				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit), Remarks: r.Remarks})
+				Probabilities: r.Probabilities, Logits: r.Logits, Fit: (*fit.Verdict)(r.Fit), Set: (*conformal.Set)(r.Set), Remarks: r.Remarks})
 			return nil
 		}
 		message := fmt.Sprintf("%s: %s", path, oneLine(failure))

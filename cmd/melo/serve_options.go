@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/oip"
 )
@@ -39,6 +40,7 @@ type serveEngine struct {
 	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"Those of several bases that are loaded at once and stay in memory: names, or as --base has them."`
 	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"Precision of one of several bases; the others have --precision."`
 	Refuse        bool              `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
+	Coverage      float64           `placeholder:"SHARE" group:"Engine:" help:"Say in every answer which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9. A request may ask for another; adapters without a calibration for it answer without sets."`
 	AnyBase       bool              `group:"Engine:" help:"Take adapters that do not say which base they belong to, and PEFT folders that call it otherwise, if their shape fits."`
 	StateFile     string            `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
 	Rescan        time.Duration     `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
@@ -65,17 +67,21 @@ type serveAddresses struct {
 }
 
 type serveClients struct {
-	Tokens         string            `placeholder:"FILE" group:"Clients:" help:"File of clients and hashes of their tokens; \"melo token\" makes lines. Read again when it changes."`
-	OIDCIssuer     string            `name:"oidc-issuer" placeholder:"URL" group:"Clients:" help:"OpenID Connect provider whose tokens are taken."`
-	OIDCAudience   string            `name:"oidc-audience" placeholder:"NAME" group:"Clients:" help:"Whom its tokens must be meant for."`
-	OIDCNameClaim  string            `name:"oidc-name-claim" default:"sub" group:"Clients:" help:"Claim that names the client."`
-	OIDCRoleClaim  string            `name:"oidc-role-claim" default:"roles" group:"Clients:" help:"Claim that has its roles; realm_access.roles for nested ones."`
-	OIDCRoles      map[string]string `name:"oidc-roles" placeholder:"VALUE=ROLE" group:"Clients:" help:"What its values mean (default: viewer, operator, admin mean themselves)."`
-	ClientCertRole string            `default:"viewer" enum:"none,viewer,operator,admin" group:"Clients:" help:"Role of clients with a certificate and no token: ${enum}."`
-	AnonymousRole  string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
-	AuditLog       string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
-	AuditAnchor    string            `placeholder:"FILE" group:"Clients:" help:"File that gets the head of the audit log every minute, best on the disk of another machine: it shows when the log was cut off."`
-	AuditTSA       string            `name:"audit-tsa" placeholder:"URL" group:"Clients:" help:"Time stamp authority (RFC 3161) that attests heads of the audit log every ten minutes; the anchor file gets its answers. It learns a hash."`
+	Tokens             string            `placeholder:"FILE" group:"Clients:" help:"File of clients and hashes of their tokens; \"melo token\" makes lines. Read again when it changes."`
+	OIDCIssuer         string            `name:"oidc-issuer" placeholder:"URL" group:"Clients:" help:"OpenID Connect provider whose tokens are taken."`
+	OIDCAudience       string            `name:"oidc-audience" placeholder:"NAME" group:"Clients:" help:"Whom its tokens must be meant for."`
+	OIDCNameClaim      string            `name:"oidc-name-claim" default:"sub" group:"Clients:" help:"Claim that names the client."`
+	OIDCRoleClaim      string            `name:"oidc-role-claim" default:"roles" group:"Clients:" help:"Claim that has its roles; realm_access.roles for nested ones."`
+	OIDCRoles          map[string]string `name:"oidc-roles" placeholder:"VALUE=ROLE" group:"Clients:" help:"What its values mean (default: viewer, operator, admin mean themselves)."`
+	OIDCAdaptersClaim  string            `name:"oidc-adapters-claim" placeholder:"CLAIM" group:"Clients:" help:"Claim that lists the adapters that a viewer may see, in which * stands for any text; a viewer whose token lacks it sees none. Operators and admins see all."`
+	OIDCAdapters       map[string]string `name:"oidc-adapters" placeholder:"VALUE=ADAPTERS" group:"Clients:" help:"What its values mean, such as radiology=chest*,busi (default: they are names of adapters); other values mean nothing."`
+	ClientCertRole     string            `default:"viewer" enum:"none,viewer,operator,admin" group:"Clients:" help:"Role of clients with a certificate and no token: ${enum}."`
+	AnonymousRole      string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
+	ClientCertAdapters map[string]string `placeholder:"NAME=ADAPTERS" group:"Clients:" help:"Adapters that viewers with a certificate may see, by its common name, such as pacs=chest*,busi; NAME * is everybody else, who sees none unless it is given."`
+	AnonymousAdapters  string            `placeholder:"ADAPTERS" group:"Clients:" help:"Adapters that clients who show nothing may see, with --anonymous-role viewer."`
+	AuditLog           string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
+	AuditAnchor        string            `placeholder:"FILE" group:"Clients:" help:"File that gets the head of the audit log every minute, best on the disk of another machine: it shows when the log was cut off."`
+	AuditTSA           string            `name:"audit-tsa" placeholder:"URL" group:"Clients:" help:"Time stamp authority (RFC 3161) that attests heads of the audit log every ten minutes; the anchor file gets its answers. It learns a hash."`
 }
 
 type serveLimits struct {
@@ -171,6 +177,8 @@ func (o *serveOptions) Validate() error {
 		return fmt.Errorf("give --adapters, a folder")
 	case o.Workers < 0 || o.Batch < 0 || o.Queue < 1:
 		return fmt.Errorf("--workers %d, --batch %d, --queue %d: expected 0 or more, 0 or more, 1 or more", o.Workers, o.Batch, o.Queue)
+	case o.Coverage != 0 && conformal.Check(o.Coverage) != nil:
+		return fmt.Errorf("--%w", conformal.Check(o.Coverage))
 	case o.Rescan < 100*time.Millisecond:
 		return fmt.Errorf("--rescan %v, expected 100ms or more", o.Rescan)
 	case (o.TLSCert == "") != (o.TLSKey == ""):
@@ -196,12 +204,30 @@ func (o *serveOptions) Validate() error {
 	case o.MaxConnections < 1 || o.MaxImages < 1 || o.MaxAnswers < 1 || o.MaxPixels < 1 || o.MaxBody < 1 || o.RequestMemory < 8*o.MaxBody || o.MaxAdapter < 1:
 		return fmt.Errorf("limits of requests and connections must be 1 or more, and --request-memory at least eight times --max-body")
 	}
+	if err := o.validateNames(); err != nil {
+		return err
+	}
 	for value, role := range o.OIDCRoles {
 		if _, err := access.ParseRole(role); err != nil {
 			return fmt.Errorf("--oidc-roles %s: %w", value, err)
 		}
 	}
 	return o.validateBases()
+}
+
+// validateNames refuses lists of adapters for clients that there cannot be.
+func (o *serveOptions) validateNames() error {
+	switch {
+	case o.OIDCAdaptersClaim != "" && o.OIDCIssuer == "":
+		return fmt.Errorf("--oidc-adapters-claim needs --oidc-issuer")
+	case len(o.OIDCAdapters) > 0 && o.OIDCAdaptersClaim == "":
+		return fmt.Errorf("--oidc-adapters says what values of --oidc-adapters-claim mean: give that")
+	case len(o.ClientCertAdapters) > 0 && (o.TLSClientCA == "" || o.ClientCertRole != "viewer"):
+		return fmt.Errorf("--client-cert-adapters is for viewers with a certificate: it needs --tls-client-ca and --client-cert-role viewer")
+	case o.AnonymousAdapters != "" && o.AnonymousRole != "viewer":
+		return fmt.Errorf("--anonymous-adapters needs --anonymous-role viewer")
+	}
+	return nil
 }
 
 func (o *serveOptions) limits() oip.Limits {

@@ -4,6 +4,7 @@ package answer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -96,6 +97,9 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 	}
 	return a, nil
 }
+
+// ErrNoSets says that an adapter cannot say which labels cannot be excluded.
+var ErrNoSets = errors.New("has no calibration for prediction sets: it was imported, trained without validation, or written before there were such")
 
 // Set returns the labels that cannot be excluded at a coverage between 0 and 1. It returns nil without
 // [Rule.Sets], and for an image that differs from the training images, for which the calibration does not hold.

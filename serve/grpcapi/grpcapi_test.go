@@ -37,11 +37,13 @@ type door struct {
 	t      *testing.T
 	conn   *grpc.ClientConn
 	engine *serve.Engine
+	dir    string // of adapters
 }
 
 func newDoor(t *testing.T, limits oip.Limits, change ...func(*Options)) *door {
 	t.Helper()
-	e := servetest.Engine(t, serve.Config{Adapters: servetest.Folder(t)})
+	dir := servetest.Folder(t)
+	e := servetest.Engine(t, serve.Config{Adapters: dir})
 	o := Options{Service: oip.NewService(e, oip.Options{Limits: limits, Version: "1.2.3", Base: "tiny", Digest: servetest.BaseDigest})}
 	for _, f := range change {
 		f(&o)
@@ -66,7 +68,7 @@ func newDoor(t *testing.T, limits oip.Limits, change ...func(*Options)) *door {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &door{pb.NewGRPCInferenceServiceClient(conn), t, conn, e}
+	return &door{pb.NewGRPCInferenceServiceClient(conn), t, conn, e, dir}
 }
 
 func raw(x []float32) []byte {

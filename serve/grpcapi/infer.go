@@ -84,6 +84,9 @@ func parseInfer(c *oip.Codec, r *pb.ModelInferRequest) (*oip.InferRequest, error
 	if ok {
 		request.Timeout = time.Duration(timeout) * time.Microsecond
 	}
+	if request.Coverage, err = coverage(r.Parameters); err != nil {
+		return nil, err
+	}
 	raw := r.RawInputContents
 	if raw != nil && len(raw) != len(r.Inputs) {
 		return nil, oip.Faultf(oip.Invalid, "%d raw_input_contents for %d inputs", len(raw), len(r.Inputs))
@@ -141,6 +144,19 @@ func integer(parameters map[string]*pb.InferParameter, name string, high int64) 
 		return 0, true, oip.Faultf(oip.Invalid, "parameter %q is %d, expected 0 to %d", name, v, high)
 	}
 	return v, true, nil
+}
+
+// coverage returns the parameter of that name, 0 if it is absent.
+func coverage(parameters map[string]*pb.InferParameter) (float64, error) {
+	p, ok := parameters["coverage"]
+	if !ok {
+		return 0, nil
+	}
+	x, ok := p.GetParameterChoice().(*pb.InferParameter_DoubleParam)
+	if !ok {
+		return 0, oip.Faultf(oip.Invalid, "parameter %q: expected a number (double_param)", "coverage")
+	}
+	return x.DoubleParam, oip.CheckCoverage(x.DoubleParam)
 }
 
 // inferResponse writes an answer, with tensors in binary form, as Triton does.

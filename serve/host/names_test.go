@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -34,20 +36,83 @@ const (
 	missingName = "noadpt"
 )
 
-// narrow gives the site's viewer a list of adapters.
-func (s *site) narrow() {
-	s.t.Helper()
-	text, err := os.ReadFile(s.tokensAt)
+// narrowClient is a viewer that may know of findings and view alone.
+type narrowClient struct {
+	name string // in the audit log
+	*site
+	role access.Role // whose token site.do sends: Public sends none
+	dial []grpc.DialOption
+}
+
+// narrowNames are the adapters that it may know of, as a list of them is written.
+const narrowNames = "find*,view"
+
+// narrowClients are the ways in which a client can come to be one.
+var narrowClients = map[string]func(t *testing.T) narrowClient{
+	"token": func(t *testing.T) narrowClient {
+		s := newSite(t)
+		text, err := os.ReadFile(s.tokensAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, hash := access.NewToken()
+		s.tokens[access.Viewer] = token
+		text = fmt.Appendf(text, "narrow viewer %s adapters=%s\n", hash, narrowNames)
+		if err := os.WriteFile(s.tokensAt, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.config.Guard.Tokens.Reload()
+		return narrowClient{name: "narrow", site: s, role: access.Viewer}
+	},
+	"OpenID Connect, names in the claim": func(t *testing.T) narrowClient {
+		return narrowByProvider(t, access.OIDCConfig{AdaptersClaim: "melo.adapters"}, map[string]any{"melo": map[string]any{"adapters": []string{"find*", "view"}}})
+	},
+	"OpenID Connect, groups in the claim": func(t *testing.T) narrowClient {
+		names, err := access.ParseNamesOf(map[string]string{"radiology": "find*", "pathology": "view", "dermatology": hiddenName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return narrowByProvider(t, access.OIDCConfig{AdaptersClaim: "groups", Adapters: names}, map[string]any{"groups": "pathology staff radiology"})
+	},
+	"certificate": func(t *testing.T) narrowClient {
+		names, err := access.ParseNamesOf(map[string]string{"narrow": narrowNames, "*": "*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newAuthority(t)
+		s := newTLSSite(t, a, func(c *Config) {
+			c.HTTPS.ClientCA, c.Guard.Certificate, c.Guard.CertificateAdapters = a.file, access.Viewer, names
+		})
+		pair, err := tls.LoadX509KeyPair(a.sign("narrow", 20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{pair}}
+		s.client.Transport = &http.Transport{TLSClientConfig: shown}
+		return narrowClient{name: "narrow", site: s, dial: []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(shown))}}
+	},
+	"nothing": func(t *testing.T) narrowClient {
+		names, err := access.ParseNames(narrowNames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return narrowClient{name: "127.0.0.1", site: newSite(t, func(c *Config) { c.Guard.Anonymous, c.Guard.AnonymousAdapters = access.Viewer, names })}
+	},
+}
+
+// narrowByProvider is one with a token of a provider.
+func narrowByProvider(t *testing.T, c access.OIDCConfig, claims map[string]any) narrowClient {
+	t.Helper()
+	i := servetest.NewIssuer(t)
+	c.Issuer, c.Audience = i.URL, "melo"
+	o, err := access.NewOIDC(c)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	token, hash := access.NewToken()
-	s.tokens[access.Viewer] = token
-	text = fmt.Appendf(text, "narrow viewer %s adapters=find*,view\n", hash)
-	if err := os.WriteFile(s.tokensAt, text, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	s.config.Guard.Tokens.Reload()
+	s := newSite(t, func(c *Config) { c.Guard.OIDC = o })
+	claims["sub"], claims["roles"] = "narrow", []string{"viewer"}
+	s.tokens[access.Viewer] = i.Token(t, claims)
+	return narrowClient{name: "narrow", site: s, role: access.Viewer}
 }
 
 // bodyFor is the body of a request for an adapter.
@@ -65,17 +130,21 @@ func bodyFor(t *testing.T, route httpapi.Route, name string) (body []byte, media
 // TestHiddenAdaptersOverHTTP asks every route as a client that may not know of lesion: about it, and about a name that there is
 // not. The answers are the same, and nothing that is listed names it.
 func TestHiddenAdaptersOverHTTP(t *testing.T) {
-	s := newSite(t)
-	if response, text := s.predict(access.Viewer, hiddenName); response.StatusCode != http.StatusOK { // it is there
+	for name, narrow := range narrowClients {
+		t.Run(name, func(t *testing.T) { hiddenOverHTTP(t, narrow(t)) })
+	}
+}
+
+func hiddenOverHTTP(t *testing.T, s narrowClient) {
+	if response, text := s.predict(access.Operator, hiddenName); response.StatusCode != http.StatusOK { // it is there
 		t.Fatal(text)
 	}
-	s.narrow()
 	routes := append(httpapi.Routes(), httpapi.Route{Name: "Metrics", Method: "GET", Path: "/metrics", Role: oip.Viewer})
 	for _, route := range routes {
 		ask := func(name, version string) (int, string) {
 			path := strings.NewReplacer("{model}", name, "{adapter}", name, "{version}", version, "{alias}", "x").Replace(route.Path)
 			body, media := bodyFor(t, route, name)
-			response, text := s.do(access.Viewer, route.Method, path, bytes.NewReader(body), "Content-Type", media)
+			response, text := s.do(s.role, route.Method, path, bytes.NewReader(body), "Content-Type", media)
 			return response.StatusCode, text
 		}
 		for _, version := range []string{"1", "current"} {
@@ -98,20 +167,20 @@ func TestHiddenAdaptersOverHTTP(t *testing.T) {
 	}
 	for _, name := range []string{hiddenName + "@1", "all"} {
 		body, media := form(t, name, "x.png")
-		response, text := s.do(access.Viewer, "POST", "/v1/predict", bytes.NewReader(body), "Content-Type", media)
+		response, text := s.do(s.role, "POST", "/v1/predict", bytes.NewReader(body), "Content-Type", media)
 		if name == "all" && (response.StatusCode != http.StatusOK || strings.Contains(text, hiddenName) || !strings.Contains(text, "findings")) ||
 			name != "all" && response.StatusCode != http.StatusNotFound {
 			t.Errorf("form of %s: %d %s", name, response.StatusCode, text)
 		}
 	}
-	if _, text := s.do(access.Viewer, "GET", "/metrics", nil); !strings.Contains(text, `melo_adapter_answers_total{adapter="findings"`) || strings.Contains(text, "melo_adapters ") {
+	if _, text := s.do(s.role, "GET", "/metrics", nil); !strings.Contains(text, `melo_adapter_answers_total{adapter="findings"`) || strings.Contains(text, "melo_adapters ") {
 		t.Errorf("metrics of a narrow client: %s", text)
 	}
 	if _, text := s.do(access.Operator, "GET", "/metrics", nil); !strings.Contains(text, `adapter="lesion"`) {
 		t.Error("nor does an operator see it")
 	}
 	for _, e := range s.entries() {
-		if e.Client == "narrow" && e.Adapter == hiddenName {
+		if e.Client == s.name && e.Adapter == hiddenName {
 			t.Errorf("the audit log says that it was asked: %+v", e)
 		}
 	}
@@ -142,9 +211,13 @@ func fill(m *dynamicpb.Message, name string, image []byte) {
 
 // TestHiddenAdaptersOverGRPC is the same for every method.
 func TestHiddenAdaptersOverGRPC(t *testing.T) {
-	s := newSite(t)
-	s.narrow()
-	conn := s.dial()
+	for name, narrow := range narrowClients {
+		t.Run(name, func(t *testing.T) { hiddenOverGRPC(t, narrow(t)) })
+	}
+}
+
+func hiddenOverGRPC(t *testing.T, s narrowClient) {
+	conn := s.site.dial(s.dial...)
 	image := servetest.PNG(t, 1, 20, 20)
 	ask := func(method, name string) string {
 		service, bare, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
@@ -157,7 +230,9 @@ func TestHiddenAdaptersOverGRPC(t *testing.T) {
 		fill(in, name, image)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.tokens[access.Viewer])
+		if s.role > access.Public {
+			ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.tokens[s.role])
+		}
 		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 		if err == nil {
 			err = stream.SendMsg(proto.Message(in))

@@ -44,6 +44,9 @@ type Settings struct {
 	DrainTimeout               time.Duration // for what is under way when the server stops; 0: 30 s
 	RequestTimeout             time.Duration // 0: 30 s
 	Limits                     oip.Limits    // of requests
+	// Coverage is that of the sets of labels that cannot be excluded, which answers have where a request does not say and the
+	// adapter can give them (conformal.Set); 0: none.
+	Coverage float64
 
 	Tokens      string             // file of clients and hashes of their tokens; empty: none
 	OIDC        *access.OIDCConfig // provider whose tokens are taken; nil: none
@@ -51,7 +54,10 @@ type Settings struct {
 	// Anonymous is the role of clients that show nothing; nil: none where there is a way to tell clients apart, else
 	// administrator on loopback addresses and viewer on others.
 	Anonymous *access.Role
-	Clients   access.Limits // of clients without their own
+	// CertificateAdapters and AnonymousAdapters are the adapters that such viewers may know of, see [access.Guard].
+	CertificateAdapters map[string]*access.Names
+	AnonymousAdapters   *access.Names
+	Clients             access.Limits // of clients without their own
 
 	// Allowed is a file of digests (trust.ParseAllowed) and Keys one of keys (trust.ParseKeys): adapters that are not on the
 	// one, or not signed by one of the others, are refused. Empty: every adapter may answer. Both are read again when they
@@ -251,7 +257,8 @@ func (r *Server) openAudit() (err error) {
 // openGuard reads who may come.
 func (r *Server) openGuard() error {
 	s := &r.settings
-	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: s.Clients, Certificate: s.Certificate}
+	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: s.Clients, Certificate: s.Certificate,
+		CertificateAdapters: s.CertificateAdapters, AnonymousAdapters: s.AnonymousAdapters}
 	if s.Clients.Rate > 0 && s.Clients.Burst == 0 {
 		g.Defaults.Burst = int(math.Ceil(math.Min(s.Clients.Rate, math.MaxInt32)))
 	}
@@ -295,7 +302,7 @@ func (s *Settings) authenticated() bool {
 
 func (r *Server) config() Config {
 	s := &r.settings
-	return Config{Options: oip.Options{Limits: s.Limits, Version: buildinfo.Version, Base: BaseName(s.Engine.Base)},
+	return Config{Options: oip.Options{Limits: s.Limits, Version: buildinfo.Version, Base: BaseName(s.Engine.Base), Coverage: s.Coverage},
 		HTTP: s.HTTP, GRPC: s.GRPC, Metrics: s.Metrics, Debug: s.Debug, HTTPS: s.TLS,
 		Insecure: s.Insecure, Authenticated: s.authenticated(), Hosts: s.Hosts,
 		Proxies: s.Proxies, MetricsTLS: s.MetricsTLS, MetricsToken: s.MetricsToken,

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"melo.example/melo/serve/oip"
@@ -21,6 +22,7 @@ type form struct {
 	all      bool
 	seen     map[string]bool // adapters
 	fields   int             // that name them
+	coverage float64         // of the sets of labels; 0: as the server has it
 }
 
 // maxAdapterField bounds the length of a name.
@@ -91,10 +93,29 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 			f.seen[adapter] = true
 			f.adapters = append(f.adapters, adapter)
 		}
+	case "coverage":
+		return f.setCoverage(part)
 	default:
-		return oip.NewFault(oip.Invalid, fmt.Sprintf("the form has the field %.40q, expected image and adapter", name))
+		return oip.NewFault(oip.Invalid, fmt.Sprintf("the form has the field %.40q, expected image, adapter and coverage", name))
 	}
 	return nil
+}
+
+// setCoverage reads the field of that name.
+func (f *form) setCoverage(part io.Reader) error {
+	const longest = 32
+	text, err := io.ReadAll(io.LimitReader(part, longest+1))
+	if err != nil {
+		return formFault(err)
+	}
+	if f.coverage != 0 {
+		return oip.NewFault(oip.Invalid, "the form has the field coverage twice")
+	}
+	number := strings.TrimSpace(string(text))
+	if f.coverage, err = strconv.ParseFloat(number, 64); err != nil || len(text) > longest || strings.Trim(number, "0123456789.eE+-") != "" {
+		return oip.NewFault(oip.Invalid, fmt.Sprintf("coverage is %.40q, expected a number", number))
+	}
+	return oip.CheckCoverage(f.coverage)
 }
 
 // formFault says why a form could not be read.

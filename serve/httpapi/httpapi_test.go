@@ -32,9 +32,16 @@ type door struct {
 
 func newDoor(t *testing.T, limits oip.Limits, change ...func(*Options)) *door {
 	t.Helper()
+	return newDoorOf(t, oip.Options{Limits: limits}, change...)
+}
+
+// newDoorOf is newDoor with other options of the protocol.
+func newDoorOf(t *testing.T, service oip.Options, change ...func(*Options)) *door {
+	t.Helper()
 	dir := servetest.Folder(t)
 	e := servetest.Engine(t, serve.Config{Adapters: dir})
-	o := Options{Service: oip.NewService(e, oip.Options{Limits: limits, Version: "1.2.3", Base: "tiny", Digest: servetest.BaseDigest})}
+	service.Version, service.Base, service.Digest = "1.2.3", "tiny", servetest.BaseDigest
+	o := Options{Service: oip.NewService(e, service)}
 	for _, f := range change {
 		f(&o)
 	}

@@ -14,6 +14,8 @@ import (
 type predictForm struct {
 	Image   []file   `json:"image" schema:"minItems=1" doc:"Image files: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
 	Adapter []string `json:"adapter" schema:"minItems=1,items.minLength=1" doc:"Names, or name@version; all asks every adapter that answers."`
+	// Coverage is text in the form.
+	Coverage float64 `json:"coverage,omitempty" schema:"exclusiveMinimum=0,exclusiveMaximum=1" doc:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9. An adapter without a calibration for it is an error."`
 }
 
 // file stands for the bytes of a file.
@@ -61,7 +63,7 @@ func predict(a *api, w http.ResponseWriter, r *http.Request) error {
 	if n, limit := len(f.images)*len(names), a.Service.Limits().Answers; n > limit {
 		return oip.NewFault(oip.TooLarge, fmt.Sprintf("%d images and %d adapters are %d answers, the limit is %d", len(f.images), len(names), n, limit))
 	}
-	answers, err := a.Service.Ask(ctx, f.images, names)
+	answers, err := a.Service.Ask(ctx, f.images, names, f.coverage)
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 func result(x *oip.Asked, file string) Result {
 	r := Result{Image: x.Image, File: file, Adapter: Adapter(x.Answer.Identity), Task: string(task(x)), Labels: x.Answer.Labels,
 		Probabilities: x.Answer.Probabilities, Logits: x.Answer.Logits, Thresholds: x.Answer.Thresholds, Label: x.Answer.Label, Probability: x.Answer.Probability,
-		Decision: x.Answer.Decision, Fit: (*wire.Fit)(x.Answer.Fit), Remarks: x.Answer.Remarks, Timing: timing(x.Answer.Timing)}
+		Decision: x.Answer.Decision, Fit: (*wire.Fit)(x.Answer.Fit), Set: (*wire.Set)(x.Answer.Set), Remarks: x.Answer.Remarks, Timing: timing(x.Answer.Timing)}
 	return r
 }
 

@@ -196,7 +196,7 @@ func modelInfer(a *api, w http.ResponseWriter, r *http.Request) error {
 // inferRequest is the JSON object of an inference request, for the OpenAPI document; oip reads it.
 type inferRequest struct {
 	ID         string         `json:"id,omitempty" doc:"Of the request, echoed."`
-	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form."`
+	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form; coverage: number above 0 and below 1, the parameter sets of the answer then says which labels cannot be excluded."`
 	Inputs     []inferTensor  `json:"inputs" schema:"minItems=1,maxItems=1" doc:"One: pixel_values, FP32 [n,3,side,side], or image, BYTES [n], encoded images."`
 	Outputs    []inferWanted  `json:"outputs,omitempty" doc:"None: all of logits, probabilities and label."`
 }
@@ -221,7 +221,7 @@ type inferResponse struct {
 	Model      string            `json:"model_name"`
 	Version    string            `json:"model_version" doc:"Beginning of the digest."`
 	ID         string            `json:"id,omitempty"`
-	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows; remarks: JSON with what was chosen about each row's image, where its file leaves a choice."`
+	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows; sets: JSON with coverage, labels that cannot be excluded and those that are sure, of each row, where a coverage is asked for; remarks: JSON with what was chosen about each row's image, where its file leaves a choice."`
 	Outputs    []inferTensor     `json:"outputs"`
 }
 

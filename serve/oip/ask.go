@@ -31,8 +31,8 @@ func (s *Service) Answering(ctx context.Context) []string {
 
 // Ask asks every adapter ("name" or "name@version") about every image. Each image is decoded once, each adapter is
 // the same version for all images, and one that is named twice is asked once. One that fails does not make others fail;
-// the results are ordered by image.
-func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string) ([]Asked, error) {
+// the results are ordered by image. coverage is that of the sets of labels that cannot be excluded; 0: as the server has it.
+func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string, coverage float64) ([]Asked, error) {
 	adapters = Distinct(adapters)
 	place := make(map[string]int, len(adapters))
 	for i, name := range adapters {
@@ -40,7 +40,7 @@ func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string) 
 	}
 	list := make([][]Asked, len(images))
 	for try := 1; ; try++ {
-		replaced, err := s.askAll(ctx, images, list, adapters, place)
+		replaced, err := s.askAll(ctx, images, list, adapters, place, coverage)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func Distinct(names []string) []string {
 
 // askAll asks adapters about every image that can be decoded, each in one version, and puts the answers into list, by
 // image, each adapter at its place. It returns the adapters whose version was replaced between finding and asking it.
-func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, adapters []string, place map[string]int) (replaced []string, err error) {
+func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, adapters []string, place map[string]int, coverage float64) (replaced []string, err error) {
 	resolved := s.resolveAll(ctx, adapters)
 	err = s.decoder.Decode(ctx, images, func(first int, decoded []Decoded) error {
 		var requests []serve.Request
@@ -82,7 +82,9 @@ func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, 
 				*a = Asked{Image: at, Adapter: name, Task: r.task, Err: r.err}
 				if r.err == nil {
 					of = append(of, a)
-					requests = append(requests, serve.Request{Name: r.Name, Version: r.Digest, Input: serve.Input{Image: img.Image}})
+					q := s.question(r.Name, r.Digest, coverage)
+					q.Input.Image = img.Image
+					requests = append(requests, q)
 				}
 			}
 		}

@@ -41,7 +41,7 @@ func TestAskFindsWhatWasReplaced(t *testing.T) {
 	}
 	s := NewService(e, Options{})
 	images := []Encoded{{Data: servetest.PNG(t, 1, 9, 9)}, {Data: []byte("no picture")}, {Data: servetest.PNG(t, 2, 9, 9)}}
-	list, err := s.Ask(t.Context(), images, []string{"view", "lesion", "nobody", "view"})
+	list, err := s.Ask(t.Context(), images, []string{"view", "lesion", "nobody", "view"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,7 @@ func card(status *serve.Status) Card {
 	c.Base = status.Identity.Base
 	if m := status.Card; m != nil {
 		c.Task, c.Method, c.Labels, c.Thresholds, c.Temperature = string(m.Task), string(m.Method), m.Labels, m.Thresholds, m.Temperatures
+		c.Sets = m.Conformal != nil
 		c.Metrics, c.Training, c.Licence, c.IntendedUse = m.Metrics, m.Training, m.Licence, m.IntendedUse
 	}
 	return c

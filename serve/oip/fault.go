@@ -93,6 +93,7 @@ func engineFault(err error) *Fault {
 		overload *serve.OverloadError
 		unanswer *serve.AnswerError
 		unlike   *fit.UnlikeError
+		noSets   *serve.NoSetsError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -115,7 +116,7 @@ func engineFault(err error) *Fault {
 		return NewFault(Unlike, err.Error())
 	case errors.As(err, &unanswer):
 		return NewFault(NotFinite, err.Error())
-	case errors.As(err, &input):
+	case errors.As(err, &input), errors.As(err, &noSets):
 		return NewFault(Invalid, err.Error())
 	case errors.Is(err, imaging.ErrTooLarge):
 		return NewFault(TooLarge, err.Error())

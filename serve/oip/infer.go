@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/fit"
 	"melo.example/melo/serve"
 )
@@ -100,6 +101,23 @@ func (r *InferResponse) Remarks() string {
 	return string(text)
 }
 
+// Sets returns the labels of each row that cannot be excluded, as JSON: an element a row, null for an image that is unlike those
+// of the training; empty if no sets were asked for, or the adapter can give none.
+func (r *InferResponse) Sets() string {
+	list := make([]*conformal.Set, len(r.Rows))
+	for i := range r.Rows {
+		if r.Rows[i].Coverage == 0 {
+			return ""
+		}
+		list[i] = r.Rows[i].Set
+	}
+	text, err := json.Marshal(list)
+	if err != nil { // of a finite number and strings there is none
+		return ""
+	}
+	return string(text)
+}
+
 // Parameters are those of an answer: what answered, in which precision, and what there is to say of the images.
 func (r *InferResponse) Parameters() map[string]string {
 	p := map[string]string{"adapter": r.Name, "digest": r.Digest, "precision": r.Precision}
@@ -108,6 +126,9 @@ func (r *InferResponse) Parameters() map[string]string {
 	}
 	if f := r.Fit(); f != "" {
 		p["fit"] = f
+	}
+	if sets := r.Sets(); sets != "" {
+		p["sets"] = sets
 	}
 	if m := r.Remarks(); m != "" {
 		p["remarks"] = m
@@ -202,7 +223,8 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([
 			}
 			part := rows[first : first+len(list)]
 			for i := range part {
-				part[i] = serve.Request{Name: name, Version: version, Input: serve.Input{Image: list[i].Image}}
+				part[i] = s.question(name, version, r.Coverage)
+				part[i].Input.Image = list[i].Image
 			}
 			more, err := s.predictOnce(ctx, part)
 			clear(part)
@@ -220,9 +242,14 @@ func (s *Service) newRows(r *InferRequest, n int64) ([]serve.Request, error) {
 	}
 	rows := make([]serve.Request, n)
 	for i := range rows {
-		rows[i].Name, rows[i].Version = r.Model, r.Version
+		rows[i] = s.question(r.Model, r.Version, r.Coverage)
 	}
 	return rows, nil
+}
+
+// question is a request of the engine without its input. Without a coverage it has the server's, which no adapter must be able to give.
+func (s *Service) question(name, version string, coverage float64) serve.Request {
+	return serve.Request{Name: name, Version: version, Coverage: cmp.Or(coverage, s.options.Coverage), NeedSet: coverage > 0}
 }
 
 // outputTensor collects one output of all rows.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"melo.example/melo/conformal"
 )
 
 // InferRequest is one inference request, from either endpoint. Its rows are answered by one adapter.
@@ -16,6 +18,8 @@ type InferRequest struct {
 	Inputs         []Tensor
 	Outputs        []RequestedOutput // none: all
 	BinaryOutput   bool              // REST: outputs are binary where they do not say
+	// Coverage is that of the sets of labels that cannot be excluded, parameter "coverage"; 0: as the server has it.
+	Coverage float64
 }
 
 // RequestedOutput is one output that the client wants.
@@ -39,6 +43,30 @@ func (p parameters) integer(name string, low, high int64) (v int64, ok bool, err
 		return 0, true, Faultf(Invalid, "parameter %q is %s, expected an integer from %d to %d", name, clip(string(raw)), low, high)
 	}
 	return v, true, nil
+}
+
+// coverage returns the parameter of that name, 0 if it is absent.
+func (p parameters) coverage() (float64, error) {
+	raw, ok := p[coverageName]
+	if !ok {
+		return 0, nil
+	}
+	v, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return 0, Faultf(Invalid, "parameter %q is %s, expected a number", coverageName, clip(string(raw)))
+	}
+	return v, CheckCoverage(v)
+}
+
+// coverageName is the parameter that asks for sets of labels.
+const coverageName = "coverage"
+
+// CheckCoverage refuses a coverage that cannot be.
+func CheckCoverage(v float64) error {
+	if err := conformal.Check(v); err != nil {
+		return NewFault(Invalid, err.Error())
+	}
+	return nil
 }
 
 // boolean returns a parameter that must be true or false.
@@ -164,6 +192,9 @@ func (p *inferParser) parameters(v jsonValue) error {
 		return err
 	}
 	p.request.Timeout = time.Duration(micros) * time.Microsecond
+	if p.request.Coverage, err = parameters.coverage(); err != nil {
+		return err
+	}
 	p.request.BinaryOutput, err = parameters.boolean("binary_data_output", false)
 	return err
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Base    string // name of the base, for metadata
 	// Digest identifies the weights of the base.
 	Digest string
+	// Coverage is that of the sets of labels that cannot be excluded, where a request does not say; 0: there are none then.
+	Coverage float64
 }
 
 // Service is the protocol over an engine, for both endpoints. It is safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"melo.example/melo/conformal"
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/par"
 	"melo.example/melo/lora"
@@ -72,6 +73,22 @@ func Adapter(t testing.TB, seed uint64, task adapterfile.Task, labels ...string)
 		}
 	}
 	return &adapterfile.File{Adapter: a, Meta: meta}
+}
+
+// Calibrated is an adapter that can give prediction sets: of 99 made-up images of each label.
+func Calibrated(t testing.TB, seed uint64, task adapterfile.Task, labels ...string) *adapterfile.File {
+	t.Helper()
+	f := Adapter(t, seed, task, labels...)
+	rng := rand.New(rand.NewPCG(seed, 8))
+	var prob []float64
+	var truth []bool
+	for i := range 99 * len(labels) {
+		for l := range labels {
+			prob, truth = append(prob, rng.Float64()), append(truth, l == i%len(labels))
+		}
+	}
+	f.Meta.Conformal = conformal.New(prob, truth, len(labels), f.Meta.Exclusive())
+	return f
 }
 
 // Publish writes an adapter into a folder.

@@ -152,6 +152,7 @@ func Outcome(err error) string {
 		input    *serve.InputError
 		unanswer *serve.AnswerError
 		unlike   *fit.UnlikeError
+		noSets   *serve.NoSetsError
 	)
 	switch {
 	case err == nil:
@@ -168,7 +169,7 @@ func Outcome(err error) string {
 		return "overloaded"
 	case errors.Is(err, serve.ErrDraining):
 		return "draining"
-	case errors.As(err, &input):
+	case errors.As(err, &input), errors.As(err, &noSets):
 		return "input"
 	case errors.Is(err, context.Canceled):
 		return "canceled"

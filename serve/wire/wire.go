@@ -27,6 +27,7 @@ type Result struct {
 	Probability   float64   `json:"probability" doc:"Of that label."`
 	Decision      []string  `json:"decision" doc:"The labels that count as present; none if the image is unlike those of the training."`
 	Fit           *Fit      `json:"fit,omitempty" doc:"Whether the image is like those of the training; absent if the adapter does not know."`
+	Set           *Set      `json:"set,omitempty" doc:"The labels that cannot be excluded; absent if no coverage was asked for, if the adapter has no calibration for it, and for an image that is unlike those of the training."`
 	Remarks       []string  `json:"remarks,omitempty" doc:"What was chosen about the image where its file leaves a choice: the page or frame of several, samples that use a part of their range, damaged parts."`
 	Timing        Timing    `json:"timing"`
 }
@@ -36,6 +37,14 @@ type Fit struct {
 	Unlike     bool    `json:"unlike" doc:"It is not: nothing is decided."`
 	Score      float64 `json:"score" doc:"Distance from them: about 1 for one of their kind."`
 	Percentile float64 `json:"percentile" doc:"Share of held-out images of their kind that are nearer, in percent."`
+}
+
+// Set are the labels that cannot be excluded: over images like those of an adapter's validation, such sets hold the truth for the
+// share Coverage.
+type Set struct {
+	Coverage float64  `json:"coverage" doc:"Share of images whose truth such sets hold."`
+	Labels   []string `json:"labels" doc:"Those that cannot be excluded, in the order of the adapter's."`
+	Sure     []string `json:"sure" doc:"Those of them that are certain at this coverage."`
 }
 
 // Adapter is which adapter answered.
@@ -124,6 +133,7 @@ type Card struct {
 	Labels      []adapterfile.Label   `json:"labels,omitempty"`
 	Thresholds  []float64             `json:"thresholds,omitempty"`
 	Temperature []float64             `json:"temperatures,omitempty"`
+	Sets        bool                  `json:"sets,omitempty" doc:"It can say which labels cannot be excluded, at a coverage that is asked for."`
 	Metrics     []adapterfile.Metric  `json:"metrics,omitempty" doc:"As measured by whoever trained it."`
 	Training    *adapterfile.Training `json:"training,omitempty"`
 	Licence     string                `json:"licence,omitempty"`
