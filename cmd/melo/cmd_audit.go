@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"melo.example/melo/report/lines"
 	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/audit/witness"
 )
@@ -70,34 +71,6 @@ func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 	if err := doc.Verify(known, o.FromStart); err != nil {
 		return badInput(err)
 	}
-	return printAudit(s, &doc)
-}
-
-// printAudit shows what was found.
-func printAudit(s *stdio, d *audit.Document) error {
-	if d.Entries == 0 {
-		s.printf("no entries")
-	} else {
-		s.printf("%d entries, %d to %s", d.Entries, d.First, d.Head)
-		s.printf("from %s to %s", d.From, d.To)
-	}
-	if d.First > 1 {
-		s.printf("note: it continues an earlier file: entries before %d are not here", d.First)
-	}
-	if d.Backwards > 0 {
-		s.printf("note: the clock was set back before %d entries; their numbers have the order", d.Backwards)
-	}
-	if d.Torn > 0 {
-		s.printf("note: %d bytes after the last whole entry: a server that writes now, or one that crashed", d.Torn)
-	}
-	if w := d.Witness; w != nil {
-		s.printf("time stamps: %d; the last is of %s, %s, about %.20s...", w.Stamps, w.Time, w.Authority, w.Head)
-		if !w.Checked {
-			s.printf("note: whether that authority is to be trusted was not checked: give its certificate with --tsa-ca")
-		}
-	}
-	if d.Entries > 0 {
-		s.printf("every entry is as it was written, and follows the one before")
-	}
-	return s.document(d)
+	lines.Audit(s.lines(), &doc)
+	return s.document(&doc)
 }

@@ -1,18 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"melo.example/melo/experiment"
-	"melo.example/melo/internal/atomicfile"
-	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/report/card"
 )
 
@@ -46,42 +38,20 @@ Examples:
         --facts facts.json --out card/` + exitHelp
 }
 
-// cardDocument is the --json document of "melo card".
-type cardDocument struct {
-	Folder string       `json:"folder"`
-	Files  []string     `json:"files"`
-	Blanks []card.Blank `json:"blanks"`
-}
-
-// maxCardInput bounds files that people or programs wrote.
-const maxCardInput = 64 << 20
-
 // Run writes the documents.
 func (o *cardOptions) Run(_ context.Context, s *stdio) error {
-	source, err := o.source()
+	source, err := card.Read(o.Adapter, o.Evaluation, o.Facts)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	d, err := card.New(*source)
 	if err != nil {
 		return badInput(err)
 	}
-	folder := o.Out
-	if folder == "" {
-		folder = strings.TrimSuffix(o.Adapter, ".safetensors") + ".card"
-	}
-	if err := os.MkdirAll(folder, 0o777); err != nil {
+	folder := cmp.Or(o.Out, strings.TrimSuffix(o.Adapter, ".safetensors")+".card")
+	doc, err := d.WriteFolder(folder)
+	if err != nil {
 		return err
-	}
-	doc := cardDocument{Folder: folder, Files: []string{}, Blanks: append([]card.Blank{}, d.Blanks...)}
-	for _, f := range []struct {
-		name  string
-		write func(io.Writer) error
-	}{{"card.xml", d.Card.WriteXML}, {"card.json", d.Card.WriteJSON}, {"claim.md", d.Claim.WriteMarkdown}, {"tripod-ai.md", d.Tripod.WriteMarkdown}, {"blanks.json", d.WriteBlanks}} {
-		if err := atomicfile.Write(filepath.Join(folder, f.name), 0o666, f.write); err != nil {
-			return err
-		}
-		doc.Files = append(doc.Files, f.name)
 	}
 	s.printf("%s: %s", folder, strings.Join(doc.Files, ", "))
 	s.printf("%d blanks that only people can fill in: blanks.json names them, --facts takes their texts", len(doc.Blanks))
@@ -89,60 +59,4 @@ func (o *cardOptions) Run(_ context.Context, s *stdio) error {
 		s.notef("note: no measurements: --evaluation takes what \"melo --json eval\" prints")
 	}
 	return s.document(doc)
-}
-
-// source reads everything.
-func (o *cardOptions) source() (*card.Source, error) {
-	f, err := adapterfile.Read(o.Adapter)
-	if err != nil {
-		return nil, badInput(err)
-	}
-	deltas, head := f.Adapter.Parameters()
-	for _, x := range f.Extra {
-		deltas += elements(x.Shape)
-	}
-	source := &card.Source{Name: strings.TrimSuffix(filepath.Base(o.Adapter), ".safetensors"), Digest: f.Digest, Parameters: deltas + head, Metadata: &f.Meta}
-	if o.Evaluation != "" {
-		source.Evaluation = &experiment.EvaluationDocument{}
-		if err := readCardInput(o.Evaluation, source.Evaluation, false); err != nil {
-			return nil, err
-		}
-		if source.Evaluation.Adapter.Digest == "" {
-			return nil, badInput(fmt.Errorf("%s: not a document of melo --json eval", o.Evaluation))
-		}
-	}
-	if o.Facts != "" {
-		if err := readCardInput(o.Facts, &source.Facts, true); err != nil {
-			return nil, err
-		}
-	}
-	return source, nil
-}
-
-// elements is the number of elements of a shape.
-func elements(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
-}
-
-// readCardInput reads a JSON document.
-func readCardInput(path string, v any, texts bool) error {
-	data, err := readSmall(path, maxCardInput)
-	if err != nil {
-		return badInput(err)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		what := "a JSON document of melo --json eval"
-		if texts {
-			what = "a JSON object of names and texts"
-		}
-		if e := (*json.UnmarshalTypeError)(nil); errors.As(err, &e) && e.Field != "" {
-			err = fmt.Errorf("%s: expected another type than %s", e.Field, e.Value)
-		}
-		return badInput(fmt.Errorf("%s: expected %s: %w", path, what, err))
-	}
-	return nil
 }

@@ -137,7 +137,7 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	if len(o.Shots) > 0 {
 		compare = o.shots
 	}
-	c, err := compare(ctx, s, e, base, set.Set, w.event)
+	c, err := compare(ctx, s, e, base, set.Set, w.Event)
 	if err != nil {
 		return o.unfinished(s, c.document != nil, hintPrepare(err))
 	}

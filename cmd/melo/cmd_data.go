@@ -62,7 +62,7 @@ func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 	defer func() { err = errors.Join(err, ds.Close()) }()
 	w := s.watch(false)
 	defer w.close()
-	if err := experiment.Scan(ctx, w.event, ds, dataset.ScanOptions{MaxBad: -1, Looks: true}); err != nil {
+	if err := experiment.Scan(ctx, w.Event, ds, dataset.ScanOptions{MaxBad: -1, Looks: true}); err != nil {
 		return badInput(err)
 	}
 	w.close()

@@ -72,7 +72,7 @@ func (o *demoOptions) Validate() error {
 // demo are the options of the demo.
 func (o *demoOptions) demo(s *stdio, w *watcher) *demo.Options {
 	d := &demo.Options{Out: cmp.Or(o.Write, o.Out), Tasks: o.Tasks, Base: o.Base, Seed: o.Seed, Size: demo.Full, Restart: o.Restart,
-		Workers: o.Workers, Cache: cacheDir(), Command: s.argsWithout("--restart"), Hook: w.event}
+		Workers: o.Workers, Cache: cacheDir(), Command: s.argsWithout("--restart"), Hook: w.Event}
 	if o.Fast {
 		d.Size = demo.Fast
 	}

@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"melo.example/melo/dicom/deidentify"
-	"melo.example/melo/internal/atomicfile"
-	"melo.example/melo/internal/regular"
 )
 
 // dicomDeidentifyOptions are the options of "melo dicom deidentify".
@@ -57,11 +52,16 @@ type deidentifyFailed struct {
 
 // Run writes the copies. Files that are refused are listed, and the exit status says that there were some.
 func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
-	files, err := filesBelow(o.Input)
+	files, err := deidentify.Files(o.Input)
 	if err != nil {
 		return badInput(err)
 	}
-	key, err := o.key()
+	key, err := deidentify.ReadKey(o.Key)
+	if errors.Is(err, fs.ErrNotExist) { // also without --key
+		key, err = deidentify.NewKey(o.Key)
+	} else {
+		err = badInput(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,54 +93,4 @@ func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
 		return badInput(fmt.Errorf("%d of %d objects were not written", len(doc.Failed), len(files)))
 	}
 	return nil
-}
-
-// key reads the key, or makes one.
-func (o *dicomDeidentifyOptions) key() ([]byte, error) {
-	fresh := make([]byte, 32)
-	if _, err := rand.Read(fresh); err != nil {
-		return nil, err
-	}
-	if o.Key == "" {
-		return fresh, nil
-	}
-	st, err := os.Stat(o.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fresh, atomicfile.Write(o.Key, 0o600, func(w io.Writer) error {
-			_, err := w.Write(fresh)
-			return err
-		})
-	}
-	if err != nil {
-		return nil, badInput(err)
-	}
-	if !st.Mode().IsRegular() || st.Size() < 16 || st.Size() > 4096 {
-		return nil, badInput(fmt.Errorf("--key %s: expected a file of 16 to 4,096 bytes", o.Key))
-	}
-	return regular.ReadFile(o.Key, 4096)
-}
-
-// filesBelow lists regular files: those named, and those in named folders, in order.
-func filesBelow(paths []string) ([]string, error) {
-	var files []string
-	for _, p := range paths {
-		st, err := os.Stat(p)
-		if err != nil {
-			return nil, err
-		}
-		if !st.IsDir() {
-			files = append(files, p)
-			continue
-		}
-		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				files = append(files, path)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return files, nil
 }

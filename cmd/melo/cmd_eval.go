@@ -103,7 +103,7 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	defer base.Close()
 	w := s.watch(false)
 	defer w.close()
-	e, err := base.EvaluateWith(ctx, adapter, o.options(), w.event)
+	e, err := base.EvaluateWith(ctx, adapter, o.options(), w.Event)
 	if err != nil {
 		if none := (*experiment.NoSplitError)(nil); errors.As(err, &none) {
 			s.hints = append(s.hints, "--split all evaluates every image")

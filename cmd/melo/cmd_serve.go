@@ -12,6 +12,7 @@ import (
 	facade "melo.example/melo"
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/internal/regular"
+	config "melo.example/melo/internal/settings"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/host"
@@ -23,7 +24,11 @@ import (
 // Run serves until ctx ends.
 func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) error {
 	if o.PrintConfig {
-		return printConfig(s, resolved(parsed))
+		doc := &config.Document{Settings: resolved(parsed)}
+		if s.json {
+			return s.document(doc)
+		}
+		return doc.WriteYAML(s.out)
 	}
 	for _, base := range o.Base {
 		if err := fetchBase(ctx, s, base); err != nil {

@@ -24,6 +24,7 @@ import (
 
 	"melo.example/melo/client"
 	"melo.example/melo/predictions"
+	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/host"
 )
@@ -110,7 +111,7 @@ func adapterFolder(t *testing.T) (folder, adapter string, images []string) {
 func TestServeAndPredictOnServer(t *testing.T) {
 	folder, adapter, images := adapterFolder(t)
 	line := melo(t, "--json", "token", "new", "--name", "ris", "--role", "viewer", "--expires", "2999-01-01").want(t, exitDone)
-	var token tokenDocument
+	var token access.Issued
 	line.decode(t, &token)
 	tokens := write(t, "tokens", []byte(token.Line+"\n"))
 	log := filepath.Join(t.TempDir(), "audit.jsonl")

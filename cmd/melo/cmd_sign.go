@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/lora/trust"
 )
@@ -126,7 +123,7 @@ func (o *signOptions) sign(ctx context.Context, s *stdio, key *trust.SecretKey) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		digest, err := identityOf(path)
+		digest, err := adapterfile.Identity(path)
 		if err != nil {
 			return badInput(err)
 		}
@@ -136,44 +133,15 @@ func (o *signOptions) sign(ctx context.Context, s *stdio, key *trust.SecretKey) 
 		}
 	}
 	for i, path := range o.Files {
-		before, err := trust.ReadSignatures(path)
+		text, err := trust.Added(path, signatures[i])
 		if err != nil {
 			return badInput(err)
 		}
-		text, err := trust.Add(before, signatures[i])
-		if err != nil {
-			return badInput(fmt.Errorf("%s: %w", trust.FileOf(path), err))
-		}
-		err = atomicfile.Write(trust.FileOf(path), 0o666, func(w io.Writer) error {
-			_, err := w.Write(text)
-			return err
-		})
-		if err != nil {
+		if err := trust.WriteSignatures(path, text); err != nil {
 			return err
 		}
 		s.printf("%s: %s signed by the key %s", trust.FileOf(path), signatures[i].Digest, doc.Key)
 		doc.Signed = append(doc.Signed, signedDocument{path, signatures[i].Digest, path + trust.Extension})
 	}
 	return s.document(doc)
-}
-
-// identityOf reads an adapter in any format, and returns what identifies it.
-func identityOf(path string) (string, error) {
-	kind, err := adapterfile.Sniff(path)
-	if err != nil {
-		return "", err
-	}
-	var f *adapterfile.File
-	switch kind {
-	case adapterfile.PEFT:
-		f, err = adapterfile.ReadPEFT(path, adapterfile.Import{Look: true})
-	case adapterfile.LoRAViT:
-		f, err = adapterfile.ReadLoRAViT(path, adapterfile.LoRAViTOptions{Import: adapterfile.Import{Look: true}})
-	default:
-		f, err = adapterfile.Read(path)
-	}
-	if err != nil {
-		return "", err
-	}
-	return f.Digest, nil
 }

@@ -77,7 +77,7 @@ func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	defer base.Close()
 	defer set.close(s)
-	doc, err := experiment.Sweep(ctx, e, base, set.Set, w.event)
+	doc, err := experiment.Sweep(ctx, e, base, set.Set, w.Event)
 	if err != nil {
 		if ctx.Err() != nil {
 			s.hints = append(s.hints, "the same command goes on with what is in "+o.Out)

@@ -118,7 +118,7 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 			return err
 		}
 	}
-	run, err := experiment.NewRun(e, base, set.Set, w.event)
+	run, err := experiment.NewRun(e, base, set.Set, w.Event)
 	if err != nil {
 		return hintPrepare(err)
 	}
@@ -134,7 +134,7 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 
 // openInputs opens data and base of a command that trains.
 func openInputs(ctx context.Context, s *stdio, w *watcher, base, data string, o *trainSettings) (dataSet, *experiment.Base, error) {
-	set, err := experiment.OpenSet(ctx, data, o.source(), w.event)
+	set, err := experiment.OpenSet(ctx, data, o.source(), w.Event)
 	if err != nil {
 		return dataSet{}, nil, err
 	}
@@ -201,9 +201,9 @@ func (s *stdio) argsWithout(without ...string) []string {
 
 // tune looks for settings before the run.
 func tune(ctx context.Context, s *stdio, w *watcher, e *experiment.Options, times int, base *experiment.Base, set *experiment.Set) error {
-	w.quiet = true
-	defer func() { w.quiet = false }()
-	t, err := experiment.Tune(ctx, e, times, base, set, w.event)
+	w.Quiet = true
+	defer func() { w.Quiet = false }()
+	t, err := experiment.Tune(ctx, e, times, base, set, w.Event)
 	switch {
 	case ctx.Err() != nil:
 		s.hints = append(s.hints, "the search goes on where it was; to go on:", "    "+s.commandLine("--resume", "--restart"))
@@ -218,6 +218,6 @@ func tune(ctx context.Context, s *stdio, w *watcher, e *experiment.Options, time
 	if t.Gain != nil {
 		gain = fmt.Sprintf(", %+.4f AUC on validation", *t.Gain)
 	}
-	w.line(fmt.Sprintf("tuned: step %g, %d epochs, the best of %d%s (part of that is luck)", t.Step, t.Epochs, t.Tried, gain))
+	w.Remark(fmt.Sprintf("tuned: step %g, %d epochs, the best of %d%s (part of that is luck)", t.Step, t.Epochs, t.Tried, gain))
 	return nil
 }

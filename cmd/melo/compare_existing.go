@@ -21,7 +21,7 @@ func (o *compareOptions) runExisting(ctx context.Context, s *stdio) error {
 	defer w.close()
 	e := experiment.DefaultEvaluateOptions(o.Data)
 	e.Split, e.Resamples, e.Workers, e.Reading = o.Split, o.Resamples, o.Workers, o.settings().Reading
-	d, err := base.CompareExisting(ctx, o.Adapters, o.Answers, e, o.Margin/100, w.event)
+	d, err := base.CompareExisting(ctx, o.Adapters, o.Answers, e, o.Margin/100, w.Event)
 	if err != nil {
 		return err
 	}

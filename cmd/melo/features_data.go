@@ -57,7 +57,7 @@ func lookAt(ctx context.Context, s *stdio, path string, source *experiment.Sourc
 	}
 	w := s.watch(true)
 	defer w.close()
-	set, err := experiment.OpenSet(ctx, path, source, w.event)
+	set, err := experiment.OpenSet(ctx, path, source, w.Event)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,10 @@ import (
 	"melo.example/melo/experiment"
 	"melo.example/melo/inspect"
 	"melo.example/melo/internal/buildinfo"
+	config "melo.example/melo/internal/settings"
 	"melo.example/melo/predictions"
+	"melo.example/melo/report/card"
+	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/audit"
 	"melo.example/melo/serve/host"
 	"melo.example/melo/train/pretrain"
@@ -27,15 +30,15 @@ var documents = map[string]any{
 	"melo sweep":                experiment.SweepResult{},
 	"melo eval":                 experiment.EvaluationDocument{},
 	"melo compare --shots":      experiment.ShotsDocument{},
-	"melo card":                 cardDocument{},
+	"melo card":                 card.Document{},
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
 	"melo predict":              predictions.Document{},
 	"melo explain":              explainDocument{},
 	"melo features":             featuresDocument{},
 	"melo serve":                host.Document{},
-	"melo serve --print-config": configDocument{},
-	"melo token new":            tokenDocument{},
+	"melo serve --print-config": config.Document{},
+	"melo token new":            access.Issued{},
 	"melo audit verify":         audit.Document{},
 	"melo inspect":              inspect.Document{},
 	"melo convert":              convert.Document{},

@@ -10,6 +10,7 @@ import (
 	"melo.example/melo/conformal"
 	"melo.example/melo/experiment"
 	"melo.example/melo/fit"
+	"melo.example/melo/internal/regular"
 	"melo.example/melo/lora/answer"
 	"melo.example/melo/predictions"
 	"melo.example/melo/serve/wire"
@@ -60,7 +61,7 @@ func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, ad
 	defer progress.Close()
 	meter := progress.Start("predicting", 0, int64(len(o.Images)))
 	defer meter.Finish()
-	read := func(i int) ([]byte, error) { return readSmall(o.Images[i], maxImageFile) }
+	read := func(i int) ([]byte, error) { return regular.ReadFile(o.Images[i], maxImageFile) }
 	err := c.PredictEach(ctx, client.Question{Adapter: adapter, Coverage: o.Coverage}, len(o.Images), read, func(i int, r *wire.Result, failed *client.ImageError) error {
 		defer meter.Set(int64(i+1), "")
 		path, failure := o.Images[i], error(nil)

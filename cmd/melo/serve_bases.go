@@ -3,16 +3,12 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"melo.example/melo/internal/kernel"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/host"
 	"melo.example/melo/vit"
 )
-
-// baseList are the bases of a server. In the environment there is one a line.
-type baseList []string
 
 // Validate refuses what goes with several bases alone.
 func (o *serveOptions) validateBases() error {
@@ -61,14 +57,4 @@ func baseMemory(e *serve.Engine, budget int64) (bytes int64) {
 		bytes = min(bytes, budget)
 	}
 	return bytes
-}
-
-// splitLines takes the bases of the environment, or of a file of settings, apart.
-func splitLines(s string) (list []any) {
-	for line := range strings.Lines(s) {
-		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			list = append(list, line)
-		}
-	}
-	return list
 }

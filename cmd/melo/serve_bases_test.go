@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	config "melo.example/melo/internal/settings"
 	"melo.example/melo/predictions"
 	"melo.example/melo/serve/servetest"
 )
@@ -77,7 +78,7 @@ func TestServeSeveralBases(t *testing.T) {
 
 // TestBasesOfSettings: flags, lines of the environment and lists of the file; one base is printed as one.
 func TestBasesOfSettings(t *testing.T) {
-	list := func(s setting) string { return fmt.Sprint(s.Value) }
+	list := func(s config.Setting) string { return fmt.Sprint(s.Value) }
 	if got := list(printed(t, "--base", "a,b", "--base", "c")["base"]); got != "[a,b c]" {
 		t.Error(got)
 	}

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"encoding"
-	"fmt"
-	"maps"
 	"os"
-	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/alecthomas/kong"
-	"go.yaml.in/yaml/v3"
 
 	config "melo.example/melo/internal/settings"
 )
@@ -78,26 +72,14 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	case !ok:
 		return nil, nil
 	case flag.Name == config.PathList:
-		return splitLines(v), nil
+		return config.SplitLines(v), nil
 	}
 	return v, nil
 }
 
-// setting is one line of --print-config.
-type setting struct {
-	Name   string `json:"name"`
-	Value  any    `json:"value"`
-	Source string `json:"source"` // flag, environment, file or default
-}
-
-// configDocument is the --json document of "melo serve --print-config".
-type configDocument struct {
-	Settings []setting `json:"settings"`
-}
-
 // resolved lists the settings of a command line that has been parsed.
-func resolved(ctx *kong.Context) []setting {
-	var list []setting
+func resolved(ctx *kong.Context) []config.Setting {
+	var list []config.Setting
 	sources := map[*kong.Flag]string{}
 	var s *settings
 	for _, p := range ctx.Path {
@@ -125,70 +107,7 @@ func resolved(ctx *kong.Context) []setting {
 		if source == "" {
 			source = "default"
 		}
-		list = append(list, setting{flag.Name, shown(flag), source})
+		list = append(list, config.Setting{Name: flag.Name, Value: config.Shown(flag.Target, flag.Tag.Get("secret") != ""), Source: source})
 	}
 	return list
-}
-
-// hidden stands for a secret.
-const hidden = "(hidden)"
-
-// shown is the value of a flag as it may be printed.
-func shown(flag *kong.Flag) any {
-	v := flag.Target.Interface()
-	if flag.Tag.Get("secret") != "" && !flag.Target.IsZero() {
-		if m, ok := v.(map[string]string); ok {
-			m = maps.Clone(m)
-			for k := range m {
-				m[k] = hidden
-			}
-			return m
-		}
-		return hidden
-	}
-	if list, ok := v.(baseList); ok && len(list) < 2 {
-		return strings.Join(list, "")
-	}
-	if t, ok := v.(encoding.TextMarshaler); ok {
-		if text, err := t.MarshalText(); err == nil {
-			return string(text)
-		}
-	}
-	if t, ok := v.(fmt.Stringer); ok {
-		return t.String()
-	}
-	if flag.Target.Kind() == reflect.Slice && flag.Target.IsNil() {
-		return []string{}
-	}
-	if flag.Target.Kind() == reflect.Map && flag.Target.IsNil() {
-		return map[string]string{}
-	}
-	return v
-}
-
-// printConfig prints the settings as a file that --config takes.
-func printConfig(s *stdio, list []setting) error {
-	if s.json {
-		return s.document(configDocument{list})
-	}
-	for _, x := range list {
-		value := &yaml.Node{}
-		if err := value.Encode(x.Value); err != nil {
-			return fmt.Errorf("serve: %s: %w", x.Name, err)
-		}
-		value.Style = yaml.FlowStyle
-		if value.Kind == yaml.ScalarNode {
-			value.Style = 0
-			if text, ok := x.Value.(string); ok && text == "" {
-				value.Style = yaml.DoubleQuotedStyle
-			}
-		}
-		value.LineComment = x.Source
-		line, err := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: x.Name}, value}})
-		if err != nil {
-			return fmt.Errorf("serve: %s: %w", x.Name, err)
-		}
-		s.printf("%s", strings.TrimSuffix(string(line), "\n"))
-	}
-	return nil
 }

@@ -5,14 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	config "melo.example/melo/internal/settings"
 )
 
 // printed is what --print-config says, by setting.
-func printed(t *testing.T, args ...string) map[string]setting {
+func printed(t *testing.T, args ...string) map[string]config.Setting {
 	t.Helper()
-	var doc configDocument
+	var doc config.Document
 	melo(t, append([]string{"--json", "serve", "--print-config"}, args...)...).want(t, exitDone).decode(t, &doc)
-	found := map[string]setting{}
+	found := map[string]config.Setting{}
 	for _, s := range doc.Settings {
 		found[s.Name] = s
 	}
@@ -35,10 +37,16 @@ func TestSettingsPrecedence(t *testing.T) {
 	t.Setenv("MELO_BATCH", "4")
 	t.Setenv("MELO_TOKEN", "a client's")
 	got := printed(t, "--config", path, "--batch", "5")
-	for name, want := range map[string]setting{
-		"base": {"base", "file", "file"}, "queue": {"queue", 8.0, "environment"}, "batch": {"batch", 5.0, "flag"},
-		"workers": {"workers", 0.0, "default"}, "max-body": {"max-body", "1MiB", "file"}, "max-adapter": {"max-adapter", "32MiB", "default"},
-		"insecure": {"insecure", true, "file"}, "rescan": {"rescan", "5s", "file"}, "grpc-listen": {"grpc-listen", "127.0.0.1:8081", "default"},
+	for name, want := range map[string]config.Setting{
+		"base":        {Name: "base", Value: "file", Source: "file"},
+		"queue":       {Name: "queue", Value: 8.0, Source: "environment"},
+		"batch":       {Name: "batch", Value: 5.0, Source: "flag"},
+		"workers":     {Name: "workers", Value: 0.0, Source: "default"},
+		"max-body":    {Name: "max-body", Value: "1MiB", Source: "file"},
+		"max-adapter": {Name: "max-adapter", Value: "32MiB", Source: "default"},
+		"insecure":    {Name: "insecure", Value: true, Source: "file"},
+		"rescan":      {Name: "rescan", Value: "5s", Source: "file"},
+		"grpc-listen": {Name: "grpc-listen", Value: "127.0.0.1:8081", Source: "default"},
 	} {
 		if got[name] != want {
 			t.Errorf("got %+v, want %+v", got[name], want)
@@ -128,23 +136,4 @@ func TestServeOptionsThatCannotBe(t *testing.T) {
 	}
 	melo(t, "serve", "--base", "nowhere", "--adapters", t.TempDir(), "--listen", "127.0.0.1:0", "--grpc-listen", "off").want(t, exitBadInput)
 	melo(t, "serve", "--base", "x", "--adapters", t.TempDir(), "--tokens", "nowhere").want(t, exitBadInput)
-}
-
-func TestByteSize(t *testing.T) {
-	for text, want := range map[string]byteSize{"0": 0, "12": 12, "1KiB": 1024, "64 MiB": 64 << 20, "2GiB": 2 << 30, "3kB": 3000, "5MB": 5e6, "7GB": 7e9, "9B": 9} {
-		var b byteSize
-		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
-			t.Errorf("%q: got %d, %v, want %d", text, b, err, want)
-		}
-		out, _ := b.MarshalText()
-		var again byteSize
-		if err := again.UnmarshalText(out); err != nil || again != b {
-			t.Errorf("%q was written as %q", text, out)
-		}
-	}
-	for _, text := range []string{"", "x", "-1", "1.5MiB", "9223372036854775807GiB", "MiB", "1TiB"} {
-		if err := new(byteSize).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken", text)
-		}
-	}
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"melo.example/melo/conformal"
+	config "melo.example/melo/internal/settings"
 	"melo.example/melo/serve/access"
 	"melo.example/melo/serve/oip"
 )
@@ -18,8 +17,8 @@ type serveOptions struct {
 	Config      string `placeholder:"FILE" help:"YAML file of settings, named like these flags."`
 	PrintConfig bool   `help:"Print the settings, and where each comes from, and end."`
 
-	Base     baseList `sep:"none" placeholder:"BASE" group:"What is served:" help:"${base} Given more than once: several bases; adapters find theirs by its digest, and each is loaded when it is first asked for."`
-	Adapters string   `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
+	Base     config.Lines `sep:"none" placeholder:"BASE" group:"What is served:" help:"${base} Given more than once: several bases; adapters find theirs by its digest, and each is loaded when it is first asked for."`
+	Adapters string       `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
 	trustOptions
 	serveEngine
 	serveAddresses
@@ -35,8 +34,8 @@ type serveEngine struct {
 	Workers       int               `placeholder:"N" group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
 	Batch         int               `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
 	Queue         int               `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
-	AdapterMemory byteSize          `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
-	BaseMemory    byteSize          `default:"0" group:"Engine:" help:"Memory that bases may take together, with those that adapters have changed; the least recently used leave it. 0 is no limit."`
+	AdapterMemory config.Size       `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
+	BaseMemory    config.Size       `default:"0" group:"Engine:" help:"Memory that bases may take together, with those that adapters have changed; the least recently used leave it. 0 is no limit."`
 	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"Those of several bases that are loaded at once and stay in memory: names, or as --base has them."`
 	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"Precision of one of several bases; the others have --precision."`
 	Refuse        bool              `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
@@ -88,13 +87,13 @@ type serveLimits struct {
 	Rate           float64       `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests a second, on average."`
 	Burst          int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests at once above that (default: one second of them)."`
 	Concurrent     int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests under way."`
-	ClientBody     byteSize      `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
-	MaxBody        byteSize      `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
-	RequestMemory  byteSize      `default:"1GiB" group:"Limits of requests:" help:"Memory of all requests under way: bodies, tensors, images and what decoding them takes. At least eight times --max-body."`
+	ClientBody     config.Size   `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
+	MaxBody        config.Size   `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
+	RequestMemory  config.Size   `default:"1GiB" group:"Limits of requests:" help:"Memory of all requests under way: bodies, tensors, images and what decoding them takes. At least eight times --max-body."`
 	MaxPixels      int64         `default:"50000000" group:"Limits of requests:" help:"Pixels of one image."`
 	MaxImages      int           `default:"64" group:"Limits of requests:" help:"Images of one request."`
 	MaxAnswers     int           `default:"4096" group:"Limits of requests:" help:"Answers of one request, images times adapters."`
-	MaxAdapter     byteSize      `default:"32MiB" group:"Limits of requests:" help:"Bytes of an adapter file that is published over the wire."`
+	MaxAdapter     config.Size   `default:"32MiB" group:"Limits of requests:" help:"Bytes of an adapter file that is published over the wire."`
 	RequestTimeout time.Duration `default:"60s" group:"Limits of requests:" help:"Time to answer a request."`
 }
 
@@ -131,41 +130,6 @@ Examples:
         --tls-cert server.pem --tls-key server.key --tokens tokens.txt
 
 Research software, not a medical device.` + exitHelp
-}
-
-// byteSize is a number of bytes, also written as 512KiB, 64MiB, 2GiB.
-type byteSize int64
-
-var byteUnits = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
-
-// UnmarshalText reads a size.
-func (b *byteSize) UnmarshalText(text []byte) error {
-	number, unit := strings.TrimSpace(string(text)), int64(1)
-	for _, u := range byteUnits {
-		if n, ok := strings.CutSuffix(number, u.name); ok {
-			number, unit = strings.TrimSpace(n), u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > (1<<62)/unit {
-		return fmt.Errorf("%.40q is no size, expected a number of bytes, or one with KiB, MiB or GiB", text)
-	}
-	*b = byteSize(n * unit)
-	return nil
-}
-
-// MarshalText writes a size as it is read.
-func (b byteSize) MarshalText() ([]byte, error) {
-	for _, u := range byteUnits[:3] {
-		if b != 0 && int64(b)%u.bytes == 0 {
-			return fmt.Appendf(nil, "%d%s", int64(b)/u.bytes, u.name), nil
-		}
-	}
-	return strconv.AppendInt(nil, int64(b), 10), nil
 }
 
 // Validate refuses settings that cannot be.

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -34,7 +33,7 @@ const maxTokenLen = 16 << 10
 func (o *serverOptions) open() (*client.Client, error) {
 	c := client.Options{Server: o.Server, Token: os.Getenv(tokenVariable)}
 	if o.TokenFile != "" {
-		token, err := readSmall(o.TokenFile, maxTokenLen)
+		token, err := regular.ReadFile(o.TokenFile, maxTokenLen)
 		if err != nil {
 			return nil, badInput(fmt.Errorf("--token-file: %w", err))
 		}
@@ -54,7 +53,7 @@ func (o *serverOptions) open() (*client.Client, error) {
 func (o *serverOptions) tls() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.ServerCA != "" {
-		pem, err := readSmall(o.ServerCA, 1<<20)
+		pem, err := regular.ReadFile(o.ServerCA, 1<<20)
 		if err != nil {
 			return nil, fmt.Errorf("--server-ca: %w", err)
 		}
@@ -74,18 +73,4 @@ func (o *serverOptions) tls() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
-}
-
-// readSmall reads a file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := regular.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s: more than %d bytes", path, limit)
-	}
-	return text, err
 }

@@ -92,7 +92,7 @@ var layers = []layer{
 		"a figure is points and names: whoever has some may draw it"},
 	{"report/card", []string{"internal/...", "dataset", "experiment", "lora", "lora/adapterfile"},
 		"a card says what an adapter and its evaluation know; neither knows of cards"},
-	{"report/lines", []string{"internal/...", "report/study", "bench/machine", "convert", "demo", "experiment", "inspect/...", "imaging", "lora", "lora/adapterfile", "predictions", "serve/host", "train"},
+	{"report/lines", []string{"internal/...", "report/study", "bench/machine", "convert", "demo", "dicom/show", "experiment", "inspect/...", "imaging", "lora", "lora/adapterfile", "predictions", "serve/audit", "serve/host", "train"},
 		"documents of commands as lines: it knows all of them"},
 	{"report/study", []string{"internal/...", "report/...", "experiment", "train", "lora", "lora/adapterfile", "metric"},
 		"a study draws what experiments found; experiments know nothing of pages"},

@@ -32,3 +32,22 @@ func TestKubernetesVariables(t *testing.T) {
 		}
 	}
 }
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "12": 12, "1KiB": 1024, "64 MiB": 64 << 20, "2GiB": 2 << 30, "3kB": 3000, "5MB": 5e6, "7GB": 7e9, "9B": 9} {
+		var b Size
+		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
+			t.Errorf("%q: got %d, %v, want %d", text, b, err, want)
+		}
+		out, _ := b.MarshalText()
+		var again Size
+		if err := again.UnmarshalText(out); err != nil || again != b {
+			t.Errorf("%q was written as %q", text, out)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1.5MiB", "9223372036854775807GiB", "MiB", "1TiB"} {
+		if err := new(Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}

@@ -101,3 +101,24 @@ func sniffTensors(st *safetensors.File) Kind {
 	}
 	return Unknown
 }
+
+// Identity reads an adapter in any format, and returns what identifies it: its digest.
+func Identity(path string) (string, error) {
+	kind, err := Sniff(path)
+	if err != nil {
+		return "", err
+	}
+	var f *File
+	switch kind {
+	case PEFT:
+		f, err = ReadPEFT(path, Import{Look: true})
+	case LoRAViT:
+		f, err = ReadLoRAViT(path, LoRAViTOptions{Import: Import{Look: true}})
+	default:
+		f, err = Read(path)
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.Digest, nil
+}

@@ -6,12 +6,14 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"melo.example/melo/internal/atomicfile"
 	"melo.example/melo/internal/regular"
 )
 
@@ -89,6 +91,27 @@ func ReadSignatures(path string) ([]byte, error) {
 		return nil, fmt.Errorf("trust: %w", err)
 	}
 	return text, nil
+}
+
+// Added returns the text of the signature file of the adapter at path with one more signature in it.
+func Added(path string, s Signature) ([]byte, error) {
+	before, err := ReadSignatures(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := Add(before, s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", FileOf(path), err)
+	}
+	return text, nil
+}
+
+// WriteSignatures writes the signature file of the adapter at path.
+func WriteSignatures(path string, text []byte) error {
+	return atomicfile.Write(FileOf(path), 0o666, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }
 
 // CheckFile is [Policy.Check] for the adapter at path, with the signature file beside it.
