@@ -51,12 +51,16 @@ func (f *Figure) WritePNG(w io.Writer, scale float64) error {
 	return png.Encode(w, img)
 }
 
-// fill paints polygons of the same direction of turning.
+// fill paints polygons of the same direction of turning. It rasterizes their bounds and no more: most are small.
 func (c *raster) fill(polygons [][]point, paint color.RGBA, opacity float64) {
-	z := vector.NewRasterizer(c.img.Rect.Dx(), c.img.Rect.Dy())
+	box := c.bounds(polygons)
+	if box.Empty() {
+		return
+	}
+	z := vector.NewRasterizer(box.Dx(), box.Dy())
 	for _, p := range polygons {
 		for i, q := range p {
-			x, y := float32(q.x*c.scale), float32(q.y*c.scale)
+			x, y := float32(q.x*c.scale)-float32(box.Min.X), float32(q.y*c.scale)-float32(box.Min.Y)
 			if i == 0 {
 				z.MoveTo(x, y)
 			} else {
@@ -67,7 +71,24 @@ func (c *raster) fill(polygons [][]point, paint color.RGBA, opacity float64) {
 	}
 	a := opacity * 255
 	mix := func(v uint8) uint8 { return uint8(math.Round(float64(v) * opacity)) }
-	z.Draw(c.img, c.img.Rect, image.NewUniform(color.RGBA{mix(paint.R), mix(paint.G), mix(paint.B), uint8(math.Round(a))}), image.Point{})
+	z.Draw(c.img, box, image.NewUniform(color.RGBA{mix(paint.R), mix(paint.G), mix(paint.B), uint8(math.Round(a))}), image.Point{})
+}
+
+// bounds are the pixels of the image that polygons touch; none if a point is not finite.
+func (c *raster) bounds(polygons [][]point) image.Rectangle {
+	low, high := point{math.Inf(1), math.Inf(1)}, point{math.Inf(-1), math.Inf(-1)}
+	for _, p := range polygons {
+		for _, q := range p {
+			low.x, low.y = min(low.x, q.x*c.scale), min(low.y, q.y*c.scale)
+			high.x, high.y = max(high.x, q.x*c.scale), max(high.y, q.y*c.scale)
+		}
+	}
+	if sum := low.x + low.y + high.x + high.y; math.IsNaN(sum) || math.IsInf(sum, 0) { // no points, or one that is nowhere
+		return image.Rectangle{}
+	}
+	within := func(v float64, side int) int { return int(min(max(v, 0), float64(side))) }
+	w, h := c.img.Rect.Dx(), c.img.Rect.Dy()
+	return image.Rect(within(math.Floor(low.x), w), within(math.Floor(low.y), h), within(math.Ceil(high.x), w), within(math.Ceil(high.y), h))
 }
 
 func (c *raster) area(points []point, col int, opacity float64) {
