@@ -6,8 +6,9 @@ import (
 	"melo.example/melo/compute"
 )
 
-// Average is an exponential moving average of parameters: after step t, counted from 1, it is d times itself plus
-// (1-d) times the parameters, with d = min(Decay, (1+t)/(10+t)), so that the first steps are soon forgotten.
+// Average is an exponential moving average of parameters. After step t, counted from 1, it is d times its
+// previous value plus (1-d) times the parameters, with d = min(Decay, (1+t)/(10+t)), so that the first steps
+// are soon forgotten.
 type Average struct {
 	Decay   float64
 	params  []compute.Param
@@ -17,7 +18,7 @@ type Average struct {
 	task    averageTask
 }
 
-// NewAverage returns an average that begins with the parameters as they are.
+// NewAverage returns an average that starts with the present parameters.
 func NewAverage(params []compute.Param, decay float64, workers compute.Workers) (*Average, error) {
 	if !(decay > 0 && decay < 1) {
 		return nil, fmt.Errorf("train: decay %v of the average, expected a number between 0 and 1", decay)
@@ -30,14 +31,14 @@ func NewAverage(params []compute.Param, decay float64, workers compute.Workers) 
 	return a, nil
 }
 
-// add takes in the parameters after a step.
+// add updates the average after a step.
 func (a *Average) add(step int) {
 	t := float64(step)
 	a.task.share = float32(1 - min(a.Decay, (1+t)/(10+t)))
 	a.workers.Run(len(a.pieces), &a.task)
 }
 
-// swap exchanges average and parameters.
+// swap exchanges the average and the parameters.
 func (a *Average) swap() {
 	for i, p := range a.params {
 		for k, v := range p.Data {
@@ -46,7 +47,7 @@ func (a *Average) swap() {
 	}
 }
 
-// averageTask takes in one piece.
+// averageTask updates one piece of the average.
 type averageTask struct {
 	a     *Average
 	share float32

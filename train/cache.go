@@ -9,29 +9,29 @@ import (
 	"melo.example/melo/dataset"
 )
 
-// Split is a Model with a frozen first part. What that part makes of an image need not be computed twice.
+// Split is a Model with a frozen first part. The output of that part for an image need not be computed twice.
 type Split interface {
 	Model
-	// PrefixSize is the count of numbers that the frozen part makes of an image; 0 if nothing is frozen.
+	// PrefixSize is the number of values per image that the frozen part computes; 0 if nothing is frozen.
 	PrefixSize() int
 	// Prefix runs the frozen part on n images into dst [n, PrefixSize].
 	Prefix(dst, images []float32, n int)
-	// ForwardFrom is Forward from there on.
+	// ForwardFrom continues Forward from the output of Prefix.
 	ForwardFrom(prefix []float32, n int, training bool) []float32
 }
 
-// Source is Data that tells its samples; *dataset.Loader is one.
+// Source is Data that lists its samples; *dataset.Loader is one.
 type Source interface {
 	Data
 	Samples() int
 	Bad() []dataset.BadFile
-	// Plan returns the samples of each batch of an epoch, unreadable ones included.
+	// Plan returns the samples of each batch of an epoch, including unreadable ones.
 	Plan(epoch int) [][]int
 }
 
-// Cache stands for a Split and its Source: it yields batches of prefixes, and takes them as images. Every
-// sample is loaded and passes the frozen part once. The source must not vary its images. The results are those
-// without a Cache, bit for bit. Close it when done.
+// Cache replaces a Split and its Source: as data it yields batches of prefixes, and as a model it accepts them
+// as images. So every sample is loaded and passed through the frozen part only once. The source must not
+// augment its images. The results are the same as without a Cache, bit for bit. Close it after use.
 type Cache struct {
 	Split
 	source   Source
@@ -41,21 +41,21 @@ type Cache struct {
 	scratch  []float32
 }
 
-// kept is what is known of a sample besides its prefix.
+// kept holds what is known of a sample besides its prefix.
 type kept struct {
 	label   int
 	targets []float32
 }
 
-// NewCache returns an empty cache, which grows to Samples * PrefixSize numbers.
+// NewCache returns an empty cache. It grows to Samples * PrefixSize values.
 func NewCache(model Split, source Source, limits CacheLimits) *Cache {
 	return &Cache{Split: model, source: source, prefixes: newPrefixes(model.PrefixSize(), limits), kept: map[int]kept{}}
 }
 
-// Close removes what the cache has on disk.
+// Close removes the cache's file.
 func (c *Cache) Close() error { return c.prefixes.close() }
 
-// Forward takes prefixes, as the batches of EpochFrom have them.
+// Forward accepts prefixes, as the batches of EpochFrom contain them.
 func (c *Cache) Forward(prefixes []float32, n int, training bool) []float32 {
 	return c.ForwardFrom(prefixes, n, training)
 }
@@ -63,7 +63,7 @@ func (c *Cache) Forward(prefixes []float32, n int, training bool) []float32 {
 // Batches returns the number of batches in an epoch.
 func (c *Cache) Batches() int { return c.source.Batches() }
 
-// EpochFrom yields the batches of an epoch with prefixes in the place of images.
+// EpochFrom yields the batches of an epoch with prefixes instead of images.
 func (c *Cache) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error] {
 	if len(c.kept)+len(c.source.Bad()) == c.source.Samples() {
 		return c.fromMemory(ctx, epoch, from)
@@ -88,7 +88,7 @@ func (c *Cache) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*datas
 	}
 }
 
-// fromMemory needs no images.
+// fromMemory yields batches when all samples are cached.
 func (c *Cache) fromMemory(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error] {
 	return func(yield func(*dataset.Batch, error) bool) {
 		for number, samples := range c.source.Plan(epoch) {
@@ -139,7 +139,7 @@ func (c *Cache) hasAll(samples []int) bool {
 	return true
 }
 
-// gather makes a batch of the samples that are kept; it is valid until the next one.
+// gather makes a batch of cached samples. It is valid until the next call.
 func (c *Cache) gather(number int, samples []int) (*dataset.Batch, error) {
 	b := &c.batch
 	*b = dataset.Batch{Number: number, Indices: b.Indices[:0], Images: b.Images[:0], Labels: b.Labels[:0], Targets: b.Targets[:0]}

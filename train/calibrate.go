@@ -6,19 +6,19 @@ import (
 	"melo.example/melo/metric"
 )
 
-// Calibration is what validation says about a model's probabilities. The adapter file stores it.
+// Calibration is fitted to a model's validation results. The adapter file stores it.
 type Calibration struct {
-	// Temperatures divide the logits: one for exclusive labels, one a label for others; empty if the samples
-	// do not tell any (a class is missing, say, or the classes are separated completely).
+	// Temperatures divide the logits: one if labels are exclusive, else one per label. Empty if the samples do
+	// not determine them, for example because a class is missing or the classes are separated perfectly.
 	Temperatures []float64
-	// Thresholds are the calibrated probabilities from which each label counts as present: one a label.
+	// Thresholds are the calibrated probabilities from which each label counts as present: one per label.
 	Thresholds []float64
 }
 
-// Calibrate fits temperatures, then thresholds of the calibrated probabilities, to an evaluation, which must be
-// of validation: test images would not be unseen any more. A threshold has the greatest sum of sensitivity and
-// specificity (Youden) or, if sensitivity is not 0, the greatest specificity at no less than that sensitivity.
-// A label that all samples have or lack gets one half.
+// Calibrate fits temperatures, then thresholds of the calibrated probabilities. The evaluation must be of
+// validation images: test images would no longer be unseen. A threshold maximises the sum of sensitivity and
+// specificity (Youden) or, if sensitivity is not 0, the specificity among those with at least that sensitivity.
+// A label that all samples have, or none, gets one half.
 func (e *Evaluation) Calibrate(sensitivity float64) Calibration {
 	c := Calibration{Temperatures: e.temperatures(), Thresholds: make([]float64, e.Classes)}
 	p := e.Calibrated(c)
@@ -36,7 +36,7 @@ func (e *Evaluation) Calibrate(sensitivity float64) Calibration {
 	return c
 }
 
-// temperatures fits those that the samples tell.
+// temperatures fits those that the samples determine.
 func (e *Evaluation) temperatures() []float64 {
 	if e.Task != dataset.MultiLabel {
 		class := make([]int, len(e.Truth)/e.Classes)
@@ -68,8 +68,8 @@ func (e *Evaluation) temperatures() []float64 {
 	return list
 }
 
-// Calibrated turns logits into the probabilities that an adapter with this calibration gives, and decides by its
-// thresholds.
+// Calibrated turns logits into the probabilities that an adapter with this calibration would give, with its
+// thresholds for decisions.
 func (e *Evaluation) Calibrated(c Calibration) *metric.Predictions {
 	rule := answer.Rule{Exclusive: e.Task != dataset.MultiLabel && e.Classes > 1, Temperatures: c.Temperatures}
 	p := &metric.Predictions{Labels: e.Classes, Exclusive: e.Task != dataset.MultiLabel,

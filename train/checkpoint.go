@@ -17,13 +17,14 @@ import (
 type Identity struct {
 	Base   string         `json:"base"`   // digest of the base's weights
 	Data   string         `json:"data"`   // digest of the images and labels
-	Split  string         `json:"split"`  // digest of who is trained and validated on
+	Split  string         `json:"split"`  // digest of the assignment of samples to training and validation
 	Config map[string]any `json:"config"` // every setting that the result depends on
 }
 
-// A checkpoint is a safetensors file: "param.NAME", "m.NAME" and "v.NAME" (the optimizer's moments), with an Average
-// "average.NAME" and, once there is one, "best.NAME" for each parameter, within an epoch that the run may go back to the
-// begin of "mark.NAME", "mark.m.NAME" and so on, and a JSON document under this key of its metadata.
+// A checkpoint is a safetensors file. For each parameter it holds "param.NAME", "m.NAME" and "v.NAME" (the
+// optimizer's moments), with an Average "average.NAME", once there is a best epoch "best.NAME", and, within an
+// epoch to whose start the run may return, "mark.NAME", "mark.m.NAME" and so on. Its metadata holds a JSON
+// document under this key.
 const checkpointKey = "melo-checkpoint"
 
 const (
@@ -38,20 +39,20 @@ type checkpointMeta struct {
 	State    State    `json:"state"`
 }
 
-// MismatchError says that a checkpoint belongs to another run.
+// MismatchError reports that a checkpoint belongs to another run.
 type MismatchError struct {
 	Path        string
 	What        string // what differs
-	Want, Found string // of this run, of the checkpoint's
+	Want, Found string // value of this run, and of the checkpoint
 }
 
-// Error names the file, what differs, and how.
+// Error names the file, what differs, and both values.
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("train: %s: of another run: %s: expected %s, found %s", e.Path, e.What, e.Want, e.Found)
 }
 
-// Save writes a checkpoint at path, atomically. It refuses numbers that are not finite, so that a run that has
-// gone wrong does not replace a checkpoint from before.
+// Save writes a checkpoint at path, atomically. It returns an error if a value is not finite, so that a
+// diverged run does not replace an earlier checkpoint.
 func (l *Loop) Save(path string, id *Identity) error {
 	text, err := json.Marshal(checkpointMeta{checkpointVersion, *id, l.State})
 	if err != nil {
@@ -72,7 +73,7 @@ func (l *Loop) Save(path string, id *Identity) error {
 	return safetensors.WriteFile(path, 0o666, tensors, map[string]string{checkpointKey: string(text)})
 }
 
-// eachTensor visits everything that a checkpoint holds.
+// eachTensor visits every tensor of a checkpoint.
 func (l *Loop) eachTensor(best, mark bool, visit func(name string, shape []int, values []float32) error) error {
 	for i, p := range l.Model.Params() {
 		type kind struct {
@@ -101,11 +102,11 @@ func (l *Loop) eachTensor(best, mark bool, visit func(name string, shape []int, 
 	return nil
 }
 
-// marked tells whether the run is within an epoch whose begin it may go back to.
+// marked reports whether the run is within an epoch to whose start it may return.
 func (l *Loop) marked() bool { return l.mark != nil && l.State.Batch > 0 }
 
-// Resume puts the loop where the checkpoint at path was saved. The error is a *MismatchError if that belongs
-// to another run. On an error the loop must not be run.
+// Resume restores the state saved in the checkpoint at path. The error is a *MismatchError if the checkpoint
+// belongs to another run. After an error the loop must not be run.
 func (l *Loop) Resume(path string, id *Identity) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -133,7 +134,7 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 	l.keepStart()
 	best := meta.State.BestEpoch > 0 && !l.Last
 	if best {
-		l.keepBest() // makes room
+		l.keepBest() // allocates the memory
 	}
 	l.State = meta.State
 	within := l.State.Batch > 0 && len(l.State.Retreats) < l.Retreats
@@ -157,7 +158,7 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 	return nil
 }
 
-// readTensor fills values from the tensor, which must have that shape and be finite.
+// readTensor reads a tensor, which must have the given shape and finite values, into values.
 func readTensor(f *safetensors.File, name string, shape []int, values []float32) error {
 	t, ok := f.Tensor(name)
 	if !ok {
@@ -207,15 +208,15 @@ func readCheckpointMeta(f *safetensors.File) (*checkpointMeta, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.DisallowUnknownFields()
-	dec.UseNumber() // of settings: a seed may have more digits than a float64
+	dec.UseNumber() // settings may be integers with more digits than a float64, such as seeds
 	if err := dec.Decode(&meta); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	return &meta, nil
 }
 
-// Compare returns a *MismatchError that names the first thing in which the identity c, of a checkpoint or a record
-// at path, differs from that of a run; nil if nothing does.
+// Compare returns a *MismatchError that names the first difference between the identity c, of a checkpoint or a
+// record at path, and that of a run. It returns nil if they are equal.
 func (c *Identity) Compare(run *Identity, path string) error {
 	for _, f := range []struct{ what, want, found string }{
 		{"base", run.Base, c.Base}, {"data", run.Data, c.Data}, {"split", run.Split, c.Split},
@@ -243,7 +244,7 @@ func (c *Identity) Compare(run *Identity, path string) error {
 	return nil
 }
 
-// plain is config as it comes back from JSON.
+// plain returns config after a round trip through JSON.
 func plain(config map[string]any) (out map[string]any, err error) {
 	text, err := json.Marshal(config)
 	if err == nil {
@@ -257,7 +258,7 @@ func plain(config map[string]any) (out map[string]any, err error) {
 	return out, nil
 }
 
-// show writes a setting for a message.
+// show formats a setting for a message.
 func show(v any) string {
 	if v == nil {
 		return "none"

@@ -10,21 +10,21 @@ import (
 	"melo.example/melo/metric"
 )
 
-// Evaluator measures a model on a fixed list of samples, all of whose labels are known.
+// Evaluator evaluates a model on a fixed list of samples, whose labels must all be known.
 type Evaluator struct {
 	Model Model
-	Data  Data // without shuffling and augmentation
+	Data  Data // without shuffling or augmentation
 	Task  dataset.Task
-	Views []View // are answered, too, and the mean of all logits is the answer
-	// Progress is called after each pass with the number of samples done; may be nil.
+	Views []View // additional views of each image; the logits of all views are averaged
+	// Progress is called after each pass with the number of samples processed. It may be nil.
 	Progress func(done int)
 }
 
-// Evaluation is what a model said about some samples, in the order of its Data.
+// Evaluation holds a model's logits for some samples, in the order of its Data.
 type Evaluation struct {
 	Task    dataset.Task
 	Classes int
-	Indices []int     // [n] of the samples
+	Indices []int     // [n] indices of the samples in the data set
 	Logits  []float32 // [n, Classes]
 	Truth   []bool    // [n, Classes]
 }
@@ -68,7 +68,7 @@ func (e *Evaluator) Run(ctx context.Context) (*Evaluation, error) {
 	return out, nil
 }
 
-// Scores is Run, summed up.
+// Scores runs the evaluation and returns its scores.
 func (e *Evaluator) Scores(ctx context.Context) (Scores, error) {
 	out, err := e.Run(ctx)
 	if err != nil {
@@ -77,10 +77,10 @@ func (e *Evaluator) Scores(ctx context.Context) (Scores, error) {
 	return ScoresOf(out.Predictions()), nil
 }
 
-// Predictions turns logits into probabilities: softmax, or for labels that do not exclude each other sigmoids.
+// Predictions turns logits into probabilities: softmax for exclusive labels, else sigmoids.
 func (e *Evaluation) Predictions() *metric.Predictions { return e.Calibrated(Calibration{}) }
 
-// ScoresOf measures everything that Scores names.
+// ScoresOf computes every score in Scores that p defines.
 func ScoresOf(p *metric.Predictions) Scores {
 	s := Scores{}
 	for name, f := range map[string]func() (float64, bool){

@@ -7,9 +7,9 @@ import (
 	"melo.example/melo/dataset"
 )
 
-// NewFocalLoss returns the focal loss of a task (Lin et al., arXiv 1708.02002): every term -log p of the loss that
-// NewLoss returns is multiplied by (1-p)^gamma, so that what is easy already weighs less. Label smoothing and
-// weights (the paper's alpha) act as they do there, and gamma = 0 is that loss.
+// NewFocalLoss returns the focal loss of a task (Lin et al., arXiv 1708.02002): every term -log p of the loss
+// that NewLoss returns is multiplied by (1-p)^gamma, which reduces the weight of easy examples. Label smoothing
+// and class weights (the paper's alpha) work as in NewLoss. gamma = 0 gives the loss of NewLoss.
 func NewFocalLoss(task dataset.Task, classes int, gamma, smoothing float64, weights []float64) (Loss, error) {
 	if !(gamma >= 0 && gamma <= MaxGamma) {
 		return nil, fmt.Errorf("train: gamma %v of the focal loss, expected 0 to %v", gamma, MaxGamma)
@@ -27,11 +27,11 @@ func NewFocalLoss(task dataset.Task, classes int, gamma, smoothing float64, weig
 	panic("train: a loss without a focal form")
 }
 
-// MaxGamma bounds gamma; papers use 0.5 to 5.
+// MaxGamma limits gamma; papers use 0.5 to 5.
 const MaxGamma = 20.0
 
-// focal is over a softmax: with targets t an image has the loss -sum w_c t_c (1-p_c)^gamma log p_c, and a batch
-// the sum of these over the sum of the weights of its labels. It is computed in float64.
+// focal applies to a softmax. With targets t an image has the loss -sum w_c t_c (1-p_c)^gamma log p_c; the loss
+// of a batch is the sum of these divided by the sum of the weights of its labels. It is computed in float64.
 type focal struct {
 	*crossEntropy
 	gamma float64
@@ -45,7 +45,7 @@ func (l *focal) Backward(losses []float64, dlogits, logits []float32, t Targets,
 		loss, total := 0.0, 0.0 // total: sum of w_c t_c g_c
 		for c, v := range z {
 			wt := l.weights[c] * l.target(c, t.Label[i])
-			if wt == 0 { // and log p may be infinite
+			if wt == 0 { // log p may be infinite
 				continue
 			}
 			value, slope := modulated(float64(v)-lse, l.gamma)
@@ -80,14 +80,14 @@ func (l *focal) logSum(z []float32) float64 {
 func modulated(logp, gamma float64) (value, slope float64) {
 	q := -math.Expm1(logp) // 1-p
 	if q <= 0 {
-		return 0, 0 // the limits, as gamma > 0
+		return 0, 0 // the limits, because gamma > 0
 	}
 	m := math.Pow(q, gamma)
 	return -m * logp, gamma*math.Exp(logp)*(m/q)*logp - m
 }
 
-// binaryFocal is over sigmoids: pos (1-p)^gamma (-log p) + neg p^gamma (-log(1-p)) for each label, averaged over
-// labels and images. It is computed in float64.
+// binaryFocal applies to sigmoids: pos (1-p)^gamma (-log p) + neg p^gamma (-log(1-p)) for each label, averaged
+// over labels and images. It is computed in float64.
 type binaryFocal struct {
 	*binaryCrossEntropy
 	gamma float64
@@ -108,7 +108,7 @@ func (l *binaryFocal) Backward(losses []float64, dlogits, logits []float32, t Ta
 			v1, s1 := modulated(-softplus(-z), l.gamma) // of p = sigmoid(z)
 			v0, s0 := modulated(-softplus(z), l.gamma)  // of 1-p
 			loss += pos*v1 + neg*v0
-			// dp/dz = p(1-p), so that d/dz of f(p) is (p df/dp)(1-p).
+			// dp/dz = p(1-p), so d/dz of f(p) is (p df/dp)(1-p).
 			dlogits[i*k+c] = float32((pos*s1*sigmoid(-z) - neg*s0*sigmoid(z)) / weight)
 		}
 		losses[i] = loss / weight

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Hook is something that a loop may have besides. Its functions may be nil; an error ends the run.
+// Hook extends a training loop. Its functions may be nil. An error ends the run.
 type Hook struct {
 	Name string
 	// Step is called after each optimizer step, Epoch after each epoch and its validation.
 	Step, Epoch func(*Loop) error
-	// Interrupted is called when the run is stopped from outside.
+	// Interrupted is called when the run is cancelled.
 	Interrupted func(*Loop) error
 }
 
@@ -30,8 +30,9 @@ func (l *Loop) each(which func(Hook) func(*Loop) error) error {
 	return nil
 }
 
-// EarlyStopping ends a run after patience epochs without better validation, once its rate has fallen to the share
-// fallen of the highest one: before that, an epoch that is no better says little about those to come.
+// EarlyStopping ends a run after patience epochs without improvement on validation. It waits until the learning
+// rate has fallen to the fraction fallen of its peak: before that, an epoch without improvement says little
+// about later ones.
 func EarlyStopping(patience int, fallen float64) Hook {
 	return Hook{Name: "early stopping", Epoch: func(l *Loop) error {
 		s := &l.State
@@ -47,9 +48,9 @@ func EarlyStopping(patience int, fallen float64) Hook {
 	}}
 }
 
-// Checkpoints saves the run at path: when it is interrupted, after each epoch, and within an epoch when every
-// has passed since the last time. A failure of the latter two is given to warn, and the run goes on with
-// the last checkpoint in place.
+// Checkpoints saves the run at path when it is interrupted, after each epoch, and within an epoch if every has
+// passed since the last save. If one of the latter two fails, warn is called and the run continues; the last
+// checkpoint stays in place.
 func Checkpoints(path string, id *Identity, every time.Duration, warn func(error)) Hook {
 	last := time.Now()
 	save := func(l *Loop) error {

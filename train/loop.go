@@ -1,9 +1,10 @@
 // Package train fits a model to labelled images.
 //
-// Read it from the top: [Loop] is the loop, [AdamW] the optimizer, [Cosine] the schedule, [Loss] what is
-// minimised, [Average] what may be kept in the place of the last parameters, [Evaluator] the validation, [Hook]
-// everything that a loop may have besides, and [Identity] what a checkpoint belongs to. A run depends on its configuration, data, seed and class of machine alone: not on
-// workers, on the size of passes, or on whether it was stopped and resumed.
+// Suggested reading order: [Loop] is the training loop, [AdamW] the optimizer, [Cosine] the schedule, [Loss]
+// what is minimised, [Average] an average of the parameters that may be kept instead of the last ones,
+// [Evaluator] the validation, [Hook] an extension of the loop, and [Identity] what a checkpoint belongs to. The
+// result of a run depends only on its configuration, data, seed and class of machine, but not on the number of
+// workers, the size of passes, or interruptions.
 package train
 
 import (
@@ -18,22 +19,23 @@ import (
 
 // Model is what a Loop trains; *lora.Tuner is one.
 type Model interface {
-	// Params returns what is trained, with gradients, in a fixed order.
+	// Params returns the trainable parameters with their gradients, in a fixed order.
 	Params() []compute.Param
-	// Classes is the number of logits of an image, MaxBatch the most images of a pass.
+	// Classes is the number of logits per image, MaxBatch the maximum number of images per pass.
 	Classes() int
 	MaxBatch() int
-	// SetStep says which step is computed and which image of its batch comes first in the next pass.
+	// SetStep announces the optimizer step, and the index in its batch of the first image of the next pass.
 	SetStep(step, image int)
-	// Forward returns the logits [n*Classes] of n images; valid until the next call.
+	// Forward returns the logits [n*Classes] of n images. They are valid until the next call.
 	Forward(images []float32, n int, training bool) []float32
-	// Backward adds the gradients for dlogits of the last Forward to those of the parameters.
+	// Backward accumulates parameter gradients, given dlogits for the last Forward.
 	Backward(dlogits []float32)
-	// Updated is called after the parameters have changed.
+	// Updated is called after each change of the parameters.
 	Updated()
 }
 
-// Data yields the batches of an epoch, from a number on, always the same ones; *dataset.Loader is one.
+// Data yields the batches of an epoch, starting at a given one. The batches of an epoch are always the same.
+// *dataset.Loader is one.
 type Data interface {
 	Batches() int
 	EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*dataset.Batch, error]
@@ -47,31 +49,32 @@ type Loop struct {
 	Optimizer *AdamW
 	Schedule  Schedule
 	Epochs    int
-	Validate  func(context.Context) (Scores, error) // after each epoch; nil: never
-	Average   *Average                              // is validated and kept in the place of the parameters; nil: none
-	// Last keeps the last epoch instead of the best one: where validation is too small to choose by (see CanChoose).
+	Validate  func(context.Context) (Scores, error) // called after each epoch; nil: no validation
+	Average   *Average                              // validated and kept instead of the parameters; nil: none
+	// Last keeps the last epoch instead of the best one, for runs with too few validation samples to choose
+	// (see CanChoose).
 	Last bool
-	// Returns says that the run keeps its first parameters, too, for ReturnToStart.
+	// Returns keeps a copy of the initial parameters for ReturnToStart.
 	Returns bool
-	// Retreats is how often the run may go back to the begin of an epoch and halve its rates: when a loss or gradient is
-	// not finite, or the loss of an epoch has risen.
+	// Retreats is the number of times that the run may return to the start of an epoch and halve its learning
+	// rates, after a loss or gradient that is not finite, or an epoch with a rising loss.
 	Retreats int
-	// Blind is the loss of an answer that is the same for every image: a run whose first epoch has a higher one has
+	// Blind is the loss of the best constant prediction. A run whose first epoch has a higher loss has
 	// diverged. 0: unknown.
 	Blind float64
 	Hooks []Hook
 	State State
 
-	start   [][]float32 // the first parameters, with Returns
+	start   [][]float32 // the initial parameters, with Returns
 	best    [][]float32 // parameters of State.BestEpoch
-	mark    *mark       // of the epoch's begin, with Retreats
+	mark    *mark       // state at the start of the epoch, with Retreats
 	dlogits []float32
 	losses  []float64
 }
 
-// Run trains until the epochs are over or a hook stops it; the parameters are then those of the best epoch or,
-// with Last or without validation, of the last (or their average). State.Kept says which.
-// When ctx is done it calls the hooks' Interrupted and returns an *InterruptedError.
+// Run trains until all epochs are done or a hook stops it. The parameters are then those of the best epoch or,
+// with Last or without validation, of the last one (or their average); State.Kept says which. When ctx is
+// cancelled it calls the hooks' Interrupted and returns an *InterruptedError.
 func (l *Loop) Run(ctx context.Context) error {
 	s := &l.State
 	l.keepStart()
@@ -97,7 +100,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	return nil
 }
 
-// epoch trains on the batches that are left of the epoch.
+// epoch trains on the remaining batches of the epoch.
 func (l *Loop) epoch(ctx context.Context) error {
 	for batch, err := range l.Data.EpochFrom(ctx, l.State.Epoch, l.State.Batch) {
 		if err != nil {
@@ -113,7 +116,8 @@ func (l *Loop) epoch(ctx context.Context) error {
 	return nil
 }
 
-// Rate is the rate of a step, counted from 0: that of the schedule, halved by each retreat to it or before it.
+// Rate returns the learning rate of a step, counted from 0: that of the schedule, halved for each retreat to
+// that step or an earlier one.
 func (l *Loop) Rate(step int) float64 {
 	rate := l.Schedule(step)
 	for _, r := range l.State.Retreats {
@@ -124,7 +128,7 @@ func (l *Loop) Rate(step int) float64 {
 	return rate
 }
 
-// Averaged calls f while the parameters are the average, if there is one.
+// Averaged calls f with the average in place of the parameters, if there is one.
 func (l *Loop) Averaged(f func() error) error {
 	if l.Average == nil {
 		return f()
@@ -138,7 +142,7 @@ func (l *Loop) Averaged(f func() error) error {
 	return f()
 }
 
-// step updates the parameters by one batch, in as many passes as it takes.
+// step updates the parameters with one batch, in as many passes as necessary.
 func (l *Loop) step(b *dataset.Batch) error {
 	s, k, pass := &l.State, l.Model.Classes(), l.Model.MaxBatch()
 	values := len(b.Images) / b.N
@@ -173,7 +177,7 @@ func (l *Loop) step(b *dataset.Batch) error {
 	return nil
 }
 
-// endEpoch validates and closes the epoch's record.
+// endEpoch validates and completes the epoch's record.
 func (l *Loop) endEpoch(ctx context.Context) error {
 	s := &l.State
 	e := Epoch{Epoch: s.Epoch + 1, Step: s.Step, LR: l.Rate(max(s.Step-1, 0))}
@@ -192,7 +196,7 @@ func (l *Loop) endEpoch(ctx context.Context) error {
 	return nil
 }
 
-// validate measures the parameters, and keeps them if they are the best so far.
+// validate evaluates the parameters, and keeps them if they are the best so far.
 func (l *Loop) validate(ctx context.Context, e *Epoch) error {
 	s := &l.State
 	var err error
@@ -208,7 +212,7 @@ func (l *Loop) validate(ctx context.Context, e *Epoch) error {
 	return nil
 }
 
-// interrupted lets the hooks save if the context was the reason.
+// interrupted calls the hooks if the context was cancelled.
 func (l *Loop) interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -219,7 +223,7 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 	return &InterruptedError{l.State.Epoch + 1, l.State.Step, ctx.Err()}
 }
 
-// part returns the targets of n images from number i on.
+// part returns the targets of n images, starting at image i.
 func (t Targets) part(i, n, classes int) Targets {
 	return Targets{t.Label[i : i+n], t.Present[i*classes : (i+n)*classes]}
 }
@@ -231,14 +235,14 @@ func grow[T any](buf *[]T, n int) []T {
 	return (*buf)[:n]
 }
 
-// InterruptedError says that a run was stopped from outside, after the hooks had their say.
+// InterruptedError reports that a run was cancelled, after its hooks were called.
 type InterruptedError struct {
-	Epoch int   // in which it was, counted from 1
-	Step  int   // steps done
-	Err   error // of the context
+	Epoch int   // epoch in progress, counted from 1
+	Step  int   // completed steps
+	Err   error // error of the context
 }
 
-// Error says how far the run was.
+// Error says how far the run got.
 func (e *InterruptedError) Error() string {
 	return fmt.Sprintf("train: interrupted in epoch %d, after step %d", e.Epoch, e.Step)
 }
@@ -246,17 +250,16 @@ func (e *InterruptedError) Error() string {
 // Unwrap returns the context's error.
 func (e *InterruptedError) Unwrap() error { return e.Err }
 
-// DataError says that images could not be loaded.
+// DataError reports that images could not be loaded.
 type DataError struct{ Err error }
 
-// Error is that of Err, which names the file where one is to blame.
+// Error returns the message of Err, which names the file if one is at fault.
 func (e *DataError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *DataError) Unwrap() error { return e.Err }
 
-// NotFiniteError says that a loss or gradient was not a finite number. The parameters are those before the
-// step.
+// NotFiniteError reports that a loss or gradient is not finite. The parameters are those before the step.
 type NotFiniteError struct {
 	Step int // counted from 0
 	What string

@@ -7,24 +7,24 @@ import (
 	"melo.example/melo/dataset"
 )
 
-// Targets are what is true of some consecutive images of a batch.
+// Targets holds the labels of consecutive images of a batch.
 type Targets struct {
-	Label   []int     // [n], where labels exclude each other
+	Label   []int     // [n], for exclusive labels
 	Present []float32 // [n, classes], 0, 1 or [dataset.Unknown]
 }
 
-// Loss judges logits.
+// Loss computes the loss of logits and its gradient.
 type Loss interface {
-	// Weight returns what the sum of the images' losses is divided by. It is taken over a whole batch, before
-	// the batch is cut into passes.
+	// Weight returns the divisor of the sum of the images' losses. It is computed for a whole batch, before the
+	// batch is cut into passes.
 	Weight(t Targets) float64
-	// Backward sets losses [n] to each image's share of the batch's loss, and dlogits to the gradients with
-	// respect to logits, both [n, classes].
+	// Backward sets losses [n] to each image's share of the batch's loss, and dlogits to the gradient of the
+	// loss with respect to logits. Both dlogits and logits are [n, classes].
 	Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64)
 }
 
-// NewLoss returns the usual loss of a task: cross-entropy over a softmax, or for labels that do not exclude
-// each other binary cross-entropy over sigmoids. weights is nil, or one for each label.
+// NewLoss returns the usual loss of a task: cross-entropy over a softmax for exclusive labels, else binary
+// cross-entropy over sigmoids. weights is nil, or has one weight per label.
 func NewLoss(task dataset.Task, classes int, smoothing float64, weights []float64) (Loss, error) {
 	if !(smoothing >= 0 && smoothing < 1) {
 		return nil, fmt.Errorf("train: label smoothing %v, expected 0 to 1", smoothing)
@@ -49,9 +49,9 @@ func NewLoss(task dataset.Task, classes int, smoothing float64, weights []float6
 	return &crossEntropy{smoothing: smoothing, weights: weights, p: make([]float64, classes)}, nil
 }
 
-// crossEntropy is that of PyTorch, with its class weights and label smoothing: with targets
-// t = (1-smoothing) onehot + smoothing/classes an image has the loss -sum w_c t_c log p_c, and a batch the sum
-// of these over the sum of the weights of its labels. It is computed in float64.
+// crossEntropy matches PyTorch's, including class weights and label smoothing. With targets t = (1-smoothing)
+// onehot + smoothing/classes an image has the loss -sum w_c t_c log p_c; the loss of a batch is the sum of
+// these divided by the sum of the weights of its labels. It is computed in float64.
 type crossEntropy struct {
 	smoothing float64
 	weights   []float64
@@ -101,14 +101,14 @@ func (l *crossEntropy) target(class, label int) float64 {
 	return t
 }
 
-// binaryCrossEntropy is PyTorch's BCEWithLogitsLoss with pos_weight, averaged over labels and images, on
-// targets (1-smoothing) y + smoothing/2. Labels that are not known of an image count nowhere. It is computed in float64.
+// binaryCrossEntropy matches PyTorch's BCEWithLogitsLoss with pos_weight, averaged over labels and images, with
+// targets (1-smoothing) y + smoothing/2. Unknown labels are ignored. It is computed in float64.
 type binaryCrossEntropy struct {
 	smoothing float64
-	positive  []float64 // weights of the positive term, one a label
+	positive  []float64 // weights of the positive term, one per label
 }
 
-// Weight counts the labels of images that are known.
+// Weight returns the number of known labels.
 func (l *binaryCrossEntropy) Weight(t Targets) float64 {
 	n := 0
 	for _, y := range t.Present {
@@ -143,9 +143,9 @@ func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// BalancedWeights returns class weights that are inverse to how often labels occur among the samples at
-// indices, so that every label counts alike. For exclusive labels they are n / (labels * count), for others
-// negatives / positives, within 1/MaxClassWeight and MaxClassWeight.
+// BalancedWeights returns class weights inversely proportional to the frequency of labels among the samples at
+// indices, so that every label contributes equally. For exclusive labels they are n / (labels * count), for
+// others negatives / positives. They are clamped to [1/MaxClassWeight, MaxClassWeight].
 func BalancedWeights(ds *dataset.Dataset, indices []int) []float64 {
 	weights := make([]float64, len(ds.Labels))
 	for l, count := range ds.Counts(indices) {
@@ -164,5 +164,5 @@ func BalancedWeights(ds *dataset.Dataset, indices []int) []float64 {
 	return weights
 }
 
-// MaxClassWeight bounds BalancedWeights: a label of very few samples would otherwise drown all others.
+// MaxClassWeight limits BalancedWeights, so that a label with very few samples does not dominate all others.
 const MaxClassWeight = 50.0

@@ -8,24 +8,24 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// AdamWConfig are the constants of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
+// AdamWConfig holds the hyperparameters of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 type AdamWConfig struct {
 	Beta1 float64 `json:"beta1"`
 	Beta2 float64 `json:"beta2"`
 	Eps   float64 `json:"eps"`
 	// WeightDecay is decoupled from the gradient: w -= lr * WeightDecay * w, for parameters that decay.
 	WeightDecay float64 `json:"weight_decay"`
-	// Clip bounds the norm of all gradients together; 0 leaves them as they are.
+	// Clip limits the norm of all gradients together; 0 disables clipping.
 	Clip float64 `json:"clip"`
 }
 
-// AdamW updates parameters from their gradients. Its work is cut into pieces that do not depend on the
-// number of workers, and neither does the result. Not safe for concurrent use.
+// AdamW updates parameters from their gradients. It divides the work into pieces that do not depend on the
+// number of workers, so the result does not either. It is not safe for concurrent use.
 type AdamW struct {
 	AdamWConfig
 	params []compute.Param
 	m, v   [][]float32 // first and second moments, parallel to params
-	steps  int         // updates done
+	steps  int         // completed updates
 
 	workers compute.Workers
 	pieces  []piece
@@ -34,13 +34,13 @@ type AdamW struct {
 	update  updateTask
 }
 
-// piece is a range of one parameter's numbers.
+// piece is a range of one parameter's values.
 type piece struct{ param, from, to int }
 
-// pieceSize is the most numbers of a piece: some microseconds of work.
+// pieceSize is the maximum size of a piece: some microseconds of work.
 const pieceSize = 1 << 14
 
-// piecesOf cuts parameters into pieces.
+// piecesOf divides parameters into pieces.
 func piecesOf(params []compute.Param) (pieces []piece) {
 	for i, p := range params {
 		for at := 0; at < len(p.Data); at += pieceSize {
@@ -50,7 +50,7 @@ func piecesOf(params []compute.Param) (pieces []piece) {
 	return pieces
 }
 
-// NewAdamW returns an optimizer of params, with moments of zero.
+// NewAdamW returns an optimizer of params with zero moments.
 func NewAdamW(params []compute.Param, cfg AdamWConfig, workers compute.Workers) *AdamW {
 	o := &AdamW{AdamWConfig: cfg, params: params, workers: workers, pieces: piecesOf(params)}
 	for _, p := range params {
@@ -63,8 +63,8 @@ func NewAdamW(params []compute.Param, cfg AdamWConfig, workers compute.Workers) 
 }
 
 // Step updates every parameter with learning rate lr (times its own LRScale), sets the gradients to zero, and
-// returns the norm of all gradients before clipping. If that is not finite, nothing is changed and the
-// error names the first gradient at fault.
+// returns the norm of all gradients before clipping. If the norm is not finite, nothing changes and the error
+// names the first gradient at fault.
 func (o *AdamW) Step(lr float64) (norm float64, err error) {
 	o.workers.Run(len(o.pieces), &o.norm)
 	sum := 0.0
@@ -85,14 +85,14 @@ func (o *AdamW) Step(lr float64) (norm float64, err error) {
 	return norm, nil
 }
 
-// forget sets the gradients to zero: those of a step that is not to be made.
+// forget sets the gradients to zero, when a step is skipped.
 func (o *AdamW) forget() {
 	for _, p := range o.params {
 		clear(p.Grad)
 	}
 }
 
-// blame names the first parameter whose gradient is not finite.
+// blame returns an error that names the first parameter whose gradient is not finite.
 func (o *AdamW) blame(norm float64) error {
 	for k, s := range o.norms {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
@@ -102,13 +102,13 @@ func (o *AdamW) blame(norm float64) error {
 	return fmt.Errorf("the norm of the gradients is %v", norm)
 }
 
-// factors are the constants of one update, without the rates of a parameter.
+// factors holds the constants of one update that are the same for all parameters.
 type factors struct {
 	kernel.AdamWFactors
-	rate, decay float64 // learning rate over the bias correction of m, and times weight decay
+	rate, decay float64 // learning rate / bias correction of m, and learning rate * weight decay
 }
 
-// factors of step number o.steps, counted from 1.
+// factors returns the constants of update number o.steps, counted from 1.
 func (o *AdamW) factors(lr, scale float64) factors {
 	t := float64(o.steps)
 	return factors{
@@ -149,7 +149,8 @@ func (t *updateTask) Do(_, i int) {
 	kernel.AdamW(w.Data[p.from:p.to], w.Grad[p.from:p.to], t.o.m[p.param][p.from:p.to], t.o.v[p.param][p.from:p.to], &f.AdamWFactors)
 }
 
-// sumSquares returns the sum of x*x, as four interleaved sums in float64. It is finite exactly if every x is.
+// sumSquares returns the sum of x*x, as four interleaved sums in float64. It is finite if and only if every x
+// is.
 func sumSquares(x []float32) float64 {
 	var s [4]float64
 	for ; len(x) >= 4; x = x[4:] {

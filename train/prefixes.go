@@ -8,17 +8,17 @@ import (
 	"os"
 )
 
-// CacheLimits bound a Cache.
+// CacheLimits limits a Cache.
 type CacheLimits struct {
-	// Memory is how many bytes of prefixes are kept in memory. What is more goes to a file in Dir, which must be
-	// able to hold it, and is gone after Close.
+	// Memory is the number of bytes of prefixes kept in memory. The rest goes to a file in Dir, which must have
+	// enough space; Close removes it.
 	Memory int64
 	Dir    string
 }
 
-// prefixes keeps one row of numbers for each sample, in memory first, then in a file.
+// prefixes stores one row of values per sample, in memory first, then in a file.
 type prefixes struct {
-	size   int // numbers in a row
+	size   int // values per row
 	limits CacheLimits
 	used   int64
 	memory map[int][]float32

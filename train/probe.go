@@ -11,31 +11,31 @@ import (
 	"melo.example/melo/internal/kernel"
 )
 
-// Features are what a frozen backbone makes of some samples.
+// Features holds the features of some samples, computed by a frozen backbone.
 type Features struct {
-	Size int       // numbers of a sample
+	Size int       // values per sample
 	X    []float32 // [n, Size]
 	Targets
-	Samples []int // [n] where they stand in the data set
+	Samples []int // [n] indices in the data set
 }
 
-// N is the number of samples.
+// N returns the number of samples.
 func (f *Features) N() int { return len(f.Samples) }
 
-// View changes images [n, 3, side, side] in place to other pictures of the same.
+// View replaces images [n, 3, side, side] in place by another view of them, such as their mirror images.
 type View func(images []float32)
 
-// Backbone is a frozen network whose end makes features; *lora.Tuner of method linear is one.
+// Backbone is a frozen network that computes features; *lora.Tuner with method linear is one.
 type Backbone interface {
 	MaxBatch() int
-	// PrefixSize is the count of numbers of an image's features.
+	// PrefixSize is the number of features per image.
 	PrefixSize() int
 	// Prefix sets dst [n, PrefixSize] to the features of n images.
 	Prefix(dst, images []float32, n int)
 }
 
-// GatherFeatures takes the features of every sample of an epoch from a backbone, and from data that
-// does not vary its images: of the images as they come, then of each view of them.
+// GatherFeatures computes the features of every sample of an epoch. The data must not be augmented. The first
+// result has the features of the images themselves, followed by one for each view.
 func GatherFeatures(ctx context.Context, model Backbone, data Data, views ...View) ([]*Features, error) {
 	list := make([]*Features, 1+len(views))
 	for v := range list {
@@ -59,7 +59,7 @@ func GatherFeatures(ctx context.Context, model Backbone, data Data, views ...Vie
 	return list, nil
 }
 
-// Join is the samples of all, as so many more.
+// Join returns the samples of all lists, concatenated.
 func Join(list []*Features) *Features {
 	all := &Features{Size: list[0].Size}
 	for _, f := range list {
@@ -69,7 +69,8 @@ func Join(list []*Features) *Features {
 	return all
 }
 
-// MeanOf is the mean of views of the same samples. A linear head answers it with the mean of its answers.
+// MeanOf returns the mean features of several views of the same samples. A linear head maps it to the mean of
+// its logits for the views.
 func MeanOf(views []*Features) *Features {
 	if len(views) == 1 {
 		return views[0]
@@ -84,7 +85,7 @@ func MeanOf(views []*Features) *Features {
 	return &mean
 }
 
-// Part is the samples for which keep is true.
+// Part returns the samples for which keep is true.
 func (f *Features) Part(keep func(sample int) bool) *Features {
 	part := &Features{Size: f.Size}
 	k := len(f.Present) / max(f.N(), 1)
@@ -97,7 +98,7 @@ func (f *Features) Part(keep func(sample int) bool) *Features {
 	return part
 }
 
-// AbsSum is the mean over samples of the sum of |x|.
+// AbsSum returns the mean over samples of the sum of |x|.
 func (f *Features) AbsSum() float64 {
 	sum := 0.0
 	for _, v := range f.X {
@@ -106,7 +107,7 @@ func (f *Features) AbsSum() float64 {
 	return sum / float64(max(f.N(), 1))
 }
 
-// Evaluation is logits [n, classes] as what a model said about the samples.
+// Evaluation returns logits [n, classes] for the samples as an Evaluation.
 func (f *Features) Evaluation(task dataset.Task, logits []float32) *Evaluation {
 	e := &Evaluation{Task: task, Classes: len(logits) / f.N(), Indices: f.Samples, Logits: logits}
 	for _, t := range f.Present {
@@ -126,27 +127,28 @@ func (f *Features) add(model Backbone, images []float32, n int) {
 	}
 }
 
-// Probe is a linear classifier of frozen features: the one with the least loss plus penalty, of the penalty that
-// does best on validation. It is what every run begins with, and the least that its result has to be.
+// Probe is a linear classifier of frozen features. It minimises the loss plus a penalty, which is chosen on
+// validation samples. Every run starts from it, and a run's result must not be worse.
 type Probe struct {
 	W       []float32 // [classes, features]
 	Bias    []float32 // [classes]
-	Penalty float64   // of half the sum of the squares of W, where features have variance 1, beside the mean loss
+	Penalty float64   // factor of half the sum of squares of W, for features of variance 1, added to the mean loss
 	Loss    float64   // mean over the training samples, without the penalty
-	Blind   float64   // least mean loss of an answer that is the same for every sample
+	Blind   float64   // lowest mean loss of a constant prediction
 }
 
-// probePenalties are tried from the greatest on; each begins where the one before ended.
+// probePenalties are tried in this order. Each fit starts from the previous one.
 var probePenalties = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001}
 
-// Limits of a fit: steps of the solver for each penalty, and the gradient that is small enough beside the first one.
+// Limits of a fit: solver steps per penalty, and the gradient norm, relative to the first one, at which it
+// stops.
 const (
 	probeSteps     = 60
 	probeTolerance = 1e-3
 )
 
-// FitProbe fits a probe to training samples, and chooses the penalty by the loss of validation samples; the search ends
-// when that has become worse twice. The result depends on nothing but the arguments.
+// FitProbe fits a probe to training samples, and chooses the penalty by the loss on validation samples. The
+// search ends after that loss has become worse twice. The result depends only on the arguments.
 func FitProbe(workers compute.Workers, train *Features, classes int, loss Loss, val *Features) (*Probe, error) {
 	ex := kernel.NewExec(workers)
 	blind, err := blindLoss(ex, train, classes, loss)
@@ -180,7 +182,7 @@ func FitProbe(workers compute.Workers, train *Features, classes int, loss Loss, 
 	return best, nil
 }
 
-// FitProbeWith fits a probe with a penalty.
+// FitProbeWith fits a probe with a given penalty.
 func FitProbeWith(workers compute.Workers, train *Features, classes int, loss Loss, penalty float64) (*Probe, error) {
 	ex := kernel.NewExec(workers)
 	blind, err := blindLoss(ex, train, classes, loss)
@@ -197,7 +199,7 @@ func FitProbeWith(workers compute.Workers, train *Features, classes int, loss Lo
 	return p, nil
 }
 
-// meanLoss is the loss of logits.
+// meanLoss returns the mean loss of logits.
 func meanLoss(loss Loss, t Targets, logits []float32) (sum float64) {
 	losses := make([]float64, len(t.Label))
 	loss.Backward(losses, make([]float32, len(logits)), logits, t, loss.Weight(t))
@@ -207,13 +209,13 @@ func meanLoss(loss Loss, t Targets, logits []float32) (sum float64) {
 	return sum
 }
 
-// blindLoss is the least loss of a bias alone: of features that are the same for every sample.
+// blindLoss returns the lowest loss of a constant prediction, by fitting a bias to features that are all equal.
 func blindLoss(ex *kernel.Exec, f *Features, classes int, loss Loss) (float64, error) {
 	same := &Features{Size: 1, X: make([]float32, f.N()), Targets: f.Targets, Samples: f.Samples}
 	return newProbeSolver(ex, same, classes, loss).solve(1)
 }
 
-// Logits returns [n, classes].
+// Logits returns the logits [n, classes].
 func (p *Probe) Logits(f *Features) []float32 {
 	k := len(p.Bias)
 	out := make([]float32, f.N()*k)
@@ -266,7 +268,8 @@ func newProbeSolver(ex *kernel.Exec, f *Features, classes int, loss Loss) *probe
 		top = max(top, v)
 	}
 	for c, v := range squares {
-		s.spread[c] = math.Sqrt(max(v, 1e-8*top)) // a feature that hardly varies tells nothing, and is not blown up
+		// a feature that hardly varies carries no information and is not scaled up
+		s.spread[c] = math.Sqrt(max(v, 1e-8*top))
 		if s.spread[c] == 0 {
 			s.spread[c] = 1
 		}
@@ -321,7 +324,8 @@ func (s *probeSolver) value(w, g []float64, penalty float64) float64 {
 	return sum
 }
 
-// solve goes on from s.w to the least value with a penalty, and returns the loss there, without the penalty.
+// solve minimises the objective with a penalty, starting from s.w, and returns the loss there, without the
+// penalty.
 func (s *probeSolver) solve(penalty float64) (float64, error) {
 	n := len(s.w)
 	g, next, ng, dir := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
@@ -334,7 +338,7 @@ func (s *probeSolver) solve(penalty float64) (float64, error) {
 		}
 		descent(dir, g, memory)
 		slope := dot64(dir, g)
-		if slope >= 0 { // rounding has spoilt what is remembered
+		if slope >= 0 { // rounding has spoiled the memory
 			memory = nil
 			descent(dir, g, memory)
 			slope = dot64(dir, g)
@@ -356,7 +360,7 @@ func (s *probeSolver) solve(penalty float64) (float64, error) {
 			t /= 2
 		}
 		if !ok {
-			break // as good as single precision allows
+			break // as precise as single precision allows
 		}
 		c := curvature{make([]float64, n), make([]float64, n), 0}
 		for i := range n {
@@ -382,16 +386,17 @@ func (s *probeSolver) solve(penalty float64) (float64, error) {
 	return value, nil
 }
 
-// lbfgsMemory is how many steps L-BFGS remembers.
+// lbfgsMemory is the number of steps that L-BFGS remembers.
 const lbfgsMemory = 10
 
-// curvature is what one step has told: s of the variables, y of the gradient, and 1 / sᵀy.
+// curvature is the information from one step: the changes s of the variables and y of the gradient, and 1 /
+// sᵀy.
 type curvature struct {
 	s, y []float64
 	rho  float64
 }
 
-// descent sets dir to minus the inverse Hessian, as far as it is known, times g.
+// descent sets dir to minus the approximate inverse Hessian times g.
 func descent(dir, g []float64, memory []curvature) {
 	for i, v := range g {
 		dir[i] = -v
@@ -430,7 +435,7 @@ func axpy64(y, x []float64, a float64) {
 	}
 }
 
-// probe is the classifier at s.w, for features as they come.
+// probe returns the classifier at s.w, converted to unstandardised features.
 func (s *probeSolver) probe(penalty, loss float64) *Probe {
 	p := &Probe{W: make([]float32, s.k*s.d), Bias: make([]float32, s.k), Penalty: penalty, Loss: loss}
 	for c := range s.k {

@@ -7,15 +7,15 @@ import (
 	"slices"
 )
 
-// mark is a run at the begin of an epoch.
+// mark is the state of a run at the start of an epoch.
 type mark struct {
 	params, m, v, average [][]float32
 }
 
-// maxRetreats bounds what a checkpoint may say.
+// maxRetreats limits the number in a checkpoint.
 const maxRetreats = 64
 
-// setMark remembers the begin of an epoch, if the run may go back to it.
+// setMark records the start of an epoch, if the run may return to it.
 func (l *Loop) setMark() {
 	if len(l.State.Retreats) >= l.Retreats {
 		l.mark = nil
@@ -30,7 +30,7 @@ func (l *Loop) setMark() {
 	l.eachMarked(func(kept *[]float32, now []float32) { *kept = append((*kept)[:0], now...) })
 }
 
-// eachMarked visits what a mark holds, beside what it is of now. The mark has room for all of it.
+// eachMarked visits each part of the mark together with its present value. It allocates the mark if necessary.
 func (l *Loop) eachMarked(visit func(kept *[]float32, now []float32)) {
 	k := l.mark
 	params := l.Model.Params()
@@ -49,7 +49,8 @@ func (l *Loop) eachMarked(visit func(kept *[]float32, now []float32)) {
 	}
 }
 
-// retreat goes back to the begin of the epoch and halves the rates, if the reason is one for that and the run may.
+// retreat returns to the start of the epoch and halves the learning rates, if the reason warrants it and the
+// run may. It reports whether it did.
 func (l *Loop) retreat(reason error) bool {
 	var unfit *NotFiniteError
 	var risen *risenError
@@ -71,7 +72,7 @@ func (l *Loop) retreat(reason error) bool {
 	return true
 }
 
-// what says a reason without the advice that an error has.
+// what returns the text of a reason without the advice that an error message has.
 func what(reason error) string {
 	var unfit *NotFiniteError
 	if errors.As(reason, &unfit) {
@@ -80,23 +81,24 @@ func what(reason error) string {
 	return reason.Error()
 }
 
-// risenError says that the loss has risen.
+// risenError reports that the loss has risen.
 type risenError struct{ from, to float64 }
 
 func (e *risenError) Error() string {
 	return fmt.Sprintf("the loss rose from %.3f to %.3f", e.from, e.to)
 }
 
-// How sure and how large a rise must be: the images vary from epoch to epoch.
+// How significant and how large a rise must be, given that images vary from epoch to epoch.
 const (
 	riseErrors = 3.0 // standard errors of the difference
 	riseShare  = 0.05
-	// firstBatches is how many batches the first epoch must have for its halves to be compared.
+	// firstBatches is the minimum number of batches of the first epoch for which its halves are compared.
 	firstBatches = 8
 )
 
-// risen returns an error if the loss of the epoch that ends is above that of the one before, beyond doubt or above Blind.
-// That of the first epoch must not be above Blind, and in its second half not above the first half.
+// risen returns an error if the loss of the finished epoch is significantly above that of the previous one, or
+// above Blind. For the first epoch, the loss must not be above Blind, and that of the second half not above
+// that of the first half.
 func (l *Loop) risen() error {
 	s := &l.State
 	if s.Images == 0 {
@@ -147,7 +149,7 @@ func meanError(x []float64) (mean, se float64) {
 	return mean, math.Sqrt(se / (n - 1) / n)
 }
 
-// keepStart keeps the first parameters, if they may be the result.
+// keepStart copies the initial parameters, if they may become the result.
 func (l *Loop) keepStart() {
 	if !l.Returns || l.start != nil {
 		return
@@ -157,7 +159,7 @@ func (l *Loop) keepStart() {
 	}
 }
 
-// keepBest keeps the parameters of the best epoch.
+// keepBest copies the parameters of the best epoch.
 func (l *Loop) keepBest() {
 	params := l.Model.Params()
 	if l.best == nil {
@@ -168,7 +170,7 @@ func (l *Loop) keepBest() {
 	}
 }
 
-// keep puts what the run keeps into the model.
+// keep loads the parameters that the run keeps into the model.
 func (l *Loop) keep() {
 	s := &l.State
 	var kept [][]float32
@@ -186,13 +188,13 @@ func (l *Loop) keep() {
 	l.put(kept)
 }
 
-// ReturnToStart puts the first parameters into the model, after a run with Returns: what it found is no better.
+// ReturnToStart restores the initial parameters after a run with Returns whose result is no better.
 func (l *Loop) ReturnToStart() {
 	l.State.Kept = KeptStart
 	l.put(l.start)
 }
 
-// put puts parameters into the model, if there are any.
+// put loads parameters into the model, if there are any.
 func (l *Loop) put(kept [][]float32) {
 	if kept == nil {
 		return
@@ -203,6 +205,7 @@ func (l *Loop) put(kept [][]float32) {
 	l.Model.Updated()
 }
 
-// CanChoose tells whether so many validation samples can tell which epoch is the best. Among epochs that differ by less
-// than the error of their AUC, the best one is found by luck: with 160 samples it was no better than the last.
+// CanChoose reports whether there are enough validation samples to tell which epoch is best. If the AUCs of
+// epochs differ by less than their error, the best one is chosen by chance: with 160 samples it was no better
+// than the last.
 func CanChoose(samples int) bool { return samples >= 1000 }

@@ -5,8 +5,8 @@ import "math"
 // Schedule gives the learning rate of a step, counted from 0.
 type Schedule func(step int) float64
 
-// Constant rises linearly to peak over the first warmUp steps and stays there. What a run has learned after some
-// epochs then does not depend on how many follow; an Average takes the place of falling rates.
+// Constant rises linearly to peak over the first warmUp steps and stays there. The state after some epochs then
+// does not depend on how many follow. An Average replaces a falling rate.
 func Constant(peak float64, warmUp int) Schedule {
 	return func(step int) float64 { return peak * min(float64(step+1)/float64(max(warmUp, 1)), 1) }
 }

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Settings is v, a struct of settings, as the JSON object that an [Identity] holds.
+// Settings returns v, a struct of settings, as the JSON object that an [Identity] holds.
 func Settings(v any) (out map[string]any, err error) {
 	text, err := json.Marshal(v)
 	if err == nil {

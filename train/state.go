@@ -5,64 +5,64 @@ import (
 	"math"
 )
 
-// State is where a run stands. With the parameters, the optimizer's moments and the best parameters so far it
-// is all that a run needs to go on as if it had not been stopped: what is random follows from seed, epoch
-// and index.
+// State is the progress of a run. Together with the parameters, the optimizer's moments and the best parameters
+// so far, it is all that a run needs to resume as if it had not been interrupted: random numbers follow from
+// seed, epoch and index.
 type State struct {
-	Epoch int `json:"epoch"` // epochs that are complete
-	Batch int `json:"batch"` // batches of the next epoch that are done
-	Step  int `json:"step"`  // optimizer steps done
+	Epoch int `json:"epoch"` // completed epochs
+	Batch int `json:"batch"` // completed batches of the next epoch
+	Step  int `json:"step"`  // completed optimizer steps
 
 	LossSum float64 `json:"loss_sum"` // over the images of the epoch in progress
 	Images  int     `json:"images"`   // of the epoch in progress
 
 	Losses []float64 `json:"losses,omitempty"` // of each step of the epoch in progress
 
-	BestEpoch int    `json:"best_epoch"` // the one to keep, counted from 1; 0: none yet
+	BestEpoch int    `json:"best_epoch"` // epoch to keep, counted from 1; 0: none yet
 	Best      Scores `json:"best,omitempty"`
-	Stopped   bool   `json:"stopped"` // before the last epoch, because validation no longer got better
+	Stopped   bool   `json:"stopped"` // ended early, because validation no longer improved
 
 	History  []Epoch   `json:"history,omitempty"`
 	Retreats []Retreat `json:"retreats,omitempty"` // in order
-	Kept     Kept      `json:"kept,omitempty"`     // once the run is over
+	Kept     Kept      `json:"kept,omitempty"`     // set when the run is over
 
 	Loss float64 `json:"-"` // of the last step
 	Norm float64 `json:"-"` // of the last step's gradients, before clipping
 }
 
-// Epoch is what is recorded of one epoch.
+// Epoch is the record of one epoch.
 type Epoch struct {
 	Epoch int     `json:"epoch"` // counted from 1
-	Step  int     `json:"step"`  // optimizer steps until its end
+	Step  int     `json:"step"`  // optimizer steps up to its end
 	LR    float64 `json:"lr"`    // of its last step
-	Loss  float64 `json:"loss"`  // mean over its images, while they were trained on
-	// LossError is the standard error of Loss, from how the losses of steps differ.
+	Loss  float64 `json:"loss"`  // mean over its images, during training
+	// LossError is the standard error of Loss, from the variation between steps.
 	LossError float64 `json:"loss_error,omitempty"`
 	Val       Scores  `json:"val,omitempty"`
 }
 
-// Kept says which parameters a run has kept.
+// Kept says which parameters a run kept.
 type Kept string
 
-// What a run may keep.
+// The parameters that a run may keep.
 const (
 	KeptBest  Kept = "best"  // those of the epoch with the best validation
 	KeptLast  Kept = "last"  // those of the last epoch
-	KeptStart Kept = "start" // those that it began with: nothing that it found scored better on validation
+	KeptStart Kept = "start" // the initial ones: nothing later scored better on validation
 )
 
-// Retreat says that a run went back to an earlier step and halved its rates.
+// Retreat records that a run returned to an earlier step and halved its learning rates.
 type Retreat struct {
-	Epoch  int    `json:"epoch"` // that it began again, counted from 1
-	To     int    `json:"to"`    // steps done then
-	From   int    `json:"from"`  // steps that were done
+	Epoch  int    `json:"epoch"` // epoch that was restarted, counted from 1
+	To     int    `json:"to"`    // step it returned to
+	From   int    `json:"from"`  // step it had reached
 	Reason string `json:"reason"`
 }
 
-// beginEpoch forgets what is known of the epoch in progress.
+// beginEpoch resets the record of the epoch in progress.
 func (s *State) beginEpoch() { s.Batch, s.LossSum, s.Images, s.Losses = 0, 0, 0, nil }
 
-// check returns an error if s cannot be the state of a run of so many epochs.
+// check returns an error if s cannot be the state of a run of the given size.
 func (s *State) check(epochs, batches int) error {
 	for _, f := range []struct {
 		name       string
@@ -87,27 +87,27 @@ func (s *State) check(epochs, batches int) error {
 	return nil
 }
 
-// Scores are measured numbers by name. What the data does not define is not there.
+// Scores maps names to measured values. A score that the data does not define is absent.
 type Scores map[string]float64
 
 // The names of scores, as package metric defines them.
 const (
-	AUC              = "auc" // macro, one label against the rest
+	AUC              = "auc" // macro average, one label against the rest
 	Accuracy         = "accuracy"
 	BalancedAccuracy = "balanced_accuracy"
-	F1               = "f1" // macro
+	F1               = "f1" // macro average
 	ECE              = "ece"
 	Brier            = "brier"
 	LogLoss          = "log_loss"
 )
 
-// ScoreNames lists them, the most telling first.
+// ScoreNames lists the scores, the most informative first.
 func ScoreNames() []string {
 	return []string{AUC, Accuracy, BalancedAccuracy, F1, ECE, Brier, LogLoss}
 }
 
-// Better tells whether a run had better keep the parameters with scores s than those with scores t: the
-// higher AUC decides; the lower log loss, if AUCs are equal or not defined.
+// Better reports whether a run should keep the parameters with scores s rather than those with scores t. The
+// higher AUC decides; if AUCs are equal or undefined, the lower log loss.
 func (s Scores) Better(t Scores) bool {
 	a, ok := s[AUC]
 	b, ok2 := t[AUC]

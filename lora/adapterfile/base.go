@@ -8,12 +8,12 @@ import (
 	"melo.example/melo/vit"
 )
 
-// BaseError says that an adapter belongs to another base.
+// BaseError reports that an adapter belongs to another base.
 type BaseError struct {
-	File        string // of the adapter
-	Base        string // that it was made for, as far as it tells
+	File        string // path of the adapter
+	Base        string // base for which the adapter was made, as far as the file says
 	What        string // the property that differs, such as "width"
-	Want, Found string // of the base it was made for, of the one at hand
+	Want, Found string // value for the adapter's base, and for the given base
 }
 
 // Error names the file, its base, what was expected and what was found.
@@ -21,9 +21,9 @@ func (e *BaseError) Error() string {
 	return fmt.Sprintf("adapterfile: %s: made for another base%s: %s: expected %s, found %s", e.File, e.Base, e.What, e.Want, e.Found)
 }
 
-// CheckBase returns a *BaseError, or an error of lora.Adapter.Check, if the adapter does not belong to a
-// base of shape c whose weights have that digest (BaseDigest). What the file does not tell is not
-// compared; an empty digest is not compared, either.
+// CheckBase returns a *BaseError, or an error of lora.Adapter.Check, if the adapter does not belong to a base
+// of shape c whose weights have the given digest (BaseDigest). Properties that the file does not record, and an
+// empty digest, are not compared.
 func (f *File) CheckBase(c *vit.Config, digest string) error {
 	b := &f.Meta.Base
 	if pool := f.Meta.Pool; pool != "" && pool != c.Pooling.String() {
@@ -60,14 +60,14 @@ func (f *File) baseError(what, want, found string) error {
 	return &BaseError{File: f.Path, Base: base, What: what, Want: want, Found: found}
 }
 
-// BaseDigest returns the identity of a base's weights: "sha256:" and the SHA-256 of its .safetensors
-// file, or file of another format. path is that file, or the folder that holds it. For a sharded base (an
-// index, or a folder with one) it is the SHA-256 of one line "DIGEST  NAME\n" a shard, sorted by name, as
-// sha256sum prints them. All of the file is read.
+// BaseDigest returns the identity of a base's weights: "sha256:" and the SHA-256 of its .safetensors file, or
+// file of another format. path is that file, or the folder that holds it. For a sharded base (an index, or a
+// folder with one) it is the SHA-256 of one line "DIGEST  NAME\n" per shard, sorted by name, as sha256sum
+// prints them. It reads the whole file.
 func BaseDigest(path string) (string, error) { return BaseDigestMemo(nil, path) }
 
-// BaseDigestMemo is BaseDigest that does not read a file again which known has seen and which has not changed
-// since, going by its size, its times and its number on the file system.
+// BaseDigestMemo is BaseDigest with a cache of digests, known. A file is not read again if its size, times and
+// inode number have not changed since.
 func BaseDigestMemo(known *memo.Cache, path string) (string, error) {
 	b, err := OpenBaseFiles(path)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// BaseFiles are the files with the weights of a base, open: what they hold can be identified whatever comes to lie at their
-// paths. Close them when done.
+// BaseFiles holds the open weight files of a base. Their content can be identified even if other files are
+// moved to their paths meanwhile. Close them after use.
 type BaseFiles struct {
 	sharded bool
 	files   []baseFile
@@ -26,10 +26,10 @@ type BaseFiles struct {
 type baseFile struct {
 	name, path string
 	file       *os.File
-	info       fs.FileInfo // when it was opened
+	info       fs.FileInfo // at the time of opening
 }
 
-// OpenBaseFiles opens the files that [BaseDigest] is about.
+// OpenBaseFiles opens the files whose digest [BaseDigest] returns.
 func OpenBaseFiles(path string) (*BaseFiles, error) {
 	file, shards, err := checkpoint.Weights(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func (b *BaseFiles) Close() error {
 	return errors.Join(errs...)
 }
 
-// Unchanged returns an error if a file was written to since it was opened, or another lies in its place.
+// Unchanged returns an error if a file has been modified or replaced since it was opened.
 func (b *BaseFiles) Unchanged() error {
 	for i := range b.files {
 		f := &b.files[i]
@@ -77,7 +77,7 @@ func (b *BaseFiles) Unchanged() error {
 	return nil
 }
 
-// written returns an error if the open file is no longer what it was.
+// written returns an error if the open file has been modified.
 func (f *baseFile) written() error {
 	now, err := f.file.Stat()
 	if err != nil {
@@ -89,7 +89,7 @@ func (f *baseFile) written() error {
 	return nil
 }
 
-// Digest is [BaseDigest] of the open files. What known has seen and has not changed since is not read again.
+// Digest is [BaseDigest] of the open files. Unchanged files whose digest is cached in known are not read.
 func (b *BaseFiles) Digest(known *memo.Cache) (string, error) {
 	var lines strings.Builder
 	for i := range b.files {
@@ -121,7 +121,7 @@ func (f *baseFile) sum(known *memo.Cache) (string, error) {
 	}
 	sum := hex.EncodeToString(h.Sum(nil))
 	if stable {
-		known.Put(key, sum) // or the next run reads the file again
+		known.Put(key, sum) // on failure the next run reads the file again
 	}
 	return sum, nil
 }

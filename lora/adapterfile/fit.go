@@ -11,22 +11,24 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Fit describes the description of the training images (File.Fit): what it is about, and how its threshold was chosen.
+// Fit describes File.Fit, the description of the training images: which block it refers to, and how its
+// threshold was chosen.
 type Fit struct {
-	// Block is that whose input is summarized, in the adapter's own pass: the class token, if there is one, and the mean of
-	// the patches.
-	Block      int     `json:"block"`
-	Size       int     `json:"size"`       // numbers of a summary; Write sets it
-	Directions int     `json:"directions"` // Write sets it
-	Threshold  float64 `json:"threshold"`  // scores above are unlike; Write sets it
-	Images     int     `json:"images"`     // training images that are described
-	// On says what the threshold was chosen on: "val", or "train" for training images that were held out in turn, with
-	// those of validation beside them. OnImages is how many.
+	// Block is the block whose input is summarised, with the adapter applied: the class token, if there is one,
+	// and the mean of the patch tokens.
+	Block      int `json:"block"`
+	Size       int `json:"size"`       // values per summary; set by Write
+	Directions int `json:"directions"` // set by Write
+	// an image with a higher score is unlike the training images; set by Write
+	Threshold float64 `json:"threshold"`
+	Images    int     `json:"images"` // number of training images described
+	// On says which images the threshold was chosen on: "val", or "train" for training images held out in turn
+	// together with the validation images. OnImages is their number.
 	On       string  `json:"on"`
 	OnImages int     `json:"on_images"`
-	Refusal  float64 `json:"refusal"`  // share of the adapter's own images that was to be called unlike
-	Expected float64 `json:"expected"` // the share that is to be expected with so many images
-	// Policy is FitRefuse if an unlike image is to be an error instead of a marked answer.
+	Refusal  float64 `json:"refusal"`  // intended share of the adapter's own images to be called unlike
+	Expected float64 `json:"expected"` // expected share, given the number of images
+	// Policy is FitRefuse if an unlike image must be an error instead of an answer with a mark.
 	Policy string `json:"policy,omitempty"`
 }
 
@@ -36,17 +38,17 @@ const FitRefuse = "refuse"
 // Refuses reports whether the adapter's policy refuses unlike images.
 func (m *Metadata) Refuses() bool { return m.Fit != nil && m.Fit.Policy == FitRefuse }
 
-// The tensors of a description.
+// Names of the tensors of a description.
 const (
 	fitMean       = "fit.mean"       // F32 [size]
 	fitScale      = "fit.scale"      // F32 [size]
 	fitDirections = "fit.directions" // I8 [directions, size]
 	fitSteps      = "fit.steps"      // F32 [directions]
-	fitVariances  = "fit.variances"  // F32 [directions + 1], the last beside them
+	fitVariances  = "fit.variances"  // F32 [directions + 1], the last is the variance in all other directions
 	fitScores     = "fit.scores"     // F32 [quantiles]
 )
 
-// checkFitOn refuses a description that is not of summaries of a base of shape c.
+// checkFitOn returns an error if the description is not one of summaries of a base of shape c.
 func (m *Metadata) checkFitOn(c *vit.Config) error {
 	if f := m.Fit; f != nil && (f.Block != compute.MiddleBlock(c) || f.Size != compute.EarlySize(c)) {
 		return fmt.Errorf("its fit is of %d numbers before block %d, the base has %d before block %d", f.Size, f.Block, compute.EarlySize(c), compute.MiddleBlock(c))
@@ -78,7 +80,7 @@ func (m *Metadata) checkFit() error {
 	return nil
 }
 
-// describeFit completes what the metadata says of the description.
+// describeFit sets the metadata fields that follow from the description.
 func (f *File) describeFit() error {
 	if (f.Meta.Fit == nil) != (f.Fit == nil) {
 		return errors.New("a fit without its description, or the other way round")
@@ -93,7 +95,7 @@ func (f *File) describeFit() error {
 	return nil
 }
 
-// fitTensors returns the numbers of the description.
+// fitTensors returns the tensors of the description.
 func (f *File) fitTensors() ([]safetensors.TensorData, error) {
 	d := f.Fit
 	if d == nil {
@@ -120,7 +122,7 @@ func (f *File) fitTensors() ([]safetensors.TensorData, error) {
 	return list, errors.Join(errs...)
 }
 
-// fit reads the description; nil if parts are missing or wrong, which finish tells.
+// fit reads the description. If parts are missing or wrong it returns nil, and finish reports them.
 func (r *reader) fit(m *Fit) (*fit.Description, error) {
 	if m == nil {
 		return nil, nil

@@ -14,14 +14,14 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Foreign reports whether a path holds an adapter of PEFT or of LoRA-ViT.
+// Foreign reports whether a path holds an adapter in the format of PEFT or LoRA-ViT.
 func Foreign(path string) bool {
 	kind, err := Sniff(path)
 	return err == nil && (kind == PEFT || kind == LoRAViT)
 }
 
-// ReadFor reads an adapter that is to answer on the base m: a native file (ReadLimit), or one of PEFT or LoRA-ViT
-// (ReadForeign). A file with more bytes than limit is an error.
+// ReadFor reads an adapter to be used with the base m: a native file (ReadLimit), or one of PEFT or LoRA-ViT
+// (ReadForeign). A file of more than limit bytes is an error.
 func ReadFor(path string, m *compute.Model, limit int64) (*File, error) {
 	o := ImportFor(m)
 	o.Limit = limit
@@ -47,10 +47,10 @@ func readFor(path string, m *compute.Model, o Import) (*File, error) {
 	return readForeign(path, m, o)
 }
 
-// ReadForeign reads an adapter of PEFT or LoRA-ViT as it is to answer on the base m. What such formats leave out is the
-// base's: its head for an adapter without one, the names of its labels where they are as many as the classes, and its
-// preprocessing. Names of labels in a config.json beside the adapter go before. What nobody tells is an *UntoldError.
-// Nothing in such a file identifies the weights of its base: CheckBase compares shapes alone.
+// ReadForeign reads an adapter of PEFT or LoRA-ViT to be used with the base m. The base supplies what these
+// formats leave out: its head if the adapter has none, its label names if the number of classes agrees, and its
+// preprocessing. Label names in a config.json beside the adapter take precedence. Missing information is an
+// *UntoldError. Such files do not identify the weights of their base, so CheckBase compares shapes only.
 func ReadForeign(path string, m *compute.Model, limit int64) (*File, error) {
 	o := ImportFor(m)
 	o.Limit = limit
@@ -93,14 +93,14 @@ func readForeign(path string, m *compute.Model, o Import) (*File, error) {
 			return nil, failed(path, err)
 		}
 	}
-	if m.CheckRecipe() == nil { // or the adapter says nothing of it, as little as the base
+	if m.CheckRecipe() == nil { // otherwise neither the adapter nor the base knows the preprocessing
 		f.Meta.Recipe = m.Recipe
 	}
 	return f, nil
 }
 
-// TaskOf returns the task of a base's own head, as its configuration tells it: several classes that exclude each other
-// where it tells nothing. An error if the outputs are no classes.
+// TaskOf returns the task of a base's own head according to its configuration; Multiclass if the configuration
+// does not say. It returns an error if the outputs are not classes.
 func TaskOf(m *compute.Model) (Task, error) {
 	switch {
 	case m.Problem == "regression":
@@ -113,17 +113,17 @@ func TaskOf(m *compute.Model) (Task, error) {
 	return Multiclass, nil
 }
 
-// ImportFor returns what a base tells of an adapter that is imported for it.
+// ImportFor returns what a base contributes to an adapter that is imported for it.
 func ImportFor(m *compute.Model) Import {
 	o := Import{Base: &m.Config, Head: m.Head, HeadDist: m.HeadDist}
-	if m.Backend != nil { // else its weights are not at hand
+	if m.Backend != nil { // otherwise the weights are not available
 		o.Model = m
 	}
 	return o
 }
 
-// ownHead is the head that the base came with; the two of a distilled DeiT, whose logits are averaged, as one on the
-// features of both tokens.
+// ownHead returns the base's own head. The two heads of a distilled DeiT, whose logits are averaged, are
+// combined into one on the features of both tokens.
 func (o *Import) ownHead() *vit.Head {
 	if o.Head == nil || o.HeadDist == nil {
 		return o.Head
@@ -131,7 +131,7 @@ func (o *Import) ownHead() *vit.Head {
 	return average(o.Head, o.HeadDist)
 }
 
-// unnamed reports whether nothing tells what the classes are called.
+// unnamed reports whether the classes have no names.
 func (f *File) unnamed() bool {
 	for i, l := range f.Meta.Labels {
 		if l.Name != nameless(i) {
@@ -141,10 +141,10 @@ func (f *File) unnamed() bool {
 	return true
 }
 
-// nameless is what class i is called where nothing tells.
+// nameless returns the name of class i if nothing gives one.
 func nameless(i int) string { return fmt.Sprintf("class %d", i) }
 
-// PEFTBase returns what a PEFT folder calls its base; empty if it does not tell.
+// PEFTBase returns the name of the base in a PEFT folder, or "" if the folder does not give it.
 func PEFTBase(path string) (string, error) {
 	_, doc, err := readPEFTConfig(path)
 	if err != nil {
@@ -153,14 +153,14 @@ func PEFTBase(path string) (string, error) {
 	return doc.baseID, nil
 }
 
-// modelConfig is the file in which transformers names labels.
+// modelConfig is the file in which transformers stores label names.
 const modelConfig = "config.json"
 
-// PEFTFiles are the names of the files that a PEFT folder may be read from.
+// PEFTFiles returns the names of the files from which a PEFT folder may be read.
 func PEFTFiles() []string { return []string{peftConfig, peftWeights, peftTorch, modelConfig} }
 
-// labelsBeside reads the names of labels from the config.json of a model that lies beside an adapter's files, as many as
-// there are classes; nil if there is none. Such a file tells nothing else of an adapter.
+// labelsBeside reads label names from a model's config.json beside an adapter's files. It returns nil if there
+// is none or if the number of labels differs from classes. Nothing else in that file applies to the adapter.
 func labelsBeside(dir string, classes int) (text []byte, labels []Label) {
 	text, err := regular.ReadFile(filepath.Join(dir, modelConfig), maxPEFTConfig)
 	if err != nil {
@@ -183,7 +183,7 @@ func labelsBeside(dir string, classes int) (text []byte, labels []Label) {
 	return text, labels
 }
 
-// InFolder returns the adapters in a folder, sorted: files of safetensors, and folders of PEFT.
+// InFolder returns the sorted paths of the adapters in a folder: safetensors files, and PEFT folders.
 func InFolder(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {

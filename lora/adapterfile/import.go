@@ -10,27 +10,29 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Import is what the formats of other software do not tell.
+// Import supplies what the formats of other software do not record.
 type Import struct {
-	// Base is the shape of the base that the adapter belongs to. With it the adapter is checked against the
-	// base; without it (nil) the description holds what the tensors and their names tell.
+	// Base is the shape of the base. The adapter is checked against it. If it is nil, the description holds
+	// only what follows from the tensors and their names.
 	Base *vit.Config
-	// Head is the one that the base came with: an adapter may be beside it. nil if there is none. HeadDist is the second
-	// of a distilled DeiT.
+	// Head is the base's own head, used if the adapter has none; nil if there is none. HeadDist is the second
+	// head of a distilled DeiT.
 	Head, HeadDist *vit.Head
-	// Model is the base itself, for adapters that change more of it than low-rank matrices do. nil if it is not at hand.
+	// Model is the base itself, needed for adapters that change more than low-rank updates of the linear maps.
+	// nil if it is not available.
 	Model  *compute.Model
-	Labels []Label // one a class; none: "class 0", "class 1", ...
+	Labels []Label // one per class; none: "class 0", "class 1", ...
 	Task   Task    // empty: Binary for one class, else Multiclass
-	Limit  int64   // of a file's bytes; 0: 4 GiB
-	// Look leaves out what cannot be computed without Model or Head: to look at a file, not to compute with it.
+	Limit  int64   // maximum file size in bytes; 0: 4 GiB
+	// Look leaves out what cannot be computed without Model or Head. It is for inspecting a file, not for using
+	// it.
 	Look bool
 	// Defer leaves out what becomes of the weights of the base where the adapter changes more of it: the file has the method
 	// full and no Extra. It is read again, with Model, when it is to answer.
 	Defer bool
 }
 
-// limit returns how many bytes a file may have.
+// limit returns the maximum file size in bytes.
 func (o *Import) limit() int64 {
 	if o.Limit > 0 {
 		return o.Limit
@@ -38,20 +40,20 @@ func (o *Import) limit() int64 {
 	return maxImport
 }
 
-// FormatError says that a format has no place for what an adapter is.
+// FormatError reports that a format cannot express an adapter.
 type FormatError struct {
-	Path string // of the file or folder that was to be written
+	Path string // of the file or folder to be written
 	Err  error
 }
 
-// Error names the file that was to be written and what does not fit.
+// Error names the file to be written and what cannot be expressed.
 func (e *FormatError) Error() string { return fmt.Sprintf("adapterfile: %s: %v", e.Path, e.Err) }
 
-// Unwrap returns what does not fit.
+// Unwrap returns the underlying error.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// importFile reads a safetensors file, calls parse, and puts the name of the file before its errors. The digest is that of
-// the file.
+// importFile reads a safetensors file and calls parse. It adds the file's name to errors, and sets the digest
+// to that of the file.
 func importFile(path string, limit int64, parse func(st *safetensors.File) (*File, error)) (*File, error) {
 	data, err := regular.ReadFile(path, limit)
 	if err != nil {
@@ -69,7 +71,7 @@ func importFile(path string, limit int64, parse func(st *safetensors.File) (*Fil
 	return f, nil
 }
 
-// imported completes the description of an adapter that came from other software, and checks it.
+// imported completes the description of an adapter from other software, and checks it.
 func (f *File) imported(source string, hyperparameters map[string]any, o Import) error {
 	m := &f.Meta
 	m.Method = lora.MeLo
@@ -96,7 +98,7 @@ func (f *File) imported(source string, hyperparameters map[string]any, o Import)
 	return f.describe()
 }
 
-// labelHead names the classes.
+// labelHead sets the names of the classes.
 func (f *File) labelHead(o Import) error {
 	h := f.Adapter.Head
 	if h == nil {
@@ -127,7 +129,7 @@ func (f *File) labelHead(o Import) error {
 }
 
 // Fold returns f with each scale multiplied into B, so that all scales are 1 (alpha = r). Formats with a
-// coarser idea of scale can hold that; products by other than powers of two round.
+// coarser notion of scale can store that. Scales that are not powers of two cause rounding.
 func (f *File) Fold() *File {
 	folded := *f
 	a := *f.Adapter
@@ -144,7 +146,7 @@ func (f *File) Fold() *File {
 	return &folded
 }
 
-// TakeHead gives an adapter without a head the one that the base came with, whose classes may have names.
+// TakeHead gives an adapter without a head the base's own head. labels may name its classes.
 func (f *File) TakeHead(h *vit.Head, labels []string) error {
 	f.Adapter.Head = h
 	o := Import{}

@@ -14,51 +14,52 @@ import (
 	"melo.example/melo/vit"
 )
 
-// A LoRA-ViT ("MeLo") file holds, as tensors alone: w_a_NNN [r, d] and w_b_NNN [d, r], numbered over the
-// wrapped blocks only, even for q and odd for v; and the head's weight fc_{in}in_{out}out [out, in]. The
-// head's bias, alpha and which blocks were wrapped are not in it.
+// A LoRA-ViT ("MeLo") file holds only tensors: w_a_NNN [r, d] and w_b_NNN [d, r], numbered over the wrapped
+// blocks only, with even numbers for q and odd ones for v; and the head's weight fc_{in}in_{out}out [out, in].
+// It does not record the head's bias, alpha, or which blocks are wrapped.
 var (
 	loravitPattern = regexp.MustCompile(`^w_([ab])_(\d{3,4})$`)
 	loravitHead    = regexp.MustCompile(`^fc_(\d{1,7})in_(\d{1,7})out$`)
 )
 
-// What WriteLoRAViT adds to the format. LoRA-ViT reads tensors by name, so it does not see them.
+// What WriteLoRAViT adds to the format. LoRA-ViT looks tensors up by name, so it ignores the additions.
 const (
 	loravitBias   = "_bias"       // after the name of the head's weight: [out], left out if zero
 	loravitAlpha  = "melo.alpha"  // in the header's metadata: a decimal number
 	loravitBlocks = "melo.blocks" // likewise: the wrapped blocks, "0,1,2"
 )
 
-// loravitKey reports whether a tensor's name is one of LoRA-ViT's.
+// loravitKey reports whether a tensor name belongs to LoRA-ViT's format.
 func loravitKey(name string) bool {
 	return loravitPattern.MatchString(name) || loravitHead.MatchString(name)
 }
 
-// LoRAViTOptions are what a LoRA-ViT file does not tell.
+// LoRAViTOptions supplies what a LoRA-ViT file does not record.
 type LoRAViTOptions struct {
 	Import
-	// Alpha gives the scale alpha / r, in integers as LoRA-ViT divides: for r = 4, alpha 6 gives 1, and
-	// alpha 2 gives 0, an adapter without effect. 0: what WriteLoRAViT noted.
+	// Alpha gives the scale alpha / r in integer division, as in LoRA-ViT: for r = 4, alpha 6 gives 1, and
+	// alpha 2 gives 0, an adapter without effect. 0: the value recorded by WriteLoRAViT.
 	Alpha int
-	// Blocks are the wrapped blocks, ascending. nil: what WriteLoRAViT noted, or all, if the base has as many.
-	// With Look alpha is r and the blocks are the first where nothing tells.
+	// Blocks lists the wrapped blocks in ascending order. nil: those recorded by WriteLoRAViT, or all if the
+	// number of pairs agrees with the base. With Look, unknown values default to alpha = r and the first
+	// blocks.
 	Blocks []int
 }
 
-// UntoldError says that a file of another format does not tell what is needed to compute with it.
+// UntoldError reports that a file of another format lacks information that is needed to use it.
 type UntoldError struct {
 	Path string
 	What string // "alpha", "blocks", "labels" or "base"
-	Why  string // in words for a person
+	Why  string // explanation for a person
 }
 
-// Error names the file and what it does not tell.
+// Error names the file and the missing information.
 func (e *UntoldError) Error() string {
 	return fmt.Sprintf("adapterfile: %s: does not tell %s: %s", e.Path, e.What, e.Why)
 }
 
-// ReadLoRAViT reads a LoRA-ViT file. A head without bias gets zeros; a file may have no head, or a head
-// alone.
+// ReadLoRAViT reads a LoRA-ViT file. A head without bias gets a bias of zeros. A file may have no head, or only
+// a head.
 func ReadLoRAViT(path string, o LoRAViTOptions) (*File, error) {
 	return importFile(path, o.limit(), func(st *safetensors.File) (*File, error) { return parseLoRAViT(st, o) })
 }
@@ -77,7 +78,7 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 	if alpha < 0 {
 		alpha = rank
 	}
-	effective := float32(alpha / rank * rank) // alpha / r of it is the whole-numbered scale
+	effective := float32(alpha / rank * rank) // effective / r equals the scale in integer division
 	if o.Blocks == nil {
 		for i := range n / 2 {
 			o.Blocks = append(o.Blocks, i)
@@ -116,7 +117,8 @@ func parseLoRAViT(st *safetensors.File, o LoRAViTOptions) (*File, error) {
 	return f, f.imported("loravit", hyperparameters, o.Import)
 }
 
-// untold returns an error about what nobody tells of a file with pairs for so many blocks, nil if it is known.
+// untold returns an error about missing information for a file with pairs for the given number of blocks, or
+// nil if nothing is missing.
 func (o *LoRAViTOptions) untold(path string, alpha bool, blocks int) error {
 	switch {
 	case o.Look || blocks == 0:
@@ -128,8 +130,8 @@ func (o *LoRAViTOptions) untold(path string, alpha bool, blocks int) error {
 	return nil
 }
 
-// noted returns alpha, -1 if nobody told, and completes the blocks from what WriteLoRAViT wrote into the
-// metadata.
+// noted returns alpha, or -1 if it is unknown, and completes the blocks from the metadata that WriteLoRAViT
+// recorded.
 func (o *LoRAViTOptions) noted(metadata map[string]string) (alpha int, err error) {
 	const most = 1 << 20
 	alpha = -1
@@ -156,7 +158,7 @@ func (o *LoRAViTOptions) noted(metadata map[string]string) (alpha int, err error
 	return alpha, nil
 }
 
-// loravitCount returns the number of pairs: the largest number in a name, plus one.
+// loravitCount returns the number of pairs: the largest number in a name plus one.
 func loravitCount(st *safetensors.File) int {
 	n := 0
 	for _, name := range st.Names() {
@@ -170,7 +172,7 @@ func loravitCount(st *safetensors.File) int {
 	return n
 }
 
-// loravitShape returns rank and width as the first matrix there is has them.
+// loravitShape returns rank and width of the first matrix in the file.
 func loravitShape(st *safetensors.File, n int) (rank, width int) {
 	for i := range n {
 		if t, ok := st.Tensor(fmt.Sprintf("w_a_%03d", i)); ok && len(t.Shape) == 2 && t.Shape[0] > 0 && t.Shape[0] <= maxRank {
@@ -180,14 +182,14 @@ func loravitShape(st *safetensors.File, n int) (rank, width int) {
 	return 1, 0
 }
 
-// loravitHead takes the head, nil if there is none.
+// loravitHead returns the head, or nil if there is none.
 func (r *reader) loravitHead() *vit.Head {
 	for _, name := range r.st.Names() {
 		m := loravitHead.FindStringSubmatch(name)
 		if m == nil {
 			continue
 		}
-		in, _ := strconv.Atoi(m[1]) // digits, see the pattern
+		in, _ := strconv.Atoi(m[1]) // cannot fail: the pattern matched digits
 		out, _ := strconv.Atoi(m[2])
 		if in == 0 || out == 0 || out > maxLabels {
 			r.used[name] = true
@@ -205,10 +207,10 @@ func (r *reader) loravitHead() *vit.Head {
 	return nil
 }
 
-// WriteLoRAViT writes f at path in LoRA-ViT's format, atomically, with all tensors as dtype, and returns
-// the alpha that LoRA-ViT must be given. Only q and v, together and with one rank and one whole-numbered
-// scale, can be expressed (Fold makes every scale 1). LoRA-ViT sees neither the head's bias nor alpha and
-// the blocks; all three are noted for ReadLoRAViT. What cannot be expressed gives a *FormatError.
+// WriteLoRAViT writes f at path in LoRA-ViT's format, atomically, with all tensors as dtype. It returns the
+// alpha to pass to LoRA-ViT. The format can express only q and v, adapted together with one rank and one
+// integer scale (Fold makes every scale 1). LoRA-ViT does not read the head's bias, alpha and the blocks; they
+// are recorded for ReadLoRAViT. If f cannot be expressed the error is a *FormatError.
 func (f *File) WriteLoRAViT(path string, dtype safetensors.DType) (alpha int, err error) {
 	tensors, metadata, alpha, err := f.loravit(dtype)
 	if err != nil {
@@ -250,7 +252,7 @@ func (f *File) loravit(dtype safetensors.DType) (tensors []safetensors.TensorDat
 	return tensors, metadata, alpha, err
 }
 
-// loravitFits returns alpha and the wrapped blocks, or says what the format cannot express.
+// loravitFits returns alpha and the wrapped blocks, or an error that says what the format cannot express.
 func loravitFits(deltas []lora.Delta) (alpha int, blocks []string, err error) {
 	first := deltas[0]
 	scale := int(first.Scale)

@@ -8,13 +8,13 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// The name and version of the native format, as its description states them.
+// The name and version of the native format, as recorded in each file.
 const (
 	FormatName    = "melo-adapter"
 	FormatVersion = 1
 )
 
-// Task says how logits become probabilities and decisions.
+// Task selects how logits become probabilities and decisions.
 type Task string
 
 // The kinds of task.
@@ -27,57 +27,57 @@ const (
 	Multilabel Task = "multilabel"
 )
 
-// The scale rules: what A and B are multiplied by.
+// The rules for the factor of B A.
 const (
 	ScaleAlphaOverRank     = "alpha/r"
 	ScaleAlphaOverSqrtRank = "alpha/sqrt(r)" // rsLoRA, arXiv 2312.03732
 )
 
-// Metadata is the JSON document of a native file. Fields that are zero are left out.
+// Metadata is the JSON document of a native file. Zero fields are left out.
 type Metadata struct {
-	Format  string      `json:"format"`  // FormatName; Write sets it
-	Version int         `json:"version"` // FormatVersion; Write sets it
+	Format  string      `json:"format"`  // FormatName; set by Write
+	Version int         `json:"version"` // FormatVersion; set by Write
 	Base    Base        `json:"base"`
 	Method  lora.Method `json:"method"`
 
-	Task   Task    `json:"task,omitempty"` // empty if there is no head
+	Task   Task    `json:"task,omitempty"` // empty without a head
 	Labels []Label `json:"labels,omitempty"`
-	// Thresholds are the probabilities from which a label counts as present: none, or one a label.
+	// Thresholds are the probabilities from which a label counts as present: none, or one per label.
 	Thresholds []float64 `json:"thresholds,omitempty"`
-	// Temperatures divide the logits: none, one for all, or one a label.
+	// Temperatures divide the logits: none, one for all, or one per label.
 	Temperatures []float64 `json:"temperatures,omitempty"`
-	// Recipe is how an image becomes the input. Zero if unknown, as after an import: then the base's holds.
+	// Recipe is the preprocessing of images. Zero if unknown, as after an import; then the base's recipe is
+	// used.
 	Recipe imaging.Recipe `json:"recipe,omitzero"`
-	// Pool is how tokens become features where the adapter does it in another way than its base: "class", "mean" or
-	// "class+mean".
+	// Pool is the pooling if it differs from that of the base: "class", "mean" or "class+mean".
 	Pool string `json:"pool,omitempty"`
-	// Mirror says that the answer is the mean of the logits of the image and of its mirror image, left and right
-	// exchanged. Temperatures and thresholds were fitted to that. It costs a second pass.
+	// Mirror averages the logits of the image and of its mirror image, flipped left to right. Temperatures and
+	// thresholds were fitted to these averages. It costs a second pass.
 	Mirror bool `json:"mirror,omitempty"`
-	// Conformal has what prediction sets are made by, from validation; nil if there was none.
+	// Conformal is the calibration of prediction sets, from validation images; nil if there is none.
 	Conformal *conformal.Calibration `json:"conformal,omitempty"`
-	// Fit says what the adapter knows of its training images; nil if nothing.
+	// Fit describes how the adapter recognises images unlike its training images; nil if it cannot.
 	Fit *Fit `json:"fit,omitempty"`
 
-	ScaleRule string `json:"scale_rule,omitempty"` // Write sets it from the adapter
-	// Sites are the adapted maps; a map stands in one group. Write sets them from the adapter.
+	ScaleRule string `json:"scale_rule,omitempty"` // set by Write from the adapter
+	// Sites lists the adapted linear maps, each in exactly one group. Write sets it from the adapter.
 	Sites []SiteGroup `json:"sites,omitempty"`
 
 	Training    *Training `json:"training,omitempty"`
 	Metrics     []Metric  `json:"metrics,omitempty"`
 	SelfTest    *SelfTest `json:"selftest,omitempty"`
-	Licence     string    `json:"licence,omitempty"` // an SPDX expression where there is one
+	Licence     string    `json:"licence,omitempty"` // an SPDX expression where possible
 	IntendedUse string    `json:"intended_use,omitempty"`
 }
 
-// Base identifies the backbone that an adapter belongs to. Zero numbers are unknown: files of other
-// software do not tell.
+// Base identifies the backbone that an adapter belongs to. Zero numbers mean unknown, because files of other
+// software do not record them.
 type Base struct {
 	ID        string `json:"id,omitempty"`        // name, such as "google/vit-base-patch16-224"
-	PathHint  string `json:"path_hint,omitempty"` // where it lay; nothing depends on it
-	Digest    string `json:"digest,omitempty"`    // of the weights, see BaseDigest
+	PathHint  string `json:"path_hint,omitempty"` // path during training; informational only
+	Digest    string `json:"digest,omitempty"`    // of the weights; see BaseDigest
 	Family    string `json:"family,omitempty"`    // vit.Config.Family
-	Source    string `json:"source,omitempty"`    // naming of its tensors, "hf" or "timm"
+	Source    string `json:"source,omitempty"`    // naming of its tensors: "hf" or "timm"
 	Width     int    `json:"width"`               // d
 	Depth     int    `json:"depth,omitempty"`     // blocks
 	MLP       int    `json:"mlp,omitempty"`       // hidden width of the MLP (of one branch for SwiGLU)
@@ -85,7 +85,7 @@ type Base struct {
 	Patch     int    `json:"patch,omitempty"` // side in pixels
 	Image     int    `json:"image,omitempty"` // side in pixels
 	Registers int    `json:"registers,omitempty"`
-	Features  int    `json:"features,omitempty"` // width of what the head sees
+	Features  int    `json:"features,omitempty"` // input width of the head
 }
 
 // NewBase describes a base of shape c. id, path and digest may be empty.
@@ -97,13 +97,13 @@ func NewBase(c *vit.Config, id, path, digest string) Base {
 	}
 }
 
-// dims returns the shape of the map at a site, 0 where it is unknown.
+// dims returns the shape of the linear map at a site, 0 where unknown.
 func (b *Base) dims(s vit.Site) (in, out int) {
 	c := vit.Config{Width: b.Width, MLP: b.MLP, SwiGLU: b.SwiGLU}
 	return c.SiteDims(s)
 }
 
-// sites returns the blocks that a group stands for, arch.PoolBlock for attention pooling.
+// sites returns the blocks of a group; arch.PoolBlock for attention pooling.
 func (g *SiteGroup) sites() []int {
 	if g.Pool {
 		return []int{arch.PoolBlock}
@@ -111,12 +111,13 @@ func (g *SiteGroup) sites() []int {
 	return g.Blocks
 }
 
-// SiteGroup is one kind of map, adapted alike in several blocks. The tensors of group number I (from 0) are
-// "sites.I.KIND.A" [n, r, in] and "sites.I.KIND.B" [n, out, r], stacked in the order of Blocks.
+// SiteGroup is one kind of map that is adapted with the same rank and scale in several blocks. The tensors of
+// group number I (from 0) are "sites.I.KIND.A" [n, r, in] and "sites.I.KIND.B" [n, out, r], stacked in the
+// order of Blocks.
 type SiteGroup struct {
 	Kind   string  `json:"kind"`           // vit.Kind: q, k, v, proj, fc1 or fc2
-	Blocks []int   `json:"blocks"`         // ascending, counted from 0; none with Pool
-	Pool   bool    `json:"pool,omitempty"` // the map of attention pooling, after the blocks (SigLIP)
+	Blocks []int   `json:"blocks"`         // ascending, from 0; empty with Pool
+	Pool   bool    `json:"pool,omitempty"` // the map of attention pooling (SigLIP) instead of blocks
 	Rank   int     `json:"rank"`
 	Alpha  float32 `json:"alpha"`
 }
@@ -127,13 +128,13 @@ type Label struct {
 	Code *Code  `json:"code,omitempty"`
 }
 
-// Code is the entry of a terminology, such as SNOMED CT or RadLex, that a label stands for.
+// Code is an entry of a terminology, such as SNOMED CT or RadLex, for a label.
 type Code struct {
 	System string `json:"system"`
 	Value  string `json:"value"`
 }
 
-// Labels makes labels without codes.
+// Labels returns labels without codes.
 func Labels(names ...string) []Label {
 	labels := make([]Label, len(names))
 	for i, n := range names {
@@ -142,51 +143,51 @@ func Labels(names ...string) []Label {
 	return labels
 }
 
-// Training is where an adapter comes from.
+// Training records where an adapter comes from.
 type Training struct {
 	Program string     `json:"program,omitempty"` // name and version
-	Time    string     `json:"time,omitempty"`    // of the end, RFC 3339
+	Time    string     `json:"time,omitempty"`    // end of training, RFC 3339
 	Seed    uint64     `json:"seed"`
 	Data    *DataInfo  `json:"data,omitempty"`
 	Split   *SplitInfo `json:"split,omitempty"`
-	// Hyperparameters are named as the trainer names them. Numbers are read back as json.Number.
+	// Hyperparameters have the trainer's names. Numbers are read back as json.Number.
 	Hyperparameters map[string]any `json:"hyperparameters,omitempty"`
-	// Source names what an imported adapter was read from: "loravit", "peft".
+	// Source is the format that an imported adapter was read from: "loravit" or "peft".
 	Source string `json:"source,omitempty"`
 }
 
-// DataInfo identifies the images.
+// DataInfo identifies the training data.
 type DataInfo struct {
 	Name   string `json:"name,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	Images int    `json:"images,omitempty"`
 }
 
-// SplitInfo is how the images were divided.
+// SplitInfo describes how the images were split.
 type SplitInfo struct {
-	Rule  string `json:"rule,omitempty"` // such as "given", "random", "by group"
+	Rule  string `json:"rule,omitempty"` // such as "given", "random" or "by group"
 	Seed  uint64 `json:"seed"`
 	Train int    `json:"train"` // images
 	Val   int    `json:"val"`
 	Test  int    `json:"test"`
 }
 
-// Metric is one measured number.
+// Metric is one measured value.
 type Metric struct {
 	Name     string    `json:"name"`               // such as "auc"
 	Split    string    `json:"split"`              // "val" or "test"
 	Label    string    `json:"label,omitempty"`    // empty: over all labels
 	Value    float64   `json:"value"`              // must be finite
 	Interval []float64 `json:"interval,omitempty"` // [low, high]
-	Level    float64   `json:"level,omitempty"`    // of the interval, such as 0.95
+	Level    float64   `json:"level,omitempty"`    // confidence level of the interval, such as 0.95
 	N        int       `json:"n,omitempty"`        // images
 }
 
-// SelfTest lets a reader check that it computes what the writer computed: the logits of inputs that a
-// formula gives (SelfTestInput).
+// SelfTest lets a reader check that it computes what the writer computed. It records the logits of generated
+// inputs (SelfTestInput).
 type SelfTest struct {
 	Seed   uint64      `json:"seed"`
-	Logits [][]float32 `json:"logits"` // one row an input
+	Logits [][]float32 `json:"logits"` // one row per input
 }
 
 // SelfTestInput sets dst to input number index of a SelfTest, a normalised tensor [3, side, side]:
@@ -200,7 +201,7 @@ func SelfTestInput(dst []float32, seed uint64, index int) {
 		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 		z = (z ^ z>>27) * 0x94d049bb133111eb
 		z ^= z >> 31
-		dst[i] = float32(z>>40)/(1<<23) - 1 // 24 bits: exact
+		dst[i] = float32(z>>40)/(1<<23) - 1 // 24 bits, so exact
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// decodeMetadata reads the JSON document strictly: a known version, no unknown or repeated keys, nothing
-// after it.
+// decodeMetadata reads the JSON document strictly: it requires a known version, and accepts no unknown or
+// repeated keys and no trailing data.
 func decodeMetadata(text string) (Metadata, error) {
 	var m Metadata
 	if len(text) > maxMetadata {
@@ -44,7 +44,7 @@ func decodeMetadata(text string) (Metadata, error) {
 	return m, nil
 }
 
-// encodeMetadata is the inverse; equal documents give equal text.
+// encodeMetadata is the inverse of decodeMetadata. Equal documents give equal text.
 func encodeMetadata(m *Metadata) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -59,8 +59,8 @@ func encodeMetadata(m *Metadata) (string, error) {
 	return text, nil
 }
 
-// checkUnique refuses an object with two equal keys, of which encoding/json would take the last, and a
-// document of absurdly many parts.
+// checkUnique returns an error for an object with duplicate keys, of which encoding/json would use the last,
+// and for a document with too many parts.
 func checkUnique(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()

@@ -16,7 +16,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// The names that a native file uses.
+// Names in a native file.
 const (
 	metadataKey = "melo" // in the header's __metadata__
 	headWeight  = "head.weight"
@@ -24,13 +24,14 @@ const (
 	headBias    = "head.bias"
 )
 
-// headers bounds those of adapters: a description, and a few tensors for each block of the deepest base.
+// headers limits the header of an adapter file: a description, and a few tensors for each block of the deepest
+// base.
 var headers = safetensors.Limits{Header: 16 << 20, Tensors: 1 << 14}
 
-// Read reads a native file. Values of narrower types are widened to float32.
+// Read reads a native file. Narrower types are converted to float32.
 func Read(path string) (*File, error) { return ReadLimit(path, maxFile) }
 
-// ReadLimit is Read of a file of at most limit bytes.
+// ReadLimit is Read for a file of at most limit bytes.
 func ReadLimit(path string, limit int64) (*File, error) {
 	file, err := regular.Open(path)
 	if err != nil {
@@ -41,7 +42,7 @@ func ReadLimit(path string, limit int64) (*File, error) {
 	if err != nil {
 		return nil, failed(path, err)
 	}
-	// The header is looked at first, so that a base given by mistake is not read into memory.
+	// Read the header first, so that a base given by mistake is not read into memory.
 	st, err := safetensors.HeaderOf(file, info.Size(), path, headers)
 	if err != nil {
 		return nil, failed(path, err)
@@ -63,7 +64,7 @@ func ReadLimit(path string, limit int64) (*File, error) {
 	return f, nil
 }
 
-// otherKindError says that a file is of another kind than a native adapter, as far as its header tells.
+// otherKindError reports that a file is not a native adapter, judging by its header.
 type otherKindError struct{ kind Kind }
 
 // Error names the kind.
@@ -71,7 +72,7 @@ func (e *otherKindError) Error() string {
 	return fmt.Sprintf("not a native adapter file (the header has no %q), but %s", metadataKey, e.kind)
 }
 
-// failed puts the package and the file before an error, unless a deeper package has named them.
+// failed prefixes an error with the package and the file, unless a deeper package has named them.
 func failed(path string, err error) error {
 	if err == nil || strings.HasPrefix(err.Error(), "safetensors: "+path) || strings.HasPrefix(err.Error(), "adapterfile: "+path) {
 		return err
@@ -83,8 +84,8 @@ func failed(path string, err error) error {
 	return failf(path, "%w", err)
 }
 
-// Parse reads a native file that is in memory. name is its path, for messages. Extra tensors are views
-// into data; everything else is copied.
+// Parse reads a native file from memory. name is its path, for messages. Extra tensors are views of data;
+// everything else is copied.
 func Parse(data []byte, name string) (*File, error) {
 	st, err := safetensors.ParseLimits(data, name, headers)
 	if err != nil {
@@ -142,7 +143,8 @@ func parse(st *safetensors.File) (*File, error) {
 	return f, nil
 }
 
-// group reads the stacked matrices of group number i; none if they are missing or wrong, which finish tells.
+// group reads the stacked matrices of group i. If they are missing or wrong it returns none, and finish reports
+// them.
 func (r *reader) group(i int, g SiteGroup, base *Base, rsLoRA bool) ([]lora.Delta, error) {
 	kind, err := vit.ParseKind(g.Kind)
 	if err != nil {
@@ -166,7 +168,7 @@ func (r *reader) group(i int, g SiteGroup, base *Base, rsLoRA bool) ([]lora.Delt
 	return deltas, nil
 }
 
-// head reads the classifier, whose weight may be stored as Head24, or as I8 with one scale a class.
+// head reads the classifier. Its weight may be stored as Head24, or as I8 with one scale per class.
 func (r *reader) head(classes, features int) *vit.Head {
 	if features == 0 {
 		if t, ok := r.st.Tensor(headWeight); ok && len(t.Shape) >= 2 {
@@ -187,7 +189,7 @@ func (r *reader) head(classes, features int) *vit.Head {
 	return h
 }
 
-// extra takes every tensor of a fully tuned base.
+// extra reads every tensor of a fully fine-tuned base.
 func (r *reader) extra() []safetensors.TensorData {
 	var list []safetensors.TensorData
 	var scratch []float32
@@ -196,7 +198,7 @@ func (r *reader) extra() []safetensors.TensorData {
 			continue
 		}
 		t, _ := r.st.Tensor(name)
-		if v := r.floatsInto(scratch, name, t.Shape...); cap(v) > cap(scratch) { // to check them
+		if v := r.floatsInto(scratch, name, t.Shape...); cap(v) > cap(scratch) { // reads the values to check them
 			scratch = v
 		}
 		list = append(list, safetensors.TensorData{Name: name, DType: t.DType, Shape: slices.Clone(t.Shape), Data: t.Data})

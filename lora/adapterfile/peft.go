@@ -15,18 +15,18 @@ import (
 	"melo.example/melo/vit"
 )
 
-// How PEFT names the tensors of an adapter: base_model.model.PATH.lora_A.weight [r, in] and
-// lora_B.weight [out, r]; modules of modules_to_save keep their own names after the prefix.
+// Tensor names of a PEFT adapter: base_model.model.PATH.lora_A.weight [r, in] and lora_B.weight [out, r].
+// Modules in modules_to_save keep their own names after the prefix.
 const (
 	peftPrefix = "base_model.model."
 	peftA      = ".lora_A.weight"
 	peftB      = ".lora_B.weight"
 )
 
-// ReadPEFT reads a PEFT folder (adapter_config.json and adapter_model.safetensors); path is the folder or
-// one of the two files. Plain LoRA on the linear maps of the supported backbones is read, with the names of
-// timm and of transformers 4 and 5, rsLoRA, rank_pattern and alpha_pattern, and a classifier in
-// modules_to_save; anything else is refused by name.
+// ReadPEFT reads a PEFT folder (adapter_config.json and adapter_model.safetensors). path is the folder or one
+// of the two files. It supports LoRA on the linear maps of the supported backbones, with the module names of
+// timm and of transformers 4 and 5, rsLoRA, rank_pattern and alpha_pattern, a classifier in modules_to_save,
+// and the changes listed in peft_changes.go. Anything else is an error that names it.
 func ReadPEFT(path string, o Import) (*File, error) {
 	text, doc, err := readPEFTConfig(path)
 	if err != nil {
@@ -57,12 +57,12 @@ func ReadPEFT(path string, o Import) (*File, error) {
 	return f, nil
 }
 
-// digestLine is how sha256sum prints the digest of a file.
+// digestLine returns the line that sha256sum prints for a file.
 func digestLine(digest, name string) string {
 	return strings.TrimPrefix(digest, digestPrefix) + "  " + name + "\n"
 }
 
-// peftDir is the folder that path is, or one of whose two files it is.
+// peftDir returns the folder of a PEFT adapter, given the folder or one of its files.
 func peftDir(path string) string {
 	if name := filepath.Base(path); name == peftConfig || name == peftWeights || name == peftTorch {
 		return filepath.Dir(path)
@@ -86,7 +86,7 @@ func readPEFTConfig(path string) (text []byte, doc *peftDoc, err error) {
 	return text, doc, nil
 }
 
-// importTorch is importFile for a file of torch.save, which is looked for where there is none of safetensors.
+// importTorch is importFile for a torch.save file, used if there is no safetensors file.
 func importTorch(path, other string, limit int64, parse func(st *safetensors.File) (*File, error)) (*File, error) {
 	data, err := regular.ReadFile(path, limit)
 	if errors.Is(err, os.ErrNotExist) {
@@ -107,7 +107,7 @@ func importTorch(path, other string, limit int64, parse func(st *safetensors.Fil
 	return f, nil
 }
 
-// peftReader takes the tensors of a PEFT folder.
+// peftReader reads the tensors of a PEFT folder.
 type peftReader struct {
 	*reader
 	doc    *peftDoc
@@ -115,9 +115,9 @@ type peftReader struct {
 	base   *vit.Config // nil if unknown
 	o      *Import
 	blocks map[int]map[part]string
-	depth  int // of the base, or the largest block there is, plus one
+	depth  int // depth of the base, or the highest block in the file plus one
 
-	width, mlp int // 0 if no tensor tells
+	width, mlp int // 0 if no tensor determines it
 	swiglu     bool
 }
 
@@ -133,7 +133,7 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	f := &File{Adapter: &lora.Adapter{}, Path: st.Path(), From: PEFT}
 	r.shape()
 	if c := o.Base; c != nil {
-		if r.width != 0 && r.width != c.Width { // the clearest of the messages that would follow
+		if r.width != 0 && r.width != c.Width { // clearer than the errors that would follow
 			return nil, f.baseError("width", fmt.Sprint(r.width), fmt.Sprint(c.Width))
 		}
 		r.width, r.mlp, r.swiglu = c.Width, c.MLP, c.SwiGLU
@@ -178,7 +178,7 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	return f, f.imported("peft", hyperparameters, o)
 }
 
-// sort picks the layout that knows most of the modules, and groups these by block.
+// sort selects the layout that recognises most of the modules, and groups the modules by block.
 func (r *peftReader) sort() error {
 	var paths []string
 	for _, name := range r.st.Names() {
@@ -216,16 +216,16 @@ func (r *peftReader) sort() error {
 	for _, path := range paths {
 		block, m, ok := r.layout.find(path)
 		if !ok && (r.layout.isHead(path) || r.layout.outside(path) != "") {
-			continue // taken by themselves
+			continue // read separately
 		}
 		if !ok || r.doc.knows() && !r.doc.adapts(path) {
-			continue // told as belonging to nothing
+			continue // reported as unused
 		}
 		if r.blocks[block] == nil {
 			r.blocks[block] = map[part]string{}
 		}
 		if _, twice := r.blocks[block][m.part]; twice {
-			continue // the MLP's map under its other name: told, too
+			continue // the MLP's map under its alternative name; reported, too
 		}
 		r.blocks[block][m.part] = path
 		r.depth = max(r.depth, block+1)
@@ -236,7 +236,7 @@ func (r *peftReader) sort() error {
 	return nil
 }
 
-// shape finds the widths that the tensors tell.
+// shape determines the widths from the tensors.
 func (r *peftReader) shape() {
 	fc1 := 0
 	for _, parts := range r.blocks {
@@ -266,7 +266,7 @@ func (r *peftReader) shape() {
 	}
 }
 
-// dim returns one size of a matrix, 0 if it is missing or none.
+// dim returns one dimension of a matrix; 0 if there is no such matrix.
 func (r *peftReader) dim(name string, axis int) int {
 	t, ok := r.st.Tensor(peftPrefix + name)
 	if !ok || len(t.Shape) != 2 && len(t.Shape) != 4 {
@@ -275,7 +275,7 @@ func (r *peftReader) dim(name string, axis int) int {
 	return t.Shape[axis]
 }
 
-// absent notes the modules that the configuration asks for and the file does not have.
+// absent records the modules that the configuration selects but the file lacks.
 func (r *peftReader) absent() {
 	if !r.doc.knows() {
 		return
@@ -290,7 +290,7 @@ func (r *peftReader) absent() {
 	}
 }
 
-// pair reads A and B of a module; nil if one is missing or wrong, which finish tells.
+// pair reads A and B of a module. If one is missing or wrong it returns nil, and finish reports it.
 func (r *peftReader) pair(path string, in, out int) *pair {
 	rank := lookUpPattern(r.doc.ranks, r.doc.wrap+path, float64(r.doc.rank))
 	alpha := lookUpPattern(r.doc.alphas, r.doc.wrap+path, r.doc.alpha)
@@ -311,7 +311,8 @@ func (r *peftReader) pair(path string, in, out int) *pair {
 	return p
 }
 
-// kernel returns the shape that is expected of a matrix: of a convolution's, where it is one of as many numbers.
+// kernel returns the expected shape of a matrix. It is that of a convolution kernel if the tensor is one of
+// equal size.
 func (r *peftReader) kernel(path string, rows, columns int) []int {
 	if t, _ := r.st.Tensor(peftPrefix + path); len(t.Shape) == 4 && t.Shape[0] == rows && elements(t.Shape[1:]) == columns {
 		return t.Shape
@@ -351,15 +352,15 @@ func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delt
 		return deltas, nil
 	}
 	p, err := fuse(halves, r.mlp, rs)
-	if err != nil { // two scales
+	if err != nil { // parts with two different scales
 		p, err = fuse([]*pair{halves[0].fold(rs), halves[1].fold(rs)}, r.mlp, rs)
 	}
 	add(p, vit.FC1)
 	return deltas, err
 }
 
-// classifier takes the head, nil if there is none. The two heads of a distilled DeiT, whose logits are averaged, become
-// one on the features of both tokens.
+// classifier returns the head, or nil if there is none. The two heads of a distilled DeiT, whose logits are
+// averaged, are combined into one on the features of both tokens.
 func (r *peftReader) classifier() *vit.Head {
 	if l := r.layout; l.two != nil && (r.touches(l.two[1]) || r.o.HeadDist != nil && r.touches(l.two[0])) {
 		one, other := r.head(l.two[0], r.o.Head), r.head(l.two[1], r.o.HeadDist)
@@ -385,7 +386,7 @@ func (r *peftReader) touches(name string) bool {
 	return r.hasHead(name) || r.alters(r.layout.headPath(name))
 }
 
-// head returns one head: the saved one, or the base's own with what the adapter does to it.
+// head returns one head: the saved one, or the base's own with the adapter's changes.
 func (r *peftReader) head(name string, own *vit.Head) *vit.Head {
 	path := r.layout.headPath(name)
 	switch {
@@ -405,8 +406,8 @@ func (r *peftReader) head(name string, own *vit.Head) *vit.Head {
 	return &vit.Head{Classes: own.Classes, Features: own.Features, W: m.w, Bias: m.bias}
 }
 
-// hasHead reports whether the folder has a head of that name, or its configuration names it. One that is
-// there without being in modules_to_save is told as belonging to nothing: PEFT would not load it.
+// hasHead reports whether the folder contains a head of that name, or its configuration names it. A head that
+// is present but not in modules_to_save is reported as unused, because PEFT would not load it.
 func (r *peftReader) hasHead(name string) bool {
 	path := r.layout.headPath(name)
 	_, there := r.st.Tensor(peftPrefix + path + ".weight")
@@ -431,7 +432,7 @@ func (r *peftReader) linear(path string) *vit.Head {
 	return h
 }
 
-// average returns the head whose logits on the concatenated features are the mean of both.
+// average returns the head on the concatenated features whose logits are the mean of both heads' logits.
 func average(one, other *vit.Head) *vit.Head {
 	n := one.Features
 	h := &vit.Head{Classes: one.Classes, Features: 2 * n}

@@ -14,20 +14,22 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// What an adapter of PEFT may change besides adding low-rank matrices to the maps of blocks: biases, the size of rows
-// (DoRA, arXiv 2402.09353), the patch embedding, whole modules. All of it is exact arithmetic on the weights of the base,
-// so such an adapter becomes a tuned base: every weight with what the adapter makes of it (File.Extra).
+// A PEFT adapter may change more than low-rank updates of the blocks' linear maps: biases, row norms (DoRA,
+// arXiv 2402.09353), the patch embedding, or whole modules. All of these are exact operations on the base's
+// weights, so such an adapter is imported as a fully fine-tuned base: every weight after the adapter's changes
+// (File.Extra).
 
-// How PEFT names the further tensors of a module.
+// PEFT's names of the other tensors of a module.
 const (
-	peftMagnitude = ".lora_magnitude_vector" // [out], with ".weight" behind it in some versions; of a convolution [1, out, 1, 1]
-	peftBiasB     = ".lora_B.bias"           // [out], added with the scale
-	peftInner     = ".base_layer"            // before the name of what PEFT has wrapped
-	peftOriginal  = ".original_module."      // in what modules_to_save has replaced
-	peftSaved     = ".modules_to_save."      // in what it has replaced it with
+	// [out], in some versions with the suffix ".weight"; for a convolution [1, out, 1, 1]
+	peftMagnitude = ".lora_magnitude_vector"
+	peftBiasB     = ".lora_B.bias"      // [out], added after scaling
+	peftInner     = ".base_layer"       // before the name of a wrapped module
+	peftOriginal  = ".original_module." // in the names of modules replaced by modules_to_save
+	peftSaved     = ".modules_to_save." // in the names of their replacements
 )
 
-// matrix is a map W [out, in], or a convolution as one, with its bias, nil if it has none.
+// matrix is a linear map W [out, in], or a convolution viewed as one, and its bias, nil if there is none.
 type matrix struct {
 	w, bias []float32
 	out, in int
@@ -37,7 +39,7 @@ func matrixOf(w, bias []float32, out, in int) *matrix {
 	return &matrix{slices.Clone(w), slices.Clone(bias), out, in}
 }
 
-// tensorOf returns the name of the first tensor of a module that is there.
+// tensorOf returns the name of the first of a module's tensors, by suffix, that exists.
 func (r *peftReader) tensorOf(path string, suffixes ...string) (string, bool) {
 	for _, s := range suffixes {
 		if _, ok := r.st.Tensor(peftPrefix + path + s); ok {
@@ -51,7 +53,7 @@ func (r *peftReader) magnitude(path string) (string, bool) {
 	return r.tensorOf(path, peftMagnitude, peftMagnitude+".weight")
 }
 
-// newBias returns the name of a module's bias where the adapter brings one along.
+// newBias returns the name of a module's bias if the adapter contains one.
 func (r *peftReader) newBias(path string) (string, bool) {
 	if !r.bringsBiases() {
 		return "", false
@@ -61,7 +63,7 @@ func (r *peftReader) newBias(path string) (string, bool) {
 
 func (r *peftReader) bringsBiases() bool { return r.doc.bias == "all" || r.doc.bias == "lora_only" }
 
-// alters reports whether the adapter changes a module of the base that it does not replace.
+// alters reports whether the adapter changes a module of the base without replacing it.
 func (r *peftReader) alters(path string) bool {
 	if _, ok := r.tensorOf(path, peftA, peftB); ok {
 		return true
@@ -70,7 +72,7 @@ func (r *peftReader) alters(path string) bool {
 	return ok
 }
 
-// takeAll notes all of a module's tensors as used.
+// takeAll marks all of a module's tensors as used.
 func (r *peftReader) takeAll(path string) {
 	for _, name := range r.st.Names() {
 		if strings.HasPrefix(name, peftPrefix+path+".") {
@@ -79,8 +81,8 @@ func (r *peftReader) takeAll(path string) {
 	}
 }
 
-// alter does to a map what the adapter does to the module at path. It returns false if a tensor is missing or wrong, which
-// finish tells.
+// alter applies the adapter's changes to the module at path to m. If a tensor is missing or wrong it returns
+// false, and finish reports it.
 func (r *peftReader) alter(path string, m *matrix) bool {
 	if name, ok := r.newBias(path); ok {
 		bias := r.floats(name, m.out)
@@ -88,7 +90,7 @@ func (r *peftReader) alter(path string, m *matrix) bool {
 			r.fail("tensor %s: the base has no bias there", quote(name))
 		}
 		m.bias = bias
-	} else if r.bringsBiases() && m.bias != nil { // PEFT writes those of every map that it adapts
+	} else if r.bringsBiases() && m.bias != nil { // PEFT writes the biases of all adapted maps
 		r.missing = append(r.missing, peftPrefix+path+peftInner+".bias")
 	}
 	_, a := r.tensorOf(path, peftA)
@@ -134,7 +136,7 @@ func (m *matrix) add(p *pair, scale float32) {
 	}
 }
 
-// resize gives each row the length that DoRA has learnt for it.
+// resize scales each row to the norm that DoRA has learned.
 func (r *peftReader) resize(path string, m *matrix) bool {
 	name, ok := r.magnitude(path)
 	if !ok {
@@ -166,8 +168,8 @@ func (r *peftReader) resize(path string, m *matrix) bool {
 	return r.err == nil
 }
 
-// changes says in words what the adapter changes besides adding low-rank matrices to the maps of blocks and bringing a
-// head; none for a plain one.
+// changes lists, for a message, what the adapter changes besides low-rank updates of the blocks' maps and the
+// head. It is empty for plain LoRA.
 func (r *peftReader) changes() (told []string) {
 	add := func(what string, when bool) {
 		if when && !slices.Contains(told, what) {
@@ -199,8 +201,8 @@ func (r *peftReader) changes() (told []string) {
 	return told
 }
 
-// copied reports whether a tensor is one more of what modules_to_save has replaced, or of what it has replaced it with:
-// PEFT writes both beside the new one where it writes all biases.
+// copied reports whether a tensor is a copy, under the name of a module replaced by modules_to_save or of its
+// replacement. PEFT writes both in addition to the new module if it writes all biases.
 func (r *peftReader) copied(name string) bool {
 	if strings.Contains(name, peftOriginal) {
 		return true
@@ -210,7 +212,8 @@ func (r *peftReader) copied(name string) bool {
 	return strings.Contains(name, peftSaved) && ok && bytes.Equal(t.Data, twin.Data)
 }
 
-// cutPEFT takes the name of a tensor apart: the module of the base, and the name inside it, which lora says is one of PEFT's.
+// cutPEFT splits the name of a tensor into the module of the base and the name within it. lora reports whether
+// the latter is one of PEFT's.
 func cutPEFT(path string) (module, last string, lora bool) {
 	if i := strings.LastIndex(path, ".lora_"); i >= 0 {
 		return path[:i], path[i+1:], true
@@ -219,7 +222,7 @@ func cutPEFT(path string) (module, last string, lora bool) {
 	return strings.TrimSuffix(path[:max(i, 0)], peftInner), path[i+1:], false
 }
 
-// savesIn reports whether modules_to_save has the module at path, or one around it.
+// savesIn reports whether modules_to_save contains the module at path, or one that contains it.
 func (r *peftReader) savesIn(path string) bool {
 	for p := path; p != ""; p = p[:max(strings.LastIndexByte(p, '.'), 0)] {
 		if r.doc.saves(p) {
@@ -229,8 +232,8 @@ func (r *peftReader) savesIn(path string) bool {
 	return false
 }
 
-// canonical returns the modules of the network's description that a module of the file stands for, in the order of its
-// rows; nil if it stands for none.
+// canonical returns the modules of the network's description that a module in the file corresponds to, in the
+// order of its rows; nil if there are none.
 func (r *peftReader) canonical(path string) []string {
 	if name := r.layout.outside(path); name != "" {
 		return []string{name}
@@ -248,13 +251,13 @@ func (r *peftReader) canonical(path string) []string {
 	return []string{arch.BlockName(block, vit.Kind(m.part).String())}
 }
 
-// overlay is the base with what an adapter makes of its weights, by the names of arch.Config.Params.
+// overlay holds the base's weights after the adapter's changes, by the names of arch.Config.Params.
 type overlay struct {
 	model *compute.Model
 	of    map[string][]float32
 }
 
-// numbers returns those of a parameter, to be changed; nil if the network has none of that name.
+// numbers returns the values of a parameter, to be modified; nil if the network has no such parameter.
 func (x *overlay) numbers(name string) []float32 {
 	v, ok := x.of[name]
 	if !ok {
@@ -264,8 +267,8 @@ func (x *overlay) numbers(name string) []float32 {
 	return v
 }
 
-// view returns the numbers that one name of the file stands for, as pieces in order: a half for the gate and the other
-// input of SwiGLU.
+// view returns the values that one name in the file refers to, as pieces in order: for SwiGLU, gate and up are
+// halves.
 func (r *peftReader) view(x *overlay, path, last string) (pieces [][]float32) {
 	for _, name := range r.canonical(path) {
 		v := x.numbers(name + "." + last)
@@ -282,7 +285,8 @@ func (r *peftReader) view(x *overlay, path, last string) (pieces [][]float32) {
 	return pieces
 }
 
-// changed returns every weight of the base with what the adapter makes of it. What is missing or wrong finish tells.
+// changed returns every weight of the base after the adapter's changes. finish reports what is missing or
+// wrong.
 func (r *peftReader) changed(told []string) ([]safetensors.TensorData, error) {
 	if r.o.Model == nil {
 		return nil, fmt.Errorf("changes weights of the base (%s): the base is needed to know what becomes of them", strings.Join(told, ", "))
@@ -292,12 +296,12 @@ func (r *peftReader) changed(told []string) ([]safetensors.TensorData, error) {
 		r.changeModule(x, module)
 	}
 	if r.err != nil {
-		return nil, nil // told by finish, with what is missing
+		return nil, nil // finish reports it, together with missing tensors
 	}
 	return x.tensors()
 }
 
-// touched returns the modules with tensors of their own, but for heads, in order.
+// touched returns, in order, the modules that have tensors in the file, without heads.
 func (r *peftReader) touched() (list []string) {
 	for _, name := range r.st.Names() {
 		path, ok := strings.CutPrefix(name, peftPrefix)
@@ -313,7 +317,7 @@ func (r *peftReader) touched() (list []string) {
 func (r *peftReader) changeModule(x *overlay, path string) {
 	w, b := r.view(x, path, "weight"), r.view(x, path, "bias")
 	if w == nil {
-		return // told as belonging to nothing
+		return // reported as unused
 	}
 	if r.savesIn(path) {
 		r.replace(path+".weight", w)
@@ -344,7 +348,7 @@ func (r *peftReader) hasTensor(path string) bool {
 	return ok
 }
 
-// replace reads a tensor of any shape over the pieces.
+// replace reads a tensor of any shape into the pieces.
 func (r *peftReader) replace(path string, pieces [][]float32) {
 	name, n := peftPrefix+path, 0
 	for _, p := range pieces {
@@ -373,14 +377,14 @@ func elements(shape []int) int {
 	return n
 }
 
-// scatter copies consecutive numbers into pieces.
+// scatter copies consecutive values into pieces.
 func scatter(pieces [][]float32, v []float32) {
 	for _, p := range pieces {
 		v = v[copy(p, v):]
 	}
 }
 
-// tensors returns every weight that training would change, under the names that a trainer gives them.
+// tensors returns every weight that full fine-tuning would change, under the trainer's names.
 func (x *overlay) tensors() ([]safetensors.TensorData, error) {
 	t, err := x.model.NewTrainer(1, compute.Training{All: true})
 	if err != nil {
@@ -416,7 +420,7 @@ func (x *overlay) tensors() ([]safetensors.TensorData, error) {
 	return list, nil
 }
 
-// parts returns what a trainer's parameter is made of: k and v are one there.
+// parts returns the parameters of which a trainer's parameter consists: trainers join k and v.
 func parts(name string) []string {
 	for _, last := range []string{".weight", ".bias"} {
 		if module, ok := strings.CutSuffix(name, ".kv"+last); ok {

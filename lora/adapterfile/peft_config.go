@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxPEFTConfig bounds adapter_config.json. The largest have a pattern for each module.
+// maxPEFTConfig limits adapter_config.json in bytes. The largest have a pattern for each module.
 const maxPEFTConfig = 4 << 20
 
-// peftDoc is what adapter_config.json says, as far as it changes what the adapter computes.
+// peftDoc holds the fields of adapter_config.json that change what the adapter computes.
 type peftDoc struct {
 	rank           int
 	alpha          float64
@@ -28,15 +28,15 @@ type peftDoc struct {
 	layersPatterns []*regexp.Regexp
 	saved          []string // modules_to_save
 	baseID         string
-	bias           string // "all", "lora_only", or "none", which may be empty
+	bias           string // "all", "lora_only", "none" or ""
 	dora, loraBias bool
-	wrap           string // what was removed from the names of tensors, and stands in those that the patterns are for
+	wrap           string // prefix that was removed from tensor names; patterns still refer to names with it
 
 	expressions
 }
 
 // A field of adapter_config.json is one of three kinds: peftFields change what the adapter computes,
-// peftIgnored do not, and any other must be empty, or the folder is refused by the field's name.
+// peftIgnored do not, and any other must be empty, or the folder is refused and the error names the field.
 var peftFields = map[string]func(d *peftDoc, v json.RawMessage) error{
 	"peft_type": func(*peftDoc, json.RawMessage) error { return nil }, // checked first
 	"bias": func(d *peftDoc, v json.RawMessage) error {
@@ -62,7 +62,7 @@ var peftFields = map[string]func(d *peftDoc, v json.RawMessage) error{
 	},
 }
 
-// peftIgnored are about training, about how A and B began, or about the program that wrote them.
+// peftIgnored lists fields about training, initialisation, or the program that wrote them.
 var peftIgnored = []string{
 	"auto_mapping", "task_type", "revision", "inference_mode", "peft_version", "lora_dropout", "megatron_core",
 	"loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size", "ensure_weight_tying", "runtime_config",
@@ -103,11 +103,11 @@ func parsePEFTConfig(text []byte) (*peftDoc, error) {
 	return d, nil
 }
 
-// otherMethods are those of PEFT that people know by name, and that are not LoRA.
+// otherMethods maps PEFT's methods other than LoRA to their usual names.
 var otherMethods = map[string]string{"ADALORA": "AdaLoRA", "LOHA": "LoHa", "LOKR": "LoKr", "VERA": "VeRA", "IA3": "IA3", "OFT": "OFT", "BOFT": "BOFT",
 	"PREFIX_TUNING": "prefix tuning", "PROMPT_TUNING": "prompt tuning", "P_TUNING": "P-tuning", "FOURIERFT": "FourierFT", "LN_TUNING": "LayerNorm tuning"}
 
-// checkPEFTType refuses other methods than LoRA as such, before any of their own fields is looked at.
+// checkPEFTType returns an error for methods other than LoRA, before their own fields are checked.
 func checkPEFTType(text []byte) error {
 	var kind json.RawMessage
 	if err := eachField(text, func(key string, value json.RawMessage) error {
@@ -130,7 +130,7 @@ func checkPEFTType(text []byte) error {
 	return fmt.Errorf("peft_type %s is not supported, expected \"LORA\"", shorten(kind))
 }
 
-// eachField calls do with the fields of an object in their order; null is an empty object.
+// eachField calls do with the fields of an object in order. null counts as an empty object.
 func eachField(text []byte, do func(key string, value json.RawMessage) error) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	t, err := dec.Token()
@@ -152,14 +152,14 @@ func eachField(text []byte, do func(key string, value json.RawMessage) error) er
 		if err := dec.Decode(&value); err != nil {
 			return fmt.Errorf("JSON: %w", err)
 		}
-		if err := do(key.(string), value); err != nil { // the decoder admits nothing else as a key
+		if err := do(key.(string), value); err != nil { // the decoder accepts only strings as keys
 			return err
 		}
 	}
 	return nil
 }
 
-// isEmpty reports whether a field that is not known says nothing: null, false, "", [] or {}.
+// isEmpty reports whether the value of an unknown field is empty: null, false, "", [] or {}.
 func isEmpty(v json.RawMessage) bool {
 	switch text := compact(v); text {
 	case "null", "false", `""`, "[]", "{}":
@@ -176,7 +176,7 @@ func compact(v json.RawMessage) string {
 	return b.String()
 }
 
-// shorten writes a value for a message.
+// shorten formats a value for a message.
 func shorten(v json.RawMessage) string {
 	text := compact(v)
 	if len(text) > 60 {
@@ -192,7 +192,8 @@ func mustBe(v json.RawMessage, values ...string) error {
 	return nil
 }
 
-// checkInit refuses the initialisations that also change the base's weights, and MiCA, a method of its own.
+// checkInit returns an error for initialisations that also change the base's weights, and for MiCA, a method of
+// its own.
 func checkInit(v json.RawMessage) error {
 	switch compact(v) {
 	case "true", "false", "null", `"gaussian"`, `"eva"`, `"orthogonal"`:
@@ -208,7 +209,7 @@ func inRange(what string, rank int) error {
 	return nil
 }
 
-// parsePatterns reads {"pattern": number, ...}.
+// parsePatterns reads an object {"pattern": number, ...}.
 func (x *expressions) parsePatterns(v json.RawMessage) (list []pattern, err error) {
 	err = eachField(v, func(key string, value json.RawMessage) error {
 		number, err := strconv.ParseFloat(compact(value), 64)
@@ -225,7 +226,7 @@ func (x *expressions) parsePatterns(v json.RawMessage) (list []pattern, err erro
 	return list, err
 }
 
-// parseModules reads an expression or a list of names.
+// parseModules reads a regular expression or a list of names.
 func (x *expressions) parseModules(v json.RawMessage) (list modulesList, err error) {
 	var text string
 	switch {
@@ -243,7 +244,7 @@ func (x *expressions) parseModules(v json.RawMessage) (list modulesList, err err
 	return list, nil
 }
 
-// oneOrMany reads null, one value, or an array.
+// oneOrMany reads null, a single value, or an array.
 func oneOrMany[T any](v json.RawMessage) (list []T, err error) {
 	var one *T
 	if json.Unmarshal(v, &one) == nil {
@@ -276,17 +277,17 @@ func (d *peftDoc) parseLayersPattern(v json.RawMessage) error {
 	return nil
 }
 
-// anyLayer finds the first number among the parts of a path, after at least two parts.
+// anyLayer finds the first number in a path, after at least two components.
 var anyLayer = regexp.MustCompile(`^.*?\.[^.]*\.(?P<idx>\d+)\.`)
 
-// adapts reports whether PEFT puts a LoRA beside the module at path (check_target_module_exists).
+// adapts reports whether PEFT adds a LoRA to the module at path (check_target_module_exists).
 func (d *peftDoc) adapts(path string) bool {
 	path = d.wrap + path
 	if d.exclude.matches(path) || !d.target.matches(path) {
 		return false
 	}
 	if len(d.layers) == 0 || d.target.re != nil || d.target.all || slices.Contains(d.target.names, path) {
-		return true // layers_to_transform is for names that stand in several blocks
+		return true // layers_to_transform applies only to names that occur in several blocks
 	}
 	list := d.layersPatterns
 	if len(list) == 0 {
@@ -301,12 +302,12 @@ func (d *peftDoc) adapts(path string) bool {
 	return false
 }
 
-// knows reports whether adapts can be trusted: every expression could be compiled.
+// knows reports whether the result of adapts is reliable: every expression could be compiled.
 func (d *peftDoc) knows() bool {
 	return d.target.err == nil && d.exclude.err == nil && !d.target.empty()
 }
 
-// saves reports whether modules_to_save has the module at path.
+// saves reports whether modules_to_save contains the module at path.
 func (d *peftDoc) saves(path string) bool {
 	path = d.wrap + path
 	return slices.ContainsFunc(d.saved, func(name string) bool { return name != "" && strings.HasSuffix(path, name) })

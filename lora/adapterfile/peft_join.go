@@ -9,11 +9,12 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Modules cut the maps of a block differently from vit.Site: timm fuses q, k and v, and Hugging Face has gate
-// and up apart. Both ways are exact: a fused pair has A [r, in] and B [r columns, rows of all pieces];
-// a piece of it has the same A and its rows of B, less the columns of B that are zero there.
+// Libraries divide the linear maps of a block differently from vit.Site: timm fuses q, k and v, and Hugging
+// Face separates gate and up. Converting is exact in both directions: a fused pair has A [r, in] and B [r
+// columns, rows of all pieces]. A piece of it has the same A and its rows of B, without the columns of B that
+// are zero in these rows.
 
-// pair is A [rank, in] and B [out, rank] of one module, with the alpha that its scale follows from.
+// pair is A [rank, in] and B [out, rank] of one module, and the alpha that determines its scale.
 type pair struct {
 	a, b  []float32
 	rank  int
@@ -29,7 +30,7 @@ func (p *pair) delta(site vit.Site, rsLoRA bool) lora.Delta {
 
 func pairOf(d *lora.Delta) *pair { return &pair{d.A, d.B, d.Rank, d.Alpha} }
 
-// rows returns rows [from, to) of B beside all of A.
+// rows returns rows [from, to) of B with all of A.
 func (p *pair) rows(from, to int) *pair {
 	return &pair{p.a, p.b[from*p.rank : to*p.rank], p.rank, p.alpha}
 }
@@ -51,7 +52,7 @@ func (p *pair) live() []int {
 	return list
 }
 
-// columns keeps some of the ranks, and the scale.
+// columns keeps some of the ranks, without changing the scale.
 func (p *pair) columns(keep []int, rsLoRA bool) *pair {
 	if len(keep) == p.rank {
 		return p
@@ -69,7 +70,7 @@ func (p *pair) columns(keep []int, rsLoRA bool) *pair {
 	return q
 }
 
-// alphaFor returns the alpha that gives rank ranks the scale of p, to the bit where there is one.
+// alphaFor returns the alpha that gives the scale of p at another rank, exactly if possible.
 func alphaFor(p *pair, rank int, rsLoRA bool) float32 {
 	ratio := float64(rank) / float64(p.rank)
 	if rsLoRA {
@@ -84,7 +85,7 @@ func alphaFor(p *pair, rank int, rsLoRA bool) float32 {
 	return alpha
 }
 
-// split cuts a fused pair into pieces of equal height. A piece whose B is zero is left out, unless all are.
+// split divides a fused pair into pieces of equal height. A piece whose B is zero is left out, unless all are.
 func (p *pair) split(pieces int, rsLoRA bool) []*pair {
 	list, height, any := make([]*pair, pieces), p.out()/pieces, len(p.live()) > 0
 	for i := range list {
@@ -98,8 +99,8 @@ func (p *pair) split(pieces int, rsLoRA bool) []*pair {
 	return list
 }
 
-// fuse is the inverse of split: pieces that are nil get zeros. Pieces with equal A share it; others are
-// put side by side, their ranks added up. All must have one scale.
+// fuse is the inverse of split. A nil piece becomes zeros. Pieces with equal A share it; others are
+// concatenated, so that their ranks add up. All must have the same scale.
 func fuse(pieces []*pair, height int, rsLoRA bool) (*pair, error) {
 	var first *pair
 	shared, total := true, 0
@@ -153,8 +154,8 @@ func (p *pair) fold(rsLoRA bool) *pair {
 	return q
 }
 
-// apart cuts the fused [gate; up] into both: by ranks if each rank belongs to one of them, else with all of
-// A in both.
+// apart divides a fused [gate; up] pair. If each rank belongs to only one half, ranks are divided; otherwise
+// both get all of A.
 func (p *pair) apart(rsLoRA bool) (gate, up *pair) {
 	half := p.out() / 2
 	gate, up = p.rows(0, half), p.rows(half, 2*half)

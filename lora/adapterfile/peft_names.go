@@ -9,17 +9,17 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// Names says which names a PEFT folder is written with.
+// Names selects the naming scheme with which a PEFT folder is written.
 type Names string
 
-// The naming schemes of PEFT folders. The same scheme of Hugging Face's modules changed with transformers 5.
+// The naming schemes of PEFT folders. Hugging Face's module names changed with transformers 5.
 const (
 	NamesHF5  Names = "hf5"  // vit.layers.N.attention.q_proj
 	NamesHF4  Names = "hf4"  // vit.encoder.layer.N.attention.attention.query
 	NamesTimm Names = "timm" // blocks.N.attn.qkv
 )
 
-// part is a linear map as modules have it: one of a block's maps, or a piece or a union of them.
+// part is a linear map as a library divides them: one of a block's maps, a piece of one, or a union of several.
 type part uint8
 
 const (
@@ -34,23 +34,23 @@ const (
 	partUp   = part(18)
 )
 
-// module is a part's name inside a block.
+// module is the name of a part within a block.
 type module struct {
 	tail string
 	part part
 }
 
-// layout is how one class of models names its modules.
+// layout describes how a class of models names its modules.
 type layout struct {
 	names   Names
-	family  string // vit.Config.Family; empty if the names do not tell
+	family  string // vit.Config.Family; empty if names do not determine it
 	regs    bool   // has register tokens
-	prefix  string // before blocks, and empty for a backbone by itself
+	prefix  string // prefix of blocks; empty for a bare backbone
 	blocks  string
-	modules []module // of blocks with a plain MLP, and what both have
-	swiglu  []module // of blocks with SwiGLU, instead of fc1 and fc2
-	heads   []string // of one head
-	two     []string // class and distillation head
+	modules []module // in blocks with a plain MLP, and those that both kinds have
+	swiglu  []module // in blocks with SwiGLU, instead of fc1 and fc2
+	heads   []string // names of a single head
+	two     []string // names of class and distillation head
 }
 
 var (
@@ -77,8 +77,8 @@ func join(lists ...[]module) (all []module) {
 	return all
 }
 
-// layouts are those that are read, in the order in which they are tried; a family's first is written.
-// Checked against the modules of transformers 4.57 and 5.23 and timm 1.0.
+// layouts returns the supported layouts in the order in which they are tried. A family's first one is used for
+// writing. Checked against the modules of transformers 4.57 and 5.23 and timm 1.0.
 func layouts() []layout {
 	vit5, vit4 := join(attention5, mlpFC), join(attention4, mlpDense)
 	dino4 := join(attention4, mlpFC)
@@ -92,13 +92,14 @@ func layouts() []layout {
 		{NamesHF4, "dinov2", false, "dinov2.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
 		{NamesHF5, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", vit5, swiglu5, hfHeads, nil},
 		{NamesHF4, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
-		// Both generations name CLIP's maps alike; only a tower by itself loses its prefix in transformers 5.
+		// Both generations use the same names for CLIP's maps. Only a bare tower loses its prefix in
+		// transformers 5.
 		{NamesHF5, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
 		{NamesHF4, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
 		{NamesHF5, "clip", false, "", "encoder.layers.", clip, nil, hfHeads, nil},
 		{NamesTimm, "", false, "", "blocks.", timm, nil, timmHeads, timmTwo},
 		{NamesTimm, "", false, "timm_model.", "blocks.", timm, nil, timmHeads, timmTwo},
-		// Backbones by themselves: ViT and DeiT, then DINOv2, whose names say less about the family.
+		// Bare backbones: ViT and DeiT first, then DINOv2, whose names are less specific.
 		{NamesHF5, "", false, "", "layers.", vit5, nil, nil, nil},
 		{NamesHF4, "", false, "", "encoder.layer.", vit4, nil, nil, nil},
 		{NamesHF4, "", false, "", "encoder.layer.", dino4, swiglu4, nil, nil},
@@ -106,7 +107,7 @@ func layouts() []layout {
 	}
 }
 
-// find returns the block and the part that a module's path names.
+// find returns the block and the part that a module path refers to.
 func (l *layout) find(path string) (block int, m module, ok bool) {
 	rest, ok := strings.CutPrefix(path, l.prefix+l.blocks)
 	if !ok {
@@ -127,29 +128,30 @@ func (l *layout) find(path string) (block int, m module, ok bool) {
 	return 0, module{}, false
 }
 
-// isHead reports whether path is that of a head.
+// isHead reports whether path is the path of a head.
 func (l *layout) isHead(path string) bool {
 	return slices.ContainsFunc(append(slices.Clone(l.heads), l.two...), func(name string) bool { return path == l.headPath(name) })
 }
 
-// suits reports whether a base may have modules of these names.
+// suits reports whether a base may have modules with these names.
 func (l *layout) suits(c *vit.Config) bool {
 	return c != nil && (l.names == NamesTimm) == (c.Source == "timm") && (l.family == "" || l.family == c.Family && l.regs == (c.Registers > 0))
 }
 
-// beside are the modules around the blocks, and what the description of a network calls them (arch.Config.Params).
-// No two families mean different things by one name.
+// beside maps modules outside the blocks to their names in the network's description (arch.Config.Params). No
+// two families use one name for different things.
 var beside = map[string]string{
 	"embeddings.patch_embeddings.projection": "patch_embed", "embeddings.patch_embedding": "patch_embed", "patch_embed.proj": "patch_embed",
 	"layernorm": "norm", "post_layernorm": "norm", "norm": "norm", "fc_norm": "fc_norm", "pre_layrnorm": "norm_pre", "norm_pre": "norm_pre",
 }
 
-// within are the modules of a block that are no linear maps.
+// within maps the modules of a block that are not linear maps.
 var within = map[string]string{
 	"layernorm_before": "norm1", "layernorm_after": "norm2", "norm1": "norm1", "norm2": "norm2", "layer_norm1": "norm1", "layer_norm2": "norm2",
 }
 
-// outside returns what a network's description calls the module at path, if it is none of the linear maps of a block.
+// outside returns the name in the network's description of the module at path, if it is not one of the linear
+// maps of a block.
 func (l *layout) outside(path string) string {
 	rest, ok := strings.CutPrefix(path, l.prefix)
 	if !ok {

@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// PEFT's patterns are Python's regular expressions over the paths of modules. Go's have no look-around and
-// no references back; such patterns are refused by name rather than guessed.
+// PEFT's patterns are Python regular expressions over module paths. Go's regular expressions have neither
+// look-around nor back-references; patterns that use them are refused by name instead of being approximated.
 
-// errPattern is the reason of patterns that Go cannot express.
+// errPattern is the error for patterns that Go cannot express.
 var errPattern = errors.New("is not a regular expression that this program knows (no look-around, no back-references)")
 
 const (
 	maxPatterns      = 1 << 12 // keys of rank_pattern or alpha_pattern
 	maxPatternLength = 1 << 10
-	// maxInstructions bounds the compiled expressions of a folder together: matching takes time in
-	// proportion to them.
+	// maxInstructions limits the total size of the compiled expressions of a folder, because matching takes
+	// time in proportion to it.
 	maxInstructions = 1 << 13
 )
 
-// expressions compiles the expressions of one folder, within a bound for all.
+// expressions compiles the expressions of one folder within a common limit.
 type expressions struct{ instructions int }
 
-// compile turns a Python expression that must match all of a path into a Go one.
+// compile translates a Python expression that must match a whole path to a Go one.
 func (x *expressions) compile(text string) (*regexp.Regexp, error) {
 	if len(text) > maxPatternLength {
 		return nil, fmt.Errorf("pattern of %d characters, expected at most %d", len(text), maxPatternLength)
@@ -44,16 +44,16 @@ func (x *expressions) compile(text string) (*regexp.Regexp, error) {
 	return regexp.Compile(`^(?:` + text + `)$`)
 }
 
-// pattern is a key of rank_pattern or alpha_pattern: it matches a path, or what follows a dot in it.
+// pattern is a key of rank_pattern or alpha_pattern. It matches a whole path, or the part of it after a dot.
 type pattern struct {
 	key   string
-	re    *regexp.Regexp // nil: key has letters, digits, "_" and ".", which matches any character
+	re    *regexp.Regexp // nil: the key has only letters, digits, "_" and ".", which matches any character
 	value float64
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.]*$`)
 
-// compileKey is PEFT's get_pattern_key: re.match(rf"(.*\.)?({key})$", path).
+// compileKey implements PEFT's get_pattern_key: re.match(rf"(.*\.)?({key})$", path).
 func (x *expressions) compileKey(key string, value float64) (pattern, error) {
 	p := pattern{key: key, value: value}
 	if plainKey.MatchString(key) && len(key) <= maxPatternLength {
@@ -83,7 +83,7 @@ func (p *pattern) matches(path string) bool {
 	return true
 }
 
-// lookUpPattern returns the value of the first pattern that matches, in the order of the file.
+// lookUpPattern returns the value of the first pattern that matches, in file order, or otherwise if none does.
 func lookUpPattern(list []pattern, path string, otherwise float64) float64 {
 	for i := range list {
 		if list[i].matches(path) {
@@ -93,15 +93,15 @@ func lookUpPattern(list []pattern, path string, otherwise float64) float64 {
 	return otherwise
 }
 
-// modulesList is target_modules or exclude_modules: an expression for whole paths, or names of modules.
+// modulesList is target_modules or exclude_modules: an expression for whole paths, or a list of module names.
 type modulesList struct {
-	all   bool           // the word "all-linear"
-	re    *regexp.Regexp // of an expression
-	err   error          // why the expression could not be compiled; then nothing is known
+	all   bool           // "all-linear"
+	re    *regexp.Regexp // compiled expression
+	err   error          // why the expression could not be compiled; whether modules match is then unknown
 	names []string
 }
 
-// matches follows PEFT's check_target_module_exists.
+// matches implements PEFT's check_target_module_exists.
 func (l *modulesList) matches(path string) bool {
 	switch {
 	case l.all:

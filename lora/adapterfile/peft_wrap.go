@@ -6,12 +6,12 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// wrappers are what people's own modules, compilers and trainers put before the names of a backbone.
+// wrappers lists prefixes that users' own modules, compilers and trainers add to the names of a backbone.
 var wrappers = []string{"module.", "_orig_mod.", "model.", "backbone.", "encoder.", "visual.trunk.", "visual.", "trunk.", "image_encoder.", "net.",
 	"network.", "base_model.", "vision_encoder.", "vision_tower.", "feature_extractor."}
 
-// unwrapPEFT removes what wraps the backbone from the names of tensors, if the names of a layout are behind it. The
-// configuration goes by the whole names, so it learns what was removed.
+// unwrapPEFT removes such a prefix from tensor names if the remaining names belong to a layout. The
+// configuration records the prefix, because its patterns refer to full names.
 func unwrapPEFT(st *safetensors.File, doc *peftDoc) (*safetensors.File, *peftDoc, error) {
 	wrap, ok := wrapperOf(st.Names())
 	if !ok {
@@ -31,7 +31,7 @@ func unwrapPEFT(st *safetensors.File, doc *peftDoc) (*safetensors.File, *peftDoc
 	return inner, &known, nil
 }
 
-// wrapperOf finds the wrapper before the first adapted module that a layout knows only behind one.
+// wrapperOf returns the prefix before the first adapted module that a layout recognises only without a prefix.
 func wrapperOf(names []string) (string, bool) {
 	for _, name := range names {
 		path, ok := strings.CutPrefix(name, peftPrefix)

@@ -16,26 +16,26 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// PEFTOptions say how a PEFT folder is written.
+// PEFTOptions select how a PEFT folder is written.
 type PEFTOptions struct {
 	DType safetensors.DType // F32, F16 or BF16; empty: F32
-	Names Names             // empty: NamesTimm for bases of timm, else NamesHF5
-	// Base is the shape of the base, nil if unknown. Two things cannot be told without: whether CLIP's
-	// features are what CLIPForImageClassification gives its head, and whether all blocks are adapted.
+	Names Names             // empty: NamesTimm for timm's bases, else NamesHF5
+	// Base is the shape of the base, nil if unknown. It is needed to know whether CLIP's features are those
+	// that CLIPForImageClassification passes to its head, and whether all blocks are adapted.
 	Base *vit.Config
-	// Bare names the modules of a backbone by itself (ViTModel), without prefix; then there can be no head.
+	// Bare uses the module names of a bare backbone (ViTModel), without prefix. There can then be no head.
 	Bare bool
 }
 
-// peftModule is one adapted module as PEFT has it.
+// peftModule is one adapted module in PEFT's terms.
 type peftModule struct {
 	path, tail string
 	*pair
 }
 
-// WritePEFT writes f as a PEFT folder at path, in one step: the folder is there as a whole or not at all. An
-// existing folder is replaced if it holds nothing but the two files of an adapter. What PEFT has no place for
-// (labels, thresholds, preprocessing, metrics) is not in it; what cannot be expressed gives a *FormatError.
+// WritePEFT writes f as a PEFT folder at path, atomically. An existing folder is replaced if it contains only
+// the two files of an adapter. PEFT has no place for labels, thresholds, preprocessing and metrics, so they are
+// left out. What changes the adapter's function but cannot be expressed is a *FormatError.
 func (f *File) WritePEFT(path string, o PEFTOptions) error {
 	config, tensors, err := f.peft(o)
 	if err != nil {
@@ -93,7 +93,7 @@ func (f *File) peft(o PEFTOptions) (config []byte, tensors []safetensors.TensorD
 	return config, tensors, err
 }
 
-// layout picks the names, and refuses what the model of that name would compute differently.
+// layout selects the names. It returns an error if the model with these names would compute something else.
 func (f *File) layout(o PEFTOptions) (*layout, error) {
 	b := &f.Meta.Base
 	if o.Names == "" {
@@ -108,7 +108,7 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 		return nil, fmt.Errorf("no names of kind %q for the separate maps of family %q", o.Names, family)
 	case o.Names == NamesTimm:
 		family = ""
-	case family == "mae": // the encoder of a ViT-MAE is a ViT
+	case family == "mae": // the encoder of ViT-MAE is a ViT
 		family = "vit"
 	case family == "":
 		return nil, errors.New("the family of the base is unknown, and with it the names of its modules in transformers: give the base")
@@ -128,7 +128,7 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 	return nil, fmt.Errorf("no names of kind %q for family %q", o.Names, family)
 }
 
-// headFits refuses heads on other features than those of the model that the folder is for.
+// headFits returns an error if the head reads other features than those of the model that the folder is for.
 func (f *File) headFits(l *layout, o PEFTOptions) error {
 	h, width := f.Adapter.Head, f.Meta.Base.Width
 	switch {
@@ -143,7 +143,7 @@ func (f *File) headFits(l *layout, o PEFTOptions) error {
 	return nil
 }
 
-// modules cuts the deltas into modules, by block.
+// modules converts the deltas to modules, by block.
 func (f *File) modules(l *layout) ([]peftModule, error) {
 	rs, swiglu := f.Meta.ScaleRule == ScaleAlphaOverSqrtRank, f.Meta.Base.SwiGLU
 	var list []peftModule
@@ -171,7 +171,7 @@ func (f *File) modules(l *layout) ([]peftModule, error) {
 	return list, nil
 }
 
-// recut replaces the sites of one block by the pieces and unions that the layout has modules for.
+// recut replaces the sites of one block by the pieces and unions for which the layout has modules.
 func recut(parts map[part]*pair, l *layout, width int, swiglu, rs bool) error {
 	if _, fused := l.tail(partQKV, swiglu); fused {
 		pieces := []*pair{parts[partQ], parts[partK], parts[partV]}
@@ -198,13 +198,13 @@ func recut(parts map[part]*pair, l *layout, width int, swiglu, rs bool) error {
 	return nil
 }
 
-// namedHead is a head under its module's name.
+// namedHead is a head and its module name.
 type namedHead struct {
 	name string
 	*vit.Head
 }
 
-// heads returns the head as its model has it: for a distilled DeiT, one a token, whose logits are averaged.
+// heads returns the head as its model has it: for a distilled DeiT, one per token, whose logits are averaged.
 func (f *File) heads(l *layout) []namedHead {
 	h, d := f.Adapter.Head, f.Meta.Base.Width
 	switch {
@@ -236,7 +236,7 @@ func (f *File) peftConfig(l *layout, o PEFTOptions, modules []peftModule, saved 
 	rank, alpha := mostOf(ranks), mostOf(alphas)
 	rankPattern, alphaPattern := map[string]any{}, map[string]any{}
 	for _, m := range modules {
-		if m.rank != rank || m.alpha != alpha { // in both: older PEFT looks one key up in the two maps
+		if m.rank != rank || m.alpha != alpha { // listed in both maps, because older PEFT uses one key for both
 			rankPattern[m.path], alphaPattern[m.path] = m.rank, number(m.alpha)
 		}
 	}
@@ -257,7 +257,7 @@ func (f *File) peftConfig(l *layout, o PEFTOptions, modules []peftModule, saved 
 	return append(text, '\n'), err
 }
 
-// number writes whole numbers without a fraction, as PEFT does.
+// number formats whole numbers without a fraction, as PEFT does.
 func number(v float32) any {
 	if v == float32(int32(v)) {
 		return int32(v)
@@ -265,14 +265,14 @@ func number(v float32) any {
 	return float64(v)
 }
 
-// mostOf returns the most frequent key, the smallest of several.
+// mostOf returns the most frequent key, the smallest one in case of a tie.
 func mostOf[K int | float32](counts map[K]int) K {
 	keys := slices.Sorted(maps.Keys(counts))
 	return slices.MaxFunc(keys, func(a, b K) int { return counts[a] - counts[b] })
 }
 
-// targets returns target_modules: short names if those mean exactly the adapted modules of this base, else
-// all paths.
+// targets returns target_modules: short names if they match exactly the adapted modules of this base, else all
+// paths.
 func (f *File) targets(l *layout, o PEFTOptions, modules []peftModule) []string {
 	depth := f.Meta.Base.Depth
 	if o.Base != nil {
@@ -299,7 +299,7 @@ func (f *File) targets(l *layout, o PEFTOptions, modules []peftModule) []string 
 	return slices.Sorted(maps.Keys(paths))
 }
 
-// shortName is how a module is usually named in target_modules.
+// shortName returns the usual name of a module in target_modules.
 func shortName(l *layout, tail string) string {
 	last := tail[strings.LastIndexByte(tail, '.')+1:]
 	if last == "dense" || l.names == NamesTimm {

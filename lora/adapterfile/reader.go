@@ -10,25 +10,25 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// reader takes tensors out of a file and remembers which, so that what is left over, what is missing and
-// what is wrong can be told at once.
+// reader takes tensors from a file and records which, so that a single error can list all that are unused,
+// missing or wrong.
 type reader struct {
 	st      *safetensors.File
 	used    map[string]bool
 	missing []string
-	err     error // the first tensor that is there and wrong
+	err     error // the first tensor that exists but is wrong
 }
 
 func newReader(st *safetensors.File) *reader {
 	return &reader{st: st, used: map[string]bool{}}
 }
 
-// floats returns a tensor of the given shape as float32, and nil if it is missing or wrong.
+// floats returns a tensor of the given shape as float32, or nil if it is missing or wrong.
 func (r *reader) floats(name string, shape ...int) []float32 {
 	return r.floatsInto(nil, name, shape...)
 }
 
-// floatsInto is floats into the memory of dst where that suffices.
+// floatsInto is floats using the memory of dst if that is large enough.
 func (r *reader) floatsInto(dst []float32, name string, shape ...int) []float32 {
 	t, ok := r.take(name, shape)
 	if !ok {
@@ -46,7 +46,7 @@ func (r *reader) floatsInto(dst []float32, name string, shape ...int) []float32 
 	return v
 }
 
-// scaled returns row i of the I8 tensor times element i of the other.
+// scaled returns the I8 tensor with row i multiplied by element i of the scale tensor.
 func (r *reader) scaled(name, scaleName string, rows, cols int) []float32 {
 	scale := r.floats(scaleName, rows)
 	t, ok := r.take(name, []int{rows, cols})
@@ -64,7 +64,7 @@ func (r *reader) scaled(name, scaleName string, rows, cols int) []float32 {
 	return v
 }
 
-// upper returns a tensor of three bytes a number, see Head24.
+// upper returns a tensor with three bytes per value; see Head24.
 func (r *reader) upper(name string, rows, cols int) []float32 {
 	t, ok := r.take(name, []int{rows, cols, 3})
 	if !ok {
@@ -98,7 +98,7 @@ func (r *reader) fail(format string, args ...any) {
 	}
 }
 
-// finish returns an error if anything was wrong, missing, or not used.
+// finish returns an error if a tensor was wrong, missing or unused.
 func (r *reader) finish() error {
 	var unused []string
 	for _, name := range r.st.Names() {
@@ -122,7 +122,7 @@ func (r *reader) finish() error {
 	}
 }
 
-// spans writes consecutive numbers at the end of sorted names as "x_000 to x_023".
+// spans abbreviates sorted names that end in consecutive numbers to "x_000 to x_023".
 func spans(names []string) []string {
 	var list []string
 	for i := 0; i < len(names); {
@@ -141,7 +141,7 @@ func spans(names []string) []string {
 	return list
 }
 
-// follows reports whether b is a with the number at its end raised by one.
+// follows reports whether b is a with the number at its end increased by one.
 func follows(a, b string) bool {
 	stem := strings.TrimRight(a, "0123456789")
 	n, err := strconv.Atoi(a[len(stem):])

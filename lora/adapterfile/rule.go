@@ -11,11 +11,11 @@ func (m *Metadata) LabelNames() []string {
 	return names
 }
 
-// Rule returns how logits become an answer.
+// Rule returns the rule that turns logits into an answer.
 func (m *Metadata) Rule() answer.Rule {
 	return answer.Rule{Labels: m.LabelNames(), Exclusive: m.Exclusive(), ByThreshold: m.Task != Multiclass, Temperatures: m.Temperatures, Thresholds: m.Thresholds, Sets: m.Conformal}
 }
 
-// Exclusive reports whether exactly one of the labels applies to an image. With one label alone there is nothing to choose
-// from: it applies or not.
+// Exclusive reports whether exactly one of the labels applies to an image. A single label is not exclusive: it
+// applies or it does not.
 func (m *Metadata) Exclusive() bool { return m.Task != Multilabel && len(m.Labels) != 1 }

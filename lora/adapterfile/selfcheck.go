@@ -9,13 +9,12 @@ import (
 	"melo.example/melo/vit"
 )
 
-// SelfCheckError says that an adapter on the base at hand does not answer the inputs of its self-test as it did
-// when it was made.
+// SelfCheckError reports that an adapter on the given base does not reproduce the logits of its self-test.
 type SelfCheckError struct {
 	Path      string // of the adapter
 	Precision vit.Precision
-	// Distance is the greatest difference of a logit, relative to the greatest logit or 1; Allowed is what it
-	// may be. Distance is NaN if there is no self-test to compare with, or the answers are no numbers.
+	// Distance is the greatest difference of a logit, relative to the greatest logit or 1; Allowed is its
+	// limit. Distance is NaN if there is no self-test, or a logit is not finite.
 	Distance, Allowed float64
 	Missing           bool // there is no self-test
 }
@@ -29,14 +28,14 @@ func (e *SelfCheckError) Error() string {
 		e.Path, e.Precision, e.Distance, e.Allowed)
 }
 
-// allowedDistance is how far the logits of a self-test may be off. In float32 they differ by rounding, through a
-// dozen blocks and between sets of kernels. Products are good to 0.2 % in bf16 and 1 to 2 % in int8
-// (docs/numerics.md), through a dozen blocks that partly average it out; five times what trained adapters show is a
-// fault.
+// allowedDistance is the limit of SelfCheckError.Distance by precision. In float32, logits differ by rounding
+// in a dozen blocks, and between kernel sets. Products have relative errors of 0.2 % in bf16 and 1 to 2 % in
+// int8 (docs/numerics.md), which partly average out over a dozen blocks. The limits are five times what trained
+// adapters show.
 var allowedDistance = map[vit.Precision]float64{vit.F32: 1e-3, vit.BF16: 0.05, vit.I8: 0.25}
 
-// Untested returns the error of CheckSelf about an adapter that has no self-test, which no base is needed for; nil if it has one, or
-// p is float32.
+// Untested returns the error of CheckSelf for an adapter without self-test. It is nil if there is a self-test,
+// or p is float32. It needs no base.
 func (f *File) Untested(p vit.Precision) *SelfCheckError {
 	if f.Meta.SelfTest != nil || p == vit.F32 {
 		return nil
@@ -44,9 +43,9 @@ func (f *File) Untested(p vit.Precision) *SelfCheckError {
 	return &SelfCheckError{Path: f.Path, Precision: p, Distance: math.NaN(), Allowed: allowedDistance[p], Missing: true}
 }
 
-// CheckSelf compares the answers of the adapter on the base at hand, which runs in precision p, with those that
-// its file has; logits answers one input of n values. Without a self-test, an adapter passes in float32 only. A pass
-// is remembered in known, for the same adapter, base, precision, kernels and program.
+// CheckSelf compares the adapter's answers on the given base, which runs in precision p, with those recorded in
+// its file. logits computes the answer for one input of n values. Without a self-test, an adapter passes only
+// in float32. A successful check is cached in known for the same adapter, base, precision, kernels and program.
 func (f *File) CheckSelf(p vit.Precision, n int, known *memo.Cache, logits func(input []float32) ([]float32, error)) error {
 	if unfit := f.Untested(p); unfit != nil {
 		return unfit
@@ -70,18 +69,18 @@ func (f *File) CheckSelf(p vit.Precision, n int, known *memo.Cache, logits func(
 		if err != nil {
 			return err
 		}
-		if d := distance(got, want); !(d <= worst) { // also when it is not a number
+		if d := distance(got, want); !(d <= worst) { // true for NaN, too
 			worst = d
 		}
 	}
 	if !(worst <= allowedDistance[p]) {
 		return &SelfCheckError{Path: f.Path, Precision: p, Distance: worst, Allowed: allowedDistance[p]}
 	}
-	known.Put(key, "passed") // or it is checked again
+	known.Put(key, "passed") // on failure the next run checks again
 	return nil
 }
 
-// revision names the program's source, if it is exactly a commit.
+// revision returns the commit of the program's source, if it was built from an unmodified one.
 func revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -99,12 +98,13 @@ func revision() string {
 	return commit
 }
 
-// distance is the greatest difference, relative to the greatest magnitude of want or 1; NaN if any is.
+// distance returns the greatest difference, relative to the greatest magnitude of want or 1; NaN if any value
+// is NaN.
 func distance(got, want []float32) float64 {
 	size, worst := 1.0, 0.0
 	for i, w := range want {
 		size = max(size, math.Abs(float64(w)))
-		worst = max(worst, math.Abs(float64(got[i]-w))) // max keeps NaN
+		worst = max(worst, math.Abs(float64(got[i]-w))) // max propagates NaN
 	}
 	return worst / size
 }

@@ -9,10 +9,10 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// Kind is what a path holds.
+// Kind is what a path contains.
 type Kind uint8
 
-// The kinds that Sniff tells apart.
+// The kinds that Sniff distinguishes.
 const (
 	Unknown     Kind = iota // a safetensors file of something else
 	BaseWeights             // a base: folder, .safetensors file or index
@@ -34,8 +34,8 @@ const (
 	peftTorch   = "adapter_model.bin"
 )
 
-// Sniff says what lies at path from names alone; the content may yet turn out to be broken. It returns an
-// error if there is nothing, or nothing that this program could read.
+// Sniff returns the kind of the file or folder at path, judging by names only; the content may still be
+// invalid. It returns an error if there is nothing at path, or nothing that this program can read.
 func Sniff(path string) (Kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func Sniff(path string) (Kind, error) {
 	return sniffTensors(st), nil
 }
 
-// folders returns the folders of PEFT in a folder.
+// folders returns the PEFT folders in a folder.
 func folders(dir string) (list []string) {
 	found, err := InFolder(dir)
 	if err != nil {
@@ -82,7 +82,7 @@ func folders(dir string) (list []string) {
 	return list
 }
 
-// sniffTensors decides by the header of one file.
+// sniffTensors determines the kind from the header of one file.
 func sniffTensors(st *safetensors.File) Kind {
 	names := st.Names()
 	for _, name := range names {

@@ -7,8 +7,8 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// Stored returns f as it will be read from what Write writes with the same dtype: with its numbers rounded.
-// So what is measured can be what is stored. f.Meta is completed as Write does.
+// Stored returns f as it would be read back after Write with the same dtype, that is with rounded values. So
+// the adapter that is evaluated is the one that is stored. It completes f.Meta as Write does.
 func (f *File) Stored(dtype safetensors.DType) (*File, error) {
 	types := Types{DType: dtype}
 	if f.Meta.Method == lora.MeLo {

@@ -13,7 +13,7 @@ import (
 
 const digestPrefix = "sha256:"
 
-// validate returns an error that names the first field that cannot be. It does not look at tensors.
+// validate returns an error that names the first invalid field. It does not check tensors.
 func (m *Metadata) validate() error {
 	checks := []func() error{m.checkBase, m.checkMethod, m.checkLabels, m.checkSites, m.checkEvidence, m.checkFit, m.checkConformal}
 	for _, check := range checks {
@@ -184,7 +184,7 @@ func (m *Metadata) checkGroup(g SiteGroup, seen map[vit.Site]bool) error {
 	return nil
 }
 
-// checkEvidence checks what an adapter says about its training and its quality.
+// checkEvidence checks the fields about training and quality.
 func (m *Metadata) checkEvidence() error {
 	if t := m.Training; t != nil {
 		if t.Time != "" {

@@ -18,24 +18,24 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// filePerm is that of new adapter files, less the umask.
+// filePerm is the permission of new adapter files, before the umask.
 const filePerm = 0o666
 
-// Types says how numbers are stored. Narrower types are rounded to nearest even. Biases are always F32.
+// Types selects how values are stored. Narrower types are rounded to nearest even. Biases are always F32.
 type Types struct {
 	DType safetensors.DType // of A and B: F32, F16 or BF16
-	// Head is the type of the head's weight: F32, F16, BF16, Head24, or I8 with a scale for each class.
-	// Empty: as DType.
+	// Head is the type of the head's weight: F32, F16, BF16, Head24, or I8 with a scale per class. Empty: the
+	// same as DType.
 	Head safetensors.DType
 }
 
-// Head24 stores a head's weight as the upper three bytes of its float32 numbers, 16 significant bits: a
-// tensor of bytes [C, F, 3], the lowest first. What is lost (2^-17 of a weight) is less than what a forward
-// pass in float32 rounds.
+// Head24 stores a head's weight as the upper three bytes of its float32 values, with 16 significant bits: a
+// tensor of bytes [C, F, 3], lowest byte first. The loss (2^-17 of a weight) is smaller than the rounding
+// errors of a forward pass in float32.
 const Head24 = safetensors.U8
 
-// Compact returns the types of a trained adapter: A and B as dtype; the head in three bytes a weight beside
-// F32, in one byte a weight beside a two-byte type. With them a ViT-B/16 adapter keeps its size goals
+// Compact returns the types of a trained adapter: A and B as dtype; the head in three bytes per weight if dtype
+// is F32, in one byte per weight if dtype has two bytes. They keep a ViT-B/16 adapter within its size goals
 // (docs/format/adapter.md).
 func Compact(dtype safetensors.DType) Types {
 	if dtype == safetensors.F32 {
@@ -44,9 +44,9 @@ func Compact(dtype safetensors.DType) Types {
 	return Types{DType: dtype, Head: safetensors.I8}
 }
 
-// Write writes the native file at path, atomically: of method melo with the types Compact(dtype), of the
-// others with all tensors as dtype, since there the head is all that is new, or nothing beside the base. See
-// WriteTypes.
+// Write writes the native file at path, atomically. For method melo it uses the types Compact(dtype). For other
+// methods it stores all tensors as dtype, because the head is then all that is new, or small compared with the
+// base. See WriteTypes.
 func (f *File) Write(path string, dtype safetensors.DType) error {
 	if f.Meta.Method == lora.MeLo {
 		return f.WriteTypes(path, Compact(dtype))
@@ -54,9 +54,9 @@ func (f *File) Write(path string, dtype safetensors.DType) error {
 	return f.WriteTypes(path, Types{DType: dtype})
 }
 
-// WriteTypes writes the native file at path, atomically. The bytes depend on f alone. It sets f.Path and
-// f.Digest to those of the new file, and the parts of f.Meta that follow from the adapter. Numbers in f
-// stay as they are, even if the file holds them rounded.
+// WriteTypes writes the native file at path, atomically. The bytes depend on f only. It sets f.Path and
+// f.Digest to those of the new file, and the fields of f.Meta that follow from the adapter. The values in f do
+// not change, even if the file stores them rounded.
 func (f *File) WriteTypes(path string, types Types) error {
 	text, tensors, err := f.content(types)
 	if err != nil {
@@ -120,7 +120,7 @@ func (f *File) describe() error {
 	return f.checkHead()
 }
 
-// groupSites describes deltas, in order of kind, then of first block.
+// groupSites describes deltas as groups, ordered by kind, then by first block.
 func groupSites(deltas []lora.Delta) []SiteGroup {
 	type key struct {
 		kind  vit.Kind
@@ -143,7 +143,7 @@ func groupSites(deltas []lora.Delta) []SiteGroup {
 		}
 	}
 	order := func(g SiteGroup) int {
-		k, _ := vit.ParseKind(g.Kind) // made from one above
+		k, _ := vit.ParseKind(g.Kind) // cannot fail: the name was made from a kind above
 		return int(k)
 	}
 	slices.SortStableFunc(groups, func(a, b SiteGroup) int { return order(a) - order(b) })
@@ -171,7 +171,7 @@ func compareSites(a, b vit.Site) int {
 	return cmp.Or(cmp.Compare(a.Block, b.Block), cmp.Compare(a.Kind, b.Kind))
 }
 
-// scaleRule returns the rule that gives every delta its scale.
+// scaleRule returns the rule that reproduces the scale of every delta.
 func scaleRule(deltas []lora.Delta) (string, error) {
 	if len(deltas) == 0 {
 		return "", nil
@@ -193,7 +193,7 @@ func scaleRule(deltas []lora.Delta) (string, error) {
 	return "", errors.New("scales follow neither alpha/r nor alpha/sqrt(r) at every site")
 }
 
-// tensors returns everything that is stored, checked to be finite after rounding.
+// tensors returns all tensors to be stored, after checking that they are finite after rounding.
 func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
 	if types.Head == "" {
 		types.Head = types.DType
@@ -247,9 +247,9 @@ func (f *File) tensors(types Types) ([]safetensors.TensorData, error) {
 	return list, nil
 }
 
-// stack joins the matrices of a group in the order of its blocks: A [n, r, in] and B [n, out, r].
+// stack concatenates the matrices of a group in the order of its blocks: A [n, r, in] and B [n, out, r].
 func (f *File) stack(g SiteGroup) (a, b []float32, in, out int) {
-	kind, _ := vit.ParseKind(g.Kind) // groupSites made it from one
+	kind, _ := vit.ParseKind(g.Kind) // cannot fail: groupSites made the name from a kind
 	for _, block := range g.sites() {
 		d := f.Adapter.Delta(vit.Site{Block: block, Kind: kind})
 		a, b = append(a, d.A...), append(b, d.B...)
@@ -258,10 +258,10 @@ func (f *File) stack(g SiteGroup) (a, b []float32, in, out int) {
 	return a, b, len(a) / n, len(b) / n
 }
 
-// groupName is what the tensors of group number i are called, less the factor.
+// groupName returns the name of the tensors of group i, without the final ".A" or ".B".
 func groupName(i int, g SiteGroup) string { return fmt.Sprintf("sites.%d.%s", i, g.Kind) }
 
-// firstError refuses what is not finite.
+// firstError returns an error about the first value that is not finite.
 func firstError(name string, values []float32) error {
 	if i := firstBad(values); i >= 0 {
 		return fmt.Errorf("tensor %s: value %d is %v, expected finite numbers", quote(name), i, values[i])
@@ -269,7 +269,8 @@ func firstError(name string, values []float32) error {
 	return nil
 }
 
-// encodeTensor refuses what is not finite, or is not any more once it is narrowed.
+// encodeTensor encodes a tensor. It returns an error if a value is not finite, before or after rounding to
+// dtype.
 func encodeTensor(name string, dtype safetensors.DType, values []float32, shape []int) (safetensors.TensorData, error) {
 	if err := firstError(name, values); err != nil {
 		return safetensors.TensorData{}, err
@@ -289,9 +290,9 @@ func encodeTensor(name string, dtype safetensors.DType, values []float32, shape 
 	return t, nil
 }
 
-// quantize rounds each row of the head's weight to integers of -127 to 127 times a scale. The scale is
-// max|w|/127 rounded up to 16 significant bits, so that 127*scale is exact and quantizing what was
-// read back changes nothing.
+// quantize rounds each row of the head's weight to integers in [-127, 127] times a scale. The scale is
+// max|w|/127 rounded up to 16 significant bits, so that 127*scale is exact, and quantizing values that were
+// read back does not change them.
 func quantize(h *vit.Head) (q []byte, scale []float32) {
 	q, scale = make([]byte, len(h.W)), make([]float32, h.Classes)
 	for c := range h.Classes {
@@ -312,7 +313,7 @@ func quantize(h *vit.Head) (q []byte, scale []float32) {
 	return q, scale
 }
 
-// encode24 rounds float32 numbers to their upper three bytes, see Head24.
+// encode24 rounds float32 values to their upper three bytes; see Head24.
 func encode24(name string, values []float32) ([]byte, error) {
 	if err := firstError(name, values); err != nil {
 		return nil, err
