@@ -1,6 +1,7 @@
-// Package conformal turns probabilities into sets of labels that hold the truth for a chosen share of images: split conformal
-// prediction (Vovk; Papadopoulos et al. 2002) with the score 1 - p of the true label (Sadinle, Lei and Wasserman 2019). The
-// guarantee is over images that come as those of the calibration did: it says nothing about images of another kind.
+// Package conformal turns probabilities into sets of labels that contain the truth for a chosen fraction of
+// images: split conformal prediction (Vovk; Papadopoulos et al. 2002) with the score 1 - p of the true label
+// (Sadinle, Lei and Wasserman 2019). The guarantee holds for images from the same distribution as the
+// calibration images, not for other kinds of images.
 package conformal
 
 import (
@@ -10,23 +11,24 @@ import (
 	"slices"
 )
 
-// MaxScores bounds the scores of a group. Of more than so many, order statistics in equal steps are kept, which makes sets a little
-// larger than they need to be, never smaller.
+// MaxScores limits the stored scores of a group. If there are more, evenly spaced order statistics are kept,
+// which can make sets slightly larger than necessary, but never smaller.
 const MaxScores = 100
 
-// EnoughImages is the number of calibration images of a label from which its own scores are used; below, those of all labels.
+// EnoughImages is the number of calibration images of a label from which its own scores are used. With fewer,
+// the scores of all labels are used.
 const EnoughImages = 20
 
-// digits of a stored score; it is rounded up.
+// digits is the resolution of a stored score. Scores are rounded up.
 const digits = 1e-4
 
-// Group are scores of calibration images, 1 less the probability of what was true of them.
+// Group holds the scores of calibration images: 1 minus the probability of the truth.
 type Group struct {
-	N      int       `json:"n"`      // images
-	Scores []float64 `json:"scores"` // ascending, each 0 to 1; at most MaxScores
+	N      int       `json:"n"`      // number of images
+	Scores []float64 `json:"scores"` // ascending, each in [0, 1]; at most MaxScores
 }
 
-// NewGroup keeps scores, which it sorts.
+// NewGroup returns a group of scores. It sorts scores in place.
 func NewGroup(scores []float64) Group {
 	slices.Sort(scores)
 	g := Group{N: len(scores), Scores: []float64{}}
@@ -38,26 +40,27 @@ func NewGroup(scores []float64) Group {
 	return g
 }
 
-// Quantile is the greatest score of what belongs into a set with coverage (0 to 1): the score of rank ceil((n+1) coverage). It is 1,
-// so that everything belongs, where there are too few images to leave anything out.
+// Quantile returns the largest score that belongs in a set with coverage (0 to 1): the score of rank ceil((n+1)
+// coverage). It is 1, so that every label belongs, if there are too few images to exclude any.
 func (g *Group) Quantile(coverage float64) float64 {
 	rank := int(math.Ceil(float64(g.N+1)*coverage - 1e-9))
 	if rank > g.N || len(g.Scores) == 0 {
 		return 1
 	}
-	k := (rank*len(g.Scores) + g.N - 1) / g.N // the first kept one of that rank or above
+	k := (rank*len(g.Scores) + g.N - 1) / g.N // the first stored score of at least that rank
 	return g.Scores[max(k, 1)-1]
 }
 
-// Calibration are the scores of an adapter's validation images. Of labels that exclude each other All and Labels are used: all
-// images, and those of each label. Of others Labels and Absent are: for each label, images that have it and images that do not.
+// Calibration holds the scores of an adapter's validation images. For exclusive labels it has All (all images)
+// and Labels (images of each label). For others it has, for each label, Labels (images that have it) and Absent
+// (images that do not).
 type Calibration struct {
 	All    *Group  `json:"all,omitempty"`
 	Labels []Group `json:"labels"`
 	Absent []Group `json:"absent,omitempty"`
 }
 
-// New calibrates on the probabilities and truths of n images, [n, labels]. It is nil if there are no images.
+// New calibrates on the probabilities and true labels of n images, [n, labels]. It returns nil without images.
 func New(prob []float64, truth []bool, labels int, exclusive bool) *Calibration {
 	if len(prob) == 0 || labels < 1 || len(prob) != len(truth) {
 		return nil
@@ -86,17 +89,17 @@ func New(prob []float64, truth []bool, labels int, exclusive bool) *Calibration 
 	return c
 }
 
-// Set is what is said of one image.
+// Set is the prediction set of one image.
 type Set struct {
-	Coverage float64 `json:"coverage"` // share of images whose truth the set holds, by calibration
-	// Labels are those that cannot be excluded, in the order of the adapter's.
+	Coverage float64 `json:"coverage"` // intended fraction of images whose truth is in the set
+	// Labels lists the labels that cannot be excluded, in the adapter's order.
 	Labels []string `json:"labels"`
-	// Sure are those of Labels that are certain at this coverage: the only one of labels that exclude each other, or one whose absence
-	// can be excluded.
+	// Sure lists those of Labels that are certain at this coverage: an exclusive label that is the only one in
+	// the set, or another label whose absence can be excluded.
 	Sure []string `json:"sure"`
 }
 
-// Check refuses a coverage that cannot be.
+// Check returns an error for an invalid coverage.
 func Check(coverage float64) error {
 	if !(coverage > 0 && coverage < 1) {
 		return fmt.Errorf("coverage %v, expected more than 0 and less than 1", coverage)
@@ -104,8 +107,8 @@ func Check(coverage float64) error {
 	return nil
 }
 
-// Of returns the set for the probabilities of one image, one a label. Of labels that exclude each other the most probable one is
-// always in it. Of others each label has the coverage by itself.
+// Of returns the set for the probabilities of one image, one per label. For exclusive labels the most probable
+// one is always included. For others the coverage holds for each label separately.
 func (c *Calibration) Of(prob []float64, labels []string, coverage float64) Set {
 	s := Set{Coverage: coverage, Labels: []string{}, Sure: []string{}}
 	top := 0
@@ -117,7 +120,7 @@ func (c *Calibration) Of(prob []float64, labels []string, coverage float64) Set 
 	for l, p := range prob {
 		if c.All == nil {
 			present, absent := 1-p <= c.Labels[l].Quantile(coverage), p <= c.Absent[l].Quantile(coverage)
-			if !present && !absent { // neither fits: the likelier one
+			if !present && !absent { // neither conforms: take the more likely one
 				present = p >= 0.5
 				absent = !present
 			}
@@ -139,7 +142,7 @@ func (c *Calibration) Of(prob []float64, labels []string, coverage float64) Set 
 	return s
 }
 
-// group has the scores that decide about one of exclusive labels.
+// group returns the scores that apply to one of exclusive labels.
 func (c *Calibration) group(label int) *Group {
 	if c.Labels[label].N >= EnoughImages {
 		return &c.Labels[label]
@@ -147,7 +150,7 @@ func (c *Calibration) group(label int) *Group {
 	return c.All
 }
 
-// Validate returns an error if c cannot be of so many labels.
+// Validate returns an error if c is not a valid calibration for that many labels.
 func (c *Calibration) Validate(labels int, exclusive bool) error {
 	if len(c.Labels) != labels {
 		return fmt.Errorf("%d groups of scores for %d labels", len(c.Labels), labels)

@@ -1,5 +1,5 @@
-// Package features keeps what a base makes of images, a part after the other, so that a run which was interrupted goes
-// on where it stopped, and writes all of it as one file: NumPy's .npz, .safetensors or .parquet.
+// Package features stores the features that a base computes of images. It writes them in parts, so that an
+// interrupted run continues where it stopped, and finally as one file: NumPy's .npz, .safetensors or .parquet.
 package features
 
 import (
@@ -19,23 +19,24 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// Store is a run: images in order, and the rows of those that are done. The rows of a part are on disk when Add returns.
+// Store is a run: images in order, and the feature rows of those that are done. When Add returns, the rows of
+// each complete part are on disk.
 type Store struct {
 	out      string
 	identity string
 	shape    []int // of one image's features
-	part     int   // images of a part
+	part     int   // images per part
 	images   []string
-	done     int // images of whole parts
+	done     int // images in complete parts
 	rows     []float32
-	failed   []int // images of the part in work that have no row
+	failed   []int // images of the current part without a row
 }
 
-// ErrOther says that the parts beside the output are of another run.
+// ErrOther reports that the parts beside the output belong to another run.
 var ErrOther = errors.New("the parts that are there belong to another run")
 
-// Open begins a run that will write out, or goes on with the one whose parts lie beside it. identity names everything
-// that features depend on; shape is that of one image's.
+// Open starts a run that will write out, or continues the one whose parts lie beside it. identity must contain
+// everything that features depend on; shape is the shape of one image's features.
 func Open(out, identity string, images []string, shape []int) (*Store, error) {
 	if ext := filepath.Ext(out); ext != ".npz" && ext != ".safetensors" && ext != ".parquet" {
 		return nil, fmt.Errorf("features: %s: ending %q, expected .npz, .safetensors or .parquet", out, ext)
@@ -72,10 +73,10 @@ func (s *Store) partName() string {
 	return filepath.Join(s.dir(), fmt.Sprintf("%08d.safetensors", s.done))
 }
 
-// Done returns how many images need not be looked at again.
+// Done returns the number of images that need not be processed again.
 func (s *Store) Done() int { return s.done }
 
-// Add keeps the row of the next image, nil if it has none.
+// Add stores the row of the next image; nil if it has none.
 func (s *Store) Add(row []float32) error {
 	if row == nil {
 		s.failed = append(s.failed, s.pending())
@@ -88,7 +89,7 @@ func (s *Store) Add(row []float32) error {
 	return s.flush()
 }
 
-// values is the length of a row.
+// values returns the length of a row.
 func (s *Store) values() int {
 	n := 1
 	for _, d := range s.shape {
@@ -97,7 +98,7 @@ func (s *Store) values() int {
 	return n
 }
 
-// pending is how many images of the part in work are known.
+// pending returns the number of processed images in the current part.
 func (s *Store) pending() int { return len(s.rows)/s.values() + len(s.failed) }
 
 func (s *Store) flush() error {
@@ -119,15 +120,15 @@ func (s *Store) flush() error {
 	return nil
 }
 
-// Column is something else that is known of each image, in the order of the images: text, or numbers (0 or 1; NaN where
-// it is not known).
+// Column is further data about each image, in the order of the images: text, or numbers (0 or 1; NaN if
+// unknown).
 type Column struct {
 	Name    string
 	Text    []string
 	Numbers []float64
 }
 
-// Finish writes the file and removes the parts. It returns how many images have features.
+// Finish writes the file and removes the parts. It returns the number of images with features.
 func (s *Store) Finish(metadata map[string]string, columns ...Column) (int, error) {
 	if s.done != len(s.images) {
 		return 0, fmt.Errorf("features: %d of %d images are done", s.done, len(s.images))
@@ -141,7 +142,7 @@ func (s *Store) Finish(metadata map[string]string, columns ...Column) (int, erro
 	err := s.collect(&t)
 	defer func() {
 		for _, p := range t.parts {
-			_ = p.Close() // the error before it is the one to tell
+			_ = p.Close() // the earlier error is the one to report
 		}
 	}()
 	if err != nil {
@@ -154,16 +155,16 @@ func (s *Store) Finish(metadata map[string]string, columns ...Column) (int, erro
 	return len(t.names), os.RemoveAll(s.dir())
 }
 
-// table is what is written: the rows lie in the parts.
+// table is the result to be written. Its rows are in the parts.
 type table struct {
 	shape    []int
 	parts    []*safetensors.File
-	names    []string // of the images that have a row
-	columns  []Column // of these
+	names    []string // of the images with a row
+	columns  []Column // of the same images
 	metadata map[string]string
 }
 
-// numbers is how many numbers a row has.
+// numbers returns the number of values per row.
 func (t *table) numbers() int {
 	n := 1
 	for _, d := range t.shape {
@@ -172,7 +173,7 @@ func (t *table) numbers() int {
 	return n
 }
 
-// collect opens all parts and lists the images that have a row.
+// collect opens all parts and lists the images with a row.
 func (s *Store) collect(t *table) error {
 	all := t.columns
 	t.columns = make([]Column, len(all))
@@ -236,8 +237,8 @@ func (t *table) writeSafetensors(w io.Writer) error {
 	return safetensors.Write(w, append(tensors, all), meta)
 }
 
-// writeParquet writes a row for each image: its name, the columns, and its features as a list of float32, row by row if they
-// have more than one. The metadata of the file has their shape. A part is a group of rows.
+// writeParquet writes one row per image: its name, the columns, and its features as a flat list of float32 in
+// row-major order. The metadata of the file gives their shape. Each part is a row group.
 func (t *table) writeParquet(w io.Writer) error {
 	fields := []parquet.Field{{Name: "image", Kind: parquet.Text}}
 	for _, c := range t.columns {
@@ -280,7 +281,7 @@ func (t *table) writeParquet(w io.Writer) error {
 	return out.Close()
 }
 
-// shapeText is a tuple as Python writes it.
+// shapeText formats a shape as a Python tuple.
 func shapeText(shape []int) string {
 	var b strings.Builder
 	for _, n := range shape {
@@ -289,7 +290,7 @@ func shapeText(shape []int) string {
 	return "(" + b.String() + ")"
 }
 
-// Discard removes what an earlier run has left beside out.
+// Discard removes the parts that an earlier run has left beside out.
 func Discard(out string) error {
 	if err := os.RemoveAll(out + ".parts"); err != nil {
 		return fmt.Errorf("features: %w", err)

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// writeNPZ writes arrays, not compressed: features [n, ...] of float32, images [n] of text, and each column.
+// writeNPZ writes uncompressed arrays: features [n, ...] of float32, images [n] of text, and each column.
 func (t *table) writeNPZ(w io.Writer) error {
 	z := zip.NewWriter(w)
 	err := array(z, "features", func(w io.Writer) error {
@@ -42,7 +42,7 @@ func (t *table) writeNPZ(w io.Writer) error {
 	return z.Close()
 }
 
-// array writes one.
+// array writes one array.
 func array(z *zip.Writer, name string, write func(io.Writer) error) error {
 	w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
 	if err != nil {
@@ -51,7 +51,7 @@ func array(z *zip.Writer, name string, write func(io.Writer) error) error {
 	return write(w)
 }
 
-// writeHeader writes the beginning of a .npy file, version 1.
+// writeHeader writes the header of a .npy file, version 1.
 func writeHeader(w io.Writer, descr string, shape []int) error {
 	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shapeText(shape))
 	for (10+len(text)+1)%64 != 0 {
@@ -63,7 +63,7 @@ func writeHeader(w io.Writer, descr string, shape []int) error {
 	return err
 }
 
-// writeText writes an array of NumPy's fixed-width text, four bytes a character.
+// writeText writes an array of NumPy's fixed-width text, four bytes per character.
 func writeText(w io.Writer, names []string) error {
 	width := 1
 	for _, name := range names {

@@ -6,60 +6,62 @@ import (
 	"math"
 )
 
-// DefaultRefusal is the share of an adapter's own images that may be called unlike.
+// DefaultRefusal is the fraction of an adapter's own images that may be called unlike.
 const DefaultRefusal = 0.01
 
-// MaxBytes bounds what a description takes in an adapter file.
+// MaxBytes limits the size of a description in an adapter file.
 const MaxBytes = 64 << 10
 
-// MaxDirections bounds the rank of a covariance.
+// MaxDirections limits the rank of a covariance.
 const MaxDirections = 64
 
-// maxSize bounds what a file may claim.
+// maxSize limits the size that a file may claim.
 const maxSize = 1 << 16
 
-// Description is what the training images of an adapter look like: a Gaussian with a low-rank covariance, in units of Scale.
-// Numbers are what a file holds: a description that was fitted is the one that is read back, bit for bit.
+// Description describes the training images of an adapter by a Gaussian with a low-rank covariance, in units of
+// Scale. Fields have the precision of the file, so that a fitted description equals the one read back, bit for
+// bit.
 type Description struct {
-	Size       int       // numbers of a summary
+	Size       int       // values per summary
 	Mean       []float32 // [Size]
-	Scale      []float32 // [Size] what a number varies by
-	Directions []int8    // [rank, Size] along which images vary together, orthonormal once multiplied by Steps
-	Steps      []float32 // [rank] what 1 in a direction stands for
-	Variances  []float32 // [rank] along the directions
-	Rest       float32   // mean variance of what the directions leave
-	Scores     []float32 // of images that it was not made of, ascending: quantiles 0 to 1 in equal steps
-	Threshold  float64   // scores above are unlike
+	Scale      []float32 // [Size] standard deviation of each value
+	Directions []int8    // [rank, Size] directions of largest variance, orthonormal after multiplying by Steps
+	Steps      []float32 // [rank] value of 1 in a direction
+	Variances  []float32 // [rank] variance along each direction
+	Rest       float32   // mean variance in all other directions
+	Scores     []float32 // quantiles 0 to 1, in equal steps, of the scores of held-out images
+	Threshold  float64   // images with a higher score are unlike
 }
 
-// Verdict is what a description says about one image.
+// Verdict is the result for one image.
 type Verdict struct {
-	// Unlike says that the image is not like the training images: no decision is to be made of the answer.
+	// Unlike says that the image does not resemble the training images, so the answer must not be used for a
+	// decision.
 	Unlike bool `json:"unlike"`
-	// Score is the distance from the training images: about 1 for one of their kind.
+	// Score is the distance from the training images: about 1 for an image of the same kind.
 	Score float64 `json:"score"`
-	// Percentile is the share of held-out images of the training's kind whose score is less, in percent.
+	// Percentile is the percentage of held-out images of the training's kind that have a lower score.
 	Percentile float64 `json:"percentile"`
 }
 
-// UnlikeError refuses an image that is not like those that an adapter was trained on.
+// UnlikeError reports an image that does not resemble an adapter's training images.
 type UnlikeError struct{ Verdict Verdict }
 
-// Error says how far off the image is.
+// Error gives the score of the image.
 func (e *UnlikeError) Error() string {
 	return fmt.Sprintf("the image is not like the training images of the adapter (score %.3g, further off than %.4g %% of such images): refused",
 		e.Verdict.Score, e.Verdict.Percentile)
 }
 
-// Rank is the number of directions.
+// Rank returns the number of directions.
 func (d *Description) Rank() int { return len(d.Steps) }
 
-// Bytes is what the numbers take in a file.
+// Bytes returns the size of the values in a file.
 func (d *Description) Bytes() int {
 	return 4*(len(d.Mean)+len(d.Scale)+len(d.Steps)+len(d.Variances)+1+len(d.Scores)) + len(d.Directions)
 }
 
-// Validate refuses what cannot be.
+// Validate returns an error if d is not a valid description.
 func (d *Description) Validate() error {
 	n, r := d.Size, d.Rank()
 	switch {
@@ -96,7 +98,7 @@ func (d *Description) Validate() error {
 	return nil
 }
 
-// Of returns the verdict about a summary [Size]. An image whose summary is no number is unlike.
+// Of returns the verdict for a summary [Size]. A summary with a value that is not finite is unlike.
 func (d *Description) Of(summary []float32) Verdict {
 	v := Verdict{Score: d.score(summary)}
 	if !(v.Score <= math.MaxFloat32) {
@@ -106,7 +108,7 @@ func (d *Description) Of(summary []float32) Verdict {
 	return v
 }
 
-// score is the Mahalanobis distance, squared, a number of the summary.
+// score returns the squared Mahalanobis distance divided by the number of values.
 func (d *Description) score(summary []float32) float64 {
 	if len(summary) != d.Size {
 		panic(fmt.Sprintf("fit: a summary of %d numbers, expected %d", len(summary), d.Size))
@@ -130,7 +132,7 @@ func (d *Description) score(summary []float32) float64 {
 	return (sum + max(left, 0)/float64(d.Rest)) / float64(d.Size)
 }
 
-// percentile is where a score stands among those of held-out images, between the steps by proportion.
+// percentile returns the percentile of a score among those of held-out images, interpolated linearly.
 func (d *Description) percentile(score float64) float64 {
 	last := len(d.Scores) - 1
 	for i, q := range d.Scores {

@@ -1,6 +1,6 @@
-// Package fit answers "is this picture like those that an adapter was trained on?". An adapter file holds a [Description] of
-// its training images: their mean and a low-rank covariance of what the first half of the network makes of them. The
-// score of an image is its distance from that, and a threshold says which scores are unlike: it was chosen on images that
-// the description was not made of, so that a stated share of the adapter's own images is refused
-// (docs/adr/0058-is-this-picture-mine.md).
+// Package fit detects images that do not resemble the training images of an adapter. An adapter file holds a
+// [Description] of the training images: mean and low-rank covariance of a summary of the features halfway
+// through the network. The score of an image is its distance from that distribution. A threshold on the score
+// decides; it is chosen on held-out images, so that a given fraction of the adapter's own images is called
+// unlike (docs/adr/0058-is-this-picture-mine.md).
 package fit

@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// Sample are summaries of images.
+// Sample holds summaries of images.
 type Sample struct {
 	Size int
 	X    []float32 // [n, Size]
-	// Groups name who an image is of: images of one group are never on both sides of a division. nil: each is by itself.
+	// Groups names the patient of each image: images of one group are never on both sides of a split. nil:
+	// images are independent.
 	Groups []string
 }
 
-// N is the number of images.
+// N returns the number of images.
 func (s *Sample) N() int {
 	if s == nil || s.Size == 0 {
 		return 0
@@ -25,30 +26,33 @@ func (s *Sample) N() int {
 
 func (s *Sample) row(i int) []float32 { return s.X[i*s.Size : (i+1)*s.Size] }
 
-// Chosen says what a threshold was chosen on.
+// Chosen says how a threshold was chosen.
 type Chosen struct {
-	Images   int     // of the threshold
-	Held     bool    // they are training images, each scored by a description that was made without it; else of validation
-	Refusal  float64 // share of them that was to be refused
-	Expected float64 // share of images of the kind that is refused, in expectation: at least 1/(Images+1)
+	Images int // number of images used
+	// they are held-out training images, each scored by a description fitted without it; otherwise validation
+	// images
+	Held     bool
+	Refusal  float64 // intended fraction of them to be refused
+	Expected float64 // expected fraction of images of this kind to be refused: at least 1/(Images+1)
 }
 
 // Constants of an estimate.
 const (
-	// noise is the share of a mean that a number may be off without meaning anything: products of narrow precision and other
-	// decoders move it by about as much.
+	// noise is a relative deviation from a mean that is not significant: narrow products and other decoders
+	// cause about as much.
 	noise = 0.02
-	// least is the variance of a number, beside the mean variance of all: no number is known to be constant.
+	// least is the minimum variance of a value, relative to the mean variance: no value is assumed to be
+	// constant.
 	least = 0.05
 	folds = 5
-	// steps of Description.Scores.
+	// quantiles is the number of steps of Description.Scores.
 	quantiles = 200
-	sweeps    = 6 // of the iteration for the directions
+	sweeps    = 6 // iterations to find the directions
 )
 
-// Estimate describes training images, and chooses the threshold on images of validation or, where those are fewer than the
-// refusal can be told from, on the training images in turn: each is scored by a description that was made without it.
-// The result depends on nothing but the arguments.
+// Estimate describes training images and chooses the threshold. It uses the validation images, or, if these are
+// too few for the given refusal, the training images by cross-fitting: each is scored by a description fitted
+// without it. The result depends only on the arguments.
 func Estimate(train, validation *Sample, refusal float64) (*Description, Chosen, error) {
 	c := Chosen{Refusal: refusal}
 	if train.N() < 2*folds {
@@ -81,7 +85,7 @@ func Estimate(train, validation *Sample, refusal float64) (*Description, Chosen,
 	}
 	slices.Sort(scores)
 	c.Images = len(scores)
-	// Of n+1 images that are alike, each place in the order is equally likely for the new one (split conformal).
+	// Of n+1 exchangeable images, the new one is equally likely to have any rank (split conformal).
 	k := min(int(math.Ceil(float64(c.Images+1)*(1-refusal))), c.Images)
 	c.Expected = 1 - float64(k)/float64(c.Images+1)
 	d.Threshold = scores[k-1]
@@ -109,7 +113,7 @@ func all(n int) []int {
 	return list
 }
 
-// division divides a sample for fold k, whole groups at once.
+// division splits a sample for fold k, keeping groups together.
 func division(s *Sample, k int) (in, out []int) {
 	seen := map[string]int{}
 	next := 0
@@ -135,14 +139,14 @@ func division(s *Sample, k int) (in, out []int) {
 	return in, out
 }
 
-// rankFor is the number of directions: what a file has room for, and what so many images can tell.
+// rankFor returns the number of directions, limited by the space in a file and by the number of images.
 func rankFor(size, n int) int {
 	const overhead = 4 * (quantiles + 2)
 	room := (MaxBytes - overhead - 8*size) / (size + 8)
 	return max(0, min(MaxDirections, room, n/8, size/2))
 }
 
-// describe makes a description of some of the images, without scores and threshold.
+// describe fits a description to some of the images, without scores and threshold.
 func describe(s *Sample, of []int) *Description {
 	n, f := len(of), s.Size
 	d := &Description{Size: f, Mean: make([]float32, f), Scale: make([]float32, f)}
@@ -177,7 +181,8 @@ func describe(s *Sample, of []int) *Description {
 	return d
 }
 
-// spread finds the directions along which rows z [n, Size] vary most, and the variance along them and beside them.
+// spread finds the directions in which rows z [n, Size] vary most, the variances along them, and the mean
+// variance of the rest.
 func (d *Description) spread(z []float64, n int) {
 	f := d.Size
 	rank := rankFor(f, n)
@@ -211,7 +216,7 @@ func (d *Description) spread(z []float64, n int) {
 	}
 }
 
-// round stores a direction of length 1 in one byte a number.
+// round stores a unit vector with one byte per value.
 func (d *Description) round(r int, v []float64) {
 	top := 0.0
 	for _, x := range v {
@@ -225,14 +230,14 @@ func (d *Description) round(r int, v []float64) {
 	d.Steps[r] = float32(1 / math.Sqrt(max(length, 1)))
 }
 
-// principal returns an orthonormal basis [rank, f] of the directions in which rows z [n, f] vary most, by subspace iteration
-// from a fixed start.
+// principal returns an orthonormal basis [rank, f] of the directions in which rows z [n, f] vary most, by
+// subspace iteration from a fixed start.
 func principal(z []float64, n, f, rank int) []float64 {
 	if rank == 0 {
 		return nil
 	}
 	source := rand.New(rand.NewPCG(58, 0))
-	width := min(rank+8, f) // a few more converge faster
+	width := min(rank+8, f) // some more columns make it converge faster
 	basis := make([]float64, width*f)
 	for i := range basis {
 		basis[i] = source.NormFloat64()
@@ -267,7 +272,7 @@ func dot(a, b []float64) (sum float64) {
 	return sum
 }
 
-// byLength orders rows, the longest first.
+// byLength sorts rows by length, longest first.
 func byLength(rows []float64, n, f int) {
 	length := make([]float64, n)
 	for r := range n {
@@ -289,7 +294,8 @@ func byLength(rows []float64, n, f int) {
 	}
 }
 
-// orthonormal makes rows orthonormal, in order (Gram-Schmidt, twice). A row that the others span becomes zero.
+// orthonormal makes rows orthonormal, in order (Gram-Schmidt, twice). A row that depends on others becomes
+// zero.
 func orthonormal(rows []float64, n, f int) {
 	for r := range n {
 		row := rows[r*f : (r+1)*f]

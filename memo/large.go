@@ -9,20 +9,20 @@ import (
 	"slices"
 )
 
-// large is the folder of large files.
+// large is the folder for large files.
 const large = "large"
 
-// Large returns where the file of a fact too large for Put is, or would be. Whoever reads it checks that it
-// belongs to the key.
+// Large returns the path of the file for a fact that is too large for Put. It need not exist. Readers must
+// check that the content belongs to the key.
 func (c *Cache) Large(key string) string {
 	return filepath.Join(c.dir, large, filepath.Base(c.file(key)))
 }
 
-// ErrTooLarge says that a file does not fit into the cache.
+// ErrTooLarge reports that a file does not fit into the cache.
 var ErrTooLarge = errors.New("memo: the file is larger than the cache may be")
 
-// Reserve makes the folder for large files and removes the oldest of them, so that with one more of size bytes there
-// are at most files of them, of limit bytes together.
+// Reserve creates the folder for large files and removes the oldest of them, so that after adding one of size
+// bytes there are at most files of them, with at most limit bytes in total.
 func (c *Cache) Reserve(size int64, files int, limit int64) error {
 	if size > limit {
 		return ErrTooLarge

@@ -1,6 +1,5 @@
-// Package memo remembers small facts between runs of a program: the digest of a file that has not changed
-// since, a check that was passed. What it says is only as good as the key: a key names everything that the
-// fact depends on.
+// Package memo caches small facts between runs of a program, such as the digest of a file that has not changed
+// since, or a check that was passed. A key must contain everything that the fact depends on.
 package memo
 
 import (
@@ -19,11 +18,11 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Cache is a folder with one small file for each fact. A nil Cache remembers nothing. It may be used by
-// several processes at once, and deleted at any time.
+// Cache is a folder with one small file per fact. A nil Cache stores nothing. Several processes may use it at
+// once, and it may be deleted at any time.
 type Cache struct{ dir string }
 
-// New returns a Cache in dir, which is made when there is something to remember. An empty dir gives nil.
+// New returns a Cache in dir, which is created on the first Put. For an empty dir it returns nil.
 func New(dir string) *Cache {
 	if dir == "" {
 		return nil
@@ -31,10 +30,10 @@ func New(dir string) *Cache {
 	return &Cache{dir}
 }
 
-// maxValue bounds what is read and written.
+// maxValue limits the size of a file in bytes.
 const maxValue = 1 << 12
 
-// Get returns the value for key, if it is known.
+// Get returns the value for key, if there is one.
 func (c *Cache) Get(key string) (value string, ok bool) {
 	if c == nil {
 		return "", false
@@ -48,13 +47,13 @@ func (c *Cache) Get(key string) (value string, ok bool) {
 	if err != nil || len(text) > maxValue {
 		return "", false
 	}
-	// The key stands in the file, so that a damaged or foreign file is not taken for an answer.
+	// The file contains the key, so that a damaged or foreign file is not mistaken for an answer.
 	value, ok = strings.CutPrefix(string(text), key+"\n")
 	value, ended := strings.CutSuffix(value, "\n")
 	return value, ok && ended
 }
 
-// Put remembers value, one line, for key. That it could not is no reason to fail; the error is for tests.
+// Put stores value, one line, for key. Callers may ignore the error: the cache only saves time.
 func (c *Cache) Put(key, value string) error {
 	text := key + "\n" + value + "\n"
 	if c == nil || len(text) > maxValue {
@@ -74,12 +73,12 @@ func (c *Cache) file(key string) string {
 	return filepath.Join(c.dir, hex.EncodeToString(sum[:16]))
 }
 
-// settled is the age from which a file's times tell whether it was written again: clocks of file systems are
+// settled is the age from which a file's times reliably show whether it was modified: file system clocks are
 // coarse.
 const settled = 2 * time.Second
 
-// FileKey names a file as it is now: path, size, times and, where there is one, its number. ok is false if it
-// was written just now, so that a later write might not show.
+// FileKey identifies the present state of a file: path, size, times and, if available, inode number. ok is
+// false if it was modified so recently that another modification might not change its times.
 func FileKey(path string, info fs.FileInfo) (key string, ok bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -2,8 +2,8 @@ package metric
 
 import "math"
 
-// MCC returns Matthews' correlation of truth and decision, for any number of classes (Gorodkin 2004). It is not defined if all
-// are of one class, or decided to be.
+// MCC returns Matthews' correlation coefficient of truth and decision for any number of classes (Gorodkin
+// 2004). It is not defined if all samples belong to one class, or are assigned to one.
 func (c Confusion) MCC() (float64, bool) {
 	right, total, truths, decisions := c.margins()
 	cross, tt, dd := 0.0, 0.0, 0.0
@@ -19,7 +19,8 @@ func (c Confusion) MCC() (float64, bool) {
 	return (right*total - cross) / math.Sqrt(below), true
 }
 
-// Kappa returns Cohen's kappa: agreement beyond what the margins alone would give. It is not defined if those give all.
+// Kappa returns Cohen's kappa: agreement beyond what the margins alone would give. It is not defined if the
+// margins alone give full agreement.
 func (c Confusion) Kappa() (float64, bool) {
 	right, total, truths, decisions := c.margins()
 	chance := 0.0
@@ -47,20 +48,21 @@ func (c Confusion) margins() (right, total float64, truths, decisions []float64)
 	return right, total, truths, decisions
 }
 
-// ConfusionOf is the confusion of one label: absent first, present second.
+// ConfusionOf returns the 2x2 confusion matrix of one label: absent first, present second.
 func ConfusionOf(k Counts) Confusion { return Confusion{[][]int{{k.TN, k.FP}, {k.FN, k.TP}}} }
 
-// Predictive returns the shares of positive and of negative decisions that are right where a share prevalence is positive, by
-// Bayes' theorem. They are not defined, and NaN, where there are no such decisions.
+// Predictive returns the positive and negative predictive values at a given prevalence, by Bayes' theorem. A
+// value is NaN if there are no such decisions.
 func Predictive(sensitivity, specificity, prevalence float64) (ppv, npv float64) {
 	tp, fp := sensitivity*prevalence, (1-specificity)*(1-prevalence)
 	tn, fn := specificity*(1-prevalence), (1-sensitivity)*prevalence
 	return tp / (tp + fp), tn / (tn + fn)
 }
 
-// NetBenefit is that of deciding by a probability of at least threshold, in true positives per sample: false positives weigh the
-// odds of the threshold (Vickers and Elkin, Medical Decision Making 2006). all is that of deciding for everybody; nobody has 0.
-// They are not defined without samples, nor for a threshold outside 0 to 1 or at 1.
+// NetBenefit returns the net benefit of treating samples with a probability of at least threshold, in true
+// positives per sample: false positives are weighted by the odds of the threshold (Vickers and Elkin, Medical
+// Decision Making 2006). all is the net benefit of treating everybody; treating nobody has 0. They are not
+// defined without samples, or for a threshold outside [0, 1).
 func NetBenefit(prob []float64, truth []bool, threshold float64) (model, all float64, ok bool) {
 	if len(prob) == 0 || !(threshold >= 0 && threshold < 1) {
 		return 0, 0, false

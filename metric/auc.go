@@ -3,11 +3,12 @@ package metric
 import "cmp"
 
 // AUC returns the area under the ROC curve: the probability that a positive scores higher than a negative,
-// ties counting half (the statistic of Mann and Whitney). It is not defined, and ok is false, without a
-// positive or without a negative.
+// where ties count half (Mann-Whitney statistic). Without a positive or without a negative it is not defined,
+// and ok is false.
 func AUC(scores []float64, positive []bool) (auc float64, ok bool) {
 	order := ascending(scores)
-	var below, wins int64 // negatives scored lower so far; twice the pairs won, a tie being one
+	// negatives with lower scores so far; twice the number of pairs won, where a tie counts one
+	var below, wins int64
 	var positives int64
 	for i := 0; i < len(order); {
 		var pos, neg int64
@@ -31,6 +32,6 @@ func AUC(scores []float64, positive []bool) (auc float64, ok bool) {
 // AUC returns the area under the ROC curve of one label against the rest.
 func (p *Predictions) AUC(label int) (float64, bool) { return AUC(p.Column(label)) }
 
-// MacroAUC returns the mean of the labels' areas, one against the rest. Labels that all samples have or
-// lack are left out; it is not defined if those are all.
+// MacroAUC returns the mean of the labels' AUCs, each against the rest. It leaves out labels that all samples
+// have, or none; it is not defined if no label remains.
 func (p *Predictions) MacroAUC() (float64, bool) { return p.mean(p.AUC) }

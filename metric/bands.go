@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// Bands are the two curves of a label at given places, each with its interval: mean curves of several runs, if there
-// are several.
+// Bands holds the ROC and precision-recall curves of a label at given positions, with an interval at each. Of
+// several runs it holds the mean curves.
 type Bands struct {
-	At        []float64  // ascending
-	ROC       []Estimate // sensitivity at a false positive rate of At, linear between the points of the curve
-	Precision []Estimate // the precision of the first point of the curve whose sensitivity is At or more
+	At []float64 // ascending
+	// sensitivity at false positive rate At, interpolated linearly between the points of the curve
+	ROC       []Estimate
+	Precision []Estimate // precision at the first point of the curve with a sensitivity of at least At
 }
 
-// Grid returns n+1 places from 0 to 1 at equal distances.
+// Grid returns n+1 equally spaced positions from 0 to 1.
 func Grid(n int) []float64 {
 	at := make([]float64, n+1)
 	for i := range at {
@@ -23,8 +24,8 @@ func Grid(n int) []float64 {
 	return at
 }
 
-// Bands measures the curves of a label, with pointwise intervals, on the resamples that Measure draws. What is not
-// defined without a positive (or, of the ROC curve, without a negative) is counted as Measure does.
+// Bands computes the curves of a label with pointwise intervals, on the resamples that Measure draws. Resamples
+// without a positive (or, for the ROC curve, without a negative) are counted as in Measure.
 func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at []float64) (*Bands, error) {
 	if err := checkRuns(runs); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at
 			e.widen(positives, z)
 			out.ROC = append(out.ROC, e)
 		} else {
-			if e.Value > 0 { // as many decisions as it takes to find so many
+			if e.Value > 0 { // number of decisions needed to find that many positives
 				e.widen(max(1, at[k-len(at)]*positives/e.Value), z)
 			}
 			out.Precision = append(out.Precision, e)
@@ -77,10 +78,10 @@ func (b Bootstrap) Bands(ctx context.Context, runs []*Predictions, label int, at
 	return out, nil
 }
 
-// sweep is the scores of one label, the highest first.
+// sweep holds the scores of one label in descending order.
 type sweep struct {
 	order    []int
-	last     []bool // of equal scores, in that order
+	last     []bool // last of several equal scores, in that order
 	positive []bool
 }
 
@@ -93,11 +94,11 @@ func newSweep(scores []float64, positive []bool) *sweep {
 	return s
 }
 
-// rounding is more than the product of a place and a number of samples may be off by.
+// rounding is an upper bound of the rounding error of a position times a number of samples.
 const rounding = 1e-6
 
-// curves fills out [2*len(at)] with the ROC and the precision-recall curve of samples that count weights times;
-// notDefined where they have none.
+// curves computes the ROC and the precision-recall curve at positions at into out [2*len(at)]. Sample i counts
+// weights[i] times. Undefined values are notDefined.
 func (s *sweep) curves(weights []int32, at, out []float64) {
 	positives, negatives := 0, 0
 	for i, w := range weights {
@@ -124,7 +125,8 @@ func (s *sweep) curves(weights []int32, at, out []float64) {
 		if !s.last[k] || tp == lastTP && fp == lastFP {
 			continue
 		}
-		// The places that this piece of the ROC curve reaches; what is straight above a place is left to the next.
+		// The positions within this segment of the ROC curve. A vertical segment at a position is left to the
+		// next one.
 		for ; negatives > 0 && x < len(at) && at[x]*float64(negatives) < float64(fp)-rounding; x++ {
 			t := max(at[x]*float64(negatives)-float64(lastFP), 0) / float64(fp-lastFP)
 			roc[x] = (float64(lastTP) + t*float64(tp-lastTP)) / float64(positives)
@@ -139,7 +141,8 @@ func (s *sweep) curves(weights []int32, at, out []float64) {
 	}
 }
 
-// widen makes a pointwise interval at least as wide as Wilson's of a share among n: resamples never hold what no sample showed.
+// widen makes a pointwise interval at least as wide as Wilson's interval of a proportion of n. A resample
+// cannot contain what no sample shows, so the percentiles alone can be too narrow.
 func (e *Estimate) widen(n, z float64) {
 	if e.Bounded && n > 0 {
 		low, high := wilson(min(max(e.Value, 0), 1), n, z)
@@ -147,7 +150,7 @@ func (e *Estimate) widen(n, z float64) {
 	}
 }
 
-// unitsWith counts the units that have a label.
+// unitsWith returns the number of units that contain the label.
 func (b Bootstrap) unitsWith(p *Predictions, label int) (n int) {
 	units := b.Units
 	if units == nil {

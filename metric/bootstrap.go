@@ -11,27 +11,27 @@ import (
 	"sync/atomic"
 )
 
-// What an interval is made of when nothing else is said.
+// Defaults of a Bootstrap.
 const (
 	DefaultResamples = 2000
 	DefaultLevel     = 0.95
 )
 
-// Bootstrap finds confidence intervals by drawing samples anew, with replacement (Efron's percentile method).
-// Resample number r depends on Seed and r alone, so that neither the number of workers nor the number of resamples
-// changes it, and different predictions of the same samples meet the same resamples.
+// Bootstrap computes confidence intervals by resampling with replacement (Efron's percentile method). Resample
+// r depends only on Seed and r. So neither the number of workers nor the number of resamples changes it, and
+// different predictions of the same samples are evaluated on the same resamples.
 type Bootstrap struct {
 	Resamples int     // 0: DefaultResamples
-	Level     float64 // of the intervals; 0: DefaultLevel
+	Level     float64 // confidence level; 0: DefaultLevel
 	Seed      uint64
 	Workers   int // 0: all cores; results do not depend on it
-	// Units are the samples that are drawn together, such as the images of a patient; each sample is in one.
-	// Nil: every sample by itself.
+	// Units lists the samples that are drawn together, such as the images of a patient. Each sample belongs to
+	// exactly one unit. nil: every sample is a unit.
 	Units [][]int
 }
 
-// Units puts samples of the same group together, in the order of their first ones. A sample without a group is a
-// unit of its own.
+// Units returns the units of samples, one per group, in the order of their first samples. A sample with an
+// empty group is a unit of its own.
 func Units(groups []string) [][]int {
 	var units [][]int
 	at := map[string]int{}
@@ -47,14 +47,14 @@ func Units(groups []string) [][]int {
 	return units
 }
 
-// Measure computes the numbers of predictions, with their intervals.
+// Measure computes all metrics of predictions, with confidence intervals.
 func (b Bootstrap) Measure(ctx context.Context, p *Predictions) (*Numbers, error) {
 	return b.MeasureRuns(ctx, []*Predictions{p})
 }
 
-// MeasureRuns computes the mean of each number over several predictions of the same samples, such as those of
-// models that were trained from different seeds. The intervals are those of the mean, for which every resample is
-// drawn once for all of them: they say how much the samples matter, not how much the seeds do.
+// MeasureRuns computes the mean of each metric over several predictions of the same samples, such as those of
+// models trained with different seeds. The intervals are those of the mean: each resample is drawn once for all
+// runs. They reflect the variation between samples, not between seeds.
 func (b Bootstrap) MeasureRuns(ctx context.Context, runs []*Predictions) (*Numbers, error) {
 	table, err := b.meanTable(ctx, runs)
 	if err != nil {
@@ -65,14 +65,14 @@ func (b Bootstrap) MeasureRuns(ctx context.Context, runs []*Predictions) (*Numbe
 	return n, nil
 }
 
-// Compare measures the differences between two predictions of the same samples, first less second, on the same
-// resamples. The p-value of each is twice the share of resamples in which the difference is zero or on the
-// other side, the samples themselves counting as one resample (so that it is never 0).
+// Compare computes the differences between two predictions of the same samples, first minus second, on the same
+// resamples. The p-value of each is twice the proportion of resamples in which the difference is zero or has
+// the opposite sign. The original samples count as one resample, so that it is never 0.
 func (b Bootstrap) Compare(ctx context.Context, first, second *Predictions) (*Numbers, error) {
 	return b.CompareRuns(ctx, []*Predictions{first}, []*Predictions{second})
 }
 
-// CompareRuns is Compare for the means over several predictions each.
+// CompareRuns is Compare for means over several predictions.
 func (b Bootstrap) CompareRuns(ctx context.Context, first, second []*Predictions) (*Numbers, error) {
 	one, err := b.meanTable(ctx, first)
 	if err != nil {
@@ -101,12 +101,12 @@ func (b Bootstrap) CompareRuns(ctx context.Context, first, second []*Predictions
 
 var errOtherSamples = errors.New("metric: predictions of different samples cannot be compared")
 
-// sameSamples tells whether two predictions can be of the same samples.
+// sameSamples reports whether two predictions can be of the same samples.
 func sameSamples(a, b *Predictions) bool {
 	return a.Labels == b.Labels && a.Exclusive == b.Exclusive && slices.Equal(a.Truth, b.Truth)
 }
 
-// checkRuns refuses predictions that are no several runs on the same samples.
+// checkRuns returns an error unless the predictions are runs on the same samples.
 func checkRuns(runs []*Predictions) error {
 	if len(runs) == 0 {
 		return errors.New("metric: no predictions")
@@ -122,7 +122,7 @@ func checkRuns(runs []*Predictions) error {
 	return nil
 }
 
-// meanTable is the mean of the tables of runs; what one of them does not define is not defined.
+// meanTable returns the mean of the runs' tables. An entry that is undefined for one run is undefined.
 func (b Bootstrap) meanTable(ctx context.Context, runs []*Predictions) ([][]float64, error) {
 	if err := checkRuns(runs); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (b Bootstrap) meanTable(ctx context.Context, runs []*Predictions) ([][]floa
 	return sum, nil
 }
 
-// pValue of differences in column k of the rows, where NaN stands for not defined.
+// pValue returns the p-value of the differences in column k of the rows. NaN means undefined.
 func pValue(rows [][]float64, k int) float64 {
 	var up, down, all int
 	for _, row := range rows {
@@ -171,7 +171,7 @@ func pValue(rows [][]float64, k int) float64 {
 	return min(1, 2*float64(1+min(up, down))/float64(1+all))
 }
 
-// numbers makes estimates of a table.
+// numbers converts a table to estimates.
 func (b Bootstrap) numbers(table [][]float64, labels int) *Numbers {
 	n := newNumbers(labels)
 	column := make([]float64, len(table)-1)
@@ -184,7 +184,7 @@ func (b Bootstrap) numbers(table [][]float64, labels int) *Numbers {
 	return n
 }
 
-// estimate makes a number of its value and those of the resamples, where NaN stands for not defined.
+// estimate returns a metric from its value and its values on the resamples. NaN means undefined.
 func (b Bootstrap) estimate(value float64, resamples []float64) Estimate {
 	e := Estimate{Value: value, Defined: !math.IsNaN(value)}
 	if !e.Defined {
@@ -206,7 +206,7 @@ func (b Bootstrap) estimate(value float64, resamples []float64) Estimate {
 	return e
 }
 
-// quantile of sorted values, linear between them (type 7 of Hyndman and Fan).
+// quantile returns a quantile of sorted values with linear interpolation (type 7 of Hyndman and Fan).
 func quantile(sorted []float64, q float64) float64 {
 	at := q * float64(len(sorted)-1)
 	i := min(int(at), len(sorted)-1)
@@ -221,8 +221,8 @@ func (b Bootstrap) level() float64 {
 	return b.Level
 }
 
-// table returns the numbers of the samples themselves, and then those of each resample, as a scorer lists them.
-// The predictions are checked.
+// table returns the metrics of the original samples, followed by those of each resample, in the order of a
+// scorer. The predictions must have been checked.
 func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, error) {
 	s := newScorer(p)
 	width := len(newNumbers(p.Labels).list())
@@ -236,8 +236,8 @@ func (b Bootstrap) table(ctx context.Context, p *Predictions) ([][]float64, erro
 	})
 }
 
-// rows computes a row of the n samples themselves, and then one of each resample. Every worker asks once for the
-// function that makes a row of how often each sample counts.
+// rows computes a row for the n original samples, then one for each resample. Each worker calls worker once to
+// get a function that computes a row, given how often each sample counts.
 func (b Bootstrap) rows(ctx context.Context, n int, worker func() func(weights []int32) []float64) ([][]float64, error) {
 	units := b.Units
 	if units == nil {
@@ -270,7 +270,7 @@ func (b Bootstrap) rows(ctx context.Context, n int, worker func() func(weights [
 	return rows, ctx.Err()
 }
 
-// draw sets how often each sample is in resample r; number 0 has each of them once.
+// draw sets how often each sample occurs in resample r. In resample 0 each occurs once.
 func (b Bootstrap) draw(weights []int32, units [][]int, r int) {
 	clear(weights)
 	if r == 0 {

@@ -9,10 +9,11 @@ const DefaultBins = 15
 type Bin struct {
 	N          int
 	Confidence float64 // their mean confidence; 0 if N is 0
-	Frequency  float64 // the share of them that was right; 0 if N is 0
+	Frequency  float64 // proportion of correct decisions; 0 if N is 0
 }
 
-// Reliability sorts confidences into bins of equal width, (i/bins, (i+1)/bins], and 0 into the first.
+// Reliability divides samples by confidence into bins of equal width, (i/bins, (i+1)/bins]. 0 belongs to the
+// first.
 func Reliability(confidence []float64, right []bool, bins int) []Bin {
 	out := make([]Bin, bins)
 	for i, c := range confidence {
@@ -32,12 +33,13 @@ func Reliability(confidence []float64, right []bool, bins int) []Bin {
 	return out
 }
 
-// binOf returns the bin of a confidence.
+// binOf returns the index of the bin of a confidence.
 func binOf(confidence float64, bins int) int {
 	return min(max(int(math.Ceil(confidence*float64(bins)))-1, 0), bins-1)
 }
 
-// calibrationError weighs the gaps between confidence and frequency by the share of samples.
+// calibrationError returns the mean gap between confidence and frequency, weighted by the number of samples per
+// bin.
 func calibrationError(bins []Bin) (float64, bool) {
 	sum, n := 0.0, 0
 	for _, b := range bins {
@@ -50,8 +52,8 @@ func calibrationError(bins []Bin) (float64, bool) {
 	return sum / float64(n), true
 }
 
-// Confidences returns the probability of the decision for each sample, and whether it was right. The labels
-// must be exclusive.
+// Confidences returns for each sample the probability of the decided label, and whether the decision was
+// correct. Labels must be exclusive.
 func (p *Predictions) Confidences() (confidence []float64, right []bool) {
 	n := p.N()
 	confidence, right = make([]float64, n), make([]bool, n)
@@ -63,8 +65,8 @@ func (p *Predictions) Confidences() (confidence []float64, right []bool) {
 }
 
 // ECE returns the expected calibration error: the mean distance between the confidence of decisions and the
-// share of them that is right, over bins of equal width. For labels that do not exclude each other it is
-// the distance between a label's probability and its frequency, averaged over labels.
+// proportion that is correct, over bins of equal width. For labels that are not exclusive it is the distance
+// between a label's probability and its frequency, averaged over labels.
 func (p *Predictions) ECE(bins int) (float64, bool) {
 	if p.Exclusive {
 		confidence, right := p.Confidences()

@@ -2,10 +2,10 @@ package metric
 
 import "math"
 
-// Confusion counts exclusive decisions: Count[true label][decided label].
+// Confusion is a confusion matrix: Count[true label][decided label].
 type Confusion struct{ Count [][]int }
 
-// Confusion counts decisions ([Predictions.Decided]). The labels must be exclusive.
+// Confusion returns the confusion matrix of the decisions ([Predictions.Decided]). Labels must be exclusive.
 func (p *Predictions) Confusion() Confusion {
 	c := Confusion{Count: make([][]int, p.Labels)}
 	for l := range c.Count {
@@ -37,10 +37,10 @@ func (c Confusion) Of(label int) Counts {
 	return k
 }
 
-// Counts are the true and false, positive and negative decisions about one label.
+// Counts holds the numbers of true and false, positive and negative decisions about one label.
 type Counts struct{ TP, FP, TN, FN int }
 
-// Count decides that label is present from a probability of threshold on.
+// Count counts decisions by a threshold: a probability of at least threshold is positive.
 func Count(prob []float64, truth []bool, threshold float64) Counts {
 	var k Counts
 	for i, v := range prob {
@@ -58,7 +58,7 @@ func Count(prob []float64, truth []bool, threshold float64) Counts {
 	return k
 }
 
-// ratio is a/b, not defined for b = 0.
+// ratio returns a/b; not defined for b = 0.
 func ratio(a, b int) (float64, bool) {
 	if b == 0 {
 		return 0, false
@@ -66,28 +66,29 @@ func ratio(a, b int) (float64, bool) {
 	return float64(a) / float64(b), true
 }
 
-// Sensitivity (recall) is the share of positives that were found; not defined without positives.
+// Sensitivity (recall) is the proportion of positives that were found; not defined without positives.
 func (k Counts) Sensitivity() (float64, bool) { return ratio(k.TP, k.TP+k.FN) }
 
-// Specificity is the share of negatives that were found; not defined without negatives.
+// Specificity is the proportion of negatives that were recognised; not defined without negatives.
 func (k Counts) Specificity() (float64, bool) { return ratio(k.TN, k.TN+k.FP) }
 
-// Precision is the share of positive decisions that were right; not defined without positive decisions.
+// Precision is the proportion of positive decisions that are correct (positive predictive value); not defined
+// without positive decisions.
 func (k Counts) Precision() (float64, bool) { return ratio(k.TP, k.TP+k.FP) }
 
-// NegativePrecision is the share of negative decisions that were right (negative predictive value); not defined
-// without negative decisions.
+// NegativePrecision is the proportion of negative decisions that are correct (negative predictive value); not
+// defined without negative decisions.
 func (k Counts) NegativePrecision() (float64, bool) { return ratio(k.TN, k.TN+k.FN) }
 
-// F1 is the harmonic mean of precision and sensitivity, 2TP / (2TP+FP+FN): 0 when positives were all
-// missed; not defined when there were neither positives nor positive decisions.
+// F1 is the harmonic mean of precision and sensitivity, 2TP / (2TP+FP+FN). It is 0 if all positives were
+// missed, and not defined if there are neither positives nor positive decisions.
 func (k Counts) F1() (float64, bool) { return ratio(2*k.TP, 2*k.TP+k.FP+k.FN) }
 
-// halfway is the threshold where no other was fitted.
+// halfway is the threshold if none was fitted.
 const halfway = 0.5
 
-// Threshold returns the probability from which a label counts as present. Of two labels that one threshold decides between it
-// is that of the second, and what is left to 1 for the first.
+// Threshold returns the probability from which a label counts as present. If one threshold decides between two
+// labels, it is that of the second label, and its complement to 1 for the first.
 func (p *Predictions) Threshold(label int) float64 {
 	if p.Thresholds == nil {
 		return halfway
@@ -98,8 +99,8 @@ func (p *Predictions) Threshold(label int) float64 {
 	return p.Thresholds[label]
 }
 
-// Counts returns the decisions about each label: for exclusive ones by [Predictions.Decided], else a
-// probability of at least the label's threshold.
+// Counts returns the decisions about each label. Exclusive labels are decided by [Predictions.Decided], others
+// by comparing the probability with the label's threshold.
 func (p *Predictions) Counts() []Counts {
 	if !p.Exclusive {
 		return p.countsAt()
@@ -112,7 +113,7 @@ func (p *Predictions) Counts() []Counts {
 	return all
 }
 
-// countsAt returns the decisions about each label by its threshold alone.
+// countsAt returns the decisions about each label by its own threshold.
 func (p *Predictions) countsAt() []Counts {
 	all := make([]Counts, p.Labels)
 	for l := range all {
@@ -122,7 +123,7 @@ func (p *Predictions) countsAt() []Counts {
 	return all
 }
 
-// accuracy is the share of right decisions, given those about each label.
+// accuracy returns the proportion of correct decisions, given the counts of each label.
 func accuracy(all []Counts, exclusive bool) (float64, bool) {
 	right, n := 0, 0
 	for _, k := range all {
@@ -136,7 +137,8 @@ func accuracy(all []Counts, exclusive bool) (float64, bool) {
 	return ratio(right, n)
 }
 
-// balanced is the mean sensitivity, or where labels do not exclude each other that of sensitivity and specificity.
+// balanced returns the mean sensitivity, or for labels that are not exclusive the mean of sensitivity and
+// specificity.
 func balanced(all []Counts, exclusive bool) (float64, bool) {
 	return mean(len(all), func(l int) (float64, bool) {
 		found, ok := all[l].Sensitivity()
@@ -148,24 +150,24 @@ func balanced(all []Counts, exclusive bool) (float64, bool) {
 	})
 }
 
-// macroF1 is the mean F1.
+// macroF1 returns the mean F1.
 func macroF1(all []Counts) (float64, bool) {
 	return mean(len(all), func(l int) (float64, bool) { return all[l].F1() })
 }
 
-// Accuracy returns the share of right decisions: the most probable label is the true one; or, for labels
-// that do not exclude each other, the share of all decisions by their thresholds.
+// Accuracy returns the proportion of correct decisions. For labels that are not exclusive, every decision about
+// a label counts.
 func (p *Predictions) Accuracy() (float64, bool) { return accuracy(p.Counts(), p.Exclusive) }
 
-// BalancedAccuracy returns the mean sensitivity over the exclusive labels that occur; for labels that do not
-// exclude each other the mean of sensitivity and specificity, averaged over the labels that have both.
+// BalancedAccuracy returns the mean sensitivity over the exclusive labels that occur. For labels that are not
+// exclusive it is the mean of sensitivity and specificity, averaged over the labels for which both are defined.
 func (p *Predictions) BalancedAccuracy() (float64, bool) { return balanced(p.Counts(), p.Exclusive) }
 
-// F1 returns the mean F1 over the labels that occur or were decided for (macro average).
+// F1 returns the mean F1 over the labels that occur or were decided (macro average).
 func (p *Predictions) F1() (float64, bool) { return macroF1(p.Counts()) }
 
-// Wilson returns the interval of a share of which successes of n were seen, at a confidence level such as 0.95, by
-// Wilson's score (1927). Of nothing seen it is 0 to 1.
+// Wilson returns Wilson's score interval (1927) of a proportion, given successes of n, at a confidence level
+// such as 0.95. For n = 0 it is [0, 1].
 func Wilson(successes, n int, level float64) (low, high float64) {
 	if n <= 0 {
 		return 0, 1

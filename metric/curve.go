@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// Point is one way to decide: a score of Threshold or more counts as positive.
+// Point is one operating point: scores of at least Threshold count as positive.
 type Point struct {
 	Threshold float64
 	Counts
 }
 
-// Curve lists the ways to decide from scores, from nothing positive (a threshold of +Inf) to everything, one for
-// each distinct score. It holds the ROC curve (Sensitivity against 1 - Specificity) and the precision-recall
+// Curve lists the operating points of scores, from no positives (a threshold of +Inf) to all positives, one for
+// each distinct score. It contains the ROC curve (Sensitivity against 1 - Specificity) and the precision-recall
 // curve (Precision against Sensitivity).
 type Curve []Point
 
-// ascending returns the indices of scores, the lowest first.
+// ascending returns the indices of scores in ascending order.
 func ascending(scores []float64) []int {
 	order := make([]int, len(scores))
 	for i := range order {
@@ -27,7 +27,7 @@ func ascending(scores []float64) []int {
 	return order
 }
 
-// NewCurve returns the curve of scores, none of which may be NaN.
+// NewCurve returns the curve of scores, which must not be NaN.
 func NewCurve(scores []float64, positive []bool) Curve {
 	p := Point{Threshold: math.Inf(1)}
 	for _, yes := range positive {
@@ -64,8 +64,8 @@ func (c Curve) classes() (positives, negatives int) {
 	return c[0].TP + c[0].FN, c[0].FP + c[0].TN
 }
 
-// AveragePrecision returns the area under the precision-recall curve as a sum of steps: precision times the
-// gain in sensitivity. It is not defined without positives.
+// AveragePrecision returns the area under the precision-recall curve as a step sum: precision times the
+// increase in sensitivity. It is not defined without positives.
 func (c Curve) AveragePrecision() (float64, bool) {
 	positives, _ := c.classes()
 	if positives == 0 {
@@ -79,8 +79,9 @@ func (c Curve) AveragePrecision() (float64, bool) {
 	return sum / float64(positives), true
 }
 
-// AtSpecificity returns the index of the point of highest sensitivity whose specificity is at least min; among
-// equal ones that of highest specificity. It is not defined without a positive or without a negative.
+// AtSpecificity returns the index of the point with the highest sensitivity whose specificity is at least
+// least; in case of a tie, the one with the highest specificity. It is not defined without a positive or
+// without a negative.
 func (c Curve) AtSpecificity(least float64) (int, bool) {
 	if p, n := c.classes(); p == 0 || n == 0 {
 		return 0, false
@@ -97,8 +98,9 @@ func (c Curve) AtSpecificity(least float64) (int, bool) {
 	return best, true
 }
 
-// AtSensitivity returns the index of the point of highest specificity whose sensitivity is at least min; among
-// equal ones that of highest sensitivity. It is not defined without a positive or without a negative.
+// AtSensitivity returns the index of the point with the highest specificity whose sensitivity is at least
+// least; in case of a tie, the one with the highest sensitivity. It is not defined without a positive or
+// without a negative.
 func (c Curve) AtSensitivity(least float64) (int, bool) {
 	if p, n := c.classes(); p == 0 || n == 0 {
 		return 0, false
@@ -115,16 +117,16 @@ func (c Curve) AtSensitivity(least float64) (int, bool) {
 	return best, true
 }
 
-// Youden returns the index of the point where sensitivity + specificity is greatest (Youden 1950), of equal
-// ones the first. It is not defined without a positive or without a negative.
+// Youden returns the index of the point that maximises sensitivity + specificity (Youden 1950), the first in
+// case of a tie. It is not defined without a positive or without a negative.
 func (c Curve) Youden() (int, bool) {
 	positives, negatives := c.classes()
 	if positives == 0 || negatives == 0 {
 		return 0, false
 	}
 	best, most := 0, int64(math.MinInt64)
-	for i := 1; i < len(c); i++ { // a threshold of +Inf decides nothing
-		// The sum over its common denominator, so that equal ones are equal.
+	for i := 1; i < len(c); i++ { // a threshold of +Inf is no useful decision
+		// Compare the sums over a common denominator, so that ties are exact.
 		if j := int64(c[i].TP)*int64(negatives) - int64(c[i].FP)*int64(positives); j > most {
 			best, most = i, j
 		}
@@ -132,8 +134,8 @@ func (c Curve) Youden() (int, bool) {
 	return best, true
 }
 
-// Between returns a threshold that decides like point i, halfway to the next lower score: a score that is
-// computed anew, and differs by rounding, is decided alike.
+// Between returns a threshold with the decisions of point i, halfway to the next lower score. So a score that
+// is recomputed, and differs by rounding, is decided the same way.
 func (c Curve) Between(i int) float64 {
 	if i == 0 || i == len(c)-1 {
 		return c[i].Threshold

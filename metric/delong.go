@@ -2,9 +2,9 @@ package metric
 
 import "math"
 
-// placements are the parts that single samples have in an AUC (DeLong, DeLong, Clarke-Pearson, Biometrics 1988):
-// of each positive the share of negatives that score lower, of each negative the share of positives that score
-// higher, ties counting half.
+// placements are the contributions of single samples to an AUC (DeLong, DeLong, Clarke-Pearson, Biometrics
+// 1988): for each positive the proportion of negatives with a lower score, for each negative the proportion of
+// positives with a higher score, where ties count half.
 type placements struct {
 	auc                float64
 	positive, negative []float64
@@ -39,7 +39,7 @@ func place(scores []float64, positive []bool) (placements, bool) {
 	return p, true
 }
 
-// midranks returns the ranks of values, from 1; equal ones share the mean of theirs.
+// midranks returns the ranks of values, from 1. Equal values share the mean of their ranks.
 func midranks(values []float64) []float64 {
 	order, ranks := ascending(values), make([]float64, len(values))
 	for i := 0; i < len(order); {
@@ -55,7 +55,7 @@ func midranks(values []float64) []float64 {
 	return ranks
 }
 
-// covariance of two lists of equal length, around the given means, with n-1 below.
+// covariance returns the covariance of two lists of equal length around the given means, with denominator n-1.
 func covariance(a, b []float64, meanA, meanB float64) float64 {
 	sum := 0.0
 	for i := range a {
@@ -64,8 +64,8 @@ func covariance(a, b []float64, meanA, meanB float64) float64 {
 	return sum / float64(len(a)-1)
 }
 
-// DeLong returns an AUC with the estimate of its variance by DeLong and others (1988), which takes samples to be
-// independent. It is not defined with fewer than two positives or two negatives.
+// DeLong returns an AUC and the estimate of its variance by DeLong et al. (1988), which assumes that samples
+// are independent. It is not defined with fewer than two positives or two negatives.
 func DeLong(scores []float64, positive []bool) (auc, variance float64, ok bool) {
 	p, ok := place(scores, positive)
 	if !ok || len(p.positive) < 2 || len(p.negative) < 2 {
@@ -74,14 +74,14 @@ func DeLong(scores []float64, positive []bool) (auc, variance float64, ok bool) 
 	return p.auc, jointVariance(p, p), true
 }
 
-// jointVariance estimates the covariance of two AUCs of the same samples.
+// jointVariance estimates the covariance of two AUCs on the same samples.
 func jointVariance(a, b placements) float64 {
 	return covariance(a.positive, b.positive, a.auc, b.auc)/float64(len(a.positive)) +
 		covariance(a.negative, b.negative, a.auc, b.auc)/float64(len(a.negative))
 }
 
-// DeLongInterval returns the interval of an AUC at a confidence level such as 0.95, by DeLong's variance and
-// the normal distribution, cut off at 0 and 1.
+// DeLongInterval returns the confidence interval of an AUC at a level such as 0.95, by DeLong's variance and
+// the normal distribution, clipped to [0, 1].
 func DeLongInterval(scores []float64, positive []bool, level float64) (low, high float64, ok bool) {
 	auc, variance, ok := DeLong(scores, positive)
 	if !ok {
@@ -91,9 +91,9 @@ func DeLongInterval(scores []float64, positive []bool, level float64) (low, high
 	return max(0, auc-half), min(1, auc+half), true
 }
 
-// DeLongTest compares the AUCs of two scores of the same samples: their difference a - b and the two-sided p-value
-// of none. It is not defined with fewer than two positives or two negatives, nor if the AUCs differ without
-// any variance.
+// DeLongTest compares the AUCs of two scores on the same samples. It returns their difference a - b and its
+// two-sided p-value. It is not defined with fewer than two positives or two negatives, or if the AUCs differ
+// but have no variance.
 func DeLongTest(a, b []float64, positive []bool) (difference, p float64, ok bool) {
 	pa, okA := place(a, positive)
 	pb, okB := place(b, positive)

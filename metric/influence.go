@@ -2,19 +2,20 @@ package metric
 
 import "math"
 
-// influence is a number, a mean over runs, with what each sample does to it: to first order the number is off by the sum of
-// what its samples add. So the variance is that of sums over units, whatever units are (Obuchowski, Biometrics 1997, for the
-// AUC; the linearised ratio of surveys for shares).
+// influence is a metric, averaged over runs, with the influence of each sample on it: to first order, the
+// metric's error is the sum of the influences. So its variance is the variance of a sum over units, whatever
+// the units are (Obuchowski, Biometrics 1997, for the AUC; linearised ratio estimators of survey statistics for
+// proportions).
 type influence struct {
 	value   float64
 	defined bool
-	z       []float64 // [n] sum to 0
-	in      []bool    // [n] that take part: in the denominator
-	other   []bool    // [n] of an AUC, the negatives; in are the positives. Nil: there is one kind
-	size    float64   // of the denominator, a mean over runs
+	z       []float64 // [n], with sum 0
+	in      []bool    // [n] samples in the denominator
+	other   []bool    // [n] for an AUC, the negatives; then in are the positives. nil: one kind of sample only
+	size    float64   // denominator, averaged over runs
 }
 
-// variance of the sum over units, and the number of units of either kind that take part.
+// variance returns the variance of the sum over units, and the number of contributing units of either kind.
 func (f *influence) variance(units [][]int) (v float64, k, kOther int) {
 	var same, rest, cross float64
 	for _, u := range units {
@@ -44,7 +45,7 @@ func (f *influence) variance(units [][]int) (v float64, k, kOther int) {
 	return max(v, 0), k, kOther
 }
 
-// unbiased is what n-1 below makes of a sum over n.
+// unbiased returns n/(n-1), the correction of a variance that was computed with denominator n.
 func unbiased(n int) float64 {
 	if n < 2 {
 		return 1
@@ -52,7 +53,7 @@ func unbiased(n int) float64 {
 	return float64(n) / float64(n-1)
 }
 
-// correlation of two numbers of the same samples.
+// correlation returns the correlation of two metrics on the same samples.
 func correlation(a, b *influence, units [][]int) float64 {
 	var aa, bb, ab float64
 	for _, u := range units {
@@ -68,8 +69,8 @@ func correlation(a, b *influence, units [][]int) float64 {
 	return min(max(ab/math.Sqrt(aa*bb), -1), 1)
 }
 
-// ratioOf is the mean over runs of sum(up)/sum(down), where each sample adds to both. It is not defined if one of the runs
-// has nothing below.
+// ratioOf returns the mean over runs of sum(up)/sum(down), where each sample contributes to both sums. It is
+// not defined if a run has a zero denominator.
 func ratioOf(runs []*Predictions, add func(run, i int) (up, down float64)) *influence {
 	n := runs[0].N()
 	f := &influence{z: make([]float64, n), in: make([]bool, n), defined: true}
@@ -96,7 +97,7 @@ func ratioOf(runs []*Predictions, add func(run, i int) (up, down float64)) *infl
 	return f
 }
 
-// aucOf is the mean AUC of a label over runs, by DeLong's placements.
+// aucOf returns the mean AUC of a label over runs, with DeLong's placements.
 func aucOf(runs []*Predictions, label int) *influence {
 	n := runs[0].N()
 	f := &influence{z: make([]float64, n), in: make([]bool, n), other: make([]bool, n)}

@@ -2,22 +2,24 @@ package metric
 
 import "math"
 
-// wilson is Wilson's score interval of a share among n, which need not be whole, at z standard deviations.
+// wilson returns Wilson's score interval of a proportion p of n, which need not be an integer, at z standard
+// deviations.
 func wilson(p, n, z float64) (low, high float64) {
 	middle := (p + z*z/(2*n)) / (1 + z*z/n)
 	half := z / (1 + z*z/n) * math.Sqrt(max(0, p*(1-p)/n)+z*z/(4*n*n))
 	return max(0, middle-half), min(1, middle+half)
 }
 
-// hanley is the variance of an AUC of m positives and n negatives by Hanley and McNeil (Radiology 1982), with the symmetrical
-// sizes of Newcombe's fifth method (Statistics in Medicine 2006).
+// hanley returns the variance of an AUC with m positives and n negatives by Hanley and McNeil (Radiology 1982),
+// with the symmetrical sizes of Newcombe's fifth method (Statistics in Medicine 2006).
 func hanley(auc, m, n float64) float64 {
 	size := (m+n)/2 - 1
 	return auc * (1 - auc) / (m * n) * (1 + size*(1-auc)/(2-auc) + size*auc/(1+auc))
 }
 
-// rankInterval are the AUCs that are no more than z standard deviations from what was seen, their own variance being ratio
-// times Hanley's: a score interval, which has a width where all pairs are in order, too.
+// rankInterval returns a score interval: the AUCs that are at most z of their own standard deviations from the
+// observed one. Their variance is ratio times Hanley's. The interval has a positive width even if all pairs are
+// ranked correctly.
 func rankInterval(auc, m, n, ratio, z float64) (low, high float64) {
 	far := func(theta float64) bool {
 		return math.Abs(auc-theta) > z*math.Sqrt(ratio*hanley(theta, m, n))
@@ -39,7 +41,8 @@ func rankInterval(auc, m, n, ratio, z float64) (low, high float64) {
 	return end(0), end(1)
 }
 
-// logitInterval of a share with a variance, by the normal distribution of its logit.
+// logitInterval returns the interval of a proportion from its variance, with a normal distribution on the logit
+// scale.
 func logitInterval(p, variance, z float64) (low, high float64) {
 	middle, half := math.Log(p/(1-p)), z*math.Sqrt(variance)/(p*(1-p))
 	return 1 / (1 + math.Exp(half-middle)), 1 / (1 + math.Exp(-half-middle))

@@ -5,41 +5,42 @@ import (
 	"slices"
 )
 
-// How many units either side of a number needs for its interval to reach its level: images by themselves, or patients with
-// several; and the means of losses, to which few images add most. Below, an [Estimate] is Approximate.
+// The number of units on either side of a metric that its interval needs to reach its nominal coverage: single
+// images, patients with several images, and for mean losses, to which few images contribute most. With fewer,
+// an [Estimate] is Approximate.
 const (
 	EnoughImages = 10
 	EnoughGroups = 20
 	enoughLosses = 100
 )
 
-// intervals replaces the intervals of numbers by those that reach their level in small samples and at the edges: of shares
-// Wilson's, with the design effect of units; of an AUC DeLong's variance within a score interval, or under a logit with
-// Student's quantile where units are larger than a sample; of means over labels those of the labels put together by the
-// squares of their distances (Zou and Donner, Statistics in Medicine 2008). None has a width of zero. TestCoverage says what
-// they reach.
+// intervals replaces bootstrap intervals by intervals that reach their nominal coverage in small samples and
+// near 0 and 1. Proportions get Wilson's interval with the design effect of units. An AUC gets a score interval
+// with DeLong's variance, or, if units have several samples, an interval on the logit scale with Student's
+// quantile. A mean over labels combines the labels' intervals by the squares of their distances (Zou and
+// Donner, Statistics in Medicine 2008). No interval has width 0. TestCoverage measures the coverage.
 type intervals struct {
 	runs   []*Predictions
 	units  [][]int
 	level  float64
-	single bool // every unit is one sample
+	single bool // every unit has one sample
 }
 
-// bound is a number with its interval.
+// bound is a metric with its interval.
 type bound struct {
 	*influence
 	low, high float64
 	rough     bool
 }
 
-// put writes it down.
+// put stores the interval in an Estimate.
 func (b bound) put(e *Estimate) {
 	if e.Defined && b.defined {
 		e.Low, e.High, e.Bounded, e.Approximate = b.low, b.high, true, b.rough
 	}
 }
 
-// quantile is that of Student with k units, or the normal one where samples are units.
+// quantile returns Student's quantile for k units, or the normal quantile if samples are units.
 func (s *intervals) quantile(k int) float64 {
 	p := (1 + s.level) / 2
 	if s.single {
@@ -48,7 +49,7 @@ func (s *intervals) quantile(k int) float64 {
 	return studentQuantile(p, float64(max(k-1, 1)))
 }
 
-// few tells whether an interval of so many units may miss its level.
+// few reports whether the interval may miss its nominal coverage with that many units.
 func (s *intervals) few(units int) bool {
 	if s.single {
 		return units < EnoughImages
@@ -56,7 +57,8 @@ func (s *intervals) few(units int) bool {
 	return units < EnoughGroups
 }
 
-// share bounds a ratio between 0 and 1. counts says that each sample adds 0 or 1 below, and at most as much above.
+// share returns the interval of a ratio between 0 and 1. counts says that each sample adds 0 or 1 to the
+// denominator, and at most as much to the numerator.
 func (s *intervals) share(f *influence, counts bool) bound {
 	if !f.defined {
 		return bound{influence: f, high: 1}
@@ -71,14 +73,14 @@ func (s *intervals) share(f *influence, counts bool) bound {
 			n = min(n, f.size)
 		}
 	default:
-		n = float64(k) // as if all of a unit were one
+		n = float64(k) // as if each unit were one sample
 	}
 	b := bound{influence: f, rough: s.few(k)}
 	b.low, b.high = wilson(f.value, n, s.quantile(k))
 	return b
 }
 
-// auc bounds the AUC of a label.
+// auc returns the interval of a label's AUC.
 func (s *intervals) auc(label int) bound {
 	f := aucOf(s.runs, label)
 	if !f.defined {
@@ -93,7 +95,7 @@ func (s *intervals) auc(label int) bound {
 	case spread && !s.single:
 		b.low, b.high = logitInterval(f.value, v, s.quantile(fewer))
 	case spread:
-		// DeLong's variance is itself uncertain where a class is small: it moves toward Hanley's.
+		// DeLong's variance is itself uncertain if a class is small. It is then moved towards Hanley's.
 		trust := float64(fewer-1) / float64(fewer-1+EnoughImages)
 		ratio := math.Pow(v/hanley(f.value, float64(m), float64(n)), trust)
 		b.low, b.high = rankInterval(f.value, float64(m), float64(n), ratio, z)
@@ -103,7 +105,8 @@ func (s *intervals) auc(label int) bound {
 	return b
 }
 
-// mean bounds a mean over labels. Where numbers do not vary, together is how they are taken to go together.
+// mean returns the interval of a mean over labels. together is the correlation assumed for metrics that do not
+// vary.
 func (s *intervals) mean(list []bound, together float64) bound {
 	list = slices.DeleteFunc(slices.Clone(list), func(b bound) bool { return !b.defined })
 	k := float64(len(list))
@@ -137,7 +140,8 @@ func (s *intervals) mean(list []bound, together float64) bound {
 	return out
 }
 
-// positive bounds a mean of values that are not negative, by the logarithm of the mean and Student's quantile.
+// positive returns the interval of a mean of non-negative values, on the scale of its logarithm with Student's
+// quantile.
 func (s *intervals) positive(of func(run, i int) float64) bound {
 	f := ratioOf(s.runs, func(r, i int) (float64, float64) { return of(r, i), 1 })
 	b := bound{influence: f}
@@ -147,17 +151,18 @@ func (s *intervals) positive(of func(run, i int) float64) bound {
 		half := t * math.Sqrt(v) / f.value
 		b.low, b.high = f.value*math.Exp(-half), f.value*math.Exp(half)
 	} else {
-		// All alike: what was never seen is rarer than Wilson's bound, and as bad as a coin's toss at the least.
+		// All values are equal. Assume that unseen values are as frequent as Wilson's bound allows, and differ
+		// by at most 1.
 		_, rare := wilson(0, float64(max(k, 1)), normalQuantile((1+s.level)/2))
 		b.low, b.high, b.rough = f.value*(1-rare), f.value+rare, true
 	}
 	return b
 }
 
-// decided tells by which rule decisions are counted.
+// decided reports whether the decision about a label of a sample is positive.
 type decided func(run, i, label int) bool
 
-// rates bounds the decisions about one label.
+// rates sets the intervals of the decisions about one label.
 func (s *intervals) rates(label int, says decided, r *Rates) (sensitivity, specificity, f1 bound) {
 	truth := func(i int) bool { p := s.runs[0]; return p.Truth[i*p.Labels+label] }
 	if1 := func(yes bool) float64 {
@@ -191,7 +196,7 @@ func (s *intervals) rates(label int, says decided, r *Rates) (sensitivity, speci
 	return sensitivity, specificity, f1
 }
 
-// all replaces the intervals of n but for those of ECE.
+// all replaces the intervals of n, except those of ECE.
 func (s *intervals) all(n *Numbers) {
 	first := s.runs[0]
 	labels := first.Labels
@@ -220,7 +225,7 @@ func (s *intervals) all(n *Numbers) {
 		}
 	}
 	if first.Exclusive && labels == 2 {
-		aucs = aucs[1:] // the other is the same
+		aucs = aucs[1:] // the other one is equal
 	}
 	s.mean(aucs, 1).put(&n.AUC)
 	s.mean(balance, 0).put(&n.BalancedAccuracy)
@@ -245,17 +250,17 @@ func (s *intervals) all(n *Numbers) {
 	s.positive(func(r, i int) float64 { return nats[r][i] }).put(&n.LogLoss)
 }
 
-// refine replaces the intervals of resamples where there are better ones.
+// refine replaces bootstrap intervals where better ones are known.
 func (b Bootstrap) refine(n *Numbers, runs []*Predictions) {
 	s := newIntervals(runs, b.Units, b.level())
 	s.all(n)
 	s.calibration(n)
 }
 
-// calibration mends the intervals of ECE, which are those of resamples. A resample has the noise of the samples once more: what
-// it makes of the debiased number is off from the ECE of the samples as the debiased number is from the truth, which both
-// intervals are of. Where nothing
-// varies, all samples being certain and alike, the share of others is bounded.
+// calibration corrects the bootstrap intervals of ECE. A resample adds sampling noise a second time: the
+// debiased ECE of a resample differs from the ECE of the samples as the debiased ECE of the samples differs
+// from the true value, for which both intervals are meant. If nothing varies, because all samples are equally
+// certain, the proportion of other samples is bounded.
 func (s *intervals) calibration(n *Numbers) {
 	e, d := &n.ECE, &n.ECEDebiased
 	e.Approximate, d.Approximate = e.Bounded, d.Bounded
@@ -272,7 +277,7 @@ func (s *intervals) calibration(n *Numbers) {
 	}
 }
 
-// singles are units of one sample each.
+// singles returns units of one sample each.
 func singles(n int) [][]int {
 	units := make([][]int, n)
 	for i := range units {
@@ -281,13 +286,15 @@ func singles(n int) [][]int {
 	return units
 }
 
-// AUCInterval is the AUC of a label with its interval over units (nil: every sample), as Measure has it.
+// AUCInterval returns the AUC of a label with its interval over units (nil: every sample), as Measure computes
+// it.
 func AUCInterval(p *Predictions, label int, units [][]int, level float64) Estimate {
 	s := newIntervals([]*Predictions{p}, units, level)
 	return s.estimate(s.auc(label))
 }
 
-// MacroAUCInterval is the mean AUC over labels with its interval over units (nil: every sample), as Measure has it.
+// MacroAUCInterval returns the mean AUC over labels with its interval over units (nil: every sample), as
+// Measure computes it.
 func MacroAUCInterval(p *Predictions, units [][]int, level float64) Estimate {
 	s := newIntervals([]*Predictions{p}, units, level)
 	var list []bound
@@ -309,7 +316,7 @@ func (s *intervals) estimate(b bound) Estimate {
 	return e
 }
 
-// newIntervals prepares those of runs.
+// newIntervals prepares the intervals of runs.
 func newIntervals(runs []*Predictions, units [][]int, level float64) *intervals {
 	s := &intervals{runs: runs, units: units, level: level, single: true}
 	if s.units == nil {

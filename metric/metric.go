@@ -1,7 +1,7 @@
-// Package metric judges predictions: it sees probabilities and truths, and no model.
+// Package metric evaluates predictions. It works on probabilities and true labels, and knows no model.
 //
-// A number that the data does not define, such as an AUC without positives, is reported as such by a
-// second result, never as NaN and never as a made-up value.
+// Functions return a second result that says whether the data defines the metric. An AUC without positives, for
+// example, is not defined; it is never reported as NaN or as an arbitrary value.
 package metric
 
 import (
@@ -9,19 +9,20 @@ import (
 	"math"
 )
 
-// Predictions are the probabilities that a model gave n samples, and what was true.
+// Predictions holds the probabilities that a model gave n samples, and their true labels.
 type Predictions struct {
 	Labels int
-	// Exclusive says that each sample has exactly one label, so that its probabilities add up to 1.
-	// Otherwise each label is present or absent by itself.
+	// Exclusive says that each sample has exactly one label, so that its probabilities add up to 1. Otherwise
+	// labels are present or absent independently.
 	Exclusive bool
 	Prob      []float64 // [n, Labels]
 	Truth     []bool    // [n, Labels]
-	// Thresholds are the probabilities from which a label counts as present: one a label, or nil for one half.
-	// Exclusive labels are decided for the most probable one, unless ByThreshold says otherwise; their thresholds serve to
-	// look at one alone.
+	// Thresholds are the probabilities from which a label counts as present: one per label, or nil for one
+	// half. Exclusive labels are decided by the highest probability unless ByThreshold is set; their thresholds
+	// then apply only when one label is considered against the rest.
 	Thresholds []float64
-	// ByThreshold says, of two exclusive labels, that the second is decided for where its probability reaches its threshold.
+	// ByThreshold says, for two exclusive labels, that the second is decided if its probability reaches its
+	// threshold.
 	ByThreshold bool
 }
 
@@ -33,8 +34,8 @@ func (p *Predictions) N() int {
 	return len(p.Prob) / p.Labels
 }
 
-// Check returns an error if the lengths do not fit, a probability is not in [0, 1], or exclusive labels
-// are not.
+// Check returns an error if lengths do not agree, a probability is not in [0, 1], or exclusive labels are not
+// exclusive.
 func (p *Predictions) Check() error {
 	if p.Labels < 1 || len(p.Prob)%p.Labels != 0 || len(p.Prob) != len(p.Truth) {
 		return fmt.Errorf("metric: %d probabilities and %d truths for %d labels", len(p.Prob), len(p.Truth), p.Labels)
@@ -84,7 +85,7 @@ func (p *Predictions) Column(label int) (prob []float64, truth []bool) {
 	return prob, truth
 }
 
-// top returns the most probable label of sample i; of equal ones the first.
+// top returns the most probable label of sample i, the first in case of a tie.
 func (p *Predictions) top(i int) int {
 	best := 0
 	for l, v := range p.Prob[i*p.Labels : (i+1)*p.Labels] {
@@ -95,11 +96,11 @@ func (p *Predictions) top(i int) int {
 	return best
 }
 
-// sides tells whether one threshold decides between two labels.
+// sides reports whether one threshold decides between two labels.
 func (p *Predictions) sides() bool { return p.Exclusive && p.ByThreshold && p.Labels == 2 }
 
-// Decided returns the label that is decided for of sample i: the most probable one, of equal ones the first; or, with
-// ByThreshold, that of the two which the threshold says. The labels must be exclusive.
+// Decided returns the label decided for sample i: the most probable one, the first in case of a tie; or, with
+// ByThreshold, the one of two labels that the threshold selects. Labels must be exclusive.
 func (p *Predictions) Decided(i int) int {
 	switch {
 	case !p.sides():
@@ -110,7 +111,7 @@ func (p *Predictions) Decided(i int) int {
 	return 0
 }
 
-// label returns the first label that sample i has.
+// label returns the first true label of sample i.
 func (p *Predictions) label(i int) int {
 	for l, t := range p.Truth[i*p.Labels : (i+1)*p.Labels] {
 		if t {
@@ -120,13 +121,13 @@ func (p *Predictions) label(i int) int {
 	return -1
 }
 
-// mean averages what f gives for each label.
+// mean averages f over the labels.
 func (p *Predictions) mean(f func(label int) (float64, bool)) (float64, bool) {
 	return mean(p.Labels, f)
 }
 
-// mean averages what f gives for 0 to labels-1, leaving out those for which it is not defined. It is not
-// defined if that leaves none.
+// mean averages f over 0 to labels-1, leaving out labels for which it is not defined. The mean is not defined
+// if no label remains.
 func mean(labels int, f func(label int) (float64, bool)) (float64, bool) {
 	sum, n := 0.0, 0
 	for l := range labels {
@@ -141,11 +142,13 @@ func mean(labels int, f func(label int) (float64, bool)) (float64, bool) {
 	return sum / float64(n), true
 }
 
-// logFloor bounds the logarithm of a probability of zero: log loss stays finite, at 36.04 per such sample.
+// logFloor limits the logarithm of a probability of zero, so that log loss stays finite, at 36.04 per such
+// sample.
 var logFloor = math.Log(0x1p-52)
 
-// LogLoss returns the mean negative logarithm of the probability of what was true, in nats: of the one
-// label, or of each label's presence or absence. Probabilities below 2^-52 count as 2^-52.
+// LogLoss returns the mean negative logarithm of the probability of the truth, in nats: that of the true label,
+// or for labels that are not exclusive that of each label's presence or absence. Probabilities below 2^-52
+// count as 2^-52.
 func (p *Predictions) LogLoss() (float64, bool) {
 	n := p.N()
 	if n == 0 {
@@ -166,9 +169,9 @@ func (p *Predictions) LogLoss() (float64, bool) {
 	return sum / float64(terms), true
 }
 
-// Brier returns the mean squared error of the probabilities: with two exclusive labels that of the second
-// label (so 0 to 1), with more the sum over labels (0 to 2; Brier 1950), with labels that do not exclude
-// each other the mean over labels.
+// Brier returns the mean squared error of the probabilities. With two exclusive labels it is that of the second
+// label (0 to 1), with more the sum over labels (0 to 2; Brier 1950), and with labels that are not exclusive
+// the mean over labels.
 func (p *Predictions) Brier() (float64, bool) {
 	n := p.N()
 	if n == 0 {

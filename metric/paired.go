@@ -7,30 +7,34 @@ import (
 	"slices"
 )
 
-// TwoLevel says what holds for other images and for training again: resamples of samples and, within each, of the seeds of either
-// side. So it needs several runs; of one run each the seeds are taken to matter nothing, and the result says as much.
+// TwoLevel is a difference whose interval covers both other images and retraining. Its resamples draw samples
+// and, within each, the seeds of either side. So it needs several runs. With one run per side, variation
+// between seeds is not included.
 type TwoLevel struct {
 	Estimate
-	Seeds bool // seeds were drawn
-	// NotInferior is the one-sided p-value of the first being worse than the second by the margin or more. It is small where the
-	// first is at most so little worse.
+	Seeds bool // whether seeds were drawn
+	// NotInferior is the one-sided p-value of the hypothesis that the first method is worse than the second by
+	// at least the margin. A small value supports non-inferiority.
 	NotInferior float64
 }
 
-// Differences are those of AUC, accuracy and so on of two methods, first less second, in the order of the fields of Numbers.
+// Differences holds the differences of metrics between two methods, first minus second, in the order of the
+// fields of Numbers.
 type Differences struct {
 	AUC, Accuracy, BalancedAccuracy, F1, ECE, Brier, LogLoss TwoLevel
 	Labels                                                   []TwoLevel // of the AUC of each label
 }
 
-// CompareMethods measures differences between the runs of two methods on the same samples, with a margin by which the first may be
-// worse (of an AUC of 0 to 1; used for AUC, accuracy, balanced accuracy, F1). Runs of the same position share a seed where
-// there are as many on both sides, and are drawn together.
+// CompareMethods compares the runs of two methods on the same samples. margin is how much worse the first
+// method may be (on a scale of 0 to 1; used for AUC, accuracy, balanced accuracy and F1). If both sides have
+// the same number of runs, runs at the same position share a seed and are drawn together.
 //
-// Intervals are percentiles of two-level resamples. The spread of a drawn mean of k seeds is too small by (k-1)/k: the seeds'
-// part is scaled by its root. And a few seeds tell their spread badly: distances from the value are widened from the normal
-// distribution to Student's, with the degrees of freedom of Satterthwaite. p-values are Student's with the resamples' spread, or
-// what the share of resamples on the other side says, if that is larger.
+// Intervals are percentiles of two-level resamples, with two corrections for a small number k of seeds. The
+// variance of a resampled mean of k seeds is too small by the factor (k-1)/k, so the contribution of seeds is
+// scaled by the root of its inverse. And because k seeds estimate their own variance poorly, distances from the
+// value are widened from the normal to Student's distribution, with Satterthwaite's degrees of freedom. The
+// p-value is the larger of that of Student's distribution with the resamples' standard deviation, and that of
+// the proportion of resamples with the opposite sign.
 func (b Bootstrap) CompareMethods(ctx context.Context, first, second []*Predictions, margin float64) (*Differences, error) {
 	one, err := b.runTables(ctx, first)
 	if err != nil {
@@ -62,16 +66,17 @@ func (b Bootstrap) CompareMethods(ctx context.Context, first, second []*Predicti
 	return d, nil
 }
 
-// Places in the list of Numbers: those over all labels, and then those of each.
+// Offsets in the list of Numbers: metrics over all labels come first, then those of each label.
 const (
 	overall  = 8
 	perLabel = 11
 )
 
-// pick is how often each run of either side counts.
+// pick is the weight of each run of either side in a resample.
 type pick struct{ first, second []float64 }
 
-// picks draws n runs with replacement: shares that add up to 1, spread by the root of n/(n-1) around 1/n.
+// picks draws n runs with replacement. The weights add up to 1; their deviations from 1/n are scaled by the
+// root of n/(n-1).
 func picks(rng *rand.Rand, n int) []float64 {
 	w := make([]float64, n)
 	for range n {
@@ -86,7 +91,7 @@ func picks(rng *rand.Rand, n int) []float64 {
 	return w
 }
 
-// runTables has the table of each run.
+// runTables returns the table of each run.
 func (b Bootstrap) runTables(ctx context.Context, runs []*Predictions) ([][][]float64, error) {
 	if err := checkRuns(runs); err != nil {
 		return nil, err
@@ -102,7 +107,7 @@ func (b Bootstrap) runTables(ctx context.Context, runs []*Predictions) ([][][]fl
 	return out, nil
 }
 
-// twoLevel is the difference in column k.
+// twoLevel computes the difference in column k.
 func (b Bootstrap) twoLevel(one, two [][][]float64, drawn []pick, k int, margin float64, seeds bool) TwoLevel {
 	value := 0.0
 	for _, t := range one {
@@ -120,7 +125,7 @@ func (b Bootstrap) twoLevel(one, two [][][]float64, drawn []pick, k int, margin 
 			list[r] -= w * two[i][r+1][k]
 		}
 	}
-	if math.Abs(value) < 1e-15 { // rounding of equal ones
+	if math.Abs(value) < 1e-15 { // rounding errors of equal values
 		value = 0
 	}
 	out := TwoLevel{Estimate: b.estimate(value, list), Seeds: seeds, NotInferior: 1}
@@ -148,13 +153,14 @@ func (b Bootstrap) twoLevel(one, two [][][]float64, drawn []pick, k int, margin 
 		out.NotInferior = 1 - out.NotInferior
 	}
 	if !out.Bounded || out.High-out.Low < 1e-12 {
-		out.Bounded, out.Low, out.High = false, 0, 0 // the answers are the same: there is nothing to be uncertain about, and nothing seen
+		// all answers are equal, so there is no variation from which to estimate an interval
+		out.Bounded, out.Low, out.High = false, 0, 0
 	}
 	return out
 }
 
-// seedVariance is what seeds add to the variance of the difference of means, and the number of seeds (of the side with fewer, if
-// there are as many on neither).
+// seedVariance returns the contribution of seeds to the variance of the difference of means, and the number of
+// seeds of the side with fewer of them.
 func seedVariance(one, two [][][]float64, k int) (v, seeds float64) {
 	of := func(at func(i int) float64, n int) float64 {
 		mean, square := 0.0, 0.0
@@ -176,7 +182,7 @@ func seedVariance(one, two [][][]float64, k int) (v, seeds float64) {
 	return of(func(i int) float64 { return one[i][0][k] }, len(one)) + of(func(i int) float64 { return two[i][0][k] }, len(two)), seeds
 }
 
-// tails is the two-sided p-value of the difference being at.
+// tails returns the two-sided p-value of the hypothesis that the difference is at.
 func tails(value, at float64, list []float64, sd, df float64) float64 {
 	up, down := 0, 0
 	for _, v := range list {

@@ -2,19 +2,20 @@ package metric
 
 import "math"
 
-// Recalibration is what a logistic regression of the truth on the logit of a probability finds (Cox 1958; Van Calster et al.,
-// BMC Medicine 2019): a slope below 1 says that probabilities are too extreme, an intercept in the large above 0 that they are
-// too low on the whole.
+// Recalibration is a logistic regression of the truth on the logit of a probability (Cox 1958; Van Calster et
+// al., BMC Medicine 2019). A slope below 1 means that probabilities are too extreme. A calibration in the large
+// above 0 means that they are too low on average.
 type Recalibration struct {
 	Slope, Intercept Estimate // of the regression
-	InTheLarge       Estimate // the intercept alone, the slope being 1
+	InTheLarge       Estimate // the intercept with slope fixed to 1
 }
 
-// logitEdge bounds the logit of a probability of 0 or 1.
+// logitEdge is the distance that is kept from probabilities 0 and 1, whose logit is infinite.
 const logitEdge = 0x1p-40
 
-// Recalibrate fits by the greatest likelihood; intervals are Wald's with Student's quantile over units (nil: every sample), whose
-// variance is the sandwich of White. Where classes are separated, or one is missing, nothing is defined.
+// Recalibrate fits by maximum likelihood. Intervals are Wald's with Student's quantile over units (nil: every
+// sample) and White's sandwich variance. If classes are perfectly separated, or one is missing, nothing is
+// defined.
 func Recalibrate(prob []float64, truth []bool, units [][]int, level float64) Recalibration {
 	if units == nil {
 		units = singles(len(prob))
@@ -40,8 +41,8 @@ func Recalibrate(prob []float64, truth []bool, units [][]int, level float64) Rec
 	return r
 }
 
-// logistic fits intercept and slope of x, or the intercept with a slope of 1, by Newton's method, and returns them with their
-// standard errors over units.
+// logistic fits intercept and slope of x, or the intercept with slope 1, by Newton's method. It returns them
+// with their standard errors over units.
 func logistic(x []float64, truth []bool, units [][]int, slope bool) (at, se [2]float64, ok bool) {
 	at[1] = 1
 	target := func(i int) float64 {
@@ -50,7 +51,7 @@ func logistic(x []float64, truth []bool, units [][]int, slope bool) (at, se [2]f
 		}
 		return 0
 	}
-	var aa, ab, bb float64 // the information
+	var aa, ab, bb float64 // the information matrix
 	for step := range 100 {
 		var ga, gb float64
 		aa, ab, bb = 0, 0, 0
@@ -70,7 +71,7 @@ func logistic(x []float64, truth []bool, units [][]int, slope bool) (at, se [2]f
 		da, db := (bb*ga-ab*gb)/det, (aa*gb-ab*ga)/det
 		at[0], at[1] = at[0]+da, at[1]+db
 		if !(math.Abs(at[0]) < 50 && math.Abs(at[1]) < 50) {
-			return at, se, false // separated: there is no end
+			return at, se, false // perfectly separated: there is no maximum
 		}
 		if math.Abs(da)+math.Abs(db) < 1e-12 {
 			break

@@ -2,12 +2,13 @@ package metric
 
 import "math"
 
-// CorrectedResampled judges differences between two methods over trainings on overlapping parts of the same data, such as
-// the folds of cross-validation, by the corrected resampled t-test of Nadeau and Bengio (Inference for the generalization
-// error, 2003): the variance of the mean of J differences is (1/J + ratio) times theirs, where ratio is the number of images
-// tested on over that trained on. Without the correction folds look like independent experiments, which they are not.
+// CorrectedResampled tests differences between two methods over trainings on overlapping parts of the same
+// data, such as the folds of cross-validation. It uses the corrected resampled t-test of Nadeau and Bengio
+// (Inference for the generalization error, 2003): the variance of the mean of J differences is (1/J + ratio)
+// times their variance, where ratio is the number of test images divided by the number of training images.
+// Without the correction, folds would be treated as independent experiments.
 //
-// The interval is missing where there is one difference or none of them differs from the others.
+// There is no interval for a single difference, or if all differences are equal.
 func CorrectedResampled(differences []float64, ratio, level float64) Estimate {
 	n := float64(len(differences))
 	if n == 0 || !(ratio >= 0) {

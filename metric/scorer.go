@@ -2,22 +2,23 @@ package metric
 
 import "math"
 
-// scorer computes all Numbers of predictions in which each sample counts a whole number of times: the resamples
-// of a bootstrap, without sorting or copying anything anew. It may be shared; scratch may not.
+// scorer computes all metrics of predictions in which each sample counts an integer number of times: the
+// resamples of a bootstrap, without sorting or copying again. A scorer may be shared between goroutines;
+// scratch may not.
 type scorer struct {
 	p       *Predictions
-	order   [][]int32 // of each label, the samples from the lowest probability up
-	decided []bool    // [n, Labels] as Accuracy counts
-	above   []bool    // [n, Labels] by thresholds; decided itself where labels are not exclusive
-	square  []float64 // [n] of Brier
-	nats    []float64 // [n] of LogLoss
-	bin     []uint8   // [n, columns] of ECE
-	gap     []float64 // [n, columns] confidence less right
+	order   [][]int32 // for each label, the samples in ascending order of probability
+	decided []bool    // [n, Labels] decisions as Accuracy counts them
+	above   []bool    // [n, Labels] decisions by thresholds; same as decided if labels are not exclusive
+	square  []float64 // [n] terms of Brier
+	nats    []float64 // [n] terms of LogLoss
+	bin     []uint8   // [n, columns] bins of ECE
+	gap     []float64 // [n, columns] confidence minus correctness
 	right   []bool    // [n, columns]
-	columns int       // of ECE: 1 if labels are exclusive, else one a label
+	columns int       // of ECE: 1 if labels are exclusive, else one per label
 }
 
-// scratch is what one run of a scorer writes to.
+// scratch is the working memory of one run of a scorer.
 type scratch struct {
 	counts, at []Counts
 	gaps       []float64 // [columns, DefaultBins]
@@ -29,7 +30,7 @@ func (s *scorer) scratch() *scratch {
 	return &scratch{make([]Counts, s.p.Labels), make([]Counts, s.p.Labels), make([]float64, bins), make([]int32, bins), make([]int32, bins)}
 }
 
-// newScorer prepares predictions, which are checked.
+// newScorer prepares predictions, which must have been checked.
 func newScorer(p *Predictions) *scorer {
 	n := p.N()
 	s := &scorer{p: p, square: make([]float64, n), nats: make([]float64, n), columns: p.Labels}
@@ -76,10 +77,10 @@ func newScorer(p *Predictions) *scorer {
 	return s
 }
 
-// notDefined marks, in the plain list of a scorer, a number that the samples do not define.
+// notDefined marks an undefined metric in the list of a scorer.
 var notDefined = math.NaN()
 
-// score computes the numbers, in the order of Numbers.list, for samples that count weights times.
+// score computes the metrics, in the order of Numbers.list. Sample i counts weights[i] times.
 func (s *scorer) score(weights []int32, t *scratch, out []float64) {
 	t.clear()
 	total := s.count(weights, t)
@@ -89,7 +90,7 @@ func (s *scorer) score(weights []int32, t *scratch, out []float64) {
 		}
 		out[0], out = v, out[1:]
 	}
-	macro := &out[0] // of the areas that follow
+	macro := &out[0] // mean of the AUCs that follow
 	put(0, false)
 	put(accuracy(t.counts, s.p.Exclusive))
 	put(balanced(t.counts, s.p.Exclusive))
@@ -127,7 +128,7 @@ func (t *scratch) clear() {
 	clear(t.right)
 }
 
-// count fills in the decisions about each label, and returns the sum of weights.
+// count counts the decisions about each label, and returns the sum of weights.
 func (s *scorer) count(weights []int32, t *scratch) (total int) {
 	labels := s.p.Labels
 	for i, w := range weights {
@@ -158,7 +159,7 @@ func (k *Counts) add(decided, truth bool, w int) {
 	}
 }
 
-// average is the mean of a number that every sample has.
+// average returns the weighted mean of values.
 func (s *scorer) average(values []float64, weights []int32, total int) (float64, bool) {
 	sum := 0.0
 	for i, w := range weights {
@@ -167,8 +168,8 @@ func (s *scorer) average(values []float64, weights []int32, total int) (float64,
 	return sum / float64(total), total > 0
 }
 
-// calibrationError is Predictions.ECE: in each bin the distance of the mean confidence from the share of right
-// ones, times the samples in it, is the size of the sum of their gaps.
+// calibrationError computes Predictions.ECE. In each bin, the number of samples times the distance between mean
+// confidence and proportion correct equals the absolute value of the sum of gaps.
 func (s *scorer) calibrationError(weights []int32, t *scratch, total int) (float64, bool) {
 	for i, w := range weights {
 		for c := range s.columns {
@@ -188,9 +189,9 @@ func (s *scorer) calibrationError(weights []int32, t *scratch, total int) (float
 	return sum / float64(total*s.columns), total > 0
 }
 
-// debiased is calibrationError less what chance adds: the frequency of a bin is off by a normal error, which makes the size of
-// its gap larger on average (the plug-in correction of Kumar, Liang and Ma, arXiv 1909.10155, for absolute gaps, its mean in
-// closed form). It reads what calibrationError has counted.
+// debiased returns calibrationError minus its expected value due to chance. The frequency in a bin has a normal
+// error, which increases the absolute gap on average (the plug-in correction of Kumar, Liang and Ma, arXiv
+// 1909.10155, for absolute gaps, with the mean in closed form). It uses the counts of calibrationError.
 func (s *scorer) debiased(t *scratch, total int) (float64, bool) {
 	sum := 0.0
 	for b, g := range t.gaps {
@@ -208,7 +209,7 @@ func (s *scorer) debiased(t *scratch, total int) (float64, bool) {
 	return max(0, sum) / float64(total*s.columns), total > 0
 }
 
-// area is AUC of a label.
+// area computes AUC for a label.
 func (s *scorer) area(label int, weights []int32) (float64, bool) {
 	order, labels := s.order[label], s.p.Labels
 	var below, wins, positives int64

@@ -2,13 +2,14 @@ package metric
 
 import "math"
 
-// normalQuantile is the inverse of the standard normal distribution.
+// normalQuantile is the quantile function of the standard normal distribution.
 func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
-// studentTail is the probability that Student's t with df degrees of freedom exceeds t >= 0.
+// studentTail returns the probability that Student's t with df degrees of freedom exceeds t >= 0.
 func studentTail(t, df float64) float64 { return betaShare(df/2, 0.5, df/(df+t*t)) / 2 }
 
-// studentQuantile is the inverse of Student's distribution for p of one half or more: the normal one if df is infinite.
+// studentQuantile is the quantile function of Student's distribution for p >= 0.5. If df is infinite it is the
+// normal one.
 func studentQuantile(p, df float64) float64 {
 	if df > 1e7 {
 		return normalQuantile(p)
@@ -17,7 +18,7 @@ func studentQuantile(p, df float64) float64 {
 	below, _ := math.Lgamma(df / 2)
 	scale := math.Exp(above-below) / math.Sqrt(df*math.Pi)
 	t := normalQuantile(p)
-	// The tail is convex and the normal quantile lies below: Newton's method climbs and does not overshoot.
+	// The tail is convex and the normal quantile is smaller, so Newton's method increases without overshooting.
 	for range 100 {
 		step := (studentTail(t, df) - (1 - p)) / (scale * math.Pow(1+t*t/df, -(df+1)/2))
 		t += step
@@ -28,15 +29,15 @@ func studentQuantile(p, df float64) float64 {
 	return t
 }
 
-// betaShare is the regularised incomplete beta function I_x(a, b), by its continued fraction (Abramowitz and Stegun 26.5.8)
-// evaluated forwards by Lentz's method.
+// betaShare is the regularised incomplete beta function I_x(a, b), computed from its continued fraction
+// (Abramowitz and Stegun 26.5.8) by Lentz's method.
 func betaShare(a, b, x float64) float64 {
 	switch {
 	case x <= 0:
 		return 0
 	case x >= 1:
 		return 1
-	case x > (a+1)/(a+b+2): // where the fraction of the other side converges sooner
+	case x > (a+1)/(a+b+2): // the continued fraction of the complement converges sooner
 		return 1 - betaShare(b, a, 1-x)
 	}
 	la, _ := math.Lgamma(a)

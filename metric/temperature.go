@@ -2,16 +2,16 @@ package metric
 
 import "math"
 
-// The range in which a temperature is looked for. Beyond it the samples do not tell: with a lower one the
-// classes are (all but) separated, with a higher one the logits say nothing.
+// The range of temperatures to search. Beyond it the samples do not determine one: with a lower temperature the
+// classes are (nearly) separated, with a higher one the logits carry no information.
 const (
 	MinTemperature = 0.05
 	MaxTemperature = 20
 )
 
-// SoftmaxTemperature returns the temperature T for which softmax(logits/T) has the least log loss (Guo et al.,
-// arXiv 1706.04599). Logits are [n, classes]; class has the true one of each sample. If there is no minimum
-// within MinTemperature and MaxTemperature, it returns 1, and ok is false.
+// SoftmaxTemperature returns the temperature T that minimises the log loss of softmax(logits/T) (Guo et al.,
+// arXiv 1706.04599). Logits are [n, classes]; class holds the true class of each sample. If there is no minimum
+// between MinTemperature and MaxTemperature, it returns 1, and ok is false.
 func SoftmaxTemperature(logits []float32, classes int, class []int) (t float64, ok bool) {
 	p := make([]float64, classes)
 	return temperature(func(beta float64) (slope, curvature float64) {
@@ -26,7 +26,7 @@ func SoftmaxTemperature(logits []float32, classes int, class []int) (t float64, 
 				p[k] = math.Exp(beta*float64(z) - top)
 				sum += p[k]
 			}
-			mean, square := 0.0, 0.0 // of the logit less the true one, under the model
+			mean, square := 0.0, 0.0 // mean and mean square, under the model, of the logit minus the true one
 			for k, z := range row {
 				d := float64(z) - float64(row[truth])
 				mean += p[k] / sum * d
@@ -39,7 +39,7 @@ func SoftmaxTemperature(logits []float32, classes int, class []int) (t float64, 
 	})
 }
 
-// SigmoidTemperature is SoftmaxTemperature for one label by itself: 1/(1+exp(-logit/T)). It has no answer, either,
+// SigmoidTemperature is SoftmaxTemperature for a single label: 1/(1+exp(-logit/T)). It also returns false
 // without a positive or without a negative.
 func SigmoidTemperature(logits []float32, positive []bool) (t float64, ok bool) {
 	positives := 0
@@ -65,8 +65,8 @@ func SigmoidTemperature(logits []float32, positive []bool) (t float64, ok bool) 
 	})
 }
 
-// temperature finds 1/beta where the slope of the loss as a function of beta is zero. The loss is convex in beta, so
-// that the slope rises: Newton's method, held within a bracket that shrinks with every step.
+// temperature finds 1/beta at which the derivative of the loss with respect to beta is zero. The loss is convex
+// in beta, so the derivative increases. It uses Newton's method within a bracket that shrinks with every step.
 func temperature(loss func(beta float64) (slope, curvature float64)) (float64, bool) {
 	low, high := 1.0/MaxTemperature, 1.0/MinTemperature
 	if slope, _ := loss(low); !(slope < 0) {
@@ -75,7 +75,7 @@ func temperature(loss func(beta float64) (slope, curvature float64)) (float64, b
 	if slope, _ := loss(high); !(slope > 0) {
 		return 1, false
 	}
-	const steps = 200 // of which bisection alone needs 60
+	const steps = 200 // bisection alone needs 60
 	beta := 1.0
 	for range steps {
 		slope, curvature := loss(beta)

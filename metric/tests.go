@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Holm adjusts p-values for their number, so that the chance of any false one is bounded (Holm 1979). NaN stays, and does not
-// count.
+// Holm adjusts p-values for multiple testing, so that the probability of any false positive is bounded (Holm
+// 1979). NaN values stay NaN and are not counted.
 func Holm(p []float64) []float64 {
 	out, order := slices.Clone(p), ascending(p)
 	order = slices.DeleteFunc(order, func(i int) bool { return math.IsNaN(p[i]) })
@@ -18,9 +18,10 @@ func Holm(p []float64) []float64 {
 	return out
 }
 
-// CorrectedFolds bounds the mean of what folds found, each with a share of test over training images, by the corrected resampled
-// t-test of Nadeau and Bengio (Machine Learning 2003): folds train on much the same images, so that their spread alone
-// promises too much. P is of the mean being 0. It is not defined for fewer than two.
+// CorrectedFolds returns the mean of results of folds with its interval, by the corrected resampled t-test of
+// Nadeau and Bengio (Machine Learning 2003). share is the number of test images divided by that of training
+// images. Folds train on largely the same images, so their variance alone would give intervals that are too
+// narrow. P is that of the mean being 0. It is not defined for fewer than two values.
 func CorrectedFolds(values []float64, share, level float64) Estimate {
 	n := float64(len(values))
 	if n < 2 {

@@ -9,14 +9,14 @@ import (
 	"melo.example/melo/internal/bf16"
 )
 
-// littleEndian tells whether the host stores numbers as the format does.
+// littleEndian reports whether the host is little-endian, as the format is.
 var littleEndian = func() bool {
 	x := uint16(1)
 	return *(*byte)(unsafe.Pointer(&x)) == 1
 }()
 
-// F32View returns the values of an F32 tensor without copying; false if it has another dtype, is not
-// aligned, or the host is big-endian. The view is read-only and valid until File.Close.
+// F32View returns the values of an F32 tensor without copying. It returns false if the tensor has another
+// dtype, is not aligned, or the host is big-endian. The view is read-only and valid until File.Close.
 func (t Tensor) F32View() ([]float32, bool) {
 	if t.DType != F32 || !littleEndian || len(t.Data)%4 != 0 {
 		return nil, false
@@ -31,8 +31,8 @@ func (t Tensor) F32View() ([]float32, bool) {
 	return unsafe.Slice((*float32)(p), len(t.Data)/4), true
 }
 
-// Float32s converts an F64, F32, F16 or BF16 tensor to float32, into dst if its capacity suffices, else
-// into new memory. F16 and BF16 are exact; F64 is rounded to nearest even.
+// Float32s converts an F64, F32, F16 or BF16 tensor to float32, using dst if its capacity suffices, else new
+// memory. F16 and BF16 convert exactly; F64 is rounded to nearest even. It returns an error for other types.
 func (t Tensor) Float32s(dst []float32) ([]float32, error) {
 	switch t.DType {
 	case F64, F32, F16, BF16:
@@ -67,7 +67,7 @@ func (t Tensor) Float32s(dst []float32) ([]float32, error) {
 	return dst, nil
 }
 
-// widenF16 converts len(dst) values, four at a time: whole models pass through here.
+// widenF16 converts len(dst) values, four at a time for speed: it is used for whole models.
 func widenF16(dst []float32, src []byte) {
 	for len(dst) >= 4 && len(src) >= 8 {
 		w := binary.LittleEndian.Uint64(src)
@@ -95,9 +95,9 @@ func widenBF16(dst []float32, src []byte) {
 	}
 }
 
-// F16ToFloat32 widens an IEEE 754 binary16.
+// F16ToFloat32 converts an IEEE 754 binary16.
 func F16ToFloat32(h uint16) float32 {
-	// As a float32, the exponent and fraction read as the value times 2^-112, subnormals included.
+	// As a float32, exponent and fraction read as the value times 2^-112, including subnormals.
 	f := math.Float32bits(math.Float32frombits(uint32(h&0x7fff)<<13) * 0x1p112)
 	if f >= 0x47800000 { // 2^16 and above: infinity or NaN
 		f |= 0x7f800000
@@ -105,7 +105,7 @@ func F16ToFloat32(h uint16) float32 {
 	return math.Float32frombits(f | uint32(h&0x8000)<<16)
 }
 
-// Float32ToF16 rounds to nearest even; what is too large becomes an infinity, a NaN a quiet NaN.
+// Float32ToF16 rounds to nearest even. Values that are too large become infinite; NaN becomes a quiet NaN.
 func Float32ToF16(f float32) uint16 {
 	b := math.Float32bits(f)
 	sign, abs := uint16(b>>16)&0x8000, b&0x7fffffff
@@ -118,5 +118,5 @@ func Float32ToF16(f float32) uint16 {
 		return sign | uint16(math.Float32bits(math.Float32frombits(abs)+0.5)-0x3f000000)
 	}
 	abs -= (127 - 15) << 23
-	return sign | uint16((abs+0xfff+abs>>13&1)>>13) // a carry may end in infinity, as it should
+	return sign | uint16((abs+0xfff+abs>>13&1)>>13) // a carry into the exponent may correctly give infinity
 }

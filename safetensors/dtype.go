@@ -22,7 +22,7 @@ const (
 	Bool   DType = "BOOL"
 )
 
-// Size returns the bytes of one element, 0 if the type is unknown.
+// Size returns the bytes per element, or 0 if the type is unknown.
 func (d DType) Size() int {
 	switch d {
 	case F64, I64, U64:

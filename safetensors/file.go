@@ -17,7 +17,7 @@ type Tensor struct {
 	DType DType
 	Shape []int
 	Data  []byte // a view into the file: read-only, valid until File.Close
-	File  string // path of the file (of the shard) that holds it, for messages
+	File  string // path of the file or shard that holds it, for messages
 
 	mapped bool // Data is part of a mapped file
 }
@@ -25,16 +25,15 @@ type Tensor struct {
 // Len returns the number of elements.
 func (t Tensor) Len() int { return len(t.Data) / max(t.DType.Size(), 1) }
 
-// Forget tells the system that the tensor need not stay in memory, once it has been used for the last time:
-// a mapped file counts as memory of the process for as long as its pages are. Reading it again works, and
-// fetches it again.
+// Forget tells the operating system that the tensor need not stay in memory. Pages of a mapped file count as
+// memory of the process as long as they are resident. Reading the tensor again is possible and loads it again.
 func (t Tensor) Forget() {
 	if t.mapped {
 		forget(t.Data)
 	}
 }
 
-// File is an open safetensors file, or several shards seen as one. It is safe for concurrent reading.
+// File is an open safetensors file, or several shards combined. It is safe for concurrent reading.
 type File struct {
 	path     string
 	tensors  map[string]Tensor
@@ -42,8 +41,9 @@ type File struct {
 	release  []func() error
 }
 
-// Open maps the file at path and checks its header completely. Replacing the file by a rename is fine while it is open;
-// what changes it in place is visible in the views, and shortening it would fault: read them inside of Guard.
+// Open maps the file at path and checks its header completely. While it is open, replacing the file by a rename
+// is safe. Modifying it in place changes the views, and truncating it causes a fault when they are read: read
+// them inside Guard.
 func Open(path string) (*File, error) {
 	data, release, err := mapFile(path)
 	if err != nil {
@@ -65,7 +65,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// ReadFile reads the file at path, of at most limit bytes, into memory: nothing that happens to it later can be seen.
+// ReadFile reads the file at path, of at most limit bytes, into memory. Later changes of the file have no
+// effect.
 func ReadFile(path string, limit int64, l Limits) (*File, error) {
 	data, err := regular.ReadFile(path, limit)
 	if err != nil {
@@ -74,7 +75,7 @@ func ReadFile(path string, limit int64, l Limits) (*File, error) {
 	return ParseLimits(data, path, l)
 }
 
-// ReadHeader reads and checks the header of the file at path alone: its tensors have no data.
+// ReadHeader reads and checks only the header of the file at path. Its tensors have no data.
 func ReadHeader(path string, l Limits) (*File, error) {
 	file, size, err := openRegular(path)
 	if err != nil {
@@ -84,7 +85,7 @@ func ReadHeader(path string, l Limits) (*File, error) {
 	return HeaderOf(file, int64(size), path, l)
 }
 
-// HeaderOf is ReadHeader of an open file of so many bytes, from where it stands. name is used in messages.
+// HeaderOf is ReadHeader for an open file of size bytes, from its current position. name is used in messages.
 func HeaderOf(file io.Reader, size int64, name string, l Limits) (*File, error) {
 	named := func(err error) error { return fmt.Errorf("safetensors: %s: %w", name, reason(err)) }
 	begin := make([]byte, min(8, size))
@@ -106,10 +107,10 @@ func HeaderOf(file io.Reader, size int64, name string, l Limits) (*File, error) 
 	return newFile(name, entries, metadata, func(entry) []byte { return nil }), nil
 }
 
-// Parse reads a file that is already in memory. Tensors are views into data. name is used in messages.
+// Parse reads a file from memory. Tensors are views into data. name is used in messages.
 func Parse(data []byte, name string) (*File, error) { return ParseLimits(data, name, Limits{}) }
 
-// ParseLimits is Parse for files whose header has to keep within limits.
+// ParseLimits is Parse with limits on the header.
 func ParseLimits(data []byte, name string, l Limits) (*File, error) {
 	entries, metadata, body, err := parseHeader(data, l)
 	if err != nil {
@@ -126,7 +127,7 @@ func newFile(name string, entries []entry, metadata map[string]string, view func
 	return f
 }
 
-// Path returns the name that the file was opened with.
+// Path returns the path that the file was opened with.
 func (f *File) Path() string { return f.path }
 
 // Names returns the names of all tensors, sorted.
@@ -138,10 +139,10 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
-// Metadata returns the free-form strings of the header, nil if it has none. Do not change the map.
+// Metadata returns the string map in the header, or nil if there is none. It must not be modified.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
-// Close releases the mapping. No Tensor of the file may be used afterwards.
+// Close releases the mapping. Tensors of the file must not be used afterwards.
 func (f *File) Close() error {
 	var errs []error
 	for _, release := range f.release {
@@ -151,7 +152,7 @@ func (f *File) Close() error {
 	return errors.Join(errs...)
 }
 
-// openRegular opens a file that is a file and can be addressed as a whole.
+// openRegular opens a regular file whose size fits an int.
 func openRegular(path string) (*os.File, int, error) {
 	file, err := regular.Open(path)
 	if err != nil {
@@ -168,7 +169,7 @@ func openRegular(path string) (*os.File, int, error) {
 	return file, int(info.Size()), nil
 }
 
-// reason strips the path from a system error; the caller names it once.
+// reason strips the path from a system error, because the caller adds it.
 func reason(err error) error {
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) {

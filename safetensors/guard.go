@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 )
 
-// ErrChanged is wrapped by the errors of mapped files that became shorter while they were read.
+// ErrChanged is wrapped by the errors of mapped files that were truncated while they were read.
 var ErrChanged = errors.New("the file became shorter while it was read")
 
-// Guard runs read, which reads views into the mapped file at path, and returns ErrChanged where that faults, because
-// somebody has shortened the file meanwhile. Without it the process would end. It is for what read does on its own
+// Guard runs read, which reads views of the mapped file at path. If that faults because the file was truncated
+// meanwhile, Guard returns ErrChanged; without it the process would crash. It covers what read does on its own
 // goroutine, and on those of internal/par.
 func Guard(path string, read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

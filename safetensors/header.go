@@ -14,15 +14,15 @@ import (
 	"unicode/utf8"
 )
 
-// MaxHeader is the largest header that is read or written, the limit of the reference implementation.
+// MaxHeader is the largest header in bytes that is read or written, as in the reference implementation.
 const MaxHeader = 100_000_000
 
-// maxRank is far above any model's; the format gives no limit.
+// maxRank is far above the rank of any model's tensors; the format sets no limit.
 const maxRank = 16
 
 const metadataKey = "__metadata__"
 
-// entry is one tensor as the header states it.
+// entry is one tensor as described in the header.
 type entry struct {
 	name       string
 	dtype      DType
@@ -30,13 +30,14 @@ type entry struct {
 	begin, end uint64
 }
 
-// Limits bound the header of a file.
+// Limits limits the header of a file.
 type Limits struct {
 	Header  int // bytes, at most MaxHeader; 0: MaxHeader
-	Tensors int // 0: no limit of its own
+	Tensors int // 0: no separate limit
 }
 
-// parseHeader checks the whole file's layout and returns its tensors, in file order, the metadata, and the data section.
+// parseHeader checks the layout of the whole file. It returns the tensors in file order, the metadata, and the
+// data section.
 func parseHeader(file []byte, l Limits) (entries []entry, metadata map[string]string, data []byte, err error) {
 	n, err := l.headerLength(file, uint64(len(file)))
 	if err != nil {
@@ -46,7 +47,7 @@ func parseHeader(file []byte, l Limits) (entries []entry, metadata map[string]st
 	return entries, metadata, file[8+n:], err
 }
 
-// headerLength reads the length of the header of a file of size bytes that begins so.
+// headerLength reads the header length from the first bytes of a file of size bytes.
 func (l Limits) headerLength(begin []byte, size uint64) (uint64, error) {
 	if len(begin) < 8 {
 		return 0, fmt.Errorf("file has %d bytes, expected at least 8 for the header length", len(begin))
@@ -64,7 +65,7 @@ func (l Limits) headerLength(begin []byte, size uint64) (uint64, error) {
 	return n, nil
 }
 
-// parseJSON reads a header in front of so many bytes of data.
+// parseJSON parses a header that is followed by size bytes of data.
 func (l Limits) parseJSON(header []byte, size uint64) (entries []entry, metadata map[string]string, err error) {
 	if len(header) == 0 || header[0] != '{' {
 		return nil, nil, fmt.Errorf("header does not start with '{'")
@@ -102,7 +103,7 @@ func (l Limits) parseJSON(header []byte, size uint64) (entries []entry, metadata
 	return entries, metadata, nil
 }
 
-// checkLayout sorts the tensors by offset and checks that they fill the data section exactly.
+// checkLayout sorts the tensors by offset and checks that they cover the data section exactly.
 func checkLayout(entries []entry, size uint64) error {
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
@@ -128,7 +129,7 @@ func checkLayout(entries []entry, size uint64) error {
 	return nil
 }
 
-// strictJSON reads the few shapes of JSON that a header consists of, and no others.
+// strictJSON accepts only the forms of JSON that a header may contain.
 type strictJSON struct{ dec *json.Decoder }
 
 func newStrictJSON(text []byte) *strictJSON {
@@ -156,7 +157,7 @@ func (r *strictJSON) delim(want json.Delim) error {
 	return err
 }
 
-// end checks that only white space follows.
+// end checks that nothing but white space follows.
 func (r *strictJSON) end() error {
 	if _, err := r.dec.Token(); err != io.EOF {
 		return fmt.Errorf("text after the JSON header")
@@ -164,7 +165,7 @@ func (r *strictJSON) end() error {
 	return nil
 }
 
-// object calls field with each key, the reader standing before its value. Duplicate keys are refused.
+// object calls field for each key, with the reader before its value. Duplicate keys are an error.
 func (r *strictJSON) object(field func(key string) error) error {
 	if err := r.delim('{'); err != nil {
 		return err
@@ -175,7 +176,7 @@ func (r *strictJSON) object(field func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		key := t.(string) // the decoder admits nothing else here
+		key := t.(string) // cannot fail: the decoder accepts only strings as keys
 		if _, dup := seen[key]; dup {
 			return fmt.Errorf("%s appears twice", quote(key))
 		}
@@ -239,7 +240,7 @@ func (r *strictJSON) uints(limit int) ([]uint64, error) {
 	return list, r.delim(']')
 }
 
-// entry reads the description of one tensor and checks it by itself.
+// entry reads the description of one tensor and checks it.
 func (r *strictJSON) entry(name string) (entry, error) {
 	e := entry{name: name}
 	var shape, offsets []uint64
@@ -291,7 +292,7 @@ func (r *strictJSON) entry(name string) (entry, error) {
 	return e, nil
 }
 
-// byteSize multiplies out a shape; false if a dimension or the product does not fit an int.
+// byteSize returns the bytes of a tensor. It returns false if a dimension or the product does not fit an int.
 func byteSize(dtype DType, shape []uint64) (uint64, bool) {
 	size := uint64(dtype.Size())
 	empty := false

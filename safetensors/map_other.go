@@ -4,10 +4,10 @@ package safetensors
 
 import "io"
 
-// mapped says that mapFile maps.
+// mapped reports that mapFile maps files.
 const mapped = false
 
-// mapFile reads the whole file where mapping is not available.
+// mapFile reads the whole file, on systems without mapping.
 func mapFile(path string) ([]byte, func() error, error) {
 	file, size, err := openRegular(path)
 	if err != nil {
@@ -21,5 +21,5 @@ func mapFile(path string) ([]byte, func() error, error) {
 	return data, func() error { return nil }, nil
 }
 
-// forget does nothing: only a mapping can be read again.
+// forget does nothing, because memory that is not mapped cannot be read again.
 func forget([]byte) {}

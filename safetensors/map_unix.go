@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapped says that mapFile maps.
+// mapped reports that mapFile maps files.
 const mapped = true
 
 // mapFile maps a file read-only.
@@ -18,7 +18,7 @@ func mapFile(path string) ([]byte, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer file.Close() // the mapping stays
+	defer file.Close() // the mapping remains
 	if size == 0 {
 		return nil, func() error { return nil }, nil
 	}
@@ -29,12 +29,12 @@ func mapFile(path string) ([]byte, func() error, error) {
 	return data, func() error { return unix.Munmap(data) }, nil
 }
 
-// forget drops the whole pages of a part of a mapping. They come back from the file when they are read.
+// forget drops the whole pages within a part of a mapping. They are reloaded from the file when they are read.
 func forget(part []byte) {
 	page := os.Getpagesize()
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(part)))) & (page - 1) // up to the first whole page
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(part)))) & (page - 1) // distance to the first whole page
 	n := (len(part) - skip) &^ (page - 1)
 	if n > 0 {
-		_ = unix.Madvise(part[skip:skip+n], unix.MADV_DONTNEED) // advice: nothing depends on it
+		_ = unix.Madvise(part[skip:skip+n], unix.MADV_DONTNEED) // only a hint, so errors do not matter
 	}
 }

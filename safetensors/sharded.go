@@ -16,11 +16,11 @@ import (
 const IndexName = "model.safetensors.index.json"
 
 // OpenSharded opens a model that is split over several files. path is the index file, or the folder that
-// holds it under IndexName. The shards lie beside the index; the tensors of the shards must be exactly
-// those that the index lists.
+// contains it as IndexName. The shards lie beside the index. Their tensors must be exactly those that the index
+// lists.
 func OpenSharded(path string) (*File, error) { return OpenShards(path, Open) }
 
-// OpenShards is OpenSharded with shards that open reads, which may be of another format.
+// OpenShards is OpenSharded with a function that opens a shard, which may have another format.
 func OpenShards(path string, open func(path string) (*File, error)) (*File, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, IndexName)
@@ -36,7 +36,7 @@ func OpenShards(path string, open func(path string) (*File, error)) (*File, erro
 	return all, nil
 }
 
-// Shards returns the names of the files that an index lists, sorted.
+// Shards returns the sorted names of the files that an index lists.
 func Shards(index string) ([]string, error) {
 	weights, err := readIndex(index)
 	if err != nil {
@@ -69,7 +69,7 @@ func parseIndex(text []byte) (map[string]string, error) {
 	var weights map[string]string
 	r := newStrictJSON(text)
 	err := r.object(func(key string) (err error) {
-		if key != "weight_map" { // "metadata" holds sizes that writers disagree on
+		if key != "weight_map" { // "metadata" holds sizes, which differ between writers
 			return r.skip()
 		}
 		if weights, err = r.stringMap(); err != nil {
@@ -94,7 +94,7 @@ func parseIndex(text []byte) (map[string]string, error) {
 	return weights, nil
 }
 
-// skip passes over one value of any kind.
+// skip skips one value of any kind.
 func (r *strictJSON) skip() error {
 	var value skipped
 	if err := r.dec.Decode(&value); err != nil {
@@ -103,12 +103,12 @@ func (r *strictJSON) skip() error {
 	return nil
 }
 
-// skipped accepts any JSON value and keeps nothing.
+// skipped accepts any JSON value and ignores it.
 type skipped struct{}
 
 func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
-// checkShardName lets through only names of files in the index's own folder.
+// checkShardName accepts only file names in the index's own folder.
 func checkShardName(name string) error {
 	if name != filepath.Base(name) || strings.ContainsAny(name, `/\:`) || !filepath.IsLocal(name) ||
 		!strings.HasSuffix(name, ".safetensors") && !strings.HasSuffix(name, ".bin") {

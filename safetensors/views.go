@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Map maps the regular file at path read-only, for readers of other formats. release ends the mapping.
+// Map maps the regular file at path read-only, for readers of other formats. release unmaps it.
 func Map(path string) (data []byte, release func() error, err error) {
 	data, release, err = mapFile(path)
 	if err != nil {
@@ -14,8 +14,8 @@ func Map(path string) (data []byte, release func() error, err error) {
 	return data, release, nil
 }
 
-// FromViews returns a File of tensors that another format has: views into data, which is a mapping of the file at path
-// (Map), or memory of their own. Their names must differ. Closing it calls release.
+// FromViews returns a File with the tensors of another format. They are views into data, a mapping of the file
+// at path (Map), or separate memory. Their names must differ. Closing the File calls release.
 func FromViews(path string, data []byte, tensors []Tensor, release func() error) *File {
 	f := &File{path: path, tensors: make(map[string]Tensor, len(tensors)), release: []func() error{release}}
 	for _, t := range tensors {
@@ -25,7 +25,7 @@ func FromViews(path string, data []byte, tensors []Tensor, release func() error)
 	return f
 }
 
-// inside tells whether part lies in whole.
+// inside reports whether part lies within whole.
 func inside(whole, part []byte) bool {
 	if len(part) == 0 || len(whole) == 0 {
 		return false
@@ -34,8 +34,8 @@ func inside(whole, part []byte) bool {
 	return first >= begin && first+uintptr(len(part)) <= begin+uintptr(len(whole))
 }
 
-// Select returns a File with some of the tensors of f, under other names; f is closed with it. rename returns the empty
-// name for tensors that are left out. Two tensors of one name are an error, and f stays open.
+// Select returns a File with some of the tensors of f under other names. rename returns "" for tensors to leave
+// out. Closing the result closes f. Two tensors with the same new name are an error, and f stays open.
 func (f *File) Select(rename func(name string) string) (*File, error) {
 	g := &File{path: f.path, tensors: make(map[string]Tensor, len(f.tensors)), metadata: f.metadata, release: []func() error{f.Close}}
 	for _, name := range f.Names() {

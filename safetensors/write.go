@@ -22,12 +22,12 @@ type TensorData struct {
 	DType DType
 	Shape []int
 	Data  []byte
-	// Fill, if it is set, stands for Data: whenever the tensor is written it calls use once with the data, which need not stay
-	// afterwards. So a file can be written that does not fit into memory.
+	// Fill, if set, replaces Data: whenever the tensor is written it calls use once with the data, which need
+	// not remain valid afterwards. So a file larger than memory can be written.
 	Fill func(use func(data []byte) error) error
 }
 
-// size returns how many bytes a tensor that has passed check takes.
+// size returns the bytes of a tensor that has passed check.
 func (t *TensorData) size() int {
 	n := t.DType.Size()
 	for _, v := range t.Shape {
@@ -51,8 +51,8 @@ func (t *TensorData) writeTo(w io.Writer) error {
 	return use(t.Data)
 }
 
-// FromFloat32s makes a tensor of dtype F32, F16 or BF16 (rounded to nearest even) from values. With F32
-// on a little-endian host the result shares memory with values.
+// FromFloat32s makes a tensor of dtype F32, F16 or BF16 (rounded to nearest even) from values. With F32 on a
+// little-endian host the result shares memory with values.
 func FromFloat32s(name string, dtype DType, shape []int, values []float32) (TensorData, error) {
 	t := TensorData{Name: name, DType: dtype, Shape: shape}
 	switch dtype {
@@ -78,11 +78,11 @@ func FromFloat32s(name string, dtype DType, shape []int, values []float32) (Tens
 	return t, t.check()
 }
 
-// check compares shape and data.
+// check compares shape and data length.
 func (t *TensorData) check() error {
 	shape := make([]uint64, len(t.Shape))
 	for i, v := range t.Shape {
-		shape[i] = uint64(v) // a negative size becomes too large
+		shape[i] = uint64(v) // a negative size becomes too large, which is an error
 	}
 	want, ok := byteSize(t.DType, shape)
 	switch {
@@ -96,9 +96,8 @@ func (t *TensorData) check() error {
 	return nil
 }
 
-// Write writes a file. The bytes depend only on the tensors and the metadata, not on their order:
-// tensors are sorted by element size, the largest first, so that each is aligned, and then by name.
-// metadata may be nil.
+// Write writes a file. The bytes depend only on the tensors and the metadata, not on the order of tensors: they
+// are sorted by element size, largest first, so that each is aligned, and then by name. metadata may be nil.
 func Write(w io.Writer, tensors []TensorData, metadata map[string]string) error {
 	return write(w, tensors, metadata, 8)
 }
@@ -128,14 +127,14 @@ func WriteFile(path string, perm fs.FileMode, tensors []TensorData, metadata map
 	return atomicfile.Write(path, perm, func(w io.Writer) error { return Write(w, tensors, metadata) })
 }
 
-// WriteAligned is WriteFile with the data of the tensors beginning at a multiple of align bytes, itself a multiple
-// of 8.
+// WriteAligned is WriteFile with the tensor data starting at a multiple of align bytes. align must be a
+// multiple of 8.
 func WriteAligned(path string, perm fs.FileMode, tensors []TensorData, metadata map[string]string, align int) error {
 	return atomicfile.Write(path, perm, func(w io.Writer) error { return write(w, tensors, metadata, align) })
 }
 
-// encodeHeader returns the length and the JSON, padded with spaces so that the data begins at a multiple
-// of align bytes.
+// encodeHeader returns the length and the JSON, padded with spaces so that the data starts at a multiple of
+// align bytes.
 func encodeHeader(tensors []TensorData, metadata map[string]string, align int) ([]byte, error) {
 	type jsonEntry struct {
 		DType   DType  `json:"dtype"`

@@ -10,8 +10,8 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// storageTypes are the classes of storages, and the type of their elements. A tensor of another type has the class
-// UntypedStorage, and says its type itself.
+// storageTypes maps storage classes to their element types. Tensors of other types use the class UntypedStorage
+// and give their type separately.
 var storageTypes = map[string]safetensors.DType{
 	"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
 	"LongStorage": safetensors.I64, "IntStorage": safetensors.I32, "ShortStorage": safetensors.I16, "CharStorage": safetensors.I8,
@@ -25,7 +25,7 @@ var dtypes = map[string]safetensors.DType{
 	"uint64": safetensors.U64, "float8_e4m3fn": safetensors.F8E4M3, "float8_e5m2": safetensors.F8E5M2,
 }
 
-// rebuilders are the functions that make tensors.
+// rebuilders lists the functions that create tensors.
 var rebuilders = []string{
 	"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3",
 	"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch._tensor._rebuild_from_type_v2",
@@ -33,8 +33,8 @@ var rebuilders = []string{
 	"torch.jit._pickle.build_doublelist", "torch.jit._pickle.build_boollist",
 }
 
-// data are the classes and functions that stand beside tensors in the files of trainers, and whose values are plain data:
-// they become that data, or something that no tensor is made of.
+// data lists classes and functions whose results are plain data and which trainers store beside tensors. They
+// become plain data, or a placeholder from which no tensor can be made.
 var data = []string{
 	"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict", "builtins.list", "builtins.set", "builtins.frozenset",
 	"builtins.int", "builtins.float", "builtins.str", "builtins.bool", "builtins.complex", "builtins.slice", "builtins.bytearray",
@@ -47,7 +47,7 @@ var data = []string{
 	"pytorch_lightning.utilities.parsing.AttributeDict", "lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict",
 }
 
-// tensor is what the file says about one, with its numbers still in their storage.
+// tensor describes a tensor whose values are still in their storage.
 type tensor struct {
 	s              *storage
 	dtype          safetensors.DType
@@ -59,7 +59,8 @@ func (a *archive) machine() *pickle.Machine {
 	return &pickle.Machine{Call: a.call, New: a.newObject, Known: a.known, Persistent: a.persistent}
 }
 
-// own tells whether a class is one of those that a TorchScript archive brings along: their instances are plain attributes.
+// own reports whether a class is defined in a TorchScript archive itself. Instances of such classes are plain
+// attributes.
 func (a *archive) own(g pickle.Global) bool {
 	return a.script && (g.Module == "__torch__" || strings.HasPrefix(g.Module, "__torch__."))
 }
@@ -92,7 +93,7 @@ func (a *archive) newObject(g pickle.Global, args pickle.Tuple) (any, bool) {
 	return &pickle.Object{Class: g}, true
 }
 
-// call runs a function of the list.
+// call evaluates a function of the list.
 func (a *archive) call(g pickle.Global, args pickle.Tuple) (any, bool, error) {
 	switch name := g.String(); name {
 	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
@@ -126,7 +127,7 @@ func (a *archive) call(g pickle.Global, args pickle.Tuple) (any, bool, error) {
 	return nil, false, nil
 }
 
-// fromType makes a tensor of a subclass: Parameter and Tensor only.
+// fromType makes a tensor of a subclass; only Parameter and Tensor are allowed.
 func (a *archive) fromType(args pickle.Tuple) (any, bool, error) {
 	if len(args) != 4 {
 		return nil, true, fmt.Errorf("_rebuild_from_type_v2 with %d arguments, expected 4", len(args))
@@ -140,7 +141,7 @@ func (a *archive) fromType(args pickle.Tuple) (any, bool, error) {
 	return a.call(f, inner)
 }
 
-// dictOf is a dict from pairs, if there are any.
+// dictOf makes a dict from pairs, if there are any.
 func dictOf(args pickle.Tuple) *pickle.Dict {
 	d := &pickle.Dict{}
 	for _, arg := range args {
@@ -164,7 +165,8 @@ func dictOf(args pickle.Tuple) *pickle.Dict {
 	return d
 }
 
-// persistent finds a storage: ("storage", class, key, device, number of elements), and in files of old a sixth.
+// persistent finds a storage: ("storage", class, key, device, number of elements), and in old files a sixth
+// element.
 func (a *archive) persistent(id any) (any, error) {
 	t, ok := id.(pickle.Tuple)
 	if !ok || len(t) < 5 || t[0] != "storage" {
@@ -249,9 +251,9 @@ func rebuild(args pickle.Tuple, dtype safetensors.DType) (*tensor, error) {
 	return t, nil
 }
 
-// sizes reads a tuple of numbers that are not negative.
+// sizes reads a tuple of non-negative integers.
 func sizes(v any) ([]int, bool) {
-	if o, ok := v.(*pickle.Object); ok && o.Class.Name == "Size" { // torch.Size of a tuple
+	if o, ok := v.(*pickle.Object); ok && o.Class.Name == "Size" { // torch.Size contains a tuple
 		if args, ok := o.State.(pickle.Tuple); ok && len(args) == 1 {
 			v = args[0]
 		}

@@ -10,17 +10,18 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// preferred are the keys under which trainers put a state dict; the first that a file has is taken. A teacher, a target
-// encoder and a moving average are what their authors evaluate.
+// preferred lists the keys under which trainers store a state dict, in order of preference. Teachers, target
+// encoders and moving averages come first, because their authors evaluate these.
 var preferred = []string{
 	"state_dict_ema", "model_ema", "teacher", "target_encoder", "state_dict", "model_state_dict", "model", "module", "net", "network", "student",
 	"encoder", "backbone", "visual", "image_encoder",
 }
 
-// maxNesting bounds how deep dicts and modules lie in one another.
+// maxNesting limits how deeply dicts and modules may be nested.
 const maxNesting = 32
 
-// choose finds the state dict in what the file holds. Copies of tensors that lie in no row take at most so many bytes.
+// choose finds the state dict in the content of a file. copies limits the bytes of copies of non-contiguous
+// tensors.
 func choose(root any, copies int) (tensors []safetensors.Tensor, notes []string, err error) {
 	var path []string
 	for len(path) < 8 {
@@ -51,7 +52,8 @@ func choose(root any, copies int) (tensors []safetensors.Tensor, notes []string,
 	return g.tensors, notes, nil
 }
 
-// next returns the key to go on under, empty if d is a state dict itself, and the other keys that lead to tensors.
+// next returns the key to descend into, or "" if d is itself a state dict, and the other keys that lead to
+// tensors.
 func next(d *pickle.Dict) (key string, others []string) {
 	var inner []string
 	direct := 0
@@ -84,7 +86,7 @@ func next(d *pickle.Dict) (key string, others []string) {
 	return key, others
 }
 
-// holds tells whether a value is a dict or module that has tensors by name, in it or in dicts in it.
+// holds reports whether a value is a dict or module with named tensors, directly or in nested dicts.
 func holds(v any, depth int) bool {
 	if depth > 3 {
 		return false
@@ -111,7 +113,7 @@ func holds(v any, depth int) bool {
 type gatherer struct {
 	tensors []safetensors.Tensor
 	names   map[string]bool
-	seen    map[any]bool // that the walk is in
+	seen    map[any]bool // values that the walk is inside of
 	copies  int          // bytes that may still be copied
 }
 
@@ -146,10 +148,10 @@ func (g *gatherer) walk(name string, v any, depth int) error {
 			}
 		}
 	}
-	return nil // numbers, words and lists are not weights
+	return nil // numbers, strings and lists are not weights
 }
 
-// add makes a tensor of the format-free kind: a view where its numbers lie in a row, else a copy.
+// add adds a tensor: as a view if its values are contiguous, else as a copy.
 func (g *gatherer) add(name string, t *tensor) error {
 	if g.names[name] {
 		return fmt.Errorf("tensor %.100q appears twice", name)
@@ -175,7 +177,7 @@ func (g *gatherer) add(name string, t *tensor) error {
 		g.tensors = append(g.tensors, out)
 		return nil
 	}
-	if g.copies -= n * size; g.copies < 0 { // a copy for each of many tensors of one storage
+	if g.copies -= n * size; g.copies < 0 { // many tensors that share one storage could each need a copy
 		return fmt.Errorf("tensor %.100q: the tensors that do not lie in the order of their shape are larger than the file", name)
 	}
 	out.Data = gathered(data, size, n, t)
@@ -183,7 +185,7 @@ func (g *gatherer) add(name string, t *tensor) error {
 	return nil
 }
 
-// gathered copies the numbers of a tensor row by row.
+// gathered copies the values of a tensor in row-major order.
 func gathered(data []byte, size, n int, t *tensor) []byte {
 	out := make([]byte, 0, n*size)
 	index := make([]int, len(t.shape))

@@ -1,6 +1,7 @@
-// Package torchfile reads the tensors of files that torch.save has written (.pt, .pth, .bin, .ckpt), in the zip format
-// and in the one before it, and of TorchScript archives. It runs nothing of a file: of Python's pickle format it knows
-// the part that tensors need, and refuses what else a file asks for by name. Tensors are views into the mapped file.
+// Package torchfile reads tensors from files written by torch.save (.pt, .pth, .bin, .ckpt), in the zip format
+// and in the older one, and from TorchScript archives. It never executes code from a file: it implements the
+// part of Python's pickle format that tensors need, and returns an error that names anything else. Tensors are
+// views into the mapped file.
 package torchfile
 
 import (
@@ -17,19 +18,19 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// maxPickle bounds the part of a file that is no numbers.
+// maxPickle limits the size in bytes of the part of a file that describes tensors.
 const maxPickle = 256 << 20
 
-// magic begins the pickle at the start of a file of before PyTorch 1.6.
+// magic starts the first pickle of a file from before PyTorch 1.6.
 var magic = []byte{0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e}
 
-// Is tells from its first bytes whether a file may be one of torch.save.
+// Is reports whether a file with these first bytes may be one of torch.save.
 func Is(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("PK\x03\x04")) || len(head) > 0 && head[0] == 0x80
 }
 
-// Open maps the file at path and returns its tensors: those of the state dict that it holds, whose keys are their names.
-// notes say which one was taken where there are several. Close the file when done.
+// Open maps the file at path and returns the tensors of the state dict in it, named by their keys. If there are
+// several state dicts, notes say which one was taken. Close the file after use.
 func Open(path string) (f *safetensors.File, notes []string, err error) {
 	data, release, err := safetensors.Map(path)
 	if err != nil {
@@ -42,7 +43,7 @@ func Open(path string) (f *safetensors.File, notes []string, err error) {
 	return safetensors.FromViews(path, data, tensors, release), notes, nil
 }
 
-// Parse is Open for a file in memory; the tensors are views into data, as far as they lie there in one piece.
+// Parse is Open for a file in memory. Contiguous tensors are views into data.
 func Parse(data []byte) (tensors []safetensors.Tensor, notes []string, err error) {
 	var root any
 	a := &archive{file: data}
@@ -64,23 +65,24 @@ func Parse(data []byte) (tensors []safetensors.Tensor, notes []string, err error
 	return choose(root, len(data)+16<<20)
 }
 
-// archive is a file while it is read.
+// archive is a file while it is parsed.
 type archive struct {
 	file    []byte
 	storage map[string]*storage
-	find    func(key string) ([]byte, error) // of the zip format
-	script  bool                             // a TorchScript archive, whose classes are in it
+	find    func(key string) ([]byte, error) // finds an entry of the zip format
+	script  bool                             // a TorchScript archive, which defines its own classes
 }
 
-// storage is a run of numbers that tensors are views of.
+// storage is an array of values, of which tensors are views.
 type storage struct {
 	dtype safetensors.DType
-	size  int // bytes of an element
-	count int // elements that the pickle says there are
+	size  int // bytes per element
+	count int // number of elements according to the pickle
 	data  []byte
 }
 
-// zip reads the format of PyTorch 1.6 and later: an archive with data.pkl and one entry a storage, none compressed.
+// zip reads the format of PyTorch 1.6 and later: an archive with data.pkl and one uncompressed entry per
+// storage.
 func (a *archive) zip() (any, error) {
 	z, err := zip.NewReader(bytes.NewReader(a.file), int64(len(a.file)))
 	if err != nil {
@@ -124,7 +126,7 @@ func (a *archive) zip() (any, error) {
 	return v, err
 }
 
-// stored returns the bytes of an entry where they lie.
+// stored returns the bytes of an entry in place.
 func (a *archive) stored(f *zip.File) ([]byte, error) {
 	if f.Method != zip.Store {
 		return nil, fmt.Errorf("%.80q is compressed, which torch.save never does", f.Name)
@@ -140,7 +142,7 @@ func (a *archive) stored(f *zip.File) ([]byte, error) {
 	return a.file[at:end:end], nil
 }
 
-// pickle returns the text of data.pkl.
+// pickle returns the content of data.pkl.
 func (a *archive) pickle(f *zip.File) ([]byte, error) {
 	if f.UncompressedSize64 > maxPickle {
 		return nil, fmt.Errorf("%.80q has %d bytes, expected at most %d", f.Name, f.UncompressedSize64, maxPickle)
@@ -156,8 +158,8 @@ func (a *archive) pickle(f *zip.File) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, maxPickle))
 }
 
-// legacy reads the format before: pickles one after another (a magic number, the protocol, what machine it was, the
-// object, the keys of the storages), and then the storages, each behind its number of elements.
+// legacy reads the older format: a sequence of pickles (a magic number, the protocol, machine properties, the
+// object, the keys of the storages), followed by the storages, each after its number of elements.
 func (a *archive) legacy() (any, error) {
 	rest := a.file
 	var values [5]any
