@@ -1,5 +1,5 @@
-// Package atomicfile replaces a file in one step: readers, and whatever is left after a crash or a
-// full disk, see the old file or the complete new one, never a part.
+// Package atomicfile replaces a file atomically: readers, even after a crash or on a full disk, see the old
+// file or the complete new one, never a part.
 package atomicfile
 
 import (
@@ -13,36 +13,35 @@ import (
 	"path/filepath"
 )
 
-// file is what Write needs of an open temporary file.
+// file lists the methods of an open temporary file that Write needs.
 type file interface {
 	io.Writer
 	Sync() error
 	Close() error
 }
 
-// fileSystem is the set of operations that Write performs, so that tests can make each of them fail.
+// fileSystem lists the operations that Write performs, so that tests can make each of them fail.
 type fileSystem interface {
-	// Create makes a new file and fails with fs.ErrExist if there is one.
+	// Create creates a new file and fails with fs.ErrExist if there is one.
 	Create(path string, perm fs.FileMode) (file, error)
 	Rename(from, to string) error
 	Remove(path string) error
-	// SyncDir makes what was made, renamed and removed inside the folder durable.
+	// SyncDir makes creations, renames and removals inside the folder durable.
 	SyncDir(path string) error
-	// Mkdir makes a folder and fails with fs.ErrExist if there is something.
+	// Mkdir creates a folder and fails with fs.ErrExist if the path exists.
 	Mkdir(path string) error
-	// Exchange swaps two paths in one step; false if the system cannot.
+	// Exchange swaps two paths atomically. It returns false if the system cannot.
 	Exchange(a, b string) (bool, error)
 }
 
 const bufferSize = 1 << 18
 
 // Write calls fill with a buffered writer and makes what it wrote the content of the file at path, with
-// the permissions perm (less the umask). The bytes go to a temporary file in the same folder, which is
-// synced, closed and renamed; then the folder is synced. On any error before the rename the temporary
-// file is removed and an existing file stays as it was. If only the last step fails, the complete new
-// file is in place but may not survive a power cut; the error says so. A symbolic link is
-// followed: the file that it points to is replaced. A path that exists and is not a regular file (a
-// folder, a device) is refused.
+// permissions perm (before the umask). The bytes go to a temporary file in the same folder, which is synced,
+// closed and renamed; then the folder is synced. On any error before the rename the temporary file is removed
+// and an existing file is not changed. If only the last step fails, the complete new file is in place but may
+// not survive a power failure; the error says so. A symbolic link is followed: the file that it points to is
+// replaced. Write refuses a path that exists and is not a regular file (a folder or a device).
 func Write(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	target, err := resolve(path)
 	if err != nil {
@@ -51,7 +50,7 @@ func Write(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	return write(osFS{}, path, target, perm, fill)
 }
 
-// resolve follows symbolic links and refuses what must not be replaced by a file.
+// resolve follows symbolic links and returns an error for paths that must not be replaced by a file.
 func resolve(path string) (string, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,7 +69,7 @@ func resolve(path string) (string, error) {
 	return target, nil
 }
 
-// write replaces target; name is the path as the caller gave it, for messages.
+// write replaces target. name is the path as given by the caller, for messages.
 func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.Writer) error) error {
 	dir := filepath.Dir(target)
 	f, temp, err := createTemp(fsys, dir, perm)
@@ -107,8 +106,9 @@ func write(fsys fileSystem, name, target string, perm fs.FileMode, fill func(io.
 	return nil
 }
 
-// Finish makes a file that was written piece by piece, as a download is, the content of the file at path, in the same
-// folder: it is synced and renamed, then the folder is synced. f is the open file at partial, and stays open.
+// Finish makes a file that was written piece by piece, such as a download, the content of the file at path in
+// the same folder. It syncs and renames the file, then syncs the folder. f is the open file at partial; it is
+// not closed.
 func Finish(f *os.File, partial, path string) error { return finish(osFS{}, f, partial, path) }
 
 func finish(fsys fileSystem, f file, partial, path string) error {
@@ -124,8 +124,8 @@ func finish(fsys fileSystem, f file, partial, path string) error {
 	return nil
 }
 
-// createTemp makes a hidden file with a fresh name; the name does not contain the target's, which may
-// already be as long as the file system allows.
+// createTemp creates a hidden file with a new name. The name does not contain the target's, which may already
+// have the maximum length.
 func createTemp(fsys fileSystem, dir string, perm fs.FileMode) (file, string, error) {
 	for try := 0; ; try++ {
 		temp := filepath.Join(dir, fmt.Sprintf(".melo-%016x.tmp", rand.Uint64()))
@@ -139,7 +139,7 @@ func createTemp(fsys fileSystem, dir string, perm fs.FileMode) (file, string, er
 	}
 }
 
-// failed names the file that the caller asked for instead of the temporary one inside err.
+// failed replaces the temporary file's name in err by the name of the file that the caller asked for.
 func failed(name, step string, err error) error {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError

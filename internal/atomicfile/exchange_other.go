@@ -2,5 +2,5 @@
 
 package atomicfile
 
-// exchange reports that the system cannot swap two paths in one step.
+// exchange returns false, because the system cannot swap two paths atomically.
 func exchange(_, _ string) (bool, error) { return false, nil }

@@ -13,11 +13,11 @@ import (
 	"slices"
 )
 
-// WriteFolder makes a folder at path with the given files, each filled by its function, in one step: readers
+// WriteFolder creates a folder at path with the given files, each written by its function, atomically: readers
 // see no folder, the old one, or the complete new one. The files are written and synced in a temporary folder
-// beside it, which is then renamed. An existing folder is replaced only if it holds nothing but files of the same
-// names, so that nothing else is lost; where the system can, both change places in one step, else there is a
-// moment without either. On any error the old folder stays as it was.
+// beside it, which is then renamed. An existing folder is replaced only if it contains no other files than
+// those with the same names, so that nothing else is lost. Where possible, the folders are swapped atomically;
+// otherwise there is a moment without either. On any error the old folder stays unchanged.
 func WriteFolder(path string, perm fs.FileMode, files map[string]func(io.Writer) error) error {
 	target, exists, err := resolveFolder(path, files)
 	if err != nil {
@@ -25,13 +25,13 @@ func WriteFolder(path string, perm fs.FileMode, files map[string]func(io.Writer)
 	}
 	temp, err := writeFolder(osFS{}, path, target, exists, perm, files)
 	if temp != "" {
-		_ = os.RemoveAll(temp) // what is left of it: nothing, a part of the new one, or the old one
+		_ = os.RemoveAll(temp) // what is left in it: nothing, part of the new folder, or the old one
 	}
 	return err
 }
 
-// writeFolder puts the files into a temporary folder and that in the place of target; name is the path as the caller gave it.
-// It returns the temporary folder, which is no longer needed.
+// writeFolder writes the files to a temporary folder and moves that to target. path is the path as given by the
+// caller. It returns the temporary folder, which is no longer needed.
 func writeFolder(fsys fileSystem, path, target string, exists bool, perm fs.FileMode, files map[string]func(io.Writer) error) (temp string, err error) {
 	if temp, err = createTempFolder(fsys, filepath.Dir(target)); err != nil {
 		return "", failed(path, "create a folder beside it", err)
@@ -58,7 +58,8 @@ func writeFolder(fsys fileSystem, path, target string, exists bool, perm fs.File
 	return temp, nil
 }
 
-// resolveFolder follows symbolic links, and refuses what is no folder or holds other files.
+// resolveFolder follows symbolic links. It returns an error if the path is not a folder or contains other
+// files.
 func resolveFolder(path string, files map[string]func(io.Writer) error) (target string, exists bool, err error) {
 	target, err = filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,7 +90,7 @@ func createTempFolder(fsys fileSystem, dir string) (string, error) {
 	}
 }
 
-// writeNew creates a file, fills and syncs it.
+// writeNew creates, fills and syncs a file.
 func writeNew(fsys fileSystem, path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	f, err := fsys.Create(path, perm)
 	if err != nil {
@@ -106,7 +107,7 @@ func writeNew(fsys fileSystem, path string, perm fs.FileMode, fill func(io.Write
 	return errors.Join(err, f.Close())
 }
 
-// replaceFolder puts the folder temp in the place of target, and leaves the old one at temp.
+// replaceFolder moves the folder temp to target, and the old folder to temp.
 func replaceFolder(fsys fileSystem, temp, target string) error {
 	if done, err := fsys.Exchange(temp, target); done || err != nil {
 		return err
@@ -114,7 +115,7 @@ func replaceFolder(fsys fileSystem, temp, target string) error {
 	return replaceInTwoSteps(fsys, temp, target)
 }
 
-// replaceInTwoSteps is replaceFolder with a moment in which there is no folder at target.
+// replaceInTwoSteps is replaceFolder with a moment when there is no folder at target.
 func replaceInTwoSteps(fsys fileSystem, temp, target string) error {
 	old := temp + ".old"
 	if err := fsys.Rename(target, old); err != nil {
@@ -126,7 +127,7 @@ func replaceInTwoSteps(fsys fileSystem, temp, target string) error {
 	return fsys.Rename(old, temp)
 }
 
-// TryFolder finds out whether files can be made in a folder.
+// TryFolder checks that files can be created in a folder.
 func TryFolder(dir string) error {
 	probe, err := os.CreateTemp(dir, ".melo-*.tmp")
 	if err != nil {

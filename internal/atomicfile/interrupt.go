@@ -5,10 +5,10 @@ import (
 	"io"
 )
 
-// Interruptible returns a writer that ends with the error of ctx when that is done.
+// Interruptible returns a writer that fails with the error of ctx once ctx is done.
 func Interruptible(ctx context.Context, w io.Writer) io.Writer { return contextWriter{ctx, w} }
 
-// contextWriter stops writing when its context is done.
+// contextWriter stops writing once its context is done.
 type contextWriter struct {
 	ctx context.Context
 	w   io.Writer

@@ -2,5 +2,5 @@
 
 package atomicfile
 
-// syncDir does nothing: folders cannot be flushed here, a rename is journalled by the system.
+// syncDir does nothing: folders cannot be synced here, and the system journals renames.
 func syncDir(string) error { return nil }

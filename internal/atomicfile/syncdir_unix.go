@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// syncDir flushes a folder. Some network and FUSE file systems cannot, and say EINVAL or ENOTSUP; there
-// is nothing more to do on those.
+// syncDir syncs a folder. Some network and FUSE file systems do not support that and return EINVAL or ENOTSUP,
+// which is ignored.
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

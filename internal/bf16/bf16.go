@@ -1,13 +1,13 @@
-// Package bf16 converts single numbers to bfloat16 (the upper half of a float32) and back. Rows of them go through
-// internal/kernel.
+// Package bf16 converts single values to and from bfloat16 (the upper half of a float32). internal/kernel
+// converts whole rows.
 package bf16
 
 import "math"
 
-// Widen returns the number that h stands for.
+// Widen returns the value of the bfloat16 h.
 func Widen(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// Round returns the nearest bfloat16, of two as near the even one; a NaN stays a (quiet) NaN.
+// Round returns the nearest bfloat16, with ties to even. NaN becomes a quiet NaN.
 func Round(f float32) uint16 {
 	b := math.Float32bits(f)
 	if b&0x7fffffff > 0x7f800000 {

@@ -1,4 +1,4 @@
-// Package buildinfo says which program this is: its version, and the commit that it was built from.
+// Package buildinfo identifies the program: its version, and the commit it was built from.
 package buildinfo
 
 import (
@@ -6,26 +6,26 @@ import (
 	"runtime/debug"
 )
 
-// Version is the number of the release, changed with CHANGELOG.md.
+// Version is the release number. Change it together with CHANGELOG.md.
 const Version = "0.1.0-dev"
 
-// Notice stands wherever a result is shown.
+// Notice is shown with every result.
 const Notice = "research software, not a medical device"
 
-// From is the commit of a release, which package main sets: there the toolchain stamps nothing.
+// From is the commit of a release, set by package main, because the toolchain does not record it there.
 var From string
 
-// Program is what stands about the program in records and documents.
+// Program identifies the program in records and documents.
 type Program struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"` // commit that the binary was built from
-	Modified bool   `json:"modified"`           // the tree had changes beyond the commit
+	Modified bool   `json:"modified"`           // the source differed from the commit
 	Go       string `json:"go"`
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`
 }
 
-// This returns the running program.
+// This describes the running program.
 func This() Program {
 	p := Program{Version: Version, Revision: From, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {

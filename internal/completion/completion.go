@@ -1,4 +1,4 @@
-// Package completion writes scripts with which bash, zsh and fish complete the command line of melo.
+// Package completion generates scripts with which bash, zsh and fish complete melo's command line.
 package completion
 
 import (
@@ -6,27 +6,28 @@ import (
 	"strings"
 )
 
-// Place is where a command line may be: before a command, or after one.
+// Place is a position on a command line: before or after a command.
 type Place struct {
-	Path  []string // commands so far
+	Path  []string // commands before it
 	Words []Word   // commands that may follow, or values of the first argument
 	Flags []Flag
 }
 
-// Word is something to type and what it means.
+// Word is a word that can be typed, and its description.
 type Word struct{ Text, Help string }
 
-// Flag is an option.
+// Flag is a command-line flag.
 type Flag struct {
 	Word
-	Values []string // that it takes, if they can be listed
-	Takes  bool     // it takes a value
+	Values []string // possible values, if they can be listed
+	Takes  bool     // whether it takes a value
 }
 
-// singleQuoted is a word for bash and zsh; their quotes have no escapes inside.
+// singleQuoted quotes a word for bash and zsh, whose single quotes have no escapes.
 func singleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// placeLoop finds the place of the words before the cursor: the same in bash and zsh but for counting and names.
+// placeLoop returns a loop that determines the Place from the words before the cursor. bash and zsh differ only
+// in counting and variable names.
 func placeLoop(places []Place, words, first, cursor string) string {
 	var keys []string
 	for _, k := range commandKeys(places) {
@@ -42,7 +43,7 @@ func placeLoop(places []Place, words, first, cursor string) string {
 `, first, cursor, words, strings.Join(keys, "|"))
 }
 
-// Bash is the script for bash. Where it has nothing to offer bash completes names of files.
+// Bash returns the script for bash. Where it has no suggestions, bash completes file names.
 func Bash(places []Place) string {
 	var b strings.Builder
 	b.WriteString("# bash completion for melo; made by \"melo completion bash\"\n_melo() {\n")
@@ -77,7 +78,7 @@ func Bash(places []Place) string {
 	return b.String()
 }
 
-// Zsh is the script for zsh: to be sourced, or a file in fpath.
+// Zsh returns the script for zsh, to be sourced or installed in fpath.
 func Zsh(places []Place) string {
 	described := func(w Word) string {
 		text := strings.ReplaceAll(w.Text, ":", `\:`)
@@ -120,7 +121,7 @@ func Zsh(places []Place) string {
 	return b.String()
 }
 
-// Fish is the script for fish.
+// Fish returns the script for fish.
 func Fish(places []Place) string {
 	quoted := func(s string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
@@ -161,10 +162,10 @@ end
 	return b.String()
 }
 
-// key is the name of a place in a script.
+// key returns the name of a place in a script.
 func (p *Place) key() string { return strings.Join(p.Path, " ") }
 
-// commandKeys lists the places that words on a line lead to.
+// commandKeys lists the places after a command.
 func commandKeys(places []Place) []string {
 	var keys []string
 	for _, p := range places {

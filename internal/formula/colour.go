@@ -1,7 +1,7 @@
 package formula
 
-// colour turns the picture into red, green and blue: grey, along a ramp of three colours, or a ramp that another
-// field shifts.
+// colour converts the picture to red, green and blue: grey, along a ramp of three colours, or along a ramp that
+// another field shifts.
 func (d *Drawer) colour(pix []float32) {
 	n := d.side * d.side
 	r, g, b := pix[:n], pix[n:2*n], pix[2*n:3*n]
@@ -14,13 +14,13 @@ func (d *Drawer) colour(pix []float32) {
 	}
 	var ramp [3][3]float32
 	tone := [3]float32{d.rng.Float32(), d.rng.Float32(), d.rng.Float32()}
-	near := float32(d.between(0.1, 1)) // how far the colours of a picture lie apart
+	near := float32(d.between(0.1, 1)) // distance between the colours of a picture
 	for k := range ramp {
 		for c := range ramp[k] {
 			ramp[k][c] = tone[c] + near*(d.rng.Float32()-tone[c])
 		}
 	}
-	if d.chance(0.6) { // dark to bright
+	if d.chance(0.6) { // from dark to bright
 		for c := range 3 {
 			ramp[0][c] *= 0.3
 			ramp[2][c] = 1 - 0.4*(1-ramp[2][c])

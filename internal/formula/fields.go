@@ -4,10 +4,10 @@ import "math"
 
 // The kinds of fields.
 const (
-	smooth  = iota // noise of falling octaves
-	ridged         // its folds
-	banded         // its level lines
-	warped         // bent by itself
+	smooth  = iota // noise with decreasing octaves
+	ridged         // folded noise
+	banded         // level lines of noise
+	warped         // noise warped by noise
 	wavy           // a few plane waves
 	grainy         // speckle
 	leaves         // dead leaves
@@ -56,10 +56,10 @@ func (d *Drawer) field(dst plane, kind int) {
 	}
 }
 
-// noise is the sum of random grids, each twice as fine as the one before and weaker, stretched to 0 to 1.
+// noise is a sum of random grids, each twice as fine as the previous one and weaker, rescaled to [0, 1].
 func (d *Drawer) noise(dst plane) {
 	clear(dst)
-	base := math.Exp(d.between(0, 2.8)) // 1 to 16 cells a side
+	base := math.Exp(d.between(0, 2.8)) // 1 to 16 cells per side
 	aspect := 1.0
 	if d.chance(0.3) {
 		aspect = math.Exp(d.between(-1.5, 1.5))
@@ -72,7 +72,7 @@ func (d *Drawer) noise(dst plane) {
 	stretch(dst)
 }
 
-// grid adds a random grid of fx x fy cells, between which values go smoothly.
+// grid adds a random grid of fx x fy cells with smooth interpolation.
 func (d *Drawer) grid(dst plane, fx, fy float64, amp float32) {
 	nx, ny := int(fx)+3, int(fy)+3
 	knots := d.temp[0][:0]
@@ -97,14 +97,15 @@ func (d *Drawer) grid(dst plane, fx, fy float64, amp float32) {
 	}
 }
 
-// cell returns the cell that t lies in, and how far in it, with no slope at its ends.
+// cell returns the index of the cell that contains t, and the smoothed position within it, with slope 0 at both
+// ends.
 func cell(t float64) (int, float32) {
 	i := int(t)
 	a := float32(t - float64(i))
 	return i, a * a * (3 - 2*a)
 }
 
-// stretch maps the values of p to 0 to 1.
+// stretch rescales the values of p to [0, 1].
 func stretch(p plane) {
 	low, high := p[0], p[0]
 	for _, v := range p {

@@ -1,30 +1,30 @@
-// Package formula draws images from numbers alone: noise, waves, fractals, dead leaves, contours, cells, vessels and
-// organs, one upon the other, grey or coloured. They are for pre-training without anybody's data, after "Pre-training
-// without Natural Images" (arXiv 2101.08515), "Replacing Labeled Real-image Datasets with Auto-generated Contours"
-// (arXiv 2206.09132) and "Learning to See by Looking at Noise" (arXiv 2106.05963).
+// Package formula draws images from random numbers alone: noise, waves, fractals, dead leaves, contours, cells,
+// vessels and organs, layered on each other, grey or coloured. They serve to pre-train without anybody's data,
+// after "Pre-training without Natural Images" (arXiv 2101.08515), "Replacing Labeled Real-image Datasets with
+// Auto-generated Contours" (arXiv 2206.09132) and "Learning to See by Looking at Noise" (arXiv 2106.05963).
 //
-// An image follows from a seed, an index and a side: it does not depend on what was drawn before.
+// An image is determined by seed, index and side, independently of images drawn before.
 package formula
 
 import "math/rand/v2"
 
-// A Drawer draws images of one side. It has scratch memory: not safe for concurrent use.
+// A Drawer draws images of one size. It has scratch memory and is not safe for concurrent use.
 type Drawer struct {
 	side  int
 	rng   *rand.Rand
 	pcg   *rand.PCG
 	value plane // the picture so far
-	layer plane // what is laid on it
-	mask  plane // where
-	hue   plane // what shifts its colour
+	layer plane // the layer to be added
+	mask  plane // where the layer is added
+	hue   plane // field that shifts its colour
 	temp  [3]plane
 	facts []float32
 }
 
-// plane is one number a pixel, row by row.
+// plane holds one value per pixel in row-major order.
 type plane []float32
 
-// New returns a Drawer of images of side x side pixels.
+// New returns a Drawer of images with side x side pixels.
 func New(side int) *Drawer {
 	d := &Drawer{side: side, pcg: rand.NewPCG(0, 0)}
 	d.rng = rand.New(d.pcg)
@@ -34,12 +34,12 @@ func New(side int) *Drawer {
 	return d
 }
 
-// Facts is how many numbers Draw tells about an image.
+// Facts is the number of values with which Draw describes an image.
 const Facts = 2*fieldKinds + 12
 
-// Draw draws image number index of a seed: pix [3, side, side] has values from 0 to 1. facts [Facts] gets what the
-// picture was made from: the kinds of its ground and of its objects, how many there are, how large, where, how rough
-// their outlines are, how soft their edges, and whether it is grey.
+// Draw draws image number index of a seed into pix [3, side, side], with values in [0, 1]. facts [Facts]
+// receives a description: the kinds of the background and the objects, and the objects' number, size, position,
+// roughness of outline and softness of edge, and whether the image is grey.
 func (d *Drawer) Draw(pix, facts []float32, seed, index uint64) {
 	d.pcg.Seed(mix(seed), mix(index^0x666f726d756c61)) // "formula"
 	clear(facts)
@@ -59,13 +59,13 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// between is uniform from a to b.
+// between returns a uniform random number in [a, b).
 func (d *Drawer) between(a, b float64) float64 { return a + (b-a)*d.rng.Float64() }
 
-// chance is true with probability p.
+// chance returns true with probability p.
 func (d *Drawer) chance(p float64) bool { return d.rng.Float64() < p }
 
-// ground fills the picture with one field, or with a mixture of two.
+// ground fills the picture with one field or a mixture of two.
 func (d *Drawer) ground() {
 	kind := d.rng.IntN(fieldKinds)
 	d.facts[kind] = 1
@@ -83,7 +83,7 @@ func (d *Drawer) ground() {
 	}
 }
 
-// levels are the darkest and the brightest value of a field, in either order.
+// levels returns the darkest and the brightest value of a field, in either order.
 func (d *Drawer) levels() (low, high float32) {
 	a, span := d.between(0, 1), d.between(0.05, 0.7)
 	if d.chance(0.5) {
@@ -92,7 +92,7 @@ func (d *Drawer) levels() (low, high float32) {
 	return float32(a), float32(min(max(a+span, 0), 1))
 }
 
-// objects lays fields with an outline on the picture.
+// objects draws outlined fields on the picture.
 func (d *Drawer) objects() {
 	n := [...]int{0, 1, 1, 1, 1, 2, 2, 3, 5}[d.rng.IntN(9)]
 	f := d.facts[2*fieldKinds:]
@@ -123,14 +123,14 @@ func (d *Drawer) objects() {
 		if d.chance(0.25) {
 			d.shadow(&o)
 		}
-		if k == 0 { // the largest: outlines shrink
+		if k == 0 { // the largest; later outlines are smaller
 			f[1], f[2], f[3] = float32(o.x), float32(o.y), float32(2*o.radius)
 			f[4], f[5], f[6], f[7] = float32(3*o.rough), float32(5*o.soft), alpha, low
 		}
 	}
 }
 
-// shadow darkens or brightens what lies below an object, as in ultrasound.
+// shadow darkens or brightens the area below an object, as in ultrasound.
 func (d *Drawer) shadow(o *outline) {
 	gain := float32(d.between(-0.5, 0.4))
 	for y := range d.side {
@@ -147,7 +147,7 @@ func (d *Drawer) shadow(o *outline) {
 	}
 }
 
-// body darkens what lies outside a fan, a disc or a rounded body, in a third of the pictures.
+// body darkens the area outside a fan, a disc or a rounded body, in a third of the pictures.
 func (d *Drawer) body() {
 	f := d.facts[2*fieldKinds:]
 	switch p := d.rng.Float64(); {
@@ -172,7 +172,7 @@ func (d *Drawer) body() {
 		outside = 1
 	}
 	rim := float32(0)
-	if d.chance(0.5) { // a bright rim, as of a skull
+	if d.chance(0.5) { // a bright rim like a skull
 		rim = float32(d.between(0.1, 0.8))
 	}
 	for i, m := range d.mask {
@@ -181,7 +181,7 @@ func (d *Drawer) body() {
 	}
 }
 
-// fan marks the sector of an ultrasound probe.
+// fan draws the sector of an ultrasound probe.
 func (d *Drawer) fan() {
 	s := float64(d.side)
 	top, half, far := d.between(-0.3, 0), d.between(0.4, 1.2), d.between(0.8, 1.3)
@@ -195,7 +195,7 @@ func (d *Drawer) fan() {
 	}
 }
 
-// light bends the brightness, adds a gradient, and blurs.
+// light changes gamma, adds a gradient, and blurs.
 func (d *Drawer) light() {
 	if d.chance(0.4) {
 		gx, gy := float32(d.between(-0.4, 0.4)), float32(d.between(-0.4, 0.4))

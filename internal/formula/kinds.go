@@ -2,7 +2,7 @@ package formula
 
 import "math"
 
-// warp bends noise by other noise.
+// warp distorts noise by other noise.
 func (d *Drawer) warp(dst plane) {
 	dx, dy, src := d.temp[1], d.temp[2], d.hue
 	d.noise(dx)
@@ -19,10 +19,10 @@ func (d *Drawer) warp(dst plane) {
 	}
 }
 
-// inside is the pixel nearest to a coordinate.
+// inside returns the nearest pixel coordinate within the picture.
 func (d *Drawer) inside(v float32) int { return min(max(int(v+0.5), 0), d.side-1) }
 
-// planeWaves adds waves of random direction and length, plane or round.
+// planeWaves adds plane or circular waves of random direction and wavelength.
 func (d *Drawer) planeWaves(dst plane) {
 	clear(dst)
 	n := 1 + d.rng.IntN(4)
@@ -52,7 +52,7 @@ func (d *Drawer) planeWaves(dst plane) {
 	stretch(dst)
 }
 
-// speckle is white noise, smoothed more or less, of skewed values.
+// speckle is white noise with a skewed distribution, smoothed by a random amount.
 func (d *Drawer) speckle(dst plane) {
 	for i := range dst {
 		v := d.rng.Float32()
@@ -64,7 +64,7 @@ func (d *Drawer) speckle(dst plane) {
 	stretch(dst)
 }
 
-// deadLeaves covers the plane with shapes, the latest on top.
+// deadLeaves covers the plane with shapes, the most recent on top.
 func (d *Drawer) deadLeaves(dst plane) {
 	base := d.rng.Float32()
 	for i := range dst {
@@ -83,7 +83,7 @@ func (d *Drawer) deadLeaves(dst plane) {
 	}
 }
 
-// cells are discs with a rim and a nucleus on an even ground.
+// cells draws discs with a rim and a nucleus on a uniform background.
 func (d *Drawer) cells(dst plane) {
 	ground, inner, nucleus := d.rng.Float32(), d.rng.Float32(), d.rng.Float32()
 	for i := range dst {
@@ -104,7 +104,7 @@ func (d *Drawer) cells(dst plane) {
 	}
 }
 
-// organs adds a few large soft ellipses, and sometimes a row of bent bars, as of ribs.
+// organs adds a few large soft ellipses, and sometimes a row of curved bars like ribs.
 func (d *Drawer) organs(dst plane) {
 	base := d.rng.Float32()
 	for i := range dst {
@@ -133,7 +133,7 @@ func (d *Drawer) organs(dst plane) {
 	}
 }
 
-// fractal draws where an iterated function system goes, by the logarithm of how often.
+// fractal draws the density of an iterated function system on a logarithmic scale.
 func (d *Drawer) fractal(dst plane) {
 	clear(dst)
 	var maps [6][6]float64
@@ -159,7 +159,7 @@ func (d *Drawer) fractal(dst plane) {
 	stretch(dst)
 }
 
-// affine is a contraction: two rotations and two sizes below 1 (arXiv 2110.03091), and a shift.
+// affine returns a random contraction: two rotations, two scales below 1 (arXiv 2110.03091), and a shift.
 func (d *Drawer) affine() [6]float64 {
 	s1, c1 := math.Sincos(d.between(0, 2*math.Pi))
 	s2, c2 := math.Sincos(d.between(0, 2*math.Pi))
@@ -167,7 +167,7 @@ func (d *Drawer) affine() [6]float64 {
 	return [6]float64{a*c1*c2 - b*s1*s2, -a*c1*s2 - b*s1*c2, d.between(-1, 1), a*s1*c2 + b*c1*s2, -a*s1*s2 + b*c1*c2, d.between(-1, 1)}
 }
 
-// strokes draws an outline over and over, each time larger and turned a little.
+// strokes draws an outline repeatedly, each time larger and slightly rotated.
 func (d *Drawer) strokes(dst plane) {
 	clear(dst)
 	o := d.outline(1)
@@ -195,7 +195,7 @@ func (d *Drawer) strokes(dst plane) {
 	stretch(dst)
 }
 
-// vessels are lines that wander, branch and get thinner.
+// vessels draws random lines that branch and become thinner.
 func (d *Drawer) vessels(dst plane) {
 	clear(dst)
 	wander := d.between(0.05, 0.5)

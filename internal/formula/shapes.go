@@ -2,19 +2,19 @@ package formula
 
 import "math"
 
-// outline is a closed curve around a point, in shares of the side.
+// outline is a closed curve around a point. Lengths are fractions of the side.
 type outline struct {
 	x, y, radius float64
-	aspect       float64 // of height to width
-	rough        float64 // how far the radius strays, as a share of it
+	aspect       float64 // height / width
+	rough        float64 // variation of the radius, as a fraction of it
 	soft         float64 // width of the edge
 	table        [angles]float32
 }
 
-// angles is how many directions an outline has.
+// angles is the number of directions of an outline.
 const angles = 256
 
-// outline draws lots for one of n objects.
+// outline returns a random outline for one of n objects.
 func (d *Drawer) outline(n int) outline {
 	o := outline{x: d.between(0.2, 0.8), y: d.between(0.2, 0.8), aspect: math.Exp(d.between(-0.6, 0.6)), soft: 0.01}
 	o.radius = d.between(0.06, 0.42) / math.Sqrt(float64(n))
@@ -28,7 +28,7 @@ func (d *Drawer) outline(n int) outline {
 	return o
 }
 
-// waves gives the outline its radius in each direction.
+// waves sets the outline's radius in each direction.
 func (d *Drawer) waves(o *outline) {
 	for a := range o.table {
 		o.table[a] = 1
@@ -48,7 +48,7 @@ func (d *Drawer) waves(o *outline) {
 	}
 }
 
-// reach is the outline's radius in a direction, as a share of its mean.
+// reach returns the outline's radius in a direction, as a fraction of its mean.
 func (o *outline) reach(angle float64) float64 {
 	return float64(o.table[int(angle/(2*math.Pi)*angles)&(angles-1)])
 }
@@ -72,11 +72,11 @@ func (d *Drawer) fill(dst plane, o *outline) {
 	}
 }
 
-// direction is the number of the angle of a vector.
+// direction returns the index of the angle of a vector.
 func direction(x, y float64) int {
 	ax, ay := math.Abs(x), math.Abs(y)
 	t := min(ax, ay) / max(ax, ay, 1e-12)
-	a := t * (1.0584 - 0.273*t) // about atan(t), within 0.004
+	a := t * (1.0584 - 0.273*t) // approximates atan(t) within 0.004
 	if ay > ax {
 		a = math.Pi/2 - a
 	}
@@ -92,7 +92,7 @@ func direction(x, y float64) int {
 // spot is an ellipse.
 type spot struct{ x, y, rx, ry, sin, cos float64 }
 
-// spot draws lots for an ellipse of about radius r.
+// spot returns a random ellipse of about radius r.
 func (d *Drawer) spot(r float64) spot {
 	k := math.Exp(d.between(-0.35, 0.35))
 	s := spot{x: d.rng.Float64(), y: d.rng.Float64(), rx: r * k, ry: r / k}
@@ -100,14 +100,14 @@ func (d *Drawer) spot(r float64) spot {
 	return s
 }
 
-// window is the pixels that a spot may touch.
+// window returns the bounds of the pixels that a spot may touch.
 func (d *Drawer) window(s *spot, margin float64) (x0, x1, y0, y1 int) {
 	n, r := float64(d.side), max(s.rx, s.ry)*1.42+margin
 	low := func(v float64) int { return min(max(int(v), 0), d.side) }
 	return low((s.x - r) * n), low((s.x+r)*n + 1), low((s.y - r) * n), low((s.y+r)*n + 1)
 }
 
-// stamp sets a spot to v, with an edge of some pixels.
+// stamp sets a spot to v, with a soft edge in pixels.
 func (d *Drawer) stamp(dst plane, s *spot, v, edge float32) {
 	n := float64(d.side)
 	r := min(s.rx, s.ry) * n
@@ -125,7 +125,7 @@ func (d *Drawer) stamp(dst plane, s *spot, v, edge float32) {
 	}
 }
 
-// stampBox sets a turned rectangle to v.
+// stampBox sets a rotated rectangle to v.
 func (d *Drawer) stampBox(dst plane, s *spot, v float32) {
 	n := float64(d.side)
 	x0, x1, y0, y1 := d.window(s, 0)
@@ -140,7 +140,7 @@ func (d *Drawer) stampBox(dst plane, s *spot, v float32) {
 	}
 }
 
-// line adds a line of a width in pixels.
+// line adds a line with a width in pixels.
 func (d *Drawer) line(dst plane, x0, y0, x1, y1, width float64) {
 	n := float64(d.side)
 	dx, dy := (x1-x0)*n, (y1-y0)*n
@@ -157,7 +157,7 @@ func (d *Drawer) line(dst plane, x0, y0, x1, y1, width float64) {
 	}
 }
 
-// blur replaces each value by a weighted mean of its neighbours, 1 2 1 both ways.
+// blur replaces each value by a weighted mean of its neighbours, with weights 1 2 1 in both directions.
 func (d *Drawer) blur(p plane) {
 	s := d.side
 	t := d.temp[0]
@@ -177,7 +177,7 @@ func (d *Drawer) blur(p plane) {
 	}
 }
 
-// step goes from 0 to 1 as t does.
+// step rises from 0 to 1 as t does.
 func step(t float64) float32 {
 	if t <= 0 {
 		return 0
@@ -192,9 +192,9 @@ func abs(v float32) float32 { return max(v, -v) }
 
 func root(v float64) float64 { return math.Sqrt(v) }
 
-// fastCos is the cosine, from a table of some thousand values.
+// fastCos is the cosine from a table of some thousand values.
 func fastCos(t float64) float64 {
-	const scale, offset = float64(cosSteps) / (2 * math.Pi), 1 << 30 // whole turns, so that the index is positive
+	const scale, offset = float64(cosSteps) / (2 * math.Pi), 1 << 30 // whole periods, so that the index is positive
 	return float64(cosTable[int(t*scale+offset)&(cosSteps-1)])
 }
 

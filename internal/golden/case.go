@@ -11,7 +11,7 @@ import (
 
 // Case is one folder of testdata/golden.
 type Case struct {
-	// Dir is the folder: config.json and model.safetensors (where the case has a model) lie in it.
+	// Dir is the folder. If the case has a model it contains config.json and model.safetensors.
 	Dir string
 
 	t testing.TB
@@ -25,7 +25,7 @@ type Tensor struct {
 	Ints  []int64
 }
 
-// Root returns the path of testdata/golden. The test fails at once if no folder above has one.
+// Root returns the path of testdata/golden. It fails the test if no parent folder has one.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -52,7 +52,7 @@ func Open(t testing.TB, kind string) *Case {
 	return &Case{Dir: dir, t: t, file: read(t, filepath.Join(dir, "golden.safetensors"))}
 }
 
-// OpenFile reads one file of a case, such as "model.safetensors", in the same way.
+// OpenFile reads another file of a case, such as "model.safetensors".
 func (c *Case) OpenFile(name string) *Case {
 	c.t.Helper()
 	return &Case{Dir: c.Dir, t: c.t, file: read(c.t, filepath.Join(c.Dir, name))}
@@ -61,10 +61,10 @@ func (c *Case) OpenFile(name string) *Case {
 // Model returns the path of the case's weights.
 func (c *Case) Model() string { return filepath.Join(c.Dir, "model.safetensors") }
 
-// Has reports whether the case holds a tensor.
+// Has reports whether the case has a tensor.
 func (c *Case) Has(name string) bool { _, ok := c.tensors[name]; return ok }
 
-// Names returns the tensors whose names begin with prefix, sorted.
+// Names returns the sorted names of the tensors that begin with prefix.
 func (c *Case) Names(prefix string) []string {
 	var names []string
 	for _, n := range slices.Sorted(maps.Keys(c.tensors)) {
@@ -75,10 +75,10 @@ func (c *Case) Names(prefix string) []string {
 	return names
 }
 
-// Meta returns an entry of the file's metadata ("notes" says what is special), or "".
+// Meta returns an entry of the file's metadata ("notes" describes special features), or "".
 func (c *Case) Meta(key string) string { return c.meta[key] }
 
-// Tensor returns a tensor, and fails the test at once if there is none of that name.
+// Tensor returns a tensor. It fails the test if there is none of that name.
 func (c *Case) Tensor(name string) Tensor {
 	c.t.Helper()
 	x, ok := c.tensors[name]

@@ -6,19 +6,19 @@ import (
 	"testing"
 )
 
-// Diff says how far a result is from what was wanted.
+// Diff measures the difference between a result and the expected values.
 type Diff struct {
 	// MaxAbs is the largest absolute difference; NaN counts as +Inf.
 	MaxAbs float64
-	// RelL2 is |got - want| / |want| in the Euclidean norm; where want is all zero, |got|.
+	// RelL2 is |got - want| / |want| in the Euclidean norm, or |got| if want is zero.
 	RelL2 float64
 	// Scale is the largest |want|.
 	Scale float64
-	// First is the first index that differs by more than tol * Scale (tol, where Scale is 0), or -1.
+	// First is the first index with a difference above tol * Scale (tol if Scale is 0), or -1.
 	First int
 }
 
-// Compare measures got against want, which must be equally long.
+// Compare compares got with want, which must have the same length.
 func Compare(got, want []float32, tol float64) (Diff, error) {
 	if len(got) != len(want) {
 		return Diff{}, fmt.Errorf("golden: %d values, expected %d", len(got), len(want))
@@ -51,14 +51,14 @@ func Compare(got, want []float32, tol float64) (Diff, error) {
 	return d, nil
 }
 
-// Check compares got with the tensor name, whole, and fails the test when the relative L2 error is
-// above tol or one element is off by more than tol times the largest element of the tensor.
+// Check compares got with the tensor name. It fails the test if the relative L2 error is above tol, or an
+// element differs by more than tol times the largest element of the tensor.
 func (c *Case) Check(t testing.TB, name string, got []float32, tol float64) Diff {
 	t.Helper()
 	return CheckSlices(t, c.Dir+": "+name, got, c.Data(name), tol)
 }
 
-// CheckSlices is Check for any two slices; what names them in the message.
+// CheckSlices is Check for any two slices. what is their name in messages.
 func CheckSlices(t testing.TB, what string, got, want []float32, tol float64) Diff {
 	t.Helper()
 	d, err := Compare(got, want, tol)

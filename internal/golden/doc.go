@@ -1,5 +1,5 @@
-// Package golden gives tests the tensors that PyTorch computed, by name, and says how far a result is
-// from them. tools/golden writes the files and describes them; only tests import this package.
+// Package golden gives tests access to tensors that PyTorch computed, by name, and compares results with them.
+// tools/golden writes the files and describes them. Only tests import this package.
 //
-// It has its own small reader for safetensors, so that the reader of the program is not its own judge.
+// It has its own small reader for safetensors, so that the program's reader is tested independently.
 package golden

@@ -25,18 +25,18 @@ import (
 const (
 	retries     = 5
 	firstPause  = time.Second
-	stall       = 30 * time.Second // without a byte, a connection is given up
-	maxDocument = 32 << 20         // what the hub says about a model
+	stall       = 30 * time.Second // a connection without data for this long is closed
+	maxDocument = 32 << 20         // description of a model
 	maxSize     = 1 << 40          // of a file
 )
 
-// unreachableError says that the hub did not answer, or not as a hub does when it works.
+// unreachableError reports that the hub did not answer, or not as a working hub does.
 type unreachableError struct{ err error }
 
 func (e *unreachableError) Error() string { return "hub: " + e.err.Error() }
 func (e *unreachableError) Unwrap() error { return e.err }
 
-// statusError is an answer of the hub that is final.
+// statusError returns the error for an answer that will not change on retry.
 func statusError(r Ref, what string, status int) error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -48,7 +48,8 @@ func statusError(r Ref, what string, status int) error {
 	return fmt.Errorf("hub: %v: %s: the hub answers %d %s", r, what, status, http.StatusText(status))
 }
 
-// get sends a request that does not follow redirects to elsewhere, again while the failure may pass.
+// get sends a request without following redirects to other hosts. It retries after failures that may be
+// temporary.
 func (c *Client) get(ctx context.Context, method, url string, header http.Header, use func(*http.Response) error) error {
 	pause := c.pause
 	if pause == 0 {
@@ -99,7 +100,7 @@ func (c *Client) once(ctx context.Context, method, url string, header http.Heade
 	return use(resp)
 }
 
-// transport is the default one, but gives up a connection that cannot be made sooner.
+// transport is the default transport with a shorter dial timeout.
 var transport = func() http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -110,8 +111,8 @@ var transport = func() http.RoundTripper {
 	return t
 }()
 
-// client follows redirects, without the token to other hosts and, for HEAD, whose answer has the checksum, to other
-// hosts not at all.
+// client returns an HTTP client that follows redirects, but never sends the token to other hosts. For HEAD it
+// does not follow redirects to other hosts, because the hub's own answer has the checksum.
 func (c *Client) client(method string) *http.Client {
 	client := http.Client{Transport: transport}
 	if c.http != nil {
@@ -132,7 +133,7 @@ func (c *Client) client(method string) *http.Client {
 	return &client
 }
 
-// watched puts off the alarm whenever bytes come.
+// watched resets a timer whenever data arrives.
 type watched struct {
 	io.ReadCloser
 	alarm *time.Timer
@@ -146,7 +147,8 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// describe asks which commit a revision is, and which files it has; patiently, unless there is something to go on with.
+// describe asks which commit a revision is, and which files it has. With patiently it retries; without, the
+// caller has a cached copy.
 func (c *Client) describe(ctx context.Context, r Ref, patiently bool) (*model, error) {
 	address := c.Endpoint + "/api/models/" + r.Owner + "/" + r.Name + "/revision/" + url.PathEscape(r.Revision)
 	var m model
@@ -169,13 +171,13 @@ func (c *Client) describe(ctx context.Context, r Ref, patiently bool) (*model, e
 	return &m, err
 }
 
-// blob is a file's content: its checksum, which is its name in the cache, and its size.
+// blob is the content of a file: its checksum, which is its name in the cache, and its size.
 type blob struct {
-	sum  string // SHA-256 of a large file; of others the SHA-1 that git gives them
+	sum  string // SHA-256 of a large file; for others git's SHA-1
 	size int64
 }
 
-// file makes a file of a snapshot be there.
+// file ensures that a file of a snapshot is in the cache.
 func (c *Client) file(ctx context.Context, r Ref, commit, name string) error {
 	path := filepath.Join(c.folder(r), "snapshots", commit, name)
 	if _, err := os.Stat(path); err == nil {
@@ -198,7 +200,7 @@ func (c *Client) file(ctx context.Context, r Ref, commit, name string) error {
 	return nil
 }
 
-// look asks for a file's checksum and size.
+// look requests a file's checksum and size.
 func (c *Client) look(ctx context.Context, r Ref, name, address string) (b blob, err error) {
 	err = c.get(ctx, http.MethodHead, address, nil, func(resp *http.Response) error {
 		if resp.StatusCode >= 400 {
@@ -220,7 +222,7 @@ func (c *Client) look(ctx context.Context, r Ref, name, address string) (b blob,
 	return b, err
 }
 
-// tag is the checksum in an entity tag, or empty.
+// tag returns the checksum in an entity tag, or "".
 func tag(etag string) string {
 	etag = strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
 	if !checksumPattern.MatchString(etag) {
@@ -229,7 +231,7 @@ func tag(etag string) string {
 	return etag
 }
 
-// download brings a blob into the cache, going on where an earlier attempt has stopped.
+// download loads a blob into the cache. It resumes an earlier attempt.
 func (c *Client) download(ctx context.Context, r Ref, name, address string, b blob, target string) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
 		return fmt.Errorf("hub: %w", err)
@@ -244,7 +246,7 @@ func (c *Client) download(ctx context.Context, r Ref, name, address string, b bl
 		return fmt.Errorf("hub: %v: %s: is being downloaded by another process: %w", r, name, err)
 	}
 	if info, err := os.Stat(target); err == nil && info.Size() == b.size {
-		return nil // by another process, meanwhile
+		return nil // another process has finished it
 	}
 	sum, err := c.receive(ctx, r, name, address, b, f)
 	if err != nil {
@@ -256,7 +258,7 @@ func (c *Client) download(ctx context.Context, r Ref, name, address string, b bl
 	return atomicfile.Finish(f, partial, target)
 }
 
-// receive completes the file and returns its checksum.
+// receive downloads the rest of the file and returns the checksum of all of it.
 func (c *Client) receive(ctx context.Context, r Ref, name, address string, b blob, f *os.File) (string, error) {
 	h := b.hash()
 	done, err := io.Copy(h, f)
@@ -270,7 +272,7 @@ func (c *Client) receive(ctx context.Context, r Ref, name, address string, b blo
 		header := http.Header{"Range": {fmt.Sprintf("bytes=%d-", done)}}
 		err := c.get(ctx, http.MethodGet, address, header, func(resp *http.Response) error {
 			switch {
-			case resp.StatusCode == http.StatusOK && done > 0: // from the beginning, after all
+			case resp.StatusCode == http.StatusOK && done > 0: // the server sends the whole file
 				h, done = b.hash(), 0
 				if err := errors.Join(f.Truncate(0), rewind(f)); err != nil {
 					return err
@@ -284,7 +286,7 @@ func (c *Client) receive(ctx context.Context, r Ref, name, address string, b blo
 			n, err := io.Copy(io.MultiWriter(f, h, c.meter(name, &done, b.size)), io.LimitReader(resp.Body, b.size-done))
 			var file *os.PathError
 			switch {
-			case errors.As(err, &file): // the disk is full, say
+			case errors.As(err, &file): // for example, the disk is full
 				return fmt.Errorf("hub: %v: %s: %w", r, name, err)
 			case err != nil:
 				header.Set("Range", fmt.Sprintf("bytes=%d-", done))
@@ -306,7 +308,7 @@ func rewind(f *os.File) error {
 	return err
 }
 
-// hash is that of the blob's checksum. git's begins with the size.
+// hash returns the hash function of the blob's checksum. git's hash starts with the size.
 func (b blob) hash() hash.Hash {
 	if len(b.sum) == 2*sha256.Size {
 		return sha256.New()
@@ -316,7 +318,7 @@ func (b blob) hash() hash.Hash {
 	return h
 }
 
-// meter counts what is written to it.
+// meter returns a writer that reports progress.
 func (c *Client) meter(name string, done *int64, total int64) io.Writer {
 	return writer(func(p []byte) (int, error) {
 		*done += int64(len(p))

@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// The files of a base: descriptions, and weights in the order in which one is chosen, as vit/checkpoint has it.
+// The files of a base: descriptions, and weights in the order of preference of vit/checkpoint.
 var (
 	descriptions = []string{"config.json", "preprocessor_config.json", "processor_config.json", "open_clip_config.json"}
 	weights      = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
@@ -26,7 +26,7 @@ var (
 
 func isIndex(name string) bool { return strings.HasSuffix(name, ".index.json") }
 
-// model is what the hub says about a model at a revision.
+// model is the hub's description of a model at a revision.
 type model struct {
 	Commit string `json:"sha"`
 	Files  []struct {
@@ -34,8 +34,8 @@ type model struct {
 	} `json:"siblings"`
 }
 
-// wanted lists the files of a base, an index before the shards that it names: what the repository has, and only what
-// is needed.
+// wanted lists the files of a base that the repository has, and that are needed. An index comes before its
+// shards.
 func (m *model) wanted(r Ref) ([]string, error) {
 	var all []string
 	for _, f := range m.Files {
@@ -54,7 +54,7 @@ func (m *model) wanted(r Ref) ([]string, error) {
 	return append(names, file), nil
 }
 
-// chooseWeights picks the file with the weights out of a repository's or a snapshot's.
+// chooseWeights selects the weight file from those of a repository or a snapshot.
 func chooseWeights(all []string) (string, error) {
 	for _, name := range weights {
 		if slices.Contains(all, name) {
@@ -78,10 +78,10 @@ func chooseWeights(all []string) (string, error) {
 		strings.Join(found[:min(len(found), 8)], ", "), descriptions[0])
 }
 
-// maxIndex bounds the index that is read.
+// maxIndex limits the size of an index in bytes.
 const maxIndex = 16 << 20
 
-// shardsOf returns the files that an index names.
+// shardsOf returns the files that an index lists.
 func shardsOf(path string) ([]string, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -108,12 +108,12 @@ func shardsOf(path string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// plainName says that a name from outside stays in the folder that it is put into.
+// plainName reports whether a name from outside is a file name without a path.
 func plainName(name string) bool {
 	return name != "" && len(name) < 256 && filepath.IsLocal(name) && !strings.ContainsAny(name, `/\:`) && name[0] != '.'
 }
 
-// localFiles lists what a snapshot must have.
+// localFiles lists the files that a snapshot must have.
 func localFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -130,7 +130,7 @@ func localFiles(dir string) ([]string, error) {
 	return shardsOf(filepath.Join(dir, name))
 }
 
-// remember writes which commit a branch or tag is.
+// remember records the commit of a branch or tag.
 func (c *Client) remember(r Ref, commit string) error {
 	if r.Revision == commit {
 		return nil
@@ -145,8 +145,8 @@ func (c *Client) remember(r Ref, commit string) error {
 	})
 }
 
-// link makes the file of a snapshot from a blob: a relative symbolic link or, where the system has none, another name
-// of the same file.
+// link creates the file of a snapshot from a blob: a relative symbolic link, or a hard link if the system has
+// no symbolic links.
 func link(blob, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
@@ -155,7 +155,8 @@ func link(blob, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // a link to a blob that is gone
+	// a link to a blob that no longer exists
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if os.Symlink(target, path) == nil {

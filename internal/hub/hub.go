@@ -1,7 +1,7 @@
-// Package hub brings models of a Hugging Face hub onto this machine: only the files that make a base, into the
-// folder and in the layout that the huggingface_hub library uses, so that both find what the other has downloaded
-// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Downloads resume, and every byte is compared
-// with the checksum that the hub gives before a file appears under its name.
+// Package hub downloads models from a Hugging Face hub: only the files that make up a base, into the folder and
+// layout of the huggingface_hub library, so that both share their downloads
+// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Downloads resume, and a file appears under
+// its name only after its checksum has been verified.
 package hub
 
 import (
@@ -21,10 +21,10 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Prefix is what the references to models on a hub begin with.
+// Prefix starts references to models on a hub.
 const Prefix = "hf:"
 
-// Ref names a model on a hub, at a branch, tag or commit.
+// Ref identifies a model on a hub at a branch, tag or commit.
 type Ref struct{ Owner, Name, Revision string }
 
 var (
@@ -55,43 +55,43 @@ func (r Ref) String() string {
 	return s
 }
 
-// Client downloads into a cache.
+// Client downloads models into a cache.
 type Client struct {
 	Endpoint string // "https://huggingface.co" or a mirror
-	Cache    string // the folder with one folder a model, as huggingface_hub has it
-	Token    string // of an account that may read a gated or private model; may be empty
-	Offline  bool   // only what the cache has
-	// Progress, if not nil, is called while a file comes: bytes that are there, of all.
+	Cache    string // folder with one subfolder per model, as in huggingface_hub
+	Token    string // access token for gated or private models; may be empty
+	Offline  bool   // use only the cache
+	// Progress, if not nil, is called during downloads with the bytes received and the total.
 	Progress func(file string, done, total int64)
-	// Note, if not nil, is told what a person should know, such as that the hub could not be asked.
+	// Note, if not nil, is called with remarks for the user, such as that the hub could not be reached.
 	Note func(text string)
 
 	http  *http.Client
-	pause time.Duration // before the first retry; doubled for each further one
+	pause time.Duration // before the first retry; doubled for each later one
 
-	answered atomic.Bool // the hub has answered once: then a lost connection may come back
+	answered atomic.Bool // the hub has answered once, so a lost connection is worth retrying
 }
 
-// Unreachable tells whether an error is that no connection to the hub could be made.
+// Unreachable reports whether an error means that no connection to the hub could be made.
 func Unreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
 }
 
-// dialTimeout bounds making a connection.
+// dialTimeout limits the time to establish a connection.
 const dialTimeout = 8 * time.Second
 
 // DefaultEndpoint is the hub of Hugging Face.
 const DefaultEndpoint = "https://huggingface.co"
 
-// folder is where the cache has a model.
+// folder returns the folder of a model in the cache.
 func (c *Client) folder(r Ref) string {
 	return filepath.Join(c.Cache, "models--"+r.Owner+"--"+r.Name)
 }
 
-// Cached returns the folder of a model in the cache, without asking the hub. The error is fs.ErrNotExist if it is not
-// there, or not whole.
+// Cached returns the folder of a model in the cache, without contacting the hub. The error is fs.ErrNotExist if
+// it is missing or incomplete.
 func (c *Client) Cached(r Ref) (string, error) {
 	commit := r.Revision
 	if !commitPattern.MatchString(commit) {
@@ -116,8 +116,8 @@ func (c *Client) Cached(r Ref) (string, error) {
 	return dir, nil
 }
 
-// Fetch returns a folder with the files of a base, which it downloads unless they are there. If the hub cannot be
-// asked, what is in the cache is taken.
+// Fetch returns a folder with the files of a base, downloading them if necessary. If the hub cannot be reached
+// it uses the cache.
 func (c *Client) Fetch(ctx context.Context, r Ref) (string, error) {
 	if c.Offline {
 		return c.Cached(r)

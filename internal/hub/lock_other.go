@@ -4,5 +4,5 @@ package hub
 
 import "os"
 
-// lock does nothing here: two processes that download the same file at once would find out by its checksum.
+// lock does nothing here. Two processes that download the same file at once would notice by its checksum.
 func lock(*os.File) error { return nil }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxHeader bounds the text of a header; NumPy writes a few hundred bytes.
+// maxHeader limits the length of a header in bytes; NumPy writes a few hundred.
 const maxHeader = 64 << 10
 
 // maxDims is far above what images need.
@@ -23,7 +23,7 @@ type Type struct {
 	Big  bool // big-endian
 }
 
-// String is NumPy's name of the type: "uint8".
+// String returns NumPy's name of the type, such as "uint8".
 func (t Type) String() string {
 	switch t.Kind {
 	case 'u':
@@ -36,8 +36,8 @@ func (t Type) String() string {
 	return "bool"
 }
 
-// header is the beginning of a .npy file (NumPy Enhancement Proposal 1): magic, version, length, and a Python
-// dictionary of descr, fortran_order and shape.
+// header is the header of a .npy file (NumPy Enhancement Proposal 1): magic, version, length, and a Python
+// dictionary with descr, fortran_order and shape.
 type header struct {
 	typ   Type
 	shape []int
@@ -45,7 +45,7 @@ type header struct {
 	size  int64 // of the header itself
 }
 
-// readHeader reads a header and nothing beyond it.
+// readHeader reads a header, and nothing after it.
 func readHeader(r io.Reader) (h header, err error) {
 	var fixed [12]byte
 	if _, err := io.ReadFull(r, fixed[:10]); err != nil {
@@ -84,7 +84,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// parse reads the dictionary: {'descr': '|u1', 'fortran_order': False, 'shape': (10, 28, 28), }.
+// parse parses the dictionary: {'descr': '|u1', 'fortran_order': False, 'shape': (10, 28, 28), }.
 func (h *header) parse(text string) error {
 	p := parser{rest: text}
 	p.expect("{")
@@ -132,7 +132,7 @@ func short(s string) string {
 	return s[:min(len(s), 120)]
 }
 
-// parser reads the little of Python's syntax that a header has. After a failure it reads nothing more.
+// parser parses the subset of Python's syntax that occurs in headers. After a failure it reads nothing more.
 type parser struct {
 	rest string
 	err  error
@@ -160,7 +160,7 @@ func (p *parser) expect(token string) {
 	}
 }
 
-// quoted reads a string; NumPy writes none with escapes.
+// quoted reads a string without escapes; NumPy writes no others.
 func (p *parser) quoted() string {
 	for _, q := range []string{"'", `"`} {
 		if !p.accept(q) {

@@ -1,9 +1,9 @@
-// Package npz reads NumPy's .npz archives: zip files of .npy arrays, as numpy.savez and savez_compressed
-// write them. Arrays are read row by row, so that memory does not follow their size: stored entries in place,
-// compressed ones from memory while they are small, or else from a temporary file.
+// Package npz reads NumPy's .npz archives: zip files of .npy arrays, as numpy.savez and savez_compressed write
+// them. Arrays are read row by row, so that memory use does not depend on their size. Uncompressed entries are
+// read in place. Compressed ones are unpacked to memory if small, else to a temporary file.
 //
-// What is read is hostile: names, types and shapes are claims that are checked against the sizes in the
-// archive, which are checked against what deflate could make of the bytes that are there.
+// Input is not trusted: names, types and shapes are checked against the sizes in the archive, which are checked
+// against the maximum expansion of the compressed bytes.
 package npz
 
 import (
@@ -21,10 +21,10 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Limits bounds what unpacking may take. A zero field means its default.
+// Limits limits the resources for unpacking. A zero field means its default.
 type Limits struct {
-	Memory int64 // bytes of unpacked arrays that are kept in memory, for the archive; default 256 MiB
-	Disk   int64 // bytes of unpacked arrays in temporary files, for the archive; default 32 GiB
+	Memory int64 // total bytes of unpacked arrays in memory; default 256 MiB
+	Disk   int64 // total bytes of unpacked arrays in temporary files; default 32 GiB
 }
 
 func (l Limits) orDefault() Limits {
@@ -37,13 +37,13 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// maxEntries bounds the directory of an archive; it holds a dozen arrays at most.
+// maxEntries limits the number of entries in an archive; usual archives have a dozen.
 const maxEntries = 1024
 
-// maxExpansion is what deflate can make of a byte at most, with some room for small arrays.
+// maxExpansion is the maximum expansion factor of deflate, with some allowance for small arrays.
 const maxExpansion = 1032
 
-// File is an open archive. Its arrays may be read by several goroutines.
+// File is an open archive. Its arrays may be read by several goroutines concurrently.
 type File struct {
 	path   string
 	f      *os.File
@@ -87,7 +87,8 @@ func (a *File) Close() error {
 	err := a.f.Close()
 	for _, t := range a.temporary {
 		err = errors.Join(err, t.Close())
-		if rm := os.Remove(t.Name()); !errors.Is(rm, os.ErrNotExist) { // gone where open files can be removed
+		// already gone on systems where open files can be removed
+		if rm := os.Remove(t.Name()); !errors.Is(rm, os.ErrNotExist) {
 			err = errors.Join(err, rm)
 		}
 	}
@@ -95,7 +96,7 @@ func (a *File) Close() error {
 	return err
 }
 
-// Names lists the arrays, without ".npy", in the order of the archive.
+// Names lists the arrays, without ".npy", in archive order.
 func (a *File) Names() []string {
 	var names []string
 	for _, e := range a.zip.File {
@@ -106,7 +107,7 @@ func (a *File) Names() []string {
 	return names
 }
 
-// Array is one array of an archive, its first dimension being rows.
+// Array is one array of an archive. Its first dimension counts rows.
 type Array struct {
 	Name  string
 	Type  Type
@@ -118,12 +119,12 @@ type Array struct {
 	rowBytes int
 
 	once sync.Once
-	data io.ReaderAt // of the elements, once they are unpacked
+	data io.ReaderAt // the elements, once unpacked
 	err  error
 }
 
-// Array finds an array and checks its header against the size of its entry. It returns nil without an error
-// when there is none of that name.
+// Array finds an array and checks its header against the size of its entry. It returns nil without an error if
+// there is no array of that name.
 func (a *File) Array(name string) (*Array, error) {
 	for _, e := range a.zip.File {
 		if e.Name == name+".npy" {
@@ -178,7 +179,7 @@ func (x *Array) Rows() int { return x.Shape[0] }
 // RowBytes returns the size of a row.
 func (x *Array) RowBytes() int { return x.rowBytes }
 
-// Row reads row i into dst, which must have RowBytes bytes. The first call unpacks the array.
+// Row reads row i into dst, which must have length RowBytes. The first call unpacks the array.
 func (x *Array) Row(i int, dst []byte) error {
 	if i < 0 || i >= x.Rows() || len(dst) != x.rowBytes {
 		return x.failed(fmt.Errorf("row %d into %d bytes: expected 0 to %d into %d", i, len(dst), x.Rows()-1, x.rowBytes))
@@ -193,7 +194,7 @@ func (x *Array) Row(i int, dst []byte) error {
 	return nil
 }
 
-// Ints reads an array of integers or booleans as a whole. Its size is bounded by the memory limit.
+// Ints reads a whole array of integers or booleans. Its size is limited by the memory limit.
 func (x *Array) Ints() ([]int64, error) {
 	if x.Type.Kind == 'f' {
 		return nil, x.failed(fmt.Errorf("%s: expected integers", x.Type))
@@ -267,7 +268,8 @@ func (x *Array) unpack() (io.ReaderAt, error) {
 		return nil, unexpected(err)
 	}
 	if inMemory {
-		// Images shrink by less than this; more is given as bytes arrive, so that a lying size costs nothing.
+		// Images usually compress by less than this factor. Beyond it memory grows as data arrives, so that a
+		// false size costs nothing.
 		const usual = 8
 		var b bytes.Buffer
 		b.Grow(int(min(x.header.bytes, usual*int64(x.entry.CompressedSize64))) + bytes.MinRead)
@@ -279,7 +281,7 @@ func (x *Array) unpack() (io.ReaderAt, error) {
 	return x.spool(r)
 }
 
-// reserve takes the room for the array, in memory or on disk.
+// reserve books space for the array, in memory or on disk.
 func (x *Array) reserve() (inMemory bool, err error) {
 	a := x.a
 	a.mu.Lock()
@@ -296,13 +298,13 @@ func (x *Array) reserve() (inMemory bool, err error) {
 	return false, nil
 }
 
-// spool unpacks into a temporary file, which disappears with the process where the system allows.
+// spool unpacks into a temporary file, which is deleted at once if the system allows.
 func (x *Array) spool(r io.Reader) (io.ReaderAt, error) {
 	f, err := os.CreateTemp("", "melo-npz-*")
 	if err != nil {
 		return nil, fmt.Errorf("no temporary file for %d bytes: %w", x.header.bytes, err)
 	}
-	_ = os.Remove(f.Name()) // refused where files cannot be removed while open; Close does it there
+	_ = os.Remove(f.Name()) // fails where open files cannot be removed; Close removes it there
 	x.a.mu.Lock()
 	x.a.temporary = append(x.a.temporary, f)
 	x.a.mu.Unlock()
@@ -312,7 +314,7 @@ func (x *Array) spool(r io.Reader) (io.ReaderAt, error) {
 	return f, nil
 }
 
-// copy unpacks to the end, where the checksum is compared.
+// copy unpacks to the end, where the checksum is verified.
 func (x *Array) copy(w io.Writer, r io.Reader) error {
 	n, err := io.Copy(w, io.LimitReader(r, x.header.bytes+1))
 	if err != nil {

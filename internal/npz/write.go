@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Floats is an array to be written.
+// Floats is an array to write.
 type Floats struct {
 	Name  string
 	Shape []int
-	Data  []float32 // row by row
+	Data  []float32 // row-major
 }
 
-// Write writes an archive of arrays, not compressed.
+// Write writes an uncompressed archive of arrays.
 func Write(w io.Writer, arrays ...Floats) error {
 	z := zip.NewWriter(w)
 	for _, a := range arrays {
@@ -58,7 +58,7 @@ func writeFloats(w io.Writer, data []float32) error {
 	return nil
 }
 
-// WriteHeader writes the beginning of a .npy file, version 1: a type in NumPy's spelling ("<f4"), and a shape.
+// WriteHeader writes the header of a .npy file, version 1, with a type in NumPy's spelling ("<f4") and a shape.
 func WriteHeader(w io.Writer, descr string, shape []int) error {
 	var dims strings.Builder
 	for _, n := range shape {

@@ -1,7 +1,7 @@
 // Package par runs index ranges on a fixed set of workers.
 //
-// A task must write only what belongs to its index, and its result must not depend on which worker
-// runs it. Then results are bit-identical for any number of workers.
+// A task must write only what belongs to its index, and its result must not depend on which worker runs it.
+// Results are then bit-identical for any number of workers.
 package par
 
 import (
@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// Task is one parallel operation. Do computes item i; worker (0 <= worker < Pool.Workers()) may be
-// used to pick scratch memory. Implementations are reused structs, so that Run does not allocate.
+// Task is one parallel operation. Do computes item i. worker (0 <= worker < Pool.Workers()) may be used to
+// select scratch memory. Implementations are reused structs, so that Run does not allocate.
 type Task = interface{ Do(worker, i int) }
 
-// Pool is a set of workers. The goroutine that calls Run is worker 0. Run may be called from several
-// goroutines; the calls then follow one another.
+// Pool is a set of workers. The goroutine that calls Run is worker 0. Concurrent calls of Run are run one after
+// the other.
 type Pool struct {
 	mu      sync.Mutex
 	helpers []*helper
@@ -25,41 +25,41 @@ type Pool struct {
 	closed  atomic.Bool
 
 	task   Task
-	taking int          // workers
-	shares []share      // of each of them
+	taking int          // number of workers that take part
+	shares []share      // of each worker
 	left   atomic.Int64 // helpers that have not finished
 	done   sync.WaitGroup
-	fault  atomic.Pointer[any] // the first panic of a worker over memory that cannot be read
+	fault  atomic.Pointer[any] // first panic of a worker due to unreadable memory
 }
 
-// share is the part of the indices that one worker begins with: the same part of each task, so that it finds what it has
-// written in its own caches. What it leaves is for the others.
+// share is the range of indices that a worker processes first. It is the same range in every task, so that a
+// worker finds its earlier results in its own caches. Other workers take what it leaves.
 type share struct {
 	next atomic.Int64
 	end  int64
-	_    [48]byte // those of two workers do not share a cache line
+	_    [48]byte // puts the shares of two workers on different cache lines
 }
 
-// helper is a worker with a goroutine of its own. It is started by a new turn, which it watches for a while after each
-// task, and by wake if it has gone to sleep meanwhile.
+// helper is a worker with its own goroutine. It starts when turn changes. It watches turn for a while after
+// each task, then sleeps until wake.
 type helper struct {
-	turn atomic.Uint64 // twice the number of tasks that it was given, and one more while it sleeps
+	turn atomic.Uint64 // twice the number of tasks it was given, plus one while it sleeps
 	wake chan struct{}
-	_    [64]byte // turns of two helpers do not share a cache line
+	_    [64]byte // puts the turns of two helpers on different cache lines
 }
 
-// spinTime is how long a worker watches for the next task, or for the last helper, before it goes to sleep.
-// Waking a thread takes some 100 µs, about as long as the products of a small model; tasks of one pass follow each
-// other in microseconds.
+// spinTime is how long a worker waits actively for the next task, or for the last helper, before it sleeps.
+// Waking a thread takes some 100 µs, about as long as the products of a small model; tasks of one pass follow
+// each other within microseconds.
 const spinTime = 200 * time.Microsecond
 
-// New returns a pool of the given number of workers; 0 or less means GOMAXPROCS. Close it when done.
+// New returns a pool with the given number of workers; 0 or less means GOMAXPROCS. Close it after use.
 func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	spin := spinTime
-	if workers > runtime.GOMAXPROCS(0) { // those who watch would keep those who work from a core
+	if workers > runtime.GOMAXPROCS(0) { // waiting workers would keep working ones from a core
 		spin = 0
 	}
 	return newPool(workers, spin)
@@ -86,13 +86,13 @@ func (p *Pool) Close() {
 	}
 }
 
-// Run calls t.Do for every i in [0, n) and returns when all are done. Each worker claims those of its share one by one, in
-// order, and then what is left of others', so make an item worth at least some microseconds.
+// Run calls t.Do for every i in [0, n) and returns when all are done. Each worker claims the items of its own
+// share in order, then items left in other shares. So make an item worth at least some microseconds.
 func (p *Pool) Run(n int, t Task) {
 	if n <= 0 {
 		return
 	}
-	p.mu.Lock() // even if no other goroutine is involved, worker 0's scratch may be in use by another caller
+	p.mu.Lock() // even without concurrency, since another caller may be using worker 0's scratch memory
 	defer p.mu.Unlock()
 	helpers := p.helpers[:min(n-1, len(p.helpers))]
 	p.task, p.taking = t, 1+len(helpers)
@@ -117,8 +117,8 @@ func (p *Pool) Run(n int, t Task) {
 	}
 }
 
-// start tells the helper that there is a new task. Whether it sleeps stands in the same word as its turn: so either it
-// sees the new turn before it falls asleep, or we see that it sleeps, however memory orders two words.
+// start tells the helper that there is a new task. The sleep flag is in the same word as the turn. So either
+// the helper sees the new turn before it sleeps, or start sees that it sleeps, whatever the memory order.
 func (h *helper) start() {
 	for {
 		turn := h.turn.Load()
@@ -132,7 +132,7 @@ func (h *helper) start() {
 	}
 }
 
-// watch returns true as soon as ready does, or false after a while.
+// watch waits actively until ready returns true. It returns false after spinTime.
 func (p *Pool) watch(ready func() bool) bool {
 	if p.spin == 0 {
 		return ready()
@@ -166,8 +166,9 @@ func (p *Pool) loop(worker int, h *helper) {
 	}
 }
 
-// work is claim. Memory that cannot be read, since a mapped file was shortened, is the caller's affair: its panic is kept
-// until all have finished, and then goes on in Run. Any other panic is a bug, and ends the process where it is.
+// work claims and runs items. A panic due to unreadable memory, after a mapped file was truncated, is kept
+// until all workers have finished and then re-raised in Run, for the caller to handle. Any other panic is a bug
+// and ends the process.
 func (p *Pool) work(worker int) {
 	defer func() {
 		switch fault := recover().(type) {
@@ -195,5 +196,5 @@ func (p *Pool) claim(worker int) {
 	}
 }
 
-// Part returns the bounds of part i of n items divided into parts as evenly as can be.
+// Part returns the bounds of part i of n items that are divided into parts as evenly as possible.
 func Part(n, i, parts int) (from, to int) { return i * n / parts, (i + 1) * n / parts }

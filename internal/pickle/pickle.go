@@ -1,6 +1,6 @@
-// Package pickle reads the part of Python's pickle format that saved tensors need, without running anything: every
-// callable is one of a list that the caller gives, and is a Go function. Whatever else a stream asks for is an error
-// that names it. See https://docs.python.org/3/library/pickletools.html for the opcodes.
+// Package pickle reads the part of Python's pickle format that saved tensors need, without executing anything:
+// every callable comes from a list that the caller supplies, and is implemented in Go. Anything else in a
+// stream is an error that names it. See https://docs.python.org/3/library/pickletools.html for the opcodes.
 package pickle
 
 import (
@@ -11,28 +11,28 @@ import (
 	"strconv"
 )
 
-// Tuple, List, Dict, Global and the others below are what a stream can make, beside nil, bool, int64, *big.Int, float64,
-// string, []byte and what callables return.
+// The types below are the values that a stream can create, in addition to nil, bool, int64, *big.Int, float64,
+// string, []byte and results of callables.
 type (
-	// Tuple is a fixed sequence.
+	// Tuple is an immutable sequence.
 	Tuple []any
-	// List is a sequence that grows.
+	// List is a mutable sequence.
 	List struct{ Items []any }
-	// Dict keeps its entries in the order of the stream. A later entry of the same key is a second one.
+	// Dict keeps its entries in stream order. Setting a key again adds a second entry.
 	Dict struct{ Keys, Values []any }
-	// Global is a class or function by name, that was not called.
+	// Global is a class or function, by name, that was not called.
 	Global struct{ Module, Name string }
 	// Object is an instance of a class whose state is plain data.
 	Object struct {
 		Class Global
-		State any // what the stream put into it, nil if nothing
+		State any // state from the stream; nil if none
 	}
 )
 
 // String returns "module.name".
 func (g Global) String() string { return g.Module + "." + g.Name }
 
-// Get returns the last value of a key that is a string.
+// Get returns the last value for a string key.
 func (d *Dict) Get(key string) (any, bool) {
 	for i := len(d.Keys) - 1; i >= 0; i-- {
 		if k, ok := d.Keys[i].(string); ok && k == key {
@@ -42,25 +42,25 @@ func (d *Dict) Get(key string) (any, bool) {
 	return nil, false
 }
 
-// Machine says what a stream may use.
+// Machine defines what a stream may use.
 type Machine struct {
-	// Call makes what the callable g returns for arguments; ok is false if it must not be called.
+	// Call returns the result of the callable g. ok is false if g must not be called.
 	Call func(g Global, args Tuple) (value any, ok bool, err error)
-	// New makes an instance of a class, before its state is set; ok is false if there must be none.
+	// New creates an instance of a class before its state is set. ok is false if that is not allowed.
 	New func(g Global, args Tuple) (value any, ok bool)
-	// Known tells whether a class or function may be named at all.
+	// Known reports whether a class or function may be referenced at all.
 	Known func(g Global) bool
-	// Persistent makes the object that a persistent id stands for.
+	// Persistent returns the object for a persistent id.
 	Persistent func(id any) (any, error)
 }
 
-// mark is what the MARK opcode leaves on the stack.
+// mark is what the MARK opcode pushes.
 type mark struct{}
 
-// most bounds what a stream may keep on its stack and in its memo: each value takes at least one byte of it.
+// most limits the number of values on the stack and in the memo. Each takes at least one byte of the stream.
 const most = 1 << 24
 
-// reader is one run over a stream.
+// reader is the state while reading a stream.
 type reader struct {
 	m     *Machine
 	data  []byte
@@ -69,7 +69,7 @@ type reader struct {
 	memo  map[uint32]any
 }
 
-// Decode reads one value from the beginning of data, and returns how many bytes it takes.
+// Decode reads one value from the beginning of data, and returns the number of bytes read.
 func (m *Machine) Decode(data []byte) (value any, n int, err error) {
 	r := &reader{m: m, data: data, memo: map[uint32]any{}}
 	for {
@@ -100,7 +100,7 @@ func (r *reader) take(n int) ([]byte, error) {
 	return b, nil
 }
 
-// counted takes as many bytes as a number of size bytes before them says.
+// counted reads a byte string after its length, which has size bytes.
 func (r *reader) counted(size int) ([]byte, error) {
 	b, err := r.take(size)
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *reader) counted(size int) ([]byte, error) {
 	return r.take(int(n))
 }
 
-// line takes what is before the next newline.
+// line reads up to the next newline.
 func (r *reader) line() (string, error) {
 	for i := r.at; i < len(r.data); i++ {
 		if r.data[i] == '\n' {
@@ -141,7 +141,7 @@ func (r *reader) pop() (any, error) {
 	return v, nil
 }
 
-// toMark takes everything above the last mark, and the mark.
+// toMark pops everything above the last mark, and the mark.
 func (r *reader) toMark() ([]any, error) {
 	for i := len(r.stack) - 1; i >= 0; i-- {
 		if _, ok := r.stack[i].(mark); ok {
@@ -153,7 +153,7 @@ func (r *reader) toMark() ([]any, error) {
 	return nil, fmt.Errorf("no mark")
 }
 
-// popN takes the n values on top, the first that was pushed first.
+// popN pops n values and returns them in the order in which they were pushed.
 func (r *reader) popN(n int) ([]any, error) {
 	items := make([]any, n)
 	for i := n - 1; i >= 0; i-- {
@@ -179,7 +179,7 @@ func (r *reader) step(op byte) error {
 	return r.object(op)
 }
 
-// literal runs the opcodes of plain values.
+// literal executes the opcodes of plain values.
 func (r *reader) literal(op byte) (done bool, err error) {
 	var b []byte
 	switch op {
@@ -223,7 +223,7 @@ func (r *reader) literal(op byte) (done bool, err error) {
 	return true, err
 }
 
-// number reads the decimal forms of the oldest protocol.
+// number reads the decimal formats of the oldest protocol.
 func (r *reader) number(op byte) error {
 	text, err := r.line()
 	if err != nil {
@@ -244,7 +244,7 @@ func (r *reader) number(op byte) error {
 	return err
 }
 
-// long is a little-endian two's complement number of any length.
+// long decodes a little-endian two's complement integer of any length.
 func long(b []byte) any {
 	if len(b) <= 8 {
 		var wide [8]byte
@@ -265,7 +265,7 @@ func long(b []byte) any {
 	return v
 }
 
-// container runs the opcodes of sequences and mappings.
+// container executes the opcodes of sequences and mappings.
 func (r *reader) container(op byte) (done bool, err error) {
 	var items []any
 	switch op {
@@ -278,7 +278,7 @@ func (r *reader) container(op byte) (done bool, err error) {
 	case '}':
 		r.push(&Dict{})
 	case 0x8f:
-		r.push(&List{}) // a set: nothing here asks whether something is in it
+		r.push(&List{}) // a set, of which no element is ever looked up
 	case 0x85, 0x86, 0x87:
 		if items, err = r.popN(int(op-0x85) + 1); err == nil {
 			r.push(Tuple(items))
@@ -340,7 +340,7 @@ func (r *reader) update(items []any) error {
 	switch d := r.top().(type) {
 	case *Dict:
 		return d.set(items)
-	case *Object: // a class that is a dict
+	case *Object: // an instance of a dict subclass
 		state, ok := d.State.(*Dict)
 		if !ok {
 			state = &Dict{}
@@ -361,7 +361,7 @@ func (d *Dict) set(items []any) error {
 	return nil
 }
 
-// memory runs the opcodes of the memo and of the stack.
+// memory executes the opcodes of the memo and the stack.
 func (r *reader) memory(op byte) (done bool, err error) {
 	var b []byte
 	put := func(i uint32) {
@@ -410,7 +410,7 @@ func (r *reader) memory(op byte) (done bool, err error) {
 	return true, err
 }
 
-// object runs the opcodes that name, call and build.
+// object executes the opcodes that reference, call and build objects.
 func (r *reader) object(op byte) error {
 	switch op {
 	case 'c':
@@ -456,7 +456,7 @@ func (r *reader) object(op byte) error {
 		if o, ok := r.top().(*Object); ok {
 			o.State = state
 		}
-		return nil // what is no object of ours keeps its value: the state of a dict or tensor is its attributes
+		return nil // the state of a dict or tensor consists of attributes, which are ignored
 	}
 	return fmt.Errorf("opcode %#02x is not needed for tensors and is refused", op)
 }

@@ -4,5 +4,5 @@ package regular
 
 import "syscall"
 
-// nonblock lets a pipe that took the place of a file in the meantime be opened without waiting.
+// nonblock avoids waiting if a pipe has replaced the file in the meantime.
 const nonblock = syscall.O_NONBLOCK

@@ -1,5 +1,5 @@
-// Package regular opens files that are only files. A named pipe, a device or a socket with the name of a file would keep
-// whoever opens it waiting for ever, so what lies at a path is looked at before it is opened, and again afterwards.
+// Package regular opens regular files only. Opening a named pipe, a device or a socket could block for ever, so
+// the type of a path is checked before it is opened, and again afterwards.
 package regular
 
 import (
@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-// ErrNot is wrapped by the errors of paths at which there is something else than a regular file.
+// ErrNot is wrapped by errors about paths that are not regular files.
 var ErrNot = errors.New("not a regular file")
 
 // Open opens the regular file at path for reading. Errors are *fs.PathError.
@@ -27,7 +27,7 @@ func Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	if info, err = f.Stat(); err == nil {
-		err = check(path, info) // another may lie there by now
+		err = check(path, info) // it may have been replaced meanwhile
 	}
 	if err != nil {
 		f.Close()
@@ -43,7 +43,7 @@ func check(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// ReadFile reads the regular file at path, which may have at most limit bytes. Errors are *fs.PathError.
+// ReadFile reads the regular file at path, of at most limit bytes. Errors are *fs.PathError.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return ReadAll(f, path, limit)
 }
 
-// ReadAll is ReadFile of a file that is open, from where it stands.
+// ReadAll is ReadFile for an open file, from its current position.
 func ReadAll(f *os.File, path string, limit int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -63,7 +63,7 @@ func ReadAll(f *os.File, path string, limit int64) ([]byte, error) {
 		return nil, tooLarge(path, limit)
 	}
 	data := make([]byte, 0, info.Size()+1)
-	for { // it may grow or shrink meanwhile
+	for { // the size may change meanwhile
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {

@@ -1,5 +1,5 @@
-// Package settings reads settings of a command from the environment and from a file of YAML: each setting is named as its
-// flag is, and its value is what the flag would be given. A name that there is not is an error.
+// Package settings reads the settings of a command from the environment and from a YAML file. A setting has the
+// name of its flag, and its value is what would follow the flag. An unknown name is an error.
 package settings
 
 import (
@@ -16,22 +16,22 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Prefix is that of the names of settings in the environment.
+// Prefix is the prefix of settings in the environment.
 const Prefix = "MELO_"
 
-// maxFile bounds a file of settings.
+// maxFile limits the size of a settings file in bytes.
 const maxFile = 1 << 20
 
-// variable is the name of a setting in the environment.
+// variable returns the name of a setting in the environment.
 func variable(flag string) string {
 	return Prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// kubelet are the variables that Kubernetes gives every container about a Service whose name begins with "melo".
+// kubelet matches the variables that Kubernetes sets in containers for a Service whose name begins with "melo".
 var kubelet = regexp.MustCompile(`^MELO_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
-// Environment returns the settings among variables ("NAME=value"). One that has the prefix and is no setting is an
-// error, unless it is one of the others.
+// Environment returns the settings among variables ("NAME=value"). A variable with the prefix that is neither a
+// setting nor one of the others is an error.
 func Environment(environ, names, others []string) (map[string]string, error) {
 	known := map[string]string{}
 	for _, n := range names {
@@ -55,7 +55,7 @@ func Environment(environ, names, others []string) (map[string]string, error) {
 	return found, nil
 }
 
-// Read reads the file of settings at path.
+// Read reads the settings file at path.
 func Read(path string, names []string) (map[string]string, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -76,8 +76,8 @@ func Read(path string, names []string) (map[string]string, error) {
 	return found, nil
 }
 
-// Parse reads a YAML mapping of settings to single values, lists, and mappings of single values. Anything else
-// is an error with its line: unknown names, names that stand twice, aliases, several documents.
+// Parse parses a YAML mapping of settings to scalars, lists of scalars, or mappings of scalars. Anything else
+// is an error with its line: unknown names, duplicate names, aliases, several documents.
 func Parse(text []byte, names []string) (map[string]string, error) {
 	var root yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -115,7 +115,7 @@ func Parse(text []byte, names []string) (map[string]string, error) {
 	return found, nil
 }
 
-// value writes a node as a flag's value.
+// value converts a node to a flag's value.
 func value(n *yaml.Node) (string, error) {
 	switch n.Kind {
 	case yaml.ScalarNode:
@@ -148,7 +148,7 @@ func value(n *yaml.Node) (string, error) {
 	return "", errors.New("expected a value, a list, or a mapping")
 }
 
-// PathList is the setting whose list has paths, which may have commas: one a line.
+// PathList is the setting whose list holds paths. They may contain commas, so they are separated by newlines.
 const PathList = "base"
 
 func scalarLines(n *yaml.Node) (string, error) {
@@ -175,7 +175,7 @@ func escape(s, separator string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), separator, `\`+separator)
 }
 
-// nearest suggests one of names for one that there is not.
+// nearest returns the name most similar to an unknown one.
 func nearest(name string, names []string) string {
 	best, least := "", len(name)/3+2
 	for _, n := range names {
@@ -189,7 +189,7 @@ func nearest(name string, names []string) string {
 	return fmt.Sprintf("; did you mean %s?", best)
 }
 
-// distance is the number of letters to change, put in or take out.
+// distance returns the edit distance: the number of letters to change, insert or delete.
 func distance(a, b string) int {
 	if len(a) > 100 {
 		a = a[:100]

@@ -2,5 +2,5 @@
 
 package sysinfo
 
-// FreeBytes is the room that is left on the disk of a folder; 0 if unknown.
+// FreeBytes returns the free space in bytes on the disk of a folder; 0 if unknown.
 func FreeBytes(string) int64 { return 0 }

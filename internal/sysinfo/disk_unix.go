@@ -4,7 +4,7 @@ package sysinfo
 
 import "golang.org/x/sys/unix"
 
-// FreeBytes is the room that is left on the disk of a folder; 0 if unknown.
+// FreeBytes returns the free space in bytes on the disk of a folder; 0 if unknown.
 func FreeBytes(dir string) int64 {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

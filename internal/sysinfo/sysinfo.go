@@ -1,5 +1,5 @@
-// Package sysinfo describes the machine that the program runs on: CPU, memory, room on disks. What the system does not
-// tell is zero or empty.
+// Package sysinfo describes the machine: CPU, memory, free disk space. Values that the system does not provide
+// are zero or empty.
 package sysinfo
 
 import (
@@ -14,19 +14,19 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// Machine is what stands about a machine in records and in documents with measurements.
+// Machine describes a machine in records and in documents with measurements.
 type Machine struct {
 	OS       string   `json:"os"`
 	Arch     string   `json:"arch"`
-	CPU      string   `json:"cpu"`       // model name, empty where the system does not tell
-	CPUClass string   `json:"cpu_class"` // row of the performance tables that this machine belongs to
-	Features []string `json:"features"`  // instruction sets that the kernels care about
+	CPU      string   `json:"cpu"`       // model name; empty if unknown
+	CPUClass string   `json:"cpu_class"` // row of this machine in the tables of docs/performance.md
+	Features []string `json:"features"`  // instruction sets that the kernels use
 	Cores    int      `json:"cores"`     // logical CPUs that the process may use
-	Workers  int      `json:"workers"`   // workers that a command starts by default
+	Workers  int      `json:"workers"`   // default number of workers
 	Memory   int64    `json:"memory_bytes"`
 }
 
-// This describes the machine that the program runs on.
+// This describes the present machine.
 func This() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH,
@@ -35,7 +35,7 @@ func This() Machine {
 	}
 }
 
-// cpuClass names the class of the machine in the words of docs/performance.md.
+// cpuClass returns the machine's class, as named in docs/performance.md.
 func cpuClass() string {
 	switch x := cpu.X86; {
 	case runtime.GOARCH == "arm64":
@@ -73,10 +73,10 @@ func cpuFeatures() []string {
 	return found
 }
 
-// cpuModel returns the CPU's own name, on Linux.
+// cpuModel returns the CPU's model name, on Linux.
 func cpuModel() string { return procField("/proc/cpuinfo", "model name") }
 
-// Memory returns the memory of the machine, on Linux, or 0.
+// Memory returns the memory of the machine in bytes, on Linux, or 0.
 func Memory() int64 {
 	number, _, _ := strings.Cut(procField("/proc/meminfo", "MemTotal"), " ")
 	kib, err := strconv.ParseInt(number, 10, 64)
@@ -86,7 +86,7 @@ func Memory() int64 {
 	return kib << 10
 }
 
-// Resident returns the resident memory of this process now and its peak, on Linux, or 0.
+// Resident returns the present and the peak resident memory of this process in bytes, on Linux, or 0.
 func Resident() (now, peak int64) {
 	read := func(name string) int64 {
 		number, _, _ := strings.Cut(procField("/proc/self/status", name), " ")
@@ -99,8 +99,8 @@ func Resident() (now, peak int64) {
 	return read("VmRSS"), read("VmHWM")
 }
 
-// ResetPeak gives back what memory it can, and makes the peak of Resident count from now on. It tells
-// whether the system does that: Linux does, where /proc is as usual.
+// ResetPeak releases unused memory and resets the peak that Resident returns. It reports whether the system
+// supports that, as Linux does with /proc.
 func ResetPeak() bool {
 	debug.FreeOSMemory()
 	const peak = "5" // proc(5): resets the peak resident set size
@@ -112,7 +112,7 @@ func ResetPeak() bool {
 	return errors.Join(err, f.Close()) == nil
 }
 
-// procField returns the value of the first "name: value" line of a /proc file, or "".
+// procField returns the value of the first line "name: value" in a /proc file, or "".
 func procField(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {

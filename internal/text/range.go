@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Range writes an interval with three decimals. Where these are the same at both ends it has as many more as tell them apart,
-// or says what both are below or above: an interval has a width.
+// Range formats an interval with three decimals. If both ends would be equal it uses as many more as
+// distinguish them, or says what both are below or above, so that an interval never appears to have no width.
 func Range(low, high float64) string {
 	const least, most = 3, 6
 	at := func(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }

@@ -1,4 +1,4 @@
-// Package text writes errors, lists, times, sizes and counts for people, on one line.
+// Package text formats errors, lists, times, sizes and counts for people, on one line.
 package text
 
 import (
@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// packages begin the messages of those that are ours: a hint for who uses the library.
+// packages lists our packages whose names start error messages. They help users of the library.
 var packages = []string{"access", "answer", "adapterfile", "atomicfile", "audit", "bases", "client", "dataset", "dicom", "experiment", "host", "hub", "imaging", "kernel", "lora", "melo",
 	"memo", "metric", "phantom", "pixel", "plot", "pretrain", "report", "safetensors", "serve", "telemetry", "train", "vit"}
 
-// OneLine writes an error without the packages that it went through, which say nothing to who runs the program, and
-// without line breaks or control characters: messages quote names from files.
+// OneLine formats an error without package prefixes, which mean nothing to users of the program, and without
+// line breaks or control characters, since messages quote names from files.
 func OneLine(err error) string {
 	line := err.Error()
 	for {
@@ -53,7 +53,7 @@ func List(names []string) string {
 	return list
 }
 
-// Duration writes d for people: "45s", "3m20s", "2h05m".
+// Duration formats d as "45s", "3m20s" or "2h05m".
 func Duration(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
@@ -65,7 +65,7 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
 }
 
-// Bytes writes n for people in powers of ten, as file sizes are quoted: "591.0 kB".
+// Bytes formats n in powers of ten, as is usual for file sizes: "591.0 kB".
 func Bytes(n int64) string {
 	const unit = 1000
 	if n < unit {
@@ -79,7 +79,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %cB", f, "kMGTP"[i])
 }
 
-// Count writes n with thin groups of three digits: "147,456".
+// Count formats n in groups of three digits: "147,456".
 func Count(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -88,7 +88,7 @@ func Count(n int64) string {
 	return s
 }
 
-// Plural counts things: "1 image", "1,234 images".
+// Plural formats a count: "1 image", "1,234 images".
 func Plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -96,24 +96,24 @@ func Plural(n int, one, many string) string {
 	return Count(int64(n)) + " " + many
 }
 
-// Seconds writes a duration with three digits: "6.71ms".
+// Seconds formats a duration in seconds with three digits: "6.71ms".
 func Seconds(s float64) string {
 	for _, unit := range []struct {
 		size float64
 		name string
 	}{{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}} {
-		if s >= 0.9995*unit.size { // what three digits round up to one
+		if s >= 0.9995*unit.size { // three digits would round to 1
 			return fmt.Sprintf("%.3g%s", s/unit.size, unit.name)
 		}
 	}
 	return fmt.Sprintf("%.3gns", s/1e-9)
 }
 
-// Capital begins a sentence.
+// Capital capitalises the first letter of a sentence.
 func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// Visible is text without control characters, line breaks and tabs apart: labels and names come from files, and a terminal
-// obeys what it is sent.
+// Visible removes control characters other than line breaks and tabs. Labels and names come from files, and
+// must not send commands to a terminal.
 func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && unicode.IsControl(r) {
@@ -123,9 +123,9 @@ func Visible(text string) string {
 	}, text)
 }
 
-// Wrap breaks text at spaces so that no line has more than width columns, where the words allow it. Lines after
-// the first begin with indent spaces. Text that begins with a space is left alone: it is a command to be copied,
-// or a table.
+// Wrap breaks text at spaces so that no line has more than width columns, as far as the words allow. Lines
+// after the first are indented by indent spaces. Text that begins with a space is not wrapped: it is a command
+// to copy, or a table.
 func Wrap(text string, width, indent int) string {
 	if strings.HasPrefix(text, " ") || utf8.RuneCountInString(text) <= width {
 		return text
@@ -142,7 +142,8 @@ func Wrap(text string, width, indent int) string {
 	}
 }
 
-// breakAt returns where to break text so that at most width columns stand before, -1 if it fits or has no space.
+// breakAt returns the index of the space at which to break text so that at most width columns come before it.
+// It returns -1 if the text fits or has no space.
 func breakAt(text string, width int) int {
 	columns, last := 0, -1
 	for i, r := range text {
@@ -158,7 +159,7 @@ func breakAt(text string, width int) int {
 	return -1
 }
 
-// Command is a command line of melo as it is typed.
+// Command formats a command line of melo as it would be typed.
 func Command(args []string) string {
 	words := []string{"melo"}
 	for _, a := range args {
@@ -167,7 +168,7 @@ func Command(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// ShellWord quotes a word that a shell would not take as it is.
+// ShellWord quotes a word if a shell would interpret it.
 func ShellWord(w string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=,:+@%", r)
@@ -178,7 +179,7 @@ func ShellWord(w string) string {
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }
 
-// InLine is a file's name in a line: quoted where it would break the line, or is no text.
+// InLine quotes a file name if it is not valid text or would break the line.
 func InLine(name string) string {
 	if utf8.ValidString(name) && strings.IndexFunc(name, unicode.IsControl) < 0 {
 		return name

@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// Version is what the first record of a file says.
+// Version is the file version in the first record of a file.
 const Version = "brain.Event:2"
 
-// Scalar is a named number.
+// Scalar is a named value.
 type Scalar struct {
-	Tag   string // parts are separated by slashes: TensorBoard shows those with equal first parts together
+	Tag   string // parts are separated by slashes; TensorBoard groups tags by their first part
 	Value float64
 }
 
-// AppendHeader appends the record that a file begins with.
+// AppendHeader appends the first record of a file.
 func AppendHeader(dst []byte, at time.Time) []byte {
 	return appendRecord(dst, appendBytes(appendTime(nil, at), 3, []byte(Version)))
 }
 
-// AppendScalars appends one record: what was measured after a step.
+// AppendScalars appends a record with the values after a step.
 func AppendScalars(dst []byte, at time.Time, step int64, scalars []Scalar) []byte {
 	event := appendTime(nil, at)
 	event = binary.AppendUvarint(append(event, 2<<3|varint), uint64(step))
@@ -70,7 +70,7 @@ func appendRecord(dst, data []byte) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// masked is TFRecord's checksum.
+// masked returns TFRecord's checksum.
 func masked(data []byte) uint32 {
 	c := crc32.Checksum(data, castagnoli)
 	return (c>>15 | c<<17) + 0xa282ead8

@@ -1,8 +1,8 @@
-// Package ui shows how long work is getting on: a bar that redraws itself on a terminal, plain lines now and
-// then everywhere else, so that a log file stays readable.
+// Package ui shows the progress of work: a bar that is redrawn on a terminal, and otherwise plain lines from
+// time to time, so that a log file stays readable.
 //
-// A bar is text, carriage returns and spaces: no colours and no escape sequences, so that every ground, every
-// terminal and every reader will do.
+// A bar consists of text, carriage returns and spaces. It uses neither colours nor escape sequences, so it
+// works on every terminal and with every screen reader.
 package ui
 
 import (
@@ -18,34 +18,34 @@ import (
 )
 
 const (
-	plainEvery = 10 * time.Second       // from one line of a meter to the next when the output is not a terminal
-	drawEvery  = 100 * time.Millisecond // from one picture of the bar to the next
+	plainEvery = 10 * time.Second       // between lines of a meter if the output is not a terminal
+	drawEvery  = 100 * time.Millisecond // between redraws of the bar
 	barWidth   = 16
-	minBar     = 6 // a shorter bar is left out
-	// spare columns stay empty behind the bar: a terminal echoes ^C there, and a line that it wraps could not
-	// be taken off again.
+	minBar     = 6 // a shorter bar is omitted
+	// spare columns remain empty after the bar: a terminal echoes ^C there, and a line that it wraps could not
+	// be erased.
 	spare = 3
 )
 
-// Progress is a set of meters on one output. It is safe for concurrent use. Close it when done.
+// Progress is a set of meters on one output. It is safe for concurrent use. Close it after use.
 type Progress struct {
 	mu      sync.Mutex
 	w       io.Writer
-	columns func() int // nil when the output is not a terminal
+	columns func() int // nil if the output is not a terminal
 	now     func() time.Time
-	running []*Meter // the last one is drawn
-	shown   int      // columns of the bar on the current line, 0: none
+	running []*Meter // the last one is shown
+	shown   int      // columns of the bar on the current line; 0: no bar
 	drawn   time.Time
 }
 
-// New returns a Progress on w. Where w is a terminal, columns tells how wide it is at the moment, and bars are
-// drawn; nil stands for everything else, and lines are printed.
+// New returns a Progress on w. If w is a terminal, columns returns its present width, and bars are drawn. If
+// columns is nil, lines are printed.
 func New(w io.Writer, columns func() int) *Progress {
 	return &Progress{w: w, columns: columns, now: time.Now}
 }
 
-// Printf prints a line that stays, above the bar if there is one. The newline is added. On a terminal the line
-// is wrapped at words.
+// Printf prints a permanent line, above the bar if there is one. It adds the newline. On a terminal the line is
+// wrapped at words.
 func (p *Progress) Printf(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	p.mu.Lock()
@@ -58,7 +58,7 @@ func (p *Progress) Printf(format string, args ...any) {
 	p.draw()
 }
 
-// Close takes the bar off the terminal. Meters that are still running are dropped.
+// Close erases the bar. Meters that are still running are dropped.
 func (p *Progress) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,12 +66,12 @@ func (p *Progress) Close() {
 	p.erase()
 }
 
-// write writes text; p.mu is held.
+// write writes text. p.mu must be held.
 func (p *Progress) write(text string) {
-	io.WriteString(p.w, text) // a lost progress line is no reason to stop the work
+	io.WriteString(p.w, text) // a lost progress line must not stop the work
 }
 
-// erase takes the bar off, with a ^C that the terminal may have put behind it; p.mu is held.
+// erase erases the bar, and a ^C that the terminal may have echoed after it. p.mu must be held.
 func (p *Progress) erase() {
 	if p.shown > 0 {
 		p.write("\r" + strings.Repeat(" ", p.shown+spare-1) + "\r")
@@ -79,7 +79,7 @@ func (p *Progress) erase() {
 	}
 }
 
-// draw draws the bar of the meter that was started last, over the one before; p.mu is held.
+// draw draws the bar of the meter that was started last over the previous one. p.mu must be held.
 func (p *Progress) draw() {
 	if p.columns == nil || len(p.running) == 0 {
 		return
@@ -93,20 +93,20 @@ func (p *Progress) draw() {
 	p.shown, p.drawn = max(columns, p.shown), p.now()
 }
 
-// Meter shows one piece of work of known length.
+// Meter shows the progress of work of known length.
 type Meter struct {
-	p     *Progress // whose mutex guards the rest
+	p     *Progress // its mutex guards the other fields
 	title string
 	total int64
 
 	done    int64
-	first   int64 // done at the start, when work is resumed
+	first   int64 // done at the start, if work is resumed
 	status  string
 	started time.Time
 	printed time.Time
 }
 
-// Start begins a meter of total units, of which done are behind us already (resumed work).
+// Start starts a meter of total units, of which done were completed earlier (resumed work).
 func (p *Progress) Start(title string, done, total int64) *Meter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,7 +117,7 @@ func (p *Progress) Start(title string, done, total int64) *Meter {
 	return m
 }
 
-// Set says that done units are finished, with a short text on how things stand (may be empty).
+// Set says that done units are complete. status is a short text, which may be empty.
 func (m *Meter) Set(done int64, status string) {
 	p := m.p
 	p.mu.Lock()
@@ -135,7 +135,7 @@ func (m *Meter) Set(done int64, status string) {
 	}
 }
 
-// Finish takes the meter away, whether or not all units are done. A second time does nothing.
+// Finish removes the meter, whether or not all units are done. Calling it again does nothing.
 func (m *Meter) Finish() {
 	p := m.p
 	p.mu.Lock()
@@ -149,8 +149,8 @@ func (m *Meter) Finish() {
 	p.draw()
 }
 
-// picture is the meter in at most width columns: the bar shrinks first, then what does not fit is left
-// out, from the end.
+// picture renders the meter in at most width columns: first the bar becomes shorter, then text is dropped from
+// the end.
 func (m *Meter) picture(width int) string {
 	line := m.line()
 	room := min(barWidth, width-utf8.RuneCountInString(m.title)-utf8.RuneCountInString(line)-2)
@@ -169,7 +169,7 @@ func (m *Meter) picture(width int) string {
 	return text
 }
 
-// bar is a bar of width columns, brackets included.
+// bar renders a bar of width columns, including brackets.
 func (m *Meter) bar(width int) string {
 	inside := width - 2
 	full := inside
@@ -179,7 +179,7 @@ func (m *Meter) bar(width int) string {
 	return "[" + strings.Repeat("=", full) + strings.Repeat("-", inside-full) + "]"
 }
 
-// line is what stands behind the bar, and after the title in plain output; p.mu is held.
+// line returns the text after the bar, or after the title in plain output. p.mu must be held.
 func (m *Meter) line() string {
 	percent := 100.0
 	if m.total > 0 {
@@ -195,7 +195,7 @@ func (m *Meter) line() string {
 	return s
 }
 
-// eta estimates the time left from the pace since the start; p.mu is held.
+// eta estimates the remaining time from the average pace since the start. p.mu must be held.
 func (m *Meter) eta() (time.Duration, bool) {
 	elapsed := m.p.now().Sub(m.started)
 	fresh := m.done - m.first
