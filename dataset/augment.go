@@ -6,27 +6,27 @@ import (
 	"math/rand/v2"
 )
 
-// Augment says how training images are varied. The zero value varies nothing. Each image's variation is
-// drawn from (seed, epoch, index), so it does not depend on workers or batches.
+// Augment configures the augmentation of training images. The zero value changes nothing. The variation of an
+// image is drawn from (seed, epoch, index), so it does not depend on workers or batches.
 type Augment struct {
-	// Flip mirrors left and right in half of the images; wrong where laterality matters.
+	// Flip mirrors half of the images left to right. Do not use it where laterality matters.
 	Flip bool `json:"flip,omitempty"`
-	// FlipVertical mirrors top and bottom in half of the images.
+	// FlipVertical mirrors half of the images top to bottom.
 	FlipVertical bool `json:"flip_vertical,omitempty"`
-	// Crop is the smallest share of the area that a random crop keeps, in (0, 1); 0 and 1 keep all.
+	// Crop is the smallest fraction of the area that a random crop keeps, in (0, 1); 0 and 1 disable cropping.
 	// The crop is resized to the input; its aspect ratio varies by up to CropAspect.
 	Crop float64 `json:"crop,omitempty"`
-	// CropAspect is the greatest ratio of a crop's sides, at least 1; 0 means 4/3.
+	// CropAspect is the maximum aspect ratio of a crop, at least 1; 0 means 4/3.
 	CropAspect float64 `json:"crop_aspect,omitempty"`
-	// Rotate is the greatest rotation either way, in degrees.
+	// Rotate is the maximum rotation in either direction, in degrees.
 	Rotate float64 `json:"rotate,omitempty"`
-	// Brightness and Contrast are the greatest relative changes either way, in [0, 1): the samples are
-	// multiplied, and their distance from the image's mean is.
+	// Brightness and Contrast are the maximum relative changes in either direction, in [0, 1). Brightness
+	// scales the samples, Contrast their distance from the image's mean.
 	Brightness float64 `json:"brightness,omitempty"`
 	Contrast   float64 `json:"contrast,omitempty"`
 }
 
-// Validate reports the first field that is out of range.
+// Validate returns an error that names the first field out of range.
 func (a Augment) Validate() error {
 	for _, f := range []struct {
 		name       string
@@ -48,13 +48,13 @@ func (a Augment) Validate() error {
 	return nil
 }
 
-// crops tells whether crops make it worth to keep images larger than the input.
+// crops reports whether images should be kept larger than the input, because crops follow.
 func (a Augment) crops() bool { return a.Crop > 0 && a.Crop < 1 }
 
-// variation is what one image gets.
+// variation holds the random choices for one image.
 type variation struct {
 	flip, flipVertical bool
-	x, y, w, h         float64 // the crop, in shares of the image
+	x, y, w, h         float64 // crop, as fractions of the image
 	angle              float64 // radians, about the centre of the crop
 	gain, spread       float64 // brightness and contrast factors
 }
@@ -62,8 +62,8 @@ type variation struct {
 // still is the variation that changes nothing.
 var still = variation{w: 1, h: 1, gain: 1, spread: 1}
 
-// draw picks the variation of a sample. All numbers are drawn whether they are used or not, so that
-// switching one augmentation off leaves the others as they were.
+// draw returns the variation of a sample. It draws all numbers whether or not they are used, so that disabling
+// one augmentation does not change the others.
 func (a Augment) draw(seed, epoch, index uint64) variation {
 	var pcg rand.PCG
 	pcg.Seed(mix(seed^0x617567), mix(epoch<<32^index)) // "aug"
@@ -90,7 +90,7 @@ func (a Augment) draw(seed, epoch, index uint64) variation {
 	return v
 }
 
-// mix scatters the bits of a counter (the finaliser of SplitMix64, Steele, Lea and Flood 2014).
+// mix is the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
 func mix(z uint64) uint64 {
 	z += 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

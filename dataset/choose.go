@@ -10,8 +10,9 @@ import (
 	"melo.example/melo/dataset/store"
 )
 
-// choose takes the one table with labels, or several that are parts of one: of one name in different folders, or named as
-// splits, with the same columns. Of others the one counts whose name says so, or that names by far the most images.
+// choose returns the table with labels, or several that are parts of one: tables with the same name in
+// different folders, or named after splits, with the same columns. If there are others, it takes the one whose
+// name says that it has labels, or that lists by far the most images.
 func (o *opener) choose(st store.Store, found []part, images *lookup) ([]part, error) {
 	all := found
 	found = slices.DeleteFunc(slices.Clone(found), func(p part) bool { return isSubmission(p.t.Path) })
@@ -31,17 +32,17 @@ func (o *opener) choose(st store.Store, found []part, images *lookup) ([]part, e
 	return parts, err
 }
 
-// isSubmission tells whether a table is an example of answers for a challenge, by its name.
+// isSubmission reports whether a table's name is that of an example submission to a challenge.
 func isSubmission(p string) bool {
 	name := strings.ToLower(path.Base(filepath.ToSlash(p)))
 	return strings.Contains(name, "submission") || strings.Contains(name, "solution")
 }
 
-// together are the tables of a few that are one set.
+// together returns those of a few tables that form one set.
 func together(st store.Store, found []part, images *lookup) ([]part, error) {
 	if len(found) == 1 {
 		if _, ok := tableSplit(found[0].t.Path); ok && path.Base(found[0].dir) != found[0].split {
-			found[0].split = "" // train.csv alone is all there is
+			found[0].split = "" // a single train.csv is the whole data set
 		}
 		return found, nil
 	}
@@ -73,7 +74,7 @@ func oneName(found []part) bool {
 	return !slices.ContainsFunc(found, func(p part) bool { return path.Base(p.t.Path) != path.Base(found[0].t.Path) })
 }
 
-// preferred returns the table whose name says that it is the one: labels, metadata.
+// preferred returns the table whose name indicates labels or metadata.
 func preferred(found []part) []part {
 	for _, want := range []string{"labels.", "metadata.", "_classes."} {
 		for _, p := range found {
@@ -95,7 +96,7 @@ func preferred(found []part) []part {
 	return nil
 }
 
-// largest returns the table that names at least half of the images, and twice as many as any other.
+// largest returns the table that lists at least half of the images, and twice as many as any other.
 func largest(found []part, images *lookup) []part {
 	best, most, second := -1, 0, 0
 	for k, p := range found {

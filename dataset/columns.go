@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/dataset/table"
 )
 
-// The usual names of columns, as plainName makes them, the better ones first.
+// Usual names of columns in the form of plainName, in order of preference.
 var (
 	imageNames = []string{"path", "file", "filename", "image", "filepath", "imagepath", "imagefile", "imagefilename", "imagefilepath", "fname", "img",
 		"imgpath", "imgname", "imagename", "imageid", "imageindex", "imgid", "isicid", "idcode", "dicomid", "sopinstanceuid", "id", "patientid"}
@@ -20,10 +20,10 @@ var (
 	groupNames = []string{"group", "patient", "patientid", "subjectid", "subject", "personid", "lesionid", "caseid", "case", "patientno", "patientnumber",
 		"patientname", "participantid", "participant", "mrn", "pid", "studyid"}
 	setNames     = []string{"set", "subset", "partition", "dataset", "phase", "usage", "splitset", "datasplit", "fold", "mode", "stage"}
-	maxAttrNames = 1000 // further columns that are kept
+	maxAttrNames = 1000 // limit of additional columns
 )
 
-// plainName is a column's name in lower case, letters and digits alone.
+// plainName returns a column's name in lower case, with letters and digits only.
 func plainName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r > 127 {
@@ -33,16 +33,17 @@ func plainName(s string) string {
 	}, strings.ToLower(s))
 }
 
-// columns are the meanings of a table's columns; -1 stands for none.
+// columns holds the indices of a table's columns by meaning; -1 if there is none.
 type columns struct {
 	path, label, split, group int
-	targets                   []int     // of a table of 0 and 1
-	flag                      [2]string // splits that 0 and 1 stand for in the column of splits; empty: it has their names
-	attrs                     []int     // the rest
-	notes                     []string
+	targets                   []int // label columns with values 0 and 1
+	// splits for values 0 and 1 of the split column; empty if it holds names of splits
+	flag  [2]string
+	attrs []int // all other columns
+	notes []string
 }
 
-// headings finds columns by their names.
+// headings finds columns by name.
 type headings struct {
 	t     *table.Table
 	plain map[string]int
@@ -59,7 +60,7 @@ func newHeadings(t *table.Table) headings {
 	return h
 }
 
-// all returns the columns that have one of the usual names, in the order of these.
+// all returns the columns with one of the usual names, in order of preference.
 func (h headings) all(usual []string) (out []int) {
 	for _, name := range usual {
 		if i, ok := h.plain[name]; ok {
@@ -69,7 +70,7 @@ func (h headings) all(usual []string) (out []int) {
 	return out
 }
 
-// named returns the column that an option names, or else the first of the usual ones, or -1.
+// named returns the column that an option names, or else the first with a usual name, or -1.
 func (h headings) named(option string, usual []string) (int, error) {
 	if option == "" {
 		if all := h.all(usual); len(all) > 0 {
@@ -87,10 +88,10 @@ func (h headings) named(option string, usual []string) (int, error) {
 	return i, nil
 }
 
-// finder tells whether a value names an image that is there.
+// finder reports whether a value refers to an existing image.
 type finder func(value string) bool
 
-// columnsOf finds out what the columns of a table mean.
+// columnsOf determines the meaning of a table's columns.
 func columnsOf(t *table.Table, opt Options, found finder) (c columns, err error) {
 	h := newHeadings(t)
 	if c.path, err = imageColumn(h, opt, found); err != nil {
@@ -132,8 +133,8 @@ func columnsOf(t *table.Table, opt Options, found finder) (c columns, err error)
 	return c, nil
 }
 
-// imageColumn finds the column with the names of the images: of those with a usual name the first in which most values
-// are files, or else any in which all are.
+// imageColumn finds the column with image names: the first with a usual name in which most values are existing
+// files, or else any column in which all are.
 func imageColumn(h headings, opt Options, found finder) (int, error) {
 	t := h.t
 	if opt.ImageColumn != "" {
@@ -159,7 +160,7 @@ func imageColumn(h headings, opt Options, found finder) (int, error) {
 	return -1, badf("%s: no column \"path\", or another that names images (--image-column): the columns are %s", t.Path, listed(t.Header))
 }
 
-// probe counts the values at the beginning of a column that are there, and those that are files.
+// probe counts the non-empty values at the beginning of a column, and those that are existing files.
 func probe(t *table.Table, col int, found finder) (n, hits int) {
 	for _, row := range t.Rows[:min(len(t.Rows), 50)] {
 		if row[col] != "" {
@@ -172,7 +173,7 @@ func probe(t *table.Table, col int, found finder) (n, hits int) {
 	return n, hits
 }
 
-// distinct tells whether the values of a column differ, as names do.
+// distinct reports whether all values of a column differ, as file names do.
 func distinct(t *table.Table, col int) bool {
 	seen := map[string]bool{}
 	for _, row := range t.Rows {
@@ -181,12 +182,12 @@ func distinct(t *table.Table, col int) bool {
 	return 10*len(seen) >= 9*len(t.Rows)
 }
 
-// flagNames are columns of 0 and 1, or true and false, that say of each image whether it is of a split: what one that
-// is says, and what one that is not.
+// flagNames lists columns of 0 and 1, or true and false, that say whether an image belongs to a split, with the
+// splits for true and false.
 var flagNames = []struct{ name, yes, no string }{{"istest", layout.Test, layout.Train}, {"istrain", layout.Train, layout.Test},
 	{"istraining", layout.Train, layout.Test}, {"isvalid", layout.Val, layout.Train}, {"isval", layout.Val, layout.Train}, {"isvalidation", layout.Val, layout.Train}}
 
-// otherSplit looks for a column that names splits under another name.
+// otherSplit looks for a column with split names under another heading.
 func (c *columns) otherSplit(h headings) {
 	for _, i := range h.all(setNames) {
 		if i != c.path && isSplit(h.t, i) {
@@ -208,7 +209,7 @@ func (c *columns) otherSplit(h headings) {
 	}
 }
 
-// unusedSplit says where a column has the name of splits, and is not taken for them.
+// unusedSplit adds a note if a column is named like a split column but not used as one.
 func (c *columns) unusedSplit(h headings) {
 	if c.split >= 0 {
 		return
@@ -221,7 +222,7 @@ func (c *columns) unusedSplit(h headings) {
 	}
 }
 
-// splitOf reads a cell of the column of splits.
+// splitOf interprets a value of the split column.
 func (c *columns) splitOf(cell string) (string, bool) {
 	if c.flag[0] == "" {
 		return layout.SplitName(cell)
@@ -230,12 +231,12 @@ func (c *columns) splitOf(cell string) (string, bool) {
 	return c.flag[int(v)], ok
 }
 
-// attributeNames are columns of 0 and 1 that say who somebody is, or how the image was made. They are no labels unless they are
-// named as such.
+// attributeNames lists columns of 0 and 1 that describe the patient or the acquisition. They are not labels
+// unless an option names them.
 var attributeNames = map[string]bool{"sex": true, "gender": true, "male": true, "female": true, "ismale": true, "isfemale": true, "age": true, "smoker": true,
 	"index": true, "unnamed0": true, "fold": true, "frontal": true, "lateral": true, "isaugmented": true, "augmented": true, "site": true, "hospital": true, "device": true, "scanner": true}
 
-// isSplit tells whether all values of a column name splits.
+// isSplit reports whether all values of a column are names of splits.
 func isSplit(t *table.Table, col int) bool {
 	for _, row := range t.Rows {
 		if _, ok := layout.SplitName(row[col]); !ok {
@@ -245,7 +246,7 @@ func isSplit(t *table.Table, col int) bool {
 	return true
 }
 
-// labels finds the label column, or the columns of 0 and 1.
+// labels finds the label column, or the label columns with values 0 and 1.
 func (c *columns) labels(h headings, opt Options) error {
 	t := h.t
 	c.label = -1
@@ -308,7 +309,7 @@ func (c *columns) labels(h headings, opt Options) error {
 	return nil
 }
 
-// wanted takes the columns that have the names of the labels that are asked for, of a decision about each.
+// wanted selects the columns named like the requested labels, if the task is multi-label.
 func (c *columns) wanted(t *table.Table, opt Options) bool {
 	if opt.LabelColumn != "" || opt.Task != MultiLabel || len(opt.Labels) == 0 {
 		return false
@@ -324,7 +325,7 @@ func (c *columns) wanted(t *table.Table, opt Options) bool {
 	return true
 }
 
-// parseTarget reads the value of a column of 0 and 1: blank is absent, -1 uncertain.
+// parseTarget parses a value of a 0/1 label column: blank means absent, -1 uncertain.
 func parseTarget(s string) (v float32, ok bool) {
 	switch s {
 	case "0", "":
@@ -353,7 +354,7 @@ func parseTarget(s string) (v float32, ok bool) {
 	return 0, false
 }
 
-// isTarget tells whether a column holds 0 and 1, and perhaps blanks and -1.
+// isTarget reports whether a column contains only 0, 1, blanks and -1.
 func isTarget(t *table.Table, column int) bool {
 	some := false
 	for _, row := range t.Rows {

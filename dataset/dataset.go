@@ -1,13 +1,13 @@
-// Package dataset finds labelled images, splits them without leaking, and feeds them to a model.
+// Package dataset finds labelled images, splits them without leakage, and feeds them to a model.
 //
-// [Open] reads folders, tables and archives as data sets are published: what is in them is found out by packages below this
-// one (store, layout, table, label), and images are had through a [Source], whatever they are stored in. [Dataset.Split]
-// honours given splits and makes the missing ones: seeded, stratified by label, with all images of a patient (and all
-// copies of an image) on one side. [Loader] decodes, resizes and augments in parallel, with the same numbers for a seed
-// whatever the number of workers.
+// [Open] reads folders, tables and archives in the forms in which data sets are published. The packages below
+// this one (store, layout, table, label) determine what they contain, and a [Source] gives access to the images
+// however they are stored. [Dataset.Split] uses given splits and creates missing ones: seeded, stratified by
+// label, with all images of a patient (and all copies of an image) on one side. [Loader] decodes, resizes and
+// augments in parallel; for a given seed the result does not depend on the number of workers.
 //
-// Files are only read here. What is wrong with them is an error that names the file, or the row of the table. What was
-// decided is in [Dataset.Notes], what is to be doubted in Warnings, and what was left out in [Dataset.LeftOut].
+// Files are never modified. An error in the data names the file, or the row of the table. Decisions are
+// reported in [Dataset.Notes], doubts in Warnings, and files that were not used in [Dataset.LeftOut].
 package dataset
 
 import (
@@ -21,63 +21,65 @@ import (
 	"melo.example/melo/dataset/table"
 )
 
-// Task is the kind of decision that the labels ask for. Its values are those of the adapter file.
+// Task is the kind of classification. Its values are those of the adapter file.
 type Task string
 
 // The three tasks.
 const (
-	Binary     Task = "binary"     // one of two labels; the second is the positive one
+	Binary     Task = "binary"     // one of two labels; the second is positive
 	MultiClass Task = "multiclass" // one of three or more labels
 	MultiLabel Task = "multilabel" // any number of labels
 )
 
-// The splits, as [Sample.Split] names them.
+// The values of [Sample.Split].
 const (
 	Train = "train"
 	Val   = "val"
 	Test  = "test"
 )
 
-// ErrBadData is wrapped by the errors about the content of a data set: its files, rows, labels or splits.
+// ErrBadData is wrapped by errors about the content of a data set: files, rows, labels or splits.
 var ErrBadData = errors.New("bad data")
 
 // Sample is one labelled image.
 type Sample struct {
-	Path    string            // of the file, relative to [Dataset.Root], with forward slashes; or absolute; "train_images[7]" of arrays, "x.tif[2]" of pages
-	Frame   int               // of the file, from 0
-	Label   int               // index into [Dataset.Labels]; -1 when the task is MultiLabel
-	Targets []float32         // 0, 1 or [Unknown] per label when the task is MultiLabel, else nil
-	Split   string            // Train, Val, Test, or empty when none is given
-	Group   string            // patient or other unit that must not be split; empty when unknown
-	Attr    map[string]string // further columns of the CSV by name; nil when there are none
-	Source  string            // where the sample stands, "labels.csv:17"; empty for class folders
+	// of the file, relative to [Dataset.Root] with forward slashes, or absolute; "train_images[7]" for arrays,
+	// "x.tif[2]" for pages
+	Path    string
+	Frame   int               // index of the frame in the file, from 0
+	Label   int               // index into [Dataset.Labels]; -1 if the task is MultiLabel
+	Targets []float32         // 0, 1 or [Unknown] per label if the task is MultiLabel, else nil
+	Split   string            // Train, Val, Test, or "" if not given
+	Group   string            // patient or other unit that must not be split; "" if unknown
+	Attr    map[string]string // other columns of the table by name; nil if there are none
+	Source  string            // where the sample is listed, such as "labels.csv:17"; "" for class folders
 }
 
 // Dataset is a list of samples.
 type Dataset struct {
-	Root     string    // folder that sample paths are relative to, or the archive
-	Task     Task      // what the labels ask for
+	Root     string    // folder to which sample paths are relative, or the archive
+	Task     Task      // kind of classification
 	Labels   []string  // names, sorted unless [Options.Labels] says otherwise
-	Samples  []Sample  // in the order of the CSV, or sorted by path
-	Notes    []string  // what was decided in reading it, each in a line
-	Warnings []string  // what is odd, but does not prevent training; Split adds to it
-	LeftOut  []LeftOut // files that are no samples, and why
+	Samples  []Sample  // in table order, or sorted by path
+	Notes    []string  // decisions made while reading, one per line
+	Warnings []string  // oddities that do not prevent training; Split adds to them
+	LeftOut  []LeftOut // files that are not samples, with reasons
 
-	hashes [][32]byte  // SHA-256 of each sample's file, once they are needed
-	pixels [][32]byte  // the same of its pixels, after Scan
+	hashes [][32]byte  // SHA-256 of each sample's file, computed on demand
+	pixels [][32]byte  // SHA-256 of each sample's pixels, after Scan
 	infos  []ImageInfo // after Scan
 	looks  []*look     // after Scan; nil: unreadable
 
 	source     Source
-	understood string // how labels were found: "by the name of the folder at the top"
+	understood string // how labels were found, such as "by the name of the folder at the top"
 }
 
-// badf is an error about the data; it wraps ErrBadData.
+// badf returns an error about the data that wraps ErrBadData.
 func badf(format string, args ...any) error {
 	return fmt.Errorf("dataset: "+format+" (%w)", append(args, ErrBadData)...)
 }
 
-// badf is badf about the data set, which it names.
+// badf returns an error about the data set that names it and wraps ErrBadData.
 func (d *Dataset) badf(format string, args ...any) error {
 	if d.Root == "" {
 		return badf(format, args...)
@@ -85,7 +87,7 @@ func (d *Dataset) badf(format string, args ...any) error {
 	return badf("%s: %s", d.Root, fmt.Sprintf(format, args...))
 }
 
-// Close gives back what the source of the images holds: files, and temporary ones.
+// Close releases the source of the images, including temporary files.
 func (d *Dataset) Close() error {
 	if d.source == nil {
 		return nil
@@ -93,7 +95,7 @@ func (d *Dataset) Close() error {
 	return d.source.Close()
 }
 
-// check demands what every data set needs: samples, and samples of every label.
+// check returns an error unless there are samples, and samples of every label.
 func (d *Dataset) check(path string, opt Options) error {
 	if len(d.Samples) == 0 {
 		if left := d.LeftOutWords(); len(left) > 0 {
@@ -119,10 +121,11 @@ func (d *Dataset) check(path string, opt Options) error {
 	return nil
 }
 
-// File returns the path under which sample i is opened; of one that is no file of its own, where it is, for messages.
+// File returns the path under which sample i is opened. If it is not a file of its own, the result is for
+// messages.
 func (d *Dataset) File(i int) string { return d.source.Name(i) }
 
-// Counts returns the number of samples that have each label, among the given indices, or all when nil.
+// Counts returns the number of samples with each label, among the given indices, or all if nil.
 func (d *Dataset) Counts(indices []int) []int {
 	counts := make([]int, len(d.Labels))
 	count := func(i int) {
@@ -143,7 +146,7 @@ func (d *Dataset) Counts(indices []int) []int {
 	return counts
 }
 
-// has tells whether sample i has label l.
+// has reports whether sample i has label l.
 func (d *Dataset) has(i, l int) bool {
 	s := &d.Samples[i]
 	if d.Task == MultiLabel {
@@ -152,16 +155,17 @@ func (d *Dataset) has(i, l int) bool {
 	return s.Label == l
 }
 
-// unknown tells whether it is not known of sample i if it has label l.
+// unknown reports whether it is unknown if sample i has label l.
 func (d *Dataset) unknown(i, l int) bool {
 	s := &d.Samples[i]
 	return s.Targets != nil && s.Targets[l] == Unknown
 }
 
-// Known tells whether all labels of sample i are known: others can be trained on, and not measured on.
+// Known reports whether all labels of sample i are known. Other samples can be used for training but not for
+// evaluation.
 func (d *Dataset) Known(i int) bool { return !slices.Contains(d.Samples[i].Targets, Unknown) }
 
-// setLabels fixes the label names: those asked for, or else those found, which are sorted already.
+// setLabels sets the label names: the requested ones, or else the found ones, which are sorted.
 func (d *Dataset) setLabels(found []string, opt Options) {
 	d.Labels = found
 	if len(opt.Labels) > 0 {
@@ -176,14 +180,14 @@ func (d *Dataset) setLabels(found []string, opt Options) {
 	}
 }
 
-// LeftOut is a file of a data set that is no sample, and why.
+// LeftOut is a file that is not a sample, with the reason.
 type LeftOut = layout.LeftOut
 
 func (d *Dataset) leave(reason, name string) {
 	d.LeftOut = append(d.LeftOut, LeftOut{Name: name, Reason: reason})
 }
 
-// LeftOutWords says in lines what was left out: how many files for each reason, and the first of them.
+// LeftOutWords summarises left-out files in lines: the number of files for each reason, and the first of them.
 func (d *Dataset) LeftOutWords() []string {
 	names := map[string][]string{}
 	var order []string
@@ -200,7 +204,7 @@ func (d *Dataset) LeftOutWords() []string {
 	return lines
 }
 
-// Understood says in words how the labels and the patients were found.
+// Understood describes how labels and patients were found.
 func (d *Dataset) Understood() string {
 	groups := map[string]bool{}
 	for i := range d.Samples {
@@ -223,7 +227,7 @@ func (d *Dataset) Understood() string {
 
 func (d *Dataset) notef(format string, args ...any) { d.noteOnce(fmt.Sprintf(format, args...)) }
 
-// noteOnce adds a note unless it is there.
+// noteOnce adds a note unless it exists already.
 func (d *Dataset) noteOnce(text string) {
 	if !slices.Contains(d.Notes, text) {
 		d.Notes = append(d.Notes, text)
@@ -234,8 +238,8 @@ func (d *Dataset) warnf(format string, args ...any) {
 	d.Warnings = append(d.Warnings, fmt.Sprintf(format, args...))
 }
 
-// sameName tells whether two spellings are one label.
+// sameName reports whether two spellings are the same label.
 func sameName(a, b string) bool { return label.Fold(a) == label.Fold(b) }
 
-// listed joins at most ten items, and says how many there are more.
+// listed joins at most ten items, and says how many more there are.
 func listed(items []string) string { return table.Listed(items) }

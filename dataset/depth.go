@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// scaleOf is how many bits of its samples an image uses: 8, or of 16 the least of 10, 12, 14 and 16 that hold its greatest
-// sample. 0: nothing is to be decided, as for DICOM objects, whose windows are.
+// scaleOf returns the bits of its samples that an image uses: 8 for 8-bit images, else the smallest of 10, 12,
+// 14 and 16 that holds its largest sample. It returns 0 if nothing needs to be decided, as for DICOM objects,
+// which have a window.
 func scaleOf(x *ImageInfo) int {
 	if x.Err != nil || x.Format == "DICOM" {
 		return 0
@@ -24,8 +25,7 @@ func scaleOf(x *ImageInfo) int {
 	return 16
 }
 
-// Depth tells what is known about the depth of the images: the number of images that use 8, 10, 12, 14 or 16 bits, after
-// Scan.
+// Depth returns the number of images that use 8, 10, 12, 14 or 16 bits, after Scan.
 func (d *Dataset) Depth() map[int]int {
 	count := map[int]int{}
 	for i := range d.infos {
@@ -36,17 +36,17 @@ func (d *Dataset) Depth() map[int]int {
 	return count
 }
 
-// fewOfDepth is the number of images of a label below which its depth says nothing.
+// fewOfDepth is the number of images of a label below which their depth is not significant.
 const fewOfDepth = 5
 
-// checkDepth refuses labels that are told by the depth of their images: a model would learn that. It warns of images
-// that use a part of their range, where nothing was decided.
+// checkDepth returns an error if the depth of images predicts their label, because a model would learn that. It
+// warns about images that use only part of their range if no option covers them.
 func (d *Dataset) checkDepth(decided string) error {
 	count := d.Depth()
 	if decided != "" || len(count) == 0 || len(count) == 1 && count[8]+count[16] > 0 {
 		return nil
 	}
-	most := make([]map[int]int, len(d.Labels)) // images of each label, by whether they have 8 bits or more
+	most := make([]map[int]int, len(d.Labels)) // number of images per label, by whether they have more than 8 bits
 	range16 := make([]int, len(d.Labels))
 	for l := range d.Labels {
 		most[l] = map[int]int{}
@@ -102,8 +102,8 @@ func (d *Dataset) checkDepth(decided string) error {
 	return nil
 }
 
-// usualScale is the least scale that holds three of four images. Dark images of full depth have small samples, too, and one
-// image of another depth is no label's.
+// usualScale returns the smallest scale that holds three quarters of the images. Dark images of full depth also
+// have small samples, and a single image of another depth says nothing about a label.
 func usualScale(scales []int) int {
 	if len(scales) == 0 {
 		return 0

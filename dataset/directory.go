@@ -12,17 +12,17 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// reasonUnlisted is why images beside a DICOMDIR are left out.
+// reasonUnlisted is the reason for leaving out images beside a DICOMDIR.
 const reasonUnlisted = "images that the DICOMDIR does not list"
 
-// mayBeObject tells whether a name may be that of a DICOM object without an extension: a number or a UID has none, whatever
-// stands behind its last dot.
+// mayBeObject reports whether a name may be that of a DICOM object without an extension. A number or a UID has
+// none, even if it contains a dot.
 func mayBeObject(name string) bool {
 	ext := path.Ext(name)
 	return ext == "" || isDigits(ext[1:])
 }
 
-// isDirectory tells whether a file is a DICOMDIR, by its name or by what it says.
+// isDirectory reports whether a file is a DICOMDIR, by its name or its content.
 func isDirectory(p string) bool {
 	if !isRegular(p) || filepath.Ext(p) != "" && !strings.HasPrefix(strings.ToUpper(filepath.Base(p)), "DICOMDIR") && !layout.IsImage(p) {
 		return false
@@ -31,7 +31,7 @@ func isDirectory(p string) bool {
 	if err != nil || !dicom.HasPreamble(head) {
 		return false
 	}
-	f, _ := readObject(p) // one that ends early is one, too
+	f, _ := readObject(p) // even a truncated one counts
 	return f != nil && dicom.IsDirectory(f)
 }
 
@@ -43,15 +43,15 @@ func readObject(p string) (*dicom.File, error) {
 	return dicom.Parse(data, p, dicom.Limits{})
 }
 
-// listing is what a DICOMDIR says of the folder that it lies in.
+// listing is the content of a DICOMDIR, and the folder it is in.
 type listing struct {
 	store   store.Store
 	listed  map[string]bool // files that it lists, by their names in the store
-	missing []string        // those that are not there
+	missing []string        // listed files that do not exist
 }
 
-// openDirectory reads a DICOMDIR, and the files of its folder. Names on media are in capitals, which copies of them often
-// are not.
+// openDirectory reads a DICOMDIR and lists the files of its folder. Names on media are upper case, which copies
+// often are not.
 func openDirectory(p string) (*listing, error) {
 	f, err := readObject(p)
 	if err != nil {
@@ -84,10 +84,11 @@ func openDirectory(p string) (*listing, error) {
 	return l, nil
 }
 
-// foldFile is what a name on a medium and its copies have in common: case, and the version that some file systems write.
+// foldFile normalises a file name: it removes case, and the version suffix of some file systems.
 func foldFile(name string) string { return strings.TrimSuffix(strings.ToLower(name), ";1") }
 
-// where opens a folder, an archive, or what a DICOMDIR lists of its folder. Images that it does not list are left out.
+// where opens a folder, an archive, or the files of a folder that its DICOMDIR lists. Images that it does not
+// list are left out.
 func (o *opener) where(p string) (store.Store, error) {
 	if !isDirectory(p) {
 		st, err := store.Open(p)
@@ -120,8 +121,8 @@ func (o *opener) where(p string) (store.Store, error) {
 	}), nil
 }
 
-// isImage tells whether a file of a store is taken for an image: by its name, by a DICOMDIR, or as an object without an
-// extension.
+// isImage reports whether a file of a store counts as an image: by its name, because a DICOMDIR lists it, or
+// because it is a DICOM object without an extension.
 func (o *opener) isImage(st store.Store, f store.File) bool {
 	return layout.IsImage(f.Name) || o.listed[f.Name] || mayBeObject(f.Name) && isDICOM(st, f)
 }

@@ -12,9 +12,9 @@ type unit struct {
 	counts  []float64 // samples per label
 }
 
-// divide splits the samples into parts of the given shares, whole units at a time. The units, shuffled and
-// then the largest first, go where their labels are missed most: need is what a part still lacks of each
-// label, and rare labels weigh more. Without groups every part gets its share of every label, rounded.
+// divide divides the samples into parts of the given fractions, keeping units whole. It shuffles the units,
+// then processes the largest first. Each goes to the part that most lacks its labels, where rare labels weigh
+// more. Without groups every part gets its fraction of every label, rounded.
 func (d *Dataset) divide(samples []int, shares []float64, seed uint64) [][]int {
 	units := d.units(samples)
 	rng := rand.New(rand.NewPCG(seed, 0x73706c6974)) // "split"
@@ -27,8 +27,8 @@ func (d *Dataset) divide(samples []int, shares []float64, seed uint64) [][]int {
 			total[l] += n
 		}
 	}
-	need := make([][]float64, len(shares)) // per part and label
-	room := make([]float64, len(shares))   // per part, in samples
+	need := make([][]float64, len(shares)) // missing samples per part and label
+	room := make([]float64, len(shares))   // missing samples per part
 	for p, share := range shares {
 		room[p] = share * float64(len(samples))
 		need[p] = make([]float64, len(total))
@@ -43,7 +43,7 @@ func (d *Dataset) divide(samples []int, shares []float64, seed uint64) [][]int {
 			if shares[p] <= 0 {
 				continue
 			}
-			// Samples without any label are placed by room alone, which also breaks ties.
+			// Samples without a label are placed by room alone, which also breaks ties.
 			score := 1e-6 * room[p] / float64(len(samples))
 			for l, n := range u.counts {
 				if n > 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// pending is a batch on its way.
+// pending is a batch in preparation.
 type pending struct {
 	Batch
 	errs []error // per sample
@@ -21,19 +21,19 @@ type job struct {
 	slot int
 }
 
-// errBusy is returned when an epoch is started while another runs.
+// errBusy is returned if an epoch is started while another one runs.
 var errBusy = errors.New("dataset: loader: another epoch is running")
 
-// Epoch yields the batches of an epoch in order, prepared ahead by the workers. A batch is valid until the
-// next one. After an error, which names the file where one is to blame, or when ctx is done, it ends.
-// Batches are full but for the last; one that lost samples to unreadable images (see
-// [LoaderOptions.MaxBad]) is shorter, and one that lost all is left out.
+// Epoch yields the batches of an epoch in order. Workers prepare them ahead of time. A batch is valid until the
+// next one. Iteration ends after an error, which names the file if one is at fault, and when ctx is cancelled.
+// All batches but the last are full. One that lost samples to unreadable images (see [LoaderOptions.MaxBad]) is
+// shorter, and one that lost all is omitted.
 func (l *Loader) Epoch(ctx context.Context, epoch int) iter.Seq2[*Batch, error] {
 	return l.EpochFrom(ctx, epoch, 0)
 }
 
-// EpochFrom is Epoch without the batches before number from, which are not even loaded: a run that was
-// stopped within an epoch goes on from there.
+// EpochFrom is Epoch without the batches before number from, which are not loaded: a run that was stopped
+// within an epoch continues there.
 func (l *Loader) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		if !l.running.CompareAndSwap(false, true) {
@@ -57,7 +57,7 @@ func (l *Loader) EpochFrom(ctx context.Context, epoch, from int) iter.Seq2[*Batc
 	}
 }
 
-// buffers returns the channel of batches that are free, all of them.
+// buffers returns the channel of free batches, filled with all of them.
 func (l *Loader) buffers() chan *pending {
 	if l.batches == nil {
 		n := min(l.opt.Ahead+1, l.Batches())
@@ -77,8 +77,8 @@ func (l *Loader) buffers() chan *pending {
 	return free
 }
 
-// dispatch cuts the order into batches and hands out their samples. Every sample that is counted in a
-// batch becomes a job, also after ctx is done, so that nobody waits in vain.
+// dispatch cuts the order into batches and distributes their samples. Every sample counted in a batch becomes a
+// job, even after ctx is cancelled, so that no one waits for ever.
 func (l *Loader) dispatch(ctx context.Context, from int, free <-chan *pending, ready chan<- *pending, jobs chan<- job) {
 	defer close(ready)
 	defer close(jobs)
@@ -94,14 +94,14 @@ func (l *Loader) dispatch(ctx context.Context, from int, free <-chan *pending, r
 		p.Number = at / l.opt.Batch
 		copy(p.Indices, l.order[at:])
 		p.left.Add(n)
-		ready <- p // never blocks: there is room for every batch
+		ready <- p // cannot block: the channel has room for every batch
 		for slot := range n {
 			jobs <- job{p, slot}
 		}
 	}
 }
 
-// work loads samples until there are no more. When ctx is done, loading returns at once.
+// work loads samples until there are no more. Once ctx is cancelled, loading returns at once.
 func (l *Loader) work(ctx context.Context, w *worker, epoch int, jobs <-chan job) {
 	values := l.recipe.Values()
 	for j := range jobs {
@@ -111,7 +111,7 @@ func (l *Loader) work(ctx context.Context, w *worker, epoch int, jobs <-chan job
 	}
 }
 
-// deliver yields the batches in order as they get complete.
+// deliver yields the batches in order as they are completed.
 func (l *Loader) deliver(ctx context.Context, free chan<- *pending, ready <-chan *pending, yield func(*Batch, error) bool) {
 	for {
 		start := time.Now()
@@ -138,7 +138,7 @@ func (l *Loader) deliver(ctx context.Context, free chan<- *pending, ready <-chan
 	}
 }
 
-// settle drops the samples that failed, closing the gaps, and fills in labels and targets.
+// settle removes failed samples, closes the gaps, and sets labels and targets.
 func (l *Loader) settle(p *pending) error {
 	values, labels := l.recipe.Values(), len(l.ds.Labels)
 	n := 0

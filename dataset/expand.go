@@ -12,11 +12,12 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// stacks are extensions of files that may have several pages or frames. DICOM objects may have none.
+// stacks lists the extensions of files that may have several pages or frames. DICOM objects may have no
+// extension.
 const stacks = " .tif .tiff .gif .webp .dcm .dicom .ima "
 
-// expand makes the source of records whose images are files: where a file has several images, the options say which are
-// taken. DICOM objects say whose they are, too.
+// expand makes the source of records whose images are files. If a file has several images, the options select
+// among them. DICOM objects also provide the patient.
 func expand(d *Dataset, st store.Store, records []Record, opt Options) (*files, error) {
 	e := expander{st: st, opt: opt, src: newFiles(st)}
 	for _, rec := range records {
@@ -49,11 +50,11 @@ type expander struct {
 	st      store.Store
 	opt     Options
 	src     *files
-	stacked []string // files of which a page is taken
+	stacked []string // files of which one page is taken
 	empty   []string
 
 	cohort                      cohort.Cohort
-	objects, burnedIn, captures int // DICOM objects
+	objects, burnedIn, captures int // numbers of DICOM objects
 }
 
 func (e *expander) put(rec Record, file string) {
@@ -64,7 +65,8 @@ func (e *expander) put(rec Record, file string) {
 	e.src.names = append(e.src.names, file)
 }
 
-// add asks a file that may be a stack how many pages it has. What is wrong with a file is said when it is scanned.
+// add determines the number of pages of a file that may have several. Errors in the file are reported when it
+// is scanned.
 func (e *expander) add(rec Record) error {
 	ext := strings.ToLower(path.Ext(rec.Path))
 	if layout.IsImage(rec.Path) && !strings.Contains(stacks, " "+ext+" ") {
@@ -89,19 +91,19 @@ func (e *expander) add(rec Record) error {
 		e.describe(&rec, data)
 	case info.Format == "TIFF":
 		n = info.Pages
-	case info.Pages > 1: // of an animation only the first frame can be had
+	case info.Pages > 1: // only the first frame of an animation can be decoded
 		e.stacked = append(e.stacked, rec.Path)
 	}
 	return e.frames(rec, n)
 }
 
-// hasPixels tells whether a DICOM object, which cannot be shown, has pixels at all: a report has none.
+// hasPixels reports whether a DICOM object that cannot be shown has pixels at all; reports have none.
 func (e *expander) hasPixels(data []byte) bool {
 	f, err := dicom.Parse(data, "", dicom.Limits{})
 	return err != nil || f.Data.Find(dicom.PixelData) != nil
 }
 
-// describe takes the patient and what else is of use from a DICOM object.
+// describe takes the patient and other attributes from a DICOM object.
 func (e *expander) describe(rec *Record, data []byte) {
 	f, err := dicom.Parse(data, "", dicom.Limits{})
 	if err != nil {
@@ -118,13 +120,13 @@ func (e *expander) describe(rec *Record, data []byte) {
 	if attr[cohort.AttrCapture] != "" {
 		e.captures++
 	}
-	for name, v := range rec.Attr { // a table knows better
+	for name, v := range rec.Attr { // attributes from a table take precedence
 		attr[name] = v
 	}
 	rec.Attr = attr
 }
 
-// frames takes the images that the options ask for of n in a file.
+// frames adds those of the n images in a file that the options select.
 func (e *expander) frames(rec Record, n int) error {
 	file := rec.Path
 	switch {

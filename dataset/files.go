@@ -17,7 +17,7 @@ import (
 type files struct {
 	store   store.Store
 	records []Record
-	names   []string // of the file of each record in the store, where it is not the record's path
+	names   []string // file of each record in the store, if it differs from the record's path
 	gate    *semaphore.Weighted
 }
 
@@ -29,7 +29,7 @@ func (f *files) Len() int            { return len(f.records) }
 func (f *files) Record(i int) Record { return f.records[i] }
 func (f *files) Close() error        { return f.store.Close() }
 
-// file is the name of record i's file in the store.
+// file returns the name of record i's file in the store.
 func (f *files) file(i int) string {
 	if f.names != nil && f.names[i] != "" {
 		return f.names[i]
@@ -58,7 +58,7 @@ func (f *files) Decode(ctx context.Context, i int, data []byte, opt imaging.Opti
 	return gated(ctx, f.gate, data, name, opt)
 }
 
-// gated decodes an image; big ones wait until there is room for them.
+// gated decodes an image. Large images wait until there is room for them.
 func gated(ctx context.Context, gate *semaphore.Weighted, data []byte, name string, opt imaging.Options) (*imaging.Image, error) {
 	info, err := imaging.Inspect(data, name, opt)
 	if err != nil {
@@ -74,8 +74,8 @@ func gated(ctx context.Context, gate *semaphore.Weighted, data []byte, name stri
 	return imaging.DecodeContext(ctx, data, name, opt)
 }
 
-// place is the folder that paths are relative to, without reading what is in it: images of a table that are named
-// exactly need no more.
+// place is the folder that paths are relative to. It does not list the folder, which is not necessary if a
+// table gives exact paths.
 type place struct{ root string }
 
 func (p place) Root() string        { return p.root }
@@ -96,11 +96,11 @@ func (p place) Read(name string, limit int64) ([]byte, error) {
 	return imaging.ReadFile(p.Path(name), imaging.Limits{MaxFileBytes: limit})
 }
 
-// isFile tells whether a name is that of a regular file.
+// isFile reports whether a name refers to a regular file.
 func (p place) isFile(name string) bool {
 	st, err := os.Stat(p.Path(name))
 	return err == nil && st.Mode().IsRegular()
 }
 
-// page names a frame of a file.
+// page returns the name of a frame of a file.
 func page(name string, frame int) string { return fmt.Sprintf("%s[%d]", name, frame) }

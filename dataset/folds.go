@@ -6,24 +6,24 @@ import (
 	"slices"
 )
 
-// Fold is one round of cross-validation. The indices are ascending.
+// Fold is one round of cross-validation. Indices are in ascending order.
 type Fold struct {
-	Train []int // to learn from
-	Val   []int // to choose the epoch, calibration and thresholds by; taken from what is not held out
-	Held  []int // to measure on: every sample is held out in exactly one fold
+	Train []int // for training
+	Val   []int // for choosing the epoch, calibration and thresholds; not held out
+	Held  []int // for evaluation: every sample is held out in exactly one fold
 }
 
-// MaxFolds bounds the number of folds; more would be leaving single images out.
+// MaxFolds limits the number of folds; more would amount to leave-one-out.
 const MaxFolds = 100
 
-// Folds divides the samples for k-fold cross-validation: k parts of about equal size, random for the seed,
+// Folds divides the samples for k-fold cross-validation: k parts of about equal size, random by seed,
 // stratified by label, with all samples of a group and all copies of an image in one part. Each part is held
-// out once; of the rest opt.Val (a share of all samples; negative: none) is for validation. opt.Test has no
-// meaning here.
+// out once. Of the rest, opt.Val (a fraction of all samples; negative: none) is used for validation. opt.Test
+// is ignored.
 //
-// A given validation split is taken as training. Samples of a given test split are in no fold: they stay
-// untouched. It is an error when groups or copies are on both sides of that, as in [Dataset.Split], and when
-// a fold cannot be trained or measured on.
+// A given validation split counts as training. Samples of a given test split are in no fold. It is an error if
+// groups or copies are on both sides of the test split, as in [Dataset.Split], and if a fold cannot be used for
+// training or evaluation.
 func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 	if k < 2 || k > MaxFolds {
 		return nil, d.badf("folds: %d, expected 2 to %d", k, MaxFolds)
@@ -58,7 +58,7 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 			}
 		}
 		slices.Sort(rest)
-		// val is a share of all; the rest is smaller. Every fold draws anew.
+		// val is a fraction of all samples, but only the rest is divided here. Every fold draws again.
 		share := val / (1 - shares[0])
 		made := d.divide(rest, []float64{1 - share, share}, mix(opt.Seed+uint64(f)+1))
 		folds[f] = Fold{Train: made[0], Val: made[1], Held: pieces[f]}
@@ -66,7 +66,7 @@ func (d *Dataset) Folds(k int, opt SplitOptions) ([]Fold, error) {
 			slices.Sort(part)
 		}
 		folds[f].Val, folds[f].Held = d.onlyKnown(made[1], Val), d.onlyKnown(pieces[f], "the part held out")
-		if len(pieces[f]) == 0 { // few groups, of very different sizes
+		if len(pieces[f]) == 0 { // possible with few groups of very different sizes
 			return nil, d.badf("folds: the images or groups do not fill %d folds", k)
 		}
 		what := fmt.Sprintf("fold %d of %d", f+1, k)

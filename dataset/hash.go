@@ -15,9 +15,9 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Hash reads every file and keeps its SHA-256, for finding copies and for the digest. [Dataset.Scan] does
-// that and more. It is called by [Dataset.Split] and [Dataset.Digest] where neither was before; calling it
-// first makes the one slow step interruptible.
+// Hash reads every file and stores its SHA-256, for finding copies and for the digest. [Dataset.Scan] includes
+// that. [Dataset.Split] and [Dataset.Digest] call Hash if neither was called before; calling it first makes
+// this slow step cancellable.
 func (d *Dataset) Hash(ctx context.Context) error {
 	if d.hashes != nil {
 		return nil
@@ -47,9 +47,9 @@ func (d *Dataset) Hash(ctx context.Context) error {
 	return nil
 }
 
-// Digest identifies the data: the SHA-256, in hexadecimal, over task, labels, and each sample's path,
-// content, labels, split and group, sorted by path. Neither the place of the folder nor the order of rows
-// changes it.
+// Digest identifies the data: the SHA-256, in hexadecimal, over task, labels, and each sample's path, content,
+// labels, split and group, sorted by path. It depends neither on the location of the folder nor on the order of
+// rows.
 func (d *Dataset) Digest() (string, error) {
 	if err := d.Hash(context.Background()); err != nil {
 		return "", err
@@ -68,8 +68,8 @@ func (d *Dataset) Digest() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Copies returns the sets of samples that are one image, each in order, at least two in each: images with
-// equal pixels after [Dataset.Scan], equal files after [Dataset.Hash].
+// Copies returns the sets of samples that are the same image, each in order and with at least two samples:
+// images with equal pixels after [Dataset.Scan], equal files after [Dataset.Hash].
 func (d *Dataset) Copies() [][]int {
 	same := d.same()
 	first := make(map[[32]byte]int, len(same))
@@ -97,7 +97,7 @@ func (d *Dataset) Copies() [][]int {
 	return out
 }
 
-// same is what copies of an image have in common.
+// same returns the hashes by which copies are recognised.
 func (d *Dataset) same() [][32]byte {
 	if d.pixels != nil {
 		return d.pixels

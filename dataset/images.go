@@ -8,8 +8,9 @@ import (
 	"melo.example/melo/dataset/store"
 )
 
-// Images lists the image files that paths name: files as they are, and of folders all images below them, in order. What
-// is left out in folders is hidden, a companion of an image (a mask), or no image by its name.
+// Images lists the image files under paths: files as given, and for folders all images below them, in order. In
+// folders it leaves out hidden files, companions of images such as masks, and files whose names are not those
+// of images.
 func Images(paths []string) (files []string, left []LeftOut, err error) {
 	for _, p := range paths {
 		st, err := os.Stat(p)
@@ -22,7 +23,7 @@ func Images(paths []string) (files []string, left []LeftOut, err error) {
 			continue
 		}
 		if err != nil || !st.IsDir() {
-			files = append(files, p) // what is wrong with it is said when it is read
+			files = append(files, p) // errors in the file are reported when it is read
 			continue
 		}
 		folder, err := store.Open(p)
@@ -46,7 +47,7 @@ func Images(paths []string) (files []string, left []LeftOut, err error) {
 	return files, left, nil
 }
 
-// listedImages are the files that a DICOMDIR lists, those that are not there, too, and the images beside them.
+// listedImages returns the files that a DICOMDIR lists, including missing ones, and the images beside them.
 func listedImages(p string) (files []string, left []LeftOut, err error) {
 	l, err := openDirectory(p)
 	if err != nil {
@@ -62,10 +63,10 @@ func listedImages(p string) (files []string, left []LeftOut, err error) {
 		}
 	}
 	for _, name := range l.missing {
-		files = append(files, l.store.Path(name)) // that it is not there is said when it is read
+		files = append(files, l.store.Path(name)) // a missing file is reported when it is read
 	}
 	return files, left, nil
 }
 
-// LeftOutWords says in lines what was left out: how many files for each reason, and the first of them.
+// LeftOutWords summarises left-out files in lines: the number of files for each reason, and the first of them.
 func LeftOutWords(left []LeftOut) []string { return (&Dataset{LeftOut: left}).LeftOutWords() }

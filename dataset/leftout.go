@@ -5,11 +5,11 @@ import (
 	"io"
 )
 
-// maxNearListed bounds the pairs of near copies that are listed.
+// maxNearListed limits the number of near copies that are listed.
 const maxNearListed = 100_000
 
-// WriteLeftOut writes a CSV of the files that notes and warnings count, with the columns file and reason: those that are no
-// samples, images that cannot be read, that are one image with an earlier one, or, after Scan with Looks, that look like one.
+// WriteLeftOut writes a CSV of the files that notes and warnings count, with the columns file and reason: files
+// that are not samples, unreadable images, copies of an earlier image, and, after Scan with Looks, near copies.
 func (d *Dataset) WriteLeftOut(w io.Writer) error {
 	rows := leftRows(d.LeftOut)
 	for _, b := range d.Bad() {
@@ -27,7 +27,7 @@ func (d *Dataset) WriteLeftOut(w io.Writer) error {
 	return writeRows(w, rows)
 }
 
-// WriteLeftOut writes a CSV of files that were left out, with the columns file and reason.
+// WriteLeftOut writes a CSV of left-out files with the columns file and reason.
 func WriteLeftOut(w io.Writer, left []LeftOut) error { return writeRows(w, leftRows(left)) }
 
 func leftRows(left []LeftOut) [][]string {
@@ -40,6 +40,6 @@ func leftRows(left []LeftOut) [][]string {
 
 func writeRows(w io.Writer, rows [][]string) error {
 	c := csv.NewWriter(w)
-	_ = c.WriteAll(rows) // Error tells
+	_ = c.WriteAll(rows) // reported by Error
 	return c.Error()
 }

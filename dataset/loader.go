@@ -15,33 +15,34 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// LoaderOptions says how samples become batches. The zero value takes the defaults.
+// LoaderOptions configures a Loader. The zero value uses the defaults.
 type LoaderOptions struct {
-	Batch   int  // samples in a batch; default 32
-	Workers int  // goroutines that decode; default one per usable core
-	Ahead   int  // batches prepared while one is in use; default 2
-	Shuffle bool // a new order every epoch
+	Batch   int  // samples per batch; default 32
+	Workers int  // goroutines that decode; default one per core
+	Ahead   int  // batches prepared ahead; default 2
+	Shuffle bool // use a new order in every epoch
 	Seed    uint64
-	// Augment varies the images; the zero value leaves them as the recipe makes them.
+	// Augment configures augmentation; the zero value disables it.
 	Augment Augment
-	// CacheBytes bounds the memory for decoded and resized images, which are then read from disk once;
-	// 0 keeps none. An image of a 224 input takes 50 KB (grey) or 150 KB.
+	// CacheBytes limits the memory for decoded and resized images, which are then read from disk only once; 0
+	// disables the cache. An image for a 224-pixel input takes 50 KB (grey) or 150 KB (colour).
 	CacheBytes int64
-	// MaxBad is the number of unreadable images that are left out (see [Loader.Bad]) before loading fails,
-	// together with those that [Dataset.Scan] found in the data set.
+	// MaxBad is the number of unreadable images that may be skipped (see [Loader.Bad]) before loading fails,
+	// including those that [Dataset.Scan] found.
 	MaxBad int
-	// Limits of decoding; zero fields mean imaging's defaults.
+	// Limits limits decoding; zero fields mean imaging's defaults.
 	Limits imaging.Limits
 }
 
-// Batch is a part of an epoch. It is valid until the next one is taken: its buffers are used again.
+// Batch is a part of an epoch. It is valid until the next one is taken, because its buffers are reused.
 type Batch struct {
-	Number  int       // of the batch within its epoch, from 0; one that lost all samples is counted, too
-	N       int       // samples
+	Number  int       // index within its epoch, from 0; a batch that lost all samples counts, too
+	N       int       // number of samples
 	Indices []int     // N indices into [Dataset.Samples]
 	Images  []float32 // N x 3 x Size x Size
 	Labels  []int     // N indices into [Dataset.Labels]; -1 when the task is MultiLabel
-	Targets []float32 // N x len(Labels of the data set): 1 for the labels that a sample has, 0 for others, [Unknown] where that is not known
+	// N x number of labels: 1 if the sample has the label, 0 if not, [Unknown] if that is not known
+	Targets []float32
 }
 
 // BadFile is an image that could not be loaded.
@@ -51,7 +52,7 @@ type BadFile struct {
 	Err   error
 }
 
-// Loader turns samples into batches. One epoch may run at a time.
+// Loader turns samples into batches. Only one epoch may run at a time.
 type Loader struct {
 	ds      *Dataset
 	indices []int
@@ -62,14 +63,14 @@ type Loader struct {
 	batches []*pending
 	workers []worker
 	running atomic.Bool
-	wait    atomic.Int64 // nanoseconds that epochs waited for batches
+	wait    atomic.Int64 // nanoseconds spent waiting for batches
 
-	cache     []atomic.Pointer[imaging.Image] // per sample of the data set
+	cache     []atomic.Pointer[imaging.Image] // by sample of the data set
 	cacheUsed atomic.Int64
 
 	mu     sync.Mutex
 	bad    map[int]BadFile
-	before int // unreadable images that were left out of indices
+	before int // unreadable images that were not in indices
 }
 
 // worker holds the buffers of one goroutine.
@@ -78,7 +79,7 @@ type worker struct {
 	fit     imaging.Image
 }
 
-// NewLoader prepares to load the given samples as the recipe says.
+// NewLoader returns a Loader for the given samples with a recipe's preprocessing.
 func NewLoader(ds *Dataset, indices []int, recipe imaging.Recipe, opt LoaderOptions) (*Loader, error) {
 	if err := recipe.Validate(); err != nil {
 		return nil, err
@@ -119,8 +120,8 @@ func (l *Loader) Samples() int { return len(l.indices) }
 // Batches returns the number of batches in an epoch.
 func (l *Loader) Batches() int { return (len(l.indices) + l.opt.Batch - 1) / l.opt.Batch }
 
-// Plan returns the samples of each batch of an epoch, before any is left out as unreadable. It must not be
-// called while an epoch runs.
+// Plan returns the samples of each batch of an epoch, including unreadable ones. It must not be called while an
+// epoch runs.
 func (l *Loader) Plan(epoch int) [][]int {
 	l.setOrder(epoch)
 	plan := make([][]int, 0, l.Batches())
@@ -130,13 +131,13 @@ func (l *Loader) Plan(epoch int) [][]int {
 	return plan
 }
 
-// WaitSeconds returns the time that epochs have spent waiting for batches so far.
+// WaitSeconds returns the total time that epochs have waited for batches.
 func (l *Loader) WaitSeconds() float64 { return time.Duration(l.wait.Load()).Seconds() }
 
-// CachedBytes returns the memory that cached images take.
+// CachedBytes returns the bytes that cached images take.
 func (l *Loader) CachedBytes() int64 { return l.cacheUsed.Load() }
 
-// Bad lists the images that could not be loaded so far, by index.
+// Bad lists the images that could not be loaded so far, ordered by index.
 func (l *Loader) Bad() []BadFile {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,14 +149,14 @@ func (l *Loader) Bad() []BadFile {
 	return out
 }
 
-// known returns the failure that sample i had before, if any.
+// known returns the earlier failure of sample i, if any.
 func (l *Loader) known(i int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.bad[i].Err
 }
 
-// refuse notes that sample i cannot be loaded; the error is not nil when there are too many of those.
+// refuse records that sample i cannot be loaded. It returns an error if there are too many of those.
 func (l *Loader) refuse(i int, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +178,7 @@ func (l *Loader) refuse(i int, err error) error {
 	return fmt.Errorf("dataset: %d unreadable images, %d are allowed; the last%s: %w", n, l.opt.MaxBad, at, err)
 }
 
-// setOrder shuffles for an epoch, from the same start every time.
+// setOrder shuffles the samples for an epoch, always from the same initial order.
 func (l *Loader) setOrder(epoch int) {
 	copy(l.order, l.indices)
 	if l.opt.Shuffle {
@@ -186,7 +187,7 @@ func (l *Loader) setOrder(epoch int) {
 	}
 }
 
-// load writes the tensor of sample i.
+// load writes the tensor of sample i to dst.
 func (l *Loader) load(ctx context.Context, w *worker, i, epoch int, dst []float32) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -202,8 +203,8 @@ func (l *Loader) load(ctx context.Context, w *worker, i, epoch int, dst []float3
 	return nil
 }
 
-// image returns sample i decoded and resized, from the cache where it is there. It is valid until the
-// worker's next call.
+// image returns sample i decoded and resized, from the cache if possible. It is valid until the worker's next
+// call.
 func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, error) {
 	if l.cache != nil {
 		if m := l.cache[i].Load(); m != nil {
@@ -236,8 +237,8 @@ func (l *Loader) image(ctx context.Context, w *worker, i int) (*imaging.Image, e
 	return c, nil
 }
 
-// roomy is the recipe at the side that images are kept at: the input's own, or, where crops follow and the
-// image has the pixels, as much larger as the smallest crop needs to fill the input.
+// roomy returns the recipe with the size at which images are cached: the input's own, or, if crops follow and
+// the image has enough pixels, as large as the smallest crop needs to fill the input.
 func (l *Loader) roomy(m *imaging.Image) imaging.Recipe {
 	r := l.recipe
 	if !l.opt.Augment.crops() || r.Fit == imaging.FitNone {

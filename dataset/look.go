@@ -8,20 +8,21 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// The grid of a look: its rows are one cell wider than high, so that neighbours can be compared.
+// The grid of a look. Rows have one cell more than the hash has bits, because it compares neighbours.
 const (
 	lookW = 17
 	lookH = 16
 )
 
-// look is an image at a glance: the mean brightness of each cell of a grid, and how bright its border is.
+// look is a coarse summary of an image: the mean brightness of each cell of a grid, and properties of the
+// border.
 type look struct {
 	cells  [lookW * lookH]uint8
-	border float32 // mean brightness of the outer twentieth, 0 to 1
-	marks  float32 // share of the corners that is nearly white: letters and markers
+	border float32 // mean brightness of the outer 5 %, 0 to 1
+	marks  float32 // fraction of the corners that is nearly white: letters and markers
 }
 
-// lookAt sums up an image. Brightness is relative to the greatest sample.
+// lookAt summarises an image. Brightness is relative to the largest possible sample.
 func lookAt(m *imaging.Image) *look {
 	most := float64(max(m.Max(), 1))
 	var sums [lookW * lookH]float64
@@ -58,7 +59,7 @@ func lookAt(m *imaging.Image) *look {
 	l := &look{border: float32(border / float64(max(borders, 1))), marks: float32(white / max(corner, 1))}
 	last := 0.0
 	for i, n := range counts {
-		if n > 0 { // images smaller than the grid leave cells out
+		if n > 0 { // in images smaller than the grid, some cells are empty
 			last = sums[i] / float64(n)
 		}
 		l.cells[i] = uint8(math.Round(255 * min(last, 1)))
@@ -66,7 +67,7 @@ func lookAt(m *imaging.Image) *look {
 	return l
 }
 
-// brightness is the mean of a pixel's channels.
+// brightness returns the mean of a pixel's channels.
 func brightness(m *imaging.Image, pixel int) float64 {
 	at := pixel * m.C
 	if m.Bits == 16 {
@@ -81,7 +82,7 @@ func brightness(m *imaging.Image, pixel int) float64 {
 	return float64(int(m.Pix8[at])+int(m.Pix8[at+1])+int(m.Pix8[at+2])) / 3
 }
 
-// print is the perceptual hash: a bit for each two cells side by side, set where the right one is brighter.
+// print is a perceptual hash: one bit for each pair of horizontal neighbours, set if the right one is brighter.
 type print [lookW * lookH / 64]uint64
 
 func (l *look) print() (p print) {
@@ -105,7 +106,7 @@ func (p *print) distance(q *print) int {
 	return n
 }
 
-// spread is the standard deviation of the cells; correlation compares two looks whatever their brightness and contrast.
+// moments returns mean and standard deviation of the cells.
 func (l *look) moments() (mean, spread float64) {
 	for _, v := range l.cells {
 		mean += float64(v)
@@ -127,18 +128,18 @@ func correlation(a, b *look) float64 {
 	return sum / float64(len(a.cells)) / max(spreadA*spreadB, 1e-9)
 }
 
-// Two images are near copies when so few bits of their hashes differ and their looks correlate so well; images without
-// structure are none.
+// Two images are near copies if at most nearBits bits of their hashes differ and their looks correlate
+// strongly. Images without structure are never near copies.
 const (
 	nearBits        = 28
 	nearCorrelation = 0.99
 	flatSpread      = 6
-	maxCompared     = 40_000 // images beyond which only those are compared that agree in a part of the hash
+	maxCompared     = 40_000 // with more images, only those are compared that agree in part of the hash
 )
 
-// NearCopies returns pairs of images that look alike and are not equal, those that look most alike first, after Scan with Looks: one
-// picture saved twice, cropped a little, scaled or brightened. At most as many as asked for are returned, with the number
-// of all.
+// NearCopies returns pairs of images that look alike but are not equal, the most similar first, after Scan with
+// Looks: a picture that was saved again, slightly cropped, scaled or brightened. It returns at most most pairs,
+// and the number of all.
 func (d *Dataset) NearCopies(most int) (pairs [][2]int, all int) {
 	var at []int
 	var prints []print
@@ -194,8 +195,8 @@ func (d *Dataset) NearCopies(most int) (pairs [][2]int, all int) {
 	return pairs, len(found)
 }
 
-// candidates returns, for each hash, later ones that agree with it in one of its sixteenths. Parts that very many agree in
-// tell nothing.
+// candidates returns, for each hash, later ones that agree with it in one of its sixteenths. Parts that very
+// many hashes share are ignored.
 func candidates(prints []print) [][]int {
 	const crowd = 256
 	buckets := map[[2]int][]int{}

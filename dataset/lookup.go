@@ -10,18 +10,18 @@ import (
 	"melo.example/melo/dataset/layout"
 )
 
-// lookup finds files by what tables call them: whole paths, ends of paths, names without folder or extension, numbers
-// without their zeros.
+// lookup finds files by the names in tables: full paths, path suffixes, names without folder or extension, and
+// numbers without leading zeros.
 type lookup struct {
 	names  []string
-	base   map[string][]int // by name without folder, folded
-	stem   map[string][]int // the same without extension
-	number map[string][]int // stems that are numbers, without leading zeros
-	prefix map[string][]int // stems up to the first "_", where that is a number
-	tail   map[string][]int // by the number that stems end with
+	base   map[string][]int // by folded name without folder
+	stem   map[string][]int // by folded name without folder and extension
+	number map[string][]int // by stem, if that is a number, without leading zeros
+	prefix map[string][]int // by the part of the stem before the first "_", if that is a number
+	tail   map[string][]int // by the number at the end of the stem
 }
 
-// foldName is what spellings of one file name have in common.
+// foldName normalises the spelling of a file name.
 func foldName(s string) string { return strings.ToLower(norm.NFC.String(s)) }
 
 func newLookup(names []string) *lookup {
@@ -47,22 +47,22 @@ func newLookup(names []string) *lookup {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// The ways in which a name was found.
+// The ways in which a name can be found, in order of preference.
 const (
-	byPath      = iota // as it stands
-	byEnd              // by the end of the path
-	byStem             // without, or with another, extension
+	byPath      = iota // exact path
+	byEnd              // suffix of the path
+	byStem             // without extension, or with another one
 	byNumber           // without leading zeros
-	byBeginning        // up to the first "_"
-	byTail             // by the number at the end
+	byBeginning        // part before the first "_"
+	byTail             // number at the end
 	notFound
 )
 
-// find returns the file of a name in a table that lies in folder dir, and how it was found. The error is about names that
-// fit several files.
+// find returns the file for a name in a table in folder dir, and how it was found. It returns an error if the
+// name matches several files.
 func (l *lookup) find(name, dir string) (string, int, error) {
 	name = strings.ReplaceAll(name, "\\", "/")
-	if len(name) > 2 && name[1] == ':' && name[2] == '/' { // of a Windows drive
+	if len(name) > 2 && name[1] == ':' && name[2] == '/' { // a Windows drive letter
 		name = name[3:]
 	}
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
@@ -102,7 +102,7 @@ func (l *lookup) find(name, dir string) (string, int, error) {
 	return "", notFound, nil
 }
 
-// wholeNumber is "12" for "12.0", as programs write numbers in a column with gaps.
+// wholeNumber returns "12" for "12.0", the form in which programs write integers in a column with gaps.
 func wholeNumber(s string) string {
 	if whole, rest, ok := strings.Cut(s, "."); ok && isDigits(whole) && strings.Trim(rest, "0") == "" {
 		return whole
@@ -110,17 +110,17 @@ func wholeNumber(s string) string {
 	return s
 }
 
-// tailOf returns the number that a stem ends with, without leading zeros.
+// tailOf returns the number at the end of a stem, without leading zeros.
 func tailOf(stem string) (string, bool) {
 	head := strings.TrimRight(stem, "0123456789")
 	return strings.TrimLeft(stem[len(head):], "0"), len(head) < len(stem)
 }
 
-// tailed finds the one file that ends with the number that a stem ends with, where either is that number alone: "ISIC_7" and
-// "7.png". Where several end with it, none is meant.
+// tailed finds the single file that ends with the same number as a stem, if one of both is only the number:
+// "ISIC_7" and "7.png". If several files end with it, there is no match.
 func (l *lookup) tailed(stem string) []int {
 	n, ok := tailOf(stem)
-	ok = ok && !strings.Contains(stem, ".") // a decimal
+	ok = ok && !strings.Contains(stem, ".") // a decimal number
 	if hits := l.tail[n]; ok && len(hits) == 1 {
 		base := foldName(path.Base(l.names[hits[0]]))
 		if isDigits(stem) || isDigits(strings.TrimSuffix(base, path.Ext(base))) {
@@ -137,7 +137,8 @@ func (l *lookup) numbered(stem, number string) []int {
 	return l.number[number]
 }
 
-// choose takes, of several files, the one whose folders fit the name best; then one below the table's folder.
+// choose returns, of several files, the one whose folders match the name best, or else one below the table's
+// folder.
 func (l *lookup) choose(hits []int, name, dir string) (int, error) {
 	if len(hits) == 1 {
 		return hits[0], nil

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// medMNISTNames are the names of the classes of MedMNIST's sets of images, by the beginning of the file's name. The numbers
-// of retinamnist are grades, and need no names.
+// medMNISTNames maps the beginning of the file name of MedMNIST's image sets to the names of their classes. The
+// classes of retinamnist are numeric grades and need no names.
 var medMNISTNames = map[string][]string{
 	"pathmnist": {"adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle", "normal colon mucosa", "cancer-associated stroma",
 		"colorectal adenocarcinoma epithelium"},
@@ -30,8 +30,8 @@ var medMNISTNames = map[string][]string{
 
 var organs = []string{"bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver", "lung-left", "lung-right", "pancreas", "spleen"}
 
-// medMNIST returns the names of the classes of a MedMNIST file of any size and version ("pathmnist.npz", "pathmnist_224.npz"),
-// nil where it is none, or has another number of classes.
+// medMNIST returns the class names of a MedMNIST file of any size and version ("pathmnist.npz",
+// "pathmnist_224.npz"), or nil if it is none, or has another number of classes.
 func medMNIST(path string, classes int) []string {
 	stem := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".npz")
 	for _, size := range []string{"_28", "_64", "_128", "_224"} {

@@ -8,8 +8,8 @@ import (
 	"melo.example/melo/dataset/table"
 )
 
-// joinMIMIC makes one table of MIMIC-CXR-JPG's: splits by image, findings by study, and views by image where that table is
-// there. Studies without findings are dropped, as their labels are not known.
+// joinMIMIC joins MIMIC-CXR-JPG's tables: splits by image, findings by study, and views by image if that table
+// exists. Studies without findings are dropped, because their labels are unknown.
 func joinMIMIC(st store.Store, c *contents, images *lookup) (part, bool) {
 	tables := map[string]*table.Table{}
 	for _, name := range c.tables {

@@ -13,19 +13,19 @@ import (
 	"melo.example/melo/internal/npz"
 )
 
-// maxClasses bounds the class numbers of an archive.
+// maxClasses limits the class numbers in an archive.
 const maxClasses = 10_000
 
-// arrays is the source of images that are rows of an archive's arrays.
+// arrays is the source of images that are rows of arrays in an archive.
 type arrays struct {
 	file    *npz.File
 	path    string
 	records []Record
-	images  [3]*npz.Array // of each split; nil: none
-	first   [3]int        // sample that the split begins with
+	images  [3]*npz.Array // of each split; nil if there is none
+	first   [3]int        // first sample of each split
 }
 
-// at finds the array and the row of a sample.
+// at returns the array and the row of a sample.
 func (a *arrays) at(i int) (*npz.Array, int) {
 	for p := 2; ; p-- {
 		if x := a.images[p]; x != nil && i >= a.first[p] {
@@ -64,7 +64,7 @@ func (a *arrays) Decode(_ context.Context, i int, row []byte, _ imaging.Options)
 	return m, nil
 }
 
-// openNPZ reads an archive with MedMNIST's names.
+// openNPZ reads an archive with MedMNIST's array names.
 func (d *Dataset) openNPZ(path string, opt Options) error {
 	if opt.namesColumns() {
 		return badf("%s: columns are named, but an archive has none", path)
@@ -83,13 +83,13 @@ func (d *Dataset) openNPZ(path string, opt Options) error {
 	return nil
 }
 
-// npzReader makes samples of arrays.
+// npzReader makes samples from arrays.
 type npzReader struct {
 	*Dataset
 	arrays *arrays
 }
 
-// badNPZ marks what is wrong with an archive; its errors name the file.
+// badNPZ wraps an error about an archive, which already names the file.
 func badNPZ(err error) error { return fmt.Errorf("dataset: %w (%w)", err, ErrBadData) }
 
 func (d *npzReader) read(opt Options) error {
@@ -132,7 +132,7 @@ func (d *npzReader) read(opt Options) error {
 	return d.setNPZLabels(labels, opt)
 }
 
-// checkNPZ demands arrays of images and labels that go together.
+// check returns an error unless the arrays of images and labels match.
 func (d *npzReader) check(images, y *npz.Array) error {
 	s := images.Shape
 	kind := fmt.Sprintf("%s: %s is %s%v", d.Root, images.Name, images.Type, s)
@@ -151,13 +151,14 @@ func (d *npzReader) check(images, y *npz.Array) error {
 	return nil
 }
 
-// npzLabels are the numbers of a split, row by row.
+// npzLabels holds the labels of a split in row-major order.
 type npzLabels struct {
 	values  []int64
 	columns int
 }
 
-// oneEach tells whether every row of columns of 0 and 1 has exactly one 1, and no column has it everywhere.
+// oneEach reports whether every row of columns of 0 and 1 contains exactly one 1, and no column has it in all
+// rows.
 func oneEach(labels [3]npzLabels) bool {
 	used, rows := map[int]bool{}, 0
 	for _, y := range labels {
@@ -181,7 +182,7 @@ func oneEach(labels [3]npzLabels) bool {
 	return rows > 0 && len(used) > 1
 }
 
-// numbers are the class numbers of rows that have one 1 each.
+// numbers returns the class numbers of rows with one 1 each.
 func (y npzLabels) numbers() npzLabels {
 	var out []int64
 	for row := 0; row < len(y.values); row += y.columns {
@@ -190,7 +191,7 @@ func (y npzLabels) numbers() npzLabels {
 	return npzLabels{values: out, columns: 1}
 }
 
-// setNPZLabels takes one column as class numbers, more as labels of 0 and 1.
+// setNPZLabels interprets one column as class numbers, several as labels of 0 and 1.
 func (d *npzReader) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	columns, classes := 0, int64(0)
 	for p, y := range labels {
@@ -236,8 +237,8 @@ func (d *npzReader) setNPZLabels(labels [3]npzLabels, opt Options) error {
 	return nil
 }
 
-// labelNumbers says which label a class number, or a column, of an archive is; -1: none. Labels that are
-// numbers are taken by their value, others are names for 0, 1, 2 and so on.
+// labelNumbers maps the class numbers, or columns, of an archive to labels; -1 means none. Labels that are
+// numbers match by value, others name 0, 1, 2 and so on.
 func labelNumbers(labels []string, n int) []int {
 	byValue := slices.Repeat([]int{-1}, n)
 	numbers := true

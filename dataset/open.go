@@ -16,9 +16,9 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Open reads the data set at path: a folder, a .zip or .tar archive, a table (.csv, .tsv, .jsonl, .parquet), a DICOMDIR, or
-// an .npz archive with MedMNIST's names. In folders and archives it finds tables of labels, class folders with or without splits, and
-// WebDataset's samples. Close it when done.
+// Open reads the data set at path: a folder, a .zip or .tar archive, a table (.csv, .tsv, .jsonl, .parquet), a
+// DICOMDIR, or an .npz archive with MedMNIST's names. In folders and archives it finds tables of labels, class
+// folders with or without splits, and WebDataset samples. Close the result after use.
 func Open(path string, opt Options) (*Dataset, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -50,10 +50,11 @@ func Open(path string, opt Options) (*Dataset, error) {
 type opener struct {
 	d      *Dataset
 	opt    Options
-	listed map[string]bool // files that are images because a DICOMDIR lists them
+	listed map[string]bool // files that count as images because a DICOMDIR lists them
 }
 
-// meansSomething refuses options that say nothing about what is at a path: who gives them expects them to count.
+// meansSomething returns an error for options that do not apply to what is at a path: a user expects them to
+// have an effect.
 func (o *opener) meansSomething(path string, isDir bool) error {
 	ext := strings.ToLower(filepath.Ext(path))
 	isTable := !isDir && table.Is(path)
@@ -71,7 +72,7 @@ func (o *opener) meansSomething(path string, isDir bool) error {
 	return nil
 }
 
-// unread are kinds of files that are refused by name, and what to do.
+// unread maps file types that are not supported to advice.
 var unread = map[string]string{
 	".h5":     "HDF5 is not read: export its images, or take the data set's .npz, .zip or Parquet form",
 	".hdf5":   "HDF5 is not read: export its images, or take the data set's .npz, .zip or Parquet form",
@@ -91,7 +92,7 @@ var unread = map[string]string{
 	".record": "TFRecord files are not read: export the images",
 }
 
-// file reads a data set that is one file.
+// file reads a data set that is a single file.
 func (o *opener) file(p string) error {
 	ext := strings.ToLower(filepath.Ext(p))
 	switch {
@@ -121,7 +122,7 @@ func (o *opener) file(p string) error {
 	return badf("%s: expected a folder, a table (.csv, .tsv, .jsonl, .parquet), an archive (.zip, .tar), a DICOMDIR or an .npz archive", p)
 }
 
-// folder reads a folder. One with a labels.csv need not be searched.
+// folder reads a folder. If it has a labels.csv, it is not searched.
 func (o *opener) folder(p string) error {
 	if o.opt.Layout == layout.Auto || o.opt.Layout == LayoutTable {
 		if name := filepath.Join(p, "labels.csv"); isRegular(name) {
@@ -140,7 +141,7 @@ func isRegular(name string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// table reads one table, whose images lie beside it or where the options say.
+// table reads a single table. Its images are beside it or where the options say.
 func (o *opener) table(p string) error {
 	data, err := imaging.ReadFile(p, imaging.Limits{MaxFileBytes: table.MaxBytes})
 	if err != nil {
@@ -156,7 +157,7 @@ func (o *opener) table(p string) error {
 		root = o.opt.Images
 		o.d.Root = root
 	} else if o.exact(t, root) {
-		// Every image is named exactly: nothing else needs to be looked at.
+		// All paths are exact, so the folder need not be listed.
 		at := place{root}
 		return o.fromTables(at, []part{{t: t}}, func(name, _ string) (string, int, error) {
 			if name = filepath.ToSlash(name); at.isFile(name) {
@@ -172,7 +173,7 @@ func (o *opener) table(p string) error {
 	return o.withStore(st, func(c *contents) error { return o.fromStore(st, c, []part{{t: t}}) })
 }
 
-// exact tells whether a column with a usual name holds the paths of images, each of them.
+// exact reports whether a column with a usual name contains only paths of existing images.
 func (o *opener) exact(t *table.Table, root string) bool {
 	h, at := newHeadings(t), place{root}
 	cols := h.all(imageNames)
@@ -188,16 +189,16 @@ func (o *opener) exact(t *table.Table, root string) bool {
 	})
 }
 
-// contents are the files of a store, by what they are.
+// contents lists the files of a store by type.
 type contents struct {
 	images []string
 	tables []string
-	others map[string]int // the rest, by extension in lower case
-	names  []string       // of the rest
+	others map[string]int // number of other files by extension in lower case
+	names  []string       // names of the other files
 	all    []store.File
 }
 
-// withStore closes the store where what is done with it fails.
+// withStore calls do and closes the store if it fails.
 func (o *opener) withStore(st store.Store, do func(*contents) error) error {
 	c := o.look(st)
 	err := do(c)
@@ -207,7 +208,7 @@ func (o *opener) withStore(st store.Store, do func(*contents) error) error {
 	return err
 }
 
-// look parts the files of a store.
+// look classifies the files of a store.
 func (o *opener) look(st store.Store) *contents {
 	c := &contents{others: map[string]int{}}
 	for _, f := range st.Files() {
@@ -230,7 +231,7 @@ func (o *opener) look(st store.Store) *contents {
 	return c
 }
 
-// isDICOM tells whether a file without an extension is a DICOM object, as archives store them.
+// isDICOM reports whether a file without an extension is a DICOM object, as in the stores of archives.
 func isDICOM(st store.Store, f store.File) bool {
 	if f.Size < 132 {
 		return false
@@ -239,7 +240,7 @@ func isDICOM(st store.Store, f store.File) bool {
 	return err == nil && dicom.HasPreamble(head)
 }
 
-// stored reads what is in a folder or an archive.
+// stored reads the contents of a folder or an archive.
 func (o *opener) stored(st store.Store) error {
 	return o.withStore(st, func(c *contents) error {
 		if len(c.images) == 0 {
@@ -260,7 +261,7 @@ func (o *opener) stored(st store.Store) error {
 	})
 }
 
-// noImages looks for data sets without files of images: Parquet, an archive in the folder.
+// noImages looks for data sets without image files: Parquet files, or archives in the folder.
 func (o *opener) noImages(st store.Store, c *contents) error {
 	var parquet, archives, npz []string
 	for _, name := range c.names {
@@ -298,7 +299,7 @@ func (o *opener) noImages(st store.Store, c *contents) error {
 	return badf("%s: neither labels.csv nor class folders with images (%d other files)", st.Root(), len(c.names))
 }
 
-// archives reads archives in a folder as one data set.
+// archives reads several archives in a folder as one data set.
 func (o *opener) archives(paths []string) error {
 	var stores []store.Store
 	for _, p := range paths {
@@ -319,7 +320,7 @@ func (o *opener) archives(paths []string) error {
 	return o.stored(store.Multi(o.d.Root, stores))
 }
 
-// classFolders reads labels from the names of folders.
+// classFolders takes labels from the names of folders.
 func (o *opener) classFolders(st store.Store, c *contents) error {
 	kept, left, notes := layout.Companions(c.images, o.mask(st))
 	plan, err := layout.Folders(kept, o.opt.Layout)
@@ -364,7 +365,7 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	records := make([]Record, len(plan.Images))
 	for i, m := range plan.Images {
 		records[i] = Record{Path: m.Name, Labels: []string{m.Label}, Split: m.Split}
-		for _, l := range o.opt.Labels { // in another spelling
+		for _, l := range o.opt.Labels { // possibly in another spelling
 			if l != m.Label && sameName(l, m.Label) && !slices.Contains(o.opt.Labels, m.Label) {
 				records[i].Labels[0] = l
 			}
@@ -380,7 +381,7 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 	return o.d.take(st, r.records, "", nil, o.opt)
 }
 
-// refusedTables says what lies beside images that would be a table of another kind; empty: nothing.
+// refusedTables names a table of an unsupported type beside the images, or returns "".
 func refusedTables(st store.Store, c *contents) string {
 	for _, name := range c.names {
 		ext := strings.ToLower(path.Ext(name))
@@ -402,7 +403,7 @@ func refusedTables(st store.Store, c *contents) string {
 	return ""
 }
 
-// emptyFolders refuses folders beside those of labels in which there is nothing at all: a label whose images are missing.
+// emptyFolders returns an error if a folder beside class folders is empty: a label whose images are missing.
 func (o *opener) emptyFolders(st store.Store, plan *layout.Plan) error {
 	parents := map[string]bool{}
 	for _, m := range plan.Images {
@@ -417,7 +418,7 @@ func (o *opener) emptyFolders(st store.Store, plan *layout.Plan) error {
 	for parent := range parents {
 		entries, err := os.ReadDir(st.Path(parent))
 		if err != nil {
-			continue // of an archive
+			continue // in an archive
 		}
 		for _, e := range entries {
 			name := path.Join(parent, e.Name())
@@ -429,7 +430,7 @@ func (o *opener) emptyFolders(st store.Store, plan *layout.Plan) error {
 	return nil
 }
 
-// take makes the data set of records whose images are files of a store.
+// take makes the data set from records whose images are files of a store.
 func (d *Dataset) take(st store.Store, records []Record, task Task, labels []string, opt Options) error {
 	src, err := expand(d, st, records, opt)
 	if err != nil {
@@ -439,7 +440,8 @@ func (d *Dataset) take(st store.Store, records []Record, task Task, labels []str
 	return d.assemble(task, labels, opt)
 }
 
-// mask tells whether an image has the content of a mask: few colours, or black and white with the marks of compression.
+// mask returns a function that reports whether an image looks like a mask: few colours, or black and white with
+// compression artefacts.
 func (o *opener) mask(st store.Store) layout.Look {
 	return func(name string) bool {
 		data, err := st.Read(name, imaging.DefaultLimits.MaxFileBytes)
@@ -451,7 +453,7 @@ func (o *opener) mask(st store.Store) layout.Look {
 	}
 }
 
-// isMask tells whether an image has at most 16 colours, or nearly all its samples at two levels.
+// isMask reports whether an image has at most 16 colours, or nearly all its samples near two levels.
 func isMask(m *imaging.Image) bool {
 	const few, near = 16, 12
 	colours := map[[3]uint16]int{}

@@ -18,10 +18,10 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// rows is the source of images that are values of Parquet files.
+// rows is the source of images that are values in Parquet files.
 type rows struct {
 	files   []*parquet.File
-	column  []parquet.Column // with the images, of each file
+	column  []parquet.Column // image column of each file
 	at      [][2]int         // file and row of each record
 	records []Record
 	gate    *semaphore.Weighted
@@ -56,7 +56,7 @@ func (r *rows) Decode(ctx context.Context, i int, data []byte, opt imaging.Optio
 	return gated(ctx, r.gate, data, r.Name(i), opt)
 }
 
-// parquet reads files whose rows have images, or paths of images beside the files.
+// parquet reads files whose rows contain images, or paths of images beside the files.
 func (o *opener) parquet(paths []string) (err error) {
 	src := &rows{gate: semaphore.NewWeighted(pixelsInFlight)}
 	defer func() {
@@ -92,7 +92,7 @@ func (o *opener) parquet(paths []string) (err error) {
 	r.opt.ImageColumn = rowColumn
 	if !slices.ContainsFunc(parts, func(p part) bool { return p.split != parts[0].split }) && parts[0].split == Train {
 		for i := range parts {
-			parts[i].split = "" // train-00000-of-00001 alone is all there is
+			parts[i].split = "" // a single train-00000-of-00001 is the whole data set
 		}
 	}
 	for _, p := range parts {
@@ -123,7 +123,7 @@ func (o *opener) parquet(paths []string) (err error) {
 	return o.d.assemble(r.task, r.labels, o.opt)
 }
 
-// wholeLabels refuses to take a part of a structure for a label, unless it is named.
+// wholeLabels returns an error if the label column is part of a structure, unless an option names it.
 func (o *opener) wholeLabels(f *parquet.File, r *reader) error {
 	if o.opt.LabelColumn != "" || len(o.opt.LabelColumns) > 0 {
 		return nil
@@ -140,10 +140,10 @@ func (o *opener) wholeLabels(f *parquet.File, r *reader) error {
 	return nil
 }
 
-// rowColumn is the column that tableOf makes for the place of the image.
+// rowColumn is the column that tableOf adds for the position of the image.
 const rowColumn = "\x00row"
 
-// tableOf is the table of a file's columns but for that of the images.
+// tableOf returns the table of a file's columns except the images.
 func (o *opener) tableOf(f *parquet.File, number int, image parquet.Column) (*table.Table, error) {
 	t := &table.Table{Path: f.Path(), Header: []string{rowColumn}, Rows: make([][]string, f.Rows()), Lines: make([]int, f.Rows())}
 	for i := range t.Rows {
@@ -167,13 +167,13 @@ func (o *opener) tableOf(f *parquet.File, number int, image parquet.Column) (*ta
 	return t, nil
 }
 
-// className is the name of a class, or of several, that stand as numbers.
+// className returns the names for one or several class numbers.
 func className(names []string, v string) string {
 	if names == nil || v == "" {
 		return v
 	}
 	if v == "-1" {
-		return "" // no label, as in the tests of challenges
+		return "" // no label, as in the test sets of challenges
 	}
 	parts := strings.Split(v, "|")
 	for i, p := range parts {
@@ -184,8 +184,8 @@ func className(names []string, v string) string {
 	return strings.Join(parts, "|")
 }
 
-// imageBytes finds the column with the bytes of images: "image.bytes", another that ends so, or one of bytes whose first
-// value is an image.
+// imageBytes finds the column with encoded images: "image.bytes", another with that ending, or one of bytes
+// whose first value is an image.
 func imageBytes(f *parquet.File) (parquet.Column, bool) {
 	var last parquet.Column
 	found := false
@@ -212,7 +212,7 @@ func imageBytes(f *parquet.File) (parquet.Column, bool) {
 	return last, found
 }
 
-// otherImages names the columns that hold images, too: masks, views.
+// otherImages names further columns that contain images: masks, views.
 func otherImages(f *parquet.File, image parquet.Column) (names []string) {
 	for _, c := range f.Columns() {
 		if c.Name != image.Name && c.Bytes && !c.List && strings.HasSuffix(c.Name, ".bytes") {
@@ -230,7 +230,8 @@ func columnNames(f *parquet.File) []string {
 	return names
 }
 
-// shardSplit returns the split that a file's name begins with: "train-00000-of-00001.parquet", or that of its folder.
+// shardSplit returns the split at the beginning of a file name, as in "train-00000-of-00001.parquet", or that
+// of its folder.
 func shardSplit(p string) string {
 	base := path.Base(filepath.ToSlash(p))
 	head, _, _ := strings.Cut(strings.TrimSuffix(base, ".parquet"), "-")

@@ -13,7 +13,7 @@ import (
 	"melo.example/melo/dataset/table"
 )
 
-// reader makes records of tables.
+// reader makes records from tables.
 type reader struct {
 	d   *Dataset
 	opt Options
@@ -21,16 +21,17 @@ type reader struct {
 	find    func(name, dir string) (file string, how int, err error)
 	records []Record
 	task    Task
-	labels  []string // of columns of 0 and 1; nil: those that occur
+	labels  []string // labels of columns of 0 and 1; nil: those that occur
 
-	cells   []string // the label cell of each record, for a label column
+	cells   []string // label cell of each record, for a label column
 	ways    [notFound]int
 	tail    string            // an example of byTail
-	tails   map[string]string // files that were found byTail, and by what
+	tails   map[string]string // files found byTail, with the name in the table
 	missing []string
 }
 
-// read takes the rows of a table that lies in the folder dir of the store. Split is that of all its rows; empty: the table says.
+// read takes the rows of a table in the folder dir of the store. split applies to all rows; if it is empty, the
+// table decides.
 func (r *reader) read(t *table.Table, dir, split string) error {
 	if err := t.Where(r.opt.Where); err != nil {
 		return badf("%s: %v", t.Path, err)
@@ -63,7 +64,7 @@ func (r *reader) read(t *table.Table, dir, split string) error {
 	return r.targets(t, c, first, kept)
 }
 
-// rows makes a record of each row whose image is there, without its labels, and returns their rows.
+// rows makes a record, without labels, for each row whose image exists, and returns the indices of these rows.
 func (r *reader) rows(t *table.Table, c columns, dir, split string) (kept []int, err error) {
 	for i, row := range t.Rows {
 		rec := Record{Where: t.At(i), Split: split}
@@ -110,7 +111,7 @@ func (r *reader) rows(t *table.Table, c columns, dir, split string) (kept []int,
 	return kept, nil
 }
 
-// targets reads the columns of 0 and 1 for the records from first on, which are the given rows.
+// targets reads the label columns of 0 and 1 for the records from first on, which belong to the given rows.
 func (r *reader) targets(t *table.Table, c columns, first int, rows []int) error {
 	order, names, err := r.targetColumns(t, c)
 	if err != nil {
@@ -159,7 +160,7 @@ func (r *reader) targets(t *table.Table, c columns, first int, rows []int) error
 	return nil
 }
 
-// targetColumns returns the columns of the labels and their names, in the order that is asked for.
+// targetColumns returns the label columns and their names, in the requested order.
 func (r *reader) targetColumns(t *table.Table, c columns) (order []int, names []string, err error) {
 	if len(r.opt.Labels) == 0 {
 		for _, col := range c.targets {
@@ -177,7 +178,7 @@ func (r *reader) targetColumns(t *table.Table, c columns) (order []int, names []
 	return order, r.opt.Labels, nil
 }
 
-// finish settles labels and splits, folds rows of one image, and says what was found.
+// finish determines labels and splits, merges rows of the same image, and adds notes.
 func (r *reader) finish(tablePath string) error {
 	if err := r.checkMissing(tablePath); err != nil {
 		return err
@@ -241,7 +242,7 @@ func (r *reader) readCells(tablePath string) error {
 	}
 	gaps := label.Gaps(all)
 	for _, l := range r.opt.Labels {
-		delete(gaps, l) // a label that is asked for
+		delete(gaps, l) // a requested label
 	}
 	var missing []string
 	keep := 0
@@ -279,7 +280,7 @@ func (r *reader) readCells(tablePath string) error {
 	return nil
 }
 
-// doubtGaps warns of labels that may be none.
+// doubtGaps warns about labels that may mean "unknown".
 func (r *reader) doubtGaps(count map[string]int) {
 	numbers := 0
 	for v := range count {
@@ -288,7 +289,7 @@ func (r *reader) doubtGaps(count map[string]int) {
 		}
 	}
 	if 2*numbers > len(count)+1 {
-		return // numbers beside numbers
+		return // numbers among numbers
 	}
 	for _, v := range slices.Sorted(maps.Keys(count)) {
 		if label.MayBeGap(v) {
@@ -297,7 +298,7 @@ func (r *reader) doubtGaps(count map[string]int) {
 	}
 }
 
-// separator says what stands between findings; empty: a cell is one label.
+// separator returns what separates findings; "" if a cell is one label.
 func (r *reader) separator(count map[string]int) (string, error) {
 	known := map[string]bool{}
 	for _, l := range r.opt.Labels {
@@ -321,7 +322,7 @@ func (r *reader) separator(count map[string]int) (string, error) {
 	return sep, err
 }
 
-// merge folds spellings of one label. Labels that are asked for keep theirs.
+// merge merges spellings of the same label. Requested labels keep their spelling.
 func (r *reader) merge(count map[string]int) map[string]string {
 	to, notes := label.Merge(count)
 	for _, n := range notes {
@@ -339,7 +340,7 @@ func (r *reader) merge(count map[string]int) map[string]string {
 	return to
 }
 
-// findings reads cells with several findings. The value that says that there is none stands for no label.
+// findings splits cells with several findings. A value that means "no finding" becomes no label.
 func (r *reader) findings(sep string) error {
 	r.task = MultiLabel
 	count := map[string]int{}
@@ -369,7 +370,7 @@ func (r *reader) findings(sep string) error {
 	return nil
 }
 
-// foldRows makes one of rows that name one image and agree; others are an error.
+// foldRows merges rows of the same image if they agree, and returns an error otherwise.
 func (r *reader) foldRows() error {
 	seen := make(map[string]int, len(r.records))
 	keep := 0
@@ -399,7 +400,7 @@ func (r *reader) foldRows() error {
 	return nil
 }
 
-// cutLast cuts at the last separator.
+// cutLast cuts around the last separator.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true
@@ -407,7 +408,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// oneHot tells whether exactly one of the columns is 1 in every row: then they are one label.
+// oneHot checks whether exactly one of the columns is 1 in every row. They are then a single label.
 func (r *reader) oneHot() {
 	if r.task != MultiLabel || len(r.labels) < 2 || r.opt.Task == MultiLabel {
 		return

@@ -16,34 +16,34 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// ScanOptions says how a data set is looked through. The zero value takes the defaults.
+// ScanOptions configures Scan. The zero value uses the defaults.
 type ScanOptions struct {
-	// MaxBad is the number of unreadable images that are left out (see [Dataset.Bad]) before Scan fails;
+	// MaxBad is the number of unreadable images that may be left out (see [Dataset.Bad]) before Scan fails;
 	// negative: any number.
 	MaxBad int
-	// Looks also sums up how images look, for [Dataset.NearCopies] and [Dataset.Shortcuts].
+	// Looks also computes the summaries that [Dataset.NearCopies] and [Dataset.Shortcuts] need.
 	Looks bool
-	// Limits of decoding; zero fields mean imaging's defaults.
+	// Limits limits decoding; zero fields mean imaging's defaults.
 	Limits imaging.Limits
-	// Progress is told how many images are done, from any goroutine; nil: nobody asks.
+	// Progress is called, from any goroutine, with the number of images done. It may be nil.
 	Progress func(done, total int)
 }
 
-// ImageInfo is what Scan found out about an image. All but Err is zero where that is not nil.
+// ImageInfo is the result of Scan for an image. If Err is not nil, all other fields are zero.
 type ImageInfo struct {
-	W, H     int    // upright, in pixels
+	W, H     int    // in pixels, after orientation
 	Channels int    // 1 or 3, without alpha
-	Bits     int    // of a sample: 8 or 16
-	Max      uint16 // the greatest sample
-	Format   string // of the file: "PNG"
-	Bytes    int64  // that the image takes where it is stored
-	Constant bool   // all pixels are alike
+	Bits     int    // per sample: 8 or 16
+	Max      uint16 // largest sample
+	Format   string // file format, such as "PNG"
+	Bytes    int64  // size of the stored image in bytes
+	Constant bool   // all pixels are equal
 	Err      error  // why the image cannot be read
 }
 
-// Scan decodes every image once. It finds those that cannot be read, which [Dataset.Split] and
-// [Dataset.Folds] then leave out, and copies by their pixels rather than by their files; and it computes the
-// hashes of [Dataset.Digest]. It fails, naming the files, when more images are unreadable than are allowed.
+// Scan decodes every image once. It finds unreadable images, which [Dataset.Split] and [Dataset.Folds] then
+// leave out, and copies by their pixels rather than their files. It also computes the hashes for
+// [Dataset.Digest]. It returns an error that names files if more images are unreadable than allowed.
 func (d *Dataset) Scan(ctx context.Context, opt ScanOptions) error {
 	if d.infos == nil {
 		if err := d.scan(ctx, opt); err != nil {
@@ -62,7 +62,7 @@ func (d *Dataset) Scan(ctx context.Context, opt ScanOptions) error {
 	return badf("%s: %d of %d images cannot be read, %d are allowed: %s", d.Root, len(bad), len(d.Samples), opt.MaxBad, listed(names))
 }
 
-// Info returns what Scan found out about sample i.
+// Info returns the result of Scan for sample i.
 func (d *Dataset) Info(i int) ImageInfo {
 	if d.infos == nil {
 		return ImageInfo{}
@@ -81,7 +81,7 @@ func (d *Dataset) Bad() []BadFile {
 	return out
 }
 
-// usable tells whether sample i can be read, as far as is known.
+// usable reports whether sample i is readable, as far as is known.
 func (d *Dataset) usable(i int) bool { return d.infos == nil || d.infos[i].Err == nil }
 
 func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
@@ -102,7 +102,7 @@ func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 				}
 				hashes[i], pixels[i], infos[i], looks[i] = s.look(ctx, i)
 				if err := ctx.Err(); err != nil {
-					return err // decoding was interrupted: that says nothing about the image
+					return err // decoding was cancelled, which says nothing about the image
 				}
 				if err := d.gone(infos[i].Err); err != nil {
 					return err
@@ -120,8 +120,8 @@ func (d *Dataset) scan(ctx context.Context, opt ScanOptions) error {
 	return nil
 }
 
-// gone returns an error when err is a missing file because the whole data set has disappeared, by a network
-// folder that was unmounted, say: then no number of unreadable images may be left out.
+// gone returns an error if err is a missing file because the whole data set has disappeared, for example
+// because a network folder was unmounted. In that case no unreadable images may be skipped.
 func (d *Dataset) gone(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -132,7 +132,7 @@ func (d *Dataset) gone(err error) error {
 	return badf("%s: the data has disappeared: %v", d.Root, err)
 }
 
-// scanner looks at images, one at a time.
+// scanner examines images one at a time.
 type scanner struct {
 	d      *Dataset
 	limits imaging.Limits
@@ -140,12 +140,12 @@ type scanner struct {
 	buf    []byte
 }
 
-// look returns the hash of an image's file, the hash of its pixels, what it is, and how it looks. Of an unreadable image the
-// hash of the file stands for that of the pixels.
+// look returns the hash of an image's file, the hash of its pixels, its properties, and its summary. For an
+// unreadable image the hash of the file replaces that of the pixels.
 func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info ImageInfo, seen *look) {
 	data, err := s.d.source.Read(i, s.limits)
 	if err != nil {
-		// Without content, the name tells the image from others.
+		// Without content, the name distinguishes the image from others.
 		return file, sha256.Sum256([]byte(s.d.File(i))), ImageInfo{Err: err}, nil
 	}
 	file = s.d.sum(i, data)
@@ -161,7 +161,7 @@ func (s *scanner) look(ctx context.Context, i int) (file, pixels [32]byte, info 
 	return file, pixels, ImageInfo{W: m.W, H: m.H, Channels: m.C, Bits: m.Bits, Max: m.Max(), Format: m.Source.Format, Bytes: int64(len(data)), Constant: constant}, seen
 }
 
-// pixels hashes what a model would see: a colour image that is grey throughout equals the grey one.
+// pixels hashes what a model would see: a colour image without colour equals the grey one.
 func (s *scanner) pixels(m *imaging.Image) (sum [32]byte, constant bool) {
 	if m.Bits == 16 {
 		constant = alike(m.Pix16, m.C)
@@ -194,7 +194,7 @@ func hashPixels(m *imaging.Image, channels int, samples []byte) (sum [32]byte) {
 	return sum
 }
 
-// isGrey tells whether the three channels are equal everywhere.
+// isGrey reports whether the three channels are equal everywhere.
 func isGrey[T uint8 | uint16](pix []T) bool {
 	for i := 0; i+2 < len(pix); i += 3 {
 		if pix[i] != pix[i+1] || pix[i] != pix[i+2] {
@@ -204,8 +204,8 @@ func isGrey[T uint8 | uint16](pix []T) bool {
 	return true
 }
 
-// collapse makes an image that is grey throughout a grey one, in place. The tensor is the same bit for bit, at
-// a third of the work and memory; many X-rays are stored in colour.
+// collapse converts a colour image without colour to grey, in place. The tensor is the same bit for bit, at a
+// third of the work and memory. Many X-rays are stored in colour.
 func collapse(m *imaging.Image) {
 	if m.C != 3 {
 		return
@@ -229,7 +229,7 @@ func everyThird[T uint8 | uint16](pix []T) []T {
 	return pix[:n]
 }
 
-// alike tells whether every pixel equals the first.
+// alike reports whether all pixels are equal.
 func alike[T uint8 | uint16](pix []T, c int) bool {
 	for i := c; i < len(pix); i++ {
 		if pix[i] != pix[i-c] {
@@ -242,7 +242,7 @@ func alike[T uint8 | uint16](pix []T, c int) bool {
 // tiny is the side in pixels below which an image can hardly show anything.
 const tiny = 8
 
-// warnScanned says what is odd about single images.
+// warnScanned adds warnings about odd images.
 func (d *Dataset) warnScanned() {
 	var constant, small []string
 	for i, x := range d.infos {
@@ -262,14 +262,15 @@ func (d *Dataset) warnScanned() {
 	}
 }
 
-// bigImage and pixelsInFlight bound the memory of decoding whatever the number of workers: images of at least
-// the former are decoded while the sum of their pixels is within the latter, or one at a time.
+// bigImage and pixelsInFlight limit the memory for decoding, whatever the number of workers: images with at
+// least bigImage pixels are decoded only while the sum of their pixels is within pixelsInFlight, or one at a
+// time.
 const (
 	bigImage       = 1 << 22
 	pixelsInFlight = 100_000_000
 )
 
-// Image decodes sample i. The page of the options is not looked at.
+// Image decodes sample i. It ignores the page in the options.
 func (d *Dataset) Image(ctx context.Context, i int, opt imaging.Options) (*imaging.Image, error) {
 	data, err := d.source.Read(i, opt.Limits)
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// SheetOptions says how a contact sheet looks. The zero value takes the defaults.
+// SheetOptions configures a contact sheet. The zero value uses the defaults.
 type SheetOptions struct {
-	PerLabel int    // images of each label; default 16
-	Columns  int    // images in a row; default 8
-	Side     int    // of the square that an image is fitted into, in pixels; default 112
-	Labels   int    // labels at most; default 40
-	Seed     uint64 // of the choice
+	PerLabel int    // images per label; default 16
+	Columns  int    // images per row; default 8
+	Side     int    // side in pixels of the square for each image; default 112
+	Labels   int    // maximum number of labels; default 40
+	Seed     uint64 // seed of the random choice
 	Limits   imaging.Limits
 }
 
@@ -39,7 +39,7 @@ func (o SheetOptions) orDefault() SheetOptions {
 	return o
 }
 
-// Look of a sheet, in pixels.
+// Layout of a sheet, in pixels.
 const (
 	sheetMargin = 12
 	sheetGap    = 4
@@ -53,8 +53,8 @@ var (
 	sheetBack  = color.RGBA{R: 205, G: 208, B: 212, A: 255} // behind images that are not square
 )
 
-// Sheet draws a contact sheet: under the name and number of each label a random choice of its images, the
-// whole of each image, its smaller sizes enlarged by whole pixels. Unreadable images are skipped.
+// Sheet draws a contact sheet: for each label its name, its number of images, and a random choice of them. It
+// shows whole images and enlarges small ones by an integer factor. Unreadable images are skipped.
 func (d *Dataset) Sheet(ctx context.Context, opt SheetOptions) (*image.RGBA, error) {
 	opt = opt.orDefault()
 	chosen := d.choose(opt)
@@ -112,7 +112,7 @@ func (d *Dataset) choose(opt SheetOptions) [][]int {
 	return chosen
 }
 
-// sheetFace is the font of headings: it has Latin, Greek and Cyrillic letters.
+// sheetFace returns the font of headings, which has Latin, Greek and Cyrillic letters.
 func sheetFace() (font.Face, error) {
 	f, err := opentype.Parse(goregular.TTF)
 	if err == nil {
@@ -124,7 +124,7 @@ func sheetFace() (font.Face, error) {
 	return nil, fmt.Errorf("dataset: sheet: font: %w", err)
 }
 
-// heading puts a heading at height y, cut where the page ends.
+// heading draws a heading at height y, truncated at the edge of the page.
 func heading(pen *font.Drawer, width, y int, text string) {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' {
@@ -144,7 +144,7 @@ func heading(pen *font.Drawer, width, y int, text string) {
 	pen.DrawString(text)
 }
 
-// thumbnail fits the whole of image i into a square of the page.
+// thumbnail draws image i into a square of the page.
 func (d *Dataset) thumbnail(ctx context.Context, s *imaging.Scratch, page *image.RGBA, box image.Rectangle, i int, limits imaging.Limits) error {
 	draw.Draw(page, box, image.NewUniform(sheetBack), image.Point{}, draw.Src)
 	m, err := d.Image(ctx, i, imaging.Options{Limits: limits})
@@ -157,7 +157,7 @@ func (d *Dataset) thumbnail(ctx context.Context, s *imaging.Scratch, page *image
 	side, long := box.Dx(), max(m.W, m.H)
 	w, h := max(m.W*side/long, 1), max(m.H*side/long, 1)
 	interpolation := imaging.Bicubic
-	if long < side { // a filter would make up what is not there
+	if long < side { // interpolation would invent detail
 		interpolation = imaging.Box
 		w, h = m.W*(side/long), m.H*(side/long)
 	}

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// Shortcut is a property of files, and how well a label can be told by it alone.
+// Shortcut is a property of files, and how well it predicts a label by itself.
 type Shortcut struct {
 	Property string  // "width", "format", or the name of a column
-	Label    string  // that is told best
-	AUC      float64 // of the label by the property: 0.5 says nothing, 1 everything
+	Label    string  // the label that it predicts best
+	AUC      float64 // AUC of the property for the label: 0.5 is chance, 1 perfect
 	Positive int     // images with the label
 	Images   int     // readable images
-	Certain  bool    // far beyond chance for so many images
+	Certain  bool    // far beyond chance for this number of images
 }
 
-// A shortcut is a warning from an AUC of strongShortcut on. The size of a file follows what is in the picture, too, and a
-// column that tells the label entirely is the label in other words.
+// Thresholds of the AUC for a warning. File size also depends on the content of a picture, and a column that
+// determines the label completely is the label under another name.
 const (
 	strongShortcut = 0.8
 	strongBytes    = 0.95
 	otherWords     = 0.99
 )
 
-// Strong tells whether a model could learn the property rather than the finding.
+// Strong reports whether a model could learn the property instead of the finding.
 func (s *Shortcut) Strong() bool {
 	switch {
 	case strings.HasPrefix(s.Property, "bytes"):
@@ -37,12 +37,12 @@ func (s *Shortcut) Strong() bool {
 	return s.Certain && s.AUC >= strongShortcut
 }
 
-// columnPrefix begins the names of properties that are columns.
+// columnPrefix starts the names of properties that are columns.
 const columnPrefix = "column "
 
-// Shortcuts tells how well labels are predicted by properties of the files alone, after Scan with Looks: sizes, formats, depth, border,
-// markers in the corners, and further columns with few values. The strongest come first. A property that all images share
-// is left out.
+// Shortcuts returns how well properties of the files alone predict labels, after Scan with Looks: sizes,
+// formats, depth, border, markers in the corners, and other columns with few values. The strongest come first.
+// Properties that are the same for all images are left out.
 func (d *Dataset) Shortcuts() []Shortcut {
 	var used []int
 	for i := range d.infos {
@@ -94,7 +94,7 @@ func (d *Dataset) Shortcuts() []Shortcut {
 	return out
 }
 
-// attributes lists the further columns, sorted.
+// attributes lists the other columns, sorted.
 func (d *Dataset) attributes() []string {
 	var names []string
 	for name := range d.Samples[0].Attr {
@@ -104,7 +104,7 @@ func (d *Dataset) attributes() []string {
 	return names
 }
 
-// shortcut finds the label that scores tell best, either way round where low scores may mean it, too.
+// shortcut finds the label that the scores predict best. With either, low scores may also indicate the label.
 func (d *Dataset) shortcut(name string, used []int, either bool, score func(label int) []float64) (Shortcut, bool) {
 	best := Shortcut{Property: name, Images: len(used)}
 	differ := false
@@ -128,7 +128,7 @@ func (d *Dataset) shortcut(name string, used []int, either bool, score func(labe
 		}
 		if a > best.AUC {
 			n1, n0 := float64(positive), float64(len(used)-positive)
-			chance := math.Sqrt((n1 + n0 + 1) / (12 * n1 * n0)) // of an AUC without any relation
+			chance := math.Sqrt((n1 + n0 + 1) / (12 * n1 * n0)) // standard deviation of an AUC by chance
 			best.Label, best.AUC, best.Positive = label, a, positive
 			best.Certain = a-0.5 > 4*chance && min(n1, n0) >= fewOfDepth
 		}
@@ -136,8 +136,8 @@ func (d *Dataset) shortcut(name string, used []int, either bool, score func(labe
 	return best, differ && best.Label != ""
 }
 
-// rates is, for each image, how frequent the label is among the other images of its category, drawn to the middle where
-// these are few: an image's own label must not tell itself.
+// rates returns, for each image, the frequency of the label among the other images of its category, shrunk to
+// the overall mean if there are few. An image's own label is excluded.
 func (d *Dataset) rates(used []int, values []string, l int) []float64 {
 	n, positive, all := map[string]float64{}, map[string]float64{}, 0.0
 	for k, i := range used {
@@ -159,7 +159,7 @@ func (d *Dataset) rates(used []int, values []string, l int) []float64 {
 	return out
 }
 
-// rankAUC is the area under the ROC curve: the chance that a positive has the greater value, ties counting half.
+// rankAUC returns the area under the ROC curve.
 func rankAUC(values []float64, truth []bool) float64 {
 	order := make([]int, len(values))
 	for i := range order {

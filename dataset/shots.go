@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Shots draws at most k samples of each label from samples, at random for the seed, ascending. A sample with several labels
-// counts for each of them, and is taken if one of them has fewer than k yet; those with no label count as one label more. What is
-// drawn for k is part of what is drawn for a larger k.
+// Shots draws at most k samples of each label from samples, at random by seed, in ascending order. A sample
+// with several labels counts for each of them, and is taken if one of them has fewer than k so far. Samples
+// without a label count as another label. The selection for k is part of that for any larger k.
 func (d *Dataset) Shots(samples []int, k int, seed uint64) []int {
 	order := slices.Clone(samples)
 	rng := rand.New(rand.NewPCG(seed, 0x73686f7473)) // "shots"

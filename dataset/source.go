@@ -11,38 +11,38 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Source holds the images of a data set, in whatever they are stored: files, frames of a file, members of an archive, rows
-// of a table. Its methods may be called concurrently.
+// Source provides the images of a data set, however they are stored: files, frames of a file, members of an
+// archive, rows of a table. Its methods may be called concurrently.
 type Source interface {
 	// Len returns the number of images.
 	Len() int
-	// Record returns what is known of image i before it is read. Paths differ from each other.
+	// Record returns what is known about image i before it is read. All paths differ.
 	Record(i int) Record
-	// Name says where image i is, for messages: a path that can be opened, where there is one.
+	// Name returns the location of image i for messages: a path that can be opened, if there is one.
 	Name(i int) string
-	// Read returns the bytes that image i is stored in. Frames of one file return the same bytes.
+	// Read returns the encoded bytes of image i. Frames of the same file return the same bytes.
 	Read(i int, limits imaging.Limits) ([]byte, error)
-	// Decode makes the image of the bytes that Read returned. It may keep them. The page of the options is not looked at.
+	// Decode decodes the bytes that Read returned, and may retain them. It ignores the page in the options.
 	Decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error)
-	// Close gives back what the source holds.
+	// Close releases the source's resources.
 	Close() error
 }
 
-// Record is what a source knows of an image.
+// Record is what a source knows about an image.
 type Record struct {
-	Path    string            // as [Sample.Path]
-	Frame   int               // of the file, from 0
-	Labels  []string          // names; exactly one unless the task is MultiLabel
-	Unknown []string          // labels of which is not known whether the image has them; MultiLabel only
-	Split   string            // Train, Val, Test, or empty
-	Group   string            // patient or other unit that must not be split; empty when unknown
-	Attr    map[string]string // what else is known, by name
-	Where   string            // where that stands: "labels.csv:17"
+	Path    string            // as in [Sample.Path]
+	Frame   int               // index in the file, from 0
+	Labels  []string          // exactly one unless the task is MultiLabel
+	Unknown []string          // labels for which it is not known whether the image has them; MultiLabel only
+	Split   string            // Train, Val, Test, or ""
+	Group   string            // patient or other unit that must not be split; "" if unknown
+	Attr    map[string]string // other properties by name
+	Where   string            // where the record is listed, such as "labels.csv:17"
 }
 
-// From makes a data set of a source. With the task MultiLabel an image may have any number of labels; with any other
-// value it has one, and the number of labels decides between Binary and MultiClass. Close the data set, not the source.
-// If there is an error the source is closed.
+// From makes a data set from a source. With task MultiLabel an image may have any number of labels. With any
+// other value it has one, and the number of labels determines Binary or MultiClass. Close the data set, not the
+// source. On error From closes the source.
 func From(root string, src Source, task Task, opt Options) (*Dataset, error) {
 	d := &Dataset{Root: root, source: src}
 	err := d.assemble(task, nil, opt)
@@ -55,8 +55,8 @@ func From(root string, src Source, task Task, opt Options) (*Dataset, error) {
 	return d, nil
 }
 
-// assemble makes samples of the source's records. The labels, where there are any, are in the order that is wanted;
-// nil: those found, sorted.
+// assemble makes samples from the source's records. labels gives the labels in the requested order; nil: those
+// found, sorted.
 func (d *Dataset) assemble(task Task, labels []string, opt Options) error {
 	n := d.source.Len()
 	records := make([]Record, n)
@@ -95,7 +95,7 @@ func (d *Dataset) assemble(task Task, labels []string, opt Options) error {
 	return nil
 }
 
-// maxTargets bounds the table of the labels of a multi-label data set.
+// maxTargets limits the size of the target table of a multi-label data set.
 const maxTargets = 1 << 30
 
 // labelsOf returns the names that occur, sorted.
@@ -114,7 +114,7 @@ func labelsOf(records []Record) []string {
 	return names
 }
 
-// label fills in the labels of a sample.
+// label sets the labels of a sample.
 func (d *Dataset) label(s *Sample, r *Record, index map[string]int) error {
 	at := func(name string) (int, error) {
 		if l, ok := index[name]; ok {
@@ -145,7 +145,7 @@ func (d *Dataset) label(s *Sample, r *Record, index map[string]int) error {
 	return nil
 }
 
-// placeOf says where a record stands.
+// placeOf returns the location of a record for messages.
 func (d *Dataset) placeOf(r *Record) string {
 	if r.Where != "" {
 		return r.Where
@@ -153,7 +153,7 @@ func (d *Dataset) placeOf(r *Record) string {
 	return filepath.Join(d.Root, filepath.FromSlash(r.Path))
 }
 
-// decode makes an image of what the source returned for sample i.
+// decode decodes what the source returned for sample i.
 func (d *Dataset) decode(ctx context.Context, i int, data []byte, opt imaging.Options) (*imaging.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (d *Dataset) decode(ctx context.Context, i int, data []byte, opt imaging.Op
 	return d.source.Decode(ctx, i, data, opt)
 }
 
-// sum is the hash of what sample i is stored in. Frames of one file differ in it.
+// sum returns the hash of sample i's stored bytes and frame number.
 func (d *Dataset) sum(i int, data []byte) [32]byte {
 	f := d.Samples[i].Frame
 	if f == 0 {

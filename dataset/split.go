@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// SplitOptions says how to split. The zero value takes the defaults.
+// SplitOptions configures Split. The zero value uses the defaults.
 type SplitOptions struct {
-	// Val and Test are the shares of samples that validation and test get where no such split is given.
-	// 0: DefaultShare each; negative: none. A test split is only made when no split but train is given.
+	// Val and Test are the fractions of samples for validation and test if no such split is given. 0:
+	// DefaultShare each; negative: none. A test split is created only if no split but train is given.
 	Val, Test float64
-	// Seed of the random assignment.
+	// Seed is the seed of the random assignment.
 	Seed uint64
-	// Depth is what was decided about images of more than 8 bits, "stored", "max" or "bits=12"; empty: nothing was, and
-	// labels that differ in it are an error.
+	// Depth says how images with more than 8 bits are treated: "stored", "max" or "bits=12". Empty: not chosen;
+	// it is then an error if labels differ in depth.
 	Depth string
 	// AllowDuplicates turns the error about identical images on both sides of a given split into a warning.
 	AllowDuplicates bool
 }
 
-// DefaultShare is the share of samples that validation and test get each when nothing else is said.
+// DefaultShare is the default fraction of samples for validation, and for test.
 const DefaultShare = 0.15
 
 func (o SplitOptions) share(v float64) float64 {
@@ -31,16 +31,16 @@ func (o SplitOptions) share(v float64) float64 {
 	return max(v, 0)
 }
 
-// Split returns the indices of the training, validation and test samples, each ascending.
+// Split returns the indices of the training, validation and test samples, each in ascending order.
 //
-// Given splits are honoured. A missing validation split is taken from train; a missing test split too, but
-// only when validation is not given either, so that nothing that was named is changed. What is taken is
-// random for the seed, stratified by label, and all samples of a group, and all copies of one image, stay
-// together. Images that [Dataset.Scan] could not read are left out.
+// Given splits are used. A missing validation split is taken from train. A missing test split is, too, but only
+// if validation is not given either, so that no given split is changed. The selection is random by seed and
+// stratified by label. All samples of a group, and all copies of an image, stay together. Images that
+// [Dataset.Scan] could not read are left out.
 //
-// It is an error, which lists the offenders, when a group or an identical image is on both sides of given
-// splits, when a label is missing from train, and when a split has one class only. Oddities that do not
-// prevent training are added to Warnings.
+// It is an error, which lists examples, if a group or an identical image is on both sides of given splits, if a
+// label is missing from train, or if a split has a single class. Oddities that do not prevent training are
+// added to Warnings.
 func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	if err := d.Hash(context.Background()); err != nil {
 		return nil, nil, nil, err
@@ -81,7 +81,7 @@ func (d *Dataset) Split(opt SplitOptions) (train, val, test []int, err error) {
 	return parts[0], parts[1], parts[2], nil
 }
 
-// onlyKnown leaves out the samples of which a label is not known: nothing can be measured on them.
+// onlyKnown leaves out samples with unknown labels, which cannot be used for evaluation.
 func (d *Dataset) onlyKnown(part []int, name string) []int {
 	known := slices.DeleteFunc(slices.Clone(part), func(i int) bool { return !d.Known(i) })
 	if n := len(part) - len(known); n > 0 {
@@ -90,13 +90,14 @@ func (d *Dataset) onlyKnown(part []int, name string) []int {
 	return known
 }
 
-// tooFew is the number of images up to which a part that was made is given back to training when it has one label only.
+// tooFew is the number of images up to which a created part with a single label is returned to training.
 const tooFew = 40
 
-// giveBack returns made parts of few images, which all have the same label, to training: nothing can be measured on them.
+// giveBack returns small created parts with a single label to training, because they cannot be used for
+// evaluation.
 func (d *Dataset) giveBack(made [][]int, n int) {
 	for p := 1; p < len(made); p++ {
-		counts := d.Counts(append([]int{}, made[p]...)) // nil would be all
+		counts := d.Counts(append([]int{}, made[p]...)) // nil would mean all samples
 		several := slices.ContainsFunc(counts, func(c int) bool { return c > 0 && c < len(made[p]) })
 		if len(made[p]) == 0 || several || n > tooFew {
 			continue
@@ -107,10 +108,10 @@ func (d *Dataset) giveBack(made [][]int, n int) {
 	}
 }
 
-// splitNames in the order of the parts.
+// splitNames gives the order of the parts.
 var splitNames = [3]string{Train, Val, Test}
 
-// given returns the readable samples of each given split; those without one count as train.
+// given returns the readable samples of each given split. Samples without a split count as train.
 func (d *Dataset) given() (parts [3][]int) {
 	for i := range d.Samples {
 		if d.usable(i) {
@@ -121,7 +122,7 @@ func (d *Dataset) given() (parts [3][]int) {
 	return parts
 }
 
-// checkLeaks refuses groups and identical images that stand on both sides of given splits, and warns of
+// checkLeaks returns an error if groups or identical images are on both sides of given splits, and warns about
 // identical images elsewhere.
 func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 	part := make([]int, len(d.Samples))
@@ -168,7 +169,7 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 		switch {
 		case across:
 			crossing = append(crossing, text)
-		case !differ: // is named already
+		case !differ: // reported already
 			within = append(within, text)
 		}
 	}
@@ -185,7 +186,7 @@ func (d *Dataset) checkLeaks(parts [3][]int, allowDuplicates bool) error {
 	return nil
 }
 
-// LabelsOf names the labels of sample i, joined by "+".
+// LabelsOf returns the names of sample i's labels, joined by "+".
 func (d *Dataset) LabelsOf(i int) string {
 	var names []string
 	for l, name := range d.Labels {
@@ -199,14 +200,14 @@ func (d *Dataset) LabelsOf(i int) string {
 	return strings.Join(names, "+")
 }
 
-// warnOnce adds a warning unless an earlier call of Split has.
+// warnOnce adds a warning unless it exists already.
 func (d *Dataset) warnOnce(text string) {
 	if !slices.Contains(d.Warnings, text) {
 		d.Warnings = append(d.Warnings, text)
 	}
 }
 
-// checkParts demands that a model can be trained on train and measured on the others.
+// checkParts returns an error unless train can be used for training and the others for evaluation.
 func (d *Dataset) checkParts(what string, names [3]string, parts [3][]int) error {
 	if len(parts[0]) == 0 {
 		return d.badf("%s: no training samples", what)
@@ -216,7 +217,7 @@ func (d *Dataset) checkParts(what string, names [3]string, parts [3][]int) error
 			continue
 		}
 		var absent []string
-		useful := 0 // labels that are present, and not on every sample
+		useful := 0 // labels that some but not all samples have
 		counts := d.Counts(part)
 		for l, n := range counts {
 			if n == 0 {

@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// listSplits takes splits from the lists of images that the options name.
+// listSplits takes splits from lists of images in the options.
 func (r *reader) listSplits() error {
 	if len(r.opt.SplitFiles) == 0 {
 		return nil
@@ -79,8 +79,8 @@ func (r *reader) listSplits() error {
 	return nil
 }
 
-// splitFile reads "train=FILE", or a file's name that says the split: "train_val_list.txt" is train, of which a part may
-// become the validation.
+// splitFile parses "train=FILE", or a file name that contains the split: "train_val_list.txt" means train, of
+// which a part may become validation.
 func splitFile(item string) (split, file string, err error) {
 	if s, f, ok := strings.Cut(item, "="); ok {
 		if split, ok = layout.SplitName(s); !ok {

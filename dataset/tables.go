@@ -17,11 +17,12 @@ import (
 // part is a table, or one of several that are read as one.
 type part struct {
 	t     *table.Table
-	dir   string // folder of the table in the store
-	split string // of all its rows; empty: the table says
+	dir   string // the table's folder in the store
+	split string // split of all its rows; "" if the table decides
 }
 
-// fromTables makes the data set of tables. Images not in any row are named in a warning by the caller's hook.
+// fromTables makes the data set from tables. after is called with the reader, for example to warn about images
+// without a row.
 func (o *opener) fromTables(st store.Store, parts []part, find func(name, dir string) (string, int, error), after func(*reader)) error {
 	r := &reader{d: o.d, opt: o.opt, find: find}
 	for _, p := range parts {
@@ -52,7 +53,7 @@ func (o *opener) fromTables(st store.Store, parts []part, find func(name, dir st
 	return o.d.take(st, r.records, r.task, r.labels, o.opt)
 }
 
-// fromStore makes the data set of tables and the images of a store.
+// fromStore makes the data set from tables and the images of a store.
 func (o *opener) fromStore(st store.Store, c *contents, parts []part) error {
 	kept, left, notes := layout.Companions(c.images, o.mask(st))
 	masks := make(map[string]bool, len(left))
@@ -61,7 +62,7 @@ func (o *opener) fromStore(st store.Store, c *contents, parts []part) error {
 	}
 	images, all := newLookup(kept), newLookup(c.images)
 	find := func(name, dir string) (string, int, error) {
-		if path.IsAbs(filepath.ToSlash(name)) || strings.Contains(name, "..") { // outside of the store
+		if path.IsAbs(filepath.ToSlash(name)) || strings.Contains(name, "..") { // outside the store
 			if p := (place{st.Root()}); p.isFile(filepath.ToSlash(name)) {
 				return filepath.ToSlash(name), byPath, nil
 			}
@@ -70,7 +71,7 @@ func (o *opener) fromStore(st store.Store, c *contents, parts []part) error {
 		if how != notFound || err != nil {
 			return file, how, err
 		}
-		return all.find(name, dir) // a mask that a table names is an image
+		return all.find(name, dir) // a mask that a table lists is an image
 	}
 	after := func(r *reader) {
 		for _, n := range notes {
@@ -93,13 +94,14 @@ func (o *opener) fromStore(st store.Store, c *contents, parts []part) error {
 	return o.fromTables(st, parts, find, after)
 }
 
-// maxSearched is the number of tables in a folder that are looked into, and maxSearchedBytes the size of one.
+// maxSearched limits the number of tables in a folder that are examined, and maxSearchedBytes the size of each.
 const (
 	maxSearched      = 64
 	maxSearchedBytes = 512 << 20
 )
 
-// fromFound looks for tables of labels in a store, and makes the data set of what it finds: done tells.
+// fromFound looks for tables of labels in a store, and makes the data set from them. done reports whether it
+// found any.
 func (o *opener) fromFound(st store.Store, c *contents) (done bool, err error) {
 	if done, err := o.webDataset(st, c); done || err != nil {
 		return done, err
@@ -118,10 +120,10 @@ func (o *opener) fromFound(st store.Store, c *contents) (done bool, err error) {
 	return true, o.fromStore(st, c, parts)
 }
 
-// search parses the tables of a store and returns those that name images and labels.
+// search parses the tables of a store and returns those that list images and labels.
 func (o *opener) search(st store.Store, c *contents) ([]part, error) {
 	if len(c.tables) > maxSearched {
-		return nil, nil // files of annotations, one an image
+		return nil, nil // annotation files, one per image
 	}
 	images := newLookup(c.images)
 	var found, rest []part
@@ -139,7 +141,7 @@ func (o *opener) search(st store.Store, c *contents) ([]part, error) {
 			if path.Dir(name) == "." && strings.HasPrefix(strings.ToLower(path.Base(name)), "metadata.") {
 				return nil, badf("%s: %v", st.Path(name), err)
 			}
-			continue // not a table that we could use
+			continue // not a usable table
 		}
 		t.Path = st.Path(name)
 		p := part{t: t, dir: path.Dir(name)}
@@ -166,21 +168,22 @@ func (o *opener) search(st store.Store, c *contents) ([]part, error) {
 	return found, nil
 }
 
-// tableSplit returns the split that the name of a table says: "train.csv", "valid.csv", "trainLabels.csv" says none.
+// tableSplit returns the split in the name of a table, as in "train.csv" or "valid.csv". "trainLabels.csv" has
+// none.
 func tableSplit(name string) (string, bool) {
 	stem := path.Base(name)
 	stem = strings.TrimSuffix(strings.TrimSuffix(stem, ".gz"), path.Ext(strings.TrimSuffix(stem, ".gz")))
 	return layout.SplitName(stem)
 }
 
-// What a table is good for.
+// What a table can be used for.
 const (
 	useless = iota
 	withImages
 	withLabels
 )
 
-// usable tells whether a table names images that are there, and labels.
+// usable reports whether a table lists existing images, and labels.
 func (o *opener) usable(p part, images *lookup) int {
 	found := func(v string) bool {
 		_, how, err := images.find(v, p.dir)
@@ -200,7 +203,7 @@ func (o *opener) usable(p part, images *lookup) int {
 	return withLabels
 }
 
-// agree refuses a table in a tree of class folders whose labels are others than the folders'.
+// agree returns an error if a table in a tree of class folders disagrees with the folders' labels.
 func (o *opener) agree(st store.Store, c *contents, parts []part) error {
 	if o.opt.Layout == LayoutTable || o.opt.namesColumns() {
 		return nil
@@ -217,7 +220,7 @@ func (o *opener) agree(st store.Store, c *contents, parts []part) error {
 	list := make([]string, 0, len(names))
 	for name := range names {
 		if layout.PartName(name) {
-			return nil // folders that only keep images apart
+			return nil // these folders only divide the images
 		}
 		list = append(list, name)
 	}
@@ -250,7 +253,7 @@ func (o *opener) agree(st store.Store, c *contents, parts []part) error {
 	}})
 }
 
-// joinAttributes adds the columns of a table without labels to one with labels that names the same images.
+// joinAttributes adds the columns of a table without labels to one with labels that lists the same images.
 func joinAttributes(t, extra *table.Table) {
 	a, b := newHeadings(t), newHeadings(extra)
 	var key string
@@ -267,8 +270,8 @@ func joinAttributes(t, extra *table.Table) {
 	join(t, extra, a.plain[key], b.plain[key])
 }
 
-// join adds the columns of extra that t does not have, by equal keys. Rows without a partner get blanks. It does nothing
-// where fewer than nine rows of ten have one.
+// join adds the columns of extra that t lacks, by equal keys. Rows without a match get blanks. It does nothing
+// if fewer than nine of ten rows have a match.
 func join(t, extra *table.Table, key, extraKey int) bool {
 	at := make(map[string]int, len(extra.Rows))
 	for i, row := range extra.Rows {
@@ -316,7 +319,7 @@ func (d *Dataset) leaveWithoutRow(table string, rows map[string]bool) {
 	for _, dir := range besideThem(folders, d.Root) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			continue // not ours to read; what the rows name was found
+			continue // unreadable folder; the listed images were found
 		}
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
@@ -331,8 +334,8 @@ func (d *Dataset) leaveWithoutRow(table string, rows map[string]bool) {
 	}
 }
 
-// besideThem returns the folders and, below root, those with the same parent, sorted: a class that the table forgot is
-// such a folder.
+// besideThem returns the folders and, below root, their sibling folders, sorted: a class that is missing from
+// the table is such a folder.
 func besideThem(folders map[string]bool, root string) []string {
 	all, parents := make(map[string]bool, len(folders)), map[string]bool{}
 	for dir := range folders {
@@ -344,7 +347,7 @@ func besideThem(folders map[string]bool, root string) []string {
 		parents[parent] = true
 		entries, err := os.ReadDir(parent)
 		if err != nil {
-			continue // not ours to read
+			continue // unreadable folder
 		}
 		for _, e := range entries {
 			dir := filepath.Join(parent, e.Name())

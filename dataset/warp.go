@@ -6,10 +6,10 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// render writes image m, varied by v, as the CHW tensor that the recipe asks for: geometry by one affine
-// map with bilinear interpolation, mirrored at the edges; then brightness and contrast, clipped to the
-// range of the samples; then normalisation. 8-bit images stay 8-bit until the tone is applied, as in
-// Pillow's operations, which makes everything after the geometry one look-up.
+// render writes image m, augmented by v, as the CHW tensor for the recipe. It applies geometry as one affine
+// map with bilinear interpolation and mirrored edges, then brightness and contrast, clipped to the sample
+// range, then normalisation. 8-bit images are rounded to 8 bits after the geometry, as in Pillow, which allows
+// a look-up table for everything after it.
 func render(dst []float32, m *imaging.Image, r imaging.Recipe, v variation) {
 	s := r.Size
 	inPlace := v.w == 1 && v.h == 1 && v.angle == 0 && m.W == s && m.H == s
@@ -41,12 +41,12 @@ func mean[T uint8 | uint16](pix []T) float64 {
 	return float64(sum) / float64(len(pix))
 }
 
-// tone turns samples into normalised values.
+// tone converts samples to normalised values.
 type tone struct {
-	white         float32 // the greatest sample
-	scale, offset float32 // brightness and contrast, on samples
+	white         float32 // largest possible sample
+	scale, offset float32 // brightness and contrast, applied to samples
 	gain, shift   [3]float32
-	n             int // pixels of a plane
+	n             int // pixels per plane
 }
 
 func newTone(r imaging.Recipe, v variation, mean, white float64) *tone {
@@ -62,7 +62,7 @@ func (t *tone) value(s float32, ch int) float32 {
 	return min(max(s*t.scale+t.offset, 0), t.white)*t.gain[ch] + t.shift[ch]
 }
 
-// finish works on samples in the first c planes of dst, from which it fills the others.
+// finish converts samples in the first c planes of dst and fills all three planes.
 func (t *tone) finish(dst []float32, c int) {
 	for ch := 2; ch >= 0; ch-- { // the plane that grey images share is overwritten last
 		out, src := dst[ch*t.n:(ch+1)*t.n], dst[min(ch, c-1)*t.n:][:t.n]
@@ -72,7 +72,7 @@ func (t *tone) finish(dst []float32, c int) {
 	}
 }
 
-// mirror8 looks up samples whose places change by mirroring only.
+// mirror8 looks up samples if the geometry is only mirroring.
 func mirror8(dst []float32, m *imaging.Image, lut *[3][256]float32, s int, v variation) {
 	for ch := range 3 {
 		table, from := &lut[ch], min(ch, m.C-1)
@@ -95,15 +95,15 @@ func mirror8(dst []float32, m *imaging.Image, lut *[3][256]float32, s int, v var
 	}
 }
 
-// affine maps output to source pixels, both counted from the centre of the first, in fixed point:
-// (x, y) -> (x0 + x*xx + y*yx, y0 + x*xy + y*yy).
+// affine maps output to source pixels, both relative to the centre of the first pixel, in fixed point: (x, y)
+// -> (x0 + x*xx + y*yx, y0 + x*xy + y*yy).
 type affine struct{ x0, y0, xx, xy, yx, yy int }
 
-// fixedOne is 1 in the fixed point of affine.
+// fixedOne is 1 in affine's fixed point.
 const fixedOne = 1 << 24
 
-// affineOf puts together what the variation does to a pixel of an s x s output: it is mirrored, rotated
-// about the centre, and laid into the crop.
+// affineOf composes the transforms of a pixel of an s x s output: mirroring, rotation about the centre, and
+// placement in the crop.
 func affineOf(v variation, m *imaging.Image, s int) affine {
 	sx, sy := v.w*float64(m.W), v.h*float64(m.H)
 	cx, cy := (v.x+v.w/2)*float64(m.W), (v.y+v.h/2)*float64(m.H)
@@ -117,15 +117,16 @@ func affineOf(v variation, m *imaging.Image, s int) affine {
 	}
 	fixed := func(f float64) int { return int(math.Round(f * fixedOne)) }
 	xx, xy, yx, yy := sx*cos*fx, sy*sin*fx, -sx*sin*fy, sy*cos*fy
-	half := 0.5 - float64(s)/2 // the first output pixel, from the centre
+	half := 0.5 - float64(s)/2 // first output pixel, relative to the centre
 	return affine{
 		x0: fixed(cx - 0.5 + half*(xx+yx)), y0: fixed(cy - 0.5 + half*(xy+yy)),
 		xx: fixed(xx), xy: fixed(xy), yx: fixed(yx), yy: fixed(yy),
 	}
 }
 
-// warp8 interpolates with weights of 8 bits, rounds to 8 bits and looks up. A row of the output crosses the
-// image in a straight line: the stretch of it whose four neighbours are all inside needs no mirroring.
+// warp8 interpolates with 8-bit weights, rounds to 8 bits and applies the look-up table. A row of the output
+// crosses the image along a straight line. The part of it whose four neighbours are all inside needs no
+// mirroring.
 func warp8(dst []float32, m *imaging.Image, lut *[3][256]float32, a affine, s int) {
 	inner := warpGrey
 	if m.C == 3 {
@@ -143,13 +144,13 @@ func warp8(dst []float32, m *imaging.Image, lut *[3][256]float32, a affine, s in
 	}
 }
 
-// warpDrop takes a fixed-point number to 8 fractional bits.
+// warpDrop is the shift from fixed point to 8 fractional bits.
 const warpDrop = 24 - 8
 
-// inside narrows [from, to) to the x at which the pixel of u + x*step is in [0, n).
+// inside narrows [from, to) to the x for which the pixel at u + x*step is in [0, n).
 func inside(u, step, n, from, to int) (int, int) {
-	top := n<<24 - 1 // the greatest u whose pixel is n-1
-	if step < 0 {    // the same line from the other side
+	top := n<<24 - 1 // largest u whose pixel is n-1
+	if step < 0 {    // the same line in the other direction
 		u, step = top-u, -step
 	}
 	if step == 0 {
@@ -168,7 +169,7 @@ func inside(u, step, n, from, to int) (int, int) {
 	return from, max(from, to)
 }
 
-// weights are those of the four neighbours, from the fractions of u and v; they add up to 1<<16.
+// weights returns the weights of the four neighbours, given the fractions of u and v. They add up to 1<<16.
 func weights(u, v int) (w00, w01, w10, w11 int) {
 	wx, wy := u>>warpDrop&255, v>>warpDrop&255
 	w11 = wx * wy
@@ -176,7 +177,7 @@ func weights(u, v int) (w00, w01, w10, w11 int) {
 	return 1<<16 - w11 - w01 - w10, w01, w10, w11
 }
 
-// warpEdge writes the pixels [from, to) of a row, mirroring what lies outside.
+// warpEdge writes the pixels [from, to) of a row, mirroring at the edges.
 func warpEdge(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, v, n, from, to int) {
 	for x := from; x < to; x++ {
 		ix, iy := u>>24, v>>24
@@ -192,7 +193,7 @@ func warpEdge(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, 
 	}
 }
 
-// warpGrey writes the pixels [from, to) of a row, all of whose neighbours are inside.
+// warpGrey writes the pixels [from, to) of a row whose neighbours are all inside.
 func warpGrey(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u, v, n, from, to int) {
 	red, green, blue := o[:to], o[n:n+to], o[2*n:2*n+to]
 	for x := from; x < to; x++ {
@@ -224,7 +225,7 @@ func warpColour(o []float32, m *imaging.Image, lut *[3][256]float32, a affine, u
 	}
 }
 
-// warp16 interpolates the first m.C planes of dst, leaving samples.
+// warp16 interpolates the first m.C planes of dst without the look-up table.
 func warp16(dst []float32, m *imaging.Image, a affine, s int) {
 	for y := range s {
 		u, v := a.x0+y*a.yx, a.y0+y*a.yy
@@ -244,7 +245,7 @@ func warp16(dst []float32, m *imaging.Image, a affine, s int) {
 	}
 }
 
-// reflect mirrors an index beyond the edges of n pixels, the edge pixel standing twice.
+// reflect mirrors an index at the edges of n pixels. The edge pixel occurs twice.
 func reflect(i, n int) int {
 	if uint(i) < uint(n) {
 		return i

@@ -13,11 +13,11 @@ import (
 	"melo.example/melo/dataset/store"
 )
 
-// maxSidecar bounds the files that stand beside the images of a WebDataset.
+// maxSidecar limits the size of files beside the images of a WebDataset.
 const maxSidecar = 1 << 20
 
-// webDataset reads samples that are files of one name up to the first dot: KEY.png beside KEY.cls or KEY.json. done
-// tells whether that is what a store holds.
+// webDataset reads samples of files that share a name up to the first dot: KEY.png with KEY.cls or KEY.json.
+// done reports whether the store contains such samples.
 func (o *opener) webDataset(st store.Store, c *contents) (done bool, err error) {
 	sides := map[string]map[string]string{} // key, extension, file
 	for _, name := range c.names {
@@ -79,8 +79,8 @@ func (o *opener) webDataset(st store.Store, c *contents) (done bool, err error) 
 	return true, o.d.take(st, r.records, r.task, r.labels, o.opt)
 }
 
-// samples parts the images of samples from masks that have their key: "1.mask.png" beside "1.img.png". A sample of several
-// images is an error, if these are samples.
+// samples separates the images of samples from masks with the same key: "1.mask.png" beside "1.img.png". A
+// sample with several images gives the error twice.
 func samples(all []string, sides map[string]map[string]string) (images, masks []string, twice error) {
 	byKey := map[string]string{}
 	for _, name := range all {
@@ -106,7 +106,7 @@ func sampleKey(name string) (key, ext string) {
 	return dir + stem, strings.ToLower(ext)
 }
 
-// sidecar reads the label of a sample; empty: there is none.
+// sidecar reads the label of a sample; "" if there is none.
 func (o *opener) sidecar(st store.Store, files map[string]string) (string, error) {
 	for _, ext := range []string{"cls", "cls.txt", "label", "json", "txt"} {
 		name, ok := files[ext]
@@ -133,7 +133,7 @@ func (o *opener) sidecar(st store.Store, files map[string]string) (string, error
 	return "", nil
 }
 
-// isBox tells whether a line is an object's class and box, as detectors write them.
+// isBox reports whether a line is a class and a bounding box, as for object detection.
 func isBox(line string) bool {
 	fields := strings.Fields(line)
 	return len(fields) >= 5 && !slices.ContainsFunc(fields, func(s string) bool {
@@ -171,7 +171,7 @@ func member(about map[string]any, name string) string {
 				}
 			}
 			if len(v) == 0 {
-				return "[]" // none of them is something else than nothing known
+				return "[]" // an empty list differs from a missing value
 			}
 			return strings.Join(parts, "|")
 		}

@@ -1,5 +1,5 @@
-// Package label reads the values of label columns as people write them: several spellings of one name, several findings
-// in one cell, and the ways to say that nothing is known.
+// Package label interprets the values of label columns as people write them: several spellings of one name,
+// several findings in one cell, and the ways to write that nothing is known.
 package label
 
 import (
@@ -14,8 +14,9 @@ import (
 	"golang.org/x/text/width"
 )
 
-// Fold is what spellings of one name have in common: case, composed letters, spaces and underscores, kinds of dashes, wide
-// letters, what cannot be seen, quotes around it, marks at its end, and for numbers their value.
+// Fold normalises a name so that different spellings agree: it removes differences in case, composed letters,
+// spaces and underscores, dashes, full-width letters, invisible characters, surrounding quotes and trailing
+// punctuation. Numbers are compared by value.
 func Fold(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(plainRune, width.Fold.String(norm.NFC.String(s)))), " ")
 	if bare := strings.TrimRight(strings.Trim(s, "'\"`"), ".,;: "); bare != "" {
@@ -27,7 +28,7 @@ func Fold(s string) string {
 	return cases.Fold().String(s)
 }
 
-// plainRune drops marks that cannot be seen, and takes one dash for all and a space for an underscore.
+// plainRune drops invisible characters, and unifies dashes, spaces and underscores.
 func plainRune(r rune) rune {
 	switch {
 	case visible(r) < 0:
@@ -40,7 +41,7 @@ func plainRune(r rune) rune {
 	return r
 }
 
-// visible drops marks of formatting, which nobody sees.
+// visible drops invisible formatting characters.
 func visible(r rune) rune {
 	if unicode.Is(unicode.Cf, r) {
 		return -1
@@ -48,7 +49,7 @@ func visible(r rune) rune {
 	return r
 }
 
-// Missing tells whether a value says that there is none. "None" is a name: of no tumour, say.
+// Missing reports whether a value means "not given". "None" does not: it is a name, for example for no tumour.
 func Missing(s string) bool {
 	switch strings.ToLower(strings.TrimSpace(s)) {
 	case "", "nan", "na", "n/a", "n.a.", "<na>", "#n/a", "null", "nil", "nat", "?", "missing", "not available":
@@ -57,8 +58,8 @@ func Missing(s string) bool {
 	return false
 }
 
-// Gaps are those values of a column that say that there is none: the missing ones, dashes where no plus stands against them,
-// and -1 beside numbers of classes.
+// Gaps returns the values of a column that mean "not given": the missing ones, dashes unless there are also
+// plus signs, and -1 among class numbers.
 func Gaps(count map[string]int) map[string]bool {
 	gaps, plus, numbers := map[string]bool{}, false, 0
 	for v := range count {
@@ -69,7 +70,7 @@ func Gaps(count map[string]int) map[string]bool {
 		default:
 			plus = plus || strings.Contains(f, "+")
 			if strings.Trim(f, "0123456789") != "" {
-				numbers = len(count) + 1 // no numbers of classes
+				numbers = len(count) + 1 // not class numbers
 			}
 			numbers++
 		}
@@ -85,7 +86,7 @@ func Gaps(count map[string]int) map[string]bool {
 	return gaps
 }
 
-// MayBeGap tells whether a label, one of several, may be meant to say that none is known: "unknown", 999 beside names.
+// MayBeGap reports whether one of several labels may mean "unknown": such words, or 999 among names.
 func MayBeGap(v string) bool {
 	switch Fold(v) {
 	case "unknown", "not known", "undetermined", "indeterminate", "not specified", "unspecified", "-1", "-9", "-99", "-999", "99", "999", "9999":
@@ -94,7 +95,7 @@ func MayBeGap(v string) bool {
 	return false
 }
 
-// NoFinding tells whether a value among several findings says that there is none of them.
+// NoFinding reports whether a value among several findings means that there is none.
 func NoFinding(s string) bool {
 	switch Fold(s) {
 	case "no finding", "no findings":
@@ -103,8 +104,8 @@ func NoFinding(s string) bool {
 	return false
 }
 
-// Merge maps every value to the spelling of its name that is most frequent, and of equally frequent ones to the first in
-// order. Numbers become as short as they can be. The notes say which spellings are one name.
+// Merge maps every value to the most frequent spelling of its name, the first in order in case of a tie.
+// Numbers get their shortest form. The notes list spellings that were merged.
 func Merge(count map[string]int) (to map[string]string, notes []string) {
 	sets := map[string][]string{}
 	answers := yesNo(count)
@@ -142,10 +143,10 @@ func Merge(count map[string]int) (to map[string]string, notes []string) {
 	return to, notes
 }
 
-// yesNoWords are answers, and what they have in common.
+// yesNoWords maps answers to their normal form.
 var yesNoWords = map[string]string{"yes": "yes", "y": "yes", "no": "no", "n": "no", "true": "true", "t": "true", "false": "false", "f": "false"}
 
-// yesNo tells whether all of some values are answers, each perhaps spelled in two ways.
+// yesNo reports whether all values are answers, each possibly spelled in two ways.
 func yesNo(count map[string]int) bool {
 	for v := range count {
 		if yesNoWords[Fold(v)] == "" {
@@ -163,8 +164,8 @@ func isNumber(s string) bool {
 // Ambiguous is the error about cells that may be one name or several.
 type Ambiguous struct {
 	Separator string
-	Value     string   // one that may be several
-	Known     []string // parts that occur by themselves, too
+	Value     string   // a value that may be several
+	Known     []string // parts that also occur alone
 	Alone     []string // parts that do not
 }
 
@@ -185,12 +186,12 @@ func quoted(items []string) string {
 	return strings.Join(out[:min(3, len(out))], ", ")
 }
 
-// Separators are what may stand between the findings in a cell.
+// Separators lists what may separate the findings in a cell.
 var Separators = []string{"|", ";", ","}
 
-// Separator finds what stands between several findings in a cell; empty: a cell is one name. A bar always separates. A
-// semicolon or comma does when every part of every value occurs by itself or beside other parts, and does not when no
-// part does; otherwise the error is *Ambiguous.
+// Separator determines what separates several findings in a cell; "" means that a cell is one name. A bar
+// always separates. A semicolon or comma does if every part of every value occurs alone or beside other parts,
+// and does not if no part does. Otherwise the error is *Ambiguous.
 func Separator(count map[string]int) (string, error) {
 	for _, sep := range Separators {
 		var joined []string
@@ -204,7 +205,7 @@ func Separator(count map[string]int) (string, error) {
 			return sep, nil
 		}
 		known, alone := map[string]bool{}, map[string]bool{}
-		partners := map[string]map[string]bool{} // a part, and the sets that it is in
+		partners := map[string]map[string]bool{} // each part, with the sets that contain it
 		for v := range count {
 			parts := Parts(v, sep)
 			for _, p := range parts {
@@ -231,7 +232,7 @@ func Separator(count map[string]int) (string, error) {
 			return sep, nil
 		}
 		e := &Ambiguous{Separator: sep, Known: keys(known), Alone: keys(alone)}
-		for _, v := range joined { // show one that has both
+		for _, v := range joined { // show a value that has both
 			parts := Parts(v, sep)
 			if e.Value == "" || slices.ContainsFunc(parts, func(p string) bool { return known[p] }) && slices.ContainsFunc(parts, func(p string) bool { return alone[p] }) {
 				e.Value = v
@@ -247,10 +248,10 @@ func Separator(count map[string]int) (string, error) {
 	return "", doubtful(count)
 }
 
-// doubtfulSeparators are what may stand between findings, and is part of many names, too: it never separates by itself.
+// doubtfulSeparators lists separators that are also part of many names. They never separate by themselves.
 var doubtfulSeparators = []string{"/", "+", "&", " and ", "\\", " "}
 
-// doubtful is about values whose parts are all labels by themselves: "A/B" beside "A" and "B".
+// doubtful returns an error about values whose parts are all labels by themselves: "A/B" beside "A" and "B".
 func doubtful(count map[string]int) error {
 	folded := map[string]bool{}
 	for v := range count {
@@ -277,12 +278,12 @@ func keys[V any](m map[string]V) []string {
 	return out
 }
 
-// bracketed tells whether a value is a list or a set as programs write it: ['a', 'b'], {a,b}.
+// bracketed reports whether a value is a list or a set in a program's notation: ['a', 'b'], {a,b}.
 func bracketed(v string) bool {
 	return strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") || strings.HasPrefix(v, "{") && strings.HasSuffix(v, "}") && !strings.Contains(v, ":")
 }
 
-// Parts are the findings in a cell, without doubles and without empty ones.
+// Parts returns the findings in a cell, without duplicates and empty ones.
 func Parts(v, sep string) []string {
 	if bracketed(v) {
 		v = v[1 : len(v)-1]

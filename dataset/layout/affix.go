@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// affix is what the names of some files have more than those of the images beside them.
+// affix is what some file names have in addition to the names of the images beside them.
 type affix struct {
 	before, after string
 }
 
-// byAffix finds mask_7.png, 7_label.png, 7_lesion_mask (1).png beside 7.png, whatever stands there: where all names with the same
-// addition belong to an image, have the content of masks, and the images have not.
+// byAffix finds mask_7.png, 7_label.png, 7_lesion_mask (1).png beside 7.png, whatever the addition is: all
+// names with the same addition belong to an image, they look like masks, and the images do not.
 func (c *companions) byAffix(images []string) {
 	if c.look == nil {
 		return
@@ -45,7 +45,8 @@ func (c *companions) byAffix(images []string) {
 	}
 }
 
-// longest finds the image whose stem is the longest that begins or ends another stem, with something of letters beside it.
+// longest finds the image with the longest stem that starts or ends another stem, if the rest contains a
+// letter.
 func longest(stems map[string]string, s string) (name string, a affix) {
 	for n := len(s) - 1; n > 0; n-- {
 		for _, cut := range [2]struct{ part, before, after string }{{s[:n], "", s[n:]}, {s[len(s)-n:], s[:len(s)-n], ""}} {
@@ -69,7 +70,7 @@ func withoutDigits(s string) string {
 	}, s)
 }
 
-// commonest are the additions that most files have, 64 at most.
+// commonest returns the most frequent additions, 64 at most.
 func commonest(m map[affix][]string) []affix {
 	const most = 64
 	out := make([]affix, 0, len(m))

@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Look tells whether an image has the content of a mask: no more than a few colours, or black and white. It is asked
-// where names alone do not decide.
+// Look reports whether an image looks like a mask: few colours, or black and white. It is called if names alone
+// do not decide.
 type Look func(name string) bool
 
-// LeftOut is a file that is no sample, and why: one of the reasons below, or words of their own.
+// LeftOut is a file that is not a sample, with one of the reasons below or another text.
 type LeftOut struct {
 	Name   string
 	Reason string
 }
 
-// Reasons to leave files out.
+// Reasons for leaving files out.
 const (
 	ReasonHidden = "hidden, or left behind by a system"
 	ReasonMask   = "masks and other companions of images"
 	ReasonOther  = "not images by their names"
 )
 
-// looked is how many files of a folder are looked at, and alikeFolders how many folders of one name, before the rest is taken to
-// be like them.
+// looked is the number of files of a folder to examine, and alikeFolders the number of folders with the same
+// name, before the rest is assumed to be alike.
 const (
 	looked       = 6
 	alikeFolders = 16
 )
 
-// Companions parts images from what belongs to them. Images are in the order of the store.
+// Companions separates images from files that belong to them, such as masks. Images are in store order.
 func Companions(images []string, look Look) (kept []string, left []LeftOut, notes []string) {
 	c := companions{look: look, out: map[string]bool{}, stems: map[string]map[string]bool{}, below: map[string][]string{}}
 	for _, name := range images {
@@ -63,8 +63,8 @@ type companions struct {
 	look  Look
 	out   map[string]bool
 	dirs  []string
-	stems map[string]map[string]bool // of the images of each folder
-	below map[string][]string        // images below each folder, the root excepted
+	stems map[string]map[string]bool // stems of the images in each folder
+	below map[string][]string        // images below each folder other than the root
 	notes []string
 }
 
@@ -86,8 +86,8 @@ func (c *companions) byName(images []string) {
 	}
 }
 
-// byFolder finds folders of masks: their name says so, and their files have the names of images in a folder beside
-// them, or the content of masks.
+// byFolder finds folders of masks: their name says so, and their files are named like images in a sibling
+// folder, or look like masks.
 func (c *companions) byFolder() {
 	beside := map[string][]string{} // folders by parent
 	for _, dir := range allDirs(c.dirs) {
@@ -105,10 +105,11 @@ func (c *companions) byFolder() {
 	}
 }
 
-// alike counts folders of one name by whether they held masks.
+// alike counts folders of the same name by whether they contained masks.
 type alike struct{ yes, no int }
 
-// companion tells whether a folder holds masks. Of folders that are not named so, beside images, some of each name are looked at.
+// companion reports whether a folder contains masks. If its name does not say so and images are beside it, some
+// folders of that name are examined.
 func (c *companions) companion(dir string, beside []string, seen map[string]*alike) bool {
 	if maskFolder(path.Base(dir)) {
 		return c.companionFolder(dir, beside)
@@ -134,8 +135,8 @@ func (c *companions) companion(dir string, beside []string, seen map[string]*ali
 	return false
 }
 
-// imagesBeside returns the folders beside one that are named as images are; none for a folder that is named so itself, or as a
-// split.
+// imagesBeside returns the sibling folders with a name for images. It returns none if the folder itself has
+// such a name, or that of a split.
 func (c *companions) imagesBeside(dir string, beside []string) (out []string) {
 	if _, split := SplitName(path.Base(dir)); split || imageFolder(path.Base(dir)) {
 		return nil
@@ -148,10 +149,10 @@ func (c *companions) imagesBeside(dir string, beside []string) (out []string) {
 	return out
 }
 
-// companionFolder decides for a folder whose name is that of masks, or that lies beside one of images.
+// companionFolder decides for a folder that is named like masks, or is beside one of images.
 func (c *companions) companionFolder(dir string, beside []string) bool {
 	others := map[string]bool{}
-	named := false // by a folder of images, or of a split, beside it: then it is no label
+	named := false // a folder of images or of a split is beside it, so it is not a label
 	for _, b := range beside {
 		if b == dir {
 			continue
@@ -176,7 +177,7 @@ func (c *companions) companionFolder(dir string, beside []string) bool {
 	return 2*paired >= len(inside) && c.masks(inside)
 }
 
-// masks tells whether most of some images have the content of masks.
+// masks reports whether most of some images look like masks.
 func (c *companions) masks(images []string) bool {
 	if c.look == nil {
 		return false
@@ -192,11 +193,12 @@ func (c *companions) masks(images []string) bool {
 	return 4*yes >= 3*n
 }
 
-// byExtension finds 001.bmp beside 001.png: where all of one kind have the content of masks and those of the other do
-// not, they are masks.
+// byExtension finds 001.bmp beside 001.png. If all files with one extension look like masks and those with the
+// other do not, they are masks.
 func (c *companions) byExtension(images []string) {
 	type pair struct{ dir, ext string }
-	kinds := map[string]map[string][]string{} // images of each folder that share a stem with another, by extension
+	// images of each folder that share a stem with another one, by extension
+	kinds := map[string]map[string][]string{}
 	seen := map[string][]string{}
 	for _, name := range images {
 		if !c.out[name] {
@@ -247,7 +249,7 @@ func (c *companions) byExtension(images []string) {
 	}
 }
 
-// allDirs returns the folders and those that they lie in, without the root, sorted.
+// allDirs returns the folders and their ancestors, without the root, sorted.
 func allDirs(dirs []string) []string {
 	seen := map[string]bool{}
 	for _, dir := range dirs {
@@ -263,7 +265,7 @@ func allDirs(dirs []string) []string {
 	return out
 }
 
-// First joins at most three items, and says how many there are more.
+// First joins at most three items, and says how many more there are.
 func First(items []string) string {
 	const most = 3
 	if len(items) <= most {

@@ -10,52 +10,52 @@ import (
 	"melo.example/melo/dataset/label"
 )
 
-// Reading is a way to take folders for labels and splits.
+// Reading is an interpretation of folders as labels and splits.
 type Reading string
 
-// The readings. Auto finds out, and refuses where more than one could be meant.
+// The readings. Auto determines the reading, and returns an error if there is more than one.
 const (
 	Auto    Reading = ""
-	Classes Reading = "classes" // the folders at the top are labels, whatever their names
-	Splits  Reading = "splits"  // the folders at the top that are named as splits are splits; labels lie below them
-	Leaves  Reading = "leaves"  // the folder that an image lies in is its label
+	Classes Reading = "classes" // folders at the top are labels, whatever their names
+	Splits  Reading = "splits"  // folders at the top with names of splits are splits; labels are below them
+	Leaves  Reading = "leaves"  // the folder that contains an image is its label
 )
 
-// Image is a sample: an image with its label.
+// Image is an image with its label.
 type Image struct {
 	Name  string
 	Label string
-	Split string // Train, Val, Test, or empty
+	Split string // Train, Val, Test, or ""
 }
 
-// Plan says what folders mean.
+// Plan is the meaning of folders.
 type Plan struct {
-	Images   []Image // in the order of the store
+	Images   []Image // in store order
 	LeftOut  []LeftOut
-	Notes    []string // what was decided, for people
-	Warnings []string // what to doubt
-	Words    string   // what was understood: "by the folders at the top"
+	Notes    []string // decisions, for people to read
+	Warnings []string // doubts, for people to read
+	Words    string   // how labels were found, such as "by the folders at the top"
 }
 
-// AmbiguousError is about folders that can be read in more than one way.
+// AmbiguousError reports folders with more than one interpretation.
 type AmbiguousError struct {
-	Readings []string // each with the option that chooses it
+	Readings []string // each with the option that selects it
 }
 
-// Error shows every reading.
+// Error lists all readings.
 func (e *AmbiguousError) Error() string {
 	return "can be read in more than one way: " + strings.Join(e.Readings, "; or ")
 }
 
-// ErrNoLabels is wrapped by the errors about folders that say nothing of labels.
+// ErrNoLabels is wrapped by errors about folders whose names contain no labels.
 var ErrNoLabels = errors.New("no label in the names of folders")
 
-// node is a folder with what lies in it.
+// node is a folder and its content.
 type node struct {
 	name  string
-	path  string // relative to the root; empty: the root
+	path  string // relative to the root; "" for the root
 	dirs  []*node
-	files []string // images right in it
+	files []string // images directly in it
 	total int      // images below it
 }
 
@@ -97,7 +97,7 @@ func tree(images []string) *node {
 	return root
 }
 
-// all returns the images below n, in order of the store.
+// all returns the images below n, in store order.
 func (n *node) all() []string {
 	out := slices.Clone(n.files)
 	for _, d := range n.dirs {
@@ -106,7 +106,7 @@ func (n *node) all() []string {
 	return out
 }
 
-// classNames returns the folded names of the folders in n, without those that are named as images.
+// classNames returns the folded names of the folders in n, except those with names for images.
 func (n *node) classNames() map[string]bool {
 	names := map[string]bool{}
 	for _, d := range n.dirs {
@@ -131,10 +131,11 @@ func shared(a, b map[string]bool) int {
 // planner makes a plan.
 type planner struct {
 	plan  Plan
-	count map[string]int // images by label as it is spelled
+	count map[string]int // number of images per label as spelled
 }
 
-// Folders decides what the folders of some images mean. Names that differ in case or in composed letters are one label.
+// Folders determines what the folders of images mean. Names that differ only in case or composed letters are
+// the same label.
 func Folders(images []string, how Reading) (*Plan, error) {
 	p := &planner{count: map[string]int{}}
 	root := tree(images)
@@ -156,7 +157,7 @@ func (p *planner) read(root *node, how Reading) error {
 	default:
 		return fmt.Errorf("reading %q: expected classes, splits or leaves", how)
 	}
-	// What is unpacked often lies in a folder of its own.
+	// Unpacked archives are often in a single folder.
 	for len(root.dirs) == 1 && len(root.files) == 0 && len(root.dirs[0].dirs) > 0 && how != Classes {
 		root = root.dirs[0]
 	}
@@ -187,7 +188,7 @@ func (p *planner) read(root *node, how Reading) error {
 	return p.classes(root)
 }
 
-// take makes samples of the images below a folder.
+// take adds the images below a folder as samples.
 func (p *planner) take(n *node, class, split string) {
 	for _, name := range n.all() {
 		p.plan.Images = append(p.plan.Images, Image{Name: name, Label: class, Split: split})
@@ -195,7 +196,7 @@ func (p *planner) take(n *node, class, split string) {
 	p.count[class] += n.total
 }
 
-// leave leaves the images below a folder out.
+// leave leaves out images with a reason.
 func (p *planner) leave(names []string, reason string) {
 	for _, name := range names {
 		p.plan.LeftOut = append(p.plan.LeftOut, LeftOut{name, reason})
@@ -222,8 +223,8 @@ func (p *planner) classes(root *node) error {
 	return nil
 }
 
-// innerNames gives an example of folders that could be the labels, too: where every folder at the top has several in it, and no
-// images of its own. Folders that only keep images apart are none.
+// innerNames returns an example of folders that could also be the labels, if every folder at the top contains
+// several folders and no images. Folders that only divide images do not count.
 func innerNames(root *node) string {
 	var names []string
 	for _, d := range root.dirs {
@@ -243,7 +244,7 @@ func innerNames(root *node) string {
 	return First(names)
 }
 
-// loose leaves out the images that lie beside class folders.
+// loose leaves out images beside class folders.
 func (p *planner) loose(n *node) {
 	if len(n.files) > 0 {
 		p.leave(n.files, "images beside the class folders, without a label")
@@ -280,12 +281,12 @@ func (p *planner) leaves(n *node) error {
 	return nil
 }
 
-// comparePaths orders as store.Compare does.
+// comparePaths orders paths as store.Compare does.
 func comparePaths(a, b string) int {
 	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
 }
 
-// withoutLabels leaves out folders that say of their images that they have no label.
+// withoutLabels leaves out folders whose names say that their images have no label.
 func (p *planner) withoutLabels(n *node) {
 	n.dirs = slices.DeleteFunc(n.dirs, func(d *node) bool {
 		if !unlabelled(d.name) {
@@ -297,8 +298,9 @@ func (p *planner) withoutLabels(n *node) {
 	})
 }
 
-// secondTrees is about folders beside labels that have the labels' folders in them: a copy of the others is left out; what has
-// other files, augmented ones, say, may be more images of the labels, a label, or none of these.
+// secondTrees handles folders beside labels that contain folders named like the labels. A copy of the others is
+// left out. One with other files, for example augmented ones, is ambiguous: more images of the labels, a label,
+// or neither.
 func (p *planner) secondTrees(root *node) error {
 	var plain, trees []*node
 	names := map[string]bool{}
@@ -329,7 +331,8 @@ func (p *planner) secondTrees(root *node) error {
 	return nil
 }
 
-// nested refuses folders at the top that all have folders of the same names: each level could be the labels.
+// nested returns an error if the folders at the top all contain folders with the same names: either level could
+// be the labels.
 func nested(root *node) error {
 	if len(root.dirs) < 2 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"melo.example/melo/dataset/label"
 )
 
-// splits reads a folder of splits, if it is one: done tells.
+// splits reads a folder of splits. done reports whether it is one.
 func (p *planner) splits(root *node, how Reading) (done bool, err error) {
 	named, others := map[string][]*node{}, []*node(nil)
 	order := []*node(nil)
@@ -72,8 +72,8 @@ func (p *planner) splits(root *node, how Reading) (done bool, err error) {
 	return true, nil
 }
 
-// mixedNames reads folders at the top whose names say more than the split: BUSI_train and BUSI_test with folders of the same
-// labels in them, or train_normal and test_normal, trainA and testA with images alone.
+// mixedNames reads folders at the top whose names contain more than the split: BUSI_train and BUSI_test with
+// folders of the same labels in them, or train_normal and test_normal, trainA and testA with images only.
 func (p *planner) mixedNames(root *node) (bool, error) {
 	if len(root.dirs) < 2 {
 		return false, nil
@@ -136,7 +136,7 @@ func (p *planner) mixedNames(root *node) (bool, error) {
 	return true, nil
 }
 
-// splitAndRest cuts the word of a split out of a name.
+// splitAndRest removes the word for a split from a name.
 func splitAndRest(s string) (split, rest string) {
 	if split, rest = glued(s); split != "" {
 		return split, rest
@@ -150,7 +150,8 @@ func splitAndRest(s string) (split, rest string) {
 	return split, strings.Join(kept, "_")
 }
 
-// within looks one level deeper: where a single folder of several holds splits, the others are named and left out.
+// within looks one level deeper: if one of several folders contains splits, the others are left out with a
+// note.
 func (p *planner) within(root *node, how Reading) (bool, error) {
 	var holders []*node
 	for _, d := range root.dirs {
@@ -178,7 +179,8 @@ func (p *planner) within(root *node, how Reading) (bool, error) {
 	return p.splits(holders[0], how)
 }
 
-// assign says which split each folder is. Two folders may not be one split, but for eval beside val: that is a test.
+// assign determines the split of each folder. Two folders may not be the same split, except for eval beside
+// val, which is test.
 func (p *planner) assign(named map[string][]*node) (map[*node]string, error) {
 	splitOf := map[*node]string{}
 	for split, nodes := range named {
@@ -197,10 +199,11 @@ func (p *planner) assign(named map[string][]*node) (map[*node]string, error) {
 	return splitOf, nil
 }
 
-// flat is about folders that are named as splits and have no folders in them.
+// flat handles folders that are named like splits and contain no folders.
 func (p *planner) flat(root *node, order, others []*node, how Reading) (bool, error) {
 	if len(others) > 0 && how != Splits && len(order) == 1 {
-		// train/ beside the classes of a test would have classes in it: a label that is named like a split.
+		// train/ beside the classes of a test set would contain classes: it is a label with the name of a
+		// split.
 		return false, &AmbiguousError{Readings: []string{
 			fmt.Sprintf("%s are labels (--layout classes)", First(sortedNames(root.dirs))),
 			fmt.Sprintf("%s is a split, whose images have no label (move it away)", order[0].name),
@@ -216,12 +219,12 @@ func (p *planner) flat(root *node, order, others []*node, how Reading) (bool, er
 		First(sortedNames(order)), ErrNoLabels)
 }
 
-// sameClasses tells whether some folder has folders of the same names as the splits have.
+// sameClasses reports whether a folder contains folders of the same names as the splits.
 func (p *planner) sameClasses(others []*node, classes map[string]bool) bool {
 	return slices.ContainsFunc(others, func(o *node) bool { return shared(o.classNames(), classes) > 0 })
 }
 
-// leaveOthers leaves out the folders beside splits, and says what they are.
+// leaveOthers leaves out the folders beside splits, with a note.
 func (p *planner) leaveOthers(others, splits []*node) {
 	for _, o := range others {
 		if copyOf(o, splits) {
@@ -232,7 +235,7 @@ func (p *planner) leaveOthers(others, splits []*node) {
 	}
 }
 
-// copyOf tells whether a folder has the same files as the splits beside it have.
+// copyOf reports whether a folder contains the same files as the splits beside it.
 func copyOf(o *node, splits []*node) bool {
 	names := map[string]bool{}
 	for _, s := range splits {

@@ -1,5 +1,5 @@
-// Package parquet reads columns of Parquet files, images in single rows among them, and writes small tables. It wraps a
-// library, and turns what that does with damaged files into errors.
+// Package parquet reads columns of Parquet files, including images in single rows, and writes small tables. It
+// wraps a library, and turns its panics on damaged files into errors.
 package parquet
 
 import (
@@ -18,10 +18,10 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// ErrFile is wrapped by the errors about files that are no Parquet, or damaged.
+// ErrFile is wrapped by errors about files that are not Parquet, or damaged.
 var ErrFile = errors.New("bad Parquet file")
 
-// maxColumn bounds the bytes that a column is said to take unpacked, in one group of rows.
+// maxColumn limits the uncompressed size that a file claims for a column in a row group.
 const maxColumn = 8 << 30
 
 // File is an open file. Its methods may be called concurrently.
@@ -30,18 +30,18 @@ type File struct {
 	f       *os.File
 	p       *pq.File
 	groups  []pq.RowGroup
-	first   []int64 // row that each group begins with
+	first   []int64 // first row of each row group
 	columns []Column
 }
 
-// Column is a column without parts.
+// Column is a leaf column.
 type Column struct {
-	Name  string // parts are joined by dots: "image.bytes"
-	Bytes bool   // bytes or text rather than numbers
-	List  bool   // a row may have several values; one that is there and has none is "[]" as text
+	Name  string // path components are joined by dots: "image.bytes"
+	Bytes bool   // bytes or text, not numbers
+	List  bool   // a row may have several values; an empty list is "[]" as text
 	Parts bool   // part of a structure: "image.path"
 	index int
-	empty int // level from which a list is there
+	empty int // definition level from which a list exists
 }
 
 // guard turns a panic of the library into an error.
@@ -78,7 +78,8 @@ func (x *File) open() (err error) {
 		for _, c := range g.Columns {
 			m := c.MetaData
 			if m.Codec == format.Lz4 || m.Codec == format.Lz4Raw {
-				// The library takes some of its blocks for empty ones, and memory without end for damaged ones.
+				// The library mistakes some LZ4 blocks for empty ones, and allocates without bound for damaged
+				// ones.
 				return fmt.Errorf("%s: LZ4 compression is not read: write it with Snappy or Zstandard", x.path)
 			}
 			if m.TotalUncompressedSize > maxColumn || m.TotalCompressedSize > st.Size() {
@@ -115,21 +116,21 @@ func (x *File) open() (err error) {
 	return nil
 }
 
-// isList tells whether a group only says that what lies in it is a list.
+// isList reports whether a group only marks its content as a list.
 func isList(c *pq.Column) bool {
 	parts := c.Columns()
 	return len(parts) == 1 && parts[0].Repeated()
 }
 
-// plainPath joins the parts of a column's name, without those that only say that it is a list.
+// plainPath joins the components of a column's name, without those that only mark a list.
 func plainPath(parts []string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "list" || s == "element" || s == "item" }), ".")
 }
 
-// Path is where the file lies.
+// Path returns the path of the file.
 func (x *File) Path() string { return x.path }
 
-// Rows is the number of rows.
+// Rows returns the number of rows.
 func (x *File) Rows() int { return int(x.p.NumRows()) }
 
 // Columns lists the columns.
@@ -138,7 +139,8 @@ func (x *File) Columns() []Column { return x.columns }
 // Close closes the file.
 func (x *File) Close() error { return x.f.Close() }
 
-// Names returns the names of the classes that a column's numbers stand for, as Hugging Face's libraries note them; nil: none.
+// Names returns the class names for a column's numbers, as Hugging Face's libraries record them; nil if there
+// are none.
 func (x *File) Names(column string) []string {
 	text, ok := x.p.Lookup("huggingface")
 	if !ok {
@@ -170,8 +172,8 @@ func (x *File) Names(column string) []string {
 	return nil
 }
 
-// Strings reads a whole column as text: numbers as they are written, nothing as "", several values joined by "|". It
-// fails where the texts take more than limit bytes together.
+// Strings reads a whole column as text: numbers in decimal, missing values as "", several values joined by "|".
+// It returns an error if the texts take more than limit bytes in total.
 func (x *File) Strings(c Column, limit int64) (out []string, err error) {
 	defer guard(x.path, &err)
 	out = make([]string, 0, min(x.Rows(), 1<<20))
@@ -195,7 +197,7 @@ func (x *File) Strings(c Column, limit int64) (out []string, err error) {
 					case !v.IsNull():
 						text = v.String()
 					case c.List && v.DefinitionLevel() == c.empty:
-						text = "[]" // a list without items is not the same as no list
+						text = "[]" // an empty list differs from a missing list
 					}
 					if limit -= int64(len(text)); limit < 0 {
 						return nil, errors.Join(fmt.Errorf("%s: column %s is too large to be read as text: %w", x.path, c.Name, ErrFile), pages.Close())
@@ -224,7 +226,8 @@ func (x *File) Strings(c Column, limit int64) (out []string, err error) {
 	return out, nil
 }
 
-// Row reads one value of a column of bytes; nil: there is none. It reads the page that the row is in.
+// Row reads one value of a column of bytes, or nil if it is missing. It reads only the page that contains the
+// row.
 func (x *File) Row(c Column, row int) (out []byte, err error) {
 	defer guard(x.path, &err)
 	if row < 0 || row >= x.Rows() {

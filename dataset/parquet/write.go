@@ -7,31 +7,31 @@ import (
 	pq "github.com/parquet-go/parquet-go"
 )
 
-// Kind is the type of a column that is written.
+// Kind is the type of a column to write.
 type Kind uint8
 
 // The types of columns.
 const (
 	Text    Kind = iota // string
 	Numbers             // float64
-	Floats              // []float32: a list in each row
+	Floats              // []float32: a list per row
 )
 
-// Field is a column that is written.
+// Field is a column to write.
 type Field struct {
 	Name string
 	Kind Kind
 }
 
-// Writer writes a table row by row. It keeps the rows of a group in memory.
+// Writer writes a table row by row. It buffers the rows of a row group in memory.
 type Writer struct {
 	out    *pq.GenericWriter[any]
 	fields []Field
-	at     []int // which column of the file each field is
+	at     []int // column index in the file of each field
 	row    pq.Row
 }
 
-// NewWriter begins a table. metadata is kept in the file's footer; nil: none.
+// NewWriter starts a table. metadata is stored in the file's footer; it may be nil.
 func NewWriter(w io.Writer, fields []Field, metadata map[string]string) *Writer {
 	group := pq.Group{}
 	for _, f := range fields {
@@ -53,7 +53,7 @@ func NewWriter(w io.Writer, fields []Field, metadata map[string]string) *Writer 
 	return x
 }
 
-// Row writes a row: a string, a float64 or a []float32 for each field.
+// Row writes a row with a string, a float64 or a []float32 per field.
 func (x *Writer) Row(values ...any) error {
 	columns := make([][]pq.Value, len(x.fields))
 	for i, f := range x.fields {
@@ -84,7 +84,7 @@ func (x *Writer) Row(values ...any) error {
 	return nil
 }
 
-// Flush ends a group of rows.
+// Flush ends a row group.
 func (x *Writer) Flush() error {
 	if err := x.out.Flush(); err != nil {
 		return fmt.Errorf("parquet: %w", err)
@@ -100,7 +100,7 @@ func (x *Writer) Close() error {
 	return nil
 }
 
-// Write writes a table of text and numbers to w: columns that are []string or []float64, of one length.
+// Write writes a table of text and numbers to w. Columns are []string or []float64 of equal length.
 func Write(w io.Writer, names []string, columns []any) error {
 	fields, rows := make([]Field, len(names)), 0
 	for i, name := range names {

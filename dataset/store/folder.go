@@ -8,7 +8,7 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// maxNesting bounds how deep folders may lie.
+// maxNesting limits the depth of nested folders.
 const maxNesting = 64
 
 type folder struct {
@@ -25,7 +25,7 @@ func openFolder(root string) (Store, error) {
 	return f, nil
 }
 
-// walk lists the files below a folder. It follows symbolic links, but never back to a folder that it is in.
+// walk lists the files below a folder. It follows symbolic links, but never to a folder that it is inside of.
 func (f *folder) walk(dir string, depth int, above []os.FileInfo) error {
 	if depth > maxNesting {
 		return fmt.Errorf("%s: folders lie more than %d deep: %w", f.Path(dir), maxNesting, ErrTooLarge)
@@ -55,7 +55,7 @@ func (f *folder) walk(dir string, depth int, above []os.FileInfo) error {
 			if !os.IsNotExist(err) && depth == 0 {
 				return err
 			}
-			continue // a link to nowhere
+			continue // a broken link
 		case info.IsDir():
 			if err := f.walk(name, depth+1, above); err != nil {
 				return err

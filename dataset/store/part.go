@@ -1,6 +1,6 @@
 package store
 
-// part are some files of a store.
+// part holds some files of a store.
 type part struct {
 	Store
 	files []File
@@ -8,7 +8,7 @@ type part struct {
 
 func (p *part) Files() []File { return p.files }
 
-// Part is a store of those files of another that keep takes.
+// Part returns a store with those files of another for which keep returns true.
 func Part(s Store, keep func(File) bool) Store {
 	p := &part{Store: s}
 	for _, f := range s.Files() {

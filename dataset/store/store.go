@@ -1,7 +1,7 @@
-// Package store lists and reads files, wherever they lie: in a folder, or in a zip or tar archive, which is read in place.
+// Package store lists and reads files in a folder, or in a zip or tar archive without unpacking it.
 //
-// Names are relative to the store, with forward slashes. What an archive says about itself is a claim: the number of its
-// files is bounded, and so is what reading one of them may take.
+// Names are relative to the store, with forward slashes. Archives are not trusted: the number of files is
+// limited, and so is the memory for reading one of them.
 package store
 
 import (
@@ -17,19 +17,19 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// ErrStore is wrapped by the errors about archives that cannot be read as what their names say.
+// ErrStore is wrapped by errors about archives that do not have the format that their names suggest.
 var ErrStore = errors.New("bad archive")
 
-// ErrTooLarge is wrapped by the errors about files and archives beyond a bound.
+// ErrTooLarge is wrapped by errors about files and archives that exceed a limit.
 var ErrTooLarge = errors.New("too large")
 
-// MaxFiles is the number of files that a store may have.
+// MaxFiles is the maximum number of files in a store.
 const MaxFiles = 5_000_000
 
 // File is a file of a store.
 type File struct {
 	Name string // relative to the store, with forward slashes
-	Size int64  // in bytes, as the folder or the archive says
+	Size int64  // in bytes, according to the folder or archive
 }
 
 // Store is a set of files. Its methods may be called concurrently.
@@ -38,13 +38,13 @@ type Store interface {
 	Root() string
 	// Files lists the files in the order of [Compare].
 	Files() []File
-	// Path says where a file lies: a path of its own in a folder, "ARCHIVE:NAME" in an archive.
+	// Path returns the location of a file: its path in a folder, "ARCHIVE:NAME" in an archive.
 	Path(name string) string
-	// Head returns the first n bytes of a file, or fewer where it is shorter.
+	// Head returns the first n bytes of a file, or fewer if it is shorter.
 	Head(name string, n int) ([]byte, error)
-	// Read returns the content of a file of at most limit bytes.
+	// Read returns the content of a file, which must have at most limit bytes.
 	Read(name string, limit int64) ([]byte, error)
-	// Close gives back what the store holds.
+	// Close releases the store's resources.
 	Close() error
 }
 
@@ -65,13 +65,13 @@ func Open(path string) (Store, error) {
 	return nil, fmt.Errorf("%s: neither a folder nor a .zip or .tar file", path)
 }
 
-// IsArchive tells whether a file is an archive that Open reads, by its name.
+// IsArchive reports whether a file has the extension of an archive that Open reads.
 func IsArchive(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
 	return ext == ".zip" || ext == ".tar"
 }
 
-// Compare orders names as a walk through folders meets them: folder by folder, names in order.
+// Compare orders names as a recursive walk would: folder by folder, with names in order.
 func Compare(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		x, y := a[i], b[i]
@@ -88,7 +88,7 @@ func Compare(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// Head returns the first n bytes of a regular file, or fewer where it is shorter.
+// Head returns the first n bytes of a regular file, or fewer if it is shorter.
 func Head(path string, n int) ([]byte, error) {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s: no regular file: %w", path, ErrStore))
@@ -114,7 +114,7 @@ func sortFiles(files []File) {
 	slices.SortFunc(files, func(a, b File) int { return Compare(a.Name, b.Name) })
 }
 
-// Multi joins stores: the names of each begin with the archive's name without its extension.
+// Multi joins stores. The names of each get the archive's name, without its extension, as a prefix.
 func Multi(root string, stores []Store) Store {
 	m := &multi{root: root, parts: map[string]Store{}}
 	for _, s := range stores {

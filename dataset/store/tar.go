@@ -18,7 +18,7 @@ type tarred struct {
 	at    map[string]section
 }
 
-// section is where the content of a file lies in the archive.
+// section is the position of a file's content in the archive.
 type section struct{ start, size int64 }
 
 func openTar(path string) (_ Store, err error) {
@@ -57,7 +57,8 @@ func (t *tarred) index() error {
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		// The reader takes whole blocks and nothing ahead: the content begins where the file stands.
+		// The reader consumes whole blocks and reads nothing ahead, so the content starts at the current
+		// position.
 		start, err := t.f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.root, err)
@@ -75,7 +76,7 @@ func (t *tarred) index() error {
 		if _, ok := t.at[name]; !ok {
 			t.files = append(t.files, File{name, h.Size})
 		}
-		t.at[name] = section{start, h.Size} // as unpacking does, the last of one name counts
+		t.at[name] = section{start, h.Size} // as in unpacking, the last of several files with one name counts
 	}
 }
 
@@ -100,7 +101,7 @@ func (t *tarred) Read(name string, limit int64) ([]byte, error) {
 	if s.size > limit {
 		return nil, fmt.Errorf("%s: %d bytes, the limit is %d: %w", t.Path(name), s.size, limit, ErrTooLarge)
 	}
-	data := make([]byte, s.size) // within the archive: it was checked
+	data := make([]byte, s.size) // checked to lie within the archive
 	if _, err := t.f.ReadAt(data, s.start); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", t.Path(name), err, ErrStore)
 	}

@@ -39,7 +39,7 @@ func openZip(path string) (Store, error) {
 			continue
 		}
 		if name = clean(name); name == "" || z.at[name] != nil {
-			continue // the first of two files of one name counts
+			continue // the first of several files with one name counts
 		}
 		if len(z.files) >= MaxFiles {
 			return nil, errors.Join(fmt.Errorf("%s: more than %d files: %w", path, MaxFiles, ErrTooLarge), f.Close())
@@ -51,7 +51,7 @@ func openZip(path string) (Store, error) {
 	return z, nil
 }
 
-// clean makes a member's name relative: nothing is ever written under it, so that it need not be safe.
+// clean makes a member's name relative. No file is ever written to it, so it need not be safe.
 func clean(name string) string {
 	for strings.HasPrefix(name, "./") || strings.HasPrefix(name, "/") {
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "."), "/")
@@ -93,7 +93,7 @@ func (z *zipped) Read(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w: %w", z.Path(name), err, ErrStore)
 	}
 	defer r.Close()
-	// The size is a claim: memory grows with what comes.
+	// The size in the archive is not trusted: memory grows as data arrives.
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:

@@ -6,17 +6,17 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// separators are what may stand between cells, the usual one first.
+// separators lists possible separators, in order of preference.
 var separators = []byte{',', ';', '\t', '|'}
 
-// maxGuessed bounds the records that are looked at to find the separator, and their bytes.
+// Limits of the number and bytes of records that are examined to find the separator.
 const (
 	maxGuessed      = 50
 	maxGuessedBytes = 256 << 10
 )
 
-// separator finds what stands between cells: the first that all of the first records have equally often, or else the first
-// that is in the header.
+// separator determines the separator: the first that occurs equally often in all of the first records, or else
+// the first that occurs in the header.
 func separator(data []byte) rune {
 	records := countSeparators(data[:min(len(data), maxGuessedBytes)])
 	for k, sep := range separators {
@@ -36,7 +36,8 @@ func separator(data []byte) rune {
 	return ','
 }
 
-// countSeparators counts each separator in the first records that are not blank, outside of quotes. There is one at least.
+// countSeparators counts each separator, outside quotes, in the first non-blank records. The result has at
+// least one record.
 func countSeparators(data []byte) [][4]int {
 	records := [][4]int{{}}
 	quoted, blank := false, true
@@ -64,18 +65,19 @@ func countSeparators(data []byte) [][4]int {
 			blank = blank && (b == ' ' || b == '\r' || b == '\t' || b == ',' || b == ';' || b == '|')
 		}
 	}
-	if len(records) > 1 { // the last may be cut, or is what follows the last line
+	if len(records) > 1 { // the last record may be incomplete, or empty after the last newline
 		records = records[:len(records)-1]
 	}
 	return records
 }
 
-// signs are what may stand between letters in Latin-1 and Windows-1252, and is no letter: spaces, dashes, apostrophes.
+// signs lists bytes that are not letters but may occur between letters in Latin-1 and Windows-1252: spaces,
+// dashes, apostrophes.
 var signs = map[byte]bool{0x92: true, 0x96: true, 0x97: true, 0xA0: true, 0xAD: true, 0xB0: true, 0xB1: true, 0xB4: true, 0xB7: true, 0xD7: true, 0xF7: true}
 
-// plausible tells whether bytes that are not UTF-8 may be text in Windows-1252. Letters with marks stand singly among plain
-// letters there. Long runs of them, pairs by themselves, capitals within words and signs between letters are other
-// alphabets, or letters of other systems. One in ten may be odd.
+// plausible reports whether bytes that are not UTF-8 may be text in Windows-1252. Accented letters occur there
+// singly among plain letters. Long runs of them, isolated pairs, capitals within words and signs between
+// letters indicate other alphabets or encodings. One in ten may be odd.
 func plausible(data []byte) bool {
 	at := func(i int) byte {
 		if i < 0 || i >= len(data) {

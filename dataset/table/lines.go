@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// readLines reads lines of JSON, an object each. Lists become values joined by "|".
+// readLines reads JSON lines, one object each. Lists become values joined by "|".
 func (t *Table) readLines(data []byte) error {
 	var objects []map[string]json.RawMessage
 	index := map[string]bool{}
@@ -47,7 +47,7 @@ func (t *Table) readLines(data []byte) error {
 	return nil
 }
 
-// members reads an object, with its names in the order in which they stand.
+// members reads an object and returns its names in file order.
 func members(line []byte) ([]string, map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	open, err := d.Token()
@@ -64,7 +64,7 @@ func members(line []byte) ([]string, map[string]json.RawMessage, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		key, _ := name.(string) // an object's key is one
+		key, _ := name.(string) // cannot fail: a key is a string
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
 			return nil, nil, err
@@ -75,7 +75,7 @@ func members(line []byte) ([]string, map[string]json.RawMessage, error) {
 	return names, object, err
 }
 
-// cell is a value as text.
+// cell converts a value to text.
 func cell(raw json.RawMessage) (string, error) {
 	switch raw = bytes.TrimSpace(raw); {
 	case len(raw) == 0 || string(raw) == "null":
@@ -98,9 +98,9 @@ func cell(raw json.RawMessage) (string, error) {
 			parts[i] = part
 		}
 		if len(parts) == 0 {
-			return "[]", nil // none of them is something else than nothing known
+			return "[]", nil // an empty list differs from a missing value
 		}
 		return strings.Join(parts, "|"), nil
 	}
-	return string(raw), nil // a number, true, false, or an object as it is
+	return string(raw), nil // a number, true, false, or an object, unchanged
 }

@@ -1,5 +1,5 @@
-// Package table reads tables of text: CSV with commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252, and lines of
-// JSON. It knows nothing of what the columns mean.
+// Package table reads text tables: CSV with commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252, and
+// JSON lines. It does not interpret the columns.
 package table
 
 import (
@@ -18,27 +18,27 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// MaxBytes bounds the size of a table, and MaxCells the number of its cells.
+// MaxBytes limits the size of a table, and MaxCells the number of its cells.
 const (
 	MaxBytes = 512 << 20
 	MaxCells = 100_000_000
 )
 
-// Table is a header and rows of the same length. Cells have no space around them.
+// Table is a header and rows of equal length. Cells have no surrounding white space.
 type Table struct {
 	Path   string // for messages
 	Header []string
 	Rows   [][]string
 	Lines  []int    // line of each row in the file, from 1
-	Notes  []string // what was decided in reading it
+	Notes  []string // decisions made while reading
 }
 
-// At says where a row stands: "labels.csv:17".
+// At returns the location of a row: "labels.csv:17".
 func (t *Table) At(row int) string {
 	return fmt.Sprintf("%s:%d", path.Base(strings.ReplaceAll(t.Path, "\\", "/")), t.Lines[row])
 }
 
-// Column returns the index of the first of the names that the header has, or -1.
+// Column returns the index of the first of the names that is in the header, or -1.
 func (t *Table) Column(names ...string) int {
 	for _, name := range names {
 		if i := slices.Index(t.Header, name); i >= 0 {
@@ -48,7 +48,7 @@ func (t *Table) Column(names ...string) int {
 	return -1
 }
 
-// Is tells whether a file is a table that Parse reads, by its name.
+// Is reports whether a file has the extension of a table that Parse reads.
 func Is(name string) bool {
 	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
 	for _, ext := range []string{".csv", ".tsv", ".tab", ".jsonl", ".ndjson"} {
@@ -59,8 +59,8 @@ func Is(name string) bool {
 	return false
 }
 
-// Parse reads a table. Its kind is told by the end of the name; a further .gz is taken off and unpacked. Errors do not
-// name the file.
+// Parse reads a table. The extension of name determines the format; .gz after it means compressed. Errors do
+// not name the file.
 func Parse(data []byte, name string) (*Table, error) {
 	lower := strings.ToLower(name)
 	if rest, ok := strings.CutSuffix(lower, ".gz"); ok {
@@ -104,8 +104,8 @@ func unpack(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// text is the table in UTF-8. Without a mark at its beginning a table is UTF-8, or, where that cannot be, Windows-1252,
-// which has the printable characters of Latin-1.
+// text converts a table to UTF-8. Without a byte order mark a table is taken as UTF-8, or, if it is not valid
+// UTF-8, as Windows-1252, which includes the printable characters of Latin-1.
 func (t *Table) text(data []byte) ([]byte, error) {
 	for _, c := range []struct {
 		mark, name string
@@ -145,15 +145,15 @@ func (t *Table) text(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// readCSV reads a header and rows, separated by commas, semicolons, tabs or bars. Rows without content are skipped. Cells
-// beyond the header must be empty, and columns without a name and without content are dropped.
+// readCSV reads a header and rows separated by commas, semicolons, tabs or bars. Empty rows are skipped. Cells
+// beyond the header must be empty, and columns with neither name nor content are dropped.
 func (t *Table) readCSV(data []byte) error {
 	skipped := 0
 	if line, rest, ok := bytes.Cut(data, []byte("\n")); ok && bytes.HasPrefix(line, []byte("sep=")) {
 		data, skipped = rest, 1 // Excel's own first line
 	}
 	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') >= 0 {
-		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n")) // as old Macs end lines
+		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n")) // line ends of old Macs
 	}
 	c := csv.NewReader(bytes.NewReader(data))
 	c.FieldsPerRecord = -1
@@ -177,7 +177,7 @@ func (t *Table) readCSV(data []byte) error {
 			continue
 		}
 		if !slices.ContainsFunc(row, func(cell string) bool { return cell != "" }) {
-			continue // a row that was emptied
+			continue // an emptied row
 		}
 		if row, err = t.fit(row, line); err != nil {
 			return err
@@ -207,8 +207,8 @@ func (t *Table) fit(row []string, line int) ([]string, error) {
 	return row, nil
 }
 
-// dropNameless removes columns that have neither a name nor content, as trailing commas make them. One with content gets
-// the name that pandas gives it.
+// dropNameless removes columns with neither name nor content, as trailing commas create. A nameless column with
+// content gets the name that pandas would give it.
 func (t *Table) dropNameless() {
 	var keep []int
 	dropped := false
@@ -251,7 +251,7 @@ func (t *Table) checkHeader() error {
 	return nil
 }
 
-// Where keeps the rows whose columns have the values: conditions are "COLUMN=VALUE" or "COLUMN!=VALUE", and all must hold.
+// Where keeps the rows that satisfy all conditions: "COLUMN=VALUE" or "COLUMN!=VALUE".
 func (t *Table) Where(conditions []string) error {
 	for _, c := range conditions {
 		name, value, ok := strings.Cut(c, "=")
@@ -292,7 +292,7 @@ func (t *Table) Values(col int) []string {
 	return out
 }
 
-// Listed joins at most ten items, and says how many there are more.
+// Listed joins at most ten items, and says how many more there are.
 func Listed(items []string) string {
 	const most = 10
 	if len(items) <= most {
