@@ -29,8 +29,8 @@ type File struct {
 	// one for a config.json with label names if there is one. Empty if the adapter was neither read from nor
 	// written to a file.
 	Digest string
-	Path   string // where it was read or written
-	From   Kind   // of what it was read; Unknown if it was made in memory
+	Path   string // where it was read from or written to
+	From   Kind   // format it was read from; Unknown if it was made in memory
 
 	deferred bool // Extra was not computed, see Import.Defer
 }
