@@ -160,25 +160,19 @@ func (b *Base) ExplainEach(ctx context.Context, a *Adapter, o ExplainOptions, n 
 
 // explaining is a run of explanations.
 type explaining struct {
-	base           *Base
-	adapter        *Adapter
-	explainer      *explain.Explainer
-	label, against int // numbers; explain.Nothing: that of the answer, and none
-	scratch        imaging.Scratch
-	pixels         []float32
+	base      *Base
+	adapter   *Adapter
+	explainer *explain.Explainer
+	choice    explain.Choice
+	scratch   imaging.Scratch
+	pixels    []float32
 }
 
 func (b *Base) newExplaining(a *Adapter, o ExplainOptions) (*explaining, error) {
 	x := &explaining{base: b, adapter: a, pixels: make([]float32, a.recipe.Values())}
 	var err error
-	if x.label, err = a.labelNumber(o.Label); err != nil {
-		return nil, err
-	}
-	if x.against, err = a.labelNumber(o.Against); err != nil {
-		return nil, err
-	}
-	if x.label == x.against && x.label != explain.Nothing {
-		return nil, fmt.Errorf("melo: %q against itself", o.Label)
+	if x.choice, err = explain.Choose(a.labels, o.Label, o.Against); err != nil {
+		return nil, fmt.Errorf("melo: %s: %w", a.Name(), err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -207,17 +201,6 @@ func (a *Adapter) subject() explain.Subject {
 		m = a.own
 	}
 	return explain.Subject{Model: m, Adapter: a.lora, Mirror: a.meta.Mirror}
-}
-
-// labelNumber returns the number of a label, explain.Nothing for "".
-func (a *Adapter) labelNumber(label string) (int, error) {
-	if label == "" {
-		return explain.Nothing, nil
-	}
-	if i := slices.Index(a.labels, label); i >= 0 {
-		return i, nil
-	}
-	return 0, fmt.Errorf("melo: %s: has no label %q, but %q", a.Name(), label, a.labels)
 }
 
 // one explains one image.
@@ -269,17 +252,11 @@ func (x *explaining) run(out *Explanation) (explain.Answer, error) {
 		if out.Prediction, err = a.rule.Of(logits); err != nil {
 			return explain.Score{}, err
 		}
-		s := explain.Score{Label: x.label, Against: x.against}
-		if s.Label == explain.Nothing {
-			s.Label = out.Prediction.Index
+		s, err := x.choice.Score(out.Prediction.Index)
+		if err == nil {
+			out.Label, out.Against = x.choice.Names(s)
+			out.Probability = out.Prediction.Probabilities[s.Label]
 		}
-		if s.Label == s.Against {
-			return s, fmt.Errorf("the answer is %q, which is what it would be compared with: name a label", a.labels[s.Label])
-		}
-		out.Label, out.Probability = a.labels[s.Label], out.Prediction.Probabilities[s.Label]
-		if s.Against != explain.Nothing {
-			out.Against = a.labels[s.Against]
-		}
-		return s, nil
+		return s, err
 	})
 }

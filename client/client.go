@@ -185,34 +185,65 @@ type Question struct {
 	Coverage float64
 }
 
+// fields are those of a form.
+func (q Question) fields() map[string]string {
+	f := map[string]string{"adapter": q.Adapter}
+	if q.Coverage != 0 {
+		f["coverage"] = strconv.FormatFloat(q.Coverage, 'g', -1, 64)
+	}
+	return f
+}
+
 // Predict asks an adapter about the bytes of one image. The name of its file stays here.
 func (c *Client) Predict(ctx context.Context, q Question, image []byte) (*wire.Result, error) {
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
-	if err := w.WriteField("adapter", q.Adapter); err != nil {
-		return nil, err
-	}
-	if q.Coverage != 0 {
-		if err := w.WriteField("coverage", strconv.FormatFloat(q.Coverage, 'g', -1, 64)); err != nil {
-			return nil, err
-		}
-	}
-	part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="image"; filename="image"`}, "Content-Type": {"application/octet-stream"}})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := part.Write(image); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
 	var answer wire.Prediction
-	if err := c.do(ctx, http.MethodPost, "/v1/predict", w.FormDataContentType(), form.Bytes(), &answer); err != nil {
+	if err := c.form(ctx, "/v1/predict", image, q.fields(), &answer); err != nil {
 		return nil, err
 	}
 	if len(answer.Results) != 1 {
 		return nil, fmt.Errorf("%s: %d answers to one question", c.base, len(answer.Results))
 	}
 	return &answer.Results[0], nil
+}
+
+// Explaining says what is to be explained of an answer; what is empty is the server's default.
+type Explaining struct{ Method, Label, Against string }
+
+// Explain asks an adapter about the bytes of one image, and where the answer comes from. The name of the file stays here.
+func (c *Client) Explain(ctx context.Context, q Question, image []byte, how Explaining) (*wire.Explanation, error) {
+	var answer wire.Explanation
+	fields := q.fields()
+	fields["method"], fields["label"], fields["against"] = how.Method, how.Label, how.Against
+	if err := c.form(ctx, "/v1/explain", image, fields, &answer); err != nil {
+		return nil, err
+	}
+	if n := answer.Grid; n < 1 || n > len(answer.Map) || len(answer.Map) != n*n {
+		return nil, fmt.Errorf("%s: a map of %d numbers for a grid of %d", c.base, len(answer.Map), n)
+	}
+	return &answer, nil
+}
+
+// form sends an image with some fields; those that are empty are left out.
+func (c *Client) form(ctx context.Context, path string, image []byte, fields map[string]string, answer any) error {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for name, value := range fields {
+		if value == "" {
+			continue
+		}
+		if err := w.WriteField(name, value); err != nil {
+			return err
+		}
+	}
+	part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="image"; filename="image"`}, "Content-Type": {"application/octet-stream"}})
+	if err != nil {
+		return err
+	}
+	if _, err := part.Write(image); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return c.do(ctx, http.MethodPost, path, w.FormDataContentType(), form.Bytes(), answer)
 }

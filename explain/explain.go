@@ -86,8 +86,9 @@ type Explainer struct {
 	subject Subject
 	head    head
 	options Options
-	tracer  compute.Tracer // of the methods that go back
-	engine  compute.Engine // of Occlusion
+	tracer  compute.Tracer                                   // of the methods that go back
+	engine  compute.Engine                                   // of Occlusion
+	ask     func(inputs []float32, n int) ([]float32, error) // likewise, where the network is elsewhere
 	pixels  []float32
 	early   int // numbers of a summary; 0: none is kept
 }
@@ -112,15 +113,35 @@ func New(s Subject, o Options) (*Explainer, error) {
 	if e.head, err = headOf(s); err != nil {
 		return nil, err
 	}
-	switch {
-	case method == Occlusion:
+	if way, back := method.Tracing(&s.Model.Config); back {
+		e.tracer, err = s.Model.NewTracer(e.passes(o.Batch), way)
+	} else {
 		e.engine = s.Model.NewEngine(e.passes(o.Batch))
-	case method == GradCAM:
-		e.tracer, err = s.Model.NewTracer(e.passes(o.Batch), compute.Tracing{From: s.Model.Depth - 1, Normed: true})
-	default:
-		e.tracer, err = s.Model.NewTracer(e.passes(o.Batch), compute.Tracing{Attention: true})
 	}
 	return e, err
+}
+
+// NewAsking returns an Explainer by [Occlusion] of a network that answers elsewhere: ask returns the logits [n, classes] of
+// n inputs, or why there are none. Where the answer is the mean over an image and its mirror image, so is what ask returns.
+func NewAsking(c *arch.Config, classes int, o Options, ask func(inputs []float32, n int) ([]float32, error)) (*Explainer, error) {
+	if o.Method != Occlusion {
+		return nil, fmt.Errorf("explain: %s goes back through a network, which cannot be done elsewhere", o.Method)
+	}
+	if err := o.complete(c.Grid()); err != nil {
+		return nil, err
+	}
+	return &Explainer{subject: Subject{Model: &compute.Model{Config: *c}}, head: head{one: &compute.Head{Classes: classes}}, options: o, ask: ask}, nil
+}
+
+// Tracing returns what a tracer shows for the method; back is false for one that goes no way back, but asks an engine.
+func (m Method) Tracing(c *arch.Config) (t compute.Tracing, back bool) {
+	switch m {
+	case Occlusion:
+		return t, false
+	case GradCAM:
+		return compute.Tracing{From: c.Depth - 1, Normed: true}, true
+	}
+	return compute.Tracing{Attention: true}, true
 }
 
 // defaultBatch suits the caches, as that of predictions does.
@@ -222,6 +243,26 @@ func (e *Explainer) Maps(inputs []float32, n int, scores []Score) ([]float32, er
 	}
 	all, err := e.Explain(inputs, n, func(i int, _ []float32) (Score, error) { return scores[i], nil })
 	return all.Maps, err
+}
+
+// Predictions is how many inputs are asked about for a map by [Occlusion], that itself included; 1 for the other methods.
+func (e *Explainer) Predictions() int {
+	if e.options.Method != Occlusion {
+		return 1
+	}
+	return 1 + len(e.windows())
+}
+
+// answers returns the logits of n inputs, from wherever the network is.
+func (e *Explainer) answers(inputs []float32, n int) ([]float32, error) {
+	if e.ask == nil {
+		return e.Logits(inputs, n), nil
+	}
+	logits, err := e.ask(inputs, n)
+	if err == nil && len(logits) != n*e.Classes() {
+		err = fmt.Errorf("explain: %d logits of %d inputs, expected %d each", len(logits), n, e.Classes())
+	}
+	return logits, err
 }
 
 // Logits returns the logits [n, Classes] of n inputs alone.

@@ -3,7 +3,10 @@ package explain
 // occlude answers by [Occlusion]: the loss of a patch is the mean over the windows that cover it.
 func (e *Explainer) occlude(b *batch) error {
 	grid, classes, each := e.Grid(), e.Classes(), len(b.inputs)/b.n
-	b.Logits = e.Logits(b.inputs, b.n)
+	var err error
+	if b.Logits, err = e.answers(b.inputs, b.n); err != nil {
+		return err
+	}
 	e.keep(b)
 	scores, err := b.scores(classes)
 	if err != nil {
@@ -11,7 +14,10 @@ func (e *Explainer) occlude(b *batch) error {
 	}
 	at := e.windows()
 	for i, s := range scores {
-		lost := e.losses(b.inputs[i*each:(i+1)*each], at, s, s.of(b.Logits[i*classes:(i+1)*classes]))
+		lost, err := e.losses(b.inputs[i*each:(i+1)*each], at, s, s.of(b.Logits[i*classes:(i+1)*classes]))
+		if err != nil {
+			return err
+		}
 		sum, count := make([]float64, grid*grid), make([]float64, grid*grid)
 		for j, w := range at {
 			e.cover(w, func(p int) {
@@ -58,7 +64,7 @@ func (e *Explainer) cover(w place, use func(patch int)) {
 }
 
 // losses returns what the score of an image loses with each window covered.
-func (e *Explainer) losses(image []float32, at []place, s Score, whole float32) []float32 {
+func (e *Explainer) losses(image []float32, at []place, s Score, whole float32) ([]float32, error) {
 	c, colour := &e.subject.Model.Config, meanColour(image)
 	out := make([]float32, 0, len(at))
 	covered := make([]float32, min(len(at), e.options.Batch)*len(image))
@@ -69,13 +75,17 @@ func (e *Explainer) losses(image []float32, at []place, s Score, whole float32) 
 			copy(dst, image)
 			e.cover(w, func(p int) { FillPatch(dst, c.Image, c.Patch, p, colour) })
 		}
-		logits, k := e.Logits(covered[:n*len(image)], n), e.Classes()
+		logits, err := e.answers(covered[:n*len(image)], n)
+		if err != nil {
+			return nil, err
+		}
+		k := e.Classes()
 		for i := range n {
 			out = append(out, whole-s.of(logits[i*k:(i+1)*k]))
 		}
 		at = at[n:]
 	}
-	return out
+	return out, nil
 }
 
 // meanColour returns the mean of each channel of an input [3, side, side].

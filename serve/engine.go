@@ -326,7 +326,7 @@ func (e *Engine) Predict(ctx context.Context, requests ...Request) ([]Answer, []
 }
 
 // done counts a request and tells the observer.
-func (e *Engine) done(ctx context.Context, a *Answer, v *version, start time.Time, err error) {
+func (e *Engine) done(ctx context.Context, a *Answer, v *version, method string, start time.Time, err error) {
 	t := a.Timing
 	e.counts.requests.Add(1)
 	var overload *OverloadError
@@ -347,7 +347,7 @@ func (e *Engine) done(ctx context.Context, a *Answer, v *version, start time.Tim
 	if v != nil {
 		v.stats.count(start, t, err)
 	}
-	event := RequestEvent{Identity: a.Identity, Start: start, Timing: t, Err: err, Fit: a.Fit}
+	event := RequestEvent{Identity: a.Identity, Start: start, Timing: t, Err: err, Fit: a.Fit, Explain: method}
 	if v != nil {
 		event.Signers = v.signers
 	}

@@ -27,6 +27,7 @@ type RequestEvent struct {
 	Err      error        // nil: answered
 	Signers  []string     // of the adapter, where signatures are asked for
 	Fit      *fit.Verdict // whether the image is like those of the adapter's training; nil if unknown, or not answered
+	Explain  string       // the method by which the answer is explained; empty: it is not
 }
 
 // BatchEvent is one pass through the base.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"melo.example/melo/conformal"
+	"melo.example/melo/explain"
 	"melo.example/melo/fit"
 	"melo.example/melo/lora/adapterfile"
 )
@@ -16,7 +17,9 @@ import (
 type call struct {
 	e       *Engine
 	ctx     context.Context
-	shared  *sharing // nil: a single request
+	shared  *sharing    // nil: a single request
+	explain *explaining // nil: answers alone are asked for
+	logits  bool        // of the answers alone: parts of an explanation
 	mu      sync.Mutex
 	running int           // requests that the queue has let in
 	ended   chan struct{} // closed, and made anew, when one of them is answered
@@ -69,7 +72,7 @@ func (c *call) one(q Request) (Answer, error) {
 			v, err = c.e.registry.resolve(q.Name, q.Version)
 		}
 	}
-	c.e.done(c.ctx, &a, v, start, err)
+	c.e.done(c.ctx, &a, v, c.explain.name(), start, err)
 	if err != nil {
 		return Answer{Identity: a.Identity, Timing: a.Timing}, err
 	}
@@ -89,6 +92,14 @@ func (c *call) compute(v *version, q *Request, a *Answer) error {
 	if err := q.checkCoverage(v); err != nil {
 		return err
 	}
+	if c.explain != nil {
+		if err := c.explain.begin(v, q.Input); err != nil {
+			return err
+		}
+		if c.explain.method == explain.Occlusion {
+			return c.occlude(v, q, a)
+		}
+	}
 	for {
 		if err := c.enter(v.content); err != nil {
 			return err
@@ -107,6 +118,15 @@ func (c *call) compute(v *version, q *Request, a *Answer) error {
 		}
 		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
 		a.Remarks = it.remarks
+		switch {
+		case c.logits:
+			a.Logits, a.Fit = it.logits, it.fit
+			return nil
+		case it.trace != nil:
+			if err := c.explain.found(v, it.trace.score, it.trace.values, it.trace.err); err != nil {
+				return err
+			}
+		}
 		return a.fill(v, it.logits, it.fit, c.e.config.Refuse, q.Coverage)
 	}
 }
@@ -191,6 +211,9 @@ func (c *call) queued(v *version, x Input, t *Timing) (*item, error) {
 	}
 	it := &item{handle: h, input: in, remarks: in.remarks, stats: v.stats, queued: time.Now(), done: make(chan struct{}, 1)}
 	it.deadline, _ = c.ctx.Deadline()
+	if c.explain != nil {
+		it.trace = &trace{method: c.explain.method, choice: c.explain.choice}
+	}
 	c.arrives(x, it)
 	return it, nil
 }

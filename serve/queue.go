@@ -16,6 +16,7 @@ type item struct {
 	input    *input
 	remarks  []string      // about the image of the input
 	stats    *versionStats // of the version that was asked for; nil for self-tests
+	trace    *trace        // what is to be explained of the answer; nil: nothing. Such an item has a batch of its own
 	test     bool          // of a self-test: the logits of the input alone are asked for, also of an adapter that wants mirror images
 	deadline time.Time     // zero: none
 	queued   time.Time
@@ -236,6 +237,9 @@ func (q *queue) fill(batch []*item, b *backbone, images int) []*item {
 		if len(l.items) > 0 {
 			it := l.items[0]
 			expired := !it.deadline.IsZero() && now.After(it.deadline)
+			if !expired && it.trace != nil && len(batch) > 0 {
+				return batch
+			}
 			if !expired && !shares(batch, it) {
 				along := branches(batch, it)
 				if rows == q.rows || !along && used == images {
@@ -259,6 +263,9 @@ func (q *queue) fill(batch []*item, b *backbone, images int) []*item {
 			q.turns = append(q.turns, l)
 		} else {
 			l.active = false
+		}
+		if len(batch) > 0 && batch[0].trace != nil { // it goes back, and alone
+			return batch
 		}
 	}
 	return batch

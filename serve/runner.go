@@ -47,7 +47,11 @@ func (r *runner) run() {
 		if batch, left = r.queue.take(batch[:0], (*backbone).pick); len(batch) == 0 {
 			return
 		}
-		r.batch(batch, left)
+		if batch[0].trace != nil {
+			r.traced(batch[0], left)
+		} else {
+			r.batch(batch, left)
+		}
 		clear(batch)
 	}
 }
@@ -69,11 +73,16 @@ func (r *runner) batch(batch []*item, left int) {
 	}
 	r.learn(rows, time.Since(start))
 	r.mirror(rows)
+	r.end(start, rows, left)
+}
+
+// end counts a batch and answers its items.
+func (r *runner) end(start time.Time, rows, left int) {
 	took := time.Since(start)
 	r.since.Store(0)
 	r.counts.batches.Add(1)
 	r.counts.images.Add(uint64(rows))
-	r.observer.BatchDone(BatchEvent{Start: start, Duration: took, Images: rows, Requests: len(batch), Adapters: r.different(), Queued: left})
+	r.observer.BatchDone(BatchEvent{Start: start, Duration: took, Images: rows, Requests: len(r.ordered), Adapters: r.different(), Queued: left})
 	for _, it := range r.ordered {
 		it.compute, it.batch = took, rows
 		it.end(nil)

@@ -179,6 +179,20 @@ func KeptBytes(c *Config, p Precision, from int) int64 {
 	return bytes
 }
 
+// TracedBytes estimates the memory of a tracer for so many images at once: what it keeps on its way, and what the way back
+// works in.
+func TracedBytes(c *Config, p Precision, t compute.Tracing, images int) int64 {
+	const word = 4
+	n, tokens, d := int64(images), int64(c.Tokens()), int64(c.Width)
+	_, up := c.Dims(FC1)
+	bytes := n*KeptBytes(c, p, t.From) + word*n*int64(c.Channels*c.Image*c.Image)
+	bytes += word * n * tokens * (16*d + 2*int64(up) + int64(c.MLP)) // activations at hand, and their gradients
+	if t.Attention {
+		bytes += 2 * word * n * int64(c.Heads) * tokens * tokens
+	}
+	return bytes
+}
+
 // rounds reports whether attention rounds q, k and v to bfloat16. They are then kept in that form.
 func (e *engine) rounds() bool { return edgePrecision(e.m.Precision) == BF16 }
 

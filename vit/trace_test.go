@@ -3,6 +3,7 @@ package vit
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -166,3 +167,37 @@ func TestTraceNarrow(t *testing.T) {
 		}
 	}
 }
+
+// TestTracedBytes: a tracer takes no more than is estimated, and at least a half of it.
+func TestTracedBytes(t *testing.T) {
+	c := arch.Config{Width: 192, Depth: 12, Heads: 3, MLP: 768, Image: 224, Patch: 16, Channels: 3, Class: true, PosPrefix: true, QKVBias: true,
+		FinalNorm: true, Act: arch.GELUErf, Eps: 1e-6}
+	for _, p := range []Precision{F32, BF16} {
+		if !Supports(p) {
+			continue
+		}
+		m := Random(testPool(1, t.Cleanup), c, p, 0.1, 1)
+		for _, way := range []compute.Tracing{{Attention: true}, {From: 11, Normed: true}} {
+			images, gradient := randomImages(2, &c, 3), normals(5, 2*c.Width, 1)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			tr, err := m.NewTracer(2, way)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.Features(images, 2)
+			tr.Back(gradient, nobody{})
+			runtime.ReadMemStats(&after)
+			took, estimate := int64(after.TotalAlloc-before.TotalAlloc), TracedBytes(&c, p, way, 2)
+			if took > estimate || 2*took < estimate {
+				t.Errorf("%v %+v: took %d bytes, estimated %d", p, way, took, estimate)
+			}
+		}
+	}
+}
+
+// nobody looks at nothing.
+type nobody struct{}
+
+func (nobody) SawNormed(int, int, []float32, []float32)         {}
+func (nobody) SawAttention(int, int, int, []float32, []float32) {}

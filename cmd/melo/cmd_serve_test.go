@@ -133,6 +133,7 @@ func TestServeAndPredictOnServer(t *testing.T) {
 	if !strings.HasPrefix(r.out, "image,label,probability,class_a,class_b,unlike,fit_score,fit_percentile\n"+images[0]) {
 		t.Error(r.out)
 	}
+	checkServedMaps(t, s, token.Token, adapter, images[:2])
 	// What is wrong is said in one line, and does not stop what is right.
 	bad := write(t, "bad.png", []byte("no picture"))
 	r = melo(t, "predict", "--server", s.doc.HTTP, "--adapter", "toy", bad, images[0], filepath.Join(t.TempDir(), "missing.png")).want(t, exitBadInput)
@@ -150,6 +151,9 @@ func TestServeAndPredictOnServer(t *testing.T) {
 	}
 	melo(t, "audit", "verify", log, "--head", verified.Head).want(t, exitDone)
 	text, _ := os.ReadFile(log)
+	if n := bytes.Count(text, []byte(`"action":"explain"`)); n != 8 || !bytes.Contains(text, []byte("method: occlusion")) {
+		t.Errorf("the log has %d maps, expected 8, with their methods:\n%s", n, text)
+	}
 	for _, image := range images {
 		if bytes.Contains(text, []byte(filepath.Base(image))) || strings.Contains(s.log.String(), filepath.Base(image)) {
 			t.Fatalf("the name of %s is in a log", image)

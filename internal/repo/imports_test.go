@@ -106,7 +106,7 @@ var layers = []layer{
 		"a client knows the documents of the wire, and nothing of the server that writes them"},
 	{"serve/wire", []string{"lora/adapterfile"},
 		"documents that a client knows, too"},
-	{"serve/...", []string{"internal/...", "conformal", "fit", "memo", "serve/...", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "lora/trust", "safetensors", "imaging"},
+	{"serve/...", []string{"internal/...", "conformal", "explain", "fit", "memo", "serve/...", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "lora/trust", "safetensors", "imaging"},
 		"training and serving never import each other: either must be usable alone"},
 }
 

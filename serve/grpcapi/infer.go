@@ -87,6 +87,14 @@ func parseInfer(c *oip.Codec, r *pb.ModelInferRequest) (*oip.InferRequest, error
 	if request.Coverage, err = coverage(r.Parameters); err != nil {
 		return nil, err
 	}
+	request.Explain, err = oip.ReadExplaining(func(name string) (string, error) { return textOf(r.Parameters, name) },
+		func(name string, most int64) (int64, error) {
+			n, _, err := integer(r.Parameters, name, most)
+			return n, err
+		})
+	if err != nil {
+		return nil, err
+	}
 	raw := r.RawInputContents
 	if raw != nil && len(raw) != len(r.Inputs) {
 		return nil, oip.Faultf(oip.Invalid, "%d raw_input_contents for %d inputs", len(raw), len(r.Inputs))
@@ -157,6 +165,19 @@ func coverage(parameters map[string]*pb.InferParameter) (float64, error) {
 		return 0, oip.Faultf(oip.Invalid, "parameter %q: expected a number (double_param)", "coverage")
 	}
 	return x.DoubleParam, oip.CheckCoverage(x.DoubleParam)
+}
+
+// textOf returns a parameter that must be a string, empty if it is absent.
+func textOf(parameters map[string]*pb.InferParameter, name string) (string, error) {
+	p, ok := parameters[name]
+	if !ok {
+		return "", nil
+	}
+	x, ok := p.GetParameterChoice().(*pb.InferParameter_StringParam)
+	if !ok {
+		return "", oip.Faultf(oip.Invalid, "parameter %q: expected a string", name)
+	}
+	return x.StringParam, nil
 }
 
 // inferResponse writes an answer, with tensors in binary form, as Triton does.

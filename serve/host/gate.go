@@ -33,19 +33,25 @@ type Auditor struct {
 // RequestDone writes one entry. A failure is not lost: the log keeps the entry, and the server answers nothing new
 // until it is written.
 func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
-	event := a.of(ctx, "predict", telemetry.Outcome(e.Err))
+	action := "predict"
+	if e.Explain != "" {
+		action = "explain"
+	}
+	event := a.of(ctx, action, telemetry.Outcome(e.Err))
 	if e.Digest != "" { // a name that a client makes up may be that of a patient
 		event.Adapter, event.Version, event.Digest, event.Signer = e.Name, e.Version, e.Digest, strings.Join(e.Signers, ",")
 	}
+	var details []string
 	if e.Base != "" {
-		event.Detail = "base: " + e.Base
+		details = append(details, "base: "+e.Base)
+	}
+	if e.Explain != "" {
+		details = append(details, "method: "+e.Explain)
 	}
 	if f := e.Fit; f != nil {
-		if event.Detail != "" {
-			event.Detail += "; "
-		}
-		event.Detail += fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score)
+		details = append(details, fmt.Sprintf("fit: %s its training images, score %.4g", map[bool]string{true: "unlike", false: "like"}[f.Unlike], f.Score))
 	}
+	event.Detail = strings.Join(details, "; ")
 	_ = a.Log.Record(event)
 }
 

@@ -171,6 +171,31 @@ var badOf = map[string][]badInput{
 		{name: "weight below 0", body: []byte(`{"version":"1","weight":-0.5}`), status: 400}, {name: "weight no number", body: []byte(`{"version":"1","weight":"x"}`), status: 400},
 		{name: "weight huge", body: []byte(`{"version":"1","weight":1e999}`), status: 400}, {name: "unknown version", body: []byte(`{"version":"nobody","weight":0.5}`), status: 404},
 	},
+	"Explain": {
+		{name: "no form", header: map[string]string{"Content-Type": "application/json"}, body: []byte("{}"), status: 400},
+		{name: "empty", header: formHeader, status: 400},
+		{name: "no image", header: formHeader, body: formOf("adapter", "view"), status: 400},
+		{name: "no adapter", header: formHeader, body: formOf("image", "abc"), status: 400},
+		{name: "two adapters", header: formHeader, body: formOf("image", "abc", "adapter", "view", "adapter", "lesion"), status: 400},
+		{name: "all adapters", header: formHeader, body: formOf("image", "abc", "adapter", "all"), status: 400},
+		{name: "two images", header: formHeader, body: formOf("image", "abc", "image", "abc", "adapter", "view"), status: 413},
+		{name: "no picture", header: formHeader, body: formOf("image", "abc", "adapter", "view"), status: 400},
+		{name: "unknown adapter", header: formHeader, body: formOf("image", picturePNG, "adapter", "nobody"), status: 404},
+		{name: "unknown method", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "method", "magic"), status: 400},
+		{name: "unknown label", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "label", "nobody"), status: 400},
+		{name: "label noise", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "label", "\xff\x00"), status: 400},
+		{name: "label too long", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "label", strings.Repeat("a", 1000)), status: 400},
+		{name: "against itself", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "label", "front", "against", "front"), status: 400},
+		{name: "label twice", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "label", "front", "label", "back"), status: 400},
+		{name: "window no number", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "method", "occlusion", "window", "x"), status: 400},
+		{name: "window huge", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "method", "occlusion", "window", "99999999999999999999"), status: 400},
+		{name: "window too large", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "method", "occlusion", "window", "3"), status: 400},
+		{name: "stride negative", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "method", "occlusion", "stride", "-1"), status: 400},
+		{name: "window without occlusion", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "window", "1"), status: 400},
+		{name: "frame 0", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "frame", "0"), status: 400},
+		{name: "frame 2 of 1", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "frame", "2"), status: 400},
+		{name: "unknown field", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "other", "x"), status: 400},
+	},
 	"ModelInfer":        badInfer,
 	"ModelInferVersion": badInfer,
 	"Predict": {
@@ -195,6 +220,9 @@ var badOf = map[string][]badInput{
 		{name: "coverage twice", header: formHeader, body: formOf("image", "abc", "adapter", "view", "coverage", "0.9", "coverage", "0.9"), status: 400},
 		{name: "too many images", header: formHeader, body: formOf(slices.Repeat([]string{"image", "abc"}, 100)...), status: 413},
 		{name: "too many adapters", header: formHeader, body: formOf(append([]string{"image", "abc"}, slices.Repeat([]string{"adapter", "x"}, 5000)...)...), status: 413},
+		{name: "frame 0", header: formHeader, body: formOf("image", "abc", "adapter", "view", "frame", "0"), status: 400},
+		{name: "frame no number", header: formHeader, body: formOf("image", "abc", "adapter", "view", "frame", "x"), status: 400},
+		{name: "frame beyond", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "frame", "7"), status: 400},
 		{name: "thousands of parts", header: formHeader, body: formOf(slices.Repeat([]string{"x", ""}, 5000)...), status: 400},
 		{name: "header of a part too long", header: formHeader, body: []byte("--x\r\nContent-Disposition: form-data; name=\"" + strings.Repeat("a", 1<<20) + "\"\r\n\r\nabc\r\n--x--\r\n"), status: 400},
 	},
@@ -203,6 +231,9 @@ var badOf = map[string][]badInput{
 var (
 	formHeader = map[string]string{"Content-Type": "multipart/form-data; boundary=x"}
 	pngHeader  = []byte("\x89PNG\r\n\x1a\n")
+	// picturePNG is a picture of one pixel.
+	picturePNG = string(pngHeader) + "\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU" +
+		"\x00\x00\x00\nIDATx\x9cch\x00\x00\x00\x82\x00\x81w\xcdr\xb6\x00\x00\x00\x00IEND\xaeB`\x82"
 )
 
 // formOf is a form of fields and values.
@@ -235,6 +266,9 @@ var badInfer = []badInput{
 	{name: "coverage 1", body: []byte(`{"parameters":{"coverage":1},"inputs":[]}`), status: 400},
 	{name: "coverage below 0", body: []byte(`{"parameters":{"coverage":-0.5},"inputs":[]}`), status: 400},
 	{name: "coverage huge", body: []byte(`{"parameters":{"coverage":1e999},"inputs":[]}`), status: 400},
+	{name: "method no text", body: []byte(`{"parameters":{"explain_method":1},"inputs":[]}`), status: 400},
+	{name: "window no number", body: []byte(`{"parameters":{"explain_window":"x"},"inputs":[]}`), status: 400},
+	{name: "method without a map", body: []byte(`{"parameters":{"explain_method":"gradcam"},"inputs":[]}`), status: 400},
 	{name: "timeout no number", body: []byte(`{"parameters":{"timeout":"x"},"inputs":[]}`), status: 400},
 }
 

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,9 +22,11 @@ type form struct {
 	files    []string // their names, as the client gave them
 	adapters []string
 	all      bool
-	seen     map[string]bool // adapters
-	fields   int             // that name them
-	coverage float64         // of the sets of labels; 0: as the server has it
+	seen     map[string]bool   // adapters
+	fields   int               // that name them
+	coverage float64           // of the sets of labels; 0: as the server has it
+	page     int               // of every image
+	more     map[string]string // further fields, by name; those that there may be have an entry
 }
 
 // maxAdapterField bounds the length of a name.
@@ -37,9 +41,12 @@ func boundary(r *http.Request) (string, error) {
 	return parameters["boundary"], nil
 }
 
-// parseForm reads a form within limits.
-func parseForm(body io.Reader, boundary string, limits oip.Limits) (*form, error) {
-	f := &form{seen: map[string]bool{}}
+// parseForm reads a form within limits. Beside images, adapters and a frame it may have the further fields, each once.
+func parseForm(body io.Reader, boundary string, limits oip.Limits, further ...string) (*form, error) {
+	f := &form{seen: map[string]bool{}, more: map[string]string{}}
+	for _, name := range further {
+		f.more[name] = ""
+	}
 	parts := multipart.NewReader(body, boundary)
 	for {
 		part, err := parts.NextPart()
@@ -53,11 +60,11 @@ func parseForm(body io.Reader, boundary string, limits oip.Limits) (*form, error
 			return nil, err
 		}
 	}
-	switch {
-	case len(f.images) == 0:
+	if len(f.images) == 0 {
 		return nil, oip.NewFault(oip.Invalid, "the form has no field image")
-	case len(f.adapters) == 0 && !f.all:
-		return nil, oip.NewFault(oip.Invalid, "the form has no field adapter; all asks every adapter")
+	}
+	for i := range f.images {
+		f.images[i].Page = f.page
 	}
 	return f, nil
 }
@@ -80,14 +87,11 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 		if f.fields++; f.fields > limits.Answers {
 			return oip.NewFault(oip.TooLarge, fmt.Sprintf("more than %d adapters", limits.Answers))
 		}
-		text, err := io.ReadAll(io.LimitReader(part, maxAdapterField+1))
+		text, err := short(part, name)
 		if err != nil {
-			return formFault(err)
+			return err
 		}
-		if len(text) > maxAdapterField {
-			return oip.NewFault(oip.Invalid, "the name of an adapter is too long")
-		}
-		if adapter := strings.TrimSpace(string(text)); adapter == "all" {
+		if adapter := strings.TrimSpace(text); adapter == "all" {
 			f.all = true
 		} else if !f.seen[adapter] { // asking twice is asking once
 			f.seen[adapter] = true
@@ -95,8 +99,21 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 		}
 	case "coverage":
 		return f.setCoverage(part)
+	case "frame":
+		n, err := number(part, name, 1)
+		if err != nil {
+			return err
+		}
+		f.page = n - 1
 	default:
-		return oip.NewFault(oip.Invalid, fmt.Sprintf("the form has the field %.40q, expected image, adapter and coverage", name))
+		if was, may := f.more[name]; !may || was != "" {
+			return oip.NewFault(oip.Invalid, fmt.Sprintf("the form has the field %.40q, or has it twice; expected %s", name, f.expected()))
+		}
+		text, err := short(part, name)
+		if err != nil {
+			return err
+		}
+		f.more[name] = text
 	}
 	return nil
 }
@@ -116,6 +133,44 @@ func (f *form) setCoverage(part io.Reader) error {
 		return oip.NewFault(oip.Invalid, fmt.Sprintf("coverage is %.40q, expected a number", number))
 	}
 	return oip.CheckCoverage(f.coverage)
+}
+
+// expected lists the fields that the form may have.
+func (f *form) expected() string {
+	names := slices.Sorted(maps.Keys(f.more))
+	return strings.Join(append([]string{"image", "adapter", "coverage", "frame"}, names...), ", ")
+}
+
+// short reads a field that is a short text.
+func short(part *multipart.Part, name string) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(part, maxAdapterField+1))
+	if err != nil {
+		return "", formFault(err)
+	}
+	if len(text) > maxAdapterField {
+		return "", oip.NewFault(oip.Invalid, fmt.Sprintf("the field %s is too long", name))
+	}
+	return string(text), nil
+}
+
+// maxNumber bounds the numbers of forms: frames, patches.
+const maxNumber = 1 << 20
+
+// number reads a field that is a number of at least low.
+func number(part *multipart.Part, name string, low int) (int, error) {
+	text, err := short(part, name)
+	if err != nil {
+		return 0, err
+	}
+	return parseNumber(text, name, low)
+}
+
+func parseNumber(text, name string, low int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < low || n > maxNumber {
+		return 0, oip.NewFault(oip.Invalid, fmt.Sprintf("%s: found %.40q, expected a number from %d on", name, text, low))
+	}
+	return n, nil
 }
 
 // formFault says why a form could not be read.

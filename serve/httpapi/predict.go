@@ -16,6 +16,7 @@ type predictForm struct {
 	Adapter []string `json:"adapter" schema:"minItems=1,items.minLength=1" doc:"Names, or name@version; all asks every adapter that answers."`
 	// Coverage is text in the form.
 	Coverage float64 `json:"coverage,omitempty" schema:"exclusiveMinimum=0,exclusiveMaximum=1" doc:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9. An adapter without a calibration for it is an error."`
+	Frame    int     `json:"frame,omitempty" schema:"minimum=1" doc:"Frame of DICOM objects, or page of TIFF files, of several; the first by default."`
 }
 
 // file stands for the bytes of a file.
@@ -39,21 +40,14 @@ type (
 
 // predict answers a form.
 func predict(a *api, w http.ResponseWriter, r *http.Request) error {
-	separator, err := boundary(r)
-	if err != nil {
-		return err
-	}
-	in, err := a.open(w, r)
+	f, in, err := a.form(w, r)
 	if err != nil {
 		return err
 	}
 	defer in.Release()
-	f, err := parseForm(in, separator, a.Service.Limits())
-	if err != nil {
-		return err
+	if len(f.adapters) == 0 && !f.all {
+		return oip.NewFault(oip.Invalid, "the form has no field adapter; all asks every adapter")
 	}
-	in.Arrived()
-	in.Keep(f.bytes())
 	ctx, cancel := a.deadline(r)
 	defer cancel()
 	names := f.adapters
@@ -72,6 +66,26 @@ func predict(a *api, w http.ResponseWriter, r *http.Request) error {
 		return first
 	}
 	return a.writeJSON(w, http.StatusOK, doc)
+}
+
+// form receives a form, which may have the further fields. The caller releases the body.
+func (a *api) form(w http.ResponseWriter, r *http.Request, further ...string) (*form, *oip.Body, error) {
+	separator, err := boundary(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := a.open(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := parseForm(in, separator, a.Service.Limits(), further...)
+	if err != nil {
+		in.Release()
+		return nil, nil, err
+	}
+	in.Arrived()
+	in.Keep(f.bytes())
+	return f, in, nil
 }
 
 // bytes is the memory that the form takes.
@@ -97,19 +111,18 @@ func (f *form) document(s *oip.Service, answers []oip.Asked) (Prediction, *oip.F
 			doc.Failed = append(doc.Failed, Failure{Image: x.Image, File: f.files[x.Image], Adapter: x.Adapter, Kind: fault.Kind.String(), Error: fault.Message})
 			continue
 		}
-		r := result(x, f.files[x.Image])
-		if r.Adapter.Base != "" {
-			r.Precision = s.PrecisionOf(x.Answer.Identity)
-		}
-		doc.Results = append(doc.Results, r)
+		doc.Results = append(doc.Results, result(s, x, f.files[x.Image]))
 	}
 	return doc, first
 }
 
-func result(x *oip.Asked, file string) Result {
+func result(s *oip.Service, x *oip.Asked, file string) Result {
 	r := Result{Image: x.Image, File: file, Adapter: Adapter(x.Answer.Identity), Task: string(task(x)), Labels: x.Answer.Labels,
 		Probabilities: x.Answer.Probabilities, Logits: x.Answer.Logits, Thresholds: x.Answer.Thresholds, Label: x.Answer.Label, Probability: x.Answer.Probability,
 		Decision: x.Answer.Decision, Fit: (*wire.Fit)(x.Answer.Fit), Set: (*wire.Set)(x.Answer.Set), Remarks: x.Answer.Remarks, Timing: timing(x.Answer.Timing)}
+	if r.Adapter.Base != "" {
+		r.Precision = s.PrecisionOf(x.Answer.Identity)
+	}
 	return r
 }
 

@@ -71,6 +71,8 @@ var routes = slices.Concat(
 	[]Route{
 		{Name: "Predict", Method: post, Path: "/v1/predict", Role: oip.Viewer, Summary: "Asks one or more adapters about one or more images.",
 			handle: predict, request: predictForm{}, media: "multipart/form-data", response: Prediction{}},
+		{Name: "Explain", Method: post, Path: "/v1/explain", Role: oip.Viewer, Summary: "Asks one adapter about one image, and where the answer comes from.",
+			handle: explainImage, request: explainForm{}, media: "multipart/form-data", response: Explanation{}},
 		{Name: "Adapters", Method: get, Path: "/v1/adapters", Role: oip.Viewer, Summary: "The adapters and what their files say of them.",
 			handle: listAdapters, response: AdapterList{}, query: []string{"limit", "after"}},
 		{Name: "Adapter", Method: get, Path: oneAdapter, Role: oip.Viewer, Summary: "The versions of one adapter.",

@@ -196,9 +196,9 @@ func modelInfer(a *api, w http.ResponseWriter, r *http.Request) error {
 // inferRequest is the JSON object of an inference request, for the OpenAPI document; oip reads it.
 type inferRequest struct {
 	ID         string         `json:"id,omitempty" doc:"Of the request, echoed."`
-	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form; coverage: number above 0 and below 1, the parameter sets of the answer then says which labels cannot be excluded."`
+	Parameters map[string]any `json:"parameters,omitempty" doc:"timeout: microseconds; binary_data_output: outputs in binary form; explain_method, explain_label, explain_against, explain_window, explain_stride: how the output map is made; coverage: number above 0 and below 1, the parameter sets of the answer then says which labels cannot be excluded."`
 	Inputs     []inferTensor  `json:"inputs" schema:"minItems=1,maxItems=1" doc:"One: pixel_values, FP32 [n,3,side,side], or image, BYTES [n], encoded images."`
-	Outputs    []inferWanted  `json:"outputs,omitempty" doc:"None: all of logits, probabilities and label."`
+	Outputs    []inferWanted  `json:"outputs,omitempty" doc:"None: all of logits, probabilities and label. map and region are given where they are named."`
 }
 
 // inferTensor is a tensor in JSON.
@@ -212,7 +212,7 @@ type inferTensor struct {
 
 // inferWanted is an output that is asked for.
 type inferWanted struct {
-	Name       string         `json:"name" enum:"logits,probabilities,label"`
+	Name       string         `json:"name" enum:"logits,probabilities,label,map,region"`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data: in binary form; classification: the best so many classes, as value:index:label."`
 }
 
@@ -221,7 +221,7 @@ type inferResponse struct {
 	Model      string            `json:"model_name"`
 	Version    string            `json:"model_version" doc:"Beginning of the digest."`
 	ID         string            `json:"id,omitempty"`
-	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows; sets: JSON with coverage, labels that cannot be excluded and those that are sure, of each row, where a coverage is asked for; remarks: JSON with what was chosen about each row's image, where its file leaves a choice."`
+	Parameters map[string]string `json:"parameters" doc:"adapter, digest and precision: what answered; fit: JSON with unlike, score and percentile of each row, where the adapter knows; sets: JSON with coverage, labels that cannot be excluded and those that are sure, of each row, where a coverage is asked for; remarks: JSON with what was chosen about each row's image, where its file leaves a choice; explain_method, and explained: JSON with label, against and probability of each row, where a map is asked for."`
 	Outputs    []inferTensor     `json:"outputs"`
 }
 

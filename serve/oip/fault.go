@@ -94,6 +94,7 @@ func engineFault(err error) *Fault {
 		unanswer *serve.AnswerError
 		unlike   *fit.UnlikeError
 		noSets   *serve.NoSetsError
+		cost     *serve.CostError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -118,6 +119,8 @@ func engineFault(err error) *Fault {
 		return NewFault(NotFinite, err.Error())
 	case errors.As(err, &input), errors.As(err, &noSets):
 		return NewFault(Invalid, err.Error())
+	case errors.As(err, &cost):
+		return NewFault(TooLarge, err.Error())
 	case errors.Is(err, imaging.ErrTooLarge):
 		return NewFault(TooLarge, err.Error())
 	}
@@ -129,7 +132,7 @@ const maxMessage = 500
 
 // Clean makes one printable line of a message, without the package that it comes from.
 func Clean(s string) string {
-	for _, prefix := range []string{"serve: ", "imaging: ", "access: "} {
+	for _, prefix := range []string{"serve: ", "imaging: ", "access: ", "explain: "} {
 		s = strings.TrimPrefix(s, prefix)
 	}
 	s = strings.ToValidUTF8(s, "?")

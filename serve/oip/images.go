@@ -34,6 +34,7 @@ func (d *Decoder) waited() time.Duration { return d.slots.Waited() }
 type Encoded struct {
 	Name string // for messages, such as "image 2"
 	Data []byte
+	Page int // of a file of several, or frame, from 0
 }
 
 // Decoded is an image, or why there is none.
@@ -46,8 +47,14 @@ type Decoded struct {
 // from first on, and is gone when use returns. Each image has a result of its own; the error is that of the whole
 // request, or of use.
 func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first int, list []Decoded) error) error {
+	return d.decodeBeside(ctx, images, 0, use)
+}
+
+// decodeBeside is Decode for a use that takes so many bytes beside the images of a part: both are asked for at once, so that
+// nobody who has the one waits for the other.
+func (d *Decoder) decodeBeside(ctx context.Context, images []Encoded, beside int64, use func(first int, list []Decoded) error) error {
 	for first := 0; first < len(images); {
-		list, bytes, err := d.part(ctx, images[first:])
+		list, bytes, err := d.part(ctx, images[first:], beside)
 		if err != nil {
 			return err
 		}
@@ -69,8 +76,9 @@ func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first i
 	return nil
 }
 
-// part looks at the images that are decoded next: what is wrong with them, and what the others take.
-func (d *Decoder) part(ctx context.Context, images []Encoded) (list []Decoded, bytes int64, err error) {
+// part looks at the images that are decoded next: what is wrong with them, and what the others take, with what is beside them.
+func (d *Decoder) part(ctx context.Context, images []Encoded, beside int64) (list []Decoded, bytes int64, err error) {
+	bytes = beside
 	for _, img := range images {
 		info, err := d.inspect(ctx, img)
 		switch {
@@ -91,7 +99,7 @@ func (d *Decoder) part(ctx context.Context, images []Encoded) (list []Decoded, b
 // inspect looks at an image, within the processors and the memory that there are for that.
 func (d *Decoder) inspect(ctx context.Context, img Encoded) (info imaging.Info, err error) {
 	bytes := int64(0)
-	if err := d.turn(ctx, func() { bytes = imaging.InspectBytes(img.Data, d.options()) }); err != nil {
+	if err := d.turn(ctx, func() { bytes = imaging.InspectBytes(img.Data, d.options(img)) }); err != nil {
 		return info, err
 	}
 	if bytes > 0 { // who waits for memory keeps no processor
@@ -101,7 +109,7 @@ func (d *Decoder) inspect(ctx context.Context, img Encoded) (info imaging.Info, 
 		}
 		defer release()
 	}
-	if turnErr := d.turn(ctx, func() { info, err = imaging.Inspect(img.Data, img.Name, d.options()) }); turnErr != nil {
+	if turnErr := d.turn(ctx, func() { info, err = imaging.Inspect(img.Data, img.Name, d.options(img)) }); turnErr != nil {
 		return info, turnErr
 	}
 	return info, err
@@ -119,10 +127,10 @@ func (d *Decoder) turn(ctx context.Context, f func()) error {
 }
 
 // options are those of one image: it can have the memory of a request.
-func (d *Decoder) options() imaging.Options {
+func (d *Decoder) options(img Encoded) imaging.Options {
 	limits := d.limits.Images()
 	limits.MaxBytes = d.memory.Most()
-	return imaging.Options{Limits: limits}
+	return imaging.Options{Limits: limits, Page: img.Page}
 }
 
 // decodePart decodes what nothing is wrong with so far.
@@ -144,7 +152,7 @@ func (d *Decoder) decodePart(ctx context.Context, images []Encoded, list []Decod
 func (d *Decoder) decode(ctx context.Context, img Encoded) Decoded {
 	var decoded *imaging.Image
 	var err error
-	if turnErr := d.turn(ctx, func() { decoded, err = imaging.DecodeContext(ctx, img.Data, img.Name, d.options()) }); turnErr != nil {
+	if turnErr := d.turn(ctx, func() { decoded, err = imaging.DecodeContext(ctx, img.Data, img.Name, d.options(img)) }); turnErr != nil {
 		return Decoded{Err: turnErr}
 	}
 	if err != nil {
@@ -176,8 +184,8 @@ func firstError(list []Decoded) error {
 	return nil
 }
 
-// tensors takes the memory of so many prepared inputs.
-func (s *Service) tensors(ctx context.Context, n int) (release func(), err error) {
+// tensors takes the memory of so many prepared inputs, and of what is beside them.
+func (s *Service) tensors(ctx context.Context, n int, beside int64) (release func(), err error) {
 	side := int64(s.engine.MaxSide())
-	return s.memory.Take(ctx, 4*int64(n)*3*side*side)
+	return s.memory.Take(ctx, 4*int64(n)*3*side*side+beside)
 }

@@ -19,6 +19,10 @@ const (
 	OutputLogits        = "logits"        // FP32 [n, labels]
 	OutputProbabilities = "probabilities" // FP32 [n, labels], calibrated
 	OutputLabel         = "label"         // BYTES [n], the most probable label
+
+	// Of an answer that is to be explained; given where a client names one of them.
+	OutputMap    = "map"    // FP32 [n, grid, grid]: how much each patch speaks for the label that is explained
+	OutputRegion = "region" // FP32 [n, 4]: where the map lies in the image, in pixels: x, y, width, height
 )
 
 // Platform is what model metadata calls the kind of model.
@@ -27,13 +31,17 @@ const Platform = "melo"
 // outputs are all, in the order in which they are given when a client names none.
 var outputs = []string{OutputLogits, OutputProbabilities, OutputLabel}
 
+// explained are the outputs of an explanation.
+var explained = []string{OutputMap, OutputRegion}
+
 // InferResponse is the answer to an InferRequest.
 type InferResponse struct {
 	serve.Identity
 	ID        string
 	Precision string // in which it was computed
 	Outputs   []Output
-	Rows      []serve.Answer // what the outputs were made of
+	Rows      []serve.Answer      // what the outputs were made of
+	Maps      []serve.Explanation // likewise, of an answer that was to be explained
 }
 
 // Output is one tensor of an answer.
@@ -53,13 +61,17 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 	if err != nil {
 		return nil, err
 	}
-	answers, err := s.answer(ctx, r)
+	rows := &rows{service: s, how: r.Explain, explain: slices.ContainsFunc(wanted, func(o RequestedOutput) bool { return slices.Contains(explained, o.Name) })}
+	if !rows.explain && r.Explain != (serve.Explaining{}) {
+		return nil, Faultf(Invalid, "the request says how an answer is to be explained, and asks for none of the outputs %q", explained)
+	}
+	answers, err := s.answer(ctx, r, rows)
 	if err != nil {
 		return nil, err
 	}
-	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Precision: s.PrecisionOf(answers[0].Identity), Rows: answers}
+	response := &InferResponse{Identity: answers[0].Identity, ID: r.ID, Precision: s.PrecisionOf(answers[0].Identity), Rows: answers, Maps: rows.maps}
 	for _, w := range wanted {
-		t, err := outputTensor(w, answers)
+		t, err := response.tensor(w)
 		if err != nil {
 			return nil, err
 		}
@@ -133,6 +145,9 @@ func (r *InferResponse) Parameters() map[string]string {
 	if m := r.Remarks(); m != "" {
 		p["remarks"] = m
 	}
+	if len(r.Maps) > 0 {
+		p["explain_method"], p["explained"] = string(r.Maps[0].Method), r.Explained()
+	}
 	return p
 }
 
@@ -147,9 +162,9 @@ func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
 	}
 	for i, o := range r.Outputs {
 		switch {
-		case !slices.Contains(outputs, o.Name):
-			return nil, Faultf(Invalid, "output %q: expected one of %q", o.Name, outputs)
-		case o.Classification > 0 && o.Name == OutputLabel:
+		case !slices.Contains(outputs, o.Name) && !slices.Contains(explained, o.Name):
+			return nil, Faultf(Invalid, "output %q: expected one of %q", o.Name, append(slices.Clone(outputs), explained...))
+		case o.Classification > 0 && o.Name != OutputLogits && o.Name != OutputProbabilities:
 			return nil, Faultf(Invalid, "output %q has no classification: ask for that of %q or %q", o.Name, OutputLogits, OutputProbabilities)
 		case slices.ContainsFunc(r.Outputs[:i], func(p RequestedOutput) bool { return p.Name == o.Name }):
 			return nil, Faultf(Invalid, "output %q is asked for twice", o.Name)
@@ -159,22 +174,22 @@ func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
 }
 
 // answer asks the engine about every row, all of one version.
-func (s *Service) answer(ctx context.Context, r *InferRequest) ([]serve.Answer, error) {
+func (s *Service) answer(ctx context.Context, r *InferRequest, x *rows) ([]serve.Answer, error) {
 	if len(r.Inputs) != 1 {
 		return nil, Faultf(Invalid, "%d inputs, expected one: %q or %q", len(r.Inputs), InputPixels, InputImage)
 	}
 	in := &r.Inputs[0]
 	switch in.Name {
 	case InputPixels:
-		return s.askPixels(ctx, r, in)
+		return s.askPixels(ctx, r, in, x)
 	case InputImage:
-		return s.askImages(ctx, r, in)
+		return s.askImages(ctx, r, in, x)
 	}
 	return nil, Faultf(Invalid, "input %q: expected %q or %q", clip(in.Name), InputPixels, InputImage)
 }
 
 // askPixels takes a tensor [n, 3, side, side], or [3, side, side], apart.
-func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Answer, error) {
+func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor, x *rows) ([]serve.Answer, error) {
 	side, shape := int64(s.sideOf(r.Model, r.Version)), in.Shape
 	if len(shape) == 3 {
 		shape = slices.Insert(slices.Clone(shape), 0, 1)
@@ -185,7 +200,11 @@ func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([
 	if err := in.checkFinite(); err != nil {
 		return nil, err
 	}
-	rows, err := s.newRows(r, shape[0])
+	rows, err := s.newRows(r, shape[0], x.most())
+	if err != nil {
+		return nil, err
+	}
+	room, err := x.room(r)
 	if err != nil {
 		return nil, err
 	}
@@ -193,20 +212,32 @@ func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor) ([
 	for i := range rows {
 		rows[i].Input.Tensor = in.Floats[i*values : (i+1)*values : (i+1)*values]
 	}
-	release, err := s.tensors(ctx, len(rows))
+	release, err := s.tensors(ctx, len(rows), room)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	return s.predict(ctx, rows)
+	var answers []serve.Answer
+	err = s.oneVersion(ctx, r.Model, r.Version, len(rows), func(name, version string) (err error) {
+		for i := range rows {
+			rows[i].Name, rows[i].Version = name, version
+		}
+		answers, err = x.ask(ctx, 0, rows)
+		return err
+	})
+	return answers, err
 }
 
 // askImages decodes a tensor [n], or [n, 1], of encoded images, part by part.
-func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([]serve.Answer, error) {
+func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor, x *rows) ([]serve.Answer, error) {
 	if in.Datatype != BYTES || len(in.Shape) > 2 || len(in.Shape) == 2 && in.Shape[1] != 1 {
 		return nil, Faultf(Invalid, "input %q: %s %s, expected BYTES [n]", in.Name, clip(in.Datatype), shapeString(in.Shape))
 	}
-	rows, err := s.newRows(r, int64(len(in.Bytes)))
+	rows, err := s.newRows(r, int64(len(in.Bytes)), x.most())
+	if err != nil {
+		return nil, err
+	}
+	room, err := x.room(r)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +248,7 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([
 	var answers []serve.Answer
 	err = s.oneVersion(ctx, r.Model, r.Version, len(rows), func(name, version string) error {
 		answers = answers[:0]
-		return s.decoder.Decode(ctx, encoded, func(first int, list []Decoded) error {
+		return s.decoder.decodeBeside(ctx, encoded, room, func(first int, list []Decoded) error {
 			if err := firstError(list); err != nil {
 				return err
 			}
@@ -226,7 +257,7 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([
 				part[i] = s.question(name, version, r.Coverage)
 				part[i].Input.Image = list[i].Image
 			}
-			more, err := s.predictOnce(ctx, part)
+			more, err := x.ask(ctx, first, part)
 			clear(part)
 			answers = append(answers, more...)
 			return err
@@ -236,9 +267,9 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor) ([
 }
 
 // newRows returns n requests without inputs.
-func (s *Service) newRows(r *InferRequest, n int64) ([]serve.Request, error) {
-	if n < 1 || n > int64(s.limits.Rows) {
-		return nil, Faultf(TooLarge, "%d rows, expected 1 to %d", n, s.limits.Rows)
+func (s *Service) newRows(r *InferRequest, n int64, most int) ([]serve.Request, error) {
+	if n < 1 || n > int64(most) {
+		return nil, Faultf(TooLarge, "%d rows, expected 1 to %d", n, most)
 	}
 	rows := make([]serve.Request, n)
 	for i := range rows {
@@ -250,6 +281,14 @@ func (s *Service) newRows(r *InferRequest, n int64) ([]serve.Request, error) {
 // question is a request of the engine without its input. Without a coverage it has the server's, which no adapter must be able to give.
 func (s *Service) question(name, version string, coverage float64) serve.Request {
 	return serve.Request{Name: name, Version: version, Coverage: cmp.Or(coverage, s.options.Coverage), NeedSet: coverage > 0}
+}
+
+// tensor collects one output of all rows.
+func (r *InferResponse) tensor(w RequestedOutput) (Tensor, error) {
+	if slices.Contains(explained, w.Name) {
+		return mapTensor(w.Name, r.Maps), nil
+	}
+	return outputTensor(w, r.Rows)
 }
 
 // outputTensor collects one output of all rows.

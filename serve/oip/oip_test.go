@@ -75,7 +75,7 @@ func TestElements(t *testing.T) {
 
 // Images of one request are decoded in parts that its share of the memory has room for.
 func TestDecoderWorksInParts(t *testing.T) {
-	picture := Encoded{"picture", servetest.PNG(t, 1, 10, 10)}
+	picture := Encoded{Name: "picture", Data: servetest.PNG(t, 1, 10, 10)}
 	info, err := imaging.Inspect(picture.Data, picture.Name, imaging.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestDecoderWorksInParts(t *testing.T) {
 	memory := NewMemory(5 * info.Bytes) // a request has half of that
 	d := NewDecoder(Limits{Pixels: 100}, memory)
 	var parts []int
-	images := []Encoded{picture, {"other", []byte("x")}, picture, picture, {"large", servetest.PNG(t, 1, 11, 10)}}
+	images := []Encoded{picture, {Name: "other", Data: []byte("x")}, picture, picture, {Name: "large", Data: servetest.PNG(t, 1, 11, 10)}}
 	kinds := map[int]Kind{}
 	err = d.Decode(t.Context(), images, func(first int, list []Decoded) error {
 		parts = append(parts, len(list))

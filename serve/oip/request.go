@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"melo.example/melo/conformal"
+	"melo.example/melo/serve"
 )
 
 // InferRequest is one inference request, from either endpoint. Its rows are answered by one adapter.
@@ -20,6 +21,7 @@ type InferRequest struct {
 	BinaryOutput   bool              // REST: outputs are binary where they do not say
 	// Coverage is that of the sets of labels that cannot be excluded, parameter "coverage"; 0: as the server has it.
 	Coverage float64
+	Explain  serve.Explaining // how the answer is explained, where an output is asked for that needs it
 }
 
 // RequestedOutput is one output that the client wants.
@@ -67,6 +69,15 @@ func CheckCoverage(v float64) error {
 		return NewFault(Invalid, err.Error())
 	}
 	return nil
+}
+
+// text returns a parameter that must be a string, empty if it is absent.
+func (p parameters) text(name string) (string, error) {
+	raw, ok := p[name]
+	if !ok {
+		return "", nil
+	}
+	return jsonValue(raw).text("parameter " + strconv.Quote(name))
 }
 
 // boolean returns a parameter that must be true or false.
@@ -195,7 +206,13 @@ func (p *inferParser) parameters(v jsonValue) error {
 	if p.request.Coverage, err = parameters.coverage(); err != nil {
 		return err
 	}
-	p.request.BinaryOutput, err = parameters.boolean("binary_data_output", false)
+	if p.request.BinaryOutput, err = parameters.boolean("binary_data_output", false); err != nil {
+		return err
+	}
+	p.request.Explain, err = ReadExplaining(parameters.text, func(name string, most int64) (int64, error) {
+		n, _, err := parameters.integer(name, 0, most)
+		return n, err
+	})
 	return err
 }
 

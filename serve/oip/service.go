@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"melo.example/melo/explain"
 	"melo.example/melo/serve"
 )
 
 // Engine is what the endpoints ask of the server; *serve.Engine is one.
 type Engine interface {
 	Predict(ctx context.Context, requests ...serve.Request) ([]serve.Answer, []error)
+	Explain(ctx context.Context, q serve.Request, how serve.Explaining) (serve.Explanation, error)
+	ExplainBytes(name, version string, m explain.Method) int64
 	Registry() *serve.Registry
 	Side() int         // of the input, in pixels; of several bases the first's
 	MaxSide() int      // of the base with the largest
@@ -111,18 +114,6 @@ func (s *Service) Ready() bool {
 
 // resolveTries is how often a request looks again when an adapter is replaced under its hands.
 const resolveTries = 3
-
-// predict answers the rows of one request, all by the same version: a canary is drawn once.
-func (s *Service) predict(ctx context.Context, rows []serve.Request) (answers []serve.Answer, err error) {
-	err = s.oneVersion(ctx, rows[0].Name, rows[0].Version, len(rows), func(name, version string) (err error) {
-		for i := range rows {
-			rows[i].Name, rows[i].Version = name, version
-		}
-		answers, err = s.predictOnce(ctx, rows)
-		return err
-	})
-	return answers, err
-}
 
 // oneVersion calls ask with the version that n rows are to be answered by, and again when it is replaced meanwhile.
 func (s *Service) oneVersion(ctx context.Context, name, version string, n int, ask func(name, version string) error) error {

@@ -32,6 +32,30 @@ type Result struct {
 	Timing        Timing    `json:"timing"`
 }
 
+// Explanation is the answer to a form that asks where an answer comes from.
+type Explanation struct {
+	Result      Result    `json:"result" doc:"The answer itself."`
+	Method      string    `json:"method" enum:"gradcam,attribution,rollout,occlusion"`
+	Label       string    `json:"label" doc:"That is explained."`
+	Against     string    `json:"against,omitempty" doc:"That it is compared with; absent if none is."`
+	Probability float64   `json:"probability" doc:"Of the label that is explained."`
+	Width       int       `json:"width" doc:"Of the image, upright, in pixels."`
+	Height      int       `json:"height"`
+	Region      Region    `json:"region" doc:"What of the image the model saw: there the map lies."`
+	Grid        int       `json:"grid" doc:"Patches along a side of the map."`
+	Map         []float32 `json:"map" doc:"A number for each patch, row by row: how much it speaks for the label. Of occlusion the logit that is lost without it; of other methods only the proportions mean something."`
+	Precision   string    `json:"precision" doc:"Of the base's products: f32, bf16 or int8."`
+	Notice      string    `json:"notice" doc:"What this program is not."`
+}
+
+// Region is a rectangle in the pixels of an image, which may reach beyond it.
+type Region struct {
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"`
+	Height float64 `json:"height"`
+}
+
 // Fit says whether an image is like those that an adapter was trained on.
 type Fit struct {
 	Unlike     bool    `json:"unlike" doc:"It is not: nothing is decided."`
