@@ -54,6 +54,9 @@ func together(st store.Store, found []part, images *lookup) ([]part, error) {
 	if same && len(splits) == len(found) && !splits[""] {
 		return found, nil
 	}
+	if same && splitsByName(found) {
+		return found, nil
+	}
 	if same && oneName(found) {
 		return found, nil
 	}
@@ -68,6 +71,24 @@ func together(st store.Store, found []part, images *lookup) ([]part, error) {
 		names[i] = p.t.Path
 	}
 	return nil, badf("%s: %d tables have labels of these images: give the one that counts: %s", st.Root(), len(found), listed(names))
+}
+
+// splitsByName tells whether the names of tables are the same but for a split, each another one, and gives them these splits.
+func splitsByName(found []part) bool {
+	splits, names := map[string]bool{}, map[string]bool{}
+	of := make([]string, len(found))
+	for i, p := range found {
+		var others string
+		of[i], others = layout.SplitIn(stemOf(p.t.Path))
+		splits[of[i]], names[others] = true, true
+	}
+	if splits[""] || len(splits) != len(found) || len(names) != 1 {
+		return false
+	}
+	for i := range found {
+		found[i].split = of[i]
+	}
+	return true
 }
 
 func oneName(found []part) bool {

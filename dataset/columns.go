@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,7 +17,9 @@ var (
 	imageNames = []string{"path", "file", "filename", "image", "filepath", "imagepath", "imagefile", "imagefilename", "imagefilepath", "fname", "img",
 		"imgpath", "imgname", "imagename", "imageid", "imageindex", "imgid", "isicid", "idcode", "dicomid", "sopinstanceuid", "id", "patientid"}
 	labelNames = []string{"label", "labels", "findinglabels", "target", "dx", "diagnosis", "class", "classname", "classlabel", "category", "level",
-		"pathology", "finding", "findings", "groundtruth"}
+		"pathology", "finding", "findings", "groundtruth", "diagnostic", "disease", "grade", "drgrade"}
+	// labelWords stand in names of columns that may be labels.
+	labelWords = []string{"label", "class", "diagnos", "patholog", "finding", "disease", "grade", "severity", "groundtruth"}
 	groupNames = []string{"group", "patient", "patientid", "subjectid", "subject", "personid", "lesionid", "caseid", "case", "patientno", "patientnumber",
 		"patientname", "participantid", "participant", "mrn", "pid", "studyid"}
 	setNames     = []string{"set", "subset", "partition", "dataset", "phase", "usage", "splitset", "datasplit", "fold", "mode", "stage"}
@@ -297,6 +300,14 @@ func (c *columns) labels(h headings, opt Options) error {
 			c.targets = append(c.targets, i)
 		}
 	}
+	if other := c.rival(t); len(c.targets) > 0 && other >= 0 {
+		var names []string
+		for _, i := range c.targets {
+			names = append(names, t.Header[i])
+		}
+		return fmt.Errorf("%w%w", badf("%s: the labels may be the column %q, or the columns of 0 and 1 %s: --label-column or --label-columns says which",
+			t.Path, t.Header[other], layout.First(names)), errRival)
+	}
 	if len(c.targets) > 0 && len(about) > 0 {
 		c.notes = append(c.notes, fmt.Sprintf("columns of 0 and 1 that are no labels by their names: %s (--label-columns)", layout.First(about)))
 	}
@@ -307,6 +318,23 @@ func (c *columns) labels(h headings, opt Options) error {
 		return badf("%s: %d columns of 0 and 1: at most %d labels are supported", t.Path, len(c.targets), maxClasses)
 	}
 	return nil
+}
+
+// errRival marks the error about a table that has labels, in one column or in others. It adds no text.
+var errRival = errors.New("")
+
+// rival returns a column that is not of 0 and 1, and may be of labels by its name and by how few values it has; -1: there is none.
+func (c *columns) rival(t *table.Table) int {
+	for i, name := range t.Header {
+		plain := plainName(name)
+		if i == c.path || i == c.group || i == c.split || isTarget(t, i) || !slices.ContainsFunc(labelWords, func(w string) bool { return strings.Contains(plain, w) }) {
+			continue
+		}
+		if n := len(t.Values(i)); n > 1 && n <= maxClasses && 2*n <= len(t.Rows) {
+			return i
+		}
+	}
+	return -1
 }
 
 // wanted selects the columns named like the requested labels, if the task is multi-label.

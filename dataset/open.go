@@ -360,7 +360,7 @@ func (o *opener) classFolders(st store.Store, c *contents) error {
 		o.d.warnf("%s", w)
 	}
 	if len(c.tables) > 0 {
-		o.d.notef("labels are names of folders; a table lies there, too, and is not used: %s", layout.First(c.tables))
+		o.d.notef("labels are names of folders; a table lies there, too, and is not used (--layout table if it has the labels): %s", layout.First(c.tables))
 	}
 	records := make([]Record, len(plan.Images))
 	for i, m := range plan.Images {

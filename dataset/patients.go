@@ -43,7 +43,8 @@ var namings = []naming{
 		return ""
 	}, note: "patients are told by the folders of their images, such as %q"},
 	{group: stem(`^(.+)_(?:left|right)$`), note: byName + " of a left and a right eye"},
-	{group: stem(`^\d+_([0-9a-f]{16})_MG_[LR]_(?:CC|ML|MLO)_`), note: byName}, // INbreast
+	{group: stem(`^\d+_([0-9a-f]{16})_MG_[LR]_(?:CC|ML|MLO)_`), note: byName},               // INbreast
+	{group: stem(`^SOB_[BM]_[A-Z]+-(\d+-\d+[A-Z]*)-(?:40|100|200|400)-\d+$`), note: byName}, // BreakHis
 	{group: stem(`^(?:CNV|DME|DRUSEN|NORMAL)-(\d+)-\d+$`), note: byName, restarts: true},
 	{group: stem(`^(person\d+|(?:NORMAL2-)?IM-\d+)[-_].*\d$`), note: byName, restarts: true}, // Kermany's chest X-rays
 }
@@ -146,16 +147,17 @@ func (d *Dataset) hintPattern(records []Record) {
 	several, largest := 0, 0
 	var example []string
 	for _, names := range of {
+		largest = max(largest, len(names))
 		if len(names) > 1 {
 			several += len(names)
-			if example == nil || names[0] < example[0] {
+			slices.Sort(names)
+			if names = slices.Compact(names); len(names) > 1 && (example == nil || names[0] < example[0]) {
 				example = names
 			}
 		}
-		largest = max(largest, len(names))
 	}
 	// A prefix that all images of a label share is the label's name. One image with a prefix of its own is no group.
-	if len(of) >= 5 && 2*several >= len(records) && 5*largest <= len(records) {
+	if example != nil && len(of) >= 5 && 2*several >= len(records) && 5*largest <= len(records) {
 		d.notef(`%q and %q may be of one patient: --group-pattern '([^/]*)[-_. ][0-9]+[.][^.]*$' keeps such images on one side of a split`,
 			example[0], example[1])
 	}

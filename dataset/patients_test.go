@@ -65,3 +65,21 @@ func TestGroupPatternNotHinted(t *testing.T) {
 		t.Errorf("hinted at: %s", text)
 	}
 }
+
+// A column whose name says labels, beside columns of 0 and 1: either may be meant.
+func TestRivalColumns(t *testing.T) {
+	root := write(t, map[string]string{"data.csv": "image_id,adjudicated_dr_grade,adjudicated_dme,gradable\n1,0,0,1\n2,2,1,1\n3,0,0,0\n4,2,1,1\n",
+		"images/1.png": "#1", "images/2.png": "#2", "images/3.png": "#3", "images/4.png": "#4"})
+	if _, err := Open(root, Options{}); err == nil || !strings.Contains(err.Error(), `may be the column "adjudicated_dr_grade", or the columns of 0 and 1 adjudicated_dme, gradable`) {
+		t.Errorf("got %v", err)
+	}
+	for want, opt := range map[string]Options{"binary 0=2 2=2": {LabelColumn: "adjudicated_dr_grade"}, "multilabel adjudicated_dme=2 no label=2": {LabelColumns: []string{"adjudicated_dme"}}} {
+		d, err := Open(root, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := summary(d); got != want {
+			t.Errorf("%+v: %s, expected %s", opt, got, want)
+		}
+	}
+}

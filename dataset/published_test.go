@@ -80,6 +80,23 @@ func TestPublished(t *testing.T) {
 			"binary NORMAL/test=1 NORMAL/train=2 PNEUMONIA/test=1 PNEUMONIA/train=2", "5 patients or other groups"},
 		"Kermany OCT": {with(nil, "OCT2017/train/CNV/CNV-1016042-1.jpeg", "OCT2017/train/CNV/CNV-1016042-2.jpeg", "OCT2017/train/DME/DME-1072015-1.jpeg", "OCT2017/test/CNV/CNV-1016042-3.jpeg", "OCT2017/test/DME/DME-1001-1.jpeg"), "OCT2017", Options{}, nil,
 			"binary CNV/test=1 CNV/train=2 DME/test=1 DME/train=1", "1 patients have images in several of the given splits"},
+		"RFMiD": {with(map[string]string{
+			"Training_Set/Training_Set/RFMiD_Training_Labels.csv":       "ID,Disease_Risk,DR,MH\n1,1,1,0\n2,0,0,0\n3,1,0,1\n",
+			"Evaluation_Set/Evaluation_Set/RFMiD_Validation_Labels.csv": "ID,Disease_Risk,DR,MH\n1,0,0,0\n2,1,1,0\n",
+			"Test_Set/Test_Set/RFMiD_Testing_Labels.csv":                "ID,Disease_Risk,DR,MH\n1,1,0,1\n"},
+			"Training_Set/Training_Set/Training/1.png", "Training_Set/Training_Set/Training/2.png", "Training_Set/Training_Set/Training/3.png",
+			"Evaluation_Set/Evaluation_Set/Validation/1.png", "Evaluation_Set/Evaluation_Set/Validation/2.png", "Test_Set/Test_Set/Test/1.png"), "", Options{}, nil,
+			"multilabel Disease_Risk+DR/train=1 Disease_Risk+DR/val=1 Disease_Risk+MH/test=1 Disease_Risk+MH/train=1 no label/train=1 no label/val=1", ""},
+		"PAD-UFES-20": {with(map[string]string{
+			"metadata.csv": "patient_id,lesion_id,smoke,age,gender,region,diagnostic,itch,grew,img_id,biopsed\nPAT_1516,1765,,8,FEMALE,ARM,NEV,False,True,PAT_1516_1765_530.png,False\nPAT_46,881,True,55,FEMALE,NECK,BCC,True,False,PAT_46_881_939.png,True\n"},
+			"images/imgs_part_1/PAT_1516_1765_530.png", "images/imgs_part_2/PAT_46_881_939.png"), "", Options{}, nil, "binary BCC=1 NEV=1", "2 patients"},
+		"OCTDL": {with(map[string]string{
+			"OCTDL_labels.csv": "file_name,disease,subcategory,condition,patient_id,eye,sex,year,image_width,image_height\namd_1047099_1,AMD,late,MNV,1,OD,F,2020,8,6\nno_100_1,NO,,,2,OD,F,2020,8,6\n"},
+			"OCTDL/AMD/amd_1047099_1.jpg", "OCTDL/NO/no_100_1.jpg"), "", Options{}, nil, "binary AMD=1 NO=1", "2 patients"},
+		"BreakHis": {with(nil, "breast/benign/SOB/adenosis/SOB_B_A_14-22549AB/40X/SOB_B_A-14-22549AB-40-001.png", "breast/benign/SOB/adenosis/SOB_B_A_14-22549AB/100X/SOB_B_A-14-22549AB-100-001.png",
+			"breast/malignant/SOB/ductal_carcinoma/SOB_M_DC_14-2523/40X/SOB_M_DC-14-2523-40-001.png"), "breast", Options{}, nil, "binary benign=2 malignant=1", "2 patients"},
+		"malaria cells": {with(map[string]string{"cell_images/cell_images/Parasitized/C100P61ThinF_cell_162.png": "#1", "cell_images/Parasitized/C100P61ThinF_cell_162.png": "#1"},
+			"cell_images/Parasitized/C39P4ThinF_cell_12.png", "cell_images/Uninfected/C1_thinF_cell_12.png"), "", Options{}, nil, "binary Parasitized=2 Uninfected=1", "a copy of the folders"},
 		"LC25000": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg", "lung_colon_image_set/colon_image_sets/colon_n/colonn1.jpeg"), "", Options{Layout: "leaves"}, nil,
 			"multiclass colon_n=1 lung_aca=1 lung_n=1", ""},
 		"LC25000, unasked": {with(nil, "lung_colon_image_set/lung_image_sets/lung_aca/lungaca1.jpeg", "lung_colon_image_set/lung_image_sets/lung_n/lungn1.jpeg",

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -171,9 +172,13 @@ func (o *opener) search(st store.Store, c *contents) ([]part, error) {
 // tableSplit returns the split in the name of a table, as in "train.csv" or "valid.csv". "trainLabels.csv" has
 // none.
 func tableSplit(name string) (string, bool) {
-	stem := path.Base(name)
-	stem = strings.TrimSuffix(strings.TrimSuffix(stem, ".gz"), path.Ext(strings.TrimSuffix(stem, ".gz")))
-	return layout.SplitName(stem)
+	return layout.SplitName(stemOf(name))
+}
+
+// stemOf is the name of a table without folders and endings.
+func stemOf(name string) string {
+	stem := strings.TrimSuffix(path.Base(filepath.ToSlash(name)), ".gz")
+	return strings.TrimSuffix(stem, path.Ext(stem))
 }
 
 // What a table can be used for.
@@ -197,7 +202,7 @@ func (o *opener) usable(p part, images *lookup) int {
 	if n, hits := probe(p.t, col, found); hits == 0 || 10*hits < n {
 		return useless
 	}
-	if _, err := columnsOf(p.t, o.opt, found); err != nil {
+	if _, err := columnsOf(p.t, o.opt, found); err != nil && !errors.Is(err, errRival) {
 		return withImages
 	}
 	return withLabels

@@ -308,7 +308,8 @@ func (p *planner) secondTrees(root *node) error {
 		names[label.Fold(d.name)] = true
 	}
 	for _, d := range root.dirs {
-		if shared(d.classNames(), names) >= 2 {
+		classes := d.classNames()
+		if n := shared(classes, names); n >= 2 || n == 1 && len(classes) == 1 {
 			trees = append(trees, d)
 		} else {
 			plain = append(plain, d)

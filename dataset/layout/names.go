@@ -45,7 +45,7 @@ func Hidden(name string) bool {
 // splitWords maps words to splits; filler words may stand beside them.
 var splitWords = map[string]string{
 	"train": Train, "training": Train, "trn": Train, "trainset": Train, "traindata": Train,
-	"val": Val, "valid": Val, "validation": Val, "dev": Val, "eval": Val, "validate": Val, "valset": Val, "valdata": Val, "validationset": Val,
+	"val": Val, "valid": Val, "validation": Val, "dev": Val, "eval": Val, "evaluation": Val, "validate": Val, "valset": Val, "valdata": Val, "validationset": Val,
 	// as challenges use their test sets
 	"test": Test, "testing": Test, "tst": Test, "holdout": Test, "testset": Test, "testdata": Test, "publictest": Val, "privatetest": Test,
 }
@@ -58,6 +58,22 @@ var filler = map[string]bool{"set": true, "data": true, "dataset": true, "images
 func SplitName(s string) (string, bool) {
 	split, rest := splitWord(s)
 	return split, split != "" && rest == 0
+}
+
+// SplitIn returns the split that one word of a name says, and the other words: "labels_train" and "TrainLabels" of a set differ in
+// the split alone. Numbers and single letters, which only order files, count for nothing.
+func SplitIn(s string) (split, others string) {
+	var rest []string
+	for _, w := range words(s) {
+		switch {
+		case splitWords[w] != "" && split == "":
+			split = splitWords[w]
+		case len(w) == 1 || strings.Trim(w, "0123456789") == "":
+		default:
+			rest = append(rest, w)
+		}
+	}
+	return split, strings.Join(rest, " ")
 }
 
 // splitWord returns the split that one of the words of a name means, and the number of words with another
