@@ -8,14 +8,14 @@ import (
 	"math/bits"
 )
 
-// bmpFile is what the headers of a BMP say, and where its pixels are.
+// bmpFile holds the headers of a BMP, and its pixel data.
 type bmpFile struct {
 	w, h    int
 	topDown bool
 	bits    int
 	rle     bool
-	masks   [3]uint32 // of red, green, blue in pixels of 16 and 32 bits
-	palette []byte    // red, green, blue
+	masks   [3]uint32 // bit masks of red, green and blue in pixels of 16 and 32 bits
+	palette []byte    // red, green, blue per entry
 	pixels  []byte
 }
 
@@ -28,7 +28,7 @@ const (
 	bmpAlphaMask = 6
 )
 
-// readBMP reads the headers of Windows and OS/2.
+// readBMP reads Windows and OS/2 headers.
 func readBMP(data []byte) (*bmpFile, error) {
 	if len(data) < 26 {
 		return nil, errEnd
@@ -38,7 +38,7 @@ func readBMP(data []byte) (*bmpFile, error) {
 	if size != 12 && (size < 16 || size > 1024) {
 		return nil, fmt.Errorf("header of %d bytes", size)
 	}
-	header := make([]byte, max(size, 40)) // what a short one leaves out is zero
+	header := make([]byte, max(size, 40)) // fields that a short header lacks are zero
 	if 14+size > int64(len(data)) {
 		return nil, errEnd
 	}
@@ -77,7 +77,7 @@ func readBMP(data []byte) (*bmpFile, error) {
 		colours = 0
 	}
 	start := int64(le.Uint32(data[10:]))
-	if start <= int64(at) { // some programs forget the palette
+	if start <= int64(at) { // some programs ignore the palette here
 		start = int64(at + entry*colours)
 	}
 	if start > int64(len(data)) {
@@ -87,7 +87,7 @@ func readBMP(data []byte) (*bmpFile, error) {
 	return f, nil
 }
 
-// coding reads how pixels are coded.
+// coding reads the encoding of pixels.
 func (f *bmpFile) coding(compression uint32, header, data []byte, size int64, at *int) error {
 	le := binary.LittleEndian
 	switch f.bits {
@@ -129,7 +129,7 @@ func (f *bmpFile) coding(compression uint32, header, data []byte, size int64, at
 	return nil
 }
 
-// stride is the length of a row in bytes.
+// stride returns the length of a row in bytes.
 func (f *bmpFile) stride() int64 { return (int64(f.w)*int64(f.bits) + 31) / 32 * 4 }
 
 func inspectBMP(data []byte, _ Options) (Info, error) {
@@ -138,7 +138,7 @@ func inspectBMP(data []byte, _ Options) (Info, error) {
 		return Info{}, err
 	}
 	n := saturated(int64(f.w), int64(f.h))
-	missing := f.stride() - (int64(f.w)*int64(f.bits)+7)/8 // the last row may lack what only fills it up
+	missing := f.stride() - (int64(f.w)*int64(f.bits)+7)/8 // the last row may lack its padding
 	if !f.rle && int64(f.h) > (int64(len(f.pixels))+missing)/f.stride() {
 		return Info{}, fmt.Errorf("%w: %d bytes for %d rows of %d", errEnd, len(f.pixels), f.h, f.stride())
 	}
@@ -190,7 +190,7 @@ func decodeBMP(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	return dst, nil
 }
 
-// line returns where row y of the file belongs.
+// line returns the image row of row y in the file.
 func (f *bmpFile) line(y int) int {
 	if f.topDown {
 		return y
@@ -198,7 +198,8 @@ func (f *bmpFile) line(y int) int {
 	return f.h - 1 - y
 }
 
-// fields takes the bits of colours out of pixels of 16 or 32 bits, and stretches them to 8, rounded down as in Pillow.
+// fields extracts the colour bits of 16- or 32-bit pixels and stretches them to 8 bits, rounded down as in
+// Pillow.
 func (f *bmpFile) fields(out []uint8, row []byte) {
 	var shift [3]int
 	var top [3]uint64
@@ -219,7 +220,7 @@ func (f *bmpFile) fields(out []uint8, row []byte) {
 	}
 }
 
-// runs decodes run lengths. What is passed over has index 0.
+// runs decodes run lengths. Skipped pixels have index 0.
 func (f *bmpFile) runs(ctx context.Context, index []uint8) error {
 	b := f.pixels
 	x, y := 0, 0
@@ -238,7 +239,7 @@ func (f *bmpFile) runs(ctx context.Context, index []uint8) error {
 	for y < f.h {
 		if len(b) < 2 {
 			if y == f.h-1 && x >= f.w {
-				return nil // all of it is there, but for the end mark
+				return nil // complete except for the end mark
 			}
 			return errEnd
 		}

@@ -7,33 +7,34 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// format is one image file format: how to know it, what it says about itself, and how to decode it.
+// format is an image file format: how to recognise it, and how to inspect and decode it.
 type format struct {
 	name    string
-	magic   []string // accepted beginnings; '?' stands for any byte
+	magic   []string // possible first bytes; '?' matches any byte
 	inspect func(data []byte, opt Options) (Info, error)
 	decode  func(ctx context.Context, data []byte, opt Options) (*Image, error)
 
-	// density is the greatest number of pixels that one byte of the file can encode.
+	// density is the maximum number of pixels that one byte of the file can encode.
 	density func(data []byte) int64
-	// orientation finds the EXIF orientation (1 to 8, 1 when there is none), nil where the format has none.
+	// orientation returns the EXIF orientation (1 to 8; 1 if there is none). It is nil if the format has none.
 	orientation func(data []byte) int
 }
 
-// findFormat returns the format whose magic data begins with, or nil.
+// findFormat returns the format that matches data's first bytes, or nil.
 func findFormat(data []byte) *format {
 	formats := [...]format{
-		// A coded 8x8 block of luma takes at least one bit: 512 pixels a byte.
+		// An encoded 8x8 block of luma takes at least one bit: 512 pixels per byte.
 		{"JPEG", []string{"\xff\xd8\xff"}, inspectJPEG, decodeJPEG, constant(512), jpegOrientation},
 		{"PNG", []string{"\x89PNG\r\n\x1a\n"}, inspectPNG, decodePNG, pngDensity, pngOrientation},
-		// An LZW code has 9 bits or more and stands for at most 4,096 pixels.
+		// An LZW code has at least 9 bits and encodes at most 4,096 pixels.
 		{"GIF", []string{"GIF87a", "GIF89a"}, inspectGIF, decodeGIF, constant(4096), nil},
 		{"BMP", []string{"BM"}, inspectBMP, decodeBMP, constant(blankPage), nil},
-		// A fax-coded or lossless blank page has no bound of its own.
+		// Fax-coded or losslessly compressed blank pages have no bound of their own.
 		{"TIFF", []string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, inspectTIFF, decodeTIFF, constant(blankPage), nil},
 		{"WebP", []string{"RIFF????WEBP"}, inspectWebP, decodeWebP, constant(blankPage), webpOrientation},
 	}
-	if dicom.HasPreamble(data) { // before the others: its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
+	// before the others, because its first 128 bytes may be those of a TIFF (PS3.10, 7.1)
+	if dicom.HasPreamble(data) {
 		return &dicomFormat
 	}
 	if isPNM(data) {
@@ -52,7 +53,7 @@ func findFormat(data []byte) *format {
 	return nil
 }
 
-// saturated multiplies numbers that are not negative; a product that is too large is the largest number.
+// saturated multiplies non-negative numbers. On overflow it returns the largest number.
 func saturated(a, b int64) int64 {
 	if b != 0 && a > math.MaxInt64/b {
 		return math.MaxInt64
@@ -60,13 +61,13 @@ func saturated(a, b int64) int64 {
 	return a * b
 }
 
-// blankPage is far above what blank pages reach in practice (a fax page: about 20,000 pixels a byte).
+// blankPage is far above the density of real blank pages (a fax page: about 20,000 pixels per byte).
 const blankPage = 1 << 16
 
 func constant(n int64) func([]byte) int64 { return func([]byte) int64 { return n } }
 
-// pngDensity knows that deflate expands a byte to at most 1,032, and reads the bits of a pixel from the
-// header (PNG specification, 11.2.1), which DecodeConfig has accepted.
+// pngDensity uses that deflate expands a byte to at most 1,032, and reads the bits per pixel from the header
+// (PNG specification, 11.2.1), which DecodeConfig has checked.
 func pngDensity(data []byte) int64 {
 	const depth, colourType = 24, 25 // offsets in the file
 	bits := int64(data[depth])
@@ -93,13 +94,13 @@ func hasMagic(data []byte, magic string) bool {
 	return true
 }
 
-// Decode decodes an image under [DefaultLimits]. The format is told by the content; name, usually the
-// path, only appears in errors. Of an animation the first frame is taken.
+// Decode decodes an image with [DefaultLimits]. The content determines the format; name, usually the path,
+// appears only in errors. Of an animation it decodes the first frame.
 func Decode(data []byte, name string) (*Image, error) {
 	return DecodeLimits(data, name, DefaultLimits)
 }
 
-// DecodeFile reads and decodes an image file under [DefaultLimits].
+// DecodeFile reads and decodes an image file with [DefaultLimits].
 func DecodeFile(path string) (*Image, error) {
 	data, err := ReadFile(path, DefaultLimits)
 	if err != nil {
@@ -108,8 +109,8 @@ func DecodeFile(path string) (*Image, error) {
 	return Decode(data, path)
 }
 
-// Config returns the width, height and format name ("PNG") of an encoded image after reading its header
-// only, under the same limits as decoding. [Inspect] says more.
+// Config returns the width, height and format name ("PNG") of an encoded image from its header, with the same
+// limits as decoding. [Inspect] returns more.
 func Config(data []byte, name string, lim Limits) (w, h int, formatName string, err error) {
 	info, err := Inspect(data, name, Options{Limits: lim})
 	if err != nil {
@@ -118,12 +119,12 @@ func Config(data []byte, name string, lim Limits) (w, h int, formatName string, 
 	return info.W, info.H, info.Format, nil
 }
 
-// DecodeLimits is Decode under the given limits.
+// DecodeLimits is Decode with the given limits.
 func DecodeLimits(data []byte, name string, lim Limits) (*Image, error) {
 	return DecodeContext(context.Background(), data, name, Options{Limits: lim})
 }
 
-// open tells the format and checks sizes and cost before anything of that size is allocated.
+// open determines the format and checks sizes and cost before memory is allocated in proportion to them.
 func open(data []byte, name string, opt Options) (f *format, info Info, err error) {
 	lim := opt.Limits.orDefault()
 	size := int64(len(data))
@@ -146,7 +147,7 @@ func open(data []byte, name string, opt Options) (f *format, info Info, err erro
 		return nil, info, errorf("%s: %s header: %w", name, f.name, err)
 	}
 	info.Format, info.Page = f.name, opt.Page
-	if f.orientation != nil && f.orientation(data) > 1 { // it is turned into another image
+	if f.orientation != nil && f.orientation(data) > 1 { // it is transposed or mirrored into another image
 		info.Bytes = max(info.Bytes, info.Bytes+saturated(saturated(int64(info.W), int64(info.H)), 3*int64(max(info.Bits, 8)/8)))
 	}
 	if err := lim.check(name, info, size, f.density(data)); err != nil {
@@ -161,7 +162,7 @@ func open(data []byte, name string, opt Options) (f *format, info Info, err erro
 	return f, info, nil
 }
 
-// recoverDecoder turns a panic of a format's decoder, which is not our code, into an error.
+// recoverDecoder turns a panic in a third-party decoder into an error.
 func recoverDecoder(format, name string, err *error) {
 	if r := recover(); r != nil {
 		*err = errorf("%s: %s: the decoder failed: %v", name, format, r)

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// The kinds of [Recipe.Depth].
+// Values of [Recipe.Depth]; the third form is "bits=N".
 const (
-	DepthStored  = ""    // a sample of 65535 is white: 16 bits as the file has them
-	DepthMaximum = "max" // the greatest sample of an image is its white
+	DepthStored  = ""    // 65535 is white: 16-bit samples as stored
+	DepthMaximum = "max" // the largest sample of each image is white
 	depthBits    = "bits="
 )
 
-// ParseDepth returns the [Recipe.Depth] for what a person writes: "stored" or nothing, "max", or "bits=8" to
+// ParseDepth parses the form of [Recipe.Depth] that users write: "stored" or "", "max", or "bits=8" to
 // "bits=16".
 func ParseDepth(s string) (string, error) {
 	if s == "stored" {
@@ -26,7 +26,7 @@ func ParseDepth(s string) (string, error) {
 	return s, nil
 }
 
-// depthWhite returns the sample that counts as white, 0 where the image decides.
+// depthWhite returns the sample that counts as white, or 0 if it depends on the image.
 func depthWhite(depth string) (int, error) {
 	switch depth {
 	case DepthStored:
@@ -42,8 +42,8 @@ func depthWhite(depth string) (int, error) {
 	return 0, fmt.Errorf("depth %q: expected stored, max, or bits=8 to bits=16", depth)
 }
 
-// white returns the sample of img that the recipe takes for white: that of the samples' type where nothing is
-// to be done.
+// white returns the sample of img that is white according to the recipe. If no stretching is needed it is the
+// maximum of the sample type.
 func (r Recipe) white(img *Image) (int, error) {
 	if img.Bits != 16 {
 		return math.MaxUint8, nil
@@ -61,7 +61,7 @@ func (r Recipe) white(img *Image) (int, error) {
 		return 0, errorf("%d-bit samples, up to %d here, of which none is white by itself: choose a depth: max, or bits=8 to bits=16",
 			img.Source.Bits, img.Max())
 	case white == math.MaxUint16, img.Source.Float, img.Source.Bits > 8 && img.Source.Bits < 16:
-		return math.MaxUint16, nil // the file says what is white
+		return math.MaxUint16, nil // the file defines white
 	}
 	if most := int(img.Max()); most > white {
 		return 0, errorf("a sample is %d, more than the %d of %s: the image has more bits than the recipe says", most, white, r.Depth)
@@ -69,14 +69,14 @@ func (r Recipe) white(img *Image) (int, error) {
 	return white, nil
 }
 
-// stretch makes white the largest sample of 16 bits.
+// stretch maps white to the largest 16-bit sample.
 func stretch(img *Image, white int) {
 	if img.Bits != 16 || white == math.MaxUint16 {
 		return
 	}
 	half := uint64(white / 2)
 	for i, v := range img.Pix16 {
-		// Resizing overshoots at edges: white is the end here, as it is at 16 bits.
+		// Resizing can overshoot at edges. Values are clipped at white, as they are in full-range images.
 		img.Pix16[i] = uint16(min((uint64(v)*math.MaxUint16+half)/uint64(white), math.MaxUint16))
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"melo.example/melo/dicom/pixel"
 )
 
-// formatDICOM is the name of the format. Its grey values are stretched to the full range by a window, so that a recipe's
-// depth has nothing to say about them.
+// formatDICOM is the name of the format. A window stretches its grey values to the full range, so a recipe's
+// Depth does not apply.
 const formatDICOM = "DICOM"
 
-// ParseWindow returns the [Recipe.Window] for what a person writes: nothing or "object", "full", "range", "CENTER,WIDTH", or
-// the name or position of one of the object's windows.
+// ParseWindow parses the form of [Recipe.Window] that users write: "" or "object", "full", "range",
+// "CENTER,WIDTH", or the name or position of one of the object's windows.
 func ParseWindow(s string) (string, error) {
 	w, err := pixel.ParseWindow(s)
 	if err != nil {
@@ -23,10 +23,11 @@ func ParseWindow(s string) (string, error) {
 	return w.String(), nil
 }
 
-// dicomFormat is the format of DICOM objects, which have no beginning of their own.
+// dicomFormat is the format of DICOM objects, which have no fixed first bytes.
 var dicomFormat = format{name: formatDICOM, inspect: inspectDICOM, decode: decodeDICOM, density: constant(blankPage)}
 
-// describeDICOM reads an object up to its pixels, within the limits, and tells about how much memory the object takes.
+// describeDICOM reads an object up to its pixels, within the limits. taken is the approximate memory of the
+// object in bytes.
 func describeDICOM(data []byte, opt Options) (d *pixel.Description, taken int64, err error) {
 	f, err := dicom.Parse(data, "", objectLimits(opt))
 	if errors.Is(err, dicom.ErrTooLarge) {
@@ -39,15 +40,15 @@ func describeDICOM(data []byte, opt Options) (d *pixel.Description, taken int64,
 	return d, int64(f.Elements)*dicom.ElementBytes + f.Inflated, err
 }
 
-// objectLimits are those of reading an object: its elements may take a part of the memory.
+// objectLimits returns the limits for parsing an object. Its elements may use part of the memory.
 func objectLimits(opt Options) dicom.Limits {
 	lim := opt.Limits.orDefault()
 	most := min(int64(dicom.DefaultLimits.MaxElements), lim.MaxBytes/(3*dicom.ElementBytes))
 	return dicom.Limits{MaxFileBytes: lim.MaxFileBytes, MaxInflatedBytes: lim.MaxBytes, MaxElements: int(max(most, 1))}
 }
 
-// InspectBytes bounds the memory that [Inspect] takes beyond data: 0 where that is little, as for all formats but DICOM, whose
-// objects are read as a whole.
+// InspectBytes returns an upper bound of the memory that [Inspect] needs beyond data. It is 0 for all formats
+// but DICOM, whose objects are parsed completely.
 func InspectBytes(data []byte, opt Options) int64 {
 	if f := findFormat(data); f == nil || f.name != formatDICOM {
 		return 0
@@ -79,7 +80,8 @@ func decodeDICOM(ctx context.Context, data []byte, opt Options) (*Image, error) 
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return nil, err
 	}
-	// The object stays at hand for recipes with other windows: a server decodes an image before it knows who asks.
+	// Keep the object for recipes with other windows: a server decodes an image before it knows which adapters
+	// are asked.
 	img.again = func(window string) (*Image, error) {
 		opt := opt
 		opt.Window = window
@@ -88,7 +90,7 @@ func decodeDICOM(ctx context.Context, data []byte, opt Options) (*Image, error) 
 	return img, nil
 }
 
-// viewDICOM shows a frame through the options' window.
+// viewDICOM renders a frame through the window in the options.
 func viewDICOM(data []byte, opt Options) (*Image, error) {
 	w, err := pixel.ParseWindow(opt.Window)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 // orientationTag is the TIFF tag of the EXIF orientation, a number of 1 to 8 (EXIF 2.3, section 4.6.4).
 const orientationTag = 0x0112
 
-// orientation is what a file says about the way up: EXIF counts, and XMP where EXIF says nothing, as with Pillow.
-// Whatever is malformed counts as upright: a damaged comment must not cost the image.
+// orientation collects the metadata about orientation. As in Pillow, EXIF takes precedence over XMP. Malformed
+// metadata counts as upright: a damaged comment must not make the image unreadable.
 type orientation struct {
-	exif, xmp []byte // the first of each
+	exif, xmp []byte // the first block of each
 }
 
 func (o orientation) value() int {
@@ -27,7 +27,7 @@ func (o orientation) value() int {
 	return xmpOrientation(o.xmp)
 }
 
-// xmpOrientation looks for tiff:Orientation, as an attribute or an element.
+// xmpOrientation looks for tiff:Orientation as an attribute or an element.
 func xmpOrientation(b []byte) int {
 	name := []byte("tiff:Orientation")
 	for {
@@ -67,7 +67,7 @@ func jpegOrientation(data []byte) int {
 			i++
 			continue
 		}
-		if marker == 0xd8 || marker == 0x01 || marker >= 0xd0 && marker <= 0xd7 { // no length follows
+		if marker == 0xd8 || marker == 0x01 || marker >= 0xd0 && marker <= 0xd7 { // markers without a length
 			i += 2
 			continue
 		}
@@ -88,7 +88,7 @@ func jpegOrientation(data []byte) int {
 	return o.value()
 }
 
-// pngOrientation looks for an eXIf chunk, ImageMagick's profile in a text, and XMP in another.
+// pngOrientation looks for an eXIf chunk, and for ImageMagick's EXIF profile and XMP in text chunks.
 func pngOrientation(data []byte) int {
 	var o orientation
 	var raw []byte
@@ -120,11 +120,11 @@ func pngOrientation(data []byte) int {
 	return o.value()
 }
 
-// maxText bounds what a compressed text of a PNG may become.
+// maxText limits the size of a decompressed text chunk.
 const maxText = 4 << 20
 
-// pngText returns keyword and text of the three kinds of text chunks (PNG specification, 11.3.3). It reads only what
-// may concern the orientation.
+// pngText returns keyword and text of the three kinds of text chunks (PNG specification, 11.3.3). It reads only
+// texts that may contain an orientation.
 func pngText(kind string, b []byte) (keyword string, text []byte) {
 	word, b, ok := bytes.Cut(b, []byte{0})
 	keyword = string(word)
@@ -165,7 +165,7 @@ func pngText(kind string, b []byte) (keyword string, text []byte) {
 	return keyword, text
 }
 
-// rawProfile reads ImageMagick's form: a line break, the name, the length, and hexadecimal digits in lines.
+// rawProfile parses ImageMagick's format: a line break, the name, the length, and lines of hexadecimal digits.
 func rawProfile(text []byte) []byte {
 	lines := bytes.SplitN(text, []byte("\n"), 4)
 	if len(lines) < 4 {
@@ -197,7 +197,8 @@ func trimExif(b []byte) ([]byte, bool) {
 	return b[len(id):], true
 }
 
-// exifOrientation reads the orientation from the first directory of a TIFF structure, whatever the type of the number.
+// exifOrientation reads the orientation from the first directory of a TIFF structure, whatever the type of the
+// value.
 func exifOrientation(b []byte) (value int, ok bool) {
 	if len(b) < 8 {
 		return 1, false
@@ -234,9 +235,9 @@ func exifOrientation(b []byte) (value int, ok bool) {
 	return 1, false
 }
 
-// orient turns an image stored with an EXIF orientation upright. The value names the side of the upright
-// image that the stored row 0 and column 0 are: 1 top left, 2 top right, 3 bottom right, 4 bottom left,
-// 5 left top, 6 right top, 7 right bottom, 8 left bottom.
+// orient returns an image with EXIF orientation o turned upright. The value gives the sides of the upright
+// image on which the stored row 0 and column 0 lie: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5
+// left top, 6 right top, 7 right bottom, 8 left bottom.
 func orient(m *Image, o int) *Image {
 	if o < 2 || o > 8 {
 		return m
@@ -253,8 +254,8 @@ func orient(m *Image, o int) *Image {
 	return dst
 }
 
-// orientPixels walks the source in order; start, right and down say where its first pixel goes in dst and
-// how far apart its neighbours land.
+// orientPixels reads the source in order. start, right and down are the index in dst of its first pixel, and
+// the index distances of its neighbours to the right and below.
 func orientPixels[T uint8 | uint16](dst, src []T, m *Image, o int) {
 	w, h, c := m.W, m.H, m.C
 	var start, right, down int

@@ -6,8 +6,8 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// ReadFile reads a regular file of at most the limit's size. What is no regular file is refused before it is
-// opened: opening a named pipe waits for somebody to write.
+// ReadFile reads a regular file within the size limit. It refuses other types of file before opening them,
+// because opening a named pipe blocks until there is a writer.
 func ReadFile(path string, lim Limits) ([]byte, error) {
 	lim = lim.orDefault()
 	f, err := regular.Open(path)

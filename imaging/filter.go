@@ -2,7 +2,7 @@ package imaging
 
 import "math"
 
-// The interpolations of [Recipe], with the names that Pillow and torchvision use.
+// The interpolations of [Recipe], named as in Pillow and torchvision.
 const (
 	Box      = "box"
 	Bilinear = "bilinear"
@@ -23,7 +23,7 @@ var filters = [...]filter{
 	{Lanczos, 3, lanczosWeight},
 }
 
-// filterByName returns nil for an unknown name.
+// filterByName returns the filter of a name, or nil.
 func filterByName(name string) *filter {
 	for i := range filters {
 		if filters[i].name == name {
@@ -33,8 +33,8 @@ func filterByName(name string) *filter {
 	return nil
 }
 
-// The products in these functions are wrapped in float64(...), which forbids the compiler to fuse them
-// with the addition: a fused result would differ from Pillow's in the last bit on some machines.
+// float64(...) around products in these functions prevents the compiler from fusing them with the addition,
+// which would change the last bit compared with Pillow on some machines.
 
 func boxWeight(x float64) float64 {
 	if x > -0.5 && x <= 0.5 {
@@ -91,26 +91,27 @@ func sinc(x float64) float64 {
 	return math.Sin(x) / x
 }
 
-// axis holds the weights that resample one dimension: output i, counted from the start of the wanted
-// window, is the sum of taps[i] input samples from first[i] on.
+// axis holds the weights that resample one dimension. Output i, counted from the start of the requested window,
+// is the weighted sum of taps[i] input samples from first[i] on.
 type axis struct {
 	in, out  int // full sizes
-	off, n   int // the window of the output that is wanted
+	off, n   int // requested window of the output
 	how      resampling
-	ksize    int // greatest number of taps
+	ksize    int // maximum number of taps
 	first    []int
 	taps     []int
 	fixed    []int32 // n x ksize weights with bits fractional bits, for 8-bit samples
 	bits     uint
 	weights  []float64 // n x ksize weights, for 16-bit samples
-	identity bool      // the sizes agree: nothing to compute
+	identity bool      // sizes are equal: nothing to compute
 }
 
-// fixedBits are the fractional bits of Pillow's weights: 32 less 8 for the sample and 2 for overshoot.
+// fixedBits is the number of fractional bits of Pillow's weights: 32 minus 8 for the sample and 2 for
+// overshoot.
 const fixedBits = 32 - 8 - 2
 
-// set computes the weights as Pillow does (Resample.c, precompute_coeffs and normalize_coeffs_8bpc):
-// when shrinking, the filter is widened by the scale, so that it averages all samples it covers.
+// set computes the weights as Pillow does (Resample.c, precompute_coeffs and normalize_coeffs_8bpc). When
+// shrinking, the filter is widened by the scale, so that it averages all samples it covers.
 func (a *axis) set(how resampling, in, out, off, n int) {
 	if a.how == how && a.in == in && a.out == out && a.off == off && a.n == n {
 		return
@@ -142,11 +143,11 @@ func (a *axis) set(how resampling, in, out, off, n int) {
 	}
 }
 
-// half is what rounds a sum of fixed weights.
+// half is added to round a sum of fixed-point weights.
 func (a *axis) half() int32 { return 1 << (a.bits - 1) }
 
-// narrowBits are the fractional bits of torchvision's weights for tensors of bytes: as many as let the largest weight of
-// the whole axis be a 16-bit number.
+// narrowBits returns the number of fractional bits of torchvision's weights for byte tensors: the maximum for
+// which the largest weight of the whole axis fits 16 bits.
 func narrowBits(f *filter, in, out int) uint {
 	var all axis
 	all.set(resampling{interpolation: f.name}, in, out, 0, out)
@@ -161,7 +162,7 @@ func narrowBits(f *filter, in, out int) uint {
 	return bits
 }
 
-// setWeights fills row i: the filter at its taps, step apart around center, normalised to sum 1.
+// setWeights sets row i: the filter at its taps, step apart around center, normalised to sum 1.
 func (a *axis) setWeights(i int, f *filter, center, step float64) {
 	w := a.weights[i*a.ksize:][:a.taps[i]]
 	sum := 0.0
@@ -179,7 +180,7 @@ func (a *axis) setWeights(i int, f *filter, center, step float64) {
 
 func clip8(v int32) uint8 {
 	if uint32(v) > 255 {
-		return uint8(^(v >> 31)) // 0 below, 255 above
+		return uint8(^(v >> 31)) // 0 below the range, 255 above
 	}
 	return uint8(v)
 }

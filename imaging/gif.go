@@ -10,22 +10,23 @@ import (
 	"io"
 )
 
-// errEnd says that the bytes end before the image does.
+// errEnd reports that the data end before the image is complete.
 var errEnd = errors.New("the file ends early")
 
-// gifFrame is the first frame of a GIF, and what the rest of the file says.
+// gifFrame is the first frame of a GIF, and information from the rest of the file.
 type gifFrame struct {
-	w, h        int // of the screen, large enough for the frame
-	x, y, fw, f int // place of the frame: fw x f pixels
+	w, h        int // size of the screen, enlarged to contain the frame
+	x, y, fw, f int // position and size (fw x f) of the frame
 	palette     []byte
-	transparent int // index, -1 for none: its stored colour counts, and it fills the screen around the frame
+	// transparent colour index, or -1; its stored colour is used, and fills the screen around the frame
+	transparent int
 	interlaced  bool
-	width       int // bits of a literal
+	width       int // bits per literal code
 	codes       []byte
 	frames      int
 }
 
-// readGIF walks over the blocks of a file (GIF89a specification). Frames after the first are counted.
+// readGIF parses the blocks of a file (GIF89a specification). It counts the frames after the first.
 func readGIF(data []byte) (*gifFrame, error) {
 	if len(data) < 13 {
 		return nil, errEnd
@@ -100,7 +101,7 @@ func (g *gifFrame) sized(screenW, screenH int) (*gifFrame, error) {
 	return g, nil
 }
 
-// gifBlocks joins sub-blocks, if they are wanted, and returns the position behind them.
+// gifBlocks joins sub-blocks if wanted, and returns the position after them.
 func gifBlocks(data []byte, pos int, wanted bool) (body []byte, next int) {
 	for pos < len(data) {
 		n := int(data[pos])
@@ -125,7 +126,7 @@ func inspectGIF(data []byte, _ Options) (Info, error) {
 	return Info{W: g.w, H: g.h, Bits: 8, Pages: g.frames, Work: n, Bytes: 4*n + int64(len(g.codes))}, nil
 }
 
-// decodeGIF decodes the first frame, with the colours as they are stored: Pillow's.
+// decodeGIF decodes the first frame with its stored colours, as Pillow does.
 func decodeGIF(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	g, err := readGIF(data)
 	if err != nil {

@@ -1,19 +1,18 @@
-// Package imaging turns the bytes of an image file into the tensor that a vision transformer reads.
+// Package imaging converts the bytes of an image file to the input tensor of a vision transformer.
 //
-// It does so with the numbers that Pillow and torchvision produce, because every published checkpoint
-// was trained behind them: [Decode] gives pixels (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), [Recipe] says how
-// they become a square, normalised input, and [Recipe.Apply] does it. Resizing equals Pillow's sample
-// for sample; JPEG colour follows libjpeg (triangle chroma upsampling, integer YCC to RGB).
+// It reproduces the values of Pillow and torchvision, because every published checkpoint was trained with them:
+// [Decode] returns pixels (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), a [Recipe] describes how they become a
+// square, normalised input, and [Recipe.Apply] applies it. Resizing equals Pillow's sample for sample; JPEG
+// colour follows libjpeg (triangle chroma upsampling, integer YCC to RGB).
 //
-// Alpha is dropped and the stored colours are kept, which is what Pillow's convert("RGB") does. Depths
-// above 8 bits are kept until normalisation, where Pillow would clip or truncate them. EXIF orientation
-// is applied.
+// Alpha is dropped and the stored colours are kept, as in Pillow's convert("RGB"). Depths above 8 bits are kept
+// until normalisation, where Pillow would clip or truncate them. EXIF orientation is applied.
 //
-// Everything that is read is untrusted: sizes are checked against [Limits] and against what the file
-// could at most encode before anything of that size is allocated.
+// Input is not trusted: sizes are checked against [Limits] and against what the file could encode at most
+// before memory is allocated in proportion to them.
 package imaging
 
-// Image holds decoded pixels, row by row from the top left, channels interleaved.
+// Image holds decoded pixels in row-major order from the top left, with interleaved channels.
 type Image struct {
 	W, H int // width and height in pixels, both at least 1
 	C    int // channels: 1 (grey) or 3 (RGB)
@@ -22,14 +21,14 @@ type Image struct {
 	Pix8  []uint8  // W*H*C samples when Bits is 8, else nil
 	Pix16 []uint16 // W*H*C samples when Bits is 16, else nil
 
-	again func(window string) (*Image, error) // decodes the image through another window; nil where there are none
+	again func(window string) (*Image, error) // decodes the image through another window; nil if it has no windows
 
-	// Source says what file the image was decoded from; the zero value where there was none.
+	// Source describes the file that the image was decoded from; zero if there was none.
 	Source Info
 }
 
-// through returns the image as it is seen through a window: itself, unless it is a DICOM object that was decoded through
-// another.
+// through returns the image rendered through a window. It is m itself unless m is a DICOM object that was
+// decoded with another window.
 func (m *Image) through(window string) (*Image, error) {
 	switch {
 	case m == nil || m.Source.Format != formatDICOM || m.C != 1 || m.Source.Window == window:
@@ -46,7 +45,8 @@ func (m *Image) through(window string) (*Image, error) {
 	return img, nil
 }
 
-// Max returns the greatest sample. It tells 12-bit samples in 16 bits from true ones: nothing in most files does.
+// Max returns the largest sample. It distinguishes 12-bit samples in 16 bits from 16-bit samples, which most
+// files do not record.
 func (m *Image) Max() uint16 {
 	most := uint16(0)
 	if m.Bits == 16 {
@@ -69,8 +69,8 @@ func newImage(w, h, c, bits int) *Image {
 	return m
 }
 
-// reshape sets the geometry and makes room for the samples, reusing the buffers when they are large
-// enough. The samples themselves are undefined afterwards.
+// reshape sets the geometry and provides space for the samples, reusing the buffers if they are large enough.
+// The samples are then undefined.
 func (m *Image) reshape(w, h, c, bits int) {
 	m.W, m.H, m.C, m.Bits = w, h, c, bits
 	n := w * h * c
@@ -83,7 +83,7 @@ func (m *Image) reshape(w, h, c, bits int) {
 	m.Pix16 = m.Pix16[:0]
 }
 
-// check reports whether the fields of m agree with each other.
+// check returns an error unless the fields of m are consistent.
 func (m *Image) check() error {
 	if m == nil || m.W < 1 || m.H < 1 {
 		return errorf("image: empty")
@@ -105,7 +105,7 @@ func (m *Image) check() error {
 	return nil
 }
 
-// Bytes returns the memory that the samples of m take.
+// Bytes returns the memory of the samples of m in bytes.
 func (m *Image) Bytes() int64 {
 	return int64(cap(m.Pix8)) + 2*int64(cap(m.Pix16))
 }
@@ -122,7 +122,7 @@ func (m *Image) Clone() *Image {
 	return &c
 }
 
-// resized returns a slice of n elements, s itself where its capacity allows.
+// resized returns a slice of n elements, reusing s if its capacity suffices.
 func resized[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)

@@ -7,14 +7,15 @@ import (
 	"melo.example/melo/imaging/jpeg"
 )
 
-// maxVisits is how often the scans of a JPEG may go over each sample. The usual progressive files do so six times,
-// the most thorough ones sixteen times; what goes beyond is made to cost time. Small images may do as they like.
+// maxVisits is how often the scans of a JPEG may process each sample. Usual progressive files do so six times,
+// the most thorough ones sixteen times. More is possible only in a file made to waste time. Small images are
+// not limited.
 const (
 	maxVisits   = 24
 	smallVisits = 1 << 26
 )
 
-// inspectJPEG walks over the markers of the whole file: only so is known what its scans cost.
+// inspectJPEG parses the markers of the whole file, because only they tell what its scans cost.
 func inspectJPEG(data []byte, _ Options) (Info, error) {
 	h, err := jpeg.ReadHeader(data)
 	if err != nil {
@@ -34,7 +35,7 @@ func inspectJPEG(data []byte, _ Options) (Info, error) {
 	return info, nil
 }
 
-// decodeJPEG decodes a JPEG by itself, which tells its colours by its markers.
+// decodeJPEG decodes a JPEG file, whose markers determine its colour space.
 func decodeJPEG(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	m, err := jpeg.Decode(data, jpeg.Options{GoOn: ctx.Err})
 	if err != nil {

@@ -5,21 +5,20 @@ import (
 	"fmt"
 )
 
-// ErrTooLarge is wrapped by the errors of images that are refused for their size, or for what decoding them
-// would cost.
+// ErrTooLarge is wrapped by errors about images that exceed the limits in size or decoding cost.
 var ErrTooLarge = errors.New("image too large")
 
-// ErrFormat is wrapped by the errors of bytes that are no image of a known format.
+// ErrFormat is wrapped by errors about data that are not an image in a known format.
 var ErrFormat = errors.New("not an image in a known format (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM)")
 
-// Limits bounds what Decode accepts. A zero field means its default.
+// Limits limits what Decode accepts. A zero field means its default.
 type Limits struct {
 	MaxPixels    int64 // width x height; default 100 million
 	MaxSide      int64 // width and height, each; default 1 million
 	MaxFileBytes int64 // size of the encoded file; default 512 MiB
-	// MaxBytes is the memory that decoding may take ([Info.Bytes]); default 1 GiB.
+	// MaxBytes limits the memory for decoding ([Info.Bytes]); default 1 GiB.
 	MaxBytes int64
-	// MaxWork is the number of samples that decoding may go over ([Info.Work]); default 4 billion.
+	// MaxWork limits the number of samples that decoding processes ([Info.Work]); default 4 billion.
 	MaxWork int64
 }
 
@@ -45,8 +44,8 @@ func errorf(format string, args ...any) error {
 	return fmt.Errorf("imaging: "+format, args...)
 }
 
-// check refuses images that exceed the limits, or that cannot be encoded in size bytes: density is the most
-// pixels that a byte of the format can stand for.
+// check returns an error if an image exceeds the limits, or cannot be encoded in size bytes. density is the
+// maximum number of pixels per byte in its format.
 func (l Limits) check(name string, info Info, size, density int64) error {
 	w, h := info.W, info.H
 	if w < 1 || h < 1 {

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// strangers are the beginnings of files that people take for images, or that hold images, with what they are and what
-// to do. '?' stands for any byte.
+// strangers lists the first bytes of unsupported files that users take for images, or that contain images, with
+// their names and advice. '?' matches any byte.
 var strangers = [...]struct{ magic, name, advice string }{
 	{"????ftypavi", "AVIF", toPNG},
 	{"????ftyphe", "HEIC", toPNG},
@@ -51,14 +51,15 @@ const (
 	oneImage = "write each image of it as PNG or TIFF"
 )
 
-// stranger says what data are that are no image in a known format, "" where that is not known either.
+// stranger names the format of data that are not an image in a known format, or returns "" if it is unknown,
+// too.
 func stranger(data []byte) string {
 	for _, s := range strangers {
 		if hasMagic(data, s.magic) {
 			return s.name + " file: " + s.advice
 		}
 	}
-	const nifti, magic = 348, 344 // the length of the header stands first
+	const nifti, magic = 348, 344 // the header starts with its own length
 	if len(data) >= nifti && bytes.HasPrefix(data[magic:], []byte("n+1")) &&
 		(binary.LittleEndian.Uint32(data) == nifti || binary.BigEndian.Uint32(data) == nifti) {
 		return "NIfTI file: " + oneImage

@@ -5,53 +5,54 @@ import (
 	"io"
 )
 
-// Options says how an image is decoded. The zero value means the first page under [DefaultLimits].
+// Options configures decoding. The zero value means the first page with [DefaultLimits].
 type Options struct {
-	// Limits bounds what the image may be, and what decoding it may cost.
+	// Limits limits the image and the cost of decoding it.
 	Limits Limits
-	// Page is the page of a TIFF of several or the frame of a DICOM object, counted from 0. Of animations only frame 0
-	// can be had.
+	// Page is the page of a multi-page TIFF or the frame of a DICOM object, counted from 0. Only frame 0 of
+	// animations is supported.
 	Page int
 	// Window is [Recipe.Window]: how grey values of DICOM objects are chosen.
 	Window string
 }
 
-// Info is what an image file says about itself, and what decoding it costs.
+// Info describes an image file and the cost of decoding it.
 type Info struct {
 	// Format is the format's name: "PNG", "JPEG", "GIF", "BMP", "TIFF", "WebP", "PNM".
 	Format string
 	// W and H are the size in pixels as stored, before an orientation is applied.
 	W, H int
-	// C is the number of channels of the decoded image, 1 (grey) or 3 (RGB), 0 where only decoding tells.
+	// C is the number of channels of the decoded image, 1 (grey) or 3 (RGB), or 0 if only decoding can tell.
 	C int
-	// Bits is the number of bits per sample that the file stores: 1 to 64. Palettes count as 8, the bits of their
-	// colours. A camera's 12 bits in a file of 16 are 16 here: [Image.Max] tells what is used.
+	// Bits is the number of bits per sample in the file: 1 to 64. Palettes count as 8, the bits of their
+	// colours. A camera's 12 bits stored in 16 count as 16; [Image.Max] shows how many are used.
 	Bits int
-	// Unscaled says that the format leaves open which sample is white: integers that are signed or have more than 16 bits.
-	// Float says that samples were floating point numbers, with white at 1.
+	// Unscaled says that the format does not define which sample is white: integers that are signed or have
+	// more than 16 bits. Float says that samples are floating-point numbers with white at 1.
 	Unscaled, Float bool
-	// Pages is the number of pages of a TIFF or of frames of an animation, 1 for others. Page is the one at hand.
+	// Pages is the number of pages of a TIFF or of frames of an animation; 1 for others. Page is the present
+	// one.
 	Pages, Page int
-	// Note says what is odd about the image, "" where nothing is.
+	// Note describes an oddity of the image; "" if there is none.
 	Note string
-	// Window is the window through which a DICOM object was seen, as [Recipe.Window] has it.
+	// Window is the window through which a DICOM object was rendered, in the form of [Recipe.Window].
 	Window string
-	// Bytes is the memory that decoding takes at most, the decoded image included, the file excluded.
+	// Bytes is the maximum memory of decoding, including the decoded image, but not the file.
 	Bytes int64
-	// Work is how many samples decoding goes over. It exceeds the samples of the image where a file has them in
-	// parts, as progressive JPEGs do.
+	// Work is the number of samples that decoding processes. It exceeds the samples of the image if the file
+	// stores them in several parts, as progressive JPEGs do.
 	Work int64
 }
 
-// Inspect tells what an encoded image is and what decoding it would cost, under the same limits as decoding,
-// without decoding it. name only appears in errors.
+// Inspect describes an encoded image and the cost of decoding it, with the same limits as decoding, without
+// decoding it. name appears only in errors.
 func Inspect(data []byte, name string, opt Options) (Info, error) {
 	_, info, err := open(data, name, opt)
 	return info, err
 }
 
-// DecodeContext decodes an image. It ends early, with the context's error, when ctx is done. name, usually the
-// path, only appears in errors. The format is told by the content.
+// DecodeContext decodes an image. If ctx is cancelled it stops with the context's error. name, usually the
+// path, appears only in errors. The content determines the format.
 func DecodeContext(ctx context.Context, data []byte, name string, opt Options) (img *Image, err error) {
 	f, info, err := open(data, name, opt)
 	if err != nil {
@@ -90,13 +91,14 @@ func DecodeFileContext(ctx context.Context, path string, opt Options) (*Image, e
 	return DecodeContext(ctx, data, path, opt)
 }
 
-// reader serves data in small pieces and ends when ctx is done, so that decoders which know no context end, too.
+// reader serves data in small pieces and stops when ctx is cancelled, so that decoders without context support
+// stop, too.
 type reader struct {
 	ctx  context.Context
 	data []byte
 }
 
-// piece is how much is served at once.
+// piece is the number of bytes served at once.
 const piece = 4096
 
 func (r *reader) Read(p []byte) (int, error) {

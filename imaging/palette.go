@@ -1,12 +1,12 @@
 package imaging
 
-// palette is the colours of an indexed image.
+// palette holds the colours of an indexed image.
 type palette struct {
 	colours [256][3]uint8
-	grey    bool // all of them
+	grey    bool // all colours are grey
 }
 
-// newPalette reads red, green, blue. What is missing is black.
+// newPalette reads red, green, blue triples. Missing entries are black.
 func newPalette(rgb []byte) *palette {
 	p := &palette{grey: true}
 	for i := range min(len(rgb)/3, 256) {
@@ -21,7 +21,7 @@ func (p *palette) set(i int, r, g, b uint8) {
 	p.grey = p.grey && r == g && r == b
 }
 
-// channels returns the channels of images with the palette: 1 where it has greys alone.
+// channels returns the channels of images with the palette: 1 if it contains only greys.
 func (p *palette) channels() int {
 	if p.grey {
 		return 1
@@ -29,14 +29,14 @@ func (p *palette) channels() int {
 	return 3
 }
 
-// image looks up w x h indices.
+// image converts w x h indices to an image.
 func (p *palette) image(index []uint8, w, h int) *Image {
 	dst := newImage(w, h, p.channels(), 8)
 	p.look(dst.Pix8, index)
 	return dst
 }
 
-// look looks up indices.
+// look converts indices to samples.
 func (p *palette) look(dst, index []uint8) {
 	if p.grey {
 		for i, v := range index {

@@ -19,17 +19,17 @@ const (
 	pngRGBAlpha  = 6
 )
 
-// pngFile is what the chunks of a PNG say.
+// pngFile is the content of a PNG's chunks.
 type pngFile struct {
 	w, h, depth, colour int
 	interlaced          bool
 	palette             []byte
 	frames              int
-	coded               [][]byte // the bodies of IDAT
+	coded               [][]byte // bodies of the IDAT chunks
 }
 
-// readPNG walks over the chunks (PNG specification, third edition), and checks the sum of each. What was read before an error
-// is returned with it.
+// readPNG parses the chunks (PNG specification, third edition) and verifies their checksums. If it returns an
+// error it also returns what was read before.
 func readPNG(data []byte) (*pngFile, error) {
 	f := &pngFile{frames: 1}
 	control, ended := false, false
@@ -84,7 +84,7 @@ func readPNG(data []byte) (*pngFile, error) {
 		return f, errors.New("no palette")
 	}
 	if f.frames > 1 && !control {
-		f.frames++ // the image stands beside the animation
+		f.frames++ // the still image is not part of the animation
 	}
 	return f, nil
 }
@@ -115,12 +115,12 @@ func (f *pngFile) header(b []byte) error {
 	return nil
 }
 
-// channels returns the samples of a pixel in the file.
+// channels returns the samples per pixel in the file.
 func (f *pngFile) channels() int {
 	return [7]int{pngGrey: 1, pngRGB: 3, pngPalette: 1, pngGreyAlpha: 2, pngRGBAlpha: 4}[f.colour]
 }
 
-// kept returns the channels of the image.
+// kept returns the channels of the decoded image.
 func (f *pngFile) kept() int {
 	switch f.colour {
 	case pngGrey, pngGreyAlpha:
@@ -131,17 +131,17 @@ func (f *pngFile) kept() int {
 	return 3
 }
 
-// rowBytes returns the length of a row of w pixels, without its filter.
+// rowBytes returns the length of a row of w pixels, without its filter byte.
 func (f *pngFile) rowBytes(w int) int64 {
 	return (int64(w)*int64(f.channels()*f.depth) + 7) / 8
 }
 
-// pngBuffers is what inflating needs beside rows.
+// pngBuffers is the memory for inflating besides rows.
 const pngBuffers = 64 << 10
 
 func inspectPNG(data []byte, _ Options) (Info, error) {
 	f, err := readPNG(data)
-	if err != nil && !(errors.Is(err, errEnd) && f.w > 0) { // what it claims to be is judged first
+	if err != nil && !(errors.Is(err, errEnd) && f.w > 0) { // the limits are checked on the claimed size first
 		return Info{}, err
 	}
 	info := Info{W: f.w, H: f.h, C: f.kept(), Bits: max(f.depth, 1), Pages: f.frames}
@@ -209,7 +209,7 @@ func decodePNG(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	if err := d.passes(ctx); err != nil {
 		return nil, early(err)
 	}
-	// The sum of the pixels stands at the end.
+	// The checksum of the pixels is at the end.
 	if _, err := z.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
 		return nil, early(err)
 	}
@@ -223,7 +223,7 @@ func early(err error) error {
 	return err
 }
 
-// pngDecoder turns rows into pixels.
+// pngDecoder converts rows to pixels.
 type pngDecoder struct {
 	f       *pngFile
 	z       io.Reader
@@ -232,7 +232,7 @@ type pngDecoder struct {
 	index   []uint8
 }
 
-// adam7 gives the first pixel and the steps of each pass: x, y, steps of x and y.
+// adam7 lists the first pixel and the steps of each pass: x, y, x step, y step.
 var adam7 = [7][4]int{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
 
 func (d *pngDecoder) passes(ctx context.Context) error {
@@ -254,8 +254,8 @@ func (d *pngDecoder) pass(ctx context.Context, p [4]int) error {
 		return nil
 	}
 	n := int(f.rowBytes(w))
-	distance := max(f.channels()*f.depth/8, 1) // to the byte of the pixel before
-	// Rows of bytes that are samples are read where they belong.
+	distance := max(f.channels()*f.depth/8, 1) // distance to the previous pixel in bytes
+	// Rows whose bytes are samples are read directly into the image.
 	inPlace := !f.interlaced && f.depth == 8 && (f.colour == pngGrey || f.colour == pngRGB)
 	previous, row := make([]byte, n), []byte(nil)
 	if !inPlace {
@@ -324,7 +324,7 @@ func unfilter(kind byte, row, above []byte, distance int) error {
 	return nil
 }
 
-// paeth returns the neighbour that is nearest to left + up - corner.
+// paeth returns the neighbour nearest to left + up - corner.
 func paeth(left, up, corner int) int {
 	a, b := up-corner, left-corner
 	c := a + b
@@ -338,7 +338,7 @@ func paeth(left, up, corner int) int {
 	return corner
 }
 
-// put puts w pixels of a row at (x, y), step apart.
+// put stores w pixels of a row at (x, y), step apart.
 func (d *pngDecoder) put(row []byte, w, x, y, step int) {
 	f, c := d.f, d.dst.C
 	at := (y*f.w + x) * c
@@ -371,7 +371,7 @@ func (d *pngDecoder) put(row []byte, w, x, y, step int) {
 	}
 }
 
-// few unpacks samples of up to 8 bits: indices, or greys that are stretched.
+// few unpacks samples of up to 8 bits: indices, or greys, which are stretched.
 func (d *pngDecoder) few(row []byte, w, at, step int) {
 	depth := d.f.depth
 	d.index = resized(d.index, w)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// pnmFormat is Netpbm's formats: they begin with P, a digit or letter, and a space of any kind.
+// pnmFormat is the Netpbm family: files start with P, a digit or letter, and white space.
 var pnmFormat = format{name: "PNM", inspect: inspectPNM, decode: decodePNM, density: constant(8)}
 
 func isPNM(data []byte) bool {
@@ -19,12 +19,12 @@ func isPNM(data []byte) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// pnmFile is a header, and what follows.
+// pnmFile is a header and the data after it.
 type pnmFile struct {
 	kind     byte // '1' to '7', 'f', 'F'
 	w, h     int
-	channels int // in the file
-	top      int // the sample that is white
+	channels int // channels in the file
+	top      int // sample value of white
 	scale    float64
 	rest     []byte
 }
@@ -35,7 +35,7 @@ type pnmReader struct {
 	pos  int
 }
 
-// token returns the next word, without comments; the space behind it is taken, too.
+// token returns the next word, skipping comments and the white space character after it.
 func (r *pnmReader) token() string {
 	start := -1
 	for ; r.pos < len(r.data); r.pos++ {
@@ -53,7 +53,7 @@ func (r *pnmReader) token() string {
 		case start < 0:
 			start = r.pos
 		case r.pos-start > 20:
-			return "" // no number is so long
+			return "" // no number is that long
 		}
 	}
 	if start < 0 {
@@ -107,7 +107,7 @@ func readPNM(data []byte) (f *pnmFile, err error) {
 	return f, f.there()
 }
 
-// readPAM reads the header of PAM.
+// readPAM reads a PAM header.
 func (f *pnmFile) readPAM(r *pnmReader) error {
 	fields := map[string]*int{"WIDTH": &f.w, "HEIGHT": &f.h, "DEPTH": &f.channels, "MAXVAL": &f.top}
 	f.channels, f.top = 0, 0
@@ -138,7 +138,7 @@ func (f *pnmFile) readPAM(r *pnmReader) error {
 	}
 }
 
-// size is that of a sample in a binary file, in bytes.
+// size returns the bytes of a sample in a binary file.
 func (f *pnmFile) size() int64 {
 	switch {
 	case f.kind == 'f' || f.kind == 'F':
@@ -149,7 +149,7 @@ func (f *pnmFile) size() int64 {
 	return 1
 }
 
-// rowBytes is the length of a row of a binary file.
+// rowBytes returns the length of a row of a binary file.
 func (f *pnmFile) rowBytes() int64 {
 	if f.kind == '4' {
 		return (int64(f.w) + 7) / 8
@@ -157,7 +157,7 @@ func (f *pnmFile) rowBytes() int64 {
 	return int64(f.w) * int64(f.channels) * f.size()
 }
 
-// there checks that the pixels are there: of plain ones, the fewest characters that they take.
+// there checks that all pixels are present. For text formats it uses the minimum number of characters.
 func (f *pnmFile) there() error {
 	row := f.rowBytes()
 	switch f.kind {
@@ -225,7 +225,7 @@ func decodePNM(ctx context.Context, data []byte, _ Options) (*Image, error) {
 		}
 		line := y
 		if f.scale != 0 {
-			line = f.h - 1 - y // floating point stands on its head
+			line = f.h - 1 - y // floating-point images are stored bottom up
 		}
 		at := line * f.w * dst.C
 		for x := range f.w {
@@ -249,7 +249,8 @@ func decodePNM(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	return dst, nil
 }
 
-// table stretches samples to the full range, rounded as Pillow does; nil where nothing is to be done.
+// table returns a table that stretches samples to the full range, rounded as in Pillow, or nil if that is not
+// necessary.
 func (f *pnmFile) table(depth int) []uint16 {
 	full := 1<<depth - 1
 	if f.scale != 0 || f.top == full {
@@ -295,7 +296,7 @@ func (f *pnmFile) binaryRow(row []uint16, y int) error {
 	return nil
 }
 
-// plainRow reads a row of words, or of single digits.
+// plainRow reads a row of numbers, or of single digits, in text form.
 func (f *pnmFile) plainRow(row []uint16, r *pnmReader) error {
 	for i := range row {
 		if f.kind == '1' {

@@ -7,46 +7,48 @@ import (
 	"melo.example/melo/dicom/pixel"
 )
 
-// Recipe says how an image becomes the input of a model. It comes from the configuration of the base
-// model and is stored in every adapter, so that nobody has to type it at inference.
+// Recipe describes preprocessing: how an image becomes the input of a model. It comes from the configuration of
+// the base model and is stored in every adapter, so that users need not specify it for inference.
 type Recipe struct {
 	// Size is the side of the square input, in pixels.
 	Size int `json:"size"`
-	// Resize is the length that the shorter side is resized to, keeping the aspect ratio, before the
-	// central Size x Size pixels are cut out; 0 squashes the whole image to Size x Size. Fit changes this.
+	// Resize is the length to which the shorter side is resized, keeping the aspect ratio, before the central
+	// Size x Size pixels are cropped. 0 resizes the whole image to Size x Size, ignoring the aspect ratio. Fit
+	// changes this.
 	Resize int `json:"resize,omitempty"`
-	// Fit is empty, or "squash": the whole image becomes Resize x Resize before the crop; or "none": the image
-	// keeps its size, and Resize is 0.
+	// Fit is empty; or "squash": the whole image is resized to Resize x Resize before the crop; or "none": the
+	// image keeps its size, and Resize is 0.
 	Fit string `json:"fit,omitempty"`
-	// Longest bounds the longer side after resizing, 0: nothing does. Then the shorter side may become less than Resize.
+	// Longest limits the longer side after resizing, so that the shorter side may become less than Resize. 0:
+	// no limit.
 	Longest int `json:"longest,omitempty"`
-	// Cut is how the central pixels are found where the margin is odd: empty, half a pixel rounded to even, as
-	// torchvision does; "floor", as transformers does; or "none": nothing is cut, and an image that is not Size x Size
-	// after resizing is refused. Where the image is smaller than Size, black surrounds it.
+	// Cut says how the central crop is placed if the margin is odd: empty, half a pixel is rounded to even as
+	// in torchvision; "floor", as in transformers. With "none" nothing is cropped, and an image that is not
+	// Size x Size after resizing is an error. If the image is smaller than Size, it is padded with black.
 	Cut string `json:"cut,omitempty"`
 	// Interpolation is one of "bilinear", "bicubic", "box", "hamming" and "lanczos".
 	Interpolation string `json:"interpolation"`
-	// Resampling is whose arithmetic resizes 8-bit images: empty, Pillow's; "torchvision", that of torchvision on tensors
-	// of bytes, whose weights have 15 bits; "float", without rounding to bytes.
+	// Resampling selects whose arithmetic resizes 8-bit images: empty for Pillow; "torchvision" for
+	// torchvision's on byte tensors, whose weights have 15 bits; "float" to avoid rounding to bytes.
 	Resampling string `json:"resampling,omitempty"`
-	// Mean and Std normalise the red, green and blue channel, whose samples are in [0, 1] before.
+	// Mean and Std normalise the red, green and blue channels, whose samples are scaled to [0, 1] first.
 	Mean [3]float32 `json:"mean"`
 	Std  [3]float32 `json:"std"`
-	// HorizontalFirst resizes in width first whatever the sizes: the order of Pillow before version 13.
-	// The current order differs for images that shrink much more in height than in width, by single
-	// levels in some samples.
+	// HorizontalFirst always resizes in width first, the order of Pillow before version 13. The present order
+	// differs for images that shrink much more in height than in width, by single levels in some samples.
 	HorizontalFirst bool `json:"horizontal_first,omitempty"`
-	// Depth says which sample of an image of more than 8 bits is white: [DepthStored], the default, takes 65535;
-	// [DepthMaximum] the greatest sample of each image; "bits=12" takes 4095, and images with greater samples are
-	// errors. Many cameras and X-ray detectors store 12 bits in files of 16, and nothing in the file says so.
+	// Depth selects the white level of images with more than 8 bits: [DepthStored], the default, means 65535;
+	// [DepthMaximum] the largest sample of each image; "bits=12" means 4095, and larger samples are an error.
+	// Many cameras and X-ray detectors store 12 bits in 16-bit files without recording that.
 	Depth string `json:"depth,omitempty"`
-	// Window says how grey values of DICOM objects are chosen: empty, by the object's own VOI LUT, else its first window,
-	// else the range of the image; "CENTER,WIDTH" in units after the modality LUT; the explanation of one of the object's
-	// windows, or "#2" for the second; "full", all values that the stored bits can hold; "range". Other formats have none.
+	// Window selects the grey values of DICOM objects. Empty: the object's own VOI LUT, else its first window,
+	// else the range of the image. "CENTER,WIDTH": in units after the modality LUT. The explanation of one of
+	// the object's windows, or "#2" for the second. "full": all values that the stored bits can represent.
+	// "range": the range of the image. It does not apply to other formats.
 	Window string `json:"window,omitempty"`
 }
 
-// The values of [Recipe.Fit], [Recipe.Cut] and [Recipe.Resampling] beside the empty ones.
+// Non-empty values of [Recipe.Fit], [Recipe.Cut] and [Recipe.Resampling].
 const (
 	FitSquash = "squash"
 	FitNone   = "none"
@@ -58,10 +60,10 @@ const (
 	ResampleFloat       = "float"
 )
 
-// maxSide bounds Size, Resize and Longest: a recipe may come from a file.
+// maxSide limits Size, Resize and Longest, because a recipe may come from a file.
 const maxSide = 8192
 
-// Validate reports the first field that makes no sense.
+// Validate returns an error that names the first invalid field.
 func (r Recipe) Validate() error {
 	if r.Size < 1 || r.Size > maxSide {
 		return errorf("recipe: size %d: expected 1 to %d", r.Size, maxSide)
@@ -91,7 +93,7 @@ func (r Recipe) Validate() error {
 	return nil
 }
 
-// validateGeometry checks what Fit, Resize, Longest, Cut and Resampling say together.
+// validateGeometry checks the combination of Fit, Resize, Longest, Cut and Resampling.
 func (r Recipe) validateGeometry() error {
 	switch {
 	case r.Fit != "" && r.Fit != FitSquash && r.Fit != FitNone:
@@ -110,18 +112,18 @@ func (r Recipe) validateGeometry() error {
 	return nil
 }
 
-// Decoding returns the options with which images for this recipe are decoded, under the limits.
+// Decoding returns the options for decoding images for this recipe, with the given limits.
 func (r Recipe) Decoding(lim Limits) Options { return Options{Limits: lim, Window: r.Window} }
 
-// Values returns the length of the tensor that the recipe produces: 3 x Size x Size.
+// Values returns the length of the input tensor: 3 x Size x Size.
 func (r Recipe) Values() int { return 3 * r.Size * r.Size }
 
-// scratches serves Apply; callers with a loop of their own keep a Scratch per goroutine.
+// scratches is for Apply. Callers that loop over images keep a Scratch per goroutine.
 var scratches = sync.Pool{New: func() any { return new(Scratch) }}
 
-// Apply writes the image as a CHW tensor of 3 x Size x Size values: what torchvision gives for Resize,
-// CenterCrop, ToTensor, Normalize on Pillow images. Grey images fill the three channels alike; 16-bit
-// samples are divided by 65535, or by what Depth says. It is safe for concurrent use.
+// Apply writes the image as a CHW tensor of 3 x Size x Size values: the result of torchvision's Resize,
+// CenterCrop, ToTensor and Normalize on Pillow images. Grey images fill the three channels; 16-bit samples are
+// divided by 65535, or as Depth says. It is safe for concurrent use.
 func (r Recipe) Apply(img *Image, dst []float32) error {
 	s := scratches.Get().(*Scratch)
 	defer scratches.Put(s)
@@ -150,8 +152,8 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	return r.Normalize(&s.fit, dst)
 }
 
-// Fit is the first half of the recipe: img resized and cropped to Size x Size into dst, whose buffers are
-// reused, with its samples stretched to their full range where Depth asks for it.
+// Fit is the first half of the recipe: it resizes and crops img to Size x Size and writes it to dst, whose
+// buffers are reused. If Depth requires it, samples are stretched to their full range.
 func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -163,7 +165,7 @@ func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	return s.fitted(r, img, dst)
 }
 
-// fitted is Fit by a recipe that was checked, of an image that is seen through its window.
+// fitted is Fit for a validated recipe and an image rendered through its window.
 func (s *Scratch) fitted(r Recipe, img, dst *Image) error {
 	if err := img.check(); err != nil {
 		return err
@@ -195,7 +197,7 @@ func (s *Scratch) fitted(r Recipe, img, dst *Image) error {
 	return nil
 }
 
-// widened returns img with 16 bits a sample, whose rounding is far below what a model can tell.
+// widened returns img with 16 bits per sample, whose rounding errors are insignificant for a model.
 func (s *Scratch) widened(img *Image) *Image {
 	s.wide.reshape(img.W, img.H, img.C, 16)
 	for i, v := range img.Pix8 {
@@ -204,7 +206,7 @@ func (s *Scratch) widened(img *Image) *Image {
 	return &s.wide
 }
 
-// surround puts img, at most side x side, into the middle of a black square.
+// surround places img, at most side x side, in the middle of a black square.
 func (m *Image) surround(img *Image, side int) {
 	m.reshape(side, side, img.C, img.Bits)
 	clear(m.Pix8)
@@ -220,8 +222,7 @@ func (m *Image) surround(img *Image, side int) {
 	}
 }
 
-// Resize resizes img to w x h into dst, whose buffers are reused, as the current
-// Pillow's Image.resize does.
+// Resize resizes img to w x h into dst, whose buffers are reused, like the present Pillow's Image.resize.
 func (s *Scratch) Resize(img, dst *Image, w, h int, interpolation string) error {
 	if w < 1 || h < 1 || w > maxSide || h > maxSide {
 		return errorf("resize to %d x %d: expected 1 to %d", w, h, maxSide)
@@ -236,7 +237,7 @@ func (s *Scratch) Resize(img, dst *Image, w, h int, interpolation string) error 
 	return nil
 }
 
-// window says what of the resized image is wanted: at most Size x Size pixels of it.
+// window returns the requested part of the resized image: at most Size x Size pixels.
 func (r Recipe) window(w, h int) (window, error) {
 	fw, fh := r.resized(w, h)
 	win := window{fullW: fw, fullH: fh}
@@ -249,8 +250,8 @@ func (r Recipe) window(w, h int) (window, error) {
 	return win, nil
 }
 
-// resized is the size that an image of w x h pixels is resized to. Keeping the aspect, the longer side becomes
-// int(n*long/short), as torchvision and transformers have it.
+// resized returns the size to which an image of w x h pixels is resized. If the aspect ratio is kept, the
+// longer side becomes int(n*long/short), as in torchvision and transformers.
 func (r Recipe) resized(w, h int) (fw, fh int) {
 	switch {
 	case r.Fit == FitNone:
@@ -271,7 +272,7 @@ func (r Recipe) resized(w, h int) (fw, fh int) {
 	return m, n
 }
 
-// middle returns the first of the pixels that are kept of a side, and their number.
+// middle returns the first pixel of a side that is kept, and the number of pixels.
 func (r Recipe) middle(full int) (first, n int) {
 	switch {
 	case full <= r.Size:
@@ -282,8 +283,8 @@ func (r Recipe) middle(full int) (first, n int) {
 	return int(math.RoundToEven(float64(full-r.Size) / 2)), r.Size
 }
 
-// Normalize is the second half of the recipe, for an image that [Scratch.Fit] has made, or that is Size x Size
-// and of full range already: (sample/max - mean) / std in float32, channel by channel.
+// Normalize is the second half of the recipe, for an image from [Scratch.Fit], or one that is Size x Size and
+// of full range: (sample/max - mean) / std in float32, channel by channel.
 func (r Recipe) Normalize(img *Image, dst []float32) error {
 	n := r.Size * r.Size
 	if err := img.check(); err != nil {

@@ -2,11 +2,12 @@ package imaging
 
 import "math"
 
-// Region is a rectangle in the pixels of an image, which may reach beyond it.
+// Region is a rectangle in pixel coordinates of an image. It may extend beyond the image.
 type Region struct{ X, Y, W, H float64 }
 
-// Region returns what of an image of w x h pixels the recipe makes its input of: the Size x Size pixels of the input lie there,
-// evenly. What lies outside is cut off; where the region reaches beyond the image, the input is black.
+// Region returns the part of an image of w x h pixels from which the recipe makes the input: the Size x Size
+// pixels of the input cover it evenly. What is outside is cropped; where the region extends beyond the image,
+// the input is black.
 func (r Recipe) Region(w, h int) (Region, error) {
 	if w < 1 || h < 1 {
 		return Region{}, errorf("region: an image of %d x %d pixels", w, h)
@@ -23,8 +24,8 @@ func (r Recipe) Region(w, h int) (Region, error) {
 	return Region{X: float64(left) * sx, Y: float64(top) * sy, W: float64(r.Size) * sx, H: float64(r.Size) * sy}, nil
 }
 
-// Shown returns the image in its own size as the recipe takes it: through its window, and with white where the recipe has it,
-// in 8 bits a sample. It may share memory with img.
+// Shown returns the image in its own size as the recipe sees it: rendered through its window, with its white
+// level, in 8 bits per sample. It may share memory with img.
 func (r Recipe) Shown(img *Image) (*Image, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err

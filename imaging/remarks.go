@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Remarks says in words what was chosen about an image where its file leaves a choice: the page or frame of several, the
-// range of samples that use a part of theirs, and what is odd about the file. It is empty for most images.
+// Remarks lists choices that were made where the image file leaves one: which page or frame, the range of
+// samples that use only part of theirs, and oddities of the file. It is empty for most images.
 func (m *Image) Remarks(r Recipe) []string {
 	var list []string
 	if m.Source.Pages > 1 {

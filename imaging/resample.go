@@ -2,9 +2,8 @@ package imaging
 
 import "math"
 
-// Scratch holds the buffers of resizing and normalising, so that a loop over images allocates nothing
-// once it has seen the sizes. A Scratch must not be used by two goroutines at a time; the zero value is
-// ready.
+// Scratch holds the buffers for resizing and normalising, so that a loop over images does not allocate once it
+// has seen all sizes. A Scratch must not be used by two goroutines at once. The zero value is ready to use.
 type Scratch struct {
 	cols, rows axis // weights of the horizontal and the vertical pass
 	ring8      []uint8
@@ -13,23 +12,23 @@ type Scratch struct {
 	taps16     [][]uint16
 	acc        []int32
 	fit        Image
-	part, wide Image // what is cut of an image smaller than the input; an image with more bits
+	part, wide Image // the cropped part of an image smaller than the input; an image widened to 16 bits
 }
 
-// resampling is how an image is resized.
+// resampling selects how an image is resized.
 type resampling struct {
 	interpolation   string
-	horizontalFirst bool // whatever the sizes
+	horizontalFirst bool // for all sizes
 	narrow          bool // weights of 15 bits for 8-bit samples
 }
 
-// window is the part of a resized image that is wanted: the image is resized to fullW x fullH, and the
-// w x h pixels from (x, y) on are kept.
+// window is the requested part of a resized image: the image is resized to fullW x fullH, and the w x h pixels
+// from (x, y) on are kept.
 type window struct {
 	fullW, fullH, x, y, w, h int
 }
 
-// resample resizes src into dst as Pillow's Image.resize does, computing the window only: two passes with
+// resample resizes src into dst like Pillow's Image.resize, computing only the window, in two passes with
 // samples rounded in between.
 func (s *Scratch) resample(dst, src *Image, win window, how resampling) {
 	dst.reshape(win.w, win.h, src.C, src.Bits)
@@ -48,14 +47,14 @@ func (s *Scratch) resample(dst, src *Image, win window, how resampling) {
 	p.run(how.horizontalFirst)
 }
 
-// verticalFirst tells the order of the passes. Pillow resized in width first until version 12; since
-// version 13 it begins with the height where that saves work. The rounding in between differs, so some
-// samples differ by a level. (The rule is not documented: it was found by comparing thousands of sizes.)
+// verticalFirst reports whether the vertical pass comes first. Pillow resized in width first until version 12.
+// Since version 13 it starts with the height where that saves work. The rounding in between differs, so some
+// samples differ by one level. (The rule is undocumented; it was found by comparing thousands of sizes.)
 func verticalFirst(w, h, toW, toH int) bool {
 	return h > toH && h-toH > 2*max(0, w-toW)
 }
 
-// passes are the samples, buffers and row functions of one resampling.
+// passes holds the samples, buffers and row functions of one resampling.
 type passes[T uint8 | uint16] struct {
 	s          *Scratch
 	src, dst   []T
@@ -73,7 +72,7 @@ func (p *passes[T]) run(horizontalFirst bool) {
 		n := p.win.w * p.c
 		for y := range p.win.h {
 			out := p.dst[y*n : (y+1)*n]
-			copy(out, p.across(out, p.win.y+y)) // onto itself after a resize
+			copy(out, p.across(out, p.win.y+y)) // copies onto itself after a resize
 		}
 	case !p.s.cols.identity && !horizontalFirst && verticalFirst(p.w, p.s.rows.in, p.win.fullW, p.win.fullH):
 		p.runVerticalFirst()
@@ -82,7 +81,7 @@ func (p *passes[T]) run(horizontalFirst bool) {
 	}
 }
 
-// across returns the window of input row y resized in width: in dst, or a part of src where widths agree.
+// across returns the window of input row y resized in width: in dst, or as a part of src if widths are equal.
 func (p *passes[T]) across(dst []T, y int) []T {
 	row := p.src[y*p.w*p.c : (y+1)*p.w*p.c]
 	if p.s.cols.identity {
@@ -92,8 +91,8 @@ func (p *passes[T]) across(dst []T, y int) []T {
 	return dst
 }
 
-// runHorizontalFirst keeps the rows of the first pass in a ring that is just large enough for the second:
-// its memory is bounded by the size of src.
+// runHorizontalFirst keeps the rows of the first pass in a ring just large enough for the second. Its memory is
+// bounded by the size of src.
 func (p *passes[T]) runHorizontalFirst() {
 	rows, n := &p.s.rows, p.win.w*p.c
 	depth := rows.ksize
@@ -102,7 +101,7 @@ func (p *passes[T]) runHorizontalFirst() {
 	if !p.s.cols.identity {
 		*p.ring = resized(*p.ring, depth*n)
 	}
-	next := 0 // first input row that is not yet in the ring
+	next := 0 // first input row not yet in the ring
 	for y := range p.win.h {
 		lo, k := rows.first[y], rows.taps[y]
 		for next = max(next, lo); next < lo+k; next++ {
@@ -167,7 +166,7 @@ func horizontal8x1(dst, src []uint8, a *axis, _ int) {
 	}
 }
 
-// vertical8 weighs rows into one, four rows at a time.
+// vertical8 combines rows into one, four rows at a time.
 func vertical8(dst []uint8, taps [][]uint8, a *axis, i int, acc []int32) {
 	k := a.fixed[i*a.ksize:][:len(taps)]
 	bits, half := a.bits, a.half()

@@ -12,7 +12,8 @@ func inspectTIFF(data []byte, opt Options) (Info, error) {
 	return info, err
 }
 
-// openTIFF reads the tags of a page. A page that is not there is left to the caller, who knows the number of pages then.
+// openTIFF reads the tags of a page. If the page does not exist the caller reports it, because it knows the
+// number of pages.
 func openTIFF(data []byte, opt Options) (*tiff.Page, Info, error) {
 	f, err := tiff.Open(data)
 	if err != nil {
@@ -29,7 +30,7 @@ func openTIFF(data []byte, opt Options) (*tiff.Page, Info, error) {
 	info := Info{W: p.W, H: p.H, Bits: p.Bits, Pages: f.Pages(), Unscaled: p.Unscaled(), Float: p.Float()}
 	info.Bytes, info.Work = p.Cost()
 	pixels := saturated(int64(p.W), int64(p.H))
-	extra := int64(0) // an image beside the raster
+	extra := int64(0) // an image in addition to the raster
 	if p.Orientation > 1 || p.Photometric == tiff.Palette || p.Photometric == tiff.CMYK || p.Premultiplied() {
 		extra = saturated(pixels, 3*int64(min(p.Bits+7, 16)/8))
 	}
@@ -54,7 +55,7 @@ func decodeTIFF(ctx context.Context, data []byte, opt Options) (*Image, error) {
 	return orient(img, o), nil
 }
 
-// fromRaster makes grey or red, green, blue of the samples of a page.
+// fromRaster converts the samples of a page to grey or RGB.
 func fromRaster(p *tiff.Page, m *tiff.Raster) *Image {
 	img := &Image{W: m.W, H: m.H, C: m.N, Bits: 8, Pix8: m.Pix8}
 	if m.Pix16 != nil {
@@ -79,7 +80,7 @@ func fromRaster(p *tiff.Page, m *tiff.Raster) *Image {
 	return img
 }
 
-// tiffPalette takes the upper halves of the colours, as Pillow does.
+// tiffPalette uses the upper bytes of the colours, as Pillow does.
 func tiffPalette(p *tiff.Page) *palette {
 	n := len(p.Colours) / 3
 	rgb := make([]byte, 3*n)
@@ -91,7 +92,7 @@ func tiffPalette(p *tiff.Page) *palette {
 	return newPalette(rgb)
 }
 
-// fromInks converts cyan, magenta, yellow, black, 0 being no ink.
+// fromInks converts cyan, magenta, yellow and black, where 0 means no ink.
 func fromInks(m *Image) *Image {
 	dst := newImage(m.W, m.H, 3, m.Bits)
 	for i := range m.W * m.H {
@@ -123,7 +124,7 @@ func divided(m *Image) *Image {
 	return dst
 }
 
-// quotient is Pillow's: rounded down; what has no alpha is black, whatever is stored.
+// quotient divides as Pillow does: rounded down; pixels without alpha are black.
 func quotient(v, alpha, top uint32) uint32 {
 	if alpha == 0 {
 		return 0

@@ -11,11 +11,10 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// webpFile is a WebP cut into chunks: those that make up the first frame, in a file of their own that holds nothing
-// else.
+// webpFile is a parsed WebP. Its first frame is repackaged as a file that contains nothing else.
 type webpFile struct {
-	w, h   int // of the canvas
-	x, y   int // of the first frame on it
+	w, h   int // size of the canvas
+	x, y   int // position of the first frame on it
 	fw, fh int
 	still  []byte // the frame as a file
 	frames int
@@ -23,7 +22,8 @@ type webpFile struct {
 	xmp    []byte
 }
 
-// readWebP cuts a file into chunks (RFC 9649). Decoders take what is lost for zeros, so chunks must be there whole.
+// readWebP parses the chunks of a file (RFC 9649). Chunks must be complete, because decoders take missing data
+// for zeros.
 func readWebP(data []byte) (*webpFile, error) {
 	if len(data) < 20 {
 		return nil, errEnd
@@ -36,7 +36,7 @@ func readWebP(data []byte) (*webpFile, error) {
 		return nil, fmt.Errorf("a size of %d bytes, which its header has alone", end)
 	}
 	f := &webpFile{}
-	var frame []byte // chunks
+	var frame []byte // chunks of the frame
 	extended := false
 	err := webpChunks(data[12:end], func(kind string, body, whole []byte) error {
 		switch kind {
@@ -81,7 +81,7 @@ func readWebP(data []byte) (*webpFile, error) {
 	animated := f.frames > 0
 	f.frames = max(f.frames, 1)
 	head := frame
-	if extended { // alpha needs the extended format
+	if extended { // alpha requires the extended format
 		vp8x := make([]byte, 18)
 		copy(vp8x, "VP8X")
 		vp8x[4], vp8x[8] = 10, 0x10
@@ -117,7 +117,7 @@ func u24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])
 
 func putU24(b []byte, v int) { b[0], b[1], b[2] = byte(v), byte(v>>8), byte(v>>16) }
 
-// webpChunks calls f for each chunk, with its body, and with all of it.
+// webpChunks calls f for each chunk, with its body and with the whole chunk.
 func webpChunks(b []byte, f func(kind string, body, whole []byte) error) error {
 	for len(b) >= 8 {
 		n := int64(binary.LittleEndian.Uint32(b[4:]))
@@ -142,9 +142,9 @@ func inspectWebP(data []byte, _ Options) (Info, error) {
 	return Info{W: f.w, H: f.h, C: 3, Bits: 8, Pages: f.frames, Work: 3 * n, Bytes: 12*n + int64(len(f.still))}, nil
 }
 
-// decodeWebP takes the planes of a lossy WebP and converts them as libwebp does: its own chroma
-// upsampling and its limited-range YUV to RGB. Lossless ones come as colours. Of an animation it takes the first frame,
-// on black where that is smaller.
+// decodeWebP takes the planes of a lossy WebP and converts them as libwebp does, with its own chroma upsampling
+// and limited-range YUV to RGB. Lossless files are decoded as colours. Of an animation it takes the first
+// frame, on black if that is smaller than the canvas.
 func decodeWebP(ctx context.Context, data []byte, _ Options) (*Image, error) {
 	f, err := readWebP(data)
 	if err != nil {
@@ -204,8 +204,8 @@ func fromYUV(m *image.YCbCr) *Image {
 	return dst
 }
 
-// upsampleWebP doubles a chroma row whose further neighbour row is far: weights 9, 3, 3, 1 with libwebp's
-// two-step rounding (src/dsp/upsampling.c).
+// upsampleWebP doubles a chroma row. far is the more distant neighbouring row. Weights are 9, 3, 3, 1 with
+// libwebp's two-step rounding (src/dsp/upsampling.c).
 func upsampleWebP(dst, near, far []uint8) {
 	n := len(near)
 	dst[0] = uint8((3*int(near[0]) + int(far[0]) + 2) >> 2)

@@ -9,25 +9,26 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Override is what a person says about images, over or instead of what files say. Its zero value changes nothing.
+// Override holds preprocessing settings that a user gives to replace or complete those in files. The zero value
+// changes nothing.
 type Override struct {
-	Mean, Std     string // three numbers with commas between them, or a name: imagenet, half, clip
-	Size          int    // side of the input, 0: not said
-	Crop          string // share of the shorter side that the input is, such as 0.875; or "squash"
+	Mean, Std     string // three comma-separated numbers, or a name: imagenet, half, clip
+	Size          int    // side of the input; 0: not given
+	Crop          string // fraction of the shorter side that the input covers, such as 0.875; or "squash"
 	Interpolation string
-	Depth         string // what is white in images of more than 8 bits, as imaging.ParseDepth takes it
-	Window        string // how grey values of DICOM objects are chosen, as imaging.ParseWindow takes it
+	Depth         string // white level of images with more than 8 bits, see imaging.ParseDepth
+	Window        string // grey values of DICOM objects, see imaging.ParseWindow
 }
 
-// statistics are the means and deviations that have a name.
+// statistics maps names to means and standard deviations.
 var statistics = map[string][2][3]float32{
 	"imagenet": {meanImageNet, stdImageNet}, "half": {half, half}, "clip": {meanCLIP, stdCLIP},
 }
 
-// Empty tells whether nothing is said.
+// Empty reports whether no setting is given.
 func (o Override) Empty() bool { return o == Override{} }
 
-// Apply changes r. What r does not say (a zero recipe) must be said by o, or the error names the options.
+// Apply changes r. If r is zero, o must be complete; otherwise the error names the missing options.
 func (o Override) Apply(r *imaging.Recipe) error {
 	if o.Empty() {
 		return nil
@@ -96,7 +97,7 @@ func channels(dst *[3]float32, what, text string, which int) error {
 	return nil
 }
 
-// Scale makes a recipe produce images of the given side, keeping its margin around the crop.
+// Scale adapts a recipe to images of the given side, keeping its crop margin in proportion.
 func Scale(r imaging.Recipe, side int) imaging.Recipe {
 	if r.Size == side {
 		return r

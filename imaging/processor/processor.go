@@ -1,7 +1,7 @@
-// Package processor reads how the libraries that publish vision transformers describe the way from an image to an
-// input, as an [imaging.Recipe]: the processors of transformers, timm's pretrained_cfg, open_clip's preprocess_cfg.
-// Whatever a description says is either part of the recipe, or without effect on an image's pixels, or an error
-// that names it.
+// Package processor reads the preprocessing descriptions of the libraries that publish vision transformers, as
+// an [imaging.Recipe]: the image processors of transformers, timm's pretrained_cfg, open_clip's preprocess_cfg.
+// Every setting in a description becomes part of the recipe, or is known to have no effect on pixels, or is an
+// error that names it.
 package processor
 
 import (
@@ -15,8 +15,8 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// The names of the files in which transformers keeps the description of a processor. A processor in the second one
-// holds where both have one.
+// Names of the files in which transformers describes a processor. If both contain one, the second takes
+// precedence.
 const (
 	PreprocessorName = "preprocessor_config.json"
 	ProcessorName    = "processor_config.json"
@@ -28,7 +28,7 @@ var (
 	half                      = [3]float32{0.5, 0.5, 0.5}
 )
 
-// class is what a processor of transformers does where its file is silent.
+// class holds the defaults of one of transformers' processors.
 type class struct {
 	size, crop    int
 	keepsAspect   bool // size is the shorter side
@@ -37,10 +37,10 @@ type class struct {
 	interpolation string
 	mean, std     [3]float32
 	resampling    string
-	cropShare     bool // the resize has a margin, and the crop is part of it (ConvNext)
+	cropShare     bool // the crop is a fraction of the resized image (ConvNext)
 }
 
-// classes are the processors whose steps are known here, by name without "Processor" or "FeatureExtractor".
+// classes maps the supported processors, by name without "Processor" or "FeatureExtractor", to their defaults.
 var classes = map[string]class{
 	"ViTImage":       {size: 224, interpolation: imaging.Bilinear, mean: half, std: half},
 	"DeiTImage":      {size: 256, crop: 224, crops: true, interpolation: imaging.Bicubic, mean: half, std: half},
@@ -52,7 +52,7 @@ var classes = map[string]class{
 	"ConvNextImage":  {size: 384, keepsAspect: true, plainAspect: true, cropShare: true, interpolation: imaging.Bicubic, mean: half, std: half},
 }
 
-// usual are the processors that transformers takes for a model whose file names none.
+// usual maps a model type to the processor that transformers uses if the file names none.
 var usual = map[string]string{
 	"vit": "ViTImage", "vit_mae": "ViTImage", "vit_msn": "ViTImage", "ijepa": "ViTImage", "deit": "DeiTImage",
 	"dinov2": "BitImage", "dinov2_with_registers": "BitImage", "clip": "CLIPImage", "clip_vision_model": "CLIPImage",
@@ -60,7 +60,7 @@ var usual = map[string]string{
 	"data2vec-vision": "BeitImage",
 }
 
-// transformers is a processor's file. Only what is named here or in inert may be in it.
+// transformers is the file of a processor. Any key that is neither here nor in inert is an error.
 type transformers struct {
 	Type        string          `json:"image_processor_type"`
 	OldType     string          `json:"feature_extractor_type"`
@@ -77,14 +77,14 @@ type transformers struct {
 	DoNormalize *bool           `json:"do_normalize"`
 	Mean        []float64       `json:"image_mean"`
 	Std         []float64       `json:"image_std"`
-	// Resampling is a key of ours, in files that melo writes: "pillow" where images are resized by Pillow. In transformers
-	// whoever loads a processor chooses; its default is torchvision.
+	// Resampling is our own key in files that melo writes: "pillow" if Pillow resizes images. In transformers
+	// it is chosen when a processor is loaded; the default is torchvision.
 	Resampling *string `json:"resampling"`
-	// Cut is a key of ours, too: "torchvision" where the place of the crop is rounded to even.
+	// Cut is our own key, too: "torchvision" if the position of the crop is rounded to even.
 	Cut *string `json:"cut"`
 }
 
-// known are the keys above; the value of an inert one changes no pixel of an RGB image.
+// known lists the keys above. Keys in inert do not affect the pixels of an RGB image.
 var (
 	known = strings.Fields("image_processor_type feature_extractor_type do_resize size max_size default_to_square resample " +
 		"do_center_crop crop_size crop_pct do_rescale rescale_factor do_normalize image_mean image_std resampling cut")
@@ -93,12 +93,12 @@ var (
 		"num_channels _commit_hash transformers_version _name_or_path name_or_path")
 )
 
-// pillowFilters are the numbers of Pillow's Image.Resampling that a recipe can name.
+// pillowFilters maps Pillow's Image.Resampling to the interpolations of a recipe.
 var pillowFilters = map[int]string{
 	1: imaging.Lanczos, 2: imaging.Bilinear, 3: imaging.Bicubic, 4: imaging.Box, 5: imaging.Hamming,
 }
 
-// PillowFilter returns the number of Pillow's Image.Resampling for an interpolation, 0 if it has none.
+// PillowFilter returns the number in Pillow's Image.Resampling for an interpolation, or 0 if there is none.
 func PillowFilter(interpolation string) int {
 	for number, name := range pillowFilters {
 		if name == interpolation {
@@ -108,9 +108,9 @@ func PillowFilter(interpolation string) int {
 	return 0
 }
 
-// Transformers reads the files of a processor of transformers: preprocessor_config.json and processor_config.json,
-// either of which may be nil, for a model of the given model_type. The result is false if neither describes one.
-// A recipe whose Size is 0 takes images as large as the model's input.
+// Transformers reads preprocessor_config.json and processor_config.json of transformers, either of which may be
+// nil, for a model of the given model_type. given is false if neither contains a description. A recipe with
+// Size 0 takes images of the model's input size.
 func Transformers(modelType string, preprocessor, processor []byte) (r imaging.Recipe, given bool, err error) {
 	if processor != nil {
 		var outer struct {
@@ -159,7 +159,7 @@ func parse(modelType string, text []byte) (r imaging.Recipe, err error) {
 	return t.recipe(c)
 }
 
-// class finds the processor's class.
+// class determines the processor's class.
 func (t *transformers) class(modelType string) (class, error) {
 	name := t.Type
 	if name == "" {
@@ -209,7 +209,7 @@ func (t *transformers) recipe(c class) (imaging.Recipe, error) {
 	return r, t.geometry(&r, c)
 }
 
-// values reads what becomes of a sample. The scale is part of mean and deviation.
+// values reads rescaling and normalisation. The scale becomes part of mean and standard deviation.
 func (t *transformers) values(r *imaging.Recipe) error {
 	on := func(b *bool) bool { return b == nil || *b }
 	if err := setChannels(&r.Mean, "image_mean", t.Mean); err != nil {
@@ -239,7 +239,7 @@ func (t *transformers) values(r *imaging.Recipe) error {
 	return nil
 }
 
-// geometry reads which pixels become the input.
+// geometry reads resizing and cropping.
 func (t *transformers) geometry(r *imaging.Recipe, c class) error {
 	size := edges{Height: c.size, Width: c.size}
 	if c.keepsAspect {
@@ -306,12 +306,12 @@ func (t *transformers) geometry(r *imaging.Recipe, c class) error {
 		r.Cut = ""
 	}
 	if r.Cut == imaging.CutFloor && r.Fit == "" && r.Resize == 0 {
-		r.Cut = "" // nothing is cut
+		r.Cut = "" // nothing is cropped
 	}
 	return nil
 }
 
-// convNext is the processor whose margin is a share: below 384 pixels.
+// convNext handles the processor with a fractional margin, which applies below 384 pixels.
 func (t *transformers) convNext(r *imaging.Recipe, size edges) error {
 	share := 224.0 / 256
 	if t.CropShare != nil {
@@ -333,7 +333,7 @@ func (t *transformers) convNext(r *imaging.Recipe, size edges) error {
 
 func given(text json.RawMessage) bool { return text != nil && string(text) != "null" }
 
-// edges is a size as transformers writes it.
+// edges is a size in the notation of transformers.
 type edges struct {
 	Height   int `json:"height,omitempty"`
 	Width    int `json:"width,omitempty"`
@@ -342,11 +342,11 @@ type edges struct {
 }
 
 func (e edges) String() string {
-	text, _ := json.Marshal(e) // numbers alone
+	text, _ := json.Marshal(e) // cannot fail: only numbers
 	return string(text)
 }
 
-// parseEdges reads n, [h, w], or an object. A plain number is the shorter side if the processor keeps the aspect.
+// parseEdges parses n, [h, w], or an object. A plain number is the shorter side if the aspect ratio is kept.
 func parseEdges(text json.RawMessage, aspect bool) (e edges, err error) {
 	var n int
 	if json.Unmarshal(text, &n) == nil {

@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// TimmConfig is what timm's pretrained_cfg says about images.
+// TimmConfig is the image part of timm's pretrained_cfg.
 type TimmConfig struct {
 	InputSize     []int     `json:"input_size"`
 	Interpolation string    `json:"interpolation"`
@@ -22,13 +22,13 @@ type TimmConfig struct {
 	Std           []float64 `json:"std"`
 }
 
-// Given tells whether anything is said.
+// Given reports whether any field is set.
 func (t *TimmConfig) Given() bool {
 	return len(t.InputSize) > 0 || t.Interpolation != "" || t.CropPct != nil || t.CropMode != "" || len(t.Mean) > 0 || len(t.Std) > 0
 }
 
-// Recipe gives what timm's evaluation transform does: the shorter side to floor(size / crop_pct), then the centre, with
-// timm's values for what is not said.
+// Recipe returns the preprocessing of timm's evaluation transform: resize the shorter side to floor(size /
+// crop_pct), then crop the centre. Missing fields have timm's defaults.
 func (t *TimmConfig) Recipe() (imaging.Recipe, error) {
 	r := imaging.Recipe{Size: 224, Interpolation: imaging.Bicubic, Mean: meanImageNet, Std: stdImageNet}
 	if len(t.InputSize) > 0 {
@@ -56,7 +56,7 @@ func (t *TimmConfig) Recipe() (imaging.Recipe, error) {
 	return r, setChannels(&r.Std, "std", t.Std)
 }
 
-// setMargin says how much around the input is cut, as timm's crop_pct and crop_mode.
+// setMargin sets the crop margin from timm's crop_pct and crop_mode.
 func setMargin(r *imaging.Recipe, share float64, mode string) error {
 	if !(share > 0.01 && share <= 1) {
 		return fmt.Errorf("crop_pct %g, expected above 0.01 and at most 1", share)
@@ -75,7 +75,7 @@ func setMargin(r *imaging.Recipe, share float64, mode string) error {
 	return nil
 }
 
-// OpenCLIP reads the preprocess_cfg of open_clip_config.json for a model that takes images of the given side.
+// OpenCLIP reads preprocess_cfg of open_clip_config.json for a model with images of the given side.
 func OpenCLIP(text []byte, side int) (imaging.Recipe, error) {
 	r := imaging.Recipe{Size: side, Resize: side, Interpolation: imaging.Bicubic, Mean: meanCLIP, Std: stdCLIP}
 	if text == nil {
@@ -104,7 +104,7 @@ func OpenCLIP(text []byte, side int) (imaging.Recipe, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return r, fmt.Errorf("JSON: %w", err)
 	}
-	if given(c.Size) { // open_clip overwrites it by the model's image_size
+	if given(c.Size) { // open_clip overwrites it with the model's image_size
 		e, err := parseEdges(c.Size, false)
 		if err != nil || e.Height != e.Width || e.Height != side {
 			return r, fmt.Errorf("size %.40s, expected %d as the model's image_size", c.Size, side)
@@ -134,8 +134,8 @@ func OpenCLIP(text []byte, side int) (imaging.Recipe, error) {
 //go:embed timm.tsv
 var timmTable string
 
-// TimmDefault returns what timm does with images for an architecture of that name where no file says it: the name may
-// end with a tag, such as "vit_base_patch16_224.mae". The table is made from timm's registry (tools/timmdefaults).
+// TimmDefault returns timm's default preprocessing for an architecture. The name may end with a tag, as in
+// "vit_base_patch16_224.mae". The table is generated from timm's registry (tools/timmdefaults).
 func TimmDefault(name string) (*TimmConfig, bool) {
 	for line := range strings.Lines(timmTable) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
@@ -150,7 +150,7 @@ func TimmDefault(name string) (*TimmConfig, bool) {
 	return nil, false
 }
 
-// TimmHeads returns the number of attention heads of timm's architecture of that name, 0 if it is none.
+// TimmHeads returns the number of attention heads of a timm architecture, or 0 if the name is unknown.
 func TimmHeads(name string) int {
 	for line := range strings.Lines(timmTable) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
@@ -161,7 +161,7 @@ func TimmHeads(name string) int {
 	return 0
 }
 
-// numbers reads a cell of the table, which a test has read whole.
+// numbers parses a cell of the table, which a test checks completely.
 func numbers(cell string) []float64 {
 	var all []float64
 	for part := range strings.SplitSeq(cell, ",") {

@@ -7,7 +7,8 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Describe returns the content of preprocessor_config.json for a recipe: what [Transformers] reads as the same recipe.
+// Describe returns the content of preprocessor_config.json for a recipe. [Transformers] reads it back as the
+// same recipe.
 func Describe(r imaging.Recipe) (map[string]any, error) {
 	square := func(n int) map[string]any { return map[string]any{"height": n, "width": n} }
 	doc := map[string]any{
@@ -28,7 +29,7 @@ func Describe(r imaging.Recipe) (map[string]any, error) {
 	case r.Fit == imaging.FitSquash:
 		doc["image_processor_type"], doc["size"] = "DeiTImageProcessor", square(r.Resize)
 		doc["do_center_crop"], doc["crop_size"] = true, square(r.Size)
-	case r.Resize > 0: // ViT's own processor squashes; this one keeps the aspect and crops
+	case r.Resize > 0: // the processor of ViT ignores the aspect ratio; this one keeps it and crops
 		size := map[string]any{"shortest_edge": r.Resize}
 		if r.Longest > 0 {
 			size["longest_edge"] = r.Longest
@@ -45,8 +46,8 @@ func Describe(r imaging.Recipe) (map[string]any, error) {
 	return doc, nil
 }
 
-// DescribeTimm returns what pretrained_cfg says about images, for a recipe. The note says what timm does otherwise, empty
-// if nothing.
+// DescribeTimm returns the image part of pretrained_cfg for a recipe. note describes what timm would do
+// differently; "" if nothing.
 func DescribeTimm(r imaging.Recipe) (cfg map[string]any, note string, err error) {
 	cfg = map[string]any{
 		"input_size": []int{3, r.Size, r.Size}, "interpolation": r.Interpolation, "mean": r.Mean, "std": r.Std,
@@ -70,7 +71,7 @@ func DescribeTimm(r imaging.Recipe) (cfg map[string]any, note string, err error)
 	return cfg, note, nil
 }
 
-// cropShare is timm's crop_pct for a recipe: floor(size / crop_pct) is the side before the crop.
+// cropShare returns timm's crop_pct for a recipe: floor(size / crop_pct) is the side before the crop.
 func cropShare(r imaging.Recipe) (float64, error) {
 	share := float64(r.Size) / float64(r.Resize)
 	for _, p := range []float64{share, math.Nextafter(share, 0)} {

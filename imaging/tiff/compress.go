@@ -9,10 +9,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// errCorrupt says that compressed data make no sense.
+// errCorrupt reports invalid compressed data.
 var errCorrupt = errors.New("corrupt data")
 
-// decompress fills dst, which is rows rows, from data.
+// decompress decompresses data into dst, which holds rows rows.
 func (p *Page) decompress(dst, data []byte, rows int, goOn func() error) error {
 	switch p.compression {
 	case plain:
@@ -42,7 +42,7 @@ func (p *Page) decompress(dst, data []byte, rows int, goOn func() error) error {
 	return p.unfax(dst, data, rows, goOn)
 }
 
-// piece is how much is decompressed between two looks at the context.
+// piece is the number of bytes decompressed between two checks for cancellation.
 const piece = 1 << 20
 
 func readAll(dst []byte, r io.Reader, goOn func() error) error {
@@ -66,7 +66,7 @@ func ended(err error) error {
 	return err
 }
 
-// unpackBits is section 9 of TIFF 6.0.
+// unpackBits implements section 9 of TIFF 6.0.
 func unpackBits(dst, data []byte) error {
 	for len(dst) > 0 {
 		if len(data) == 0 {
@@ -103,8 +103,8 @@ const (
 	lzwMost  = 4096
 )
 
-// unLZW is section 13 of TIFF 6.0: the first bit of a code is the highest, and codes grow one entry early. Files of old have
-// it the other way round; they begin with a clear code that shows it.
+// unLZW implements section 13 of TIFF 6.0: codes start with their highest bit, and code width grows one entry
+// early. Old files use the opposite conventions; their initial clear code shows it.
 func unLZW(dst, data []byte) error {
 	old := len(data) >= 2 && data[0] == 0 && data[1]&1 != 0
 	early := 1

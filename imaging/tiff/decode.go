@@ -8,18 +8,19 @@ import (
 	"melo.example/melo/imaging/jpeg"
 )
 
-// Raster is the samples of a page, W x H pixels of N samples, row by row.
+// Raster holds the samples of a page, W x H pixels of N samples in row-major order.
 //
-// Samples of up to 8 bits are in Pix8, others in Pix16, at the full range of 8 or 16 bits: those of 12 bits are stretched,
-// floating point numbers of 0 to 1, too. Indices into a palette are as they are, and so are integers that are signed or have
-// more than 16 bits: negative ones and those beyond 65535 are errors. YCbCr has become RGB.
+// Samples of up to 8 bits are in Pix8, others in Pix16, at the full range of 8 or 16 bits: 12-bit samples and
+// floating-point samples in [0, 1] are stretched. Palette indices are unchanged, and so are integers that are
+// signed or have more than 16 bits; negative ones and those above 65535 are an error. YCbCr has been converted
+// to RGB.
 type Raster struct {
 	W, H, N int
 	Pix8    []uint8
 	Pix16   []uint16
 }
 
-// Decode decodes the page. goOn is asked again and again; its error ends decoding.
+// Decode decodes the page. It calls goOn regularly and stops if that returns an error.
 func (p *Page) Decode(goOn func() error) (*Raster, error) {
 	m := &Raster{W: p.W, H: p.H, N: p.Kept()}
 	if n := p.W * p.H * m.N; p.Bits <= 8 {
@@ -63,19 +64,19 @@ type decoder struct {
 	p    *Page
 	m    *Raster
 	goOn func() error
-	raw  []byte // a chunk, decompressed
-	turn []byte // a chunk with its bits turned
+	raw  []byte // a decompressed chunk
+	turn []byte // a chunk with reversed bits
 	ycc  *ycbcr
 }
 
-// chunk decodes chunk i, whose pixels begin at (x, y), into the raster.
+// chunk decodes chunk i, whose first pixel is (x, y), into the raster.
 func (d *decoder) chunk(i, plane, x, y int) error {
 	p := d.p
 	data, err := p.chunk(i)
 	if err != nil {
 		return err
 	}
-	rows := min(p.ch, p.H-y) // what lies below the image is not looked at
+	rows := min(p.ch, p.H-y) // rows below the image are ignored
 	if p.compression == jpegs {
 		return d.jpegChunk(data, plane, x, y, rows)
 	}
@@ -88,7 +89,7 @@ func (d *decoder) chunk(i, plane, x, y int) error {
 	}
 	size := p.chunkBytes(rows)
 	if p.compression == plain && int64(len(data)) >= size {
-		d.raw = data[:size:size] // only read, unless a predictor is set, which plain data have not
+		d.raw = data[:size:size] // only read, unless there is a predictor, which uncompressed data have not
 	} else {
 		if int64(cap(d.raw)) < size || p.compression == plain {
 			d.raw = make([]byte, size)
@@ -118,7 +119,7 @@ func (d *decoder) jpegChunk(data []byte, plane, x, y, rows int) error {
 	if h.W > p.cw || h.H > p.ch || h.W < min(p.cw, p.W-x) || h.H < rows || len(h.Components) != per {
 		return fmt.Errorf("JPEG of %d x %d pixels and %d components, expected %d x %d and %d", h.W, h.H, len(h.Components), p.cw, rows, per)
 	}
-	const visits = 24 // as often as package imaging lets scans go over a sample
+	const visits = 24 // the limit of package imaging for how often scans may process a sample
 	if h.Visits > max(visits*h.Samples(), 1<<20) {
 		return fmt.Errorf("JPEG: its %d scans go %d times over the image", h.Scans, h.Visits/h.Samples())
 	}
@@ -157,7 +158,7 @@ func (d *decoder) jpegChunk(data []byte, plane, x, y, rows int) error {
 	return nil
 }
 
-// subsampledChunk converts units of h x v luma samples and two of chroma.
+// subsampledChunk converts units of h x v luma samples and two chroma samples.
 func (d *decoder) subsampledChunk(x, y, rows int) error {
 	p := d.p
 	h, v := p.sampling[0], p.sampling[1]
@@ -175,10 +176,10 @@ func (d *decoder) subsampledChunk(x, y, rows int) error {
 	return nil
 }
 
-// ycbcr converts by the tags of a page, in libtiff's fixed point.
+// ycbcr converts YCbCr with the coefficients in a page's tags, in libtiff's fixed point.
 type ycbcr struct {
 	y, crR, cbB [256]int32
-	crG, cbG    [256]int32 // times 2^16
+	crG, cbG    [256]int32 // multiplied by 2^16
 }
 
 func (p *Page) newYCbCr() *ycbcr {
@@ -216,7 +217,7 @@ func (c *ycbcr) convert(pix []uint8) {
 	}
 }
 
-// colours returns the page's conversion, made once.
+// colours returns the page's conversion, computed on first use.
 func (d *decoder) colours() *ycbcr {
 	if d.ycc == nil {
 		d.ycc = d.p.newYCbCr()

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// Fax compressions are those of ITU-T T.4 (modified Huffman, modified READ) and T.6 (MMR).
+// Fax compressions of ITU-T T.4 (modified Huffman, modified READ) and T.6 (MMR).
 
-// faxCode is a code of a table that is looked up with the next bits.
+// faxCode is an entry of a table that is indexed with the next bits.
 type faxCode struct {
 	length uint8
-	value  int16 // a run, or a mode
+	value  int16 // a run length, or a mode
 }
 
 const (
@@ -19,14 +19,15 @@ const (
 	faxBad  = -1
 )
 
-// The modes of a row that is coded by the one above (T.4, table 4). Vertical ones are their distance.
+// The modes of a row that is coded relative to the row above (T.4, table 4). Vertical modes are represented by
+// their offset.
 const (
 	modePass       = 10
 	modeHorizontal = 11
 	modeExtension  = 12
 )
 
-// faxTables makes the tables for white runs, black runs and modes.
+// faxTables returns the tables for white runs, black runs and modes.
 var faxTables = sync.OnceValue(func() (t [3][1 << faxLook]faxCode) {
 	fill := func(table *[1 << faxLook]faxCode, code string, value int) {
 		v := 0
@@ -57,10 +58,10 @@ var faxTables = sync.OnceValue(func() (t [3][1 << faxLook]faxCode) {
 	return t
 })
 
-// faxReader reads bits. Behind the end are zeros.
+// faxReader reads bits. After the end it returns zeros.
 type faxReader struct {
 	data []byte
-	at   int // in bits
+	at   int // position in bits
 }
 
 func (r *faxReader) peek(n int) int {
@@ -76,7 +77,7 @@ func (r *faxReader) peek(n int) int {
 
 func (r *faxReader) over() bool { return r.at > 8*len(r.data) }
 
-// run reads the length of a run: any number of make-up codes, and a terminating one.
+// run reads a run length: any number of make-up codes, and a terminating code.
 func (r *faxReader) run(t *[1 << faxLook]faxCode, most int) (int, error) {
 	n := 0
 	for {
@@ -98,7 +99,7 @@ func (r *faxReader) run(t *[1 << faxLook]faxCode, most int) (int, error) {
 	}
 }
 
-// endOfLine passes over an end-of-line code, with the zeros before it, and tells whether there was one.
+// endOfLine skips an end-of-line code, with the zeros before it, and reports whether there was one.
 func (r *faxReader) endOfLine() bool {
 	at := r.at
 	if r.peek(11) != 0 {
@@ -116,7 +117,7 @@ func (r *faxReader) endOfLine() bool {
 	return false
 }
 
-// unfax decodes rows of a fax: bits, of which 1 is black.
+// unfax decodes rows of a fax into bits, where 1 is black.
 func (p *Page) unfax(dst, data []byte, rows int, goOn func() error) error {
 	tables := faxTables()
 	r := &faxReader{data: data}
@@ -151,12 +152,12 @@ func (p *Page) unfax(dst, data []byte, rows int, goOn func() error) error {
 	return nil
 }
 
-// faxRow passes over what stands before a row, and tells how the row is coded.
+// faxRow skips what precedes a row, and reports how the row is coded.
 func (p *Page) faxRow(r *faxReader, y int) (oneDimensional bool, err error) {
 	switch p.compression {
 	case fax4:
 		if r.peek(12) == 1 {
-			return false, fmt.Errorf("row %d: %w", y, errEnd) // the end of the block
+			return false, fmt.Errorf("row %d: %w", y, errEnd) // end of the block
 		}
 		return false, nil
 	case faxRows:
@@ -186,7 +187,8 @@ func (p *Page) faxRow(r *faxReader, y int) (oneDimensional bool, err error) {
 	return oneDimensional, nil
 }
 
-// oneRow reads a row of runs. Rows are the places where the colour changes, the first change being to black.
+// oneRow reads a row of runs. A row is represented by the positions where the colour changes; the first change
+// is to black.
 func (r *faxReader) oneRow(row []int, width int, t *[3][1 << faxLook]faxCode) ([]int, error) {
 	for at, colour := 0, 0; at < width; colour ^= 1 {
 		n, err := r.run(&t[colour], width-at)
@@ -199,9 +201,9 @@ func (r *faxReader) oneRow(row []int, width int, t *[3][1 << faxLook]faxCode) ([
 	return row, nil
 }
 
-// nextRow reads a row that is coded by the changes of the row above, which end with some of width.
+// nextRow reads a row that is coded relative to the changes of the row above, which are padded with width.
 func (r *faxReader) nextRow(row, above []int, width int, t *[3][1 << faxLook]faxCode) ([]int, error) {
-	at, start, colour, b := -1, 0, 0, 0 // a0, and where its run continues; the index of b1
+	at, start, colour, b := -1, 0, 0, 0 // at is a0, start the position where its run continues, b the index of b1
 	for start < width {
 		for b = max(b-1, 0); b < len(above)-3 && above[b] <= at; {
 			b++

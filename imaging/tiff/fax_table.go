@@ -1,6 +1,7 @@
 package tiff
 
-// whiteRuns are the codes of white runs of 0 to 63 pixels, and of 64 to 1728 in steps of 64 (T.4, tables 2 and 3a).
+// whiteRuns lists the codes of white runs of 0 to 63 pixels, and of 64 to 1728 in steps of 64 (T.4, tables 2
+// and 3a).
 var whiteRuns = []string{
 	"00110101", "000111", "0111", "1000", "1011", "1100", "1110", "1111", "10011", "10100", "00111", "01000", "001000",
 	"000011", "110100", "110101", "101010", "101011", "0100111", "0001100", "0001000", "0010111", "0000011", "0000100",
@@ -14,7 +15,7 @@ var whiteRuns = []string{
 	"011000", "010011011",
 }
 
-// blackRuns are those of black runs.
+// blackRuns lists the corresponding codes of black runs.
 var blackRuns = []string{
 	"0000110111", "010", "11", "10", "011", "0011", "0010", "00011", "000101", "000100", "0000100", "0000101",
 	"0000111", "00000100", "00000111", "000011000", "0000010111", "0000011000", "0000001000", "00001100111",
@@ -31,7 +32,7 @@ var blackRuns = []string{
 	"0000001011011", "0000001100100", "0000001100101",
 }
 
-// longRuns are the codes of 1792 to 2560 pixels, of either colour (T.4, table 3b).
+// longRuns lists the codes of runs of 1792 to 2560 pixels of either colour (T.4, table 3b).
 var longRuns = []string{
 	"00000001000", "00000001100", "00000001101", "000000010010", "000000010011", "000000010100", "000000010101",
 	"000000010110", "000000010111", "000000011100", "000000011101", "000000011110", "000000011111",

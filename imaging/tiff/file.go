@@ -1,11 +1,11 @@
-// Package tiff reads TIFF and BigTIFF files (TIFF 6.0 with its supplements): strips and tiles, interleaved or by planes,
-// of 1 to 64 bits a sample, and the compressions that are in use.
+// Package tiff reads TIFF and BigTIFF files (TIFF 6.0 with its supplements): strips and tiles, interleaved or
+// planar, 1 to 64 bits per sample, and the compressions in common use.
 //
-// It gives the samples of a page as they mean light, colours still in the space of the file where that is palette or
-// CMYK; package imaging makes images of them.
+// It returns the samples of a page, with the photometric interpretation applied to greys. Palette and CMYK
+// samples are returned as stored; package imaging converts them.
 //
-// Bytes are untrusted: what a page would cost is known from its tags ([Page.Cost]) before anything of that size is
-// allocated, and numbers in the file are checked against the file's length.
+// Input is not trusted: the tags of a page determine its cost ([Page.Cost]) before memory is allocated in
+// proportion to it, and numbers in the file are checked against the file's length.
 package tiff
 
 import (
@@ -15,13 +15,13 @@ import (
 	"math"
 )
 
-// ErrUnsupported is wrapped by the errors of pages of a kind that is known, and not read here.
+// ErrUnsupported is wrapped by errors about pages of a known kind that is not supported.
 var ErrUnsupported = errors.New("not supported")
 
-// errEnd says that the bytes end before the image does.
+// errEnd reports that the data end before the image is complete.
 var errEnd = errors.New("the file ends early")
 
-// maxPages bounds the chain of directories.
+// maxPages limits the length of the chain of directories.
 const maxPages = 100_000
 
 // File is the chain of directories of a file.
@@ -29,10 +29,11 @@ type File struct {
 	data  []byte
 	order binary.ByteOrder
 	big   bool
-	dirs  []int64 // positions of the pages' directories
+	dirs  []int64 // offsets of the pages' directories
 }
 
-// Open reads the chain of directories. Those of reduced copies do not count as pages, unless they come first.
+// Open reads the chain of directories. Directories of reduced copies do not count as pages, unless they come
+// first.
 func Open(data []byte) (*File, error) {
 	f := &File{data: data}
 	if len(data) < 8 {
@@ -62,13 +63,13 @@ func Open(data []byte) (*File, error) {
 	seen := map[int64]bool{}
 	for next != 0 && len(f.dirs) < maxPages {
 		if seen[next] {
-			break // a loop: what is there has been seen
+			break // a loop; all directories have been seen
 		}
 		seen[next] = true
 		n, first, err := f.directory(next)
 		if err != nil {
 			if len(f.dirs) > 0 {
-				break // the pages before it are whole
+				break // the pages before it are complete
 			}
 			return nil, err
 		}
@@ -86,7 +87,7 @@ func Open(data []byte) (*File, error) {
 // Pages returns the number of pages, at least 1.
 func (f *File) Pages() int { return len(f.dirs) }
 
-// entry is the size of a directory's entry.
+// entry returns the size of a directory entry.
 func (f *File) entry() int64 {
 	if f.big {
 		return 20
@@ -94,7 +95,7 @@ func (f *File) entry() int64 {
 	return 12
 }
 
-// directory returns the number of entries of the directory at, and where they begin.
+// directory returns the number of entries of the directory at an offset, and the offset of the first.
 func (f *File) directory(at int64) (n, first int64, err error) {
 	size := int64(len(f.data))
 	head := int64(2)
@@ -116,7 +117,7 @@ func (f *File) directory(at int64) (n, first int64, err error) {
 	return n, first, nil
 }
 
-// pointer returns the offset at a position, 0 where there is none.
+// pointer returns the offset stored at a position, or 0 if there is none.
 func (f *File) pointer(at int64) int64 {
 	switch {
 	case f.big && at+8 <= int64(len(f.data)):
@@ -127,7 +128,7 @@ func (f *File) pointer(at int64) int64 {
 	return 0
 }
 
-// reduced tells whether a directory is that of a reduced copy. Its tag is the smallest there is.
+// reduced reports whether a directory is that of a reduced copy. Its tag has the smallest number.
 func (f *File) reduced(first, n int64) bool {
 	for i := range min(n, 4) {
 		e := f.data[first+i*f.entry():]
@@ -175,17 +176,17 @@ const (
 	tagXMP              = 700
 )
 
-// field is the value of a tag: count numbers of a type.
+// field is the value of a tag: count numbers of one type.
 type field struct {
 	kind  uint16
 	count int
 	raw   []byte
 }
 
-// sizes are the bytes of a number of each type.
+// sizes lists the bytes of a number by type.
 var sizes = [19]int64{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
-// fields reads the directory at, the first entry of each tag.
+// fields reads the directory at an offset. If a tag occurs repeatedly, the first entry counts.
 func (f *File) fields(at int64) (map[uint16]field, error) {
 	n, first, err := f.directory(at)
 	if err != nil {
@@ -222,7 +223,7 @@ func (f *File) fields(at int64) (map[uint16]field, error) {
 	return out, nil
 }
 
-// needed tells whether pixels depend on a tag.
+// needed reports whether pixels depend on a tag.
 func needed(tag uint16) bool {
 	return tag >= tagWidth && tag <= tagReferenceBlackWh
 }
@@ -252,7 +253,7 @@ func (f *File) number(v field, i int) (int64, bool) {
 	return 0, false
 }
 
-// fraction returns number i of a field of fractions or floating point numbers.
+// fraction returns number i of a field of fractions or floating-point numbers.
 func (f *File) fraction(v field, i int) (float64, bool) {
 	if i >= v.count {
 		return 0, false

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// The photometric interpretations that are read here.
+// The supported photometric interpretations.
 const (
 	WhiteIsZero = 0
 	BlackIsZero = 1
@@ -17,14 +17,14 @@ const (
 	YCbCr       = 6
 )
 
-// The meanings of numbers (SampleFormat).
+// The values of SampleFormat.
 const (
 	formatUint  = 1
 	formatInt   = 2
 	formatFloat = 3
 )
 
-// The compressions that are read here.
+// The supported compressions.
 const (
 	plain        = 1
 	faxRows      = 2
@@ -40,26 +40,26 @@ const (
 	premultiplie = 1 // ExtraSamples of associated alpha
 )
 
-// Page is what the tags of one page say.
+// Page holds the tags of one page.
 type Page struct {
 	W, H        int
 	Bits        int // per sample
 	Samples     int // per pixel, extra ones included
 	Photometric int
-	Orientation int // 1 to 8, 0 where nothing says
+	Orientation int // 1 to 8; 0 if not given
 	XMP         []byte
-	Colours     []uint16 // of a palette: all reds, greens, blues
+	Colours     []uint16 // palette: all reds, then greens, then blues
 
 	f           *File
 	format      int
 	compression int
 	planar      bool
 	predictor   int
-	reversed    bool // bits of bytes: FillOrder 2
+	reversed    bool // bits of bytes are reversed: FillOrder 2
 	t4          int
 	extra       []int
 	jpegTables  []byte
-	sampling    [2]int // of chroma
+	sampling    [2]int // chroma subsampling
 	luma        [3]float64
 	reference   [6]float64
 
@@ -102,7 +102,7 @@ func (f *File) Page(i int) (*Page, error) {
 		}
 	}
 	if p.Photometric < 0 && p.Samples == 1 {
-		p.Photometric = WhiteIsZero // as with Pillow
+		p.Photometric = WhiteIsZero // as in Pillow
 	}
 	p.planar = one(tagPlanar, 1) == 2 && p.Samples > 1
 	p.predictor = one(tagPredictor, 1)
@@ -123,7 +123,7 @@ func (f *File) Page(i int) (*Page, error) {
 	return p, p.check()
 }
 
-// sampleKinds reads what a sample is.
+// sampleKinds reads the type of the samples.
 func (p *Page) sampleKinds(t map[uint16]field, inks int) error {
 	f := p.f
 	same := func(tag uint16, otherwise int, what string) (int, error) {
@@ -148,7 +148,7 @@ func (p *Page) sampleKinds(t map[uint16]field, inks int) error {
 	if p.format, err = same(tagFormat, formatUint, "sample format"); err != nil {
 		return err
 	}
-	if p.format == 4 { // "undefined" means integers to everybody
+	if p.format == 4 { // readers treat "undefined" as integers
 		p.format = formatUint
 	}
 	for i := range min(t[tagExtra].count, p.Samples) {
@@ -171,7 +171,7 @@ func (p *Page) sampleKinds(t map[uint16]field, inks int) error {
 	return nil
 }
 
-// chroma reads how YCbCr is to be understood.
+// chroma reads the parameters of YCbCr.
 func (p *Page) chroma(t map[uint16]field) error {
 	p.sampling = [2]int{1, 1}
 	if p.Photometric != YCbCr {
@@ -209,7 +209,7 @@ func (p *Page) chroma(t map[uint16]field) error {
 	return nil
 }
 
-// chunks reads where the strips or tiles are.
+// chunks reads the positions of strips or tiles.
 func (p *Page) chunks(t map[uint16]field, one func(uint16, int) int) error {
 	p.offsets, p.counts = t[tagOffsets], t[tagCounts]
 	p.cw, p.ch = p.W, one(tagRowsPerStrip, p.H)
@@ -247,7 +247,7 @@ func (p *Page) chunks(t map[uint16]field, one func(uint16, int) int) error {
 	return nil
 }
 
-// names of what is known, and refused.
+// Names of known but unsupported values.
 var (
 	compressions = map[int]string{6: "old-style JPEG", 32766: "NeXT", 32809: "ThunderScan", 32908: "PixarFilm", 32909: "PixarLog", 33003: "JPEG 2000",
 		33004: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "SGI Log", 34677: "SGI Log", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA",
@@ -256,7 +256,7 @@ var (
 		32845: "LogLuv", 34892: "raw camera data", 51177: "depth map"}
 )
 
-// check refuses what is not read here, by its name.
+// check returns an error that names the first unsupported property.
 func (p *Page) check() error {
 	switch p.compression {
 	case plain, faxRows, faxWords, fax3, fax4, lzw, jpegs, deflate, deflateOld, packBits, zstandard:
@@ -280,7 +280,7 @@ func (p *Page) check() error {
 	return p.checkCoding()
 }
 
-// base returns the number of samples of a pixel's colour, 0 where the colours are not read here.
+// base returns the number of samples of a pixel's colour, or 0 if its interpretation is not supported.
 func (p *Page) base() int {
 	switch p.Photometric {
 	case WhiteIsZero, BlackIsZero, Palette:
@@ -310,7 +310,7 @@ func (p *Page) checkBits() error {
 	return nil
 }
 
-// checkCoding refuses combinations that mean nothing, or that nobody writes.
+// checkCoding returns an error for combinations that are meaningless or never written.
 func (p *Page) checkCoding() error {
 	switch {
 	case p.fax() && (p.Bits != 1 || p.Samples != 1):
@@ -321,11 +321,11 @@ func (p *Page) checkCoding() error {
 		return fmt.Errorf("subsampled colours in planes: %w: convert it to RGB", ErrUnsupported)
 	}
 	if p.compression == packBits && p.predictor != 1 {
-		// Some writers take differences before this compression, too; libtiff would show them as the picture.
+		// Some writers also apply differences before this compression; libtiff would show these as the picture.
 		return fmt.Errorf("predictor %d with PackBits compression: %w: readers do not agree on it: save it with LZW or deflate", p.predictor, ErrUnsupported)
 	}
 	if p.compression != lzw && p.compression != deflate && p.compression != deflateOld && p.compression != zstandard {
-		p.predictor = 1 // it means nothing there
+		p.predictor = 1 // it has no meaning there
 	}
 	switch p.predictor {
 	case 1:
@@ -347,7 +347,7 @@ func (p *Page) fax() bool {
 	return p.compression == faxRows || p.compression == faxWords || p.compression == fax3 || p.compression == fax4
 }
 
-// subsampled tells whether chroma has fewer samples, outside JPEG, which keeps that to itself.
+// subsampled reports whether chroma has fewer samples. JPEG handles that itself.
 func (p *Page) subsampled() bool {
 	return p.Photometric == YCbCr && p.compression != jpegs && p.sampling != [2]int{1, 1}
 }
@@ -359,18 +359,20 @@ func named(names map[int]string, n int) string {
 	return fmt.Sprint("number ", n)
 }
 
-// Unscaled tells that no sample is white by itself: integers that are signed, or of more than 16 bits.
+// Unscaled reports whether no sample value is white by definition: integers that are signed, or have more than
+// 16 bits.
 func (p *Page) Unscaled() bool { return p.format == formatInt || p.format == formatUint && p.Bits > 16 }
 
-// Float tells that samples are floating point numbers, of which 1 is white.
+// Float reports whether samples are floating-point numbers, of which 1 is white.
 func (p *Page) Float() bool { return p.format == formatFloat }
 
-// Premultiplied tells that colours are multiplied by alpha, which is the last sample of a [Raster] then.
+// Premultiplied reports whether colours are multiplied by alpha, which is then the last sample in a [Raster].
 func (p *Page) Premultiplied() bool {
 	return len(p.extra) > 0 && p.extra[0] == premultiplie && (p.base() == 1 || p.base() == 3) && p.Photometric != Palette && p.Photometric != YCbCr
 }
 
-// Kept returns the samples of a pixel that a [Raster] has: those of the colour, and alpha where it matters.
+// Kept returns the number of samples per pixel in a [Raster]: those of the colour, and alpha if colours are
+// premultiplied.
 func (p *Page) Kept() int {
 	n := p.base()
 	if p.Premultiplied() {
@@ -379,7 +381,7 @@ func (p *Page) Kept() int {
 	return n
 }
 
-// rowBytes is the length of a row of a chunk, decompressed.
+// rowBytes returns the length of a decompressed row of a chunk.
 func (p *Page) rowBytes() int64 {
 	n := int64(p.cw)
 	if !p.planar {
@@ -388,7 +390,7 @@ func (p *Page) rowBytes() int64 {
 	return (product(n, int64(p.Bits))-1)/8 + 1
 }
 
-// chunkBytes is the length of the first rows of a chunk, decompressed.
+// chunkBytes returns the length of the first rows of a chunk when decompressed.
 func (p *Page) chunkBytes(rows int) int64 {
 	if p.subsampled() {
 		h, v := p.sampling[0], p.sampling[1]
@@ -398,7 +400,7 @@ func (p *Page) chunkBytes(rows int) int64 {
 	return product(p.rowBytes(), int64(rows))
 }
 
-// Cost returns the memory that [Page.Decode] takes at most, and the number of samples that it goes over.
+// Cost returns the maximum memory of [Page.Decode] in bytes, and the number of samples that it processes.
 func (p *Page) Cost() (bytes, work int64) {
 	size := int64(1)
 	if p.Bits > 8 {
@@ -444,8 +446,8 @@ func (p *Page) chunk(i int) ([]byte, error) {
 	if off < 0 || n < 0 || off > int64(len(data)) {
 		return nil, fmt.Errorf("%d bytes at %d: %w", n, off, errEnd)
 	}
-	return data[off : off+min(n, int64(len(data))-off)], nil // what is too short is found when it ends
+	return data[off : off+min(n, int64(len(data))-off)], nil // decompression reports missing bytes
 }
 
-// bigEndian tells the order of bytes in a chunk.
+// bigEndian reports the byte order in a chunk.
 func (p *Page) bigEndian() bool { return p.f.order == binary.BigEndian }

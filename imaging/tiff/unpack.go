@@ -9,7 +9,7 @@ import (
 // unpack copies the samples of the chunk in d.raw to the raster.
 func (d *decoder) unpack(plane, x, y, rows int) error {
 	p := d.p
-	per, keep := p.Samples, d.m.N // samples of a pixel here, and those that are kept
+	per, keep := p.Samples, d.m.N // per: samples per pixel in the chunk; keep: samples that are kept
 	if p.planar {
 		per, keep = 1, 1
 	}
@@ -53,7 +53,7 @@ func (d *decoder) unpack(plane, x, y, rows int) error {
 	return nil
 }
 
-// checkRow asks for leave now and then.
+// checkRow checks for cancellation from time to time.
 func (d *decoder) checkRow(r int) error {
 	if r%64 == 0 {
 		return d.goOn()
@@ -87,7 +87,7 @@ func (d *decoder) words(dst []uint16, line []byte, w, per, keep, plane int, big 
 	}
 }
 
-// few stretches 1 to 7 bits to 8, unless they are indices.
+// few stretches samples of 1 to 7 bits to 8, unless they are indices.
 func (d *decoder) few(dst []uint8, line []byte, w, per, keep, plane int) {
 	n, bits := d.m.N, d.p.Bits
 	var table [256]uint8
@@ -104,7 +104,7 @@ func (d *decoder) few(dst []uint8, line []byte, w, per, keep, plane int) {
 	}
 }
 
-// some stretches 9 to 15 bits to 16.
+// some stretches samples of 9 to 15 bits to 16.
 func (d *decoder) some(dst []uint16, line []byte, w, per, keep, plane int) {
 	n, bits := d.m.N, d.p.Bits
 	top := uint32(1)<<bits - 1
@@ -116,7 +116,7 @@ func (d *decoder) some(dst []uint16, line []byte, w, per, keep, plane int) {
 	}
 }
 
-// field16 returns up to 16 bits from bit at on, the first one on top.
+// field16 returns up to 16 bits starting at a bit offset, most significant bit first.
 func field16(b []byte, at, bits int) uint32 {
 	v, i := uint32(0), at/8
 	for k := range 3 {
@@ -128,7 +128,7 @@ func field16(b []byte, at, bits int) uint32 {
 	return v >> (24 - at%8 - bits) & (1<<bits - 1)
 }
 
-// others converts signed integers, those of more than 16 bits, and floating point numbers.
+// others converts signed integers, integers of more than 16 bits, and floating-point numbers.
 func (d *decoder) others(at int, line []byte, w, per, keep, plane int, big bool) error {
 	p, n, size := d.p, d.m.N, d.p.Bits/8
 	var order binary.ByteOrder = binary.LittleEndian
@@ -157,7 +157,8 @@ func (d *decoder) others(at int, line []byte, w, per, keep, plane int, big bool)
 	return nil
 }
 
-// plainNumber makes 16 bits of a sample whose bits are raw, or says why that cannot be done without a decision.
+// plainNumber converts a sample with the bits raw to 16 bits, or returns an error if that would require a
+// choice.
 func (p *Page) plainNumber(raw uint64) (uint16, error) {
 	const advice = "convert it to 16 bits, with black and white of your choice"
 	switch p.format {
@@ -188,7 +189,7 @@ func (p *Page) plainNumber(raw uint64) (uint16, error) {
 	return uint16(raw), nil
 }
 
-// halfFloat is an IEEE 754 binary16 number.
+// halfFloat converts an IEEE 754 binary16 number.
 func halfFloat(v uint16) float64 {
 	sign, exp, frac := 1.0, int(v>>10&31), float64(v&1023)
 	if v>>15 != 0 {
@@ -206,7 +207,7 @@ func halfFloat(v uint16) float64 {
 	return sign * math.Ldexp(1024+frac, exp-25)
 }
 
-// undoDifferences adds each sample to the one of its channel before it (predictor 2).
+// undoDifferences adds to each sample the previous one of its channel (predictor 2).
 func undoDifferences(line []byte, bits, per int, big bool) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if big {
@@ -232,8 +233,8 @@ func undoDifferences(line []byte, bits, per int, big bool) {
 	}
 }
 
-// undoFloat undoes predictor 3: bytes are differences, and stand by significance, the most significant ones of all n
-// numbers first. The result is big-endian.
+// undoFloat undoes predictor 3: bytes are differences and are grouped by significance, with the most
+// significant bytes of all n numbers first. The result is big-endian.
 func undoFloat(line []byte, n, size, per int) []byte {
 	for i := per; i < len(line); i++ {
 		line[i] += line[i-per]
