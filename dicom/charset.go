@@ -12,16 +12,16 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// charset decodes text of a data set (PS3.3, C.12.1.1.2). The nil charset is the default repertoire, read as ISO 8859-1 so
-// that nothing is lost.
+// charset decodes the text of a data set (PS3.3, C.12.1.1.2). The nil charset is the default repertoire, which
+// is read as ISO 8859-1 so that nothing is lost.
 type charset struct {
-	first      encoding.Encoding // what a value begins in; nil: the default repertoire
-	extensions bool              // escape sequences switch between sets (ISO 2022)
+	first      encoding.Encoding // encoding at the start of a value; nil: the default repertoire
+	extensions bool              // escape sequences switch between character sets (ISO 2022)
 	utf8       bool
-	unknown    []string // defined terms that nobody knows
+	unknown    []string // unknown defined terms
 }
 
-// singleByte has the sets of one byte by the number in their defined terms (ISO_IR 100, ISO 2022 IR 100).
+// singleByte maps the number in a defined term (ISO_IR 100, ISO 2022 IR 100) to its single-byte character set.
 var singleByte = map[string]encoding.Encoding{
 	"6": nil, "100": charmap.ISO8859_1, "101": charmap.ISO8859_2, "109": charmap.ISO8859_3, "110": charmap.ISO8859_4,
 	"144": charmap.ISO8859_5, "127": charmap.ISO8859_6, "126": charmap.ISO8859_7, "138": charmap.ISO8859_8,
@@ -40,7 +40,7 @@ func newCharset(terms []string) *charset {
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "2022 "), "IR ")
 		var set encoding.Encoding
 		switch name {
-		case "", "87", "159", "58", "ISO646", "ISO 646": // chosen by escape sequences alone
+		case "", "87", "159", "58", "ISO646", "ISO 646": // used only after escape sequences
 		case "149":
 			set = korean.EUCKR
 		case "192", "UTF8", "UTF 8":
@@ -63,11 +63,11 @@ func newCharset(terms []string) *charset {
 	return c
 }
 
-// decode turns the bytes of a value into text. Bytes that the set does not have become U+FFFD.
+// decode converts the bytes of a value to text. Bytes that the set does not define become U+FFFD.
 func (c *charset) decode(b []byte, person bool) string {
 	if c == nil {
 		if utf8.Valid(b) && !bytes.ContainsRune(b, '\x1b') {
-			return string(b) // text in UTF-8 without its declaration is common
+			return string(b) // UTF-8 text without its declaration is common
 		}
 		return latin1(b)
 	}
@@ -80,11 +80,11 @@ func (c *charset) decode(b []byte, person bool) string {
 	return c.decodeExtended(b, person)
 }
 
-// escape is a sequence that switches to another set.
+// escape is a sequence that switches to another character set.
 type escape struct {
 	code string
 	set  encoding.Encoding
-	wrap string // what the set's own decoder wants to see before the bytes
+	wrap string // prefix that the set's decoder expects before the bytes
 }
 
 var escapes = []escape{
@@ -98,8 +98,8 @@ var escapes = []escape{
 	{"\x1b-b", charmap.ISO8859_15, ""}, {"\x1b-T", charmap.Windows874, ""},
 }
 
-// decodeExtended follows the escape sequences of ISO 2022. A set ends where the next begins, and at the delimiters that
-// end a value or a component, where the first set is in force again.
+// decodeExtended interprets the escape sequences of ISO 2022. A set ends where the next begins, and at the
+// delimiters that end a value or a component; the first set then applies again.
 func (c *charset) decodeExtended(b []byte, person bool) string {
 	var out strings.Builder
 	current := escape{set: c.first}

@@ -13,29 +13,29 @@ type Element struct {
 	Tag Tag
 	VR  VR
 
-	// Value holds the bytes as they lie in the file, in its byte order, padding included. It is nil for sequences and
+	// Value holds the bytes as in the file, in its byte order, including padding. It is nil for sequences and
 	// encapsulated pixel data.
 	Value []byte
 
 	// Items holds the data sets of a sequence.
 	Items []*DataSet
 
-	// Fragments holds encapsulated pixel data. The first is the basic offset table, which may be empty. It is nil for
-	// everything else.
+	// Fragments holds encapsulated pixel data. The first fragment is the basic offset table, which may be
+	// empty. It is nil for all other elements.
 	Fragments [][]byte
 }
 
-// DataSet is a list of elements in ascending order of their tags, each tag once.
+// DataSet is a list of elements in ascending order of their tags. Each tag occurs once.
 type DataSet struct {
 	elements  []Element
 	bigEndian bool
 	charset   *charset
 }
 
-// Elements returns the elements in ascending order of their tags. They are shared, not copied.
+// Elements returns the elements in ascending order of their tags. The slice is shared and must not be modified.
 func (d *DataSet) Elements() []Element { return d.elements }
 
-// BigEndian reports whether numbers in values have their most significant byte first.
+// BigEndian reports whether numbers in values are big-endian.
 func (d *DataSet) BigEndian() bool { return d.bigEndian }
 
 // order returns the byte order of numbers in values.
@@ -60,7 +60,7 @@ func (d *DataSet) Find(t Tag) *Element {
 	return &d.elements[i]
 }
 
-// Items returns the items of a sequence, none if it is absent.
+// Items returns the items of a sequence, or none if it is absent.
 func (d *DataSet) Items(t Tag) []*DataSet {
 	if e := d.Find(t); e != nil {
 		return e.Items
@@ -68,7 +68,7 @@ func (d *DataSet) Items(t Tag) []*DataSet {
 	return nil
 }
 
-// Bytes returns the bytes of a value as they lie in the file, nil if it is absent.
+// Bytes returns the bytes of a value as in the file, or nil if it is absent.
 func (d *DataSet) Bytes(t Tag) []byte {
 	if e := d.Find(t); e != nil {
 		return e.Value
@@ -76,8 +76,8 @@ func (d *DataSet) Bytes(t Tag) []byte {
 	return nil
 }
 
-// Texts returns the values of a text element, decoded from the data set's character set, without padding. It is empty
-// for an element that is absent or not text.
+// Texts returns the values of a text element, decoded with the data set's character set, without padding. It
+// returns none if the element is absent or not text.
 func (d *DataSet) Texts(t Tag) []string {
 	e := d.Find(t)
 	if e == nil || len(e.Value) == 0 {
@@ -86,7 +86,7 @@ func (d *DataSet) Texts(t Tag) []string {
 	return d.texts(e)
 }
 
-// Text returns the first value of a text element, "" if there is none.
+// Text returns the first value of a text element, or "" if there is none.
 func (d *DataSet) Text(t Tag) string {
 	if v := d.Texts(t); len(v) > 0 {
 		return v[0]
@@ -120,7 +120,7 @@ func (d *DataSet) texts(e *Element) []string {
 	return values
 }
 
-// Ints returns the values of a numeric element: integers of any width, IS, and DS where they are whole.
+// Ints returns the values of a numeric element: integers of any width, IS, and DS with integral values.
 func (d *DataSet) Ints(t Tag) ([]int64, error) {
 	e := d.Find(t)
 	if e == nil || len(e.Value) == 0 {
@@ -175,7 +175,7 @@ func (d *DataSet) Int(t Tag) (int64, error) {
 	return v[0], nil
 }
 
-// Floats returns the values of a numeric element: DS, IS, FL, FD, and integers. Each is finite.
+// Floats returns the values of a numeric element: DS, IS, FL, FD, or integers. All are finite.
 func (d *DataSet) Floats(t Tag) ([]float64, error) {
 	e := d.Find(t)
 	if e == nil || len(e.Value) == 0 {
@@ -235,7 +235,7 @@ func (d *DataSet) Float(t Tag) (float64, error) {
 	return v[0], nil
 }
 
-// latin1 reads bytes as ISO 8859-1, which takes in the default repertoire and refuses nothing.
+// latin1 reads bytes as ISO 8859-1, which contains the default repertoire and defines every byte.
 func latin1(b []byte) string {
 	ascii := true
 	for _, c := range b {
@@ -251,7 +251,8 @@ func latin1(b []byte) string {
 	return string(r)
 }
 
-// put sorts the elements. Of elements with the same tag the last counts, as in the reference implementations.
+// put sorts the elements. If a tag occurs repeatedly the last element counts, as in the reference
+// implementations.
 func (d *DataSet) put(elements []Element) {
 	if !slices.IsSortedFunc(elements, func(a, b Element) int { return int(int64(a.Tag) - int64(b.Tag)) }) {
 		slices.SortStableFunc(elements, func(a, b Element) int { return int(int64(a.Tag) - int64(b.Tag)) })

@@ -7,15 +7,15 @@ import (
 // mediaStorageDirectory is the SOP class of a DICOMDIR.
 const mediaStorageDirectory = "1.2.840.10008.1.3.10"
 
-// IsDirectory tells whether an object is the list of a medium's files (DICOMDIR, PS3.10, 8).
+// IsDirectory reports whether an object is a DICOMDIR, the list of files on a medium (PS3.10, 8).
 func IsDirectory(f *File) bool {
 	return f.Data.Text(SOPClassUID) == mediaStorageDirectory || f.Meta.Text(MediaStorageSOPClassUID) == mediaStorageDirectory ||
 		f.Data.Find(DirectoryRecordSequence) != nil
 }
 
-// Listed returns the files that the records of a DICOMDIR name, each once, in the order of the records: names relative to
-// where the list lies, with forward slashes. Records that are not in use are skipped. A name that leads out of that folder is an
-// error.
+// Listed returns the files that the records of a DICOMDIR name, without duplicates, in record order: names
+// relative to the DICOMDIR's folder, with forward slashes. Records that are not in use are skipped. A name that
+// leads out of that folder is an error.
 func Listed(f *File) ([]string, error) {
 	if !IsDirectory(f) {
 		return nil, errorf("no list of files (DICOMDIR): its class is %s", UID(f.Data.Text(SOPClassUID)).Name())

@@ -7,11 +7,11 @@ import (
 	"unicode"
 )
 
-// dumpWidth is how much of a value a line shows.
+// dumpWidth is the maximum width of a value in a line.
 const dumpWidth = 64
 
-// Dump writes a readable list of an object's elements: tag, VR, length, keyword and the beginning of the value, items
-// indented below their sequence.
+// Dump writes a readable list of an object's elements: tag, VR, length, keyword and the beginning of the value.
+// Items are indented below their sequence.
 func Dump(w io.Writer, f *File) error {
 	for _, d := range []*DataSet{f.Meta, f.Data} {
 		if err := dump(w, d, 0); err != nil {
@@ -44,7 +44,7 @@ func dump(w io.Writer, d *DataSet, depth int) error {
 	return nil
 }
 
-// ValueText describes the value of an element of d on one line: text in quotes, the first numbers, or how much there is.
+// ValueText describes the value of an element of d on one line: quoted text, the first numbers, or the size.
 func (d *DataSet) ValueText(e *Element) string {
 	rep := representations[e.VR]
 	switch {

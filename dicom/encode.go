@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Encode writes an object in the file format, in the transfer syntax and byte order that it was read in. Values are
-// written as they are; sequences get lengths, and what describes lengths of groups is left out.
+// Encode writes an object in the file format, with the transfer syntax and byte order with which it was read.
+// Values are unchanged, sequences get explicit lengths, and group length elements are omitted.
 func Encode(f *File) ([]byte, error) {
 	l := layoutOf(f.Syntax)
 	if f.Data.bigEndian != l.bigEndian {
@@ -59,7 +59,7 @@ func Encode(f *File) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// padded makes the length of a value even.
+// padded pads a value to even length.
 func padded(v []byte, with byte) []byte {
 	if len(v)%2 == 1 {
 		return append(slices.Clip(v), with)
@@ -78,7 +78,7 @@ func (w *encoder) dataSet(d *DataSet) error {
 	for i := range d.elements {
 		e := &d.elements[i]
 		if e.Tag.Element() == 0 {
-			continue // lengths of groups are retired, and would be wrong
+			continue // group lengths are retired, and would be wrong
 		}
 		if err := w.element(e); err != nil {
 			return err
@@ -99,7 +99,7 @@ func (w *encoder) head(t Tag, vr VR, length int64) error {
 		w.b = w.order.AppendUint32(w.b, uint32(length))
 	case long || length > 0xFFFF:
 		if !long {
-			vr = "UN" // more than its VR can say (PS3.5, 6.2.2)
+			vr = "UN" // too long for its VR (PS3.5, 6.2.2)
 		}
 		w.b = append(append(w.b, vr...), 0, 0)
 		w.b = w.order.AppendUint32(w.b, uint32(length))
@@ -125,7 +125,7 @@ func (w *encoder) element(e *Element) error {
 	return nil
 }
 
-// padding is what makes the value of a VR even.
+// padding returns the byte that pads values of a VR to even length.
 func padding(vr VR) byte {
 	switch representations[vr].kind {
 	case textKind, localText, decimalText, integerText:
@@ -149,7 +149,8 @@ func (w *encoder) sequence(e *Element) error {
 		inner.b = append(inner.b, one.b...)
 	}
 	length := int64(len(inner.b))
-	open := w.implicit && implicitVR(e.Tag) != "SQ" // only the missing length tells a reader that it is a sequence
+	// without a VR, only the undefined length identifies it as a sequence
+	open := w.implicit && implicitVR(e.Tag) != "SQ"
 	if open {
 		length = undefined
 	}
@@ -180,18 +181,18 @@ func (w *encoder) fragments(e *Element) error {
 	return w.head(sequenceEndTag, "", 0)
 }
 
-// Replaced returns a data set with other elements in the byte order and character set of d. Elements with the same tag
-// count once, the last of them.
+// Replaced returns a data set with other elements in the byte order and character set of d. If a tag occurs
+// repeatedly, the last element counts.
 func (d *DataSet) Replaced(elements []Element) *DataSet {
 	n := &DataSet{bigEndian: d.bigEndian, charset: d.charset}
 	n.put(slices.Clone(elements))
 	return n
 }
 
-// NewText makes an element of a text VR, whose length it makes even.
+// NewText makes an element of a text VR, padded to even length.
 func NewText(t Tag, vr VR, value string) Element {
 	return Element{Tag: t, VR: vr, Value: padded([]byte(value), padding(vr))}
 }
 
-// GoString helps messages of tests.
+// GoString formats an element for messages of tests.
 func (e Element) GoString() string { return fmt.Sprintf("%s %s %q", e.Tag, e.VR, e.Value) }

@@ -5,25 +5,25 @@ import (
 	"fmt"
 )
 
-// ErrNotDICOM is wrapped by errors of bytes that are no DICOM object.
+// ErrNotDICOM is wrapped by errors about data that are not a DICOM object.
 var ErrNotDICOM = errors.New("not a DICOM object")
 
-// ErrTooLarge is wrapped by errors of objects that exceed a limit.
+// ErrTooLarge is wrapped by errors about objects that exceed a limit.
 var ErrTooLarge = errors.New("exceeds a limit")
 
-// ErrAbsent is wrapped by errors of elements that are missing or empty.
+// ErrAbsent is wrapped by errors about elements that are missing or empty.
 var ErrAbsent = errors.New("absent")
 
-// ErrTruncated is wrapped by errors of objects that end early.
+// ErrTruncated is wrapped by errors about truncated objects.
 var ErrTruncated = errors.New("ends early")
 
-// Limits bounds what [Parse] accepts. A zero field means its default.
+// Limits limits what [Parse] accepts. A zero field means its default.
 type Limits struct {
-	MaxFileBytes     int64 // size of the file; default 2 GiB
-	MaxInflatedBytes int64 // size of a deflated data set once inflated; default 1 GiB
-	MaxInflateRatio  int64 // inflated bytes for each stored byte, beyond the first 64 MiB; default 256
-	MaxDepth         int   // sequences inside sequences; default 64
-	MaxElements      int   // elements, items and fragments of the whole object; default 1 million
+	MaxFileBytes     int64 // file size in bytes; default 2 GiB
+	MaxInflatedBytes int64 // size of a deflated data set after inflation; default 1 GiB
+	MaxInflateRatio  int64 // inflated bytes per stored byte, beyond the first 64 MiB; default 256
+	MaxDepth         int   // nesting depth of sequences; default 64
+	MaxElements      int   // elements, items and fragments in the whole object; default 1 million
 }
 
 // DefaultLimits are the limits of [Open].

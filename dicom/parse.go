@@ -11,23 +11,23 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// File is a DICOM object as it lies in a file.
+// File is a DICOM object as stored in a file.
 type File struct {
-	Meta   *DataSet // group 0002: how the rest is written; empty where the file has none
-	Syntax UID      // transfer syntax; where the file does not say it, the one that its bytes follow
+	Meta   *DataSet // group 0002, which describes the encoding; empty if the file has none
+	Syntax UID      // transfer syntax; if the file does not give it, the one that its bytes follow
 	Data   *DataSet // the object
 
-	// Elements counts those that were read, of items and of the meta information, too; Inflated is the size of the data set once
-	// inflated, 0 if it was not deflated. They are what reading it took: see [Cost].
+	// Elements is the number of elements read, including those in items and meta information. Inflated is the
+	// size of a deflated data set after inflation, else 0. Together they determine the memory used: see [Cost].
 	Elements int
 	Inflated int64
 
-	// Notes says in words where the file departs from the standard and how it was read all the same.
+	// Notes describes where the file departs from the standard and how it was read nevertheless.
 	Notes []string
 }
 
-// Open reads and parses a regular file under [DefaultLimits]. Like [Parse] it returns what could be read together with
-// an error that wraps [ErrTruncated].
+// Open reads and parses a regular file with [DefaultLimits]. Like [Parse], it returns a partial object together
+// with an error that wraps [ErrTruncated].
 func Open(path string) (*File, error) {
 	data, err := regular.ReadFile(path, DefaultLimits.MaxFileBytes)
 	if err != nil {
@@ -36,8 +36,8 @@ func Open(path string) (*File, error) {
 	return Parse(data, path, DefaultLimits)
 }
 
-// Sniff reports whether data may be a DICOM object: it has the preamble and its mark, or begins with an element as
-// objects without them do. A file that passes may still fail to parse.
+// Sniff reports whether data may be a DICOM object: it has the preamble and its mark, or starts with an element
+// as objects without them do. Parsing may still fail.
 func Sniff(data []byte) bool {
 	if HasPreamble(data) {
 		return true
@@ -46,11 +46,11 @@ func Sniff(data []byte) bool {
 	return ok
 }
 
-// HasPreamble reports whether data has the mark of the file format behind a preamble of 128 bytes.
+// HasPreamble reports whether data has the mark of the file format after a preamble of 128 bytes.
 func HasPreamble(data []byte) bool { return len(data) >= 132 && string(data[128:132]) == "DICM" }
 
-// guess tells how a data set without a preamble is written, from its first element: group 2 or 8 and one of its low
-// elements, followed by a VR or by a length that fits.
+// guess determines the encoding of a data set without preamble from its first element: group 2 or 8 with a low
+// element number, followed by a VR or by a plausible length.
 func guess(data []byte) (layout, bool) {
 	if len(data) < 8 {
 		return layout{}, false
@@ -70,10 +70,11 @@ func guess(data []byte) (layout, bool) {
 	return layout{}, false
 }
 
-// Parse reads an object of the file format, or a bare data set. name appears in errors. Values share the memory of data.
+// Parse reads an object in the file format, or a bare data set. name appears in errors. Values share the memory
+// of data.
 //
-// An object that ends early comes back with what was read before, together with an error that wraps [ErrTruncated] and
-// says where it ends. Any other error comes without a File.
+// For a truncated object it returns what was read, together with an error that wraps [ErrTruncated] and says
+// where the data end. For any other error the File is nil.
 func Parse(data []byte, name string, lim Limits) (*File, error) {
 	lim = lim.orDefault()
 	if int64(len(data)) > lim.MaxFileBytes {
@@ -96,7 +97,7 @@ func Parse(data []byte, name string, lim Limits) (*File, error) {
 	return f, err
 }
 
-// parser walks over the bytes of one file. Its position only grows.
+// parser reads the bytes of one file. Its position never decreases.
 type parser struct {
 	data     []byte
 	pos      int
@@ -108,7 +109,7 @@ type parser struct {
 	inflated int64
 	notes    []string
 
-	metaAlone bool // only the meta information is read
+	metaAlone bool // read only the meta information
 }
 
 func (p *parser) note(format string, args ...any) {
@@ -159,7 +160,7 @@ func (p *parser) file() (*File, error) {
 	return f, err
 }
 
-// meta reads group 0002, which is explicit little endian whatever follows.
+// meta reads group 0002, which is explicit little endian whatever the transfer syntax.
 func (p *parser) meta(f *File) error {
 	p.layout = layout{}
 	if len(p.data) >= p.pos+8 && !letters(p.data[p.pos+4:]) && p.group() == 2 {
@@ -178,10 +179,11 @@ func (p *parser) meta(f *File) error {
 	return err
 }
 
-// group peeks at the group of the next element.
+// group returns the group of the next element without consuming it.
 func (p *parser) group() uint16 { return binary.LittleEndian.Uint16(p.data[p.pos:]) }
 
-// chooseLayout settles how the data set is written: as the transfer syntax says, unless the first element says otherwise.
+// chooseLayout determines the encoding of the data set: that of the transfer syntax, unless the first element
+// contradicts it.
 func (p *parser) chooseLayout(f *File) error {
 	p.layout = layoutOf(f.Syntax)
 	if p.layout.deflated {
@@ -218,8 +220,8 @@ func (p *parser) chooseLayout(f *File) error {
 	return nil
 }
 
-// inflatedSize counts what the rest is deflated from, without keeping it: at most one byte more than the limit. err is how it
-// ends early.
+// inflatedSize counts the bytes to which the rest inflates, without storing them, up to one byte above the
+// limit. err is set if the deflated data are truncated.
 func (p *parser) inflatedSize() (n, limit int64, err error) {
 	limit = min(p.lim.MaxInflatedBytes, max(64<<20, int64(len(p.data)-p.pos)*p.lim.MaxInflateRatio))
 	r := flate.NewReader(bytes.NewReader(p.data[p.pos:]))
@@ -228,8 +230,8 @@ func (p *parser) inflatedSize() (n, limit int64, err error) {
 	return n, limit, err
 }
 
-// inflate replaces what follows by what it was deflated from (RFC 1951, without a header), within the limits. It is counted
-// first, so that a bomb takes no memory.
+// inflate replaces the rest by its inflated form (raw deflate, RFC 1951), within the limits. It counts the
+// bytes first, so that a decompression bomb uses no memory.
 func (p *parser) inflate() error {
 	stored := len(p.data) - p.pos
 	n, limit, ends := p.inflatedSize()
@@ -251,14 +253,15 @@ func (p *parser) inflate() error {
 	return nil
 }
 
-// ElementBytes bounds what is allocated for an element while an object is read, lists that grow included.
+// ElementBytes is an upper bound of the bytes allocated per element while an object is read, including growing
+// lists.
 const ElementBytes = 640
 
-// maxMeta bounds the elements of the meta information that Cost reads. The standard has some twenty.
+// maxMeta limits the elements of the meta information that Cost reads. The standard defines about twenty.
 const maxMeta = 1024
 
-// Cost bounds the memory that [Parse] takes beyond data under these limits, and takes none itself. A deflated data set is
-// inflated once to count it.
+// Cost returns an upper bound of the memory that [Parse] needs beyond data with these limits, and allocates
+// none itself. To count it, a deflated data set is inflated once.
 func Cost(data []byte, lim Limits) int64 {
 	lim = lim.orDefault()
 	p := &parser{data: data, lim: lim, metaAlone: true}
@@ -267,14 +270,14 @@ func Cost(data []byte, lim Limits) int64 {
 	if f, err := p.file(); err == nil && layoutOf(f.Syntax).deflated {
 		n, limit, _ := p.inflatedSize()
 		if n > limit {
-			return 0 // it is refused before anything is kept
+			return 0 // it is refused before anything is stored
 		}
 		size, inflated = max(size, n), n
 	}
 	return min(size/8, int64(lim.MaxElements))*ElementBytes + inflated
 }
 
-// truncated is the error of an object that ends early.
+// truncated returns the error for a truncated object.
 func (p *parser) truncated(t Tag, need, have int64) error {
 	return fmt.Errorf("%w: in %s %s at byte %d: %d bytes expected, %d left", ErrTruncated, t, t.Name(), p.pos, need, have)
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// undefined is the length of what ends at a delimiter.
+// undefined is the length of values that end at a delimiter.
 const undefined = 0xFFFFFFFF
 
-// dataSet reads elements until end, or until an item delimiter. What was read before an error comes back with it.
+// dataSet reads elements until end, or until an item delimiter. On error it also returns what was read before.
 func (p *parser) dataSet(end int, parent *DataSet) (*DataSet, error) {
 	d := &DataSet{bigEndian: p.layout.bigEndian}
 	if parent != nil {
@@ -69,21 +69,21 @@ func (p *parser) order() binary.ByteOrder {
 	return binary.LittleEndian
 }
 
-// peek reads the tag at the position.
+// peek reads the tag at the position without consuming it.
 func (p *parser) peek() Tag {
 	o := p.order()
 	return Tag(o.Uint16(p.data[p.pos:]))<<16 | Tag(o.Uint16(p.data[p.pos+2:]))
 }
 
-// header is the beginning of an element.
+// header is the header of an element.
 type header struct {
 	tag    Tag
 	vr     VR
 	length uint32
-	size   int // bytes of the header itself
+	size   int // bytes of the header
 }
 
-// header reads tag, VR and length at the position. Eight bytes are there.
+// header reads tag, VR and length at the position. At least eight bytes must be available.
 func (p *parser) header(end int) (header, error) {
 	h := header{tag: p.peek(), size: 8}
 	o, rest := p.order(), p.data[p.pos:end]
@@ -131,7 +131,7 @@ func implicitVR(t Tag) VR {
 	return "UN"
 }
 
-// element reads one element, whose header lies before end.
+// element reads one element. Its header starts before end.
 func (p *parser) element(end int, d *DataSet) (Element, error) {
 	if p.elements++; p.elements > p.lim.MaxElements {
 		return Element{}, fmt.Errorf("more than %d elements: %w", p.lim.MaxElements, ErrTooLarge)
@@ -168,8 +168,8 @@ func (p *parser) element(end int, d *DataSet) (Element, error) {
 	return e, nil
 }
 
-// fromUN returns the registered VR of a public element that was written as UN (PS3.5, 6.2.2). A sequence stays UN
-// unless its bytes begin with an item.
+// fromUN returns the registered VR of a public element that was written as UN (PS3.5, 6.2.2). A sequence stays
+// UN unless its bytes start with an item.
 func (p *parser) fromUN(t Tag, value []byte) (VR, VR) {
 	e, ok := lookUp(t)
 	if !ok {
@@ -181,7 +181,7 @@ func (p *parser) fromUN(t Tag, value []byte) (VR, VR) {
 	return e.vr, e.vr
 }
 
-// openEnded reads what ends at a delimiter: a sequence, or encapsulated pixel data.
+// openEnded reads a value that ends at a delimiter: a sequence, or encapsulated pixel data.
 func (p *parser) openEnded(e *Element, h header, end int, d *DataSet) error {
 	p.pos += h.size
 	var err error
@@ -189,7 +189,7 @@ func (p *parser) openEnded(e *Element, h header, end int, d *DataSet) error {
 	case h.tag == PixelData && (h.vr == "OB" || h.vr == "OW" || h.vr == "UN"):
 		e.Fragments, err = p.fragments(end)
 	case h.vr == "UN" || h.vr == "SQ":
-		if h.vr == "UN" { // of undefined length: implicit little endian inside (PS3.5, 6.2.2, note 2)
+		if h.vr == "UN" { // of undefined length: its content is implicit little endian (PS3.5, 6.2.2, note 2)
 			saved := p.layout
 			p.layout = layout{implicit: true}
 			defer func() { p.layout = saved }()
@@ -202,7 +202,7 @@ func (p *parser) openEnded(e *Element, h header, end int, d *DataSet) error {
 	return err
 }
 
-// sequence reads items until stop, or until the sequence delimiter where stop is -1.
+// sequence reads items until stop, or until the sequence delimiter if stop is -1.
 func (p *parser) sequence(t Tag, stop int, d *DataSet) (items []*DataSet, err error) {
 	if p.depth++; p.depth > p.lim.MaxDepth {
 		return nil, fmt.Errorf("%s at byte %d: more than %d sequences inside each other: %w", t, p.pos, p.lim.MaxDepth, ErrTooLarge)
@@ -280,7 +280,8 @@ func (p *parser) fragments(end int) ([][]byte, error) {
 	}
 }
 
-// signs settles elements that are US or SS: Pixel Representation decides, that of the data set or of the one around it.
+// signs sets the VR of elements that may be US or SS according to Pixel Representation in the data set, or in
+// the one that contains it.
 func signs(d *DataSet, signed bool) {
 	if e := d.Find(PixelRepresentation); e != nil && len(e.Value) >= 2 {
 		signed = d.order().Uint16(e.Value) == 1

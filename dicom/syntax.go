@@ -31,13 +31,13 @@ const (
 	HTJ2K                UID = "1.2.840.10008.1.2.4.203"
 )
 
-// layout says how the bytes of a data set are read under a transfer syntax.
+// layout is the encoding of data sets under a transfer syntax.
 type layout struct {
 	implicit, bigEndian, deflated bool
 }
 
-// layoutOf returns how a data set of the transfer syntax is read. All encapsulated ones are explicit little endian
-// (PS3.5, A.4), and so are those that are not known: what is unknown is their pixel data.
+// layoutOf returns the encoding of data sets under a transfer syntax. All encapsulated syntaxes use explicit
+// little endian (PS3.5, A.4). Unknown ones are assumed to: only their pixel data are unknown.
 func layoutOf(syntax UID) layout {
 	switch syntax {
 	case ImplicitLittleEndian:
@@ -50,7 +50,7 @@ func layoutOf(syntax UID) layout {
 	return layout{}
 }
 
-// Native reports whether pixel data lies uncompressed in one value.
+// Native reports whether pixel data are uncompressed.
 func (u UID) Native() bool {
 	switch u {
 	case ImplicitLittleEndian, ExplicitLittleEndian, DeflatedLittleEndian, ExplicitBigEndian:
@@ -71,5 +71,5 @@ var uidNames = sync.OnceValue(func() map[UID]string {
 	return names
 })
 
-// Name returns the name of a registered transfer syntax or class, "" for others.
+// Name returns the name of a registered transfer syntax or class, or "" for others.
 func (u UID) Name() string { return uidNames()[u] }

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// Tag names a data element: group in the upper 16 bits, element in the lower.
+// Tag identifies a data element: group in the upper 16 bits, element in the lower.
 type Tag uint32
 
-// Tags that this module reads.
+// Tags that this module uses.
 const (
 	TransferSyntaxUID          Tag = 0x00020010
 	MediaStorageSOPClassUID    Tag = 0x00020002
@@ -99,7 +99,7 @@ func (t Tag) Element() uint16 { return uint16(t) }
 // Private reports whether the tag belongs to a private group (PS3.5, 7.8).
 func (t Tag) Private() bool { return t.Group()&1 == 1 }
 
-// String writes the tag as "(0028,0010)".
+// String formats the tag as "(0028,0010)".
 func (t Tag) String() string { return fmt.Sprintf("(%04X,%04X)", t.Group(), t.Element()) }
 
 // Name returns the keyword of a registered tag ("Rows"), "Private" or "Private creator" for private ones, and "" for others.
@@ -130,7 +130,7 @@ func Keyword(text string) (Tag, bool) {
 	return Tag(n), err == nil
 }
 
-// registered is an entry of the registry of data elements.
+// registered is an entry in the registry of data elements.
 type registered struct {
 	vr      VR
 	vm      string
@@ -147,7 +147,7 @@ type dictionary struct {
 	byKeyword map[string]Tag
 }
 
-// repeating is an entry for all tags that agree with it outside the mask, as the overlays 60xx.
+// repeating is an entry for all tags that are equal outside the mask, such as overlays 60xx.
 type repeating struct {
 	tag, mask Tag
 	registered
@@ -166,7 +166,7 @@ var registry = sync.OnceValue(func() *dictionary {
 				number, mask = number+string(c), mask+"F"
 			}
 		}
-		n, _ := strconv.ParseUint(number, 16, 32) // the table is ours, and a test reads it
+		n, _ := strconv.ParseUint(number, 16, 32) // cannot fail: a test reads the embedded table
 		m, _ := strconv.ParseUint(mask, 16, 32)
 		if m != 0xFFFFFFFF {
 			d.repeating = append(d.repeating, repeating{Tag(n), Tag(m), entry})
@@ -178,7 +178,7 @@ var registry = sync.OnceValue(func() *dictionary {
 	return d
 })
 
-// lookUp finds a tag in the registry.
+// lookUp returns the registry entry for a tag.
 func lookUp(t Tag) (registered, bool) {
 	d := registry()
 	if e, ok := d.exact[t]; ok {

@@ -1,9 +1,9 @@
 package dicom
 
-// VR is a value representation: the two letters that say how the bytes of a value are read (PS3.5, 6.2).
+// VR is a value representation: two letters that define how the bytes of a value are interpreted (PS3.5, 6.2).
 type VR string
 
-// kind is how the bytes of a value are read.
+// kind is a way to interpret the bytes of a value.
 type kind uint8
 
 const (
@@ -25,12 +25,12 @@ const (
 	sequenceKind
 )
 
-// representation is what the standard says of a VR.
+// representation holds the properties of a VR according to the standard.
 type representation struct {
 	kind     kind
-	width    int  // bytes of one number; 2, 4, 8 for what is swapped in big endian, else 1
-	long     bool // 32 bits of length in explicit VR, after two reserved bytes
-	multiple bool // text: a backslash separates values
+	width    int  // bytes per number; 2, 4 or 8 for numbers that are swapped in big endian, else 1
+	long     bool // 32-bit length in explicit VR, after two reserved bytes
+	multiple bool // text in which backslashes separate values
 }
 
 var representations = map[VR]representation{
@@ -49,13 +49,13 @@ var representations = map[VR]representation{
 	"UN": {bytesKind, 1, true, false}, "SQ": {sequenceKind, 1, true, false},
 }
 
-// known reports whether the standard has the VR.
+// known reports whether the standard defines the VR.
 func (v VR) known() bool { _, ok := representations[v]; return ok && v != "XS" }
 
-// Width returns the bytes of one number of the VR: what is swapped in big endian. It is 1 for text and bytes.
+// Width returns the bytes per number, the unit that is swapped in big endian. It is 1 for text and bytes.
 func (v VR) Width() int { return max(representations[v].width, 1) }
 
-// letters reports whether two bytes may be a VR: capital letters.
+// letters reports whether two bytes may be a VR: two capital letters.
 func letters(b []byte) bool {
 	return len(b) >= 2 && b[0] >= 'A' && b[0] <= 'Z' && b[1] >= 'A' && b[1] <= 'Z'
 }

@@ -1,8 +1,8 @@
-// Package cohort says of DICOM objects what a study of many patients may know, and nothing that names anybody: which
-// objects have the same patient, and how they were made.
+// Package cohort extracts from DICOM objects what a study may use without identifying anybody: which objects
+// belong to the same patient, and how they were acquired.
 //
-// Patients are numbered in the order in which they are met ("patient 3"), ages become bands, and of everything else only
-// coded terms are taken: free text may hold a name.
+// Patients are numbered in the order of their first occurrence ("patient 3"), ages become ranges, and only
+// coded terms are taken from other elements, because free text may contain a name.
 package cohort
 
 import (
@@ -14,17 +14,17 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// Names of the attributes that an object may have.
+// Names of the attributes of an object.
 const (
 	AttrModality     = "modality"
 	AttrBodyPart     = "body_part"
 	AttrView         = "view"
 	AttrLaterality   = "laterality"
 	AttrManufacturer = "manufacturer"
-	AttrAge          = "age" // a band of ten years: "40-49"
+	AttrAge          = "age" // a range of ten years: "40-49"
 	AttrSex          = "sex"
-	AttrBurnedIn     = "burned_in_annotation" // "YES" or "NO" where the object says it
-	AttrCapture      = "secondary_capture"    // how the picture was converted, where it is no original
+	AttrBurnedIn     = "burned_in_annotation" // "YES" or "NO" if given
+	AttrCapture      = "secondary_capture"    // how the picture was converted, if it is not an original
 )
 
 // Cohort numbers patients. Its methods may be called concurrently; numbers follow the order of calls.
@@ -33,9 +33,9 @@ type Cohort struct {
 	patients map[string]int
 }
 
-// Patient names the patient of an object without saying who it is: the same for all objects with the same identifier and
-// issuer. An object without an identifier counts by the patient's name, else by its study. It returns "" where an object
-// has none of these.
+// Patient returns a pseudonym for the patient of an object: the same for all objects with the same identifier
+// and issuer. Without an identifier it uses the patient's name, else the study. It returns "" if the object has
+// none of these.
 func (c *Cohort) Patient(d *dicom.DataSet) string {
 	id := d.Text(dicom.PatientID)
 	if id == "" {
@@ -67,8 +67,8 @@ func (c *Cohort) Len() int {
 	return len(c.patients)
 }
 
-// Attributes are the coded terms that say how an object was made, by the names above. What an object does not say, or says
-// in words of its own, is absent.
+// Attributes returns the coded terms that describe how an object was acquired, by the names above. Missing
+// elements and values that are not coded terms are omitted.
 func Attributes(d *dicom.DataSet) map[string]string {
 	attr := map[string]string{}
 	put := func(name, value string) {
@@ -98,10 +98,10 @@ func Attributes(d *dicom.DataSet) map[string]string {
 	return attr
 }
 
-// other stands for a value that is no term of the standard: it may be somebody's free text.
+// other replaces a value that is not a term of the standard, because it may be free text.
 const other = "other"
 
-// term keeps a value that is one of the standard's terms, which stand in a list between blanks.
+// term returns a value if it is one of the standard's terms, given as a space-separated list.
 func term(text, list string) string {
 	switch {
 	case text == "":
@@ -112,7 +112,7 @@ func term(text, list string) string {
 	return other
 }
 
-// Terms of PS3.3 (C.7.3.1.1.1, C.8.1.1) and PS3.16 (annex L), and what devices write beside them.
+// Terms of PS3.3 (C.7.3.1.1.1, C.8.1.1) and PS3.16 (annex L), and others that devices write.
 const (
 	modalities = " CR CT DX ES GM IO IVUS MG MR NM OP OPT OPTBSV OPTENF OT PT PX RF RG RTIMAGE SC SM US XA XC XRF BMD BDUS IVOCT LS DMS SEG RTDOSE DS CF VL "
 	bodyParts  = " ABDOMEN ABDOMENPELVIS ADRENAL ANKLE AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS BUTTOCK CALCANEUS CALF CAROTID CEREBELLUM CERVIX " +
@@ -126,7 +126,7 @@ const (
 	sides = " L R B U "
 )
 
-// makers are the manufacturers whose names are taken, by a word in them: the element is free text.
+// makers lists words by which known manufacturers are recognised in an element of free text.
 var makers = []string{"AGFA", "ALOKA", "CANON", "CARESTREAM", "ELEKTA", "ESAOTE", "FUJI", "GE ", "GEHC", "GENERAL ELECTRIC", "HITACHI", "HOLOGIC",
 	"IMAGING DYNAMICS", "KODAK", "KONICA", "LEICA", "LUMEDX", "MINDRAY", "NIKON", "OLYMPUS", "PHILIPS", "PICKER", "PLANMECA", "SAMSUNG", "SECTRA",
 	"SHIMADZU", "SIEMENS", "SIRONA", "SONOSITE", "TOPCON", "TOSHIBA", "UNITED IMAGING", "VAREX", "VARIAN", "VATECH", "ZEISS", "ZIEHM"}
@@ -156,7 +156,7 @@ func sex(text string) string {
 	return ""
 }
 
-// age returns the band of ten years that a patient's age is in, from the age or from the dates of birth and study.
+// age returns the ten-year range of a patient's age, from the age or from the dates of birth and study.
 func age(d *dicom.DataSet) string {
 	years := -1
 	if text := d.Text(dicom.PatientAge); len(text) == 4 {

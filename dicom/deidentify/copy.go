@@ -10,15 +10,16 @@ import (
 	"melo.example/melo/internal/atomicfile"
 )
 
-// Copies writes copies of objects into a folder, each named by its new SOP instance UID.
+// Copies writes copies of objects to a folder, each named after its new SOP instance UID.
 type Copies struct {
-	Out     string // folder, which is there
+	Out     string // existing folder
 	Options Options
 
-	written map[string]string // by the name of the copy, what it is a copy of
+	written map[string]string // original path by the name of the copy
 }
 
-// Add writes the copy of the object at path. It refuses one whose copy would replace that of another.
+// Add writes a copy of the object at path. It returns an error if that would replace the copy of another
+// object.
 func (c *Copies) Add(path string) error {
 	f, err := dicom.Open(path)
 	if err != nil {

@@ -1,13 +1,13 @@
-// Package deidentify takes what identifies a patient out of DICOM objects, after the basic application level
-// confidentiality profile of PS3.15 (table E.1-1, edition 2026c) and some of its options.
+// Package deidentify removes what identifies a patient from DICOM objects, according to the basic application
+// level confidentiality profile of PS3.15 (table E.1-1, edition 2026c) and some of its options.
 //
-// Identifiers and UIDs become keyed digests (HMAC-SHA-256), the same for the same key, so that objects of a patient, a
-// study and a series stay together. Private elements, overlays and curves are removed. Every element of a person's name,
-// an address or free text that the table does not know is removed, too.
+// Identifiers and UIDs become keyed digests (HMAC-SHA-256). The same key gives the same digests, so that
+// objects of a patient, a study and a series stay together. Private elements, overlays and curves are removed.
+// So is every element with a person's name, an address or free text that the table does not list.
 //
-// It does not look at pixels. Objects whose pixels may show a name are refused unless the caller vouches for them: those
-// that say so, secondary captures, ultrasound and objects that were scanned. A face may be drawn from a head scan all the
-// same, and nothing here prevents that.
+// Pixels are not changed. Objects whose pixels may show a name are refused unless the caller vouches for them:
+// those that declare it, secondary captures, ultrasound and scanned documents. A face can be reconstructed from
+// a head scan; this package does not prevent that.
 package deidentify
 
 import (
@@ -25,25 +25,27 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// ErrPixels is wrapped by errors of objects whose pixels may identify somebody.
+// ErrPixels is wrapped by errors about objects whose pixels may identify somebody.
 var ErrPixels = errors.New("its pixels may show who it is")
 
-// Options says what is kept. The zero value is the basic profile alone.
+// Options selects what is retained. The zero value is the basic profile without options.
 type Options struct {
-	Key []byte // of the digests; at least 16 bytes. Who has it can tell whether an object is of a patient that they know
+	// key of the digests, at least 16 bytes. Whoever has it can test whether an object belongs to a patient
+	// they know
+	Key []byte
 
 	KeepUIDs    bool // retain UIDs
 	KeepDates   bool // retain longitudinal temporal information with full dates
 	KeepPatient bool // retain patient characteristics: sex, age, size, weight, ethnic group, smoking, pregnancy
 	KeepDevice  bool // retain device identity: manufacturer's serial numbers, station names
-	PixelsClean bool // the caller has seen that no pixels show a name
+	PixelsClean bool // the caller has checked that no pixels show a name
 }
 
-// Report says what was done to an object.
+// Report counts the changes to an object.
 type Report struct {
-	Removed  int // elements taken out
+	Removed  int // removed elements
 	Emptied  int
-	Replaced int // by dummies or digests
+	Replaced int // elements replaced by dummy values or digests
 }
 
 // File returns a copy of an object without what identifies its patient.
@@ -72,7 +74,7 @@ func File(f *dicom.File, opt Options) (*dicom.File, Report, error) {
 // implementation is the UID of this implementation, derived from a random UUID (PS3.5, B.2).
 const implementation = "2.25.148062273164037385027137236178046520621"
 
-// pixels refuses objects whose pixels may show a name.
+// pixels returns an error for objects whose pixels may show a name.
 func pixels(d *dicom.DataSet) error {
 	class := dicom.UID(d.Text(dicom.SOPClassUID))
 	switch {
@@ -92,13 +94,13 @@ func pixels(d *dicom.DataSet) error {
 	return nil
 }
 
-// worker walks over one object.
+// worker processes one object.
 type worker struct {
 	opt    Options
 	report Report
 }
 
-// dataSet treats the elements of a data set, those inside sequences included.
+// dataSet processes the elements of a data set, including those inside sequences.
 func (w *worker) dataSet(d *dicom.DataSet) (*dicom.DataSet, error) {
 	var kept []dicom.Element
 	for _, e := range d.Elements() {
@@ -115,7 +117,7 @@ func (w *worker) dataSet(d *dicom.DataSet) (*dicom.DataSet, error) {
 	return d.Replaced(kept), nil
 }
 
-// element treats one element: what the table says, or, for what it does not know, what the VR allows.
+// element processes one element according to the table, or, if the table does not list it, according to its VR.
 func (w *worker) element(d *dicom.DataSet, e dicom.Element) (out dicom.Element, keep bool, err error) {
 	if e.Tag.Private() || e.Tag.Element() == 0 {
 		return e, false, nil
@@ -131,7 +133,7 @@ func (w *worker) element(d *dicom.DataSet, e dicom.Element) (out dicom.Element, 
 		w.report.Replaced++
 		return w.dummy(d, e), true, nil
 	case "U":
-		if e.VR != "UI" { // written with another VR: nobody knows what it holds
+		if e.VR != "UI" { // an unexpected VR: its content is unknown
 			return e, false, nil
 		}
 		w.report.Replaced++
@@ -152,7 +154,7 @@ func (w *worker) element(d *dicom.DataSet, e dicom.Element) (out dicom.Element, 
 	return e, true, nil
 }
 
-// action is what is done to an element: X, Z, D, U, or K where it is kept.
+// action returns what is done to an element: X, Z, D, U, or K if it is retained.
 func (w *worker) action(e dicom.Element) string {
 	action, known := lookUp(e.Tag)
 	if w.kept(e) {
@@ -165,7 +167,7 @@ func (w *worker) action(e dicom.Element) string {
 	case "Z/D", "X/D", "X/Z/D":
 		action = "D"
 	case "X/Z/U*":
-		action = "K" // the sequence stays, the UIDs inside are replaced
+		action = "K" // the sequence is retained; the UIDs in it are replaced
 		if e.VR != "SQ" {
 			action = "X"
 		}
@@ -175,9 +177,9 @@ func (w *worker) action(e dicom.Element) string {
 	}
 	switch e.VR {
 	case "PN", "LT", "UT", "UR", "AE":
-		return "X" // names, free text and places that the table does not know
+		return "X" // names, free text and locations that the table does not list
 	case "UN":
-		return "X" // nobody knows what it holds
+		return "X" // unknown content
 	case "OB", "OW":
 		if e.Tag.Group() >= 0x5000 && e.Tag.Group() <= 0x50FF {
 			return "X"
@@ -186,8 +188,8 @@ func (w *worker) action(e dicom.Element) string {
 	return "K"
 }
 
-// patientTags and deviceTags are what two of the options keep (table E.1-1, columns for patient characteristics and device
-// identity), those alone that hold no free text.
+// patientTags and deviceTags are retained by two of the options (table E.1-1, columns for patient
+// characteristics and device identity). Elements of free text are excluded.
 var (
 	patientTags = map[dicom.Tag]bool{0x00100040: true, 0x00101010: true, 0x00101020: true, 0x00101021: true, 0x00101022: true,
 		0x00101023: true, 0x00101024: true, 0x00101030: true, 0x00102160: true, 0x001021A0: true, 0x001021C0: true, 0x00102203: true}
@@ -215,7 +217,7 @@ func emptied(e dicom.Element) dicom.Element {
 	return e
 }
 
-// dummy is a value that says nothing, of the element's VR. Identifiers become digests.
+// dummy returns an element with a meaningless value of the same VR. Identifiers become digests.
 func (w *worker) dummy(d *dicom.DataSet, e dicom.Element) dicom.Element {
 	switch e.VR {
 	case "SQ", "OB", "OW", "UN", "AT":
@@ -240,23 +242,23 @@ func (w *worker) dummy(d *dicom.DataSet, e dicom.Element) dicom.Element {
 	case "PN", "LT", "ST", "UT", "UC", "CS", "AE", "UR":
 		return dicom.NewText(e.Tag, e.VR, "REMOVED")
 	}
-	e.Value = make([]byte, len(e.Value)) // numbers
+	e.Value = make([]byte, len(e.Value)) // numbers become zero
 	return e
 }
 
-// digest is the keyed digest of a text for one use.
+// digest returns the keyed digest of a text for one purpose.
 func (w *worker) digest(use, text string) []byte {
 	h := hmac.New(sha256.New, w.opt.Key)
 	h.Write([]byte(use + "\x00" + text))
 	return h.Sum(nil)
 }
 
-// pseudonym stands for an identifier: sixteen characters.
+// pseudonym returns a replacement for an identifier: sixteen characters.
 func (w *worker) pseudonym(text string) string {
 	return base32.StdEncoding.EncodeToString(w.digest("identifier", strings.TrimSpace(text))[:10])
 }
 
-// uids replaces the UIDs of an element by others of the form 2.25.N. Those of the standard say what an object is, and stay.
+// uids replaces the UIDs of an element by others of the form 2.25.N. UIDs defined by the standard are retained.
 func (w *worker) uids(d *dicom.DataSet, e dicom.Element) dicom.Element {
 	values := d.Texts(e.Tag)
 	for i, v := range values {
@@ -267,7 +269,7 @@ func (w *worker) uids(d *dicom.DataSet, e dicom.Element) dicom.Element {
 	return dicom.NewText(e.Tag, e.VR, strings.Join(values, `\`))
 }
 
-// marks are the elements that say that and how an object was treated (PS3.15, E.1.1), and the patient's pseudonym.
+// marks returns the elements that record the de-identification (PS3.15, E.1.1), and the patient's pseudonym.
 func (w *worker) marks(d *dicom.DataSet) []dicom.Element {
 	code := func(value, meaning string) *dicom.DataSet {
 		return d.Replaced([]dicom.Element{dicom.NewText(0x00080100, "SH", value), dicom.NewText(0x00080102, "SH", "DCM"), dicom.NewText(0x00080104, "LO", meaning)})
@@ -301,7 +303,7 @@ func (w *worker) marks(d *dicom.DataSet) []dicom.Element {
 //go:embed actions.tsv
 var actionsText string
 
-// table has the actions by tag, and those of repeated tags by pattern.
+// table maps tags to actions, and patterns of repeating tags to actions.
 type table struct {
 	exact map[dicom.Tag]string
 	masks []masked
@@ -327,7 +329,7 @@ var actions = sync.OnceValue(func() *table {
 				mask += "F"
 			}
 		}
-		n, _ := strconv.ParseUint(digits, 16, 32) // the table is ours, and a test reads it
+		n, _ := strconv.ParseUint(digits, 16, 32) // cannot fail: a test reads the embedded table
 		m, _ := strconv.ParseUint(mask, 16, 32)
 		if m == 0xFFFFFFFF {
 			t.exact[dicom.Tag(n)] = action

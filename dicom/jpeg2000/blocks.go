@@ -9,13 +9,13 @@ import (
 	"melo.example/melo/dicom/jpeg2000/internal/ht"
 )
 
-// job is a code-block with where its coefficients go.
+// job is a code-block and the destination of its coefficients.
 type job struct {
 	comp  *codestream.TileComp
 	band  *codestream.Band
 	block *codestream.Block
 	plane *plane
-	x, y  int // of the block's first coefficient in the plane
+	x, y  int // position in the plane of the block's first coefficient
 	prec  int
 }
 
@@ -103,7 +103,7 @@ func (d *decoder) jobs(t *codestream.Tile) ([]job, error) {
 		if band.Orient>>1 != 0 {
 			y += int(tc.Resolutions[r-1].H())
 		}
-		if r == 0 { // it is where the first level looks for it
+		if r == 0 { // the first level expects it there
 			y += p.h - int(tc.Resolutions[0].H())
 		}
 		jobs = append(jobs, job{comp: tc, band: band, block: blk, plane: p, x: x, y: y,
@@ -133,7 +133,7 @@ func decodePart1[M ebcot.Magnitude](c *coder, d *ebcot.Decoder[M], t *codestream
 		Causal: s&codestream.StyleCausal != 0, Segmark: s&codestream.StyleSegmark != 0,
 	}
 	if t.CodedBytes(j.block) == 0 {
-		return nil // passes without a byte say nothing
+		return nil // passes without data carry no information
 	}
 	planes := j.band.Planes - int(j.block.ZeroPlanes)
 	if err := d.Start(int(j.block.W), int(j.block.H), ebcot.Band(j.band.Orient), planes, style); err != nil {
@@ -149,7 +149,8 @@ func decodePart1[M ebcot.Magnitude](c *coder, d *ebcot.Decoder[M], t *codestream
 	return nil
 }
 
-// decodeHT decodes a code-block of T.814. Of several sets of passes the last is the finest and repeats the others.
+// decodeHT decodes a code-block of T.814. Of several sets of passes the last is the finest and supersedes the
+// others.
 func decodeHT[M ebcot.Magnitude](c *coder, d *ht.Decoder[M], t *codestream.Tile, j *job) (err error) {
 	pass := int(j.block.Passes) - t.CodedPasses(j.block) // placeholders come first
 	b := ht.Block{W: int(j.block.W), H: int(j.block.H), Causal: j.comp.Coding.Style&codestream.StyleCausal != 0}
@@ -171,7 +172,7 @@ func decodeHT[M ebcot.Magnitude](c *coder, d *ht.Decoder[M], t *codestream.Tile,
 		return err
 	}
 	if len(c.sets[0]) == 0 {
-		return nil // placeholders alone: nothing is known yet
+		return nil // only placeholders: nothing is known yet
 	}
 	b.Cleanup, b.Refinement = c.sets[0], c.sets[1]
 	if err := d.Decode(&b); err != nil {
@@ -182,8 +183,8 @@ func decodeHT[M ebcot.Magnitude](c *coder, d *ht.Decoder[M], t *codestream.Tile,
 	return nil
 }
 
-// store writes the coefficients of a code-block, in rows of stride, to its plane: what a region of interest moved up is moved down, and
-// quantised ones are multiplied by their step.
+// store writes the coefficients of a code-block, in rows of stride, to its plane. It scales down coefficients
+// of a region of interest, and multiplies quantised ones by their step size.
 func store[M ebcot.Magnitude](coefs []M, stride int, j *job) {
 	if s := j.comp.Coding.ROIShift; s > 0 {
 		unshift(coefs, uint(s))
@@ -199,7 +200,7 @@ func store[M ebcot.Magnitude](coefs []M, stride int, j *job) {
 	}
 }
 
-// place writes the rows of a code-block.
+// place writes the rows of a code-block to a plane.
 func place[T any, M ebcot.Magnitude](coefs []M, stride int, j *job, m pair[T], row func(out []T, in []M)) {
 	out, outStride := m.coefs, j.plane.w
 	if j.band.Orient == codestream.LL {
@@ -211,7 +212,7 @@ func place[T any, M ebcot.Magnitude](coefs []M, stride int, j *job, m pair[T], r
 	}
 }
 
-// whole makes integers, without their halves.
+// whole converts coefficients to integers, dropping the half bit.
 func whole[T int32 | int64, M ebcot.Magnitude](out []T, in []M) {
 	top := ebcot.MaxPlanes[M]() + 1
 	in = in[:len(out)]
@@ -236,7 +237,8 @@ func quantised[M ebcot.Magnitude](out []float32, in []M, step float32) {
 	}
 }
 
-// unshift moves down the magnitudes of a region of interest: those that no other coefficient reaches, T.800 H.1.
+// unshift scales down the magnitudes of a region of interest, which are those above all other coefficients
+// (T.800 H.1).
 func unshift[M ebcot.Magnitude](coefs []M, shift uint) {
 	top := M(1) << (ebcot.MaxPlanes[M]() + 1)
 	for i, v := range coefs {

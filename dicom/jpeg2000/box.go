@@ -9,30 +9,31 @@ import (
 	"melo.example/melo/dicom/jpeg2000/internal/codestream"
 )
 
-// file is what the boxes around a codestream say, T.800 annex I.
+// file is the content of the boxes around a codestream (T.800 annex I).
 type file struct {
 	codestream []byte
 	boxed      bool
 	colour     ColourSpace
 	palette    *palette
-	mapping    []channel // of the component mapping box
-	meanings   []meaning // of the channel definition box
+	mapping    []channel // from the component mapping box
+	meanings   []meaning // from the channel definition box
 }
 
-// palette is a palette box: rows of entries with a column for each channel.
+// palette is a palette box: rows of entries with a column per channel.
 type palette struct {
 	entries int
-	columns []Component // Samples are the entries
+	columns []Component // Samples holds the entries
 }
 
-// channel says where a channel comes from.
+// channel defines the source of a channel.
 type channel struct {
 	component int
 	mapped    bool
 	column    int
 }
 
-// meaning says what a channel is: its type (0 colour, 1 opacity, 2 premultiplied opacity) and which colour, from 1 on.
+// meaning defines the type of a channel (0 colour, 1 opacity, 2 premultiplied opacity) and which colour, from
+// 1.
 type meaning struct{ channel, kind, colour int }
 
 var signature = []byte("\x00\x00\x00\x0cjP  \r\n\x87\n")
@@ -41,7 +42,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
-// openFile finds the codestream.
+// openFile finds the codestream and parses the boxes.
 func openFile(data []byte) (*file, error) {
 	if bytes.HasPrefix(data, []byte{0xFF, 0x4F}) {
 		return &file{codestream: data}, nil
@@ -69,7 +70,7 @@ func openFile(data []byte) (*file, error) {
 	return nil, fmt.Errorf("%w: the file has no codestream box", ErrTruncated)
 }
 
-// nextBox returns the first box of data. One that goes beyond the data ends with them.
+// nextBox returns the first box of data. A box that extends beyond the data ends with them.
 func nextBox(data []byte) (kind string, body, after []byte, err error) {
 	if len(data) < 8 {
 		return "", nil, nil, fmt.Errorf("%w: %d bytes where a box is expected", ErrTruncated, len(data))
@@ -89,7 +90,7 @@ func nextBox(data []byte) (kind string, body, after []byte, err error) {
 		return "", nil, nil, malformed("box %q has length %d", kind, n)
 	}
 	if n > uint64(len(data)) {
-		if kind != "jp2c" { // a codestream that ends early is judged by its own marks
+		if kind != "jp2c" { // a truncated codestream is detected by its own markers
 			return "", nil, nil, fmt.Errorf("%w: box %q has %d bytes, %d are left", ErrTruncated, kind, n, len(data))
 		}
 		n = uint64(len(data))
@@ -134,7 +135,7 @@ func (f *file) header(data []byte) error {
 	return nil
 }
 
-// colr reads a colour specification. The first that is understood counts.
+// colr reads a colour specification. The first supported one counts.
 func (f *file) colr(body []byte) {
 	if f.colour != ColourUnknown || len(body) < 3 {
 		return
@@ -205,7 +206,7 @@ func parseMeanings(body []byte) ([]meaning, error) {
 	return list, nil
 }
 
-// order sorts channels by their meaning: colours in their order, then the others.
+// order sorts channels by meaning: colours in order, then the others.
 func (f *file) order(img *Image) error {
 	if f.meanings == nil {
 		return nil
@@ -240,7 +241,7 @@ func (f *file) order(img *Image) error {
 	return nil
 }
 
-// describe says what apply will make of an image, but for the order of channels.
+// describe sets the components of an image as apply will, except for the order of channels.
 func (f *file) describe(img *Image) error {
 	img.Colour = f.colour
 	if f.palette == nil {
@@ -261,7 +262,7 @@ func (f *file) describe(img *Image) error {
 	return nil
 }
 
-// apply makes the channels that the palette gives.
+// apply computes the channels from the palette.
 func (f *file) apply(img *Image, budget *codestream.Budget) error {
 	if err := f.describe(img); err != nil {
 		return err

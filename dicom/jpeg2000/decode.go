@@ -15,8 +15,8 @@ func Decode(data []byte, opt Options) (*Image, error) {
 	return img, nil
 }
 
-// DecodeConfig reads the header alone: an Image without samples. The components of a file with a palette are those that the
-// palette makes.
+// DecodeConfig reads only the headers and returns an Image without samples. If the file has a palette, the
+// components are those after applying it.
 func DecodeConfig(data []byte, opt Options) (*Image, error) {
 	f, err := openFile(data)
 	if err != nil {
@@ -63,7 +63,7 @@ func decode(data []byte, opt Options) (*Image, error) {
 	return img, nil
 }
 
-// describe makes an image without samples.
+// describe returns an image without samples.
 func describe(s *codestream.Size, t *codestream.TileCoding) *Image {
 	img := &Image{
 		Width: int(s.X1 - s.X0), Height: int(s.Y1 - s.Y0), Components: make([]Component, len(s.Components)),
@@ -78,7 +78,7 @@ func describe(s *codestream.Size, t *codestream.TileCoding) *Image {
 	return img
 }
 
-// allocate makes the samples, once it is known that every tile has something to say about them.
+// allocate allocates the samples, after checking that every tile has data.
 func allocate(img *Image, cs *codestream.Codestream, budget *codestream.Budget, partial bool) error {
 	for i := range cs.Tiles {
 		if cs.Tiles[i].Coding == nil && !partial {

@@ -6,7 +6,7 @@ import (
 	"melo.example/melo/dicom/jpeg2000/internal/codestream"
 )
 
-// finish undoes the colour transform of a tile and writes its samples to the image, in their range.
+// finish undoes the colour transform of a tile and writes its samples, clipped to their range, to the image.
 func (d *decoder) finish(t *codestream.Tile) {
 	if t.Coding.Colour {
 		a, b, c := &d.planes[0], &d.planes[1], &d.planes[2]
@@ -47,7 +47,7 @@ func ict(a, b, c []float32) {
 	}
 }
 
-// write shifts the samples of a plane to their range and cuts what is beyond it.
+// write shifts the samples of a plane to their range and clips them.
 func (p *plane) write(c *Component) {
 	low, high := int64(0), int64(1)<<c.Precision-1
 	shift := int64(1) << (c.Precision - 1)
@@ -64,8 +64,8 @@ func (p *plane) write(c *Component) {
 				out[x] = int32(min(max(round(v)+shift, low), high))
 			}
 		case p.wide.coefs != nil && c.Precision == 32:
-			// Lossless samples fill 32 bits and none is beyond them, except that an encoder in use (OpenJPH) takes unsigned
-			// ones for signed ones before it shifts them. Modulo 2^32 both come out right.
+			// Lossless 32-bit samples cannot exceed their range. But an encoder in use (OpenJPH) treats
+			// unsigned samples as signed before it shifts them. Modulo 2^32 both cases give the right result.
 			for x, v := range p.wide.samples[y*p.w:][:p.w] {
 				out[x] = int32(v + shift)
 			}
@@ -86,14 +86,14 @@ func (p *plane) write(c *Component) {
 	}
 }
 
-// roundRow cuts samples to [low, high], rounds them to the nearest integer, of two the even one, and shifts them. Bounds are
-// below 2^16, where adding 1.5 * 2^23 leaves no fraction.
+// roundRow clips samples to [low, high], rounds them to nearest even, and shifts them. The bounds must be below
+// 2^16, so that adding 1.5 * 2^23 leaves no fraction.
 func roundRow(out []int32, in []float32, low, high float32, shift int32) {
 	const magic = 3 << 22
 	in = in[:len(out)]
 	for x := range out {
 		v := in[x]
-		if !(v > low) { // no number, too
+		if !(v > low) { // true for NaN, too
 			v = low
 		} else if v > high {
 			v = high
@@ -102,7 +102,7 @@ func roundRow(out []int32, in []float32, low, high float32, shift int32) {
 	}
 }
 
-// round is roundRow's rounding, of any number. What no sample reaches, and what is no number, gets far out of every range.
+// round rounds any value as roundRow does. NaN and values beyond all samples map far outside every range.
 func round(v float32) int64 {
 	const far = 1 << 40
 	if !(v > -far) {
@@ -114,7 +114,7 @@ func round(v float32) int64 {
 	return int64(math.RoundToEven(float64(v)))
 }
 
-// grey fills a tile of which nothing is there.
+// grey fills a tile without data.
 func (d *decoder) grey(i int) error {
 	d.img.Truncated = true
 	s := d.cs.Size

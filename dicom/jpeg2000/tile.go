@@ -19,34 +19,34 @@ type decoder struct {
 
 	coders []*coder
 	planes []plane
-	store  []buffers // by component, kept from tile to tile
-	kept   int64     // bytes of them
+	store  []buffers // by component, reused from tile to tile
+	kept   int64     // bytes of store
 
 	rev  wavelet.Reversible[int32]
 	revW wavelet.Reversible[int64]
 	irr  wavelet.Irreversible
 }
 
-// plane is a tile-component in one of three types: integers of 32 or 64 bits, or floating point.
+// plane is a tile-component in one of three types: 32- or 64-bit integers, or floating point.
 type plane struct {
 	narrow pair[int32]
 	wide   pair[int64]
 	float  pair[float32]
 	w, h   int
 	out    []int32 // the tile's samples in the image
-	outW   int     // their stride
-	deep   bool    // code-blocks have more bit-planes than 32 bits hold
+	outW   int     // stride of out
+	deep   bool    // code-blocks have more bit-planes than fit 32 bits
 }
 
-// pair is the memory of a plane. The coarsest level begins in the last rows of samples, so that each level can be made where
-// the one before stands; other subbands are in coefs, rows of the plane's width. For integers of 32 bits samples are the
-// image's own.
+// pair is the memory of a plane. The coarsest level starts in the last rows of samples, so that each level can
+// be computed in place of the previous one. Other subbands are in coefs, in rows of the plane's width. For
+// 32-bit integers, samples is the image's own memory.
 type pair[T any] struct {
 	coefs, samples []T
 	stride         int // of samples
 }
 
-// buffers is memory for the planes of a component.
+// buffers holds the memory of a component's planes.
 type buffers struct {
 	narrow          []int32
 	wide, wideOut   []int64
@@ -56,11 +56,11 @@ type buffers struct {
 // tile decodes one tile.
 func (d *decoder) tile(i int) error {
 	parts := &d.cs.Tiles[i]
-	if parts.Coding == nil { // only with Partial: the middle of the range
+	if parts.Coding == nil { // only with Partial: fill with the middle of the range
 		return d.grey(i)
 	}
 	before := d.budget.Left() + d.kept
-	defer func() { d.budget.Give(before-d.budget.Left()-d.kept, 1) }() // but for the buffers that are kept
+	defer func() { d.budget.Give(before-d.budget.Left()-d.kept, 1) }() // all but the buffers that are kept
 	t, err := d.cs.NewTile(i, d.budget)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (d *decoder) tile(i int) error {
 	return nil
 }
 
-// layOut gives each component of a tile its plane.
+// layOut assigns a plane to each component of a tile.
 func (d *decoder) layOut(t *codestream.Tile) error {
 	n := len(t.Comps)
 	if d.planes == nil {
@@ -104,7 +104,7 @@ func (d *decoder) layOut(t *codestream.Tile) error {
 		bounds := d.cs.Size.Bounds(c)
 		comp := &d.img.Components[c]
 		*p = plane{outW: comp.Width, deep: deep(tc)}
-		if !tc.Empty() { // a tile may lie between the samples of a component
+		if !tc.Empty() { // a tile may contain no sample of a component
 			p.w, p.h = int(tc.W()), int(tc.H())
 			p.out = comp.Samples[(tc.Y0-bounds.Y0)*int64(comp.Width)+tc.X0-bounds.X0:]
 		}
@@ -120,7 +120,7 @@ func (d *decoder) layOut(t *codestream.Tile) error {
 	return nil
 }
 
-// memory gives a plane its memory.
+// memory allocates a plane.
 func (d *decoder) memory(c int, p *plane, wide, reversible bool) (err error) {
 	size, b := p.w*p.h, &d.store[c]
 	switch {
@@ -141,7 +141,7 @@ func (d *decoder) memory(c int, p *plane, wide, reversible bool) (err error) {
 	return err
 }
 
-// deep reports whether a tile-component needs more than 32 bits for a coefficient.
+// deep reports whether a tile-component needs more than 32 bits per coefficient.
 func deep(tc *codestream.TileComp) bool {
 	for r := range tc.Resolutions {
 		for b := range tc.Resolutions[r].Bands {
@@ -153,7 +153,7 @@ func deep(tc *codestream.TileComp) bool {
 	return false
 }
 
-// zeros returns n zeros, in the memory of s if they fit.
+// zeros returns n zeros, reusing the memory of s if they fit.
 func zeros[T int32 | int64 | float32](d *decoder, s []T, n int) ([]T, error) {
 	if cap(s) >= n {
 		s = s[:n]
@@ -168,7 +168,7 @@ func zeros[T int32 | int64 | float32](d *decoder, s []T, n int) ([]T, error) {
 	return make([]T, n), nil
 }
 
-// synthesise does the inverse wavelet transform of a component.
+// synthesise applies the inverse wavelet transform to a component.
 func (d *decoder) synthesise(tc *codestream.TileComp, p *plane) {
 	switch {
 	case p.w == 0 || p.h == 0:
@@ -181,7 +181,7 @@ func (d *decoder) synthesise(tc *codestream.TileComp, p *plane) {
 	}
 }
 
-// levels makes one resolution after the other.
+// levels computes one resolution after the other.
 func levels[T any](tc *codestream.TileComp, p *plane, m pair[T], inverse func(*wavelet.Level[T])) {
 	for i := 1; i < len(tc.Resolutions); i++ {
 		r, low := &tc.Resolutions[i], &tc.Resolutions[i-1]
@@ -211,7 +211,7 @@ func stepSize(precision int, b *codestream.Band) float64 {
 	return math.Ldexp(1+float64(b.Step.Mant)/2048, precision+gain-b.Step.Exp)
 }
 
-// damaged marks an error of code-block decoding as one of the format.
+// damaged wraps an error of code-block decoding as a format error.
 func damaged(err error) error {
 	if errors.Is(err, ErrFormat) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrUnsupported) || errors.Is(err, ErrLimit) {
 		return err

@@ -8,16 +8,16 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// ErrNoPixels is wrapped by errors of objects that have no pixel data: reports, plans, waveforms.
+// ErrNoPixels is wrapped by errors about objects without pixel data: reports, plans, waveforms.
 var ErrNoPixels = errors.New("the object has no pixel data")
 
-// ErrUnsupported is wrapped by errors of pixel data that this package does not read.
+// ErrUnsupported is wrapped by errors about pixel data that this package does not support.
 var ErrUnsupported = errors.New("not supported")
 
-// Limits bounds what is decoded. A zero field means its default.
+// Limits limits what is decoded. A zero field means its default.
 type Limits struct {
-	MaxFrameBytes int64 // samples of one frame; default 1 GiB
-	MaxFrames     int   // frames of an object; default 1 million
+	MaxFrameBytes int64 // bytes of one frame's samples; default 1 GiB
+	MaxFrames     int   // frames per object; default 1 million
 }
 
 // DefaultLimits are the limits of [Describe].
@@ -36,10 +36,10 @@ func (l Limits) orDefault() Limits {
 // Photometric is a photometric interpretation (PS3.3, C.7.6.3.1.2).
 type Photometric string
 
-// The photometric interpretations that are read.
+// The supported photometric interpretations.
 const (
-	Monochrome1 Photometric = "MONOCHROME1" // the least value is white
-	Monochrome2 Photometric = "MONOCHROME2" // the least value is black
+	Monochrome1 Photometric = "MONOCHROME1" // the lowest value is white
+	Monochrome2 Photometric = "MONOCHROME2" // the lowest value is black
 	Palette     Photometric = "PALETTE COLOR"
 	RGB         Photometric = "RGB"
 	YBRFull     Photometric = "YBR_FULL"
@@ -48,39 +48,39 @@ const (
 	YBRRCT      Photometric = "YBR_RCT"
 )
 
-// Description is what an object says of its pixels, checked.
+// Description is the validated description of an object's pixels.
 type Description struct {
 	Rows, Columns int
-	Samples       int // of a pixel: 1 or 3
+	Samples       int // per pixel: 1 or 3
 	Frames        int
-	Allocated     int // bits: 1, 8, 16, 32, 64
-	Stored        int // bits that carry the value
-	High          int // position of the highest of them
+	Allocated     int // bits allocated: 1, 8, 16, 32 or 64
+	Stored        int // bits that hold the value
+	High          int // position of the highest stored bit
 	Signed        bool
-	Planar        bool // native: all samples of a kind together instead of pixel by pixel
-	Float         bool // 32 or 64 bits of IEEE 754
+	Planar        bool // native pixel data are stored by plane instead of by pixel
+	Float         bool // IEEE 754 with 32 or 64 bits
 	Photometric   Photometric
 	Syntax        dicom.UID
 
 	data      *dicom.DataSet
 	element   *dicom.Element
-	fragments [][][]byte // of each frame, once they were told apart
+	fragments [][][]byte // of each frame, once they have been assigned
 	limits    Limits
 	notes     []string
 }
 
-// Notes says in words where the object contradicts itself and what was believed.
+// Notes describes contradictions in the object and how they were resolved.
 func (d *Description) Notes() []string { return d.notes }
 
 func (d *Description) note(format string, args ...any) {
 	d.notes = append(d.notes, fmt.Sprintf(format, args...))
 }
 
-// Describe reads what an object says of its pixels, under [DefaultLimits].
+// Describe reads the description of an object's pixels, with [DefaultLimits].
 func Describe(f *dicom.File) (*Description, error) { return DescribeLimits(f, DefaultLimits) }
 
-// DescribeLimits is Describe under the given limits. Its errors wrap [ErrNoPixels], [ErrUnsupported], [dicom.ErrTooLarge]
-// or say which element is missing or contradicts another.
+// DescribeLimits is Describe with the given limits. Its errors wrap [ErrNoPixels], [ErrUnsupported] or
+// [dicom.ErrTooLarge], or say which element is missing or contradicts another.
 func DescribeLimits(f *dicom.File, lim Limits) (*Description, error) {
 	d := &Description{Syntax: f.Syntax, data: f.Data, limits: lim.orDefault()}
 	d.element = f.Data.Find(dicom.PixelData)
@@ -105,7 +105,7 @@ func DescribeLimits(f *dicom.File, lim Limits) (*Description, error) {
 	return d, nil
 }
 
-// read fills the description from the data set.
+// read sets the description from the data set.
 func (d *Description) read() error {
 	need := func(to *int, t dicom.Tag) error {
 		n, err := d.data.Int(t)
@@ -164,7 +164,7 @@ func (d *Description) read() error {
 	return nil
 }
 
-// check refuses what contradicts itself or is not read.
+// check returns an error for contradictions and unsupported values.
 func (d *Description) check() error {
 	if d.Rows == 0 || d.Columns == 0 {
 		return errorf("%d rows and %d columns, expected at least 1", d.Rows, d.Columns)
@@ -209,10 +209,10 @@ func (d *Description) check() error {
 	return nil
 }
 
-// SampleBytes returns the bytes of a decoded sample: single bits take one.
+// SampleBytes returns the bytes per decoded sample; single bits take one byte.
 func (d *Description) SampleBytes() int { return max(d.Allocated/8, 1) }
 
-// FrameBytes returns the bytes of a decoded frame.
+// FrameBytes returns the bytes per decoded frame.
 func (d *Description) FrameBytes() int64 {
 	return int64(d.Rows) * int64(d.Columns) * int64(d.Samples) * int64(d.SampleBytes())
 }

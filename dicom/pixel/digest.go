@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 )
 
-// digest hashes frame after frame.
+// digest hashes one frame after the other.
 func (d *Description) digest() (string, error) {
 	h := sha256.New()
 	err := d.EachFrame(func(data []byte) error {
@@ -21,8 +21,8 @@ func (d *Description) digest() (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
-// EachFrame decodes one frame after the other and hands out its samples as [Frame] has them. Whole frames that the pixel data
-// holds beyond the number of frames come last, as other readers return them, too.
+// EachFrame decodes one frame after the other and calls do with its samples, in the form of [Frame]. If the
+// pixel data contain more whole frames than the number of frames says, these come last, as with other readers.
 func (d *Description) EachFrame(do func(samples []byte) error) error {
 	more := d.excess()
 	if more > 0 {
@@ -40,7 +40,7 @@ func (d *Description) EachFrame(do func(samples []byte) error) error {
 	return nil
 }
 
-// excess returns the whole frames that native pixel data holds beyond the number of frames.
+// excess returns the number of whole frames in native pixel data beyond the number of frames.
 func (d *Description) excess() int {
 	if d.element.Fragments != nil || d.Photometric == YBRFull422 {
 		return 0

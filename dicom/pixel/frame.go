@@ -12,11 +12,11 @@ import (
 	"melo.example/melo/dicom/rle"
 )
 
-// Frame holds the samples of one frame as they are stored: row by row, pixel by pixel, little endian, each sample in the
-// bytes that [Description.SampleBytes] says. Chroma that was subsampled is as wide as luma.
+// Frame holds the samples of one frame as stored: row by row, pixel by pixel, little-endian, with
+// [Description.SampleBytes] bytes per sample. Subsampled chroma has been expanded to full width.
 type Frame struct {
 	Data        []byte
-	Photometric Photometric // what the samples mean; a codec that undoes a colour transform turns YBR_ICT into RGB
+	Photometric Photometric // meaning of the samples; a codec that undoes a colour transform turns YBR_ICT into RGB
 }
 
 // Frame decodes frame i, counted from 0.
@@ -27,7 +27,7 @@ func (d *Description) Frame(i int) (*Frame, error) {
 	return d.frame(i)
 }
 
-// frame decodes a frame that is there.
+// frame decodes an existing frame.
 func (d *Description) frame(i int) (*Frame, error) {
 	f, err := d.decode(i)
 	if err != nil {
@@ -72,7 +72,7 @@ func (d *Description) decode(i int) (*Frame, error) {
 // codec decodes one frame of a compressed transfer syntax.
 type codec func(encoded []byte, d *Description) (*Frame, error)
 
-// codecs are the image codecs by transfer syntax.
+// codecs maps transfer syntaxes to image codecs.
 var codecs = map[dicom.UID]codec{
 	dicom.JPEGBaseline: fromJPEG, dicom.JPEGExtended: fromJPEG, dicom.JPEGLossless: fromJPEG, dicom.JPEGLosslessSV1: fromJPEG,
 	dicom.JPEGLSLossless: fromJPEGLS, dicom.JPEGLSNearLossless: fromJPEGLS,
@@ -80,7 +80,7 @@ var codecs = map[dicom.UID]codec{
 	dicom.HTJ2KLossless: fromJPEG2000, dicom.HTJ2KLosslessRPCL: fromJPEG2000, dicom.HTJ2K: fromJPEG2000,
 }
 
-// native cuts a frame out of uncompressed pixel data.
+// native extracts a frame from uncompressed pixel data.
 func (d *Description) native(i int) ([]byte, error) {
 	value := d.element.Value
 	if d.Allocated == 1 {
@@ -92,7 +92,8 @@ func (d *Description) native(i int) ([]byte, error) {
 	}
 	frame := value[size*int64(i) : size*int64(i+1)]
 	if d.data.BigEndian() {
-		// Bytes in words of two were swapped with the words, unless the element says that they are bytes.
+		// Bytes in two-byte words were swapped with the words, unless the element's VR says that they are
+		// bytes.
 		width := d.SampleBytes()
 		if d.element.VR == "OW" {
 			width = max(width, 2)
@@ -102,7 +103,7 @@ func (d *Description) native(i int) ([]byte, error) {
 	return d.arrange(frame)
 }
 
-// nativeBytes returns the bytes of a frame as it is stored, chroma subsampled.
+// nativeBytes returns the bytes of a frame as stored, with subsampled chroma.
 func (d *Description) nativeBytes() int64 {
 	if d.Photometric == YBRFull422 {
 		return int64(d.Rows) * int64(d.Columns) * 2 * int64(d.SampleBytes())
@@ -110,8 +111,8 @@ func (d *Description) nativeBytes() int64 {
 	return d.FrameBytes()
 }
 
-// swap returns size bytes from offset at of a value whose numbers of width bytes are big endian. A number may reach over
-// the ends of a frame of an odd number of bytes.
+// swap returns size bytes from offset at of a value that consists of big-endian numbers with width bytes. If a
+// frame has an odd number of bytes, a number may extend over its ends.
 func swap(value []byte, at, size int64, width int) []byte {
 	out := make([]byte, size)
 	if width == 1 {
@@ -128,7 +129,7 @@ func swap(value []byte, at, size int64, width int) []byte {
 	return out
 }
 
-// nativeBits unpacks single bits, the first in the lowest bit. Frames follow each other without padding.
+// nativeBits unpacks single bits, starting with the lowest bit. Frames follow each other without padding.
 func (d *Description) nativeBits(value []byte, i int) ([]byte, error) {
 	n := int64(d.Rows) * int64(d.Columns) * int64(d.Samples)
 	if have := int64(len(value)) * 8; have < n*int64(i+1) {
@@ -149,7 +150,7 @@ func unpackBits(value []byte, at, n int64) []byte {
 	return out
 }
 
-// arrange brings the stored samples of a frame, little endian, into the order of pixels.
+// arrange reorders the stored little-endian samples of a frame by pixel.
 func (d *Description) arrange(frame []byte) ([]byte, error) {
 	if d.Allocated == 1 {
 		n := int64(d.Rows) * int64(d.Columns) * int64(d.Samples)
@@ -173,7 +174,7 @@ func (d *Description) arrange(frame []byte) ([]byte, error) {
 	return frame, nil
 }
 
-// widen422 gives both pixels of a pair (Y1 Y2 Cb Cr) their chroma.
+// widen422 assigns the chroma of a pair (Y1 Y2 Cb Cr) to both pixels.
 func widen422(frame []byte, pixels, width int) ([]byte, error) {
 	if pixels%2 != 0 {
 		return nil, fmt.Errorf("YBR_FULL_422 of %d pixels, expected an even number", pixels)
@@ -187,7 +188,7 @@ func widen422(frame []byte, pixels, width int) ([]byte, error) {
 	return out, nil
 }
 
-// interleave turns planes into pixels.
+// interleave converts planes to pixels.
 func interleave(planes []byte, pixels, samples, width int) []byte {
 	out := make([]byte, len(planes))
 	for s := range samples {
@@ -198,7 +199,7 @@ func interleave(planes []byte, pixels, samples, width int) []byte {
 	return out
 }
 
-// fromRLE puts the byte planes of a frame together.
+// fromRLE combines the byte planes of a frame.
 func (d *Description) fromRLE(encoded []byte) (*Frame, error) {
 	pixels := d.Rows * d.Columns
 	width := d.SampleBytes()
@@ -227,7 +228,7 @@ func (d *Description) fromRLE(encoded []byte) (*Frame, error) {
 	return &Frame{out, d.Photometric}, nil
 }
 
-// fromDeflate inflates a frame that was deflated by itself (PS3.5, A.4.12).
+// fromDeflate inflates a frame that was deflated separately (PS3.5, A.4.12).
 func (d *Description) fromDeflate(encoded []byte) (*Frame, error) {
 	size := d.nativeBytes()
 	if d.Allocated == 1 {
@@ -243,7 +244,7 @@ func (d *Description) fromDeflate(encoded []byte) (*Frame, error) {
 	return &Frame{data, d.Photometric}, err
 }
 
-// divide tells which fragments belong to which frame: by the offset tables, by their number, or by what they begin with.
+// divide assigns fragments to frames: by the offset tables, by their number, or by their first bytes.
 func (d *Description) divide() error {
 	list := d.element.Fragments
 	if len(list) < 2 {
@@ -272,7 +273,7 @@ func (d *Description) divide() error {
 	return d.byBeginning(rest)
 }
 
-// offsets reads the basic offset table: one offset of 32 bits for each frame, from the first fragment's item.
+// offsets reads the basic offset table: a 32-bit offset per frame, relative to the first fragment's item.
 func offsets(table []byte, frames int) []int64 {
 	if len(table) != 4*frames {
 		return nil
@@ -299,7 +300,8 @@ func wideOffsets(data *dicom.DataSet, frames int) []int64 {
 	return list
 }
 
-// byOffset divides by where frames begin. It reports whether each offset is the beginning of a fragment.
+// byOffset divides fragments by the offsets of frames. It reports whether each offset is the start of a
+// fragment.
 func (d *Description) byOffset(rest [][]byte, starts []int64) bool {
 	frames := make([][][]byte, 0, len(starts))
 	at := int64(0)
@@ -320,7 +322,7 @@ func (d *Description) byOffset(rest [][]byte, starts []int64) bool {
 	return true
 }
 
-// byBeginning divides where a fragment begins as a JPEG or JPEG 2000 codestream does.
+// byBeginning starts a new frame at each fragment that begins like a JPEG or JPEG 2000 codestream.
 func (d *Description) byBeginning(rest [][]byte) error {
 	var frames [][][]byte
 	for _, f := range rest {

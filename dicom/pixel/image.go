@@ -5,7 +5,7 @@ import (
 	"image/color"
 )
 
-// Image returns the view as an image of the standard library.
+// Image converts the view to an image of the standard library.
 func (v *View) Image() image.Image {
 	r := image.Rect(0, 0, v.Width, v.Height)
 	switch {

@@ -23,7 +23,7 @@ func fromJPEG(encoded []byte, d *Description) (*Frame, error) {
 	return f, nil
 }
 
-// fits compares what a codestream says with what the object says.
+// fits returns an error if a codestream's header contradicts the object.
 func (d *Description) fits(codec string, width, height, components, precision int) error {
 	switch {
 	case width != d.Columns || height != d.Rows:
@@ -36,7 +36,7 @@ func (d *Description) fits(codec string, width, height, components, precision in
 	return nil
 }
 
-// pack writes samples little endian in width bytes each.
+// pack writes samples in little endian with width bytes each.
 func pack(samples []uint16, width int) []byte {
 	out := make([]byte, len(samples)*width)
 	switch width {
@@ -56,8 +56,8 @@ func pack(samples []uint16, width int) []byte {
 	return out
 }
 
-// colourOf tells what the components of a lossy frame are. The object says it, and some objects are wrong: a frame with
-// the marker of JFIF, or with Adobe's for YCbCr, is YCbCr whatever the object says.
+// colourOf returns the meaning of the components of a lossy frame. Usually the object says it, but some objects
+// are wrong: a frame with a JFIF marker, or with Adobe's for YCbCr, is YCbCr whatever the object says.
 func (d *Description) colourOf(img *jpeg.Image) Photometric {
 	switch d.Photometric {
 	case YBRFull422:

@@ -34,14 +34,14 @@ func fromJPEG2000(encoded []byte, d *Description) (*Frame, error) {
 	f := &Frame{d.packComponents(img.Components), d.Photometric}
 	switch {
 	case d.Photometric == YBRICT, d.Photometric == YBRRCT, img.Transformed && d.Samples == 3:
-		f.Photometric = RGB // the transform is undone
+		f.Photometric = RGB // the transform has been undone
 	case d.Photometric == YBRFull422:
 		f.Photometric = YBRFull
 	}
 	return f, nil
 }
 
-// reread takes the bits of samples for what the object says they are: two's complement, or not.
+// reread reinterprets the bits of samples as the object says: as two's complement, or unsigned.
 func reread(c jpeg2000.Component, signed bool) {
 	shift := 32 - c.Precision
 	for i, v := range c.Samples {

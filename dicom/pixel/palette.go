@@ -7,14 +7,14 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// paletteTags are descriptor, data and segmented data of red, green and blue.
+// paletteTags lists descriptor, data and segmented data of red, green and blue.
 var paletteTags = [3][3]dicom.Tag{
 	{dicom.RedPaletteDescriptor, dicom.RedPaletteData, dicom.SegmentedRedPaletteData},
 	{dicom.GreenPaletteDescriptor, dicom.GreenPaletteData, dicom.SegmentedGreenPaletteData},
 	{dicom.BluePaletteDescriptor, dicom.BluePaletteData, dicom.SegmentedBluePaletteData},
 }
 
-// palette fills v with the colours that samples stand for (PS3.3, C.7.6.3.1.5 and C.7.9).
+// palette fills v with the colours for palette indices (PS3.3, C.7.6.3.1.5 and C.7.9).
 func (d *Description) palette(v *View, f *Frame) error {
 	var tables [3]*table
 	for c, tags := range paletteTags {
@@ -62,7 +62,7 @@ func (d *Description) paletteTable(tags [3]dicom.Tag) (*table, error) {
 	return t, nil
 }
 
-// segmentWords splits segmented data into numbers of 8 or 16 bits.
+// segmentWords splits segmented data into 8- or 16-bit numbers.
 func segmentWords(b []byte, bits uint, order binary.ByteOrder) []uint16 {
 	var words []uint16
 	if bits == 8 {
@@ -77,8 +77,8 @@ func segmentWords(b []byte, bits uint, order binary.ByteOrder) []uint16 {
 	return words
 }
 
-// expandSegments expands segments (PS3.3, C.7.9.2) to exactly n entries: 0 is a list, 1 a line from the entry before, 2
-// repeats earlier segments.
+// expandSegments expands segments (PS3.3, C.7.9.2) to exactly n entries: 0 is a list, 1 a line from the
+// previous entry, 2 repeats earlier segments.
 func expandSegments(words []uint16, n int) ([]uint16, error) {
 	e := expander{words: words, out: make([]uint16, 0, n), n: n}
 	if err := e.run(0, -1, false); err != nil {
@@ -96,7 +96,8 @@ type expander struct {
 	n     int
 }
 
-// run expands segments from word at on: count of them, or all where count is -1. Repeated segments may not repeat others.
+// run expands segments from word at on: count of them, or all if count is -1. Repeated segments may not contain
+// repeats.
 func (e *expander) run(at, count int, repeated bool) error {
 	for ; at < len(e.words) && count != 0; count-- {
 		if len(e.out) >= e.n && count < 0 {
@@ -144,7 +145,7 @@ func (e *expander) run(at, count int, repeated bool) error {
 	return nil
 }
 
-// line appends length entries on the way from the last entry to the given one.
+// line appends length entries, interpolated from the last entry to the given one.
 func (e *expander) line(to, length int) {
 	from := int(e.out[len(e.out)-1])
 	for i := 1; i <= length; i++ {

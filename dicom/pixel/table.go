@@ -8,10 +8,11 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// table is a look-up table (PS3.3, C.11.1.1): values before the first entry have the first, those after the last the last.
+// table is a look-up table (PS3.3, C.11.1.1). Values below its range map to the first entry, values above to
+// the last.
 type table struct {
 	first   int64
-	bits    uint // of an entry: 8 to 16
+	bits    uint // bits per entry: 8 to 16
 	entries []uint16
 }
 
@@ -19,7 +20,7 @@ func (t *table) at(x int64) uint16 {
 	return t.entries[min(max(x-t.first, 0), int64(len(t.entries)-1))]
 }
 
-// readTable reads a table with its descriptor: number of entries, first value, bits of an entry.
+// readTable reads a table with its descriptor: number of entries, first mapped value, bits per entry.
 func readTable(d *dicom.DataSet, descriptor, data dicom.Tag, signed bool) (*table, error) {
 	t, n, err := readDescriptor(d, descriptor, signed)
 	if err != nil {
@@ -35,8 +36,8 @@ func readTable(d *dicom.DataSet, descriptor, data dicom.Tag, signed bool) (*tabl
 	return t, nil
 }
 
-// readDescriptor reads the three numbers of a descriptor. They are 16 bits each whatever the VR says; of these the first is
-// unsigned, with 0 for 65,536.
+// readDescriptor reads the three numbers of a descriptor. They have 16 bits each whatever the VR. The first is
+// unsigned, and 0 means 65,536.
 func readDescriptor(d *dicom.DataSet, tag dicom.Tag, signed bool) (t *table, n int, err error) {
 	b := d.Bytes(tag)
 	if len(b) < 6 {
@@ -47,7 +48,8 @@ func readDescriptor(d *dicom.DataSet, tag dicom.Tag, signed bool) (t *table, n i
 		n = 1 << 16
 	}
 	t = &table{first: int64(order.Uint16(b[2:])), bits: uint(order.Uint16(b[4:]))}
-	// The VR says whether the first value has a sign; where it says that it has none, pixels that have one are believed.
+	// The VR says whether the first value is signed. If it says unsigned but the pixels are signed, the value
+	// is read as signed.
 	if signed || d.Find(tag).VR == "SS" {
 		t.first = int64(int16(t.first))
 	}
@@ -64,7 +66,7 @@ func byteOrder(d *dicom.DataSet) binary.ByteOrder {
 	return binary.LittleEndian
 }
 
-// entries reads n entries: a word each, or a byte each where there are too few bytes for words.
+// entries reads n entries: a word each, or a byte each if there are too few bytes for words.
 func entries(b []byte, n int, bits uint, big bool) ([]uint16, error) {
 	list := make([]uint16, n)
 	switch {
@@ -90,7 +92,7 @@ func entries(b []byte, n int, bits uint, big bool) ([]uint16, error) {
 	return list, nil
 }
 
-// modality maps a stored value to what was measured (PS3.3, C.11.1).
+// modality maps a stored value to the measured value (PS3.3, C.11.1).
 type modality struct {
 	lut              *table
 	slope, intercept float64
@@ -103,7 +105,7 @@ func (m *modality) at(x int64) float64 {
 	return float64(x)*m.slope + m.intercept
 }
 
-// modalityOf reads the modality LUT, or slope and intercept, of a frame.
+// modalityOf reads the modality LUT of a frame, or its slope and intercept.
 func (d *Description) modalityOf(i int) (*modality, error) {
 	m := &modality{slope: 1}
 	if items := d.data.Items(dicom.ModalityLUTSequence); len(items) > 0 {
@@ -131,13 +133,13 @@ func (d *Description) modalityOf(i int) (*modality, error) {
 	return m, nil
 }
 
-// rescaled reports whether values after the modality LUT differ from stored ones.
+// rescaled reports whether values after the modality LUT differ from stored values.
 func (d *Description) rescaled(i int) bool {
 	m, err := d.modalityOf(i)
 	return err == nil && (m.lut != nil || m.slope != 1 || m.intercept != 0)
 }
 
-// fullRange returns the least and the greatest value after the modality LUT that the stored bits can hold.
+// fullRange returns the lowest and the highest value after the modality LUT that the stored bits can represent.
 func (d *Description) fullRange(i int) (lo, hi float64) {
 	m, err := d.modalityOf(i)
 	if err != nil {

@@ -8,20 +8,20 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// View is a frame as it is seen: grey values from black to white, or colours.
+// View is a rendered frame: grey values from black to white, or colours.
 type View struct {
 	Width, Height int
 	Channels      int // 1 (grey) or 3 (RGB)
-	Bits          int // of a sample: 8 or 16; the greatest is white
+	Bits          int // per sample: 8 or 16; the largest value is white
 	Pix8          []uint8
 	Pix16         []uint16
 
-	// How says in words how grey values were chosen: "window 40,400", "VOI LUT", "no window: range of the image".
+	// How describes how grey values were chosen: "window 40,400", "VOI LUT", "no window: range of the image".
 	How string
 }
 
-// View decodes frame i, counted from 0, and shows it through the window. A colour image has no window: one that is asked
-// for by values or by name is an error.
+// View decodes frame i, counted from 0, and renders it through the window. Colour images have no window: asking
+// for one by values or by name is an error.
 func (d *Description) View(i int, w Window) (*View, error) {
 	f, err := d.Frame(i)
 	if err != nil {
@@ -45,7 +45,7 @@ func (d *Description) View(i int, w Window) (*View, error) {
 	return v, d.colour(v, f)
 }
 
-// stored reads sample k of a frame as a whole number: the stored bits alone, with their sign.
+// stored reads sample k of a frame as an integer: only the stored bits, with their sign.
 func (d *Description) stored(data []byte, k int) int64 {
 	var raw uint64
 	switch d.SampleBytes() {
@@ -61,7 +61,7 @@ func (d *Description) stored(data []byte, k int) int64 {
 	return d.value(raw)
 }
 
-// value takes the stored bits out of an allocated word.
+// value extracts the stored bits from an allocated word.
 func (d *Description) value(raw uint64) int64 {
 	raw <<= 63 - d.High
 	if d.Signed {
@@ -70,7 +70,7 @@ func (d *Description) value(raw uint64) int64 {
 	return int64(raw >> (64 - d.Stored))
 }
 
-// measured returns a function that gives sample k after the modality LUT.
+// measured returns a function that returns sample k after the modality LUT.
 func (d *Description) measured(f *Frame, i int) (func(k int) float64, error) {
 	m, err := d.modalityOf(i)
 	if err != nil {
@@ -90,8 +90,8 @@ func (d *Description) measured(f *Frame, i int) (func(k int) float64, error) {
 	}, nil
 }
 
-// Measured decodes frame i and returns its values after the modality LUT, row by row: Hounsfield units of a CT. It is an
-// error for colour images.
+// Measured decodes frame i and returns its values after the modality LUT in row-major order, such as Hounsfield
+// units of a CT. It returns an error for colour images.
 func (d *Description) Measured(i int) ([]float64, error) {
 	f, err := d.Frame(i)
 	if err != nil {
@@ -149,7 +149,7 @@ func (d *Description) grey(v *View, f *Frame, i int, w Window) error {
 	return d.greyByTable(v, f, i, level)
 }
 
-// greyByTable computes each of the at most 65,536 levels once.
+// greyByTable computes each of the at most 65,536 levels only once.
 func (d *Description) greyByTable(v *View, f *Frame, i int, level func(float64) uint16) error {
 	m, err := d.modalityOf(i)
 	if err != nil {
@@ -181,7 +181,7 @@ func (d *Description) greyByTable(v *View, f *Frame, i int, level func(float64) 
 	return nil
 }
 
-// inverse reports whether the least value is white.
+// inverse reports whether the lowest value is white.
 func (d *Description) inverse(f *Frame) bool {
 	shape := d.data.Text(dicom.PresentationLUTShape)
 	if f.Photometric == Monochrome2 && shape == "INVERSE" {
@@ -191,7 +191,7 @@ func (d *Description) inverse(f *Frame) bool {
 	return f.Photometric == Monochrome1
 }
 
-// limitsOf finds the least and the greatest measured value that is not padding.
+// limitsOf returns the lowest and the highest measured value that is not padding.
 func (d *Description) limitsOf(f *Frame, i int, at func(int) float64, n int) (lo, hi float64) {
 	padding := d.padding()
 	lo, hi = math.Inf(1), math.Inf(-1)
@@ -209,7 +209,8 @@ func (d *Description) limitsOf(f *Frame, i int, at func(int) float64, n int) (lo
 	return lo, hi
 }
 
-// padding returns whether a stored value stands for no measurement (PS3.3, C.7.5.1.1.2).
+// padding returns a function that reports whether a stored value is padding, not a measurement (PS3.3,
+// C.7.5.1.1.2).
 func (d *Description) padding() func(int64) bool {
 	v, err := d.data.Int(dicom.PixelPaddingValue)
 	if err != nil {
@@ -224,7 +225,7 @@ func (d *Description) padding() func(int64) bool {
 	return func(x int64) bool { return x >= lo && x <= hi }
 }
 
-// reread gives a number of 16 bits the sign that pixels have: writers confuse US and SS.
+// reread gives a 16-bit number the signedness of the pixels, because some writers confuse US and SS.
 func (d *Description) reread(v int64) int64 {
 	if d.Signed && v > math.MaxInt16 && d.Allocated <= 16 {
 		return int64(int16(v))
@@ -263,7 +264,7 @@ func (d *Description) colour(v *View, f *Frame) error {
 	}
 	v.Bits = 16
 	v.Pix16 = make([]uint16, n)
-	top := uint64(1)<<d.Stored - 1 // of at most 32 bits: products fit 64
+	top := uint64(1)<<d.Stored - 1 // at most 32 bits, so that products fit 64
 	for k := range n {
 		v.Pix16[k] = uint16((uint64(d.stored(f.Data, k))*65535 + top/2) / top)
 	}
@@ -273,7 +274,8 @@ func (d *Description) colour(v *View, f *Frame) error {
 	return nil
 }
 
-// toRGB converts YBR_FULL in place (PS3.3, C.7.6.3.1.2), rounded to the nearest. middle is the chroma of grey.
+// toRGB converts YBR_FULL in place (PS3.3, C.7.6.3.1.2), rounded to nearest. middle is the chroma value of
+// grey.
 func toRGB[T uint8 | uint16](pix []T, middle, top float64) {
 	clip := func(x float64) T { return T(min(max(math.Floor(x+0.5), 0), top)) }
 	for k := 0; k+2 < len(pix); k += 3 {
@@ -284,8 +286,9 @@ func toRGB[T uint8 | uint16](pix []T, middle, top float64) {
 	}
 }
 
-// Digest returns the first 16 hexadecimal digits of the SHA-256 of all decoded samples as stored, frame by frame, row by
-// row, as [Description.EachFrame] has them. Samples of more than a byte are hashed in the byte order of the object.
+// Digest returns the first 16 hexadecimal digits of the SHA-256 of all decoded samples as stored, frame by
+// frame and row by row, in the form of [Description.EachFrame]. Samples of more than one byte are hashed in the
+// byte order of the object.
 func (d *Description) Digest() (string, error) {
 	return d.digest()
 }

@@ -9,13 +9,13 @@ import (
 	"melo.example/melo/dicom"
 )
 
-// Window says how grey values are chosen from what a detector measured. The zero value takes what the object says: its
-// VOI LUT, else its first window, else the range of the image.
+// Window selects how measured values become grey values. The zero value uses the object's own settings: its VOI
+// LUT, else its first window, else the range of the image.
 type Window struct {
 	Mode   WindowMode
-	Center float64 // of WindowValues, in units after the modality LUT (Hounsfield units of a CT)
+	Center float64 // for WindowValues, in units after the modality LUT (Hounsfield units of a CT)
 	Width  float64
-	Name   string // of WindowNamed: explanation ("LUNG") or position ("#2")
+	Name   string // for WindowNamed: an explanation ("LUNG") or a position ("#2")
 }
 
 // WindowMode is a way to choose grey values.
@@ -24,13 +24,13 @@ type WindowMode uint8
 // The ways to choose grey values.
 const (
 	WindowObject WindowMode = iota // the object's VOI LUT, first window, or the range of the image
-	WindowFull                     // all values that the stored bits can hold
-	WindowRange                    // from the least to the greatest value of the image
+	WindowFull                     // all values that the stored bits can represent
+	WindowRange                    // from the lowest to the highest value in the image
 	WindowNamed                    // one of the object's windows, by explanation or position
 	WindowValues                   // a centre and a width
 )
 
-// ParseWindow reads "", "full", "range", "CENTER,WIDTH", "#2" or the explanation of a window.
+// ParseWindow parses "", "full", "range", "CENTER,WIDTH", "#2" or the explanation of a window.
 func ParseWindow(text string) (Window, error) {
 	text = strings.TrimSpace(text)
 	switch strings.ToLower(text) {
@@ -53,7 +53,7 @@ func ParseWindow(text string) (Window, error) {
 	return Window{Mode: WindowValues, Center: c, Width: w}, nil
 }
 
-// String writes w so that [ParseWindow] reads it.
+// String formats w so that [ParseWindow] can parse it.
 func (w Window) String() string {
 	switch w.Mode {
 	case WindowFull:
@@ -71,11 +71,11 @@ func (w Window) String() string {
 // curve maps a value after the modality LUT to [0, 1].
 type curve struct {
 	at   func(x float64) float64
-	what string // in words
+	what string // description for people
 }
 
-// curveOf chooses the curve of a frame. values are those of the image after the modality LUT, asked for only where the
-// choice depends on them.
+// curveOf chooses the curve of a frame. values returns the range of the image after the modality LUT; it is
+// called only if the choice depends on it.
 func (d *Description) curveOf(w Window, i int, values func() (lo, hi float64)) (curve, error) {
 	group := d.group(i, dicom.FrameVOILUTSequence)
 	switch w.Mode {
@@ -110,7 +110,7 @@ func (d *Description) curveOf(w Window, i int, values func() (lo, hi float64)) (
 	return rangeCurve(lo, hi, "no window: range of the image"), nil
 }
 
-// named finds a window by its explanation, in any case, or by its position as in "#2".
+// named finds a window by its explanation, ignoring case, or by its position as in "#2".
 func (d *Description) named(name string, group *dicom.DataSet) (curve, error) {
 	centers, widths, err := windows(group)
 	if err != nil {
@@ -177,7 +177,7 @@ func windowCurve(c, w float64, function string) (curve, error) {
 	return curve{}, fmt.Errorf("VOI LUT function %q is not known", function)
 }
 
-// rangeCurve maps lo to 0 and hi to 1. An image of one value is black.
+// rangeCurve maps lo to 0 and hi to 1. An image with a single value becomes black.
 func rangeCurve(lo, hi float64, what string) curve {
 	if !(hi > lo) {
 		return curve{func(float64) float64 { return 0 }, what}
@@ -185,7 +185,7 @@ func rangeCurve(lo, hi float64, what string) curve {
 	return curve{func(x float64) float64 { return min(max((x-lo)/(hi-lo), 0), 1) }, what}
 }
 
-// voiLUT reads the first VOI LUT of a data set, for frame i; its at is nil where there is none.
+// voiLUT reads the first VOI LUT of a data set, for frame i. If there is none, at is nil.
 func (d *Description) voiLUT(group *dicom.DataSet, i int) (curve, error) {
 	items := group.Items(dicom.VOILUTSequence)
 	if len(items) == 0 {
@@ -195,7 +195,7 @@ func (d *Description) voiLUT(group *dicom.DataSet, i int) (curve, error) {
 	if err != nil {
 		return curve{}, errorf("VOI LUT: %w", err)
 	}
-	// What it looks up are measured values. A first value without a sign that is beyond all of them is one below 0.
+	// The table maps measured values. An unsigned first value above all of them stands for a negative one.
 	if lo, hi := d.fullRange(i); lo < 0 && t.first > math.MaxInt16 && float64(t.first) > hi {
 		t.first = int64(int16(t.first))
 	}
@@ -207,8 +207,8 @@ func (d *Description) voiLUT(group *dicom.DataSet, i int) (curve, error) {
 	return curve{func(x float64) float64 { return min(float64(t.at(int64(math.Floor(x))))/top, 1) }, what}, nil
 }
 
-// group returns the data set that describes frame i in the named functional group: that of the frame, that shared by all
-// frames, or the object itself.
+// group returns the data set that describes frame i in a functional group: that of the frame, that shared by
+// all frames, or the object itself.
 func (d *Description) group(i int, t dicom.Tag) *dicom.DataSet {
 	if frames := d.data.Items(dicom.PerFrameFunctionalGroups); i < len(frames) {
 		if items := frames[i].Items(t); len(items) > 0 {

@@ -7,14 +7,15 @@ import (
 	"fmt"
 )
 
-// headerSize is the number of segments and fifteen offsets, 32 bits each.
+// headerSize is the size of the number of segments and fifteen offsets, 32 bits each.
 const headerSize = 64
 
-// Decode decodes one frame of n pixels whose samples have width bytes. It returns samples*width planes of n bytes each,
-// one after the other: for each sample the most significant byte first. Where a pixel takes less than a byte (width 0),
-// each plane has (n+7)/8 bytes.
+// Decode decodes one frame of n pixels with width bytes per sample. It returns samples*width planes of n bytes
+// each, one after the other; for each sample the most significant byte comes first. If a pixel takes less than
+// a byte (width 0), each plane has (n+7)/8 bytes.
 //
-// An error says what the frame's header or a segment lacks. Nothing larger than the result is allocated.
+// The error says what is wrong with the frame's header or a segment. No more memory is allocated than for the
+// result.
 func Decode(frame []byte, n, samples, width int) ([]byte, error) {
 	size := n
 	if width == 0 {
@@ -25,7 +26,7 @@ func Decode(frame []byte, n, samples, width int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A segment expands each two bytes to at most 128.
+	// A segment expands two bytes to at most 128.
 	if int64(size)*int64(planes) > 64*int64(len(frame)) {
 		return nil, fmt.Errorf("rle: %d bytes cannot hold %d planes of %d bytes", len(frame), planes, size)
 	}
@@ -39,7 +40,7 @@ func Decode(frame []byte, n, samples, width int) ([]byte, error) {
 	return out, nil
 }
 
-// segments reads the header and returns where each segment begins, and the frame's end.
+// segments reads the header and returns the start of each segment, and the end of the frame.
 func segments(frame []byte, want int) ([]int, error) {
 	if len(frame) < headerSize {
 		return nil, fmt.Errorf("rle: frame of %d bytes, its header alone has %d", len(frame), headerSize)
@@ -64,14 +65,15 @@ func segments(frame []byte, want int) ([]int, error) {
 	return append(offsets, len(frame)), nil
 }
 
-// unpack expands a segment into out and returns how many bytes it wrote. What the segment has beyond out is padding.
+// unpack expands a segment into out and returns the number of bytes written. Remaining bytes of the segment are
+// padding.
 func unpack(out, segment []byte) int {
 	n := 0
 	for i := 0; i < len(segment) && n < len(out); {
 		c := int8(segment[i])
 		i++
 		switch {
-		case c >= 0: // that many bytes and one more, as they are
+		case c >= 0: // the next c + 1 bytes, unchanged
 			end := min(i+int(c)+1, len(segment))
 			n += copy(out[n:], segment[i:end])
 			i = end

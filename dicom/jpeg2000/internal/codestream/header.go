@@ -39,7 +39,7 @@ func (r Rect) H() int64 { return max(r.Y1-r.Y0, 0) }
 // Empty reports whether the area has no samples.
 func (r Rect) Empty() bool { return r.X1 <= r.X0 || r.Y1 <= r.Y0 }
 
-// maxPrecision is what fits the int32 of a decoded sample. T.800 allows 38.
+// maxPrecision is limited by the int32 of decoded samples. T.800 allows 38.
 const maxPrecision = 32
 
 func parseSize(payload []byte) (*Size, error) {
@@ -121,7 +121,7 @@ const maxLevels = 32
 // Step is the quantisation of a subband: exponent and 11 bits of mantissa.
 type Step struct{ Exp, Mant int }
 
-// Coding is how one component of a tile is coded: COD or COC, QCD or QCC, and RGN.
+// Coding holds the coding parameters of a component in a tile: COD or COC, QCD or QCC, and RGN.
 type Coding struct {
 	Levels     int // decompositions
 	BlockW     int // log2 of a code-block's greatest width
@@ -145,7 +145,7 @@ type Volume struct {
 	L1             int
 }
 
-// TileCoding is how a tile is coded.
+// TileCoding holds the coding parameters of a tile.
 type TileCoding struct {
 	Order   int // progression unless Volumes say more
 	Layers  int
@@ -168,7 +168,7 @@ func (t *TileCoding) clone() *TileCoding {
 	return &c
 }
 
-// apply reads one marker segment of a main or tile-part header. It reports false for markers that it does not know.
+// apply reads a marker segment of a main or tile-part header. It returns false for unknown markers.
 func (t *TileCoding) apply(marker int, payload []byte) (bool, error) {
 	switch marker {
 	case cod:
@@ -234,7 +234,7 @@ func (t *TileCoding) parseCOC(payload []byte) error {
 	return nil
 }
 
-// setStyle takes what COD or COC say and leaves the quantisation.
+// setStyle copies the parameters of COD or COC, but not the quantisation.
 func (c *Coding) setStyle(from Coding) {
 	c.Levels, c.BlockW, c.BlockH, c.Style = from.Levels, from.BlockW, from.BlockH, from.Style
 	c.Reversible, c.Precincts = from.Reversible, from.Precincts
@@ -385,7 +385,7 @@ func (t *TileCoding) parsePOC(payload []byte) error {
 	return nil
 }
 
-// check says whether a tile can be decoded by what its headers say.
+// check returns an error if the headers make a tile undecodable.
 func (t *TileCoding) check(s *Size) error {
 	if !t.hasCoding {
 		return malformed("no COD marker segment")
@@ -416,7 +416,7 @@ func (t *TileCoding) check(s *Size) error {
 	return nil
 }
 
-// TileArea returns the samples of a component that lie in a tile.
+// TileArea returns the area of a component in a tile, in samples.
 func (s *Size) TileArea(index, c int) Rect {
 	p, q := int64(index%s.TilesX), int64(index/s.TilesX)
 	x0, y0 := max(s.TileX0+p*s.TileW, s.X0), max(s.TileY0+q*s.TileH, s.Y0)

@@ -5,14 +5,14 @@ import (
 	"math/bits"
 )
 
-// maxPasses is more than any code-block can have: three for each of at most 38 + 7 + 37 planes.
+// maxPasses is an upper bound of the passes of a code-block: three for each of at most 38 + 7 + 37 planes.
 const maxPasses = 250
 
 // manyPasses stands for a segment without a limit.
 const manyPasses = 255
 
-// ReadPackets reads all packets of the tile, so that Segments can give what each code-block has. With partial set,
-// packets that are missing leave their code-blocks as they are, and cut reports that some were missing.
+// ReadPackets reads all packets of the tile, so that Segments can return the data of each code-block. With
+// partial, missing packets leave their code-blocks unchanged, and cut reports that some were missing.
 func (t *Tile) ReadPackets(parts *TileParts, partial bool) (cut bool, err error) {
 	if err := t.gather(parts); err != nil {
 		return false, err
@@ -28,7 +28,7 @@ func (t *Tile) ReadPackets(parts *TileParts, partial bool) (cut bool, err error)
 	return false, err
 }
 
-// gather puts the bodies of the tile-parts together.
+// gather concatenates the bodies of the tile-parts.
 func (t *Tile) gather(parts *TileParts) error {
 	total := 0
 	for _, b := range parts.Body {
@@ -104,7 +104,7 @@ func (q *packets) read(comp *TileComp, r *Resolution, k int, layer int) error {
 // firstNew is the number of chunks so far.
 func (t *Tile) firstNew() int { return len(t.chunks) }
 
-// bodies gives the chunks that the header announced their bytes.
+// bodies assigns bytes to the chunks that the header announced.
 func (q *packets) bodies(from int) error {
 	t := q.tile
 	for i := from; i < len(t.chunks); i++ {
@@ -118,7 +118,7 @@ func (q *packets) bodies(from int) error {
 	return nil
 }
 
-// shorten gives the chunks from the i-th on what is left, for who wants a partial picture.
+// shorten distributes the remaining bytes to the chunks from i on, for partial decoding.
 func (q *packets) shorten(i int, err error) error {
 	t := q.tile
 	for ; i < len(t.chunks); i++ {
@@ -299,10 +299,10 @@ func (q *packets) chunk(blk *Block, s *Segment, passes int, n uint32) error {
 	return nil
 }
 
-// firstHT reads the lengths of a block of T.814 that had no cleanup pass yet. Passes before it are placeholders without
-// bytes, three to a bit-plane. The field's width counts as if all passes were in one segment, so that a block of T.800 can
-// stand in its place where the two are mixed: then a length field that T.814 excludes says so. It returns how many of the n
-// passes are still to be read.
+// firstHT reads the lengths of a T.814 block that has had no cleanup pass yet. Passes before it are
+// placeholders without bytes, three per bit-plane. The width of the field is computed as if all passes were in
+// one segment, so that a block of T.800 can take its place where the two are mixed; a length that T.814
+// excludes then indicates T.800. It returns how many of the n passes are still to be read.
 func (q *packets) firstHT(b *headBits, c *Coding, blk *Block, n int) (int, error) {
 	mixed := c.Style&StyleMixed != 0
 	if mixed && c.Style&(StyleBypass|StyleTermAll) != 0 {

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// Codestream is a parsed codestream: its headers, and where the packets of each tile are.
+// Codestream is a parsed codestream: its headers, and the positions of each tile's packets.
 type Codestream struct {
 	Size      *Size
 	Coding    *TileCoding // of the main header
@@ -13,7 +13,7 @@ type Codestream struct {
 	Truncated bool        // the data end within a tile-part; only with Options.Partial
 }
 
-// TileParts is what the tile-parts of one tile hold.
+// TileParts holds the data of a tile's tile-parts.
 type TileParts struct {
 	Coding *TileCoding // nil: no tile-part of the tile was there
 	Body   [][]byte    // packets
@@ -24,9 +24,9 @@ type TileParts struct {
 	last   int // TPsot of the last tile-part seen
 }
 
-// Options steers Parse.
+// Options configures Parse.
 type Options struct {
-	Partial bool // a codestream that ends early is not an error
+	Partial bool // a truncated codestream is not an error
 }
 
 // Parse reads the headers of a codestream. Data after its end are ignored, as are marker segments that only inform.
@@ -286,7 +286,7 @@ func (p *parser) tilePart() (done bool, err error) {
 	return done, nil
 }
 
-// cut turns an error of data that end early into the end of the codestream, where that was asked for.
+// cut turns an error about truncated data into the end of the codestream, with Options.Partial.
 func (p *parser) cut(err error) (bool, error) {
 	if !p.opt.Partial {
 		return false, err

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// place is a precinct with where it stands in a progression by position.
+// place is a precinct and its position in a progression by position.
 type place struct {
 	y, x      int64
 	comp, res int32
@@ -29,8 +29,8 @@ func (t *Tile) progress(q *packets) error {
 	return nil
 }
 
-// counter bounds what a header can make the reader pass over without reading anything: progressions that only name
-// packets that were read already.
+// counter limits how many packets a header can make the reader skip without reading: progressions may refer to
+// packets that have been read already.
 type counter struct{ idle int64 }
 
 const maxIdle = 1 << 26
@@ -42,7 +42,7 @@ func (c *counter) skip() error {
 	return nil
 }
 
-// volume reads the packets of one progression that were not read before.
+// volume reads the packets of one progression that have not been read before.
 func (t *Tile) volume(q *packets, v Volume, steps *counter) error {
 	v.L1 = min(v.L1, t.Coding.Layers)
 	v.C1 = min(v.C1, len(t.Comps))
@@ -118,8 +118,9 @@ func (t *Tile) byLayer(q *packets, v Volume, places []place, steps *counter) err
 	return nil
 }
 
-// places lists the precincts of a progression in its order, layers aside. A precinct stands where the loops of T.800 B.12
-// over the reference grid meet it: at its corner, or at the tile's where that lies in the middle of it.
+// places lists the precincts of a progression in order, ignoring layers. The position of a precinct is where
+// the loops of T.800 B.12 over the reference grid meet it: its corner, or the tile's corner if that is inside
+// the precinct.
 func (t *Tile) places(v Volume) ([]place, error) {
 	n := int64(0)
 	for c := v.C0; c < v.C1; c++ {

@@ -1,6 +1,6 @@
 package codestream
 
-// node is a node of a tag tree: what is known of its value is that it is at least low, and equal once done.
+// node is a node of a tag tree. Its value is at least low, and equal to low once done.
 type node struct {
 	low  uint16
 	done bool
@@ -22,7 +22,8 @@ func tagNodes(w, h int64) int64 {
 	return n
 }
 
-// decode reads bits until the leaf (x, y) is known or known to be at least threshold. It returns what is known then.
+// decode reads bits until the value of leaf (x, y) is known, or known to be at least threshold. It returns the
+// bound.
 func (t *tagTree) decode(b *headBits, x, y int, threshold uint16) (value uint16, done bool) {
 	var offsets [32]int32
 	levels := 0
@@ -60,7 +61,7 @@ type headBits struct {
 	at    int
 	cur   uint32
 	n     uint
-	short bool // more was asked for than is there
+	short bool // more bits were requested than are available
 }
 
 func (b *headBits) bit() uint32 {
@@ -89,7 +90,7 @@ func (b *headBits) bits(n int) uint32 {
 	return v
 }
 
-// align ends a packet header: what is left of the byte is skipped, and the byte after one of ones.
+// align ends a packet header: it skips the rest of the byte, and the byte after a byte of ones.
 func (b *headBits) align() {
 	if b.cur == 0xFF {
 		if b.at >= len(b.data) {

@@ -11,7 +11,7 @@ const (
 	HH
 )
 
-// Tile is the geometry of one tile and, after ReadPackets, what each of its code-blocks has.
+// Tile is the geometry of one tile and, after ReadPackets, the data of its code-blocks.
 type Tile struct {
 	Rect
 	Coding *TileCoding
@@ -96,7 +96,7 @@ const (
 	tileCompBytes = 128
 )
 
-// NewTile lays out a tile: everything that follows from the headers alone.
+// NewTile computes the geometry of a tile, which follows from the headers.
 func (cs *Codestream) NewTile(index int, budget *Budget) (*Tile, error) {
 	s := cs.Size
 	parts := &cs.Tiles[index]
@@ -174,7 +174,7 @@ func (c *TileComp) band(o Orient, n, index int) Band {
 
 // divide cuts the subbands of a resolution into precincts and code-blocks.
 func (r *Resolution) divide(c *Coding, index int, budget *Budget) error {
-	// More precincts than this would overflow the product.
+	// Beyond these limits the product would overflow.
 	if r.nx > 1<<31 || r.ny > 1<<31 {
 		return malformed("%d x %d precincts", r.nx, r.ny)
 	}
@@ -208,7 +208,7 @@ func (r *Resolution) divide(c *Coding, index int, budget *Budget) error {
 	return nil
 }
 
-// fill makes the code-blocks of a band that lie in a precinct, whose area is in the band's samples.
+// fill creates the code-blocks of a band within a precinct, whose area is given in the band's samples.
 func (p *precinct) fill(i int, b *Band, area Rect, bw, bh, style int) {
 	a := Rect{max(area.X0, b.X0), max(area.Y0, b.Y0), min(area.X1, b.X1), min(area.Y1, b.Y1)}
 	if a.Empty() {

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// ErrDamaged is returned where a code-block's data contradict themselves.
+// ErrDamaged is returned for code-blocks with inconsistent data.
 var ErrDamaged = errors.New("damaged code-block")
 
-// Style has the code-block styles that change decoding.
+// Style holds the code-block styles that affect decoding.
 type Style struct {
 	Bypass, Reset, TermAll, Causal, Segmark bool
 }
 
-// Magnitude is the type of a coefficient: 32 bits serve up to 30 bit-planes, 64 bits up to 62.
+// Magnitude is the type of a coefficient: 32 bits for up to 30 bit-planes, 64 bits for up to 62.
 type Magnitude interface{ uint32 | uint64 }
 
 // MaxPlanes returns the number of bit-planes that fit M.
@@ -24,7 +24,7 @@ func MaxPlanes[M Magnitude]() int {
 	return 30
 }
 
-// Decoder decodes code-blocks one after the other. The zero value is ready; it keeps its buffers.
+// Decoder decodes code-blocks one after the other. The zero value is ready to use. It reuses its buffers.
 type Decoder[M Magnitude] struct {
 	mq     mq
 	raw    raw
@@ -41,7 +41,7 @@ type Decoder[M Magnitude] struct {
 	count int // passes so far
 }
 
-// Start begins a code-block of w x h samples in a subband, with so many bit-planes that are not empty.
+// Start begins a code-block of w x h samples in a subband, with the given number of non-empty bit-planes.
 func (d *Decoder[M]) Start(w, h int, band Band, planes int, style Style) error {
 	if planes > MaxPlanes[M]() {
 		return fmt.Errorf("%w: %d bit-planes, at most %d fit", ErrDamaged, planes, MaxPlanes[M]())
@@ -119,8 +119,8 @@ func (d *Decoder[M]) Segment(data []byte, passes int) error {
 	return nil
 }
 
-// segmark reads the segmentation symbol 1010. Where the segment's bytes have run out it counts as read: encoders that cut
-// code-blocks to a rate (OpenJPEG) leave less than the symbol needs.
+// segmark reads the segmentation symbol 1010. If the segment's bytes are exhausted it counts as read, because
+// encoders that truncate code-blocks to a rate (OpenJPEG) leave too few bytes for the symbol.
 func (d *Decoder[M]) segmark(reg int32) (bool, int32) {
 	v := uint32(0)
 	for range 4 {

@@ -50,9 +50,9 @@ func makeTransitions() (t [stateMask + 1][2]context) {
 	return t
 }
 
-// mq is the arithmetic decoder of T.800 annex C. Its registers A and C are kept as their distance from d, which callers hold
-// in a local variable: d is the smaller of C and A - 0x8000, times 2^16. A more probable symbol takes Qe from d; as long as d
-// does not become negative neither register needs a look.
+// mq is the arithmetic decoder of T.800 annex C. Its registers A and C are stored relative to d, which callers
+// keep in a local variable: d is the smaller of C and A - 0x8000, times 2^16. A more probable symbol subtracts
+// Qe from d. As long as d stays non-negative, neither register need be updated.
 type mq struct {
 	a, c  int64 // A - d and C - d, times 2^16
 	count uint  // shifts until the next byte is needed
@@ -82,7 +82,7 @@ func (m *mq) split(a, c int64) int32 {
 	return int32(d)
 }
 
-// byteIn adds the byte after the current one to C. Beyond the end, and behind a marker, there are ones.
+// byteIn adds the byte after the current one to C. After the end, and after a marker, it adds ones.
 func (m *mq) byteIn(c int64) int64 {
 	at := m.at
 	if at+1 < len(m.data) {
@@ -106,7 +106,7 @@ func (m *mq) byteIn(c int64) int64 {
 	return c + 0xFF00
 }
 
-// renew decodes a symbol for which d, already less by Qe, became negative.
+// renew decodes a symbol for which d, after subtracting Qe, is negative.
 func (m *mq) renew(cx *context, d int32) (uint32, int32) {
 	q := *cx
 	qe := int64(q &^ 0xFFFF)
@@ -147,7 +147,7 @@ func (m *mq) renew(cx *context, d int32) (uint32, int32) {
 	return bit, int32(e)
 }
 
-// symbol decodes one symbol, for callers that need no speed.
+// symbol decodes one symbol, for callers where speed does not matter.
 func (m *mq) symbol(cx *context, d int32) (uint32, int32) {
 	d -= int32(*cx &^ 0xFFFF)
 	if d >= 0 {

@@ -2,8 +2,8 @@ package ebcot
 
 import "math/bits"
 
-// Each pass walks over stripes of four rows, column by column, T.800 figure D.1. It takes the arithmetic decoder's register
-// and returns it, so that it lives in a register of the machine.
+// Each pass processes stripes of four rows, column by column (T.800 figure D.1). It receives the arithmetic
+// decoder's register and returns it, so that it stays in a machine register.
 
 // significance decodes the significance propagation pass.
 func (d *Decoder[M]) significance(plane uint, reg int32) int32 {
@@ -39,7 +39,7 @@ func (d *Decoder[M]) significance(plane uint, reg int32) int32 {
 	return reg
 }
 
-// appear decodes the sign of a sample that becomes significant, and tells its neighbours.
+// appear decodes the sign of a sample that becomes significant, and updates its neighbours.
 func (d *Decoder[M]) appear(at, sample int, j, plane uint, reg int32) int32 {
 	e := signContexts[d.signIndex(at, j)]
 	c := &d.cx[e&31]

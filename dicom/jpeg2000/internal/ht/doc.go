@@ -1,8 +1,8 @@
-// Package ht decodes the code-blocks of High-Throughput JPEG 2000 (ITU-T T.814): one cleanup pass in three interleaved
-// streams, and up to two refinement passes of raw bits.
+// Package ht decodes the code-blocks of High-Throughput JPEG 2000 (ITU-T T.814): one cleanup pass in three
+// interleaved streams, and up to two refinement passes of raw bits.
 //
-// Coefficients come out as those of package ebcot: the highest bit is the sign, the others are the magnitude in units of
-// one half, in the middle of its interval.
+// Coefficients have the form of package ebcot: the highest bit is the sign, the others are the magnitude in
+// units of one half, at the middle of its interval.
 package ht
 
 import (
@@ -12,14 +12,14 @@ import (
 	"melo.example/melo/dicom/jpeg2000/internal/ebcot"
 )
 
-// ErrDamaged is returned where a code-block's data contradict themselves.
+// ErrDamaged is returned for code-blocks with inconsistent data.
 var ErrDamaged = errors.New("damaged code-block")
 
 func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
 }
 
-// Block is what is coded of one code-block: one set of passes.
+// Block is the coded data of a code-block: one set of passes.
 type Block struct {
 	W, H        int
 	Cleanup     []byte
@@ -30,7 +30,7 @@ type Block struct {
 	Causal      bool   // refinement does not look into the next stripe
 }
 
-// Decoder decodes code-blocks one after the other. The zero value is ready; it keeps its buffers.
+// Decoder decodes code-blocks one after the other. The zero value is ready to use. It reuses its buffers.
 type Decoder[M ebcot.Magnitude] struct {
 	data   []M // rows of stride coefficients, padded to whole quads
 	stride int
@@ -45,14 +45,14 @@ type Decoder[M ebcot.Magnitude] struct {
 	flags []uint8 // of the refinement passes
 }
 
-// quad is what the variable-length codes say of a quad. Bit n of the first three is about sample n: those of the left column
-// from above, then those of the right.
+// quad is what the variable-length codes encode for a quad. Bit n of the first three fields belongs to sample
+// n: first the left column from the top, then the right.
 type quad struct {
 	sig, known, one uint8 // significant; its highest bit is implied; that bit
 	u               uint8 // excess of the exponent
 }
 
-// Coefficients returns the code-block's coefficients and the distance of rows. They are valid until the next Decode.
+// Coefficients returns the code-block's coefficients and the row stride. They are valid until the next Decode.
 func (d *Decoder[M]) Coefficients() ([]M, int) { return d.data, d.stride }
 
 // Decode decodes a code-block.

@@ -1,8 +1,9 @@
-// Package wavelet has the inverse wavelet transforms of JPEG 2000: the reversible 5/3 of integers and the irreversible 9/7
-// of floating point (ITU-T T.800, annex F).
+// Package wavelet implements the inverse wavelet transforms of JPEG 2000: the reversible 5/3 transform of
+// integers and the irreversible 9/7 transform in floating point (ITU-T T.800, annex F).
 //
-// A plane is made level by level, each by one walk over its rows: a row is put together from its low-pass and high-pass
-// halves, and then the rows above it are lifted as soon as their neighbours are ready, while they are in the caches.
+// A plane is computed level by level, with one pass over its rows per level: a row is assembled from its
+// low-pass and high-pass halves, then the rows above it are lifted as soon as their neighbours are ready, while
+// they are in the caches.
 package wavelet
 
 // Int is the type of a sample of the reversible transform.
