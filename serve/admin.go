@@ -15,11 +15,11 @@ import (
 	"melo.example/melo/vit"
 )
 
-// joinName is the path of the current version of name.
+// joinName returns the path of the current version of name.
 func joinName(dir, name string) string { return filepath.Join(dir, name+extension) }
 
-// Load makes the adapter answer again if it was unloaded, looks at its files, and loads its current version. The
-// name may be "name@version".
+// Load makes an unloaded adapter available again, examines its files, and loads its current version. The name
+// may be "name@version".
 func (r *Registry) Load(ctx context.Context, name string) error {
 	name, wanted := splitName(name)
 	if err := checkName("name", name); err != nil {
@@ -34,7 +34,7 @@ func (r *Registry) Load(ctx context.Context, name string) error {
 	return r.warm(ctx, name, wanted, true)
 }
 
-// Reload is Load that also tries anew what was refused.
+// Reload is Load that also retries adapters that were refused.
 func (r *Registry) Reload(ctx context.Context, name string) error { return r.Load(ctx, name) }
 
 // warm loads a version.
@@ -63,15 +63,16 @@ func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) err
 	return errChanged
 }
 
-// CheckAll loads every version once, so that those which fail their self-test are known before they are asked for. It
-// tells report of each; the least recently used make room for the others. It ends early with an error of ctx alone.
+// CheckAll loads every version once, so that those that fail their self-test are known before the first
+// request. It calls report for each; the least recently used are evicted for the others. It stops early only
+// with an error of ctx.
 func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err error)) error {
 	t := r.table.Load()
 	var list []*version
 	for _, name := range t.names {
 		list = append(list, t.entries[name].versions...)
 	}
-	place := map[*backbone]int{} // base by base, so that each is loaded once
+	place := map[*backbone]int{} // ordered by base, so that each base is loaded once
 	for i, b := range r.reader.bases() {
 		place[b] = i
 	}
@@ -91,12 +92,12 @@ func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err er
 	return nil
 }
 
-// holdTries is how often a request looks again when files change under its hands.
+// holdTries is how often a request retries if files change while it is being processed.
 const holdTries = 4
 
-// LoadBytes checks an adapter file that was sent, puts it into the folder in one step, as name or "name@version", and
-// loads it. signatures is the text of its signature file; without one, that which lies in the folder counts. A file that is
-// refused leaves everything as it was.
+// LoadBytes checks an uploaded adapter file, puts it into the folder atomically, as name or "name@version", and
+// loads it. signatures is the text of its signature file; without one, the file in the folder counts. If the
+// adapter is refused, nothing changes.
 func (r *Registry) LoadBytes(ctx context.Context, name string, data, signatures []byte) error {
 	base, wanted := splitName(name)
 	if err := checkName("name", base); err != nil {
@@ -126,7 +127,7 @@ func (r *Registry) LoadBytes(ctx context.Context, name string, data, signatures 
 	if r.dir == "" {
 		return errors.New("serve: there is no folder of adapters")
 	}
-	if signatures != nil { // first: an adapter without them would be refused until they come
+	if signatures != nil { // first, because an adapter without its signatures would be refused
 		if err := writeFile(trust.FileOf(path), signed); err != nil {
 			return err
 		}
@@ -144,8 +145,8 @@ func writeFile(path string, data []byte) error {
 	})
 }
 
-// signed checks that a file that is to lie at path is trusted, and returns the text of its signature file, which is that of
-// the file before, too: that one lies there until it is replaced.
+// signed checks that a file to be stored at path is trusted, and returns the text of its signature file. That
+// text includes the signatures of the previous file, which remains in place until it is replaced.
 func (r *Registry) signed(name, path string, f *adapterfile.File, signatures []byte) ([]byte, error) {
 	beside, err := trust.ReadSignatures(path)
 	if err != nil {
@@ -167,7 +168,7 @@ func (r *Registry) signed(name, path string, f *adapterfile.File, signatures []b
 	return text, err
 }
 
-// try lets a file that is not in the folder yet pass its self-test.
+// try runs the self-test of a file that is not in the folder yet.
 func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File, b *backbone) error {
 	c := b.content(f)
 	if own := c.own(); own != nil {
@@ -185,7 +186,7 @@ func (r *Registry) try(ctx context.Context, path string, f *adapterfile.File, b 
 	return r.selfTest(ctx, path, &handle{content: c, adapter: f.Adapter.Resident(b.model.Precision), cache: r.cache})
 }
 
-// Unload withdraws the adapter: requests for it are refused until Load. Those that have it finish.
+// Unload withdraws the adapter: requests for it are refused until Load. Running requests finish.
 func (r *Registry) Unload(name string) error {
 	if err := r.decide(name, Withdrawn, func(d *decision) error { d.Unloaded = true; return nil }); err != nil {
 		return err
@@ -201,7 +202,7 @@ func (r *Registry) Unload(name string) error {
 	return nil
 }
 
-// sharedContent reports whether another name that answers means the same content.
+// sharedContent reports whether another available name refers to the same content.
 func (r *Registry) sharedContent(v *version) bool {
 	for name, e := range r.table.Load().entries {
 		if name != v.Name && !e.unloaded && e.byDigest(v.Digest) != nil {
@@ -211,7 +212,8 @@ func (r *Registry) sharedContent(v *version) bool {
 	return false
 }
 
-// Pin keeps what name means in memory, or no longer. It loads it, and fails if that cannot be.
+// Pin keeps the adapter that name refers to in memory, or stops doing so. It loads the adapter and returns an
+// error if that is not possible.
 func (r *Registry) Pin(ctx context.Context, name string, pinned bool) error {
 	if pinned {
 		if err := r.warm(ctx, name, "", false); err != nil {
@@ -221,8 +223,8 @@ func (r *Registry) Pin(ctx context.Context, name string, pinned bool) error {
 	return r.decide(name, Changed, func(d *decision) error { d.Pinned = pinned; return nil })
 }
 
-// SetAlias makes alias a further name of the version with that digest (or beginning of one, or alias); an empty
-// digest removes it. CurrentAlias chooses what the bare name means, whatever its file holds.
+// SetAlias makes alias another name of the version with that digest (or a prefix of one, or an alias). An empty
+// digest removes the alias. CurrentAlias selects the version for the bare name, instead of its file.
 func (r *Registry) SetAlias(name, alias, digest string) error {
 	return r.decide(name, Changed, func(d *decision) error {
 		if err := checkName("alias", alias); err != nil {
@@ -247,8 +249,8 @@ func (r *Registry) SetAlias(name, alias, digest string) error {
 	})
 }
 
-// SetCanary gives the version with that digest (or beginning of one, or alias) a share of the requests for the
-// bare name, 0 to 1. An empty digest, or weight 0, ends that.
+// SetCanary sends a fraction of the requests for the bare name, 0 to 1, to the version with that digest (or a
+// prefix of one, or an alias). An empty digest, or weight 0, ends that.
 func (r *Registry) SetCanary(name, digest string, weight float64) error {
 	return r.decide(name, Changed, func(d *decision) error {
 		if !(weight >= 0 && weight <= 1) {
@@ -267,7 +269,7 @@ func (r *Registry) SetCanary(name, digest string, weight float64) error {
 	})
 }
 
-// decide changes what is decided about a name, keeps it, and publishes what follows.
+// decide changes the decision about a name, stores it, and publishes the new table.
 func (r *Registry) decide(name string, change Change, f func(d *decision) error) error {
 	r.admin.Lock()
 	defer r.admin.Unlock()
@@ -304,8 +306,8 @@ func (r *Registry) decide(name string, change Change, f func(d *decision) error)
 	return nil
 }
 
-// Decided tells in one line what a name means: the digest of its current version, and what operators decided about it. ok is
-// false if there is no such name.
+// Decided describes in one line what a name refers to: the digest of its current version, and the operators'
+// decisions. ok is false if there is no such name.
 func (r *Registry) Decided(name string) (text string, current Identity, ok bool) {
 	r.admin.Lock()
 	defer r.admin.Unlock()

@@ -13,30 +13,30 @@ import (
 	"melo.example/melo/vit"
 )
 
-// backbone is a base that adapters sit beside: what it is, for ever, and its network while that is in memory.
+// backbone is a base: its description, which is always in memory, and its network, which may not be.
 type backbone struct {
-	name   string // that people call it by
-	path   string // as it is opened
+	name   string // display name
+	path   string // path as opened
 	digest string
-	model  *vit.Model // what it is; of one that comes and goes without a Backend
+	model  *vit.Model // description; without a Backend if the network can be unloaded
 	inputs *inputPool
 	curve  *curve
 	room   *room // nil: the network is always in memory
-	bytes  int64 // when it is in memory; 0: it always is
+	bytes  int64 // memory when loaded; 0: always loaded
 
-	footprint int64     // of a network of its shape
-	tuning    *room     // of the networks that adapters make of it
-	parent    *backbone // of such a network: the base; see tuned.go
-	of        *content  // whose network it is
+	footprint int64     // memory of a network of this shape
+	tuning    *room     // memory for the networks that adapters make of this base
+	parent    *backbone // for the network of an adapter: its base; see tuned.go
+	of        *content  // for the network of an adapter: its content
 	source    func(r *reader, m *vit.Model) (*adapterfile.File, error)
 
-	// stack is read by who holds the base. What follows is guarded by room.
+	// stack may be read by whoever holds the base. The fields below are guarded by room.
 	stack   *stack
 	pinned  bool
 	refs    int   // requests that hold it
-	used    int64 // the room's clock at the last use
-	leaving bool  // it leaves as soon as nobody holds it; who comes now waits until it is there again
-	gone    bool  // it is served no more
+	used    int64 // the room's clock at last use
+	leaving bool  // it will be unloaded once it is not held; new requests wait until it has been loaded again
+	gone    bool  // it is no longer served
 	flight  *baseFlight
 	refused error // why it could not be loaded
 	until   time.Time
@@ -44,7 +44,7 @@ type backbone struct {
 	evicted uint64
 }
 
-// called is the name of one of several bases; empty of one that is alone.
+// called returns the name of the base if several are served, else "".
 func (b *backbone) called() string {
 	if b == nil || b.root().room == nil {
 		return ""
@@ -52,15 +52,15 @@ func (b *backbone) called() string {
 	return b.name
 }
 
-// stack is the network of a base, and what its passes work in.
+// stack is the network of a base, and the buffers for its passes.
 type stack struct {
 	model    *vit.Model
 	engine   compute.Engine
-	early    compute.Early     // nil: the engine has none
-	branches compute.Branching // nil: likewise
+	early    compute.Early     // nil if the engine does not implement it
+	branches compute.Branching // nil if the engine does not implement it
 	pixels   []float32         // of a batch [images, 3, side, side]
-	values   int               // numbers of an input
-	adapter  *adapterfile.File // whose network it is, without its weights; nil: a base's
+	values   int               // values per input
+	adapter  *adapterfile.File // the adapter whose network it is, without its weights; nil for a base
 }
 
 func (e *Engine) newBackbone(m *vit.Model, name, path, digest string) *backbone {
@@ -70,7 +70,7 @@ func (e *Engine) newBackbone(m *vit.Model, name, path, digest string) *backbone 
 	return b
 }
 
-// newStack makes what passes through m work in.
+// newStack allocates the buffers for passes through m.
 func (b *backbone) newStack(m *vit.Model) *stack {
 	s := &stack{model: m, engine: m.NewEngine(b.curve.max), values: b.inputs.values}
 	s.pixels = make([]float32, b.curve.max*s.values)
@@ -82,10 +82,10 @@ func (b *backbone) newStack(m *vit.Model) *stack {
 	return s
 }
 
-// pick says how many images of a base to take when so many wait.
+// pick returns how many images to take for a batch if queued are waiting.
 func (b *backbone) pick(queued int) int { return b.curve.pick(queued) }
 
-// perImage is that of the base's curve.
+// perImage returns the time of one more image, from the base's curve.
 func (b *backbone) perImage() time.Duration { return b.curve.perImage() }
 
 func (b *backbone) perBatch() time.Duration { return b.curve.perBatch() }
@@ -113,10 +113,10 @@ func (e *Engine) openStack(_ context.Context, b *backbone) (*stack, error) {
 	return b.newStack(m), nil
 }
 
-// changedBaseError says that other weights lie where a base was found.
+// changedBaseError reports that the weights of a base have changed since it was found.
 type changedBaseError struct{ want, found string }
 
-// Error names both.
+// Error names both digests.
 func (e *changedBaseError) Error() string {
 	return "has changed since it was found: its weights were " + short(e.want) + ", now they are " + short(e.found) + "; reload the settings to serve it"
 }

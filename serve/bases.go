@@ -13,12 +13,12 @@ import (
 	"melo.example/melo/vit"
 )
 
-// baseName is what people call a base: the last part of its path.
+// baseName returns the display name of a base: the last component of its path.
 func baseName(path string) string {
 	return strings.TrimSuffix(filepath.Base(filepath.Clean(path)), extension)
 }
 
-// openSeveral is Open for several bases: what each is is read, and its network when it is first asked for.
+// openSeveral is Open for several bases. It reads their descriptions; a network is loaded on first use.
 func openSeveral(ctx context.Context, c Config) (*Engine, error) {
 	e, err := newEngineOf(c)
 	if err != nil {
@@ -51,7 +51,7 @@ func openSeveral(ctx context.Context, c Config) (*Engine, error) {
 	return e, nil
 }
 
-// describeAll reads what bases are. Two of one name are told apart by their paths.
+// describeAll reads the descriptions of bases. If two have the same name, their paths distinguish them.
 func (e *Engine) describeAll(paths []string, precisions map[string]vit.Precision) ([]*backbone, error) {
 	var list []*backbone
 	for _, path := range paths {
@@ -96,7 +96,7 @@ func (e *Engine) describe(path string, p vit.Precision) (*backbone, error) {
 	return b, nil
 }
 
-// named tells which of the bases have one of the names, or one of the paths.
+// named reports which of the bases have one of the names or paths.
 func named(list []*backbone, names []string) ([]bool, error) {
 	found := make([]bool, len(list))
 	for _, name := range names {
@@ -123,9 +123,10 @@ func (e *Engine) loadPinned(ctx context.Context) error {
 	return nil
 }
 
-// SetBases serves these bases from now on: new ones are read, and those that are not among them are served no more, once the
-// requests that have them are answered. Adapters whose base came or went are looked at again. An engine that was opened with
-// one base keeps that. An error leaves everything as it was, but for that of a pinned base which cannot be loaded.
+// SetBases changes the bases that are served: new ones are read, and others are dropped once their requests
+// have been answered. Adapters whose base was added or dropped are examined again. An engine that was opened
+// with a single base keeps it. On error nothing changes, unless the error is that a pinned base cannot be
+// loaded.
 func (e *Engine) SetBases(ctx context.Context, paths, pinned []string, precisions map[string]vit.Precision) error {
 	if e.room == nil {
 		return errors.New("serve: one base was opened, and stays: start again to serve several")
@@ -178,7 +179,7 @@ func (e *Engine) SetBases(ctx context.Context, paths, pinned []string, precision
 	return err
 }
 
-// reread looks at all files anew, as their bases may be others.
+// reread examines all files again, because their bases may have changed.
 func (r *Registry) reread(ctx context.Context) error {
 	r.admin.Lock()
 	for path, f := range r.files {
@@ -190,24 +191,24 @@ func (r *Registry) reread(ctx context.Context) error {
 	return r.Scan(ctx)
 }
 
-// BaseStatus is one of the bases that an engine serves.
+// BaseStatus describes one of the bases that an engine serves.
 type BaseStatus struct {
-	Name      string // that people call it by
-	Path      string // as it was given
-	Digest    string // of its weights
-	Side      int    // of its input, in pixels
-	Precision string // of its products
-	State     State  // Ready: in memory, or loaded when asked for; Loading; Unavailable: see Reason
+	Name      string // display name
+	Path      string // path as given
+	Digest    string // digest of its weights
+	Side      int    // side of its input in pixels
+	Precision string // precision of its products
+	State     State  // Ready: in memory, or loaded on demand; Loading; Unavailable: see Reason
 	Reason    string
 	Pinned    bool
-	Resident  int64 // bytes of memory that it takes now, by estimate
-	Bytes     int64 // when it is in memory; 0 of a base that is alone
-	Adapters  int   // names of adapters whose current version is for it
+	Resident  int64 // estimated memory now, in bytes
+	Bytes     int64 // estimated memory when loaded; 0 for a single base
+	Adapters  int   // adapter names whose current version belongs to it
 	Loads     uint64
 	Evictions uint64
 }
 
-// Bases returns the bases, the one that was named first first.
+// Bases returns the bases in the order in which they were given.
 func (e *Engine) Bases() []BaseStatus {
 	var list []BaseStatus
 	counts := map[*backbone]int{}
@@ -222,7 +223,7 @@ func (e *Engine) Bases() []BaseStatus {
 	return list
 }
 
-// MaxSide returns the largest side of the input of any base, in pixels.
+// MaxSide returns the largest input side of all bases, in pixels.
 func (e *Engine) MaxSide() (side int) {
 	for _, b := range e.registry.reader.bases() {
 		side = max(side, b.model.Image)
@@ -230,7 +231,7 @@ func (e *Engine) MaxSide() (side int) {
 	return side
 }
 
-// pinnedThere returns an error for a base that is to stay in memory and cannot be loaded.
+// pinnedThere returns an error if a pinned base cannot be loaded.
 func (e *Engine) pinnedThere() error {
 	if e.room == nil {
 		return nil
@@ -247,7 +248,7 @@ func (e *Engine) pinnedThere() error {
 	return nil
 }
 
-// Several reports whether there is, or was made to be, more than one base.
+// Several reports whether the engine was opened for several bases.
 func (e *Engine) Several() bool { return e.room != nil }
 
 func (b *backbone) status(adapters int) BaseStatus {

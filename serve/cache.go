@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// cache decides which adapters are resident: all, or those used last that fit into the budget. What a request
-// still holds counts until it is released, so that the budget is a bound and no hope.
+// cache decides which adapters are resident: all, or the most recently used ones that fit the budget. An
+// adapter counts until the last request releases it, so that the budget is never exceeded.
 type cache struct {
 	clock   atomic.Int64 // counts uses
-	waiters atomic.Int32 // loads that wait for room
+	waiters atomic.Int32 // loads that wait for memory
 
 	mu        sync.Mutex
-	limit     int64 // bytes, 0: none
-	bytes     int64 // resident, held, or reserved for a load
+	limit     int64 // bytes; 0: no limit
+	bytes     int64 // bytes of adapters that are resident, held, or reserved for loading
 	residents map[*content]*handle
-	changed   chan struct{} // closed when there may be room
+	changed   chan struct{} // closed when memory may be available
 	evicted   func(*content)
 }
 
@@ -25,13 +25,13 @@ func newCache(limit int64, evicted func(*content)) *cache {
 	return &cache{limit: limit, residents: map[*content]*handle{}, changed: make(chan struct{}), evicted: evicted}
 }
 
-// reserve makes room for n bytes: it evicts the adapter that was used longest ago among those that nobody holds,
-// and waits where all are held.
+// reserve makes room for n bytes. It evicts the least recently used adapters that no request holds, and waits
+// if all are held.
 func (k *cache) reserve(ctx context.Context, n int64) error {
 	if k.limit > 0 && n > k.limit {
 		return fmt.Errorf("takes %d bytes of memory, the budget is %d", n, k.limit)
 	}
-	k.waiters.Add(1) // before looking: who releases after that must tell
+	k.waiters.Add(1) // before checking, so that later releases notify us
 	defer k.waiters.Add(-1)
 	for {
 		k.mu.Lock()
@@ -56,7 +56,7 @@ func (k *cache) reserve(ctx context.Context, n int64) error {
 	}
 }
 
-// makeRoom evicts until n bytes fit and books them; k.mu is held.
+// makeRoom evicts adapters until n bytes fit, and books them. k.mu must be held.
 func (k *cache) makeRoom(n int64) (victims []*content, ok bool) {
 	for k.limit > 0 && k.bytes+n > k.limit {
 		c := k.oldest()
@@ -71,7 +71,7 @@ func (k *cache) makeRoom(n int64) (victims []*content, ok bool) {
 	return victims, true
 }
 
-// oldest returns the idle, unpinned resident that was used longest ago.
+// oldest returns the least recently used resident adapter that is neither held nor pinned.
 func (k *cache) oldest() (oldest *content) {
 	for c, h := range k.residents {
 		if !c.pinned && h.refs.Load() == 1 && (oldest == nil || c.used.Load() < oldest.used.Load()) {
@@ -81,7 +81,7 @@ func (k *cache) oldest() (oldest *content) {
 	return oldest
 }
 
-// drop ends the residency of an idle adapter, unless somebody took hold of it just now; k.mu is held.
+// drop ends the residency of an idle adapter, unless a request has just acquired it. k.mu must be held.
 func (k *cache) drop(c *content) bool {
 	h := k.residents[c]
 	if !h.refs.CompareAndSwap(1, 0) {
@@ -93,7 +93,7 @@ func (k *cache) drop(c *content) bool {
 	return true
 }
 
-// allPinned reports whether n bytes will not fit even when all that is held was released.
+// allPinned reports whether n bytes would not fit even if all held adapters were released.
 func (k *cache) allPinned(n int64) bool {
 	var pinned int64
 	for c := range k.residents {
@@ -104,11 +104,12 @@ func (k *cache) allPinned(n int64) bool {
 	return pinned+n > k.limit
 }
 
-// settle makes a loaded adapter, for which room was reserved, resident, held by so many requests.
+// settle makes a loaded adapter, for which memory was reserved, resident. It is held by the given number of
+// requests.
 func (k *cache) settle(c *content, h *handle, holders int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c.retired { // its file is gone: it serves those who wait, and no others
+	if c.retired { // its file is gone: serve only the requests that are waiting
 		h.refs.Store(int64(holders))
 		if holders == 0 {
 			k.bytes -= c.bytes
@@ -122,7 +123,7 @@ func (k *cache) settle(c *content, h *handle, holders int) {
 	c.live.Store(h)
 }
 
-// retire ends the residency of a content that no name points to any more. Requests that hold it finish.
+// retire ends the residency of a content to which no name refers any more. Requests that hold it finish.
 func (k *cache) retire(c *content) {
 	k.mu.Lock()
 	c.retired = true
@@ -144,7 +145,7 @@ func (k *cache) unload(c *content) (was bool) {
 	return h != nil
 }
 
-// forget takes c from the residents; k.mu is held. Whoever called owes a release.
+// forget removes c from the residents. k.mu must be held. The caller must release the handle.
 func (k *cache) forget(c *content) *handle {
 	h := k.residents[c]
 	delete(k.residents, c)
@@ -152,7 +153,7 @@ func (k *cache) forget(c *content) *handle {
 	return h
 }
 
-// freed gives n bytes back.
+// freed returns n bytes to the budget.
 func (k *cache) freed(n int64) {
 	k.mu.Lock()
 	k.bytes -= n
@@ -160,7 +161,7 @@ func (k *cache) freed(n int64) {
 	k.mu.Unlock()
 }
 
-// idle tells loads that wait for room that an adapter is no longer held.
+// idle notifies waiting loads that an adapter is no longer held.
 func (k *cache) idle() {
 	if k.waiters.Load() > 0 {
 		k.mu.Lock()
@@ -169,7 +170,7 @@ func (k *cache) idle() {
 	}
 }
 
-// tell wakes who waits for room; k.mu is held.
+// tell wakes waiting loads. k.mu must be held.
 func (k *cache) tell() {
 	if k.waiters.Load() > 0 {
 		close(k.changed)
@@ -177,7 +178,7 @@ func (k *cache) tell() {
 	}
 }
 
-// pin says whether a content stays resident, and returns whether it did before.
+// pin sets whether a content stays resident, and returns the previous setting.
 func (k *cache) pin(c *content, pinned bool) (was bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -188,7 +189,7 @@ func (k *cache) pin(c *content, pinned bool) (was bool) {
 	return was
 }
 
-// usage returns the number of resident adapters and the bytes that are taken.
+// usage returns the number of resident adapters and the booked bytes.
 func (k *cache) usage() (residents int, bytes int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

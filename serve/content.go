@@ -12,8 +12,8 @@ import (
 	"melo.example/melo/lora/answer"
 )
 
-// content is what one file holds, whatever names point to it. Its digest is its identity. The description is read
-// when the file appears and stays; the matrices come and go with the cache.
+// content is the content of one file, whatever names refer to it. Its digest is its identity. The description
+// is read when the file appears and stays in memory; the matrices are loaded and evicted by the cache.
 type content struct {
 	digest     string
 	base       *backbone
@@ -21,30 +21,30 @@ type content struct {
 	labels     []string
 	recipe     imaging.Recipe
 	rule       answer.Rule
-	thresholds []float64 // one a label; nil for multiclass
-	bytes      int64     // when resident
+	thresholds []float64 // one per label; nil for multiclass
+	bytes      int64     // memory when resident
 
-	path    atomic.Pointer[string]  // a file that has it
+	path    atomic.Pointer[string]  // a file with this content
 	live    atomic.Pointer[handle]  // nil: not resident
-	used    atomic.Int64            // the cache's clock at the last use
-	tested  atomic.Bool             // it passed its self-test in this process
-	refusal atomic.Pointer[refusal] // why it was not loaded; nil: not tried, or not in vain
+	used    atomic.Int64            // the cache's clock at last use
+	tested  atomic.Bool             // it has passed its self-test in this process
+	refusal atomic.Pointer[refusal] // why loading failed; nil: not tried, or successful
 
 	mu     sync.Mutex // guards flight
-	flight *flight    // the loading under way
+	flight *flight    // the load in progress
 
 	pinned, retired bool // guarded by the cache
 
-	lane lane // of the queue, which guards it
+	lane lane // its lane in the queue, guarded by the queue
 }
 
-// refusal remembers a loading that failed, so that requests do not try again and again.
+// refusal records a failed load, so that requests do not retry it again and again.
 type refusal struct {
 	err   error
-	until time.Time // zero: as long as the content is the same
+	until time.Time // zero: until the content changes
 }
 
-// refused returns why c is not to be loaded now, or nil.
+// refused returns why c must not be loaded now, or nil.
 func (c *content) refused() error {
 	r := c.refusal.Load()
 	if r == nil || !r.until.IsZero() && time.Now().After(r.until) {
@@ -53,19 +53,20 @@ func (c *content) refused() error {
 	return r.err
 }
 
-// handle is a resident adapter. It stays whole as long as somebody holds it, also when it was evicted or
-// replaced meanwhile.
+// handle is a resident adapter. It remains valid as long as it is held, even if it is evicted or replaced
+// meanwhile.
 type handle struct {
 	content *content
 	adapter *lora.Resident
 	fit     *fit.Description // nil: unknown
-	// branches says that the adapter leaves so many blocks bare that requests for the same image had better pass together.
+	// branches says that the adapter leaves enough blocks unchanged that requests for the same image should be
+	// computed together.
 	branches bool
 	cache    *cache
-	refs     atomic.Int64 // 1 for being resident, and 1 for each request that holds it
+	refs     atomic.Int64 // 1 for being resident, plus 1 per request that holds it
 }
 
-// acquire takes hold of h, unless it is gone.
+// acquire acquires h. It returns false if h is gone.
 func (h *handle) acquire() bool {
 	for {
 		n := h.refs.Load()
@@ -78,13 +79,13 @@ func (h *handle) acquire() bool {
 	}
 }
 
-// release lets go of h and of its base, for a request.
+// release releases h and its base, for a request.
 func (h *handle) release() {
 	h.drop()
 	h.content.base.release()
 }
 
-// drop lets go of h alone.
+// drop releases only h.
 func (h *handle) drop() {
 	switch h.refs.Add(-1) {
 	case 0:
@@ -94,8 +95,8 @@ func (h *handle) drop() {
 	}
 }
 
-// hold returns the resident adapter and takes hold of it, nil if it has to be loaded. It neither locks nor
-// allocates: this is what switching costs.
+// hold acquires and returns the resident adapter, or nil if it must be loaded. It neither locks nor allocates:
+// this is the cost of switching adapters.
 func (c *content) hold(clock *atomic.Int64) *handle {
 	h := c.live.Load()
 	if h == nil || !h.acquire() {
@@ -109,15 +110,15 @@ func (c *content) hold(clock *atomic.Int64) *handle {
 type version struct {
 	Identity
 	content  *content
-	aliases  []string // of files and of operators, sorted
+	aliases  []string // from files and operators, sorted
 	path     string
-	signers  []string // whose signatures it has, of those that are trusted
+	signers  []string // trusted owners of its signatures
 	modified time.Time
-	problem  error // of the file that should have replaced it
+	problem  error // error of the file that should have replaced it
 	stats    *versionStats
 }
 
-// versionStats counts what one version did.
+// versionStats holds the counters of a version.
 type versionStats struct {
 	mu sync.Mutex
 	VersionStats
@@ -127,18 +128,18 @@ type versionStats struct {
 type entry struct {
 	name     string
 	current  *version
-	noReason string // why current is nil, if nothing is broken
+	noReason string // why current is nil, if there is no error
 	broken   *BrokenError
 	versions []*version
-	byAlias  map[string]string // to digests
+	byAlias  map[string]string // aliases to digests
 	canary   *version
 	weight   float64
 	unloaded bool
 	pinned   bool
-	damaged  []Status // files of this name that hold nothing
+	damaged  []Status // files of this name without a valid content
 }
 
-// table is what names mean at one moment. It never changes.
+// table maps names to adapters at one point in time. It is immutable.
 type table struct {
 	entries map[string]*entry
 	names   []string // sorted

@@ -11,25 +11,25 @@ import (
 	"melo.example/melo/vit"
 )
 
-// curve is what a pass takes by its number of images. It is learnt from the batches that run, starts from what an
-// earlier process learnt, and says how many images to take at once: as many as it takes to be within a few percent
-// of the best rate, and no more, since all of a batch are answered at its end. Sizes are powers of two, and the
-// largest batch.
+// curve is the duration of a pass as a function of the number of images. It is learned from the batches that
+// run, starting with values from an earlier process. It determines the batch size: the smallest that comes
+// within a few percent of the best throughput, because all requests of a batch are answered at its end. Sizes
+// are powers of two, and the maximum.
 type curve struct {
-	fixed bool // take all there is: the size was given
+	fixed bool // take all that wait: the size was configured
 	max   int
 
 	mu      sync.Mutex
 	sizes   []int
-	seconds []float64 // of a pass of sizes[i]; 0: not known
+	seconds []float64 // duration of a pass of sizes[i]; 0: unknown
 	samples []int
-	seen    []uint64 // number of the batch that measured it last
+	seen    []uint64 // index of the batch that measured it last
 	batches uint64
 }
 
 const (
-	enoughSamples = 3    // of a size, before it is judged
-	goodEnough    = 0.97 // of the best rate
+	enoughSamples = 3    // samples of a size before it is used
+	goodEnough    = 0.97 // fraction of the best throughput
 	lookAgain     = 64   // one batch in so many measures the size that was not measured for longest
 	smoothing     = 0.2  // weight of a new sample
 )
@@ -44,7 +44,7 @@ func newCurve(most int, fixed bool) *curve {
 	return c
 }
 
-// pick returns how many images to take when so many wait.
+// pick returns how many images to take if queued are waiting.
 func (c *curve) pick(queued int) int {
 	if c.fixed {
 		return min(queued, c.max)
@@ -77,7 +77,7 @@ func (c *curve) pick(queued int) int {
 	return c.sizes[0]
 }
 
-// fitting returns how many of the sizes are no larger than queued.
+// fitting returns the number of sizes that are at most queued.
 func (c *curve) fitting(queued int) int {
 	if queued >= c.max {
 		return len(c.sizes)
@@ -85,10 +85,10 @@ func (c *curve) fitting(queued int) int {
 	return bits.Len(uint(queued))
 }
 
-// rate is images a second.
+// rate returns images per second.
 func (c *curve) rate(i int) float64 { return float64(c.sizes[i]) / c.seconds[i] }
 
-// record learns from a pass.
+// record adds the measurement of a pass.
 func (c *curve) record(images int, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +101,7 @@ func (c *curve) record(images int, d time.Duration) {
 		switch s := max(d.Seconds(), 1e-9); {
 		case c.samples[i] == 1:
 			c.seconds[i] = s
-		case c.samples[i] <= enoughSamples: // the first ones touch memory that is new
+		case c.samples[i] <= enoughSamples: // the first passes touch new memory
 			c.seconds[i] = min(c.seconds[i], s)
 		default:
 			c.seconds[i] += smoothing * (s - c.seconds[i])
@@ -109,7 +109,7 @@ func (c *curve) record(images int, d time.Duration) {
 	}
 }
 
-// perImage estimates the time of one more image in a long queue, 0 if nothing is known.
+// perImage estimates the time of one more image in a long queue; 0 if unknown.
 func (c *curve) perImage() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +125,7 @@ func (c *curve) perImage() time.Duration {
 	return time.Duration(float64(time.Second) / best)
 }
 
-// perBatch estimates the time of the longest pass that was measured.
+// perBatch estimates the time of the longest measured pass.
 func (c *curve) perBatch() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *curve) perBatch() time.Duration {
 	return time.Duration(longest * float64(time.Second))
 }
 
-// points returns the sizes that were measured.
+// points returns the measured sizes.
 func (c *curve) points() (list []CurvePoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,12 +148,12 @@ func (c *curve) points() (list []CurvePoint) {
 	return list
 }
 
-// curveKey names what a curve depends on.
+// curveKey contains everything that a curve depends on.
 func curveKey(baseDigest string, p fmt.Stringer, workers, most int) string {
 	return fmt.Sprintf("batching curve of %s in %v with %s on %d workers up to %d", baseDigest, p, vit.Kernels(), workers, most)
 }
 
-// load takes over what an earlier process learnt.
+// load takes over values that an earlier process learned.
 func (c *curve) load(known *memo.Cache, key string) {
 	text, ok := known.Get(key)
 	if !ok || c.fixed {
@@ -170,7 +170,7 @@ func (c *curve) load(known *memo.Cache, key string) {
 	}
 }
 
-// save keeps what was learnt.
+// save stores the learned values.
 func (c *curve) save(known *memo.Cache, key string) {
 	if c.fixed {
 		return
@@ -184,6 +184,6 @@ func (c *curve) save(known *memo.Cache, key string) {
 	}
 	c.mu.Unlock()
 	if text, err := json.Marshal(seconds); err == nil {
-		known.Put(key, string(text)) // or the next process learns it again
+		known.Put(key, string(text)) // on failure the next process learns again
 	}
 }

@@ -18,39 +18,40 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Config says what an engine serves and how. The zero value of a field means its default.
+// Config configures an engine. A zero field means its default.
 type Config struct {
 	Base string // folder or file of the base, or "embedded"
-	// Bases are further bases. Adapters find theirs by the digest of its weights that is in them. With several, each is loaded
-	// when it is first asked for.
+	// Bases lists further bases. An adapter is assigned to its base by the digest of the base's weights. If
+	// there are several, each is loaded on first use.
 	Bases []string
-	// Pinned are those of Base and Bases, by name or as they are given there, that are loaded at once and stay.
+	// Pinned lists those of Base and Bases, by name or path, that are loaded at once and stay in memory.
 	Pinned []string
-	// BaseBudget is how many bytes of memory bases may take together, by estimate, and networks that adapters make of them; 0: no
-	// limit. The least recently used one makes room. A base that is alone stays.
+	// BaseBudget limits the estimated memory in bytes of bases, and of networks that adapters make of them; 0:
+	// no limit. The least recently used one is unloaded. A single base always stays in memory.
 	BaseBudget int64
-	// Precisions are those of several bases, as they are given in Base and Bases; others have Precision.
+	// Precisions maps bases, as given in Base and Bases, to precisions. Others use Precision.
 	Precisions map[string]vit.Precision
-	Adapters   string // folder of adapters: native files, LoRA-ViT files, folders of PEFT; empty: none
-	// AnyBase takes adapters that do not say which base they belong to, and folders of PEFT that call it otherwise, if
+	Adapters   string // folder of adapters: native files, LoRA-ViT files, PEFT folders; empty: none
+	// AnyBase accepts adapters that do not identify their base, and PEFT folders that name another one, if
 	// their shape fits.
 	AnyBase bool
-	// Trust returns which adapters may answer; it is asked at every look at the folder, and another pointer is another policy.
-	// nil: all may.
+	// Trust returns the policy that decides which adapters may be used. It is called on every scan of the
+	// folder; another pointer means another policy. nil: all adapters are trusted.
 	Trust func() *trust.Policy
 
-	// Refuse makes an image that is unlike those that an adapter was trained on an error, whatever the adapter says.
+	// Refuse makes an image unlike an adapter's training images an error, whatever the adapter's own policy.
 	Refuse bool
 
 	Precision vit.Precision // of the base
 	Workers   int           // default all cores
-	Batch     int           // the most images of a pass; default what the batching curve says, at most 16
-	Queue     int           // requests that may wait, default 256
-	Budget    int64         // bytes of memory for resident adapters; 0: no limit
-	State     string        // file that keeps what operators decided (pins, aliases, canaries, unloaded adapters); empty: nothing is kept
-	Remember  string        // folder that keeps facts between runs: digests, passed self-tests, the batching curve; empty: none
-	Observer  Observer      // is told what happens; may be nil
-	// Release is called once the base is no longer needed: after Close, or when New has failed. nil: nothing is done.
+	Batch     int           // maximum images per pass; default chosen by the batching curve, at most 16
+	Queue     int           // maximum waiting requests; default 256
+	Budget    int64         // memory in bytes for resident adapters; 0: no limit
+	// file for operators' decisions (pins, aliases, canaries, unloaded adapters); empty: they are not stored
+	State    string
+	Remember string   // folder for facts between runs: digests, passed self-tests, batching curves; empty: none
+	Observer Observer // receives events; may be nil
+	// Release is called when the base is no longer needed: after Close, or if New fails. It may be nil.
 	Release func()
 }
 
@@ -63,11 +64,11 @@ const (
 // Engine answers requests. It is safe for concurrent use.
 type Engine struct {
 	config   Config
-	pool     *compute.Pool // of bases that come and go
+	pool     *compute.Pool // for bases that can be unloaded
 	workers  int
-	room     *room      // of them; nil: there is one base, which stays
-	tuning   *room      // of networks that adapters make of bases: the same or, beside one base, that of them alone
-	changing sync.Mutex // the bases, one after the other
+	room     *room      // memory for bases; nil: a single base that stays
+	tuning   *room      // memory for networks of adapters: the same as room, or, with a single base, separate
+	changing sync.Mutex // serialises changes of the bases
 	known    *memo.Cache
 	observer Observer
 	registry *Registry
@@ -77,18 +78,19 @@ type Engine struct {
 
 	close    sync.Once
 	draining atomic.Bool
-	mu       sync.Mutex    // guards what follows
-	active   int           // calls of Predict
+	mu       sync.Mutex    // guards the fields below
+	active   int           // running calls of Predict
 	idle     chan struct{} // closed when draining and active is 0
 }
 
-// counters are what Stats tells.
+// counters holds the counts for Stats.
 type counters struct {
 	requests, answered, failed, overloaded, canceled, unknown atomic.Uint64
 	batches, images, loads, evictions, refusals               atomic.Uint64
 }
 
-// Open opens the base of c, scans its folder of adapters and returns an engine that is ready. Close it when done.
+// Open opens the base of c, scans its folder of adapters and returns an engine that is ready. Close it after
+// use.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !vit.Supports(c.Precision) {
 		return nil, fmt.Errorf("serve: this CPU (%s) has no instructions for %v", vit.Kernels(), c.Precision)
@@ -112,7 +114,8 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	return New(ctx, m, digest, c)
 }
 
-// New is Open for a base in memory, whose weights have that digest (adapterfile.BaseDigest). It stays there.
+// New is Open for a base in memory, whose weights have the given digest (adapterfile.BaseDigest). It stays
+// there.
 func New(ctx context.Context, m *vit.Model, digest string, c Config) (*Engine, error) {
 	if m == nil || m.Backend == nil {
 		c.release()
@@ -137,7 +140,7 @@ func (c *Config) release() {
 	}
 }
 
-// newEngineOf makes an engine without bases.
+// newEngineOf returns an engine without bases.
 func newEngineOf(c Config) (*Engine, error) {
 	if c.Release == nil {
 		c.Release = func() {}
@@ -151,7 +154,7 @@ func newEngineOf(c Config) (*Engine, error) {
 	return e, nil
 }
 
-// start looks at the adapters and begins to answer.
+// start scans the adapters and starts answering.
 func (e *Engine) start(ctx context.Context, list ...*backbone) (*Engine, error) {
 	c := &e.config
 	for _, b := range list {
@@ -175,7 +178,7 @@ func (e *Engine) start(ctx context.Context, list ...*backbone) (*Engine, error) 
 	return e, nil
 }
 
-// complete fills in defaults.
+// complete sets defaults.
 func (c *Config) complete() error {
 	c.Queue = cmp.Or(c.Queue, defaultQueue)
 	if c.Observer == nil {
@@ -197,37 +200,40 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// base is the base, or the first of several.
+// base returns the base, or the first of several.
 func (e *Engine) base() *backbone { return e.registry.reader.bases()[0] }
 
 // Registry returns the adapters that the engine serves.
 func (e *Engine) Registry() *Registry { return e.registry }
 
-// Model returns the base, read-only; where several are served, what the first is, without its weights.
+// Model returns the base, which must not be modified. If several are served it is the description of the first,
+// without weights.
 func (e *Engine) Model() *vit.Model { return e.base().model }
 
-// BaseDigest returns the identity of the base's weights; of several the first's, see Bases.
+// BaseDigest returns the digest of the base's weights; of several that of the first, see Bases.
 func (e *Engine) BaseDigest() string { return e.base().digest }
 
-// Side returns the side of the input in pixels; of several bases the first's.
+// Side returns the side of the input in pixels; of several bases that of the first.
 func (e *Engine) Side() int { return e.base().model.Image }
 
-// Precision names that of the base's products, in which every answer is computed; of several bases the first's.
+// Precision returns the precision of the base's products; of several bases that of the first.
 func (e *Engine) Precision() string { return e.base().model.Precision.String() }
 
-// Recipe returns how an image becomes an input where an adapter does not say otherwise.
+// Recipe returns the preprocessing for adapters that do not define their own.
 func (e *Engine) Recipe() imaging.Recipe { return e.base().model.Recipe }
 
-// Ready reports whether new requests are taken, and no base that is to stay in memory is missing.
+// Ready reports whether the engine accepts requests and all pinned bases can be loaded.
 func (e *Engine) Ready() bool { return !e.draining.Load() && e.pinnedThere() == nil }
 
-// stalled is how long a batch may take before the engine counts as stuck.
+// stalled is the duration after which a running batch counts as stuck.
 const stalled = 5 * time.Minute
 
-// Live reports whether the engine works: false, because a batch does not end, asks for the process to be started anew.
+// Live reports whether the engine works. If it is false, because a batch does not end, the process should be
+// restarted.
 func (e *Engine) Live() bool { return e.runner.busy() < stalled }
 
-// Drain makes Ready false and new requests fail, and waits until those under way are answered or ctx ends.
+// Drain makes Ready false and refuses new requests. It waits until running requests are answered or ctx is
+// cancelled.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.draining.Store(true)
 	e.mu.Lock()
@@ -251,7 +257,7 @@ func (e *Engine) closeIdle() {
 	}
 }
 
-// enter counts a call of Predict in, leave out.
+// enter counts a call of Predict; leave undoes that.
 func (e *Engine) enter() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -271,10 +277,10 @@ func (e *Engine) leave() {
 	}
 }
 
-// Close ends the engine. Requests under way are answered first.
+// Close stops the engine after running requests have been answered.
 func (e *Engine) Close() error {
 	e.close.Do(func() {
-		_ = e.Drain(context.Background()) // ends without an error
+		_ = e.Drain(context.Background()) // cannot fail without a deadline
 		e.registry.close()
 		e.queue.close()
 		<-e.runner.done
@@ -287,17 +293,17 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// CurvePoint is what a pass of so many images takes.
+// CurvePoint is the duration of a pass with a number of images.
 type CurvePoint struct {
 	Images  int
 	Seconds float64
-	Samples int // passes that were measured; of what an earlier process learnt, a few
+	Samples int // number of measured passes, including a few from an earlier process
 }
 
-// Curve returns what is known of how the time of a pass grows with its images.
+// Curve returns the known durations of passes by number of images.
 func (e *Engine) Curve() []CurvePoint { return e.base().curve.points() }
 
-// Stats returns the counts since the engine was made.
+// Stats returns the counters since the engine was created, and its present state.
 func (e *Engine) Stats() Stats {
 	c := &e.counts
 	s := Stats{Requests: c.requests.Load(), Answered: c.answered.Load(), Failed: c.failed.Load(), Overloaded: c.overloaded.Load(),
@@ -310,8 +316,8 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Predict answers requests; both results have one element a request, and one that fails does not make others
-// fail. See UnknownError, BrokenError, OverloadError, InputError, ErrDraining and the errors of ctx.
+// Predict answers requests. Both results have one element per request; a request that fails does not affect
+// others. See UnknownError, BrokenError, OverloadError, InputError, ErrDraining and the errors of ctx.
 func (e *Engine) Predict(ctx context.Context, requests ...Request) ([]Answer, []error) {
 	answers, errs := make([]Answer, len(requests)), make([]error, len(requests))
 	if err := e.enter(); err != nil {

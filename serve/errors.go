@@ -9,16 +9,16 @@ import (
 	"melo.example/melo/lora/answer"
 )
 
-// ErrUnknownAdapter is wrapped by the errors of names and versions that there are not, or that an operator has
+// ErrUnknownAdapter is wrapped by errors about names and versions that do not exist, or that an operator has
 // unloaded.
 var ErrUnknownAdapter = errors.New("unknown adapter")
 
-// ErrDraining is the answer to requests that come while the engine finishes those it has.
+// ErrDraining is returned for requests that arrive during shutdown.
 var ErrDraining = errors.New("serve: the server is shutting down")
 
-// UnknownError says which adapter there is not, and why.
+// UnknownError reports an adapter that does not exist or is unloaded.
 type UnknownError struct {
-	Name, Version string // as asked for
+	Name, Version string // as requested
 	Reason        string // such as "unloaded"; may be empty
 }
 
@@ -34,7 +34,7 @@ func (e *UnknownError) Error() string {
 // Unwrap returns ErrUnknownAdapter.
 func (e *UnknownError) Unwrap() error { return ErrUnknownAdapter }
 
-// BrokenError says that an adapter is there, but refused: its file is damaged, belongs to another base or
+// BrokenError reports that an adapter exists but is refused: its file is damaged, belongs to another base or
 // fails its self-test.
 type BrokenError struct {
 	Name string
@@ -50,9 +50,9 @@ func (e *BrokenError) Error() string {
 // Unwrap returns what is wrong.
 func (e *BrokenError) Unwrap() error { return e.Err }
 
-// OverloadError says that the queue is full, or that the answer would come after the request's deadline.
+// OverloadError reports that the queue is full, or that the answer would come after the request's deadline.
 type OverloadError struct {
-	RetryAfter time.Duration // when there should be room
+	RetryAfter time.Duration // estimated time until there is room
 }
 
 // Error says when to try again.
@@ -60,8 +60,8 @@ func (e *OverloadError) Error() string {
 	return fmt.Sprintf("serve: overloaded, try again in %v", e.RetryAfter.Round(time.Millisecond))
 }
 
-// AnswerError says that an adapter has no answer to an input: what it computes is not finite, or the input is refused because it
-// is unlike the images of the training (a fit.UnlikeError).
+// AnswerError reports that an adapter has no answer to an input: a result is not finite, or the input is
+// refused because it is unlike the training images (a fit.UnlikeError).
 type AnswerError struct {
 	Name string // of the adapter
 	Err  error
@@ -95,7 +95,7 @@ func (e *InputError) Error() string {
 // Unwrap returns what is wrong.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// full is the name with the version, if there is one.
+// full returns the name with the version, if there is one.
 func full(name, version string) string {
 	if version == "" {
 		return name

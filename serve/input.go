@@ -14,7 +14,7 @@ import (
 // input is a prepared tensor [3, side, side] that several requests may share.
 type input struct {
 	data    []float32
-	remarks []string // about the image that it was made of
+	remarks []string // about the image
 	refs    atomic.Int32
 	pool    *inputPool
 }
@@ -25,7 +25,7 @@ func (in *input) release() {
 	}
 }
 
-// inputPool makes inputs, on a bounded number of goroutines at once.
+// inputPool prepares inputs on a limited number of goroutines.
 type inputPool struct {
 	values int
 	slots  chan struct{}
@@ -47,7 +47,7 @@ func (p *inputPool) get() *input {
 	return in
 }
 
-// prepare makes an input by the recipe, or copies a tensor: after that nothing reads what the caller gave.
+// prepare makes an input with the recipe, or copies a tensor. Afterwards the caller's data are no longer used.
 func (p *inputPool) prepare(ctx context.Context, x Input, recipe imaging.Recipe) (*input, error) {
 	switch {
 	case (x.Image == nil) == (x.Tensor == nil):
@@ -78,7 +78,7 @@ func (p *inputPool) prepare(ctx context.Context, x Input, recipe imaging.Recipe)
 	return in, nil
 }
 
-// source identifies what a caller gave: an image or a tensor.
+// source identifies what a caller passed: an image or a tensor.
 type source struct {
 	image  *imaging.Image
 	tensor *float32
@@ -93,31 +93,31 @@ func sourceOf(x Input) source {
 	return s
 }
 
-// preparedKey is what requests of one call share their input by.
+// preparedKey identifies an input that requests of one call can share.
 type preparedKey struct {
 	source
-	pool   *inputPool // of the base
+	pool   *inputPool // pool of the base
 	recipe imaging.Recipe
 }
 
-// prepared is one input of a call, made once.
+// prepared is an input of a call that is made once.
 type prepared struct {
 	once sync.Once
 	in   *input
 	err  error
 }
 
-// sharing lets the requests of one call share prepared inputs. It keeps each until the last request with its source
-// has been served.
+// sharing lets the requests of one call share prepared inputs. It keeps each until the last request with its
+// source is done.
 type sharing struct {
 	mu      sync.Mutex
-	left    map[source]int // requests
+	left    map[source]int // number of remaining requests
 	made    map[preparedKey]*prepared
 	arrival map[source]*arrival
 }
 
-// arrival are the requests of one source that are about to enter the queue, which they do together: so that one batch has them.
-// Who is waited for has its adapter and needs nothing but the input, which the others wait for, too.
+// arrival holds the requests with one source until all of them enter the queue together, so that they form one
+// batch. Every request waited for has its adapter, and lacks only the input, for which the others wait, too.
 type arrival struct {
 	coming int
 	ready  []*item
@@ -131,10 +131,10 @@ func newSharing(requests []Request) *sharing {
 	return s
 }
 
-// prepare returns an input that the caller releases.
+// prepare returns an input that the caller must release.
 func (s *sharing) prepare(ctx context.Context, p *inputPool, x Input, recipe imaging.Recipe) (*input, error) {
 	if x.Image == nil {
-		recipe = imaging.Recipe{Size: recipe.Size} // a tensor is what it is
+		recipe = imaging.Recipe{Size: recipe.Size} // a tensor needs no preparation
 	}
 	key := preparedKey{sourceOf(x), p, recipe}
 	s.mu.Lock()
@@ -152,7 +152,7 @@ func (s *sharing) prepare(ctx context.Context, p *inputPool, x Input, recipe ima
 	return made.in, nil
 }
 
-// comes announces a request of a source; arrives is owed.
+// comes announces a request with a source. It must be followed by arrives.
 func (s *sharing) comes(x Input) {
 	from := sourceOf(x)
 	s.mu.Lock()
@@ -163,8 +163,8 @@ func (s *sharing) comes(x Input) {
 	s.arrival[from].coming++
 }
 
-// arrives adds the item of a request that was announced, nil if it failed, and returns the items that are to enter the
-// queue now: those of all that were announced, once the last of them is there.
+// arrives adds the item of an announced request, or nil if it failed. When the last announced request has
+// arrived, it returns the items of all, which must enter the queue now.
 func (s *sharing) arrives(x Input, it *item) []*item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +180,7 @@ func (s *sharing) arrives(x Input, it *item) []*item {
 	return ready
 }
 
-// served says that a request with this source needs it no more.
+// served records that a request no longer needs its source.
 func (s *sharing) served(x Input) {
 	from := sourceOf(x)
 	s.mu.Lock()

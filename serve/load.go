@@ -14,25 +14,25 @@ import (
 	"melo.example/melo/vit"
 )
 
-// reader turns files into contents and adapters, with every check that does not need a pass through the base.
+// reader reads files into contents and adapters, and makes all checks that need no pass through the base.
 type reader struct {
 	list    atomic.Pointer[[]*backbone] // the bases
-	anyBase bool                        // adapters that do not say which base they belong to are taken
+	anyBase bool                        // accept adapters that do not identify their base
 }
 
 func (r *reader) bases() []*backbone { return *r.list.Load() }
 
-// errChanged says that a file has no longer the content that it had when it was looked at.
+// errChanged reports that a file's content has changed since it was examined.
 var errChanged = errors.New("serve: the file has changed")
 
-// branchPart: an adapter that leaves this part of the blocks bare shares enough with others. Below that a pass that is larger
-// than the curve says costs more than it saves.
+// branchPart: an adapter that leaves at least 1/branchPart of the blocks unchanged can usefully share them.
+// With fewer, a batch larger than the curve recommends costs more than it saves.
 const branchPart = 4
 
-// maxAdapter bounds a file in the folder: it is read into memory.
+// maxAdapter limits the size of a file in the folder, which is read into memory.
 const maxAdapter = 512 << 20
 
-// read reads and checks the adapter at path, and finds its base.
+// read reads and checks the adapter at path, and determines its base.
 func (r *reader) read(path string) (*adapterfile.File, *backbone, error) {
 	list := r.bases()
 	if len(list) == 1 {
@@ -56,7 +56,7 @@ func (r *reader) readFor(path string, b *backbone) (*adapterfile.File, error) {
 	return f, r.check(f, b)
 }
 
-// readWith is readFor with the weights of the base, which are those of m, for an adapter that changes them.
+// readWith is readFor with the weights of the base, those of m, for an adapter that changes them.
 func (r *reader) readWith(path string, m *vit.Model, b *backbone) (*adapterfile.File, error) {
 	f, err := adapterfile.ReadFor(path, m, maxAdapter)
 	if err != nil {
@@ -65,7 +65,8 @@ func (r *reader) readWith(path string, m *vit.Model, b *backbone) (*adapterfile.
 	return f, r.check(f, b)
 }
 
-// baseOf finds the base of a native adapter by the digest in it; of one without a digest, if such are taken, by its shape.
+// baseOf determines the base of a native adapter by the digest in it; without a digest, if allowed, by its
+// shape.
 func (r *reader) baseOf(f *adapterfile.File) (*backbone, error) {
 	list := r.bases()
 	if len(list) == 1 {
@@ -92,8 +93,8 @@ func (r *reader) baseOf(f *adapterfile.File) (*backbone, error) {
 	return one(f.Path, fits, wrong)
 }
 
-// readForeign reads an adapter of another library, which names its base at most: the one base of that name that it fits, or
-// else the one that it fits.
+// readForeign reads an adapter of another library, which at most names its base. It takes the only base of that
+// name that fits, or else the only one that fits.
 func (r *reader) readForeign(path string) (*adapterfile.File, *backbone, error) {
 	var fits []*backbone
 	var wrong error
@@ -110,7 +111,7 @@ func (r *reader) readForeign(path string) (*adapterfile.File, *backbone, error) 
 	return files[b], b, err
 }
 
-// one is the only base that an adapter fits.
+// one returns the only base that an adapter fits.
 func one(path string, fits []*backbone, wrong error) (*backbone, error) {
 	switch len(fits) {
 	case 0:
@@ -121,7 +122,7 @@ func one(path string, fits []*backbone, wrong error) (*backbone, error) {
 	return nil, fmt.Errorf("serve: %s: does not say which base it belongs to, and fits %s and %s", path, fits[0].name, fits[1].name)
 }
 
-// served names the bases.
+// served lists the names of the bases.
 func (r *reader) served() string {
 	var names []string
 	for _, b := range r.bases() {
@@ -151,7 +152,8 @@ func (r *reader) check(f *adapterfile.File, b *backbone) error {
 	return nil
 }
 
-// sameBase reports whether what a PEFT folder calls its base may be the one with that name: nothing, or the same last part.
+// sameBase reports whether the base named in a PEFT folder may be the base with the given name: it is empty, or
+// has the same last component.
 func sameBase(id, name string) bool {
 	last := func(s string) string {
 		s = s[strings.LastIndexAny(s, `/\:`)+1:]
@@ -168,7 +170,7 @@ func (b *backbone) recipeOf(f *adapterfile.File) imaging.Recipe {
 	return f.Meta.Recipe
 }
 
-// content describes a checked file.
+// content returns the content of a checked file.
 func (b *backbone) content(f *adapterfile.File) *content {
 	meta := f.Meta
 	c := &content{digest: f.Digest, base: b, lane: lane{base: b}, card: &meta, labels: meta.LabelNames(), rule: meta.Rule(), recipe: b.recipeOf(f), bytes: f.Adapter.Resident(b.model.Precision).Bytes()}
@@ -188,7 +190,7 @@ func (b *backbone) content(f *adapterfile.File) *content {
 	return c
 }
 
-// flight is one loading, and who waits for it.
+// flight is a load in progress and the number of requests that wait for it.
 type flight struct {
 	done    chan struct{}
 	waiters int // guarded by content.mu until done is closed
@@ -196,8 +198,8 @@ type flight struct {
 	err     error
 }
 
-// hold returns the adapter of c and takes hold of its base, loading what is not in memory; release it. The time is what that
-// took of the request.
+// hold acquires the adapter of c and its base, loading them if necessary. The caller must release the handle.
+// It also returns the time that the request waited.
 func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration, error) {
 	var waited time.Duration
 	if c.base.room != nil {
@@ -214,8 +216,7 @@ func (r *Registry) hold(ctx context.Context, c *content) (*handle, time.Duration
 	return h, waited + loading, err
 }
 
-// holdAdapter is hold of the adapter alone; the base is held. Whoever asks while it is being loaded waits for the same
-// loading.
+// holdAdapter is hold for the adapter only; the base must be held. Concurrent requests wait for the same load.
 func (r *Registry) holdAdapter(ctx context.Context, c *content) (*handle, time.Duration, error) {
 	if h := c.hold(&r.cache.clock); h != nil {
 		return h, 0, nil
@@ -225,7 +226,7 @@ func (r *Registry) holdAdapter(ctx context.Context, c *content) (*handle, time.D
 	}
 	start := time.Now()
 	c.mu.Lock()
-	if h := c.hold(&r.cache.clock); h != nil { // it came meanwhile
+	if h := c.hold(&r.cache.clock); h != nil { // loaded meanwhile
 		c.mu.Unlock()
 		return h, time.Since(start), nil
 	}
@@ -233,7 +234,7 @@ func (r *Registry) holdAdapter(ctx context.Context, c *content) (*handle, time.D
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		c.flight = f
-		c.base.again() // for the loading, should its request give up
+		c.base.again() // held for the load, in case its request gives up
 		if !r.spawn(func() { r.load(c, f) }) {
 			c.base.release()
 			c.flight = nil
@@ -251,7 +252,7 @@ func (r *Registry) holdAdapter(ctx context.Context, c *content) (*handle, time.D
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
-	case <-f.done: // both: the handle is already held for this request
+	case <-f.done: // both happened: the handle is already held for this request
 		if f.handle != nil {
 			f.handle.drop()
 		}
@@ -281,7 +282,7 @@ func (r *Registry) load(c *content, f *flight) {
 	close(f.done)
 }
 
-// loaded counts a loading and tells the observer, before anybody is answered.
+// loaded counts a load and notifies the observer, before any request is answered.
 func (r *Registry) loaded(c *content, took time.Duration, err error) {
 	e := AdapterEvent{Change: Loaded, Identity: Identity{Name: r.nameOf(c), Version: short(c.digest), Digest: c.digest, Base: c.base.called()},
 		Bytes: c.bytes, Duration: took, Err: err}
@@ -297,10 +298,10 @@ func (r *Registry) loaded(c *content, took time.Duration, err error) {
 	r.observer.AdapterChanged(e)
 }
 
-// retryAfter is how long a failure that may pass is remembered.
+// retryAfter is how long a failure that may be temporary is remembered.
 const retryAfter = 2 * time.Second
 
-// refusalOf says for how long a failed loading is remembered.
+// refusalOf returns how long a failed load is remembered.
 func refusalOf(err error) *refusal {
 	var unfit *adapterfile.SelfCheckError
 	switch {
@@ -312,7 +313,7 @@ func refusalOf(err error) *refusal {
 	return &refusal{err: err, until: time.Now().Add(retryAfter)}
 }
 
-// loadFile reads the adapter of c again, checks it again, and lets it pass its self-test.
+// loadFile reads and checks the adapter of c again, and runs its self-test.
 func (r *Registry) loadFile(c *content) (*handle, error) {
 	if err := r.cache.reserve(r.ctx, c.bytes); err != nil {
 		return nil, err
@@ -325,7 +326,7 @@ func (r *Registry) loadFile(c *content) (*handle, error) {
 	return h, nil
 }
 
-// readContent reads the adapter of c again. That of a network of its own came with it.
+// readContent reads the adapter of c again. An adapter with its own network was read together with that.
 func (r *Registry) readContent(path string, c *content) (*adapterfile.File, error) {
 	if c.own() != nil {
 		return c.base.stack.adapter, nil

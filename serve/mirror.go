@@ -7,11 +7,11 @@ import (
 	"melo.example/melo/lora"
 )
 
-// mirrored tells whether the answer of an item is the mean over its image and the mirror image.
+// mirrored reports whether the answer of an item is the mean over its image and the mirror image.
 func (it *item) mirrored() bool { return it.handle.content.card.Mirror && !it.test }
 
-// mirror makes the second pass of a batch that was arranged and answered once: of the rows that an adapter wants the
-// mirror image of, and of no others. Those answers become the means of both. It returns the rows of the pass.
+// mirror computes the second pass of a batch, for the rows whose adapters also need the mirror image. Their
+// answers become the means of both passes. It returns the number of rows of the second pass.
 func (r *runner) mirror(rows int) int {
 	r.second = append(r.second[:0], make([]int, rows)...)
 	wanted := 0
@@ -46,8 +46,9 @@ func (r *runner) mirror(rows int) int {
 	return wanted
 }
 
-// moveTogether moves the images of the rows that are marked in second to the front, notes there where each of the rows is
-// in the second pass, counted from 1, and returns the images, and the image of each row, and the segments of what is left.
+// moveTogether moves the images of the rows marked in second to the front, and stores there the position of
+// each row in the second pass, counted from 1. It returns the number of images, the image of each row, and the
+// segments of these rows.
 func (r *runner) moveTogether() (images int, of []int, next []lora.Segment) {
 	place := make([]int, len(r.images)) // counted from 1; 0: no row needs the image
 	for row, image := range r.of {

@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// extension is that of adapter files. What has another name may be a folder of PEFT.
+// extension is the extension of adapter files. Folders with other names may be PEFT adapters.
 const extension = ".safetensors"
 
-// isFolder tells by a path whether it is taken for a folder.
+// isFolder reports whether a path counts as a folder, judging by its name.
 func isFolder(path string) bool { return filepath.Ext(path) != extension }
 
-// maxName bounds names and versions, in bytes.
+// maxName limits names and versions, in bytes.
 const maxName = 200
 
-// shortDigits is how many hexadecimal digits of a digest make its short form.
+// shortDigits is the number of hexadecimal digits in the short form of a digest.
 const shortDigits = 12
 
-// digestPrefix stands before the digits of a digest.
+// digestPrefix precedes the digits of a digest.
 const digestPrefix = "sha256:"
 
-// checkName returns an error if s cannot be the name of an adapter, or an alias: it becomes part of a file's name and
-// of addresses.
+// checkName returns an error if s cannot be the name of an adapter or an alias, which becomes part of file
+// names and URLs.
 func checkName(what, s string) error {
 	bad := func(r rune) bool {
 		return r == '/' || r == '\\' || r == '@' || r == ':' || !unicode.IsPrint(r)
@@ -38,15 +38,15 @@ func checkName(what, s string) error {
 	return nil
 }
 
-// splitName takes "name@version" apart.
+// splitName splits "name@version".
 func splitName(s string) (name, version string) {
 	name, version, _ = strings.Cut(s, "@")
 	return name, version
 }
 
-// fileName returns the name and the version that a file in the folder stands for: "busi.safetensors" is busi,
-// "busi@v2.safetensors" its version v2. A folder of PEFT has a name without the extension. ok is false for what is no
-// adapter's file.
+// fileName returns the name and the version of a file in the folder: "busi.safetensors" is busi,
+// "busi@v2.safetensors" its version v2. A PEFT folder has a name without extension. ok is false for files that
+// are not adapters.
 func fileName(path string) (name, version string, ok bool) {
 	base := strings.TrimSuffix(filepath.Base(path), extension)
 	if strings.HasPrefix(base, ".") {
@@ -65,10 +65,10 @@ func short(digest string) string {
 	return digits[:min(len(digits), shortDigits)]
 }
 
-// minPrefix is the least number of digits that may stand for a digest.
+// minPrefix is the minimum number of digits to abbreviate a digest.
 const minPrefix = 6
 
-// isPrefix reports whether s, with or without "sha256:", begins digest.
+// isPrefix reports whether s, with or without "sha256:", is a prefix of digest.
 func isPrefix(s, digest string) bool {
 	digits := strings.TrimPrefix(s, digestPrefix)
 	return len(digits) >= minPrefix && strings.HasPrefix(digest[len(digestPrefix):], digits)

@@ -7,11 +7,10 @@ import (
 	"melo.example/melo/fit"
 )
 
-// Observer is told what happens, for metrics, traces, logs and audits. Its methods are called from many
-// goroutines, on the way of requests: they must be quick and must not call the engine. Nothing that it is told
-// holds pixels.
+// Observer receives events, for metrics, traces, logs and audits. Its methods are called from many goroutines
+// while requests wait: they must be quick and must not call the engine. Events never contain pixels.
 type Observer interface {
-	// RequestDone is called once for every request, also one that failed, before Predict returns.
+	// RequestDone is called once for every request, including failed ones, before Predict returns.
 	RequestDone(ctx context.Context, e RequestEvent)
 	// BatchDone is called after every pass through the base.
 	BatchDone(e BatchEvent)
@@ -19,9 +18,9 @@ type Observer interface {
 	AdapterChanged(e AdapterEvent)
 }
 
-// RequestEvent is one finished request.
+// RequestEvent is a finished request.
 type RequestEvent struct {
-	Identity // as far as it is known: of a request that failed early, the Name that was asked for
+	Identity // as far as known; for a request that failed early, the requested Name
 	Start    time.Time
 	Timing   Timing
 	Err      error        // nil: answered
@@ -35,55 +34,55 @@ type BatchEvent struct {
 	Start    time.Time
 	Duration time.Duration
 	Images   int // rows of the pass
-	Requests int // answered by it: at least Images, as requests may share a row
-	Adapters int // different ones
-	Queued   int // requests that were left waiting
+	Requests int // answered requests: at least Images, because requests may share a row
+	Adapters int // number of different adapters
+	Queued   int // requests that remain in the queue
 }
 
-// Change is what happened to an adapter.
+// Change is a kind of change of an adapter.
 type Change string
 
-// The changes.
+// The kinds of change.
 const (
-	Published Change = "published" // its file appeared, or a name points to it now
-	Removed   Change = "removed"   // its file is gone, or no longer its
+	Published Change = "published" // its file appeared, or a name now refers to it
+	Removed   Change = "removed"   // its file was removed, or no longer contains it
 	Loaded    Change = "loaded"    // into memory
-	Evicted   Change = "evicted"   // from memory, for others; it is loaded again when asked for
+	Evicted   Change = "evicted"   // from memory, to make room; it is loaded again on demand
 	Refused   Change = "refused"   // see Err
 	Withdrawn Change = "withdrawn" // unloaded by an operator
-	Restored  Change = "restored"  // loaded by an operator, after that
+	Restored  Change = "restored"  // loaded by an operator after being unloaded
 	Changed   Change = "changed"   // pin, alias or canary
 )
 
 // AdapterEvent is one change.
 type AdapterEvent struct {
 	Change    Change
-	Identity                // Version and Digest are empty where no version is meant
-	Signers   []string      // of a published adapter, where signatures are asked for
+	Identity                // Version and Digest are empty if the event is not about a version
+	Signers   []string      // of a published adapter, if signatures are required
 	Bytes     int64         // of memory, when loaded or evicted
 	Duration  time.Duration // of loading
 	Err       error         // why it was refused
-	Forgotten bool          // an operator's decision that a restart forgets: there is no file for it
+	Forgotten bool          // an operator's decision that will be lost on restart, because there is no state file
 }
 
-// BaseEvent is what happened to one of several bases: it was loaded, it left memory for others (Evicted), or could not be
-// loaded (Refused).
+// BaseEvent is a change of one of several bases: it was loaded, unloaded to make room (Evicted), or could not
+// be loaded (Refused).
 type BaseEvent struct {
 	Change   Change
-	Base     string // its name
+	Base     string // name of the base
 	Digest   string
-	Adapter  string        // name of the adapter that made a network of its own of the base, which this is about; else empty
+	Adapter  string        // name of the adapter whose own network this is about; "" for a base
 	Bytes    int64         // of memory
 	Duration time.Duration // of loading
 	Err      error         // why it was refused
 }
 
-// BaseObserver is an Observer that is told of bases that come and go, too.
+// BaseObserver is an Observer that also receives events about bases.
 type BaseObserver interface {
 	BaseChanged(e BaseEvent)
 }
 
-// nobody is the observer where there is none.
+// nobody is the observer if none is configured.
 type nobody struct{}
 
 func (nobody) RequestDone(context.Context, RequestEvent) {}

@@ -14,24 +14,24 @@ import (
 	"melo.example/melo/vit"
 )
 
-// checkTime bounds the search for a precision that suits every adapter. Those for which there was no time are checked
-// when they are asked for, and refused where the precision does not suit them.
+// checkTime limits the search for a precision that suits every adapter. Adapters that it did not reach are
+// checked on first use, and refused if the precision does not suit them.
 const checkTime = 20 * time.Second
 
 // Choice says how the precision of an engine is chosen.
 type Choice struct {
-	// Fastest takes the fastest precision from Config.Precision on in which no adapter fails its self-test that would not
-	// fail in a slower one, too. Otherwise Config.Precision is taken.
+	// Fastest selects the fastest precision, from Config.Precision on, in which all adapters pass their
+	// self-test that pass it in a slower one. Otherwise Config.Precision is used.
 	Fastest bool
-	// CheckAll lets every adapter do its self-test before the engine is returned, however long that takes. Otherwise the
-	// search for the fastest precision is bounded, and adapters for which there was no time are tested when they are
-	// asked for.
+	// CheckAll runs the self-test of every adapter before the engine is returned, however long that takes.
+	// Otherwise the search for the fastest precision is limited in time, and adapters that it did not reach are
+	// tested on first use.
 	CheckAll bool
-	// Note is told why a precision is not taken; may be nil.
+	// Note is called with the reason why a precision is not used; may be nil.
 	Note func(reason string)
 }
 
-// OpenChecked is [Open] with a choice of precision that the self-tests of the adapters confirm.
+// OpenChecked is [Open] with a precision that the self-tests of the adapters confirm.
 func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	if len(c.Bases) > 0 && (how.Fastest || how.CheckAll) {
 		p, err := ChoosePrecisions(ctx, c, how)
@@ -57,8 +57,9 @@ func OpenChecked(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	return unless(e, err)
 }
 
-// ChoosePrecisions chooses for each of several bases, as OpenChecked does for one, with the adapters that belong to it: each is
-// opened alone, one after the other, and closed again. Bases that are in c.Precisions already keep theirs.
+// ChoosePrecisions chooses a precision for each of several bases, as OpenChecked does for one, using the
+// adapters that belong to it. Bases are opened and closed one after the other. Bases in c.Precisions keep
+// theirs.
 func ChoosePrecisions(ctx context.Context, c Config, how Choice) (map[string]vit.Precision, error) {
 	chosen := maps.Clone(c.Precisions)
 	if chosen == nil {
@@ -95,7 +96,7 @@ func unless(e *Engine, err error) (*Engine, error) {
 	return e, nil
 }
 
-// openFastest tries precisions from that of c on.
+// openFastest tries precisions starting with that of c.
 func openFastest(ctx context.Context, c Config, how Choice) (*Engine, error) {
 	p, observer := c.Precision, c.Observer
 	if observer == nil {
@@ -166,8 +167,8 @@ func slowerThan(p vit.Precision) vit.Precision {
 	return vit.F32
 }
 
-// unfit returns the adapters that do not pass their self-test, by digest. It returns those found so far when the time
-// is up.
+// unfit returns the adapters that fail their self-test, by digest. When time is up it returns those found so
+// far.
 func unfit(ctx context.Context, e *Engine) (map[string]error, error) {
 	fails := map[string]error{}
 	err := e.Registry().CheckAll(ctx, func(id Identity, err error) {
@@ -182,8 +183,8 @@ func unfit(ctx context.Context, e *Engine) (map[string]error, error) {
 	return fails, err
 }
 
-// heldObserver keeps changes of adapters to itself until the engine that reports them is the one to be used: what an
-// attempt refuses is no news.
+// heldObserver withholds adapter events until the engine that reports them is chosen, because refusals during
+// an attempt are irrelevant.
 type heldObserver struct {
 	to Observer
 
@@ -192,7 +193,7 @@ type heldObserver struct {
 	held     []AdapterEvent
 }
 
-// release tells what was kept, and from now on everything at once.
+// release forwards the withheld events, and all later ones at once.
 func (h *heldObserver) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,15 +203,15 @@ func (h *heldObserver) release() {
 	h.held, h.released = nil, true
 }
 
-// RequestDone passes on.
+// RequestDone forwards the event.
 func (h *heldObserver) RequestDone(ctx context.Context, e RequestEvent) {
 	h.to.RequestDone(ctx, e)
 }
 
-// BatchDone passes on.
+// BatchDone forwards the event.
 func (h *heldObserver) BatchDone(e BatchEvent) { h.to.BatchDone(e) }
 
-// AdapterChanged passes on, or keeps.
+// AdapterChanged forwards or withholds the event.
 func (h *heldObserver) AdapterChanged(e AdapterEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

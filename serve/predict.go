@@ -12,8 +12,8 @@ import (
 	"melo.example/melo/lora/adapterfile"
 )
 
-// call is one call of Predict. So many of its requests are under way at once that batches fill, and no more, so that
-// one call for all adapters leaves room for others.
+// call is one call of Predict. It has as many requests in progress as are needed to fill batches, and no more,
+// so that a call for all adapters leaves room for others.
 type call struct {
 	e       *Engine
 	ctx     context.Context
@@ -21,8 +21,8 @@ type call struct {
 	explain *explaining // nil: answers alone are asked for
 	logits  bool        // of the answers alone: parts of an explanation
 	mu      sync.Mutex
-	running int           // requests that the queue has let in
-	ended   chan struct{} // closed, and made anew, when one of them is answered
+	running int           // requests admitted by the queue
+	ended   chan struct{} // closed and replaced whenever one of them is answered
 }
 
 // predict answers requests into answers and errs.
@@ -50,7 +50,7 @@ func (e *Engine) predict(ctx context.Context, requests []Request, answers []Answ
 	group.Wait()
 }
 
-// one answers one request and tells the observer.
+// one answers one request and notifies the observer.
 func (c *call) one(q Request) (Answer, error) {
 	start := time.Now()
 	var a Answer
@@ -79,7 +79,8 @@ func (c *call) one(q Request) (Answer, error) {
 	return a, nil
 }
 
-// hidden is the answer about an adapter that a client may not know of: that of the registry about what there is not.
+// hidden returns the error for an adapter that the client must not know about: the same as for one that does
+// not exist.
 func hidden(name, version string) error {
 	if version == "" {
 		name, version = splitName(name)
@@ -165,7 +166,7 @@ func (c *call) enter(x *content) error {
 	}
 }
 
-// patient waits until a request of this call has been answered; it returns false if none is under way.
+// patient waits until a request of this call has been answered. It returns false if none is running.
 func (c *call) patient() bool {
 	c.mu.Lock()
 	ended, running := c.ended, c.running
@@ -224,7 +225,7 @@ func (c *call) comes(x Input) {
 	}
 }
 
-// arrives puts an item into the queue, together with those of other requests of the call about the same input.
+// arrives puts an item into the queue, together with those of other requests of the call for the same input.
 func (c *call) arrives(x Input, it *item) {
 	switch {
 	case c.shared != nil:
@@ -241,7 +242,7 @@ func (c *call) prepare(x Input, of *content) (*input, error) {
 	return c.shared.prepare(c.ctx, of.base.inputs, x, of.recipe)
 }
 
-// wait returns when the item is answered, or ctx ends: then its place in the queue is free.
+// wait returns when the item is answered or ctx is cancelled, which frees its place in the queue.
 func (c *call) wait(it *item) error {
 	select {
 	case <-it.done:
@@ -252,11 +253,11 @@ func (c *call) wait(it *item) error {
 	}
 }
 
-// selfTest lets an adapter answer the inputs in its file.
+// selfTest runs an adapter on the self-test inputs in its file.
 func (e *Engine) selfTest(ctx context.Context, path string, h *handle) error {
 	f := &adapterfile.File{Path: path, Digest: h.content.digest, Meta: *h.content.card}
 	c := &call{e: e, ctx: ctx}
-	h.refs.Store(1) // the caller's
+	h.refs.Store(1) // held by the caller
 	return f.CheckSelf(h.content.base.model.Precision, h.content.recipe.Values(), e.known, func(input []float32) ([]float32, error) {
 		in := h.content.base.inputs.get()
 		copy(in.data, input)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// publish makes the table anew from the files and the decisions, swaps it, and lets go of what is no longer in it;
-// r.admin is held.
+// publish makes a new table from the files and the decisions, replaces the old one, and releases what is no
+// longer in it. r.admin must be held.
 func (r *Registry) publish() {
 	old := r.table.Load()
 	contents, versions := map[string]*content{}, map[Identity]*version{}
@@ -52,7 +52,7 @@ func (r *Registry) publish() {
 	r.report(old, next)
 }
 
-// addDamaged lists a file that holds nothing.
+// addDamaged lists a file without valid content.
 func (e *entry) addDamaged(f *file) {
 	s := Status{Identity: Identity{Name: f.name}, Path: f.path, State: Unavailable, Reason: f.err.Error(), Modified: f.modified}
 	if f.version != "" {
@@ -61,7 +61,7 @@ func (e *entry) addDamaged(f *file) {
 	e.damaged = append(e.damaged, s)
 }
 
-// addVersion adds what a file holds. Versions keep their counts from table to table.
+// addVersion adds the content of a file. Versions keep their counters from table to table.
 func (e *entry) addVersion(f *file, before, now map[Identity]*version) {
 	id := Identity{Name: f.name, Version: short(f.content.digest), Digest: f.content.digest, Base: f.content.base.called()}
 	v := now[id]
@@ -82,7 +82,7 @@ func (e *entry) addVersion(f *file, before, now map[Identity]*version) {
 	}
 }
 
-// decide says what the bare name means, from the files and from what operators decided.
+// decide determines what the bare name refers to, from the files and the operators' decisions.
 func (e *entry) decide(files map[string]*file, dir string, d *decision) {
 	e.chooseByFiles(files, dir)
 	if d != nil {
@@ -103,7 +103,7 @@ func (e *entry) decide(files map[string]*file, dir string, d *decision) {
 	}
 }
 
-// chooseByFiles takes the file, or the folder of PEFT, of the bare name or, without one, the only version.
+// chooseByFiles takes the file or PEFT folder of the bare name, or else the only version.
 func (e *entry) chooseByFiles(files map[string]*file, dir string) {
 	f, folder := files[joinName(dir, e.name)], files[filepath.Join(dir, e.name)]
 	if f != nil && folder != nil {
@@ -131,12 +131,12 @@ func (e *entry) chooseByFiles(files map[string]*file, dir string) {
 	}
 }
 
-// errorText is an error that was text already.
+// errorText is an error from stored text.
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
 
-// apply applies what operators decided.
+// apply applies the operators' decisions.
 func (e *entry) apply(d *decision) {
 	e.unloaded, e.pinned = d.Unloaded, d.Pinned
 	for alias, digest := range d.Aliases {
@@ -148,7 +148,7 @@ func (e *entry) apply(d *decision) {
 			}
 			continue
 		}
-		if _, taken := e.byAlias[alias]; !taken { // a file's version goes before
+		if _, taken := e.byAlias[alias]; !taken { // a file's version takes precedence
 			e.byAlias[alias] = digest
 			if v != nil {
 				v.aliases = append(v.aliases, alias)
@@ -169,7 +169,7 @@ func (e *entry) byDigest(digest string) *version {
 	return nil
 }
 
-// repin keeps resident what pinned names mean now; r.admin is held.
+// repin keeps the present targets of pinned names resident. r.admin must be held.
 func (r *Registry) repin(t *table) {
 	pinned := map[*content]bool{}
 	for _, e := range t.entries {
@@ -192,7 +192,7 @@ func (r *Registry) repin(t *table) {
 	}
 }
 
-// report tells the observer what a new table changed.
+// report notifies the observer about the differences between two tables.
 func (r *Registry) report(old, next *table) {
 	tell := func(change Change, list []*version, others *table) {
 		for _, v := range list {
@@ -215,7 +215,7 @@ func (r *Registry) report(old, next *table) {
 	}
 }
 
-// damagedAlike reports whether a file was damaged in the same way before.
+// damagedAlike reports whether a file already had the same error.
 func (t *table) damagedAlike(d Status) bool {
 	e := t.entries[d.Name]
 	return e != nil && slices.ContainsFunc(e.damaged, func(x Status) bool { return x.Path == d.Path && x.Reason == d.Reason })

@@ -9,8 +9,8 @@ import (
 	"melo.example/melo/fit"
 )
 
-// item is one request in the queue. Whoever ends it, the runner or who cancels it, lets go of the adapter and
-// the input.
+// item is a request in the queue. Whoever ends it, the runner or the caller by cancelling, releases the adapter
+// and the input.
 type item struct {
 	handle   *handle
 	input    *input
@@ -22,56 +22,55 @@ type item struct {
 	queued   time.Time
 
 	waiting bool          // in its lane; guarded by the queue
-	done    chan struct{} // gets one value when what follows is set
+	done    chan struct{} // receives one value when the fields below are set
 	err     error
 	logits  []float32
 	fit     *fit.Verdict  // nil: unknown
-	wait    time.Duration // in the queue
-	compute time.Duration // of the batch
-	batch   int           // its rows
+	wait    time.Duration // time in the queue
+	compute time.Duration // time of the batch
+	batch   int           // rows of the batch
 }
 
-// free lets go of what the item holds.
+// free releases what the item holds.
 func (it *item) free() {
 	it.handle.release()
 	it.input.release()
 }
 
-// end answers the item and lets go of what it holds.
+// end answers the item and releases what it holds.
 func (it *item) end(err error) {
 	it.free()
 	it.err = err
 	it.done <- struct{}{}
 }
 
-// bare reports whether the item needs nothing but the bare base and a head. Such items share the rows of equal
-// inputs.
+// bare reports whether the item needs only the bare base and a head. Such items share the rows of equal inputs.
 func (it *item) bare() bool { return !it.handle.adapter.Adapts() }
 
-// lane is what waits for one adapter, the earliest deadline first.
+// lane holds the requests that wait for one adapter, earliest deadline first.
 type lane struct {
 	base     *backbone
 	items    []*item
-	admitted int  // items, and requests on their way here (loading, preparing)
-	active   bool // in the queue's turn order
+	admitted int  // items, and admitted requests that are still loading or preparing
+	active   bool // is in the queue's order of turns
 }
 
-// queue holds requests until a batch takes them. Adapters take turns, whatever waits for each, so that none starves the
-// others. It is bounded: who comes when it is full is sent away, or pushes out the youngest request of the adapter
-// that has most.
+// queue holds requests until a batch takes them. Adapters take turns regardless of how many requests wait for
+// each, so that none starves the others. The queue is bounded: a request that arrives when it is full is
+// refused, or displaces the youngest request of the adapter with most requests.
 type queue struct {
 	limit    int
-	rows     int                             // the most of a batch
-	perImage func(b *backbone) time.Duration // estimate of the time of one more image
+	rows     int                             // maximum rows of a batch
+	perImage func(b *backbone) time.Duration // estimated time of one more image
 	perBatch func(b *backbone) time.Duration
 
 	mu     sync.Mutex
-	ready  sync.Cond // there is something to take, or the queue is closed
+	ready  sync.Cond // signalled when there is something to take, or the queue is closed
 	closed bool
-	turns  []*lane           // lanes with items, the next one first; some may have been emptied meanwhile
+	turns  []*lane           // lanes with items, the next one first; some may have become empty
 	queued int               // items in lanes
-	waits  map[*backbone]int // of each base
-	inside int               // requests that were admitted and are not being computed yet
+	waits  map[*backbone]int // items per base
+	inside int               // admitted requests that are not being computed yet
 }
 
 func newQueue(limit, rows int, perImage, perBatch func(b *backbone) time.Duration) *queue {
@@ -80,7 +79,7 @@ func newQueue(limit, rows int, perImage, perBatch func(b *backbone) time.Duratio
 	return q
 }
 
-// admit lets a request for the adapter of l in, or says why not. It owes a put or a leave.
+// admit admits a request for the adapter of l, or returns an error. It must be followed by put or leave.
 func (q *queue) admit(ctx context.Context, l *lane) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,8 +103,8 @@ func (q *queue) admit(ctx context.Context, l *lane) error {
 	return nil
 }
 
-// delay estimates how long one more request of l would wait: adapters take turns, so before it come its own lane and
-// as many of every other.
+// delay estimates how long one more request of l would wait. Adapters take turns, so its own lane comes before
+// it, and as many items of every other lane.
 func (q *queue) delay(l *lane) time.Duration {
 	delay := time.Duration(len(l.items)) * q.perImage(l.base)
 	for _, other := range q.turns {
@@ -116,7 +115,7 @@ func (q *queue) delay(l *lane) time.Duration {
 	return delay
 }
 
-// retryAfter is when a batch will have made room.
+// retryAfter returns the estimated time until a batch has made room.
 func (q *queue) retryAfter(l *lane) time.Duration {
 	return max(q.perBatch(l.base), 10*time.Millisecond)
 }
@@ -130,7 +129,7 @@ func (q *queue) longest() (longest *lane) {
 	return longest
 }
 
-// enter is admit for the engine's own requests, which are always let in.
+// enter is admit for the engine's own requests, which are always admitted.
 func (q *queue) enter(l *lane) {
 	q.mu.Lock()
 	q.inside++
@@ -138,7 +137,7 @@ func (q *queue) enter(l *lane) {
 	q.mu.Unlock()
 }
 
-// leave takes back an admit.
+// leave undoes an admit.
 func (q *queue) leave(l *lane) {
 	q.mu.Lock()
 	q.left(l)
@@ -150,7 +149,7 @@ func (q *queue) left(l *lane) {
 	l.admitted--
 }
 
-// put makes admitted items wait for a batch.
+// put adds admitted items to their lanes.
 func (q *queue) put(items ...*item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -160,7 +159,7 @@ func (q *queue) put(items ...*item) {
 	q.ready.Signal()
 }
 
-// putOne is put of one item; q.mu is held.
+// putOne is put for one item. q.mu must be held.
 func (q *queue) putOne(it *item) {
 	l := &it.handle.content.lane
 	if q.closed {
@@ -184,18 +183,18 @@ func (q *queue) putOne(it *item) {
 	}
 }
 
-// remove takes item i out of l; q.mu is held.
+// remove removes item i from l. q.mu must be held.
 func (q *queue) remove(l *lane, i int) {
 	l.items[i].waiting = false
 	l.items = slices.Delete(l.items, i, i+1)
 	q.queued--
 	if q.waits[l.base]--; q.waits[l.base] == 0 {
-		delete(q.waits, l.base) // which may be served no more
+		delete(q.waits, l.base) // the base may be dropped
 	}
 	q.left(l)
 }
 
-// cancel ends an item that still waits. One that is being computed is left to the runner.
+// cancel ends an item that is still waiting. An item that is being computed is left to the runner.
 func (q *queue) cancel(it *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -206,8 +205,10 @@ func (q *queue) cancel(it *item) {
 	}
 }
 
-// take waits for requests and returns those of the next batch, which has one base: that of the adapter whose turn it is. It
-// has one request of every adapter of that base in turn, until pick(base, number that wait) images are full. Rows that share most of the way of an image that is in it already come along. It returns none when the queue is closed. left is how many stay.
+// take waits for requests and returns those of the next batch. A batch has one base: that of the adapter whose
+// turn it is. It takes one request of every adapter of that base in turn, until it has pick(base, number
+// waiting) images. Rows that share most blocks with an image already in the batch are added without counting.
+// After close it returns none. left is the number of requests that remain.
 func (q *queue) take(batch []*item, pick func(b *backbone, queued int) int) (_ []*item, left int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -227,7 +228,7 @@ func (q *queue) take(batch []*item, pick func(b *backbone, queued int) int) (_ [
 
 func (q *queue) fill(batch []*item, b *backbone, images int) []*item {
 	now := time.Now()
-	at := 0 // lanes before it are those of other bases, which keep their turn
+	at := 0 // earlier lanes belong to other bases and keep their turn
 	for used, rows := 0, 0; q.waits[b] > 0; {
 		l := q.turns[at]
 		if l.base != b {
@@ -279,8 +280,8 @@ func shares(batch []*item, it *item) bool {
 	return slices.ContainsFunc(batch, func(x *item) bool { return x.input == it.input && x.bare() })
 }
 
-// branches reports whether it goes a good part of the way with another item of the batch. The rest of its row is less than
-// a batch of its own would be, and others wait no longer than if it came before them.
+// branches reports whether it shares enough blocks with another item of the batch. The rest of its row then
+// costs less than a batch of its own, and others do not wait longer than if it came before them.
 func branches(batch []*item, it *item) bool {
 	if !it.handle.branches {
 		return false
@@ -288,7 +289,7 @@ func branches(batch []*item, it *item) bool {
 	return slices.ContainsFunc(batch, func(x *item) bool { return x.input == it.input && (x.handle.branches || x.bare()) })
 }
 
-// close ends the queue: items that wait are still taken, new ones are refused.
+// close closes the queue: waiting items are still taken, new ones are refused.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -296,7 +297,7 @@ func (q *queue) close() {
 	q.mu.Unlock()
 }
 
-// waiting returns how many requests were admitted and are not being computed yet.
+// waiting returns the number of admitted requests that are not being computed yet.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -13,19 +13,20 @@ import (
 	"melo.example/melo/lora/trust"
 )
 
-// CurrentAlias is the alias that an operator sets to choose what the bare name means.
+// CurrentAlias is the alias with which an operator selects the version for the bare name.
 const CurrentAlias = "current"
 
-// firstVersion is what clients that number versions ask for when they mean the current one. An alias of that name goes before.
+// firstVersion is the version that clients with numbered versions request for the current one. An alias of that
+// name takes precedence.
 const firstVersion = "1"
 
-// Registry knows the adapters in a folder and what their names mean, and keeps those in memory that are asked
-// for. It is safe for concurrent use.
+// Registry manages the adapters in a folder and their names, and keeps requested adapters in memory. It is safe
+// for concurrent use.
 //
-// A file "busi.safetensors" is the current version of the adapter busi, "busi@v2.safetensors" another version of it,
-// with the alias v2. The name of a PEFT folder stands for it in the same way. Files that change, come or go are noticed by Watch, Scan and Load. A file that cannot be used
-// makes no other adapter fail, and is looked at again when it changes. While the version that it should replace is
-// still in memory, that one goes on answering.
+// A file "busi.safetensors" is the current version of the adapter busi, "busi@v2.safetensors" another version
+// of it, with the alias v2. PEFT folders are named in the same way. Watch, Scan and Load notice changed, new
+// and removed files. A file that cannot be used does not affect other adapters, and is examined again when it
+// changes. As long as the version that it should replace is in memory, that version continues to answer.
 type Registry struct {
 	dir       string
 	statePath string
@@ -33,21 +34,21 @@ type Registry struct {
 	cache     *cache
 	observer  Observer
 	counts    *counters
-	policy    func() *trust.Policy // that holds now; another pointer is another policy
+	policy    func() *trust.Policy // the present policy; another pointer means another policy
 	selfTest  func(ctx context.Context, path string, h *handle) error
-	loading   chan struct{} // slots of files that are being read
+	loading   chan struct{} // limits the number of files being read
 
-	ctx     context.Context // ends with the engine
+	ctx     context.Context // cancelled when the engine closes
 	cancel  context.CancelFunc
-	group   sync.WaitGroup // what runs in the background
+	group   sync.WaitGroup // background work
 	closed  bool           // guarded by closeMu
 	closeMu sync.Mutex
 
 	table atomic.Pointer[table]
 
-	scanning sync.Mutex // one look at the whole folder at a time
+	scanning sync.Mutex // serialises scans of the whole folder
 
-	admin    sync.Mutex // serialises changes; guards what follows; nothing is read under it
+	admin    sync.Mutex // serialises changes and guards the fields below; no file is read under it
 	state    *state
 	looks    uint64
 	files    map[string]*file    // by path
@@ -56,11 +57,11 @@ type Registry struct {
 	scanErr  error
 }
 
-// registryConfig is what a Registry is made of.
+// registryConfig holds the parameters of a Registry.
 type registryConfig struct {
 	dir, state string
 	budget     int64
-	readers    int // files that are read at once
+	readers    int // number of files read concurrently
 	bases      []*backbone
 	anyBase    bool
 	observer   Observer
@@ -84,7 +85,7 @@ func newRegistry(c registryConfig) (*Registry, error) {
 	return r, nil
 }
 
-// close ends what runs in the background, and waits for it.
+// close stops background work and waits for it.
 func (r *Registry) close() {
 	r.closeMu.Lock()
 	r.closed = true
@@ -116,8 +117,8 @@ func (r *Registry) nameOf(c *content) string {
 	return name
 }
 
-// Resolve returns which adapter a request for name and version gets now, without loading it; of a name with a
-// canary it draws. The error is an *UnknownError or a *BrokenError.
+// Resolve returns the adapter that a request for name and version would get now, without loading it. If the
+// name has a canary it chooses at random. The error is an *UnknownError or a *BrokenError.
 func (r *Registry) Resolve(name, version string) (Identity, error) {
 	v, err := r.resolve(name, version)
 	if err != nil {
@@ -148,7 +149,7 @@ func (r *Registry) resolve(name, wanted string) (*version, error) {
 	return e.current, nil
 }
 
-// find returns the version with that alias, digest or beginning of a digest.
+// find returns the version with that alias, digest or prefix of a digest.
 func (e *entry) find(wanted string) (*version, error) {
 	if digest, ok := e.byAlias[wanted]; ok {
 		for _, v := range e.versions {
@@ -181,11 +182,11 @@ func (e *entry) find(wanted string) (*version, error) {
 	return found, nil
 }
 
-// Names returns the names of the adapters, sorted, those that are refused or unloaded included.
+// Names returns the sorted names of the adapters, including refused and unloaded ones.
 func (r *Registry) Names() []string { return slices.Clone(r.table.Load().names) }
 
-// List returns every version of every adapter and every file that cannot be used, by name; the current version
-// comes first.
+// List returns every version of every adapter and every unusable file, by name. The current version comes
+// first.
 func (r *Registry) List() []Status {
 	t := r.table.Load()
 	var list []Status
@@ -195,7 +196,7 @@ func (r *Registry) List() []Status {
 	return list
 }
 
-// Versions returns the part of List with that name, nil if there is none.
+// Versions returns the part of List with that name, or nil if there is none.
 func (r *Registry) Versions(name string) []Status {
 	e := r.table.Load().entries[name]
 	if e == nil {
@@ -204,7 +205,7 @@ func (r *Registry) Versions(name string) []Status {
 	return e.list()
 }
 
-// Describe returns one version, as a request would find it: without a version the current one, never the canary.
+// Describe returns the status of one version. Without a version it is the current one, never the canary.
 func (r *Registry) Describe(name, version string) (Status, error) {
 	if version == "" {
 		name, version = splitName(name)
@@ -278,7 +279,7 @@ func (e *entry) status(v *version) Status {
 	return s
 }
 
-// Stats returns the counts of the versions that there are, by name.
+// Stats returns the counters of the existing versions, by name.
 func (r *Registry) Stats() []VersionStats {
 	t := r.table.Load()
 	var list []VersionStats
@@ -294,14 +295,14 @@ func (r *Registry) Stats() []VersionStats {
 	return list
 }
 
-// Err returns why the folder could not be looked at the last time, or nil.
+// Err returns the error of the last scan of the folder, or nil.
 func (r *Registry) Err() error {
 	r.admin.Lock()
 	defer r.admin.Unlock()
 	return r.scanErr
 }
 
-// brokenBy makes err, from loading, an error about the adapter.
+// brokenBy wraps an error of loading as an error about the adapter.
 func brokenBy(v *version, err error) error {
 	var broken *BrokenError
 	if errors.As(err, &broken) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrDraining) {
@@ -310,7 +311,7 @@ func brokenBy(v *version, err error) error {
 	return &BrokenError{Name: v.Name, Path: *v.content.path.Load(), Err: err}
 }
 
-// checkDigest returns an error if s is no full digest.
+// checkDigest returns an error if s is not a full digest.
 func checkDigest(s string) error {
 	digits, ok := strings.CutPrefix(s, digestPrefix)
 	if !ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "" {

@@ -8,29 +8,29 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Identity is which adapter answered.
+// Identity identifies the adapter that answered.
 type Identity struct {
 	Name    string // of the file, without ".safetensors" and version
-	Version string // the short form of the digest
-	Digest  string // "sha256:" and 64 hexadecimal digits: of the whole file
-	Base    string // name of its base, where several are served; else empty
+	Version string // short form of the digest
+	Digest  string // "sha256:" and 64 hexadecimal digits, of the whole file
+	Base    string // name of its base if several are served, else ""
 }
 
-// Input is what a request asks about: one of the two.
+// Input is the input of a request. Exactly one field is set.
 type Input struct {
-	// Image is prepared by the adapter's recipe. Requests of one call with the same pointer share the work where
-	// their recipes are equal.
+	// Image is preprocessed with the adapter's recipe. Requests of one call with the same pointer share the
+	// work if their recipes are equal.
 	Image *imaging.Image
-	// Tensor is prepared by the client: [3, side, side] normalised values. Nothing reads it after Predict has
-	// returned.
+	// Tensor is preprocessed by the client: [3, side, side] normalised values. It is not used after Predict
+	// returns.
 	Tensor []float32
 }
 
-// Request asks one adapter about one input.
+// Request is one input for one adapter.
 type Request struct {
-	Name string // of the adapter; "name@version" may stand for Name and Version
-	// Version is an alias, a digest or the beginning of one that only one version has. Empty is the current
-	// version, or by chance its canary.
+	Name string // of the adapter; "name@version" may replace Name and Version
+	// Version is an alias, a digest or a unique prefix of one. Empty means the current version, or at random
+	// its canary.
 	Version string
 	Input   Input
 	// Coverage is that of the set that Answer.Set has, more than 0 and less than 1; 0: none is asked for. An adapter without a
@@ -41,16 +41,16 @@ type Request struct {
 	Hidden bool
 }
 
-// Answer is what one adapter says about one input.
+// Answer is the answer of one adapter for one input.
 type Answer struct {
 	Identity
-	Labels        []string  // names of the outputs; shared, not to be changed
-	Logits        []float32 // one a label
-	Probabilities []float64 // one a label, calibrated
-	Label         string    // the most probable one, of equal ones the first
-	Probability   float64   // of Label
-	// Present says by label whether its probability reaches Thresholds; nil for multiclass, where Label is the
-	// decision.
+	Labels        []string  // names of the outputs; shared, must not be modified
+	Logits        []float32 // one per label
+	Probabilities []float64 // one per label, calibrated
+	Label         string    // the most probable label, the first in case of a tie
+	Probability   float64   // probability of Label
+	// Present reports for each label whether its probability reaches Thresholds. It is nil for multiclass,
+	// where Label is the decision.
 	Present    []bool
 	Decision   []string     // labels that are decided for: none for an image that is unlike those of the training
 	Fit        *fit.Verdict // whether it is like them; nil if the adapter does not know
@@ -63,10 +63,10 @@ type Answer struct {
 	Timing  Timing
 }
 
-// Timing is where the time of a request went.
+// Timing says how the time of a request was spent.
 type Timing struct {
-	Load    time.Duration // waiting for the adapter to be read; 0 if it was resident
-	Prepare time.Duration // making the input tensor, waiting for a turn included
+	Load    time.Duration // waiting for the adapter to be loaded; 0 if it was resident
+	Prepare time.Duration // preparing the input tensor, including waiting for a turn
 	Queue   time.Duration // waiting for a batch
 	Compute time.Duration // of the whole batch
 	Batch   int           // images of that batch

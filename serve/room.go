@@ -11,9 +11,10 @@ import (
 	"melo.example/melo/vit"
 )
 
-// room is the memory of bases that come and go: each is loaded when it is first held, and the least recently used one that is
-// not pinned leaves when another needs its room. Nobody's base leaves while it is held: one that is busy lets those finish
-// that hold it, and who comes later waits for it to come back, so that no base is kept out by another's requests.
+// room manages the memory of bases that can be unloaded: each is loaded when it is first held, and the least
+// recently used base that is not pinned is unloaded when another one needs its memory. No base is unloaded
+// while it is held. A base chosen for unloading finishes its present requests, and later ones wait until it has
+// been loaded again, so that requests for one base cannot keep another one out for ever.
 type room struct {
 	ctx   context.Context
 	spawn func(func()) bool
@@ -21,30 +22,30 @@ type room struct {
 	told  func(e BaseEvent)
 
 	mu      sync.Mutex
-	limit   int64 // bytes, 0: none
-	bytes   int64 // in memory, or reserved for a load
-	fixed   int64 // of them: of what is not in the list, and stays
+	limit   int64 // bytes; 0: no limit
+	bytes   int64 // bytes in memory, or reserved for loading
+	fixed   int64 // bytes of bases that are not in the list and stay in memory
 	clock   int64
-	changed chan struct{} // closed, and made anew, when there may be room
+	changed chan struct{} // closed and replaced when memory may be available
 	list    []*backbone
-	line    []*backbone // that wait for room, the first one first: no load overtakes another
+	line    []*backbone // bases waiting for memory, first come first served
 }
 
-// baseFlight is one loading of a base, and how many wait for it.
+// baseFlight is a base being loaded, and the number of requests that wait for it.
 type baseFlight struct {
 	done    chan struct{}
 	waiters int // guarded by the room until done is closed
 	err     error
 }
 
-// BaseRoomError says that a base does not fit into the memory for bases.
+// BaseRoomError reports that a base does not fit in the memory for bases.
 type BaseRoomError struct {
 	Base          string
 	Bytes, Budget int64
-	Pinned        int64 // that pinned bases take
+	Pinned        int64 // taken by pinned bases
 }
 
-// Error says what it needs, and what there is.
+// Error says how much memory is needed, and how much there is.
 func (e *BaseRoomError) Error() string {
 	if e.Pinned > 0 {
 		return fmt.Sprintf("takes about %d bytes of memory, and pinned bases take %d of the budget for bases, which is %d", e.Bytes, e.Pinned, e.Budget)
@@ -52,7 +53,7 @@ func (e *BaseRoomError) Error() string {
 	return fmt.Sprintf("takes about %d bytes of memory, the budget for bases is %d", e.Bytes, e.Budget)
 }
 
-// hold takes hold of a base, loading it if need be; release it. The error names the base.
+// hold acquires a base, loading it if necessary. The caller must release it. The error names the base.
 func (b *backbone) hold(ctx context.Context) error {
 	if b == nil || b.room == nil {
 		return nil
@@ -90,7 +91,7 @@ func (b *backbone) hold(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	select {
-	case <-f.done: // both: it is already held for this request
+	case <-f.done: // both happened: it is already held for this request
 		if f.err == nil {
 			b.letGo()
 		}
@@ -100,7 +101,7 @@ func (b *backbone) hold(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// notNow returns why a base is not to be loaded now, or nil; the room is locked.
+// notNow returns why a base must not be loaded now, or nil. The room must be locked.
 func (b *backbone) notNow() error {
 	switch {
 	case b.gone && b.parent != nil:
@@ -113,13 +114,13 @@ func (b *backbone) notNow() error {
 	return nil
 }
 
-// take counts a holder; the room is locked.
+// take counts a holder. The room must be locked.
 func (b *backbone) take() {
 	b.room.clock++
 	b.refs, b.used = b.refs+1, b.room.clock
 }
 
-// again takes hold of a base that is held already.
+// again acquires a base that is already held.
 func (b *backbone) again() {
 	if b == nil || b.room == nil {
 		return
@@ -129,7 +130,7 @@ func (b *backbone) again() {
 	b.room.mu.Unlock()
 }
 
-// release lets go of a base.
+// release releases a base.
 func (b *backbone) release() {
 	if b == nil || b.room == nil {
 		return
@@ -139,7 +140,7 @@ func (b *backbone) release() {
 	b.room.mu.Unlock()
 }
 
-// letGo is release; the room is locked.
+// letGo is release for a locked room.
 func (b *backbone) letGo() {
 	b.refs--
 	if b.refs > 0 {
@@ -158,7 +159,7 @@ func (k *room) load(b *backbone, f *baseFlight) {
 	var s *stack
 	err := k.reserve(b)
 	if err == nil {
-		debug.FreeOSMemory() // what a base leaves behind is large, and was counted as free
+		debug.FreeOSMemory() // an unloaded base leaves much memory that is free but not returned
 		if s, err = k.open(k.ctx, b); err != nil {
 			k.mu.Lock()
 			k.bytes -= b.bytes
@@ -192,7 +193,7 @@ func (k *room) load(b *backbone, f *baseFlight) {
 	k.tell()
 }
 
-// reserve books the memory of a base, when those have left that must.
+// reserve books the memory of a base, once enough others have been unloaded.
 func (k *room) reserve(b *backbone) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -205,7 +206,7 @@ func (k *room) reserve(b *backbone) error {
 		if err := k.never(b); err != nil {
 			return err
 		}
-		if k.line[0] == b && b.stack == nil { // else it is still leaving
+		if k.line[0] == b && b.stack == nil { // otherwise it is still being unloaded
 			k.makeRoom(b.bytes)
 			if k.fits(b) {
 				k.bytes += b.bytes
@@ -227,7 +228,7 @@ func (k *room) reserve(b *backbone) error {
 
 func (k *room) fits(b *backbone) bool { return k.limit == 0 || k.bytes+b.bytes <= k.limit }
 
-// never returns an error if a base will not fit whoever leaves; k.mu is held.
+// never returns an error if a base cannot fit, whichever others are unloaded. k.mu must be held.
 func (k *room) never(b *backbone) error {
 	if k.limit == 0 {
 		return nil
@@ -248,7 +249,8 @@ func (k *room) never(b *backbone) error {
 	return e
 }
 
-// makeRoom lets those leave that were used longest ago, idle ones first, until need bytes are free or will be; k.mu is held.
+// makeRoom selects the least recently used bases for unloading, idle ones first, until need bytes are or will
+// be free. k.mu must be held.
 func (k *room) makeRoom(need int64) {
 	if k.limit == 0 {
 		return
@@ -277,7 +279,7 @@ func (k *room) makeRoom(need int64) {
 	}
 }
 
-// leave lets a base leave, now or when nobody holds it; k.mu is held.
+// leave unloads a base, now or when it is no longer held. k.mu must be held.
 func (k *room) leave(b *backbone) {
 	b.leaving = true
 	if b.refs == 0 {
@@ -285,7 +287,7 @@ func (k *room) leave(b *backbone) {
 	}
 }
 
-// drop gives up a base that nobody holds; k.mu is held.
+// drop unloads a base that is not held. k.mu must be held.
 func (k *room) drop(b *backbone) {
 	err := vit.Release(b.stack.model)
 	b.stack, b.leaving = nil, false
@@ -296,13 +298,13 @@ func (k *room) drop(b *backbone) {
 	k.tell()
 }
 
-// tell wakes who waits for room; k.mu is held.
+// tell wakes those who wait for memory. k.mu must be held.
 func (k *room) tell() {
 	close(k.changed)
 	k.changed = make(chan struct{})
 }
 
-// pin keeps a base in memory, or no longer.
+// pin sets whether a base stays in memory.
 func (k *room) pin(b *backbone, pinned bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -313,7 +315,7 @@ func (k *room) pin(b *backbone, pinned bool) {
 	k.tell()
 }
 
-// add serves a base, and remove no longer: those that hold it finish.
+// add starts serving a base.
 func (k *room) add(b *backbone) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -331,14 +333,15 @@ func (k *room) remove(b *backbone) {
 	k.forget(b)
 }
 
-// forget takes a base from the list that is gone, or a tuned one, and not in memory; k.mu is held.
+// forget removes a base from the list if it is no longer served, or belongs to an adapter, and is not in
+// memory. k.mu must be held.
 func (k *room) forget(b *backbone) {
 	if i := slices.Index(k.list, b); i >= 0 && (b.gone || b.parent != nil) && b.stack == nil && b.flight == nil {
 		k.list = slices.Delete(slices.Clone(k.list), i, i+1)
 	}
 }
 
-// close gives up all; nobody holds any.
+// close unloads all bases; none may be held.
 func (k *room) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

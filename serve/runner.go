@@ -10,26 +10,26 @@ import (
 	"melo.example/melo/lora"
 )
 
-// runner computes batches, one after the other: a pass uses all workers.
+// runner computes batches one after the other; each pass uses all workers.
 type runner struct {
-	*stack   // of the base of the batch, whose items hold it
+	*stack   // of the base of the batch, which its items hold
 	base     *backbone
 	queue    *queue
 	counts   *counters
 	observer Observer
 	done     chan struct{} // closed when run returns
 	epoch    time.Time
-	since    atomic.Int64 // when the batch under way began, in nanoseconds after epoch; 0: none
+	since    atomic.Int64 // start of the current batch, in nanoseconds after epoch; 0: none
 
-	images   []*input         // that the rows begin with
-	stems    []bool           // of each: other rows may begin with it, too
-	shared   bool             // rows of the batch do
+	images   []*input         // images at the start of rows
+	stems    []bool           // for each image: other rows may start with it, too
+	shared   bool             // rows of the batch share images
 	of       []int            // image of each row
-	segments []lora.Segment   // of rows
-	ordered  []*item          // of the batch, by row
-	rowOf    []int            // of each of them
-	second   []int            // by row: its place in the second pass, counted from 1; 0: none
-	spread   []float32        // [rows, 3, side, side], for an engine that does not branch
+	segments []lora.Segment   // in rows
+	ordered  []*item          // items of the batch, by row
+	rowOf    []int            // row of each of them
+	second   []int            // by row: position in the second pass, counted from 1; 0: none
+	spread   []float32        // [rows, 3, side, side], for engines without Branching
 	logits   []float32        // of one item in the second pass
 	seen     map[any]struct{} // adapters and versions of the batch
 }
@@ -91,7 +91,8 @@ func (r *runner) end(start time.Time, rows, left int) {
 	r.stack, r.base = nil, nil
 }
 
-// judge tells whether the input of an item in a row of the last pass is like the training images of its adapter.
+// judge returns whether the input of an item, in a row of the last pass, is like the training images of its
+// adapter.
 func (r *runner) judge(it *item, row int) *fit.Verdict {
 	d := it.handle.fit
 	if d == nil || r.early == nil || it.test {
@@ -101,7 +102,7 @@ func (r *runner) judge(it *item, row int) *fit.Verdict {
 	return &v
 }
 
-// different returns the number of adapters in the batch, and counts the pass for each version that was asked for.
+// different returns the number of adapters in the batch, and counts the pass for each requested version.
 func (r *runner) different() (adapters int) {
 	clear(r.seen)
 	for _, it := range r.ordered {
@@ -117,8 +118,8 @@ func (r *runner) different() (adapters int) {
 	return adapters
 }
 
-// arrange lays out the rows: those with one adapter are consecutive, and items that need nothing but the bare base
-// share the row of their image. Rows whose adapters leave the first blocks bare share their image.
+// arrange assigns rows: those with the same adapter are consecutive, and items that need only the bare base
+// share the row of their image. Rows whose adapters leave the first blocks unchanged share their image.
 func (r *runner) arrange(batch []*item) (rows int) {
 	r.images, r.stems, r.of, r.shared = r.images[:0], r.stems[:0], r.of[:0], false
 	r.ordered, r.rowOf, r.segments = r.ordered[:0], r.rowOf[:0], r.segments[:0]
@@ -130,7 +131,7 @@ func (r *runner) arrange(batch []*item) (rows int) {
 		if it.bare() {
 			segment.Adapter = nil
 		}
-		first := len(r.of) // row of the segment
+		first := len(r.of) // first row of the segment
 		for j := i; j < len(batch); j++ {
 			x := batch[j]
 			if x == nil || x.handle != it.handle && (segment.Adapter != nil || !x.bare()) {
@@ -159,7 +160,7 @@ func (r *runner) arrange(batch []*item) (rows int) {
 	return len(r.of)
 }
 
-// imageOf returns the place of an item's image, and whether another row begins with it.
+// imageOf returns the index of an item's image, and whether another row starts with it.
 func (r *runner) imageOf(it *item) (image int, seen bool) {
 	stem := it.handle.adapter.FirstBlock() > 0
 	for i, x := range r.images {
@@ -171,15 +172,15 @@ func (r *runner) imageOf(it *item) (image int, seen bool) {
 	return len(r.images) - 1, false
 }
 
-// sameBits reports whether two inputs are the same image by the same recipe: requests that come at the same time may ask
-// several adapters about it one by one.
+// sameBits reports whether two inputs are the same image with the same recipe: separate requests may ask
+// several adapters about one image at the same time.
 func sameBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
 }
 
-// forward returns the features of rows, valid until the next call. What changes from adapter to adapter are the segments.
+// forward returns the features of rows, valid until the next call. The segments assign adapters to rows.
 func (r *runner) forward(images int, of []int, segments []lora.Segment) []float32 {
-	if images == len(of) && slices.IsSorted(of) { // a row for each, in order
+	if images == len(of) && slices.IsSorted(of) { // one row per image, in order
 		return r.engine.Features(r.pixels, images, segments...)
 	}
 	if r.branches != nil {
@@ -192,14 +193,15 @@ func (r *runner) forward(images int, of []int, segments []lora.Segment) []float3
 	return r.engine.Features(r.spread, len(of), segments...)
 }
 
-// learn tells the curve what a pass took, unless its rows shared some of it.
+// learn records the duration of a pass in the curve, unless its rows shared work.
 func (r *runner) learn(rows int, took time.Duration) {
 	if !r.shared {
 		r.base.curve.record(rows, took)
 	}
 }
 
-// busy returns how long the batch under way has taken, 0 if there is none. Clocks that are set change nothing.
+// busy returns how long the current batch has been running; 0 if there is none. It is independent of the wall
+// clock.
 func (r *runner) busy() time.Duration {
 	since := r.since.Load()
 	if since == 0 {

@@ -18,24 +18,24 @@ import (
 	"melo.example/melo/memo"
 )
 
-// file is an adapter file as it was seen last.
+// file is an adapter file as last seen.
 type file struct {
 	path, name, version string
-	key                 string    // what tells that it was written again
-	settled             bool      // key is old enough to tell
-	seen                time.Time // when it was seen first with that key
+	key                 string    // changes whenever the file is written
+	settled             bool      // key is old enough to be reliable
+	seen                time.Time // when it was first seen with this key
 	modified            time.Time
-	content             *content // what it holds or, with err, what it held and memory still has
-	signatures          []byte   // that lay beside what content is
-	signers             []string // of content, by the policy
+	content             *content // its content, or, with err, its previous content if that is still in memory
+	signatures          []byte   // signatures that accompanied content
+	signers             []string // signers of content, according to the policy
 	policy              *trust.Policy
 	err                 error
-	look                uint64 // number of the look that found it
+	look                uint64 // number of the scan that found it
 }
 
-// Watch scans the folder every period until ctx ends. Files are compared by size, times and number, so that folders
-// on network drives work alike; what was written within two seconds of a look is looked at again. A period of 0 is
-// never.
+// Watch scans the folder every period until ctx is cancelled. Files are compared by size, times and inode
+// number, which also works on network drives; a file modified within two seconds before a scan is examined
+// again. A period of 0 disables it.
 func (r *Registry) Watch(ctx context.Context, period time.Duration) {
 	if period <= 0 {
 		return
@@ -49,14 +49,14 @@ func (r *Registry) Watch(ctx context.Context, period time.Duration) {
 		case <-r.ctx.Done():
 			return
 		case <-tick.C:
-			_ = r.Scan(ctx) // Err has what went wrong; the next look may go right
+			_ = r.Scan(ctx) // Err returns the error; the next scan may succeed
 		}
 	}
 }
 
-// Scan brings the registry up to date with its folder. The error is about the folder: then everything stays as it
-// was. A file that cannot be used is no error, but stands in the list with the reason. Files are read without keeping
-// anybody from the registry.
+// Scan updates the registry from its folder. The error is about the folder, and means that nothing has changed.
+// A file that cannot be used is not an error, but is listed with the reason. Reading files does not block other
+// users of the registry.
 func (r *Registry) Scan(ctx context.Context) error {
 	r.scanning.Lock()
 	defer r.scanning.Unlock()
@@ -85,7 +85,7 @@ func (r *Registry) Scan(ctx context.Context) error {
 	return r.noteFolder(nil)
 }
 
-// noteFolder keeps what is wrong with the folder, for Err.
+// noteFolder stores the error of the folder, for Err.
 func (r *Registry) noteFolder(err error) error {
 	r.admin.Lock()
 	defer r.admin.Unlock()
@@ -95,11 +95,11 @@ func (r *Registry) noteFolder(err error) error {
 	return r.scanErr
 }
 
-// settledAfter is how long a file must have looked the same to be taken as written.
+// settledAfter is how long a file must be unchanged to count as completely written.
 const settledAfter = 2 * time.Second
 
-// look reads those of the files that have changed and publishes what there is. Looks may overlap: what a later one found
-// stays.
+// look reads those of the files that have changed and publishes the result. Calls may overlap: what a later one
+// found takes precedence.
 func (r *Registry) look(ctx context.Context, paths []string) error {
 	number, before, held := r.beginLook(paths)
 	fresh := make([]*file, len(paths))
@@ -112,7 +112,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil { // no permission, say: what it held goes on as long as memory has it
+		if err != nil { // no permission, for example: its content remains while it is in memory
 			fresh[i] = newFile(path, held[i], old)
 			fresh[i].fail(err)
 			fresh[i].judge(policy)
@@ -127,7 +127,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 			}
 			seen = old.seen
 		}
-		settled = settled || time.Since(seen) > settledAfter // the file's clock may be ahead of ours
+		settled = settled || time.Since(seen) > settledAfter // the file system's clock may be ahead of ours
 		group.Go(func() error {
 			f := newFile(path, held[i], old)
 			f.key, f.settled, f.seen, f.modified = stamp.key, settled, seen, stamp.modified
@@ -141,7 +141,7 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if slices.Contains(fresh, nil) { // were they removed, or has the folder gone away just now?
+	if slices.Contains(fresh, nil) { // were files removed, or has the whole folder disappeared?
 		if _, err := os.ReadDir(r.dir); err != nil {
 			return r.noteFolder(err)
 		}
@@ -150,15 +150,15 @@ func (r *Registry) look(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// stamp tells whether what lies at a path was written again.
+// stamp changes whenever the file at a path is modified.
 type stamp struct {
 	key      string
-	settled  bool // it is old enough to tell
+	settled  bool // old enough to be reliable
 	modified time.Time
 }
 
-// stampOf returns the stamp of a file, or of all files that a folder of PEFT is read from. The error is fs.ErrNotExist where
-// neither is.
+// stampOf returns the stamp of a file, or of all files of a PEFT folder. The error is fs.ErrNotExist if there
+// is neither.
 func stampOf(path string) (s stamp, err error) {
 	paths := []string{path}
 	if isFolder(path) {
@@ -174,7 +174,7 @@ func stampOf(path string) (s stamp, err error) {
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && p != path: // a folder may lack some
+		case errors.Is(err, fs.ErrNotExist) && p != path: // a folder may lack some of the files
 			continue
 		case err != nil:
 			return s, err
@@ -191,8 +191,8 @@ func stampOf(path string) (s stamp, err error) {
 	return s, nil
 }
 
-// beginLook numbers a look, and returns what was seen at the paths so far, and what that held: who publishes may change it
-// meanwhile.
+// beginLook numbers a scan. It returns copies of what was seen at the paths so far, and their contents, because
+// publishing may change these meanwhile.
 func (r *Registry) beginLook(paths []string) (number uint64, before []*file, held []*content) {
 	r.admin.Lock()
 	defer r.admin.Unlock()
@@ -206,7 +206,7 @@ func (r *Registry) beginLook(paths []string) (number uint64, before []*file, hel
 	return r.looks, before, held
 }
 
-// endLook publishes what a look has found.
+// endLook publishes the result of a scan.
 func (r *Registry) endLook(number uint64, paths []string, fresh []*file) {
 	r.admin.Lock()
 	defer r.admin.Unlock()
@@ -229,7 +229,7 @@ func (r *Registry) endLook(number uint64, paths []string, fresh []*file) {
 	}
 }
 
-// signed adds to a stamp what trust in the adapter at path follows from.
+// signed adds to a stamp what trust in the adapter at path depends on.
 func (s *stamp) signed(path string, policy *trust.Policy) {
 	if policy == nil || policy.Keys == nil {
 		return
@@ -243,7 +243,7 @@ func (s *stamp) signed(path string, policy *trust.Policy) {
 	s.key, s.settled = s.key+key+"\n", s.settled && settled
 }
 
-// newFile is the record of path, with the content that memory has of it, and what lay beside that.
+// newFile returns the record of path, with its previous content that is still in memory, and its signatures.
 func newFile(path string, held *content, before *file) *file {
 	f := &file{path: path, content: held}
 	if before != nil {
@@ -253,7 +253,7 @@ func newFile(path string, held *content, before *file) *file {
 	return f
 }
 
-// fail notes why the file cannot be used. What it held before stays while memory has it.
+// fail records why the file cannot be used. Its previous content stays while it is in memory.
 func (f *file) fail(err error) {
 	f.err = err
 	if f.content != nil && f.content.live.Load() == nil {
@@ -261,7 +261,7 @@ func (f *file) fail(err error) {
 	}
 }
 
-// judge drops what f holds if it is not trusted, or no longer.
+// judge drops the content of f if it is not trusted.
 func (f *file) judge(policy *trust.Policy) {
 	f.policy = policy
 	if f.content == nil {
@@ -276,11 +276,11 @@ func (f *file) judge(policy *trust.Policy) {
 	}
 }
 
-// readFile reads the file and checks it. It may be called for several files at once. What is not trusted is refused; what
-// the file held before goes on while memory has it, and it is trusted itself.
+// readFile reads and checks the file. It may be called for several files concurrently. An untrusted file is
+// refused; its previous content remains while it is in memory and trusted.
 func (r *Registry) readFile(f *file, policy *trust.Policy) {
 	if f.content != nil && !slices.Contains(r.reader.bases(), f.content.base.root()) {
-		f.content = nil // its base is served no more
+		f.content = nil // its base is no longer served
 	}
 	parsed, base, err := r.reader.read(f.path)
 	if err != nil {
@@ -304,12 +304,12 @@ func (r *Registry) readFile(f *file, policy *trust.Policy) {
 	if f.signatures = signatures; !same {
 		f.content = base.content(parsed)
 	}
-	if f.judge(policy); err != nil { // nor can its signatures be read
+	if f.judge(policy); err != nil { // the signatures cannot be read either
 		f.content, f.err = nil, err
 	}
 }
 
-// refresh looks again at the files of one name, and at path.
+// refresh examines the files of one name, and path.
 func (r *Registry) refresh(ctx context.Context, name string) error {
 	paths := []string{joinName(r.dir, name), filepath.Join(r.dir, name)}
 	found, err := filepath.Glob(filepath.Join(escapeGlob(r.dir), escapeGlob(name)+"@*"))
@@ -332,7 +332,7 @@ func (r *Registry) refresh(ctx context.Context, name string) error {
 	return r.look(ctx, slices.Compact(paths))
 }
 
-// escapeGlob quotes what has a meaning in a pattern.
+// escapeGlob quotes the special characters of a pattern.
 func escapeGlob(s string) string {
 	out := make([]byte, 0, len(s))
 	for i := range len(s) {

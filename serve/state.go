@@ -13,34 +13,35 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// The format of the file that keeps what operators decided.
+// The format of the file with operators' decisions.
 const (
 	stateFormat  = "melo-serve-state"
 	stateVersion = 1
 	maxState     = 16 << 20 // bytes
 )
 
-// state is what operators decided about adapters. It outlives the process where there is a file for it.
+// state holds operators' decisions about adapters. It is stored in a file if one is configured.
 type state struct {
 	Format   string               `json:"format"`
 	Version  int                  `json:"version"`
 	Adapters map[string]*decision `json:"adapters"`
 }
 
-// decision is about one name.
+// decision is the decision about one name.
 type decision struct {
-	Unloaded bool              `json:"unloaded,omitempty"`
-	Pinned   bool              `json:"pinned,omitempty"`
-	Aliases  map[string]string `json:"aliases,omitempty"` // to digests; CurrentAlias overrides the file of the bare name
-	Canary   string            `json:"canary,omitempty"`  // digest
-	Weight   float64           `json:"weight,omitempty"`
+	Unloaded bool `json:"unloaded,omitempty"`
+	Pinned   bool `json:"pinned,omitempty"`
+	// aliases to digests; CurrentAlias overrides the file of the bare name
+	Aliases map[string]string `json:"aliases,omitempty"`
+	Canary  string            `json:"canary,omitempty"` // digest
+	Weight  float64           `json:"weight,omitempty"`
 }
 
 func (d *decision) empty() bool {
 	return !d.Unloaded && !d.Pinned && len(d.Aliases) == 0 && d.Canary == ""
 }
 
-// clone returns a copy that may be changed, of nil an empty one.
+// clone returns a copy that may be modified; for nil it is empty.
 func (d *decision) clone() *decision {
 	c := &decision{Aliases: map[string]string{}}
 	if d != nil {
@@ -51,7 +52,7 @@ func (d *decision) clone() *decision {
 	return c
 }
 
-// equalDecisions reports whether a, which may be nil, and b say the same.
+// equalDecisions reports whether a, which may be nil, and b are equal.
 func equalDecisions(a, b *decision) bool {
 	if a == nil {
 		a = &decision{}
@@ -59,7 +60,7 @@ func equalDecisions(a, b *decision) bool {
 	return a.Unloaded == b.Unloaded && a.Pinned == b.Pinned && a.Canary == b.Canary && a.Weight == b.Weight && maps.Equal(a.Aliases, b.Aliases)
 }
 
-// readState reads the file at path; there need not be one.
+// readState reads the file at path, which need not exist.
 func readState(path string) (*state, error) {
 	s := &state{Format: stateFormat, Version: stateVersion, Adapters: map[string]*decision{}}
 	if path == "" {
@@ -83,7 +84,7 @@ func readState(path string) (*state, error) {
 	return s, nil
 }
 
-// parseState reads the document strictly.
+// parseState parses the document strictly.
 func parseState(text []byte, s *state) error {
 	if len(text) > maxState {
 		return fmt.Errorf("more than %d bytes", maxState)
@@ -136,7 +137,7 @@ func (d *decision) check(name string) error {
 	return nil
 }
 
-// write replaces the file at path; an empty path keeps nothing.
+// write replaces the file at path. For an empty path it does nothing.
 func (s *state) write(path string) error {
 	if path == "" {
 		return nil

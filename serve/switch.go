@@ -6,8 +6,8 @@ import (
 	"melo.example/melo/lora"
 )
 
-// switcher does what a request costs beyond its row of a batch: its name is looked up, its adapter held, made the one
-// of a row, and let go of.
+// switcher performs the work of a request other than its row of a batch: look up the name, acquire the adapter,
+// assign it to a row, and release it.
 type switcher struct {
 	registry *Registry
 	segment  lora.Segment
@@ -29,7 +29,7 @@ func (s *switcher) change(name string) error {
 	return nil
 }
 
-// Switch does for each name what a request for it costs beyond its row of a batch, for measurements.
+// Switch performs for each name the work of a request other than its row of a batch, for measurements.
 func (e *Engine) Switch(names []string) error {
 	s := newSwitcher(e.registry)
 	for _, name := range names {

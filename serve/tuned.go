@@ -11,10 +11,11 @@ import (
 	"melo.example/melo/vit"
 )
 
-// An adapter that changes the weights of its base (method full, and adapters of PEFT that change more than maps of blocks) has
-// a network of its own: a backbone that comes and goes in the room for bases, and belongs to its content.
+// An adapter that changes the weights of its base (method full, and PEFT adapters that change more than the
+// linear maps of blocks) has its own network: a backbone that is loaded and unloaded like other bases, and
+// belongs to its content.
 
-// tunedFor gives a content a backbone of its own, beside that of its base b.
+// tunedFor gives a content its own backbone, derived from its base b.
 func (b *backbone) tunedFor(c *content) *backbone {
 	t := &backbone{name: b.name, path: b.path, digest: b.digest, model: b.model, inputs: b.inputs, curve: b.curve, room: b.tuning, tuning: b.tuning,
 		bytes: b.footprint, footprint: b.footprint, parent: b, of: c}
@@ -28,7 +29,7 @@ func (b *backbone) tunedFor(c *content) *backbone {
 	return t
 }
 
-// root is the base that people know: of a tuned one that which it was made of.
+// root returns the base that users know: for an adapter's network, the base from which it was made.
 func (b *backbone) root() *backbone {
 	if b.parent != nil {
 		return b.parent
@@ -36,7 +37,7 @@ func (b *backbone) root() *backbone {
 	return b
 }
 
-// own is the backbone of a content alone, nil if it shares that of its base.
+// own returns a content's own backbone, or nil if it uses that of its base.
 func (c *content) own() *backbone {
 	if c.base.parent == nil {
 		return nil
@@ -44,7 +45,7 @@ func (c *content) own() *backbone {
 	return c.base
 }
 
-// openTuned makes the network of a tuned adapter, of the numbers of its base in float32.
+// openTuned makes the network of an adapter from the float32 weights of its base.
 func (e *Engine) openTuned(b *backbone) (s *stack, err error) {
 	m, release, err := e.exact(b.parent)
 	if err != nil {
@@ -62,13 +63,13 @@ func (e *Engine) openTuned(b *backbone) (s *stack, err error) {
 	s = b.newStack(tuned)
 	f.Extra = nil
 	s.adapter = f
-	debug.FreeOSMemory() // twice the network, in other forms
+	debug.FreeOSMemory() // two copies of the network in other forms have become garbage
 	return s, nil
 }
 
-// exact returns a base in float32, and how to give it back.
+// exact returns a base in float32, and a function to release it.
 func (e *Engine) exact(b *backbone) (*vit.Model, func() error, error) {
-	if b.room == nil && b.model.Precision == vit.F32 { // it is in memory, and stays
+	if b.room == nil && b.model.Precision == vit.F32 { // already in memory, and stays
 		return b.stack.model, func() error { return nil }, nil
 	}
 	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.workersOf(b), Known: e.known}, true)
@@ -85,7 +86,7 @@ func (e *Engine) exact(b *backbone) (*vit.Model, func() error, error) {
 	return m, func() error { return vit.Release(m) }, nil
 }
 
-// workersOf are those that compute with a base.
+// workersOf returns the workers of a base.
 func (e *Engine) workersOf(b *backbone) compute.Workers {
 	if e.pool != nil {
 		return e.pool
@@ -93,8 +94,8 @@ func (e *Engine) workersOf(b *backbone) compute.Workers {
 	return b.stack.model
 }
 
-// leaveOwn frees the network of a content that nobody asks for any more, when those have finished that hold it; for good, or
-// until it is asked for again.
+// leaveOwn unloads a content's own network once its requests have finished, for good or until it is requested
+// again.
 func (c *content) leaveOwn(forGood bool) {
 	b := c.own()
 	if b == nil {
@@ -111,14 +112,15 @@ func (c *content) leaveOwn(forGood bool) {
 	}
 }
 
-// pinOwn keeps the network of a content in memory, or no longer.
+// pinOwn sets whether a content's own network stays in memory.
 func (c *content) pinOwn(pinned bool) {
 	if b := c.own(); b != nil {
 		b.room.pin(b, pinned)
 	}
 }
 
-// ownStatus is the memory of a content's own network when it is there, what it takes now, and why it could not be loaded.
+// ownStatus returns the memory of a content's own network when loaded, its present memory, and why it could not
+// be loaded.
 func (c *content) ownStatus() (bytes, resident int64, err error) {
 	b := c.own()
 	if b == nil {
@@ -132,7 +134,7 @@ func (c *content) ownStatus() (bytes, resident int64, err error) {
 	return b.bytes, 0, b.refused
 }
 
-// newRoom makes the memory of bases that come and go.
+// newRoom returns the memory manager for bases that can be unloaded.
 func (e *Engine) newRoom() *room {
 	return &room{limit: e.config.BaseBudget, open: e.openStack, changed: make(chan struct{}), told: func(event BaseEvent) {
 		if o, ok := e.observer.(BaseObserver); ok {
@@ -153,13 +155,13 @@ func (k *room) tuned() (n int, bytes int64) {
 	return n, bytes
 }
 
-// bookFixed counts a base that is always there.
+// bookFixed books a base that always stays in memory.
 func (k *room) bookFixed(b *backbone) {
 	k.fixed += b.footprint
 	k.bytes += b.footprint
 }
 
-// adapter is the name of the adapter whose network it is; empty of a base.
+// adapter returns the name of the adapter whose network it is; "" for a base.
 func (b *backbone) adapter() string {
 	if b.of == nil || b.of.path.Load() == nil {
 		return ""
@@ -168,7 +170,7 @@ func (b *backbone) adapter() string {
 	return name
 }
 
-// failed says what could not be loaded.
+// failed wraps an error with the name of what could not be loaded.
 func (b *backbone) failed(err error) error {
 	if room := (*BaseRoomError)(nil); b.parent != nil && errors.As(err, &room) {
 		return fmt.Errorf("the network of its own %w", err)
