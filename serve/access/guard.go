@@ -11,25 +11,25 @@ import (
 	"time"
 )
 
-// ErrUnauthenticated is wrapped by errors about clients that have not said, or not proved, who they are.
+// ErrUnauthenticated is wrapped by errors about missing or wrong credentials.
 var ErrUnauthenticated = errors.New("access: authentication required")
 
-// ErrForbidden is wrapped by errors about clients whose role is not enough.
+// ErrForbidden is wrapped by errors about clients whose role is not sufficient.
 var ErrForbidden = errors.New("access: not allowed")
 
-// ErrUnavailable is wrapped by errors about clients that cannot be checked now, since the identity provider does
-// not answer.
+// ErrUnavailable is wrapped by errors about clients that cannot be checked now, because the identity provider
+// does not answer.
 var ErrUnavailable = errors.New("access: the identity provider cannot be reached")
 
-// Credentials are what a client shows.
+// Credentials are what a client presents.
 type Credentials struct {
-	Authorization string            // the header of that name, or gRPC metadata
+	Authorization string            // the Authorization header, or the same gRPC metadata
 	Certificate   *x509.Certificate // verified against the server's authority; nil if there is none
 	Address       string            // "host:port" or host of the client
-	Proxied       bool              // a proxy passed it on
+	Proxied       bool              // a proxy forwarded the request
 }
 
-// Guard decides. Its fields are not to be changed once it is in use.
+// Guard authenticates and authorises clients. Its fields must not be changed once it is in use.
 type Guard struct {
 	Tokens      *Watched[Tokens] // nil: there are none
 	OIDC        *OIDC            // nil: there is none
@@ -48,14 +48,14 @@ type Guard struct {
 	defaults atomic.Pointer[Limits]
 }
 
-// SetDefaults changes the limits of clients without their own, while the guard is in use.
+// SetDefaults changes the limits of clients without their own. It may be called while the guard is in use.
 func (g *Guard) SetDefaults(l Limits) { g.defaults.Store(&l) }
 
-// failedLimits bounds attempts with credentials that are wrong, of one address.
+// failedLimits limits attempts with wrong credentials per address.
 var failedLimits = Limits{Rate: 2, Burst: 20}
 
-// Authenticate returns who shows these credentials. Wrong ones are an error even where none are needed. Errors wrap
-// ErrUnauthenticated or ErrUnavailable, or are a *LimitError for an address that keeps on trying.
+// Authenticate returns the principal with these credentials. Wrong ones are an error even if none are needed.
+// Errors wrap ErrUnauthenticated or ErrUnavailable, or are a *LimitError for an address with too many failures.
 func (g *Guard) Authenticate(ctx context.Context, c Credentials) (Principal, error) {
 	address := clientAddress(c.Address)
 	switch {
@@ -119,7 +119,7 @@ func (g *Guard) now() time.Time {
 	return time.Now()
 }
 
-// Authorize returns an error unless p may do what takes the role need.
+// Authorize returns an error unless p has at least the role need.
 func (g *Guard) Authorize(p Principal, need Role) error {
 	switch {
 	case p.Role >= need:
@@ -130,12 +130,13 @@ func (g *Guard) Authorize(p Principal, need Role) error {
 	return fmt.Errorf("%w: this takes the role %v, and %s is %v", ErrForbidden, need, p.Name, p.Role)
 }
 
-// Admit counts a request of p, or returns a *LimitError. done must be called once when it has been answered.
+// Admit counts a request of p, or returns a *LimitError. done must be called once when the request has been
+// answered.
 func (g *Guard) Admit(p Principal) (done func(), err error) {
 	return g.Limiter.Admit(p.Via+" "+p.Name, g.LimitsOf(p))
 }
 
-// LimitsOf returns the limits of p: its own, and the server's where it has none.
+// LimitsOf returns the limits of p: its own, completed by the server's defaults.
 func (g *Guard) LimitsOf(p Principal) Limits {
 	if d := g.defaults.Load(); d != nil {
 		return p.Limits.orElse(*d)
@@ -143,8 +144,8 @@ func (g *Guard) LimitsOf(p Principal) Limits {
 	return p.Limits.orElse(g.Defaults)
 }
 
-// clientAddress is what stands for a nameless client: its address, of IPv6 the network that one household or machine
-// has to itself.
+// clientAddress returns what identifies an anonymous client: its address, or for IPv6 the network that one
+// household or machine has to itself.
 func clientAddress(s string) string {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
@@ -163,7 +164,8 @@ func clientAddress(s string) string {
 	return addr.String()
 }
 
-// certificateName is the common name of a client certificate, or its serial number if that cannot be a name.
+// certificateName returns the common name of a client certificate, or its serial number if that is not a valid
+// name.
 func certificateName(c *x509.Certificate) string {
 	name := strings.ReplaceAll(c.Subject.CommonName, " ", "_")
 	if CheckName(name) != nil {

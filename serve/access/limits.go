@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Limits bounds what one client may ask for. A zero field means no limit of its own.
+// Limits limits what one client may request. A zero field means no limit.
 type Limits struct {
-	Rate       float64 // requests a second, on average
-	Burst      int     // requests at once above that; at least 1 where Rate is set
-	Concurrent int     // requests under way
-	Body       int64   // bytes of one request
+	Rate       float64 // requests per second, on average
+	Burst      int     // additional requests at once; at least 1 if Rate is set
+	Concurrent int     // concurrent requests
+	Body       int64   // bytes per request
 }
 
-// orElse fills zero fields in from the defaults.
+// orElse replaces zero fields by the defaults.
 func (l Limits) orElse(d Limits) Limits {
 	if l.Rate == 0 {
 		l.Rate = d.Rate
@@ -33,7 +33,7 @@ func (l Limits) orElse(d Limits) Limits {
 	return l
 }
 
-// check returns an error if the limits cannot be.
+// check returns an error for invalid limits.
 func (l Limits) check() error {
 	if l.Rate < 0 || l.Burst < 0 || l.Concurrent < 0 || l.Body < 0 || l.Rate != l.Rate {
 		return errors.New("limits must not be negative")
@@ -41,31 +41,31 @@ func (l Limits) check() error {
 	return nil
 }
 
-// LimitError says that a client asks for more than it may.
+// LimitError reports that a client has exceeded a limit.
 type LimitError struct {
 	What       string        // such as "10 requests a second"
-	RetryAfter time.Duration // when it may try again; 0 if that is unknown
+	RetryAfter time.Duration // when it may try again; 0 if unknown
 }
 
-// Error says which limit it was.
+// Error names the limit.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("access: over the client's limit of %s", e.What)
 }
 
-// maxClients bounds the clients whose use is remembered. Those that were not heard of the longest are forgotten
-// first, but never one with a request under way.
+// maxClients limits the number of clients whose usage is stored. The least recently active are dropped first,
+// but never one with a running request.
 const maxClients = 1 << 14
 
-// Limiter counts what clients use. Time is measured on the monotonic clock: setting the wall clock moves nothing.
+// Limiter counts the requests of clients. It uses the monotonic clock, so setting the wall clock has no effect.
 type Limiter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	clients map[string]*list.Element // of *use
-	recent  *list.List               // the latest in front
+	recent  *list.List               // most recent first
 }
 
-// use is what one client has left.
+// use is the remaining allowance of a client.
 type use struct {
 	key     string
 	tokens  float64 // requests that it may make now
@@ -78,7 +78,7 @@ func NewLimiter() *Limiter {
 	return &Limiter{now: time.Now, clients: map[string]*list.Element{}, recent: list.New()}
 }
 
-// Admit lets a request of the client with this key begin, or returns a *LimitError. done must be called once when
+// Admit admits a request of the client with this key, or returns a *LimitError. done must be called once when
 // the request has been answered.
 func (l *Limiter) Admit(key string, limits Limits) (done func(), err error) {
 	l.mu.Lock()
@@ -101,7 +101,7 @@ func (l *Limiter) Admit(key string, limits Limits) (done func(), err error) {
 	}, nil
 }
 
-// use finds the client and makes it the latest; l.mu is held.
+// use returns the client's record and makes it the most recent. l.mu must be held.
 func (l *Limiter) use(key string, limits Limits) *use {
 	if e, ok := l.clients[key]; ok {
 		l.recent.MoveToFront(e)
@@ -120,7 +120,7 @@ func (l *Limiter) use(key string, limits Limits) *use {
 	return u
 }
 
-// take uses one request up, or returns how long to wait for it.
+// take consumes one request, or returns how long to wait for it.
 func (u *use) take(now time.Time, limits Limits) time.Duration {
 	if limits.Rate <= 0 {
 		return 0

@@ -11,7 +11,7 @@ import (
 // Without a pattern it is none of them.
 type Names struct{ patterns []string }
 
-// ParseNames reads names that stand side by side with commas between them.
+// ParseNames parses comma-separated patterns.
 func ParseNames(s string) (*Names, error) {
 	list := strings.Split(s, ",")
 	for _, pattern := range list {
@@ -48,7 +48,7 @@ func EscapeName(name string) string {
 	return strings.NewReplacer("%", "%25", ",", "%2C", " ", "%20").Replace(name)
 }
 
-// May reports whether a client with these names may know of the adapter, whose name is without a version.
+// May reports whether a client with these names may use the adapter with the given name, without version.
 func (n *Names) May(name string) bool {
 	if n == nil {
 		return true
@@ -61,11 +61,11 @@ func (n *Names) May(name string) bool {
 	return false
 }
 
-// matches reports whether name is what the pattern says.
+// matches reports whether name matches a pattern.
 func matches(pattern, name string) bool {
 	parts := strings.Split(pattern, "*")
 	for i := range parts {
-		parts[i], _ = url.PathUnescape(parts[i]) // ParseNames has checked it
+		parts[i], _ = url.PathUnescape(parts[i]) // cannot fail: ParseNames has checked it
 	}
 	last := len(parts) - 1
 	if last == 0 {

@@ -14,7 +14,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// OIDCConfig says whose tokens are taken, and what they mean.
+// OIDCConfig says which tokens are accepted, and what they mean.
 type OIDCConfig struct {
 	Issuer    string          // URL, whose /.well-known/openid-configuration says where the keys are
 	Audience  string          // that a token must be meant for
@@ -29,8 +29,8 @@ type OIDCConfig struct {
 	Now           func() time.Time
 }
 
-// OIDC checks the tokens of an OpenID Connect provider. The provider is asked when the first token comes, and again
-// when there was no answer: a server can start before it.
+// OIDC verifies the tokens of an OpenID Connect provider. The provider is contacted for the first token, and
+// again if it did not answer, so that a server can start before its provider.
 type OIDC struct {
 	config OIDCConfig
 
@@ -40,13 +40,13 @@ type OIDC struct {
 	err      error
 }
 
-// oidcTimeout bounds one exchange with the provider, and retryAfter is the pause after one that failed.
+// oidcTimeout limits one exchange with the provider, and retryAfter is the pause after a failure.
 const (
 	oidcTimeout = 10 * time.Second
 	retryAfter  = 5 * time.Second
 )
 
-// NewOIDC returns a checker of tokens; it asks nobody yet.
+// NewOIDC returns a verifier of tokens. It does not contact the provider yet.
 func NewOIDC(c OIDCConfig) (*OIDC, error) {
 	if !strings.HasPrefix(c.Issuer, "https://") && !strings.HasPrefix(c.Issuer, "http://") {
 		return nil, fmt.Errorf("access: OIDC issuer %.100q, expected an https address", c.Issuer)
@@ -79,7 +79,7 @@ func NewOIDC(c OIDCConfig) (*OIDC, error) {
 	return &OIDC{config: c}, nil
 }
 
-// ready returns the verifier, asking the provider about itself if that has not been done.
+// ready returns the verifier. It requests the provider's configuration if that has not been done.
 func (o *OIDC) ready() (*oidc.IDTokenVerifier, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,7 +89,7 @@ func (o *OIDC) ready() (*oidc.IDTokenVerifier, error) {
 	if o.err != nil && time.Since(o.failed) < retryAfter {
 		return nil, o.err
 	}
-	// The keys are fetched later with this context, so it is not a request's.
+	// The keys are fetched later with this context, so it must not be that of a request.
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), o.config.Client), o.config.Issuer)
 	if err != nil {
 		o.err, o.failed = fmt.Errorf("%w: %w", ErrUnavailable, err), time.Now()
@@ -99,12 +99,12 @@ func (o *OIDC) ready() (*oidc.IDTokenVerifier, error) {
 	return o.verifier, nil
 }
 
-// keysEvery is how often the provider is asked for its keys at most. A token names the key that it is signed with, and
-// anybody can make one up, so that what is asked for must not follow from what comes.
+// keysEvery is the minimum interval between requests for the provider's keys. Anybody can send a token that
+// names a new key, so tokens must not be able to trigger requests.
 const keysEvery = time.Minute
 
-// once is a transport that asks for the same address at most once an interval, and otherwise gives the last answer again:
-// the provider is not asked more often than that, and a key of before goes on verifying while it does not answer.
+// once is a transport that requests each address at most once per interval, and otherwise repeats the last
+// response. This limits requests to the provider, and earlier keys remain valid while it does not answer.
 type once struct {
 	to    http.RoundTripper
 	every time.Duration
@@ -114,19 +114,19 @@ type once struct {
 	last map[string]*answered // by address
 }
 
-// answered is the last answer of an address.
+// answered is the last response from an address.
 type answered struct {
 	asked  time.Time
 	status int
 	header http.Header
-	body   []byte // of the last good one
+	body   []byte // of the last successful response
 	err    error
 }
 
-// maxProviderBody bounds an answer of the provider.
+// maxProviderBody limits a response of the provider in bytes.
 const maxProviderBody = 1 << 20
 
-// RoundTrip answers, or asks.
+// RoundTrip returns the stored response, or sends the request.
 func (o *once) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -150,7 +150,7 @@ func (o *once) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r}, nil
 }
 
-// ask asks; what was answered well before stays if it is not answered well now.
+// ask sends a request. A failure does not replace an earlier success.
 func (a *answered) ask(to http.RoundTripper, r *http.Request) {
 	response, err := to.RoundTrip(r)
 	if err != nil {
@@ -177,7 +177,7 @@ func (o *OIDC) verify(ctx context.Context, raw string) (Principal, error) {
 	}
 	token, err := verifier.Verify(ctx, raw)
 	if err != nil {
-		// What is wrong with a token is of help to its owner, and holds none of it.
+		// The reason why a token is invalid helps its owner, and does not contain the token.
 		if strings.Contains(err.Error(), "fetching keys") {
 			return Principal{}, fmt.Errorf("%w: its keys could not be fetched", ErrUnavailable)
 		}
@@ -222,7 +222,8 @@ func (o *OIDC) adapters(claims map[string]any) (*Names, error) {
 	return all, nil
 }
 
-// role is the highest that the claim gives; without one, Public: known, but allowed nothing.
+// role returns the highest role that the claim gives. Without one it is Public: authenticated, but without
+// permissions.
 func (o *OIDC) role(claims map[string]any) Role {
 	best := Public
 	for _, value := range words(claim(claims, o.config.RoleClaim)) {

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Role is what a client may do. A role may do what those below it may.
+// Role is what a client may do. It includes the permissions of lower roles.
 type Role int
 
-// The roles. Public is that of whoever has not said who it is: it may ask whether the server lives.
+// The roles. Public is the role of clients without credentials: they may only ask whether the server is alive.
 const (
 	Public   Role = iota
 	Viewer        // predicts, and sees adapters and their cards
 	Operator      // loads, unloads, pins and publishes adapters
-	Admin         // everything else: metrics in detail, settings of names
+	Admin         // everything else: detailed metrics, settings of names
 )
 
 var roleNames = [...]string{"public", "viewer", "operator", "admin"}
@@ -26,7 +26,7 @@ func (r Role) String() string {
 	return roleNames[r]
 }
 
-// ParseRole reads the name of a role that can be given to a client: viewer, operator or admin.
+// ParseRole parses a role that can be given to a client: viewer, operator or admin.
 func ParseRole(s string) (Role, error) {
 	for r := Viewer; r <= Admin; r++ {
 		if roleNames[r] == s {
@@ -36,13 +36,13 @@ func ParseRole(s string) (Role, error) {
 	return Public, fmt.Errorf("role %.40q, expected viewer, operator or admin", s)
 }
 
-// Principal is who asks.
+// Principal is an identified client.
 type Principal struct {
 	Name   string // for the audit log and limits; unique within Via
 	Role   Role
-	Via    string // how it was recognised: token, oidc, certificate, address
-	Limits Limits // of this client; zero fields are the server's defaults
-	// Adapters are those that it may know of; nil: all.
+	Via    string // how it was authenticated: token, oidc, certificate, address
+	Limits Limits // of this client; zero fields mean the server's defaults
+	// Adapters are the adapters that it may use; nil: all.
 	Adapters *Names
 }
 
@@ -55,12 +55,12 @@ func (p *Principal) limitTo(names *Names) {
 
 type principalKey struct{}
 
-// With returns a context that carries the principal of a request.
+// With returns a context with the principal of a request.
 func With(ctx context.Context, p Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// From returns the principal of a request; without one, a nameless Public.
+// From returns the principal of a request, or Public without a name if there is none.
 func From(ctx context.Context) Principal {
 	p, _ := ctx.Value(principalKey{}).(Principal)
 	return p

@@ -15,17 +15,17 @@ import (
 	"unicode/utf8"
 )
 
-// tokenPrefix makes a token recognisable to scanners for leaked secrets.
+// tokenPrefix lets scanners for leaked secrets recognise a token.
 const tokenPrefix = "melo_"
 
-// tokenBytes is the randomness of a token. With 256 bits nothing can be guessed, so that one pass of SHA-256 is
-// enough at rest; slow hashes are for passwords.
+// tokenBytes is the number of random bytes in a token. 256 bits cannot be guessed, so a single pass of SHA-256
+// is sufficient for storage; slow hashes are for passwords.
 const tokenBytes = 32
 
-// NewToken makes a token and returns it with what the token file has of it. The token itself is stored nowhere.
+// NewToken generates a token and returns it with its hash for the token file. The token itself is not stored.
 func NewToken() (token, hash string) {
 	var b [tokenBytes]byte
-	rand.Read(b[:]) // never fails, by its documentation
+	rand.Read(b[:]) // documented never to fail
 	token = tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 	return token, HashToken(token)
 }
@@ -38,14 +38,14 @@ func HashToken(token string) string {
 
 const hashPrefix = "sha256:"
 
-// Bounds of a token file.
+// Limits of a token file.
 const (
 	maxTokenFile  = 4 << 20
 	maxTokenLine  = 8 << 10
 	maxClientName = 100
 )
 
-// Tokens are the clients of a token file, by hash.
+// Tokens maps hashes of tokens to the clients of a token file.
 type Tokens map[[sha256.Size]byte]Token
 
 // Token is one line of a token file.
@@ -54,15 +54,16 @@ type Token struct {
 	Role    Role
 	Expires time.Time // zero: never
 	Limits  Limits
-	// Adapters are those that the client may know of; nil: all. Viewers alone have such a list.
+	// Adapters are the adapters that the client may use; nil: all. Only viewers can have such a list.
 	Adapters *Names
 }
 
-// ParseTokens reads a token file: one client a line,
+// ParseTokens parses a token file, with one client per line:
 //
 //	NAME ROLE sha256:HASH [expires=2027-01-31T00:00:00Z] [rate=20] [burst=40] [concurrent=8] [body=8388608] [adapters=a,b*]
 //
-// and lines that are empty or begin with #. Errors name the line and what was expected; they never quote hashes.
+// Empty lines and lines that start with # are ignored. Errors give the line and what was expected; they never
+// quote hashes.
 func ParseTokens(text []byte) (Tokens, error) {
 	if len(text) > maxTokenFile {
 		return nil, fmt.Errorf("access: token file of %d bytes, at most %d are read", len(text), maxTokenFile)
@@ -128,7 +129,7 @@ func parseToken(line string) (hash [sha256.Size]byte, t Token, err error) {
 	return hash, t, nil
 }
 
-// set reads one optional field.
+// set parses one optional field.
 func (t *Token) set(key, value string) (err error) {
 	switch key {
 	case "expires":
@@ -155,7 +156,7 @@ func (t *Token) set(key, value string) (err error) {
 	return nil
 }
 
-// CheckName returns an error if s cannot be the name of a client: it stands in logs, unquoted.
+// CheckName returns an error if s cannot be the name of a client, which appears unquoted in logs.
 func CheckName(s string) error {
 	if s == "" || len(s) > maxClientName || !utf8.ValidString(s) ||
 		strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' }) {
@@ -173,7 +174,7 @@ func (t Tokens) Find(token string, now time.Time) (Principal, bool) {
 	return Principal{Name: found.Name, Role: found.Role, Via: "token", Limits: found.Limits, Adapters: found.Adapters}, true
 }
 
-// WatchTokens reads the token file at path, and again when it changes; see Watch.
+// WatchTokens reads the token file at path, and again whenever it changes; see Watch.
 func WatchTokens(path string, report func(error)) (*Watched[Tokens], error) {
 	return Watch(maxTokenFile, func(c [][]byte) (Tokens, error) { return ParseTokens(c[0]) }, report, path)
 }

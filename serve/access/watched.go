@@ -12,7 +12,7 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// stamp tells versions of a file apart without reading it.
+// stamp distinguishes versions of a file without reading it.
 type stamp struct {
 	size     int64
 	modified time.Time
@@ -20,27 +20,27 @@ type stamp struct {
 	same     os.FileInfo // for os.SameFile
 }
 
-// Watched is a value that is read from files, and again when one of them has changed. A change that cannot be read
-// leaves the value as it was.
+// Watched is a value that is read from files, and read again when one of them changes. If a changed file cannot
+// be read, the value stays the same.
 type Watched[T any] struct {
 	paths  []string
 	limit  int64
 	parse  func(contents [][]byte) (T, error)
-	report func(err error) // nil error: read again
+	report func(err error) // nil error: the value was read again
 
 	mu      sync.Mutex
 	value   T
 	stamps  []stamp
 	checked time.Time
 	now     func() time.Time
-	failed  string // the last error reported, so that it is said once
+	failed  string // last reported error, so that it is reported once
 }
 
-// checkEvery is how often files are looked at, at most.
+// checkEvery is the minimum interval between checks of the files.
 const checkEvery = time.Second
 
-// Watch reads files of at most limit bytes each into a value. report is told of every change, with an error if the
-// old value stays; it may be nil.
+// Watch reads files of at most limit bytes each into a value. report is called for every change, with an error
+// if the old value stays; it may be nil.
 func Watch[T any](limit int64, parse func(contents [][]byte) (T, error), report func(error), paths ...string) (*Watched[T], error) {
 	w := &Watched[T]{paths: paths, limit: limit, parse: parse, report: report, now: time.Now}
 	if w.report == nil {
@@ -57,7 +57,7 @@ func Watch[T any](limit int64, parse func(contents [][]byte) (T, error), report 
 	return w, nil
 }
 
-// Get returns the value as of the files, which are looked at once a second.
+// Get returns the value. It checks the files at most once per second.
 func (w *Watched[T]) Get() T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +68,7 @@ func (w *Watched[T]) Get() T {
 	return w.value
 }
 
-// Reload reads the files again, now, whether or not they look changed.
+// Reload reads the files again, even if they appear unchanged.
 func (w *Watched[T]) Reload() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,9 +76,9 @@ func (w *Watched[T]) Reload() {
 	w.refresh()
 }
 
-// refresh reads the files again if one has changed; w.mu is held. The stamps are those from before reading, so that
-// a file that changes meanwhile is read once more. Files that could not be read or do not go together (a certificate
-// whose key is still to be written) are tried again each time.
+// refresh reads the files again if one has changed. w.mu must be held. The stamps are from before reading, so
+// that a file that changes meanwhile is read once more. Files that cannot be read or do not match (a
+// certificate whose key is still to be written) are tried again each time.
 func (w *Watched[T]) refresh() {
 	stamps, err := w.look()
 	if err == nil {
@@ -125,14 +125,14 @@ func (w *Watched[T]) read() (value T, err error) {
 		return value, nil
 	}
 	for _, p := range w.paths {
-		if strings.HasPrefix(err.Error(), p+": ") { // it says which file
+		if strings.HasPrefix(err.Error(), p+": ") { // the error already names the file
 			return value, err
 		}
 	}
 	return value, fmt.Errorf("%s: %w", w.paths[0], err)
 }
 
-// readFile reads at most limit bytes, whatever the file turns out to be.
+// readFile reads at most limit bytes of a regular file.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := regular.Open(path)
 	if err != nil {

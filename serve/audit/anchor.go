@@ -15,29 +15,29 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// anchor is a file, best on another machine's disk, that gets the head of the log now and then: with it a log whose end was
-// cut off, or that was written anew, is found out.
+// anchor is a file, preferably on another machine's disk, to which the head of the log is appended from time to
+// time. It reveals if the end of the log was cut off or the log was rewritten.
 type anchor struct {
 	path string
 	last Head
 	at   time.Time
 }
 
-// anchorEvery is how often the head is noted, if it has changed.
+// anchorEvery is the interval at which the head is noted, if it has changed.
 const anchorEvery = time.Minute
 
-// maxAnchors bounds an anchor file that is read: a head a minute for a hundred years.
+// maxAnchors limits the size of an anchor file that is read: one head per minute for a hundred years.
 const maxAnchors = 8 << 30
 
-// Anchored is a head that was noted.
+// Anchored is a noted head.
 type Anchored struct {
 	Head
-	Time  string // RFC 3339, by the clock of the server
-	Token []byte // of a witness, about Head.String(); nil: nobody witnessed it
+	Time  string // RFC 3339, by the server's clock
+	Token []byte // time stamp token for Head.String(); nil if there is none
 }
 
-// Anchor makes the log note its head in the file at path: now, once a minute, and when it is closed. The file is only ever
-// appended to. A log that does not contain what the file says is not its own, and refused.
+// Anchor makes the log note its head in the file at path: now, once a minute, and on Close. The file is
+// append-only. If the log does not contain the heads in the file, Anchor returns an error.
 func (l *Log) Anchor(path string) error {
 	noted, err := ReadAnchors(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -54,7 +54,7 @@ func (l *Log) Anchor(path string) error {
 	return l.note()
 }
 
-// note appends the head to the anchor file, if it is another than before; l.mu is held.
+// note appends the head to the anchor file, if it has changed. l.mu must be held.
 func (l *Log) note() error {
 	a := l.anchor
 	if a == nil || a.last == l.head && !a.at.IsZero() {
@@ -68,10 +68,10 @@ func (l *Log) note() error {
 	return nil
 }
 
-// tokenWord stands before a token.
+// tokenWord precedes a token.
 const tokenWord = "rfc3161:"
 
-// append adds a line to the file.
+// append appends a line to the file.
 func (a *anchor) append(x Anchored) error {
 	info, err := os.Stat(a.path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -92,11 +92,11 @@ func (a *anchor) append(x Anchored) error {
 	return nil
 }
 
-// maxAnchorLine bounds a line of an anchor file, which may have a token.
+// maxAnchorLine limits a line of an anchor file, which may contain a token.
 const maxAnchorLine = 128 << 10
 
-// ReadAnchors reads what an anchor file says, in order. A last line that a crash has torn is left out. Whether tokens hold is
-// left to the caller.
+// ReadAnchors reads an anchor file, in order. An incomplete last line, left by a crash, is ignored. Tokens are
+// not verified.
 func ReadAnchors(path string) ([]Anchored, error) {
 	text, err := regular.ReadFile(path, maxAnchors)
 	if err != nil {
@@ -136,31 +136,31 @@ func parseAnchors(text []byte) (noted []Anchored, err error) {
 	return noted, nil
 }
 
-// Witness attests that a text existed at a time, by a token that others can check.
+// Witness attests that a text existed at a time, with a token that others can verify.
 type Witness interface {
 	Attest(ctx context.Context, text []byte) (token []byte, err error)
 }
 
-// Times of a witness.
+// Intervals and timeouts of a witness.
 const (
 	witnessEvery = 10 * time.Minute
-	witnessAgain = time.Minute      // after it has failed
-	witnessLast  = 10 * time.Second // for the last token, when the log is closed
+	witnessAgain = time.Minute      // after a failure
+	witnessLast  = 10 * time.Second // for the last token, on Close
 )
 
-// witnessing asks a witness now and then.
+// witnessing holds the state for a witness.
 type witnessing struct {
 	witness Witness
 	report  func(error)
 
 	mu   sync.Mutex
 	last Head
-	at   time.Time // of the last token
+	at   time.Time // time of the last token
 }
 
-// Witness makes the log ask a witness about its head, and note the answer in the anchor file, which there must be: now, every
-// ten minutes if the head has changed, and when it is closed. report is told of every answer, with an error if there is
-// none; the log goes on without one.
+// Witness makes the log request time stamps for its head and note them in the anchor file, which must be set:
+// now, every ten minutes if the head has changed, and on Close. report is called for every attempt, with an
+// error if it failed; the log continues without a time stamp.
 func (l *Log) Witness(w Witness, report func(error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,7 +175,7 @@ func (l *Log) Witness(w Witness, report func(error)) error {
 	return nil
 }
 
-// Witnessed is when the last token came; zero: none has.
+// Witnessed returns the time of the last token, or zero if there is none.
 func (l *Log) Witnessed() time.Time {
 	l.mu.Lock()
 	w := l.witnessing
@@ -188,11 +188,11 @@ func (l *Log) Witnessed() time.Time {
 	return w.at
 }
 
-// runWitness asks until the log is closed.
+// runWitness requests time stamps until the log is closed.
 func (l *Log) runWitness() {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), witnessAgain)
-		go func() { // nobody waits for a witness when the log is closed
+		go func() { // do not wait for a running request when the log is closed
 			select {
 			case <-l.stop:
 				cancel()
@@ -212,7 +212,7 @@ func (l *Log) runWitness() {
 	}
 }
 
-// attest asks about the head, unless it was asked about already, and notes the answer.
+// attest requests a time stamp for the head, unless it has one, and notes it.
 func (l *Log) attest(ctx context.Context) error {
 	w := l.witnessing
 	head := l.Head()
@@ -238,7 +238,7 @@ func (l *Log) attest(ctx context.Context) error {
 	return nil
 }
 
-// lastWitness asks once more, after everything is written.
+// lastWitness requests a last time stamp, after everything has been written.
 func (l *Log) lastWitness() {
 	if l.witnessing == nil {
 		return
@@ -246,5 +246,5 @@ func (l *Log) lastWitness() {
 	l.witnesses.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), witnessLast)
 	defer cancel()
-	_ = l.attest(ctx) // reported
+	_ = l.attest(ctx) // the error is reported
 }

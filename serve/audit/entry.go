@@ -13,41 +13,42 @@ import (
 	"unicode/utf8"
 )
 
-// Event is what happened.
+// Event is something that happened.
 type Event struct {
-	Time    time.Time `json:"time"` // of the wall clock; the order of events is that of their numbers
+	Time    time.Time `json:"time"` // wall clock; the order of events is that of their numbers
 	Action  string    `json:"action"`
 	Client  string    `json:"client,omitempty"` // name of the principal
-	Via     string    `json:"via,omitempty"`    // how it was recognised
+	Via     string    `json:"via,omitempty"`    // how it was authenticated
 	Role    string    `json:"role,omitempty"`
-	Request string    `json:"request,omitempty"` // id of the request, as in the logs
+	Request string    `json:"request,omitempty"` // ID of the request, as in the logs
 	Adapter string    `json:"adapter,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Digest  string    `json:"digest,omitempty"`
-	Signer  string    `json:"signer,omitempty"`  // who signed the adapter, of those whose signatures are trusted
+	Signer  string    `json:"signer,omitempty"`  // trusted signer of the adapter
 	Outcome string    `json:"outcome"`           // ok, or the kind of error
 	Address string    `json:"address,omitempty"` // of a client that was refused
-	Detail  string    `json:"detail,omitempty"`  // of predictions: whether the image is like the training images, if that is known
+	// for predictions: whether the image is like the training images, if known
+	Detail string `json:"detail,omitempty"`
 }
 
 // Entry is an event in the chain.
 type Entry struct {
 	Seq uint64 `json:"seq"` // counts from 1
 	Event
-	Prev string `json:"prev"` // Hash of the entry before; zeros for the first
+	Prev string `json:"prev"` // hash of the previous entry; zeros for the first
 	Hash string `json:"-"`
 }
 
-// Head is where a chain ends.
+// Head is the end of a chain.
 type Head struct {
 	Seq  uint64
 	Hash string // 64 hexadecimal digits
 }
 
-// Start is the head of a chain that has no entries.
+// Start is the head of an empty chain.
 var Start = Head{0, strings.Repeat("0", 2*sha256.Size)}
 
-// String writes the head as ParseHead reads it.
+// String formats the head for ParseHead.
 func (h Head) String() string { return fmt.Sprintf("%d:%s", h.Seq, h.Hash) }
 
 // ParseHead reads "SEQ:HASH".
@@ -59,13 +60,13 @@ func ParseHead(s string) (Head, error) {
 	return h, nil
 }
 
-// maxEntry bounds a line of the log in bytes.
+// maxEntry limits a line of the log in bytes.
 const maxEntry = 16 << 10
 
-// hashKey stands between what is hashed and its hash.
+// hashKey separates the hashed bytes from the hash.
 const hashKey = `,"hash":"`
 
-// tail is how much a line ends in after what is hashed, without the line break.
+// tail is the length of the end of a line that is not hashed, without the line break.
 const tail = len(hashKey) + 2*sha256.Size + len(`"}`)
 
 // encode returns the line of the event that follows head, and the new head.
@@ -85,10 +86,10 @@ func encode(e Event, head Head) ([]byte, Head, error) {
 	return append(body, hashKey+next.Hash+"\"}\n"...), next, nil
 }
 
-// maxField bounds a text of an event, so that a line stays below maxEntry whatever its escapes.
+// maxField limits a text field of an event, so that a line stays below maxEntry with any escapes.
 const maxField = 128
 
-// maxDetail bounds the detail, which names digests.
+// maxDetail limits the detail, which lists digests.
 const maxDetail = 1 << 10
 
 func clip(s string, longest int) string {
@@ -103,8 +104,8 @@ func clip(s string, longest int) string {
 	return s[:cut]
 }
 
-// decode reads a line, without its line break, and checks its hash; whether it fits the line before is left to the
-// caller.
+// decode parses a line without its line break, and checks its hash. It does not check the link to the previous
+// line.
 func decode(line []byte) (Entry, error) {
 	var e Entry
 	if len(line) > maxEntry {

@@ -8,7 +8,8 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// Document is what was found out about the files of a log, the oldest first, and the --json document of "melo audit verify".
+// Document is the result of verifying the files of a log, oldest first, and the --json document of "melo audit
+// verify".
 type Document struct {
 	Files     []string `json:"files"`
 	Entries   uint64   `json:"entries"`
@@ -18,21 +19,21 @@ type Document struct {
 	To        string   `json:"to"`
 	Backwards uint64   `json:"backwards"`
 	Torn      int      `json:"torn_bytes"`
-	// Witness is about the time stamps of the anchor file, if there are any.
+	// Witness describes the time stamps in the anchor file, if there are any.
 	Witness *Attestation `json:"witness,omitempty"`
 }
 
-// Attestation is what an authority of time stamps attested.
+// Attestation is what a time stamp authority attested.
 type Attestation struct {
 	Stamps    int    `json:"stamps"`
-	Checked   bool   `json:"checked"` // they come from one of --tsa-ca
-	Head      string `json:"head"`    // the last that was attested
-	Time      string `json:"time"`    // when, RFC 3339, by the authority's clock
+	Checked   bool   `json:"checked"` // the authority's certificate was issued by one of --tsa-ca
+	Head      string `json:"head"`    // the last attested head
+	Time      string `json:"time"`    // its time, RFC 3339, by the authority's clock
 	Authority string `json:"authority"`
 }
 
-// Verify reads the files of the document from beginning to end and fills in what was found. The log must have the known
-// heads, and with fromStart its first entry. The error names the first entry that is not as it was written.
+// Verify verifies the files of the document and fills in the result. The log must contain the known heads and,
+// with fromStart, its first entry. The error names the first entry that was changed.
 func (d *Document) Verify(known []Head, fromStart bool) error {
 	var after *Head
 	if fromStart {

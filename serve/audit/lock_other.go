@@ -4,5 +4,5 @@ package audit
 
 import "os"
 
-// lock does nothing: there is no advisory lock to be had from the standard library here.
+// lock does nothing: the standard library has no advisory locks on this system.
 func lock(*os.File) error { return nil }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// file is what a Log needs of its file, so that tests can make each operation fail.
+// file lists the operations that a Log needs, so that tests can make each of them fail.
 type file interface {
 	io.Writer
 	Truncate(size int64) error
@@ -20,21 +20,22 @@ type file interface {
 	Stat() (os.FileInfo, error)
 }
 
-// Log is a log that is being written, by one process at a time. It may be used by several goroutines.
+// Log is a log being written, by one process at a time. It is safe for use by several goroutines.
 type Log struct {
 	path string
 	now  func() time.Time
 
 	mu      sync.Mutex
 	f       file
-	size    int64 // of the entries in f
-	head    Head  // of the last entry, also one that is still pending
+	size    int64 // bytes of the entries in f
+	head    Head  // of the last entry, including pending ones
 	pending []byte
 	waiting uint64 // entries in pending
-	lost    uint64 // entries for which pending had no room
-	dirty   bool   // there is something to sync
-	err     error  // why the last attempt to write failed
-	trouble error  // why what was written may not last: the file was moved and none can be made, or does not sync
+	lost    uint64 // entries dropped because pending was full
+	dirty   bool   // there are unsynced writes
+	err     error  // error of the last attempt to write
+	// why written entries may be lost: the file was moved and cannot be created again, or does not sync
+	trouble error
 	closed  bool
 	anchor  *anchor // nil: none
 
@@ -44,15 +45,15 @@ type Log struct {
 	stop, done chan struct{}
 }
 
-// Bounds and intervals.
+// Limits and intervals.
 const (
-	maxPending = 4 << 20            // bytes that wait for room on the disk
-	syncEvery  = time.Second        // what a power cut can take; a crash of the process takes nothing
-	perm       = os.FileMode(0o600) // who asked what is nobody else's business
+	maxPending = 4 << 20            // bytes that wait for disk space
+	syncEvery  = time.Second        // how much a power failure can lose; a crash of the process loses nothing
+	perm       = os.FileMode(0o600) // the log is confidential
 )
 
-// Open opens the log at path, or makes it. A last line that a crash has torn is cut off, and the log says so. A log
-// whose last entry is broken is refused: what came after it would prove nothing.
+// Open opens or creates the log at path. An incomplete last line, left by a crash, is cut off, and the log
+// records that. If the last entry is invalid Open returns an error, because later entries would prove nothing.
 func Open(path string) (*Log, error) {
 	f, size, head, torn, err := open(path)
 	if err != nil {
@@ -71,7 +72,7 @@ func Open(path string) (*Log, error) {
 	return l, nil
 }
 
-// open locks the file at path and finds its head. Torn bytes at its end are cut off, and returned.
+// open locks the file at path and finds its head. An incomplete last line is cut off and returned.
 func open(path string) (f *os.File, size int64, head Head, torn []byte, err error) {
 	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm); err != nil {
 		return nil, 0, head, nil, err
@@ -99,9 +100,9 @@ func open(path string) (f *os.File, size int64, head Head, torn []byte, err erro
 	return f, size, head, torn, err
 }
 
-// ending finds the last whole entry of a log of size bytes. end is where it ends, torn what follows it.
+// ending finds the last complete entry of a log of size bytes. end is its end, torn what follows it.
 func ending(r io.ReaderAt, size int64) (end int64, head Head, torn []byte, err error) {
-	from := max(0, size-2*(maxEntry+1)) // room for one entry and a torn one
+	from := max(0, size-2*(maxEntry+1)) // space for one entry and an incomplete one
 	text := make([]byte, size-from)
 	if _, err := r.ReadAt(text, from); err != nil {
 		return 0, head, nil, err
@@ -123,16 +124,16 @@ func ending(r io.ReaderAt, size int64) (end int64, head Head, torn []byte, err e
 	return from + int64(n), Head{e.Seq, e.Hash}, torn, nil
 }
 
-// begins reports whether text can be what a crash left of a first entry: its beginning, or nothing but zeros.
+// begins reports whether text may be a first entry left incomplete by a crash: its beginning, or only zeros.
 func begins(text []byte) bool {
 	const first = `{"seq":1,`
 	return len(text) <= maxEntry && (len(bytes.Trim(text, "\x00")) == 0 ||
 		bytes.HasPrefix(text, []byte(first)) || bytes.HasPrefix([]byte(first), text))
 }
 
-// Record appends an event. When it returns nil, the entry outlives a crash of the process; a power cut may take the
-// last second. If the disk takes no more, the entry is kept in memory until it does, in its place in the chain, and
-// the error says so: the server should not go on answering.
+// Record appends an event. If it returns nil, the entry survives a crash of the process; a power failure may
+// lose the last second. If the disk does not accept it, the entry is kept in memory until it does, at its place
+// in the chain, and the error says so: the server should stop answering.
 func (l *Log) Record(e Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -158,14 +159,14 @@ func (l *Log) Record(e Event) error {
 	return l.failure()
 }
 
-// flush writes what is pending; l.mu is held.
+// flush writes pending entries. l.mu must be held.
 func (l *Log) flush() {
 	if len(l.pending) == 0 {
 		l.err = nil
 		return
 	}
 	if l.err != nil {
-		// Part of an entry may be in the file.
+		// Part of an entry may have been written.
 		if err := l.f.Truncate(l.size); err != nil {
 			l.err = err
 			return
@@ -178,7 +179,7 @@ func (l *Log) flush() {
 	l.dirty = l.dirty || n > 0
 	if err != nil {
 		l.err = err
-		_ = l.f.Truncate(l.size) // or it is done before the next attempt
+		_ = l.f.Truncate(l.size) // otherwise it is done before the next attempt
 		return
 	}
 	l.size += int64(n)
@@ -194,7 +195,7 @@ func (l *Log) flush() {
 	}
 }
 
-// failure describes l.err; l.mu is held.
+// failure describes l.err. l.mu must be held.
 func (l *Log) failure() error {
 	if l.err == nil && l.trouble == nil {
 		return nil
@@ -205,7 +206,7 @@ func (l *Log) failure() error {
 	return fmt.Errorf("audit: %s: %d entries wait to be written: %w", l.path, l.waiting, l.err)
 }
 
-// Healthy returns why entries cannot be written now, after one more attempt.
+// Healthy makes another attempt to write and returns why entries cannot be written, or nil.
 func (l *Log) Healthy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -225,7 +226,7 @@ func (l *Log) Head() Head {
 	return l.head
 }
 
-// run syncs, tries again what could not be written, and notices when the file has been moved away.
+// run syncs, retries failed writes, and notices if the file has been moved.
 func (l *Log) run() {
 	defer close(l.done)
 	tick := time.NewTicker(syncEvery)
@@ -240,7 +241,7 @@ func (l *Log) run() {
 	}
 }
 
-// tend does what is due once a second.
+// tend does the work that is due once a second.
 func (l *Log) tend() {
 	l.mu.Lock()
 	if l.err != nil {
@@ -258,15 +259,15 @@ func (l *Log) tend() {
 	if !dirty {
 		return
 	}
-	if err := f.Sync(); err != nil { // without the lock: requests need not wait for the disk
+	if err := f.Sync(); err != nil { // without the lock, so that requests need not wait for the disk
 		l.mu.Lock()
 		l.dirty, l.trouble = true, err
 		l.mu.Unlock()
 	}
 }
 
-// reopen makes a new file that continues the chain if the log has been moved away, as programs that rotate logs do;
-// l.mu is held. The file that was moved stays whole.
+// reopen creates a new file that continues the chain if the log has been moved, as programs that rotate logs
+// do. l.mu must be held. The moved file remains complete.
 func (l *Log) reopen() {
 	if l.err != nil || len(l.pending) > 0 {
 		return
@@ -294,7 +295,7 @@ func (l *Log) reopen() {
 	l.f, l.size = f, size
 }
 
-// Close writes what is left, syncs and closes.
+// Close writes and syncs the remaining entries and closes the file.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {

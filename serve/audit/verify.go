@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Report is what a log holds.
+// Report describes the content of a log.
 type Report struct {
 	Entries   uint64
-	First     uint64 // number of the first entry; more than 1 if the log continues an earlier file
+	First     uint64 // number of the first entry; above 1 if the log continues an earlier file
 	Head      Head   // of the last entry
 	From, To  time.Time
-	Backwards uint64 // entries whose time is before that of the entry before: the clock was set
-	Torn      int    // bytes after the last whole line: a crash while writing, or a writer at work
+	Backwards uint64 // entries that are earlier than the previous one, because the clock was set
+	Torn      int    // bytes after the last complete line: a crash while writing, or a write in progress
 }
 
-// BrokenError says where a chain breaks.
+// BrokenError reports where a chain breaks.
 type BrokenError struct {
-	Name   string // of the log, if it is known
-	Line   int    // counts from 1
-	Seq    uint64 // of the entry, or what it should be if it cannot be read
+	Name   string // of the log, if known
+	Line   int    // counted from 1
+	Seq    uint64 // of the entry, or the expected number if it cannot be parsed
 	Reason string
 }
 
-// Error names the line, the entry and what is wrong.
+// Error names the line, the entry and the problem.
 func (e *BrokenError) Error() string {
 	where := ""
 	if e.Name != "" {
@@ -35,10 +35,10 @@ func (e *BrokenError) Error() string {
 	return fmt.Sprintf("audit: %sline %d, entry %d: %s", where, e.Line, e.Seq, e.Reason)
 }
 
-// Verify reads a log and checks every entry and the chain. The first entry must follow after, if that is not nil:
-// the head of the file before. Without it a log may begin in the middle of a chain, as it does after the file has
-// been moved away, and Report.First says so. known are heads that were noted earlier, which the log must contain if
-// it reaches so far. The error is a *BrokenError, or that of r; the report is about what was read up to it.
+// Verify reads a log and checks every entry and the chain. If after is not nil, the first entry must follow it:
+// the head of the previous file. Otherwise a log may start in the middle of a chain, as it does after the file
+// has been moved, and Report.First says so. known lists heads noted earlier, which the log must contain if it
+// reaches that far. The error is a *BrokenError, or an error of r; the report covers what was read before it.
 func Verify(r io.Reader, after *Head, known ...Head) (Report, error) {
 	var rep Report
 	if after != nil {
@@ -75,7 +75,7 @@ func Verify(r io.Reader, after *Head, known ...Head) (Report, error) {
 	}
 }
 
-// add counts an entry, or returns why it does not follow.
+// add counts an entry, or returns why it does not follow the previous one.
 func (r *Report) add(e Entry, follows bool) string {
 	switch {
 	case r.Entries == 0 && !follows:

@@ -22,17 +22,17 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// call is one call under way.
+// call is a running call.
 type call struct {
 	server  *Server
 	method  method
 	w       http.ResponseWriter
 	r       *http.Request
 	control *http.ResponseController
-	headed  bool // the header of the answer is written
+	headed  bool // the header of the response has been written
 }
 
-// ServeHTTP answers a call.
+// ServeHTTP handles a call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	switch {
@@ -59,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.finish(err)
 }
 
-// withTimeout gives a context the client's own deadline.
+// withTimeout applies the client's deadline to a context.
 func withTimeout(ctx context.Context, header string) (context.Context, context.CancelFunc, error) {
 	if header == "" {
 		return ctx, func() {}, nil
@@ -79,7 +79,7 @@ func withTimeout(ctx context.Context, header string) (context.Context, context.C
 	return ctx, cancel, nil
 }
 
-// serve lets the call in, reads it and answers it.
+// serve admits the call, reads it and answers it.
 func (c *call) serve(ctx context.Context) (err error) {
 	name := c.r.URL.Path
 	m, known := c.server.methods[name]
@@ -132,11 +132,11 @@ func (c *call) serve(ctx context.Context) (err error) {
 // named is a request that names an adapter.
 type named interface{ GetModelName() string }
 
-// frame is the length of what stands in front of a message: whether it is compressed, and its length.
+// frame is the length of the prefix of a message: compression flag and length.
 const frame = 5
 
-// message reads one message, and checks that decoding it costs little. only says that there must be one and no more. It is
-// io.EOF that the client sends no more. Release body.
+// message reads one message, and checks that decoding it is cheap. With only, there must be exactly one
+// message. It returns io.EOF if the client sends no more. The caller must release body.
 func (c *call) message(limit int64, only bool) (data []byte, body *oip.Body, err error) {
 	var head [frame]byte
 	control := c.control.SetReadDeadline
@@ -194,7 +194,7 @@ func (c *call) message(limit int64, only bool) (data []byte, body *oip.Body, err
 	return data, body, nil
 }
 
-// nothingMore is an error unless the client has sent all: a call is one message.
+// nothingMore returns an error if the client sends more than one message.
 func (c *call) nothingMore() error {
 	n, err := c.r.Body.Read(make([]byte, 1))
 	switch {
@@ -206,7 +206,7 @@ func (c *call) nothingMore() error {
 	return nil
 }
 
-// headFault says why there is no message.
+// headFault returns the error for a missing message.
 func (c *call) headFault(err error, expected bool) error {
 	switch {
 	case errors.Is(err, io.EOF) && !expected:
@@ -225,7 +225,7 @@ func (c *call) headFault(err error, expected bool) error {
 	return oip.NewFault(oip.Invalid, "the message cannot be read")
 }
 
-// decode reads a message.
+// decode unmarshals a message.
 func decode(data []byte, m proto.Message) error {
 	if err := proto.Unmarshal(data, m); err != nil {
 		return oip.Faultf(oip.Invalid, "the message is no %s", m.ProtoReflect().Descriptor().Name())
@@ -233,7 +233,7 @@ func decode(data []byte, m proto.Message) error {
 	return nil
 }
 
-// head writes the header of the answer.
+// head writes the header of the response.
 func (c *call) head() {
 	if !c.headed {
 		c.headed = true
@@ -242,7 +242,7 @@ func (c *call) head() {
 	}
 }
 
-// send writes one message, and gives the client so much time to take it.
+// send writes one message, with a time limit for the client to receive it.
 func (c *call) send(v any) error {
 	data := make([]byte, frame, frame+proto.Size(v.(proto.Message)))
 	data, err := proto.MarshalOptions{}.MarshalAppend(data, v.(proto.Message))
@@ -259,7 +259,7 @@ func (c *call) send(v any) error {
 	return c.control.Flush()
 }
 
-// finish writes how the call ended.
+// finish writes the status of the call.
 func (c *call) finish(err error) {
 	s := status.Convert(c.server.status(c.r.Context(), err))
 	_ = c.control.SetWriteDeadline(time.Now().Add(c.server.Write))
@@ -276,7 +276,7 @@ func (c *call) finish(err error) {
 	}
 }
 
-// escaped writes a message as gRPC asks: bytes that are not printable ASCII as %XX.
+// escaped percent-encodes a message as gRPC requires: bytes other than printable ASCII become %XX.
 func escaped(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -289,7 +289,7 @@ func escaped(s string) string {
 	return b.String()
 }
 
-// status turns an error into what the client is told. What is a status already stays.
+// status converts an error for the client. An error that is already a status stays unchanged.
 func (s *Server) status(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil

@@ -12,15 +12,15 @@ import (
 	pb "melo.example/melo/serve/openinference"
 )
 
-// health is the standard health service. It knows the whole server (the empty name), the inference service, and every
-// adapter by its name.
+// health is the standard health service. It reports on the whole server (the empty name), the inference
+// service, and every adapter by name.
 type health struct {
 	grpc_health_v1.UnimplementedHealthServer
 	service *oip.Service
 }
 
-// state returns how a service is. Whether there is an adapter of some name is told to those alone who may ask it, so that
-// one that is not known and one that must not be known look alike.
+// state returns the state of a service. Whether an adapter exists is reported only to clients that may use it,
+// so that unknown and forbidden adapters cannot be distinguished.
 func (h *health) state(ctx context.Context, name string) (grpc_health_v1.HealthCheckResponse_ServingStatus, bool) {
 	ready := h.service.Ready()
 	if name != "" && name != pb.GRPCInferenceService_ServiceDesc.ServiceName {
@@ -39,7 +39,7 @@ func (h *health) state(ctx context.Context, name string) (grpc_health_v1.HealthC
 	return grpc_health_v1.HealthCheckResponse_NOT_SERVING, true
 }
 
-// Check tells whether the server, or an adapter, takes requests.
+// Check reports whether the server, or an adapter, accepts requests.
 func (h *health) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
 	state, known := h.state(ctx, r.Service)
 	if !known {
@@ -48,10 +48,10 @@ func (h *health) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest
 	return &grpc_health_v1.HealthCheckResponse{Status: state}, nil
 }
 
-// listed bounds the adapters that List tells of.
+// listed limits the number of adapters in List.
 const listed = 1000
 
-// List tells how the server, the inference service and the adapters are.
+// List reports the state of the server, the inference service and the adapters.
 func (h *health) List(ctx context.Context, _ *grpc_health_v1.HealthListRequest) (*grpc_health_v1.HealthListResponse, error) {
 	names := append([]string{"", pb.GRPCInferenceService_ServiceDesc.ServiceName}, h.service.Names(ctx)...)
 	list := map[string]*grpc_health_v1.HealthCheckResponse{}
@@ -63,10 +63,11 @@ func (h *health) List(ctx context.Context, _ *grpc_health_v1.HealthListRequest) 
 	return &grpc_health_v1.HealthListResponse{Statuses: list}, nil
 }
 
-// watchEvery is how often Watch looks.
+// watchEvery is the interval at which Watch checks.
 const watchEvery = 250 * time.Millisecond
 
-// Watch tells how a service is, and again when that changes, until the client has enough or the server stops.
+// Watch reports the state of a service, and again when it changes, until the client cancels or the server
+// stops.
 func (h *health) Watch(r *grpc_health_v1.HealthCheckRequest, s grpc_health_v1.Health_WatchServer) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

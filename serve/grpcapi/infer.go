@@ -24,8 +24,8 @@ func (a *api) ModelInfer(ctx context.Context, r *pb.ModelInferRequest) (*pb.Mode
 	return inferResponse(response), nil
 }
 
-// ModelStreamInfer answers the requests of a stream one after the other. A request that fails has an error message as
-// its answer and does not end the stream.
+// ModelStreamInfer answers the requests of a stream one after the other. A failed request is answered by an
+// error message and does not end the stream.
 func (a *api) ModelStreamInfer(stream pb.GRPCInferenceService_ModelStreamInferServer) error {
 	for {
 		r, err := stream.Recv()
@@ -70,11 +70,11 @@ func (a *api) streamed(ctx context.Context, r *pb.ModelInferRequest) (*pb.ModelS
 	if fault.Kind == oip.Internal {
 		a.Log.ErrorContext(ctx, "internal error", "request", oip.RequestID(ctx), "error", errors.Unwrap(fault))
 	}
-	// The identity lets a client tell which request failed.
+	// The ID tells the client which request failed.
 	return &pb.ModelStreamInferResponse{ErrorMessage: fault.Message, InferResponse: &pb.ModelInferResponse{Id: r.Id, ModelName: r.ModelName}}, nil
 }
 
-// parseInfer reads an inference request.
+// parseInfer converts an inference request.
 func parseInfer(c *oip.Codec, r *pb.ModelInferRequest) (*oip.InferRequest, error) {
 	request := &oip.InferRequest{Model: r.ModelName, Version: r.ModelVersion, ID: r.Id}
 	timeout, ok, err := integer(r.Parameters, "timeout", int64(time.Hour/time.Microsecond))
@@ -134,7 +134,7 @@ func parseInfer(c *oip.Codec, r *pb.ModelInferRequest) (*oip.InferRequest, error
 	return request, nil
 }
 
-// integer returns a parameter that must be an integer from 0 to high.
+// integer returns a parameter, which must be an integer from 0 to high.
 func integer(parameters map[string]*pb.InferParameter, name string, high int64) (v int64, ok bool, err error) {
 	p, ok := parameters[name]
 	if !ok {

@@ -8,17 +8,17 @@ import (
 	pb "melo.example/melo/serve/openinference"
 )
 
-// ServerLive tells whether the process runs.
+// ServerLive reports whether the process works.
 func (a *api) ServerLive(context.Context, *pb.ServerLiveRequest) (*pb.ServerLiveResponse, error) {
 	return &pb.ServerLiveResponse{Live: a.Service.Live()}, nil
 }
 
-// ServerReady tells whether the server takes requests.
+// ServerReady reports whether the server accepts requests.
 func (a *api) ServerReady(context.Context, *pb.ServerReadyRequest) (*pb.ServerReadyResponse, error) {
 	return &pb.ServerReadyResponse{Ready: a.Service.Ready()}, nil
 }
 
-// ModelReady tells whether an adapter answers.
+// ModelReady reports whether an adapter is available.
 func (a *api) ModelReady(ctx context.Context, r *pb.ModelReadyRequest) (*pb.ModelReadyResponse, error) {
 	ok, err := a.Service.ModelReady(ctx, r.Name, r.Version)
 	if kind := oip.FaultOf(err).Kind; err != nil && kind != oip.NotFound && kind != oip.Refused {
@@ -49,7 +49,7 @@ func (a *api) ModelMetadata(ctx context.Context, r *pb.ModelMetadataRequest) (*p
 	return p, nil
 }
 
-// ModelConfig describes an adapter in the words of Triton.
+// ModelConfig describes an adapter in Triton's format.
 func (a *api) ModelConfig(ctx context.Context, r *pb.ModelConfigRequest) (*pb.ModelConfigResponse, error) {
 	c, err := a.Service.ModelConfig(ctx, r.Name, r.Version)
 	if err != nil {
@@ -71,7 +71,7 @@ func (a *api) ModelConfig(ctx context.Context, r *pb.ModelConfigRequest) (*pb.Mo
 	return &pb.ModelConfigResponse{Config: p}, nil
 }
 
-// ModelStatistics returns the counts of one or of all adapters.
+// ModelStatistics returns the counters of one or all adapters.
 func (a *api) ModelStatistics(ctx context.Context, r *pb.ModelStatisticsRequest) (*pb.ModelStatisticsResponse, error) {
 	list, err := a.Service.Statistics(ctx, r.Name, r.Version)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *api) RepositoryIndex(ctx context.Context, r *pb.RepositoryIndexRequest)
 	return p, nil
 }
 
-// RepositoryModelLoad publishes an adapter file, or loads one again.
+// RepositoryModelLoad publishes an uploaded adapter file, or loads an adapter again.
 func (a *api) RepositoryModelLoad(ctx context.Context, r *pb.RepositoryModelLoadRequest) (*pb.RepositoryModelLoadResponse, error) {
 	files := map[string][]byte{}
 	for key, p := range r.Parameters {

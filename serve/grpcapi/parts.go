@@ -7,17 +7,18 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// What parts of a message cost when it is decoded, beside their own bytes: two bytes can stand for an empty message.
+// Memory of parts of a message after decoding, in addition to their own bytes: two bytes can encode an empty
+// message.
 const (
-	partMessage = 256 // a message, or an entry of a map
+	partMessage = 256 // a message, or a map entry
 	partBytes   = 32  // a string or bytes
-	partNumber  = 8   // a number of varying length
+	partNumber  = 8   // a varint
 	freeParts   = 64 << 10
 	maxDepth    = 16
 )
 
-// checkParts refuses a message whose parts would take more memory than the message itself, and a little, before it is
-// decoded.
+// checkParts returns an error if decoding a message would take much more memory than the message itself. It
+// does not decode it.
 func checkParts(data []byte, d protoreflect.MessageDescriptor) error {
 	left := int64(freeParts + len(data))
 	if !countParts(data, d, &left, maxDepth) {
@@ -26,7 +27,7 @@ func checkParts(data []byte, d protoreflect.MessageDescriptor) error {
 	return nil
 }
 
-// countParts takes what the parts of a message cost from left.
+// countParts subtracts the memory of a message's parts from left.
 func countParts(data []byte, d protoreflect.MessageDescriptor, left *int64, depth int) bool {
 	if depth == 0 {
 		return false
@@ -62,7 +63,7 @@ func countParts(data []byte, d protoreflect.MessageDescriptor, left *int64, dept
 	return true
 }
 
-// countBytes counts a field that has a length.
+// countBytes counts a length-delimited field.
 func countBytes(value []byte, field protoreflect.FieldDescriptor, left *int64, depth int) bool {
 	switch {
 	case field == nil || field.Kind() == protoreflect.StringKind || field.Kind() == protoreflect.BytesKind:
@@ -70,12 +71,12 @@ func countBytes(value []byte, field protoreflect.FieldDescriptor, left *int64, d
 	case field.Kind() == protoreflect.MessageKind:
 		*left -= partMessage
 		return *left >= 0 && countParts(value, field.Message(), left, depth-1)
-	default: // numbers one after the other
+	default: // packed numbers
 		switch field.Kind() {
 		case protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind,
 			protoreflect.Sfixed32Kind, protoreflect.Sfixed64Kind, protoreflect.BoolKind:
 		default:
-			*left -= partNumber * int64(len(value)) // each takes a byte at least
+			*left -= partNumber * int64(len(value)) // each takes at least one byte
 		}
 	}
 	return *left >= 0

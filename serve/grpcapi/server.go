@@ -22,62 +22,63 @@ import (
 	pb "melo.example/melo/serve/openinference"
 )
 
-// Options are the settings of the endpoint. A zero field means its default.
+// Options configures the endpoint. A zero field means its default.
 type Options struct {
 	Service *oip.Service
-	// Enter lets a call in, before anything of it but its header is read, and every further message of a stream, before it
-	// is answered. nil lets everybody in.
+	// Enter admits a call, before anything but its header is read, and every further message of a stream,
+	// before it is answered. nil admits everybody.
 	Enter func(ctx context.Context, c Call) (Entered, error)
-	// Log gets internal errors; nil is nowhere.
+	// Log receives internal errors; nil: none.
 	Log *slog.Logger
-	// Body is the time that a message has to arrive; default oip.ArrivalTime.
+	// Body is the time limit for receiving a message; default oip.ArrivalTime.
 	Body time.Duration
-	// Request is the time in which a message must be answered once it is there; default 60 s.
+	// Request is the time limit for answering a message after it has arrived; default 60 s.
 	Request time.Duration
-	// Write is the time that a client has to take an answer; default 30 s.
+	// Write is the time limit for a client to receive an answer; default 30 s.
 	Write time.Duration
 }
 
-// Call is what there is to let in: a call, or one message of a stream.
+// Call is a call, or one message of a stream, to be admitted.
 type Call struct {
-	Method  string // full name, such as "/inference.GRPCInferenceService/ModelInfer"; of any kind if Known is false
+	Method  string // full name, such as "/inference.GRPCInferenceService/ModelInfer"; arbitrary if Known is false
 	Known   bool
-	Role    oip.Role      // that it needs
-	Request *http.Request // its header, its address, its TLS
-	// Opening is true of a stream that is opened: its messages come one by one. Message is true of one of them.
+	Role    oip.Role      // required role
+	Request *http.Request // its header, address and TLS state
+	// Opening is set when a stream is opened, whose messages follow one by one. Message is set for one of these
+	// messages.
 	Opening, Message bool
 }
 
-// Entered is a call that was let in.
+// Entered is an admitted call.
 type Entered struct {
-	Context context.Context // in which it is answered
-	Limit   int64           // bytes of a message of its client; 0: as for everybody
-	// Named is told which adapter the call is about, once that is known; may be nil.
+	Context context.Context // context for answering it
+	Limit   int64           // maximum message size of its client in bytes; 0: the general limit
+	// Named is called with the name of the adapter, once known; may be nil.
 	Named func(adapter string)
-	// Done is called once it has been answered, with the adapter that it named.
+	// Done is called after the call has been answered, with the adapter that it named.
 	Done func(err error, adapter string)
 }
 
-// requestIDKey is the header that carries a request's identity, both ways.
+// requestIDKey is the header with a request's ID, in both directions.
 const requestIDKey = "X-Request-Id"
 
-// Server is the endpoint: an http.Handler for HTTP/2. The protocol of gRPC is a thin layer over it, and this one is our own,
-// since nothing of a message may be read, decompressed or decoded before its client is known, its size is counted, and its
-// time is set. Services are those that gRPC's generator makes.
+// Server is the endpoint: an http.Handler for HTTP/2. It implements the gRPC protocol, a thin layer over
+// HTTP/2, itself, because nothing of a message may be read, decompressed or decoded before its client is known,
+// its size is counted, and its time limit is set. Services are those that gRPC's code generator creates.
 type Server struct {
 	Options
-	methods map[string]method // by full name, with the slash in front
+	methods map[string]method // by full name with leading slash
 	info    map[string]grpc.ServiceInfo
 }
 
-// method is one of a registered service.
+// method is a method of a registered service.
 type method struct {
 	unary  func(ctx context.Context, decode func(any) error) (any, error) // nil: a stream
 	stream func(grpc.ServerStream) error
 	input  protoreflect.MessageDescriptor
 }
 
-// api is the inference service.
+// api implements the inference service.
 type api struct {
 	pb.UnimplementedGRPCInferenceServiceServer
 	Options
@@ -108,7 +109,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// RegisterService is part of grpc.ServiceRegistrar, for New.
+// RegisterService implements grpc.ServiceRegistrar, for New.
 func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 	inputs := map[string]protoreflect.MessageDescriptor{}
 	if found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(d.ServiceName)); err == nil {
@@ -136,10 +137,10 @@ func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 // GetServiceInfo returns the services and their methods, for reflection.
 func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo { return s.info }
 
-// Streams is the number of calls at once on one connection.
+// Streams is the maximum number of concurrent calls per connection.
 const Streams = 64
 
-// NewServer returns an HTTP server for the endpoint: HTTP/2 alone, without TLS unless the caller sets it.
+// NewServer returns an HTTP server for the endpoint: HTTP/2 only, without TLS unless the caller configures it.
 func NewServer(h http.Handler) *http.Server {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: 32 << 10,
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: Streams, SendPingTimeout: 2 * time.Minute, PingTimeout: 20 * time.Second},
@@ -149,13 +150,14 @@ func NewServer(h http.Handler) *http.Server {
 	return s
 }
 
-// Roles returns the role that each method needs, by its full name.
+// Roles returns the role that each method requires, by full name.
 func Roles() map[string]oip.Role {
 	roles := map[string]oip.Role{
-		pb.GRPCInferenceService_ServerLive_FullMethodName:                            oip.Public,
-		pb.GRPCInferenceService_ServerReady_FullMethodName:                           oip.Public,
-		grpc_health_v1.Health_Check_FullMethodName:                                   oip.Public,
-		grpc_health_v1.Health_List_FullMethodName:                                    oip.Viewer, // it names the adapters
+		pb.GRPCInferenceService_ServerLive_FullMethodName:  oip.Public,
+		pb.GRPCInferenceService_ServerReady_FullMethodName: oip.Public,
+		grpc_health_v1.Health_Check_FullMethodName:         oip.Public,
+		// it lists the adapters
+		grpc_health_v1.Health_List_FullMethodName:                                    oip.Viewer,
 		grpc_health_v1.Health_Watch_FullMethodName:                                   oip.Public,
 		grpc_reflection_v1.ServerReflection_ServerReflectionInfo_FullMethodName:      oip.Viewer,
 		grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName: oip.Viewer,
@@ -180,7 +182,7 @@ func addRole(roles map[string]oip.Role, method string) {
 
 var roles = Roles()
 
-// roleOf is the role of a method; what is not known takes the highest.
+// roleOf returns the required role of a method. Unknown methods require the highest.
 func roleOf(name string) oip.Role {
 	if role, ok := roles[name]; ok {
 		return role
@@ -188,7 +190,7 @@ func roleOf(name string) oip.Role {
 	return oip.Admin
 }
 
-// statusCodes by oip.Kind.
+// statusCodes maps oip.Kind to gRPC codes.
 var statusCodes = map[oip.Kind]codes.Code{
 	oip.Internal: codes.Internal, oip.Invalid: codes.InvalidArgument, oip.TooLarge: codes.InvalidArgument, oip.Unsupported: codes.Unimplemented,
 	oip.NotFound: codes.NotFound, oip.Refused: codes.FailedPrecondition, oip.Overloaded: codes.ResourceExhausted,
@@ -197,7 +199,7 @@ var statusCodes = map[oip.Kind]codes.Code{
 	oip.Unlike: codes.OutOfRange,
 }
 
-// Status returns a fault as a gRPC error, with google.rpc.RetryInfo where trying again helps.
+// Status converts a fault to a gRPC error, with google.rpc.RetryInfo if retrying helps.
 func Status(fault *oip.Fault) error {
 	s := status.New(statusCodes[fault.Kind], oip.Clean(fault.Message))
 	if fault.RetryAfter > 0 {

@@ -9,25 +9,25 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// stream is a call of several messages. Each is let in, counted, timed and answered like a call of its own.
+// stream is a call with several messages. Each is admitted, counted, timed and answered like a call of its own.
 type stream struct {
 	call    *call
 	ctx     context.Context // of the call
-	limit   int64           // bytes of a message of its client
-	current *message        // that is being answered; nil: none
+	limit   int64           // maximum message size of its client in bytes
+	current *message        // message being answered; nil: none
 }
 
-// message is one of a stream.
+// message is a message of a stream.
 type message struct {
 	entered Entered
 	body    *oip.Body
 	adapter string
-	err     error // why it is not answered, and the stream goes on
+	err     error // why it was not answered, while the stream continues
 }
 
 type messageKey struct{}
 
-// messageOf returns the message of a stream that ctx belongs to, nil if there is none.
+// messageOf returns the stream message that ctx belongs to, or nil.
 func messageOf(ctx context.Context) *message {
 	m, _ := ctx.Value(messageKey{}).(*message)
 	return m
@@ -46,7 +46,7 @@ func (s *stream) RecvMsg(v any) error {
 	if err != nil {
 		if kind := oip.FaultOf(err).Kind; kind == oip.Unauthorized || kind == oip.Forbidden {
 			body.Release()
-			return err // who is no longer allowed to ask does not go on
+			return err // a client that is no longer allowed ends the stream
 		}
 		m.err, m.entered = err, Entered{Context: s.ctx, Done: func(error, string) {}}
 	}
@@ -61,7 +61,7 @@ func (s *stream) RecvMsg(v any) error {
 	return nil
 }
 
-// answered ends the message before.
+// answered completes the previous message.
 func (s *stream) answered(err error) {
 	if m := s.current; m != nil {
 		s.current = nil
@@ -76,7 +76,7 @@ func (s *stream) answered(err error) {
 // SendMsg writes an answer.
 func (s *stream) SendMsg(v any) error { return s.call.send(v) }
 
-// Context returns that of the message that is being answered.
+// Context returns the context of the message being answered.
 func (s *stream) Context() context.Context {
 	if s.current != nil {
 		return context.WithValue(s.current.entered.Context, messageKey{}, s.current)
@@ -84,11 +84,11 @@ func (s *stream) Context() context.Context {
 	return s.ctx
 }
 
-// SetHeader is part of grpc.ServerStream; no service here has any.
+// SetHeader implements grpc.ServerStream; no service here uses it.
 func (s *stream) SetHeader(metadata.MD) error { return nil }
 
-// SendHeader is part of grpc.ServerStream; no service here has any.
+// SendHeader implements grpc.ServerStream; no service here uses it.
 func (s *stream) SendHeader(metadata.MD) error { return nil }
 
-// SetTrailer is part of grpc.ServerStream; no service here has any.
+// SetTrailer implements grpc.ServerStream; no service here uses it.
 func (s *stream) SetTrailer(metadata.MD) {}

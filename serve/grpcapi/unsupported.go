@@ -7,7 +7,7 @@ import (
 	pb "melo.example/melo/serve/openinference"
 )
 
-// What the protocol has for Triton, and this server has not.
+// Parts of the protocol that exist for Triton and are not supported.
 var (
 	noSharedMemory = oip.NewFault(oip.Unsupported, "melo shares no memory with clients: send tensors in the request")
 	noSettings     = oip.NewFault(oip.Unsupported, "traces and logs of melo are set when it starts")

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Loopback reports whether a listening address can be reached from this machine alone. An empty one cannot be reached at all.
+// Loopback reports whether a listening address can be reached only from this machine. An empty address cannot
+// be reached at all.
 func Loopback(address string) bool {
 	if address == "" {
 		return true
@@ -39,8 +40,8 @@ func checkExposure(what, address string, tls, authenticated bool) error {
 	return fmt.Errorf("host: %s address %s can be reached from other machines: configure %s, listen on a loopback address, or say --insecure", what, address, missing)
 }
 
-// hostAllowed reports whether a request's Host names this server. A page elsewhere whose name was made to point to
-// this machine names itself.
+// hostAllowed reports whether a request's Host names this server. This prevents DNS rebinding: a page whose
+// name was made to resolve to this machine sends its own name.
 func hostAllowed(host string, allowed []string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {

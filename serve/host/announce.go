@@ -14,32 +14,33 @@ import (
 	"melo.example/melo/serve/access"
 )
 
-// Document is what a server serves, and the --json document of "melo serve", printed when it answers.
+// Document describes what a server serves. It is the --json document of "melo serve", printed when the server
+// is ready.
 type Document struct {
 	Base      string           `json:"base"` // of several the first
 	Digest    string           `json:"digest"`
-	Bases     []ServedBase     `json:"bases,omitempty"` // where there are several
+	Bases     []ServedBase     `json:"bases,omitempty"` // if there are several
 	Precision string           `json:"precision"`
 	Adapters  []ServedAdapter  `json:"adapters"`
 	Refused   []RefusedAdapter `json:"refused"`
-	HTTP      string           `json:"http"` // URL, empty if there is none
+	HTTP      string           `json:"http"` // URL; empty if not served
 	GRPC      string           `json:"grpc"` // address
 	Metrics   string           `json:"metrics"`
 	Debug     string           `json:"debug"`
-	Anonymous string           `json:"anonymous"` // role of clients that show nothing
+	Anonymous string           `json:"anonymous"` // role of clients without credentials
 	Notice    string           `json:"notice"`
 }
 
-// ServedAdapter is an adapter that answers.
+// ServedAdapter is an available adapter.
 type ServedAdapter struct {
 	Name   string   `json:"name"`
 	Digest string   `json:"digest"`
 	Task   string   `json:"task"`
 	Labels []string `json:"labels"`
-	Base   string   `json:"base,omitempty"` // name of its base, where there are several
+	Base   string   `json:"base,omitempty"` // name of its base, if there are several
 }
 
-// RefusedAdapter is one that does not.
+// RefusedAdapter is a refused adapter.
 type RefusedAdapter struct {
 	File   string `json:"file"`
 	Reason string `json:"reason"`
@@ -74,10 +75,10 @@ func (r *Server) Describe() *Document {
 	return doc
 }
 
-// listed bounds the adapters that are announced one by one.
+// listed limits the number of adapters that are announced individually.
 const listed = 12
 
-// Announce says what is served, where, and how to ask, a line at a time.
+// Announce prints what is served, where, and how to use it, line by line.
 func (r *Server) Announce(doc *Document, printf func(format string, args ...any)) {
 	m := r.Engine().Model()
 	line := func(name, format string, args ...any) {
@@ -122,7 +123,7 @@ func (r *Server) Announce(doc *Document, printf func(format string, args ...any)
 	line("notice", "%s", buildinfo.Notice)
 }
 
-// clients says who may come.
+// clients describes who may use the server.
 func (r *Server) clients() string {
 	o, ways := &r.settings, []string{}
 	if r.Guard().Anonymous > access.Public {
@@ -143,7 +144,7 @@ func (r *Server) clients() string {
 	return strings.Join(ways, "; ")
 }
 
-// example is a command that asks the server.
+// example returns a command that queries the server.
 func (r *Server) example(doc *Document) string {
 	adapter := "all"
 	if len(doc.Adapters) > 0 {
@@ -165,12 +166,12 @@ func (r *Server) example(doc *Document) string {
 // ServedBase is one of several bases.
 type ServedBase struct {
 	Name      string `json:"name"`
-	Path      string `json:"path"` // as --base has it
+	Path      string `json:"path"` // as given by --base
 	Digest    string `json:"digest"`
 	Precision string `json:"precision"`
 	Pinned    bool   `json:"pinned"`
-	Bytes     int64  `json:"bytes"`    // of memory, by estimate
-	Adapters  int    `json:"adapters"` // that belong to it
+	Bytes     int64  `json:"bytes"`    // estimated memory in bytes
+	Adapters  int    `json:"adapters"` // adapters that belong to it
 }
 
 func basesOf(list []serve.BaseStatus) []ServedBase {
@@ -181,7 +182,7 @@ func basesOf(list []serve.BaseStatus) []ServedBase {
 	return out
 }
 
-// line says it to a person.
+// line describes the base in one line.
 func (b *ServedBase) line() string {
 	stays := ""
 	if b.Pinned {

@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// audit writes what a client did other than asking adapters.
+// audit logs what a client did other than predictions.
 func (h *Host) audit(ctx context.Context, event audit.Event) {
 	if h.config.Audit == nil {
 		return
@@ -20,7 +20,7 @@ func (h *Host) audit(ctx context.Context, event audit.Event) {
 	_ = h.config.Audit.Record(who)
 }
 
-// decided is what a name means at some moment, for the log.
+// decided returns what a name refers to at present, for the log.
 func (h *Host) decided(name string) (text string, ok bool) {
 	if h.config.Audit == nil || name == "" {
 		return "", false
@@ -29,8 +29,8 @@ func (h *Host) decided(name string) (text string, ok bool) {
 	return text, ok
 }
 
-// operated writes what an operator did to an adapter: what was decided about it before, and what is now. A name that there
-// is not is not written down: it is what a client made up.
+// operated logs an operator's action on an adapter: what was decided before, and what is now. A name that does
+// not exist is not logged, because a client may have made it up.
 func (h *Host) operated(ctx context.Context, action, outcome, name, before string) {
 	event := audit.Event{Action: action, Outcome: outcome}
 	if h.config.Audit != nil && name != "" {
@@ -48,7 +48,7 @@ func (h *Host) operated(ctx context.Context, action, outcome, name, before strin
 	h.audit(ctx, event)
 }
 
-// refusals bounds what who is not let in can make the log grow by: ten entries a second, and some at once.
+// refusals limits how fast refused clients can make the log grow: ten entries per second, with some burst.
 type refusals struct {
 	mu      sync.Mutex
 	left    float64
@@ -61,7 +61,7 @@ const (
 	refusalsBurst = 100.0
 )
 
-// next reports whether there is room for an entry, and how many had none since the last one.
+// next reports whether an entry may be written, and how many were skipped since the last one.
 func (r *refusals) next(now time.Time) (skipped uint64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *refusals) next(now time.Time) (skipped uint64, ok bool) {
 	return skipped, true
 }
 
-// refused writes that somebody was not let in, and from where.
+// refused logs that a client was refused, and its address.
 func (h *Host) refused(ctx context.Context, v visit, outcome string) {
 	if h.config.Audit == nil {
 		return

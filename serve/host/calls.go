@@ -9,26 +9,26 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// calls bounds the calls under way, those that wait for their message and streams that say nothing included. Each takes some
-// 25 KB before anything of it is read, and one connection of HTTP/2 has many.
+// calls limits the running calls, including those that wait for their message and idle streams. Each takes
+// about 25 KB before anything of it is read, and one HTTP/2 connection can have many.
 type calls struct {
-	most int // of all; the rest follows
+	most int // of all calls; the other limits derive from it
 
 	mu        sync.Mutex
 	all       int
-	public    int            // that everybody may make
-	addresses map[string]int // of the public ones
+	public    int            // calls that need no role
+	addresses map[string]int // of the public ones, by address
 }
 
 func newCalls(most int) *calls { return &calls{most: most, addresses: map[string]int{}} }
 
-// The shares of calls that need no role: of all of them, and of one address.
+// The shares of calls that need no role: of all calls, and per address.
 const (
 	publicShare  = 4
 	addressShare = 16
 )
 
-// clientHost is an address without its port.
+// clientHost returns an address without its port.
 func clientHost(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
@@ -36,7 +36,7 @@ func clientHost(address string) string {
 	return address
 }
 
-// enter counts a call in, or returns why there is no room for it. leave must be called once.
+// enter counts a call, or returns why there is no room for it. leave must be called once.
 func (c *calls) enter(address string, need access.Role) (leave func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// conns bounds the connections of a listener. When there are too many, the one on which nothing has been asked for the
-// longest makes room: idle clients, and those that send a request byte by byte, cannot keep others out.
+// conns limits the connections of a listener. If there are too many, the one without a request for the longest
+// time is closed, so that idle clients, and those that send a request byte by byte, cannot keep others out.
 type conns struct {
 	max int
 	now func() time.Time
 
 	mu     sync.Mutex
-	open   map[string]*conn // by the address of the other side
+	open   map[string]*conn // by remote address
 	closed uint64           // to make room
-	turned uint64           // away
+	turned uint64           // refused
 }
 
-// conn is a connection that is counted out when it is closed.
+// conn is a connection that is counted until it is closed.
 type conn struct {
 	net.Conn
 	owner *conns
@@ -26,7 +26,7 @@ type conn struct {
 	once  sync.Once
 
 	// Guarded by owner.mu:
-	calls int       // that are being answered
+	calls int       // requests being answered
 	free  time.Time // since when there are none
 }
 
@@ -57,7 +57,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection in, or returns nil.
+// admit counts a connection, or returns nil if there is no room.
 func (c *conns) admit(raw net.Conn) *conn {
 	k := &conn{Conn: raw, owner: c, key: raw.RemoteAddr().String(), free: c.now()}
 	c.mu.Lock()
@@ -79,7 +79,8 @@ func (c *conns) admit(raw net.Conn) *conn {
 	return k
 }
 
-// victim is the connection on which nothing has been asked for the longest, nil if all are in use; c.mu is held.
+// victim returns the connection without a request for the longest time, or nil if all are in use. c.mu must be
+// held.
 func (c *conns) victim() *conn {
 	var best *conn
 	for _, k := range c.open {
@@ -90,7 +91,7 @@ func (c *conns) victim() *conn {
 	return best
 }
 
-// enter says that a request of the connection from address is being answered, until leave is called.
+// enter records that a request of the connection from address is being answered, until leave is called.
 func (c *conns) enter(address string) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +108,7 @@ func (c *conns) enter(address string) (leave func()) {
 	}
 }
 
-// settled reports whether no connection has a request that is being answered, or had one within the time d; one that
+// settled reports whether no connection has a running request, or had one within the time d. A connection that
 // has just been accepted may be about to send one.
 func (c *conns) settled(d time.Duration) bool {
 	c.mu.Lock()
@@ -121,14 +122,14 @@ func (c *conns) settled(d time.Duration) bool {
 	return true
 }
 
-// counts returns the connections that are open, and those that were closed for others and turned away so far.
+// counts returns the number of open connections, and of those closed to make room and refused so far.
 func (c *conns) counts() (open int, closed, turned uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open), c.closed, c.turned
 }
 
-// Close closes the connection and counts it out.
+// Close closes the connection and stops counting it.
 func (k *conn) Close() error {
 	k.once.Do(func() {
 		k.owner.mu.Lock()

@@ -12,26 +12,27 @@ import (
 	"melo.example/melo/serve/telemetry"
 )
 
-// gate is the engine as the endpoints see it: it is not ready once the server is about to stop, while it still answers.
+// gate is the engine as the endpoints see it: it reports not ready when the server is about to stop, while it
+// still answers.
 type gate struct {
 	*serve.Engine
 	stopping atomic.Bool
 	audit    *audit.Log // may be nil
 }
 
-// Ready reports whether new requests should come here.
+// Ready reports whether new requests should be sent here.
 func (g *gate) Ready() bool {
 	return !g.stopping.Load() && g.Engine.Ready() && g.Registry().Err() == nil && (g.audit == nil || g.audit.Healthy() == nil)
 }
 
-// Auditor writes the questions to an engine into an audit log. It is a serve.Observer.
+// Auditor logs predictions in an audit log. It is a serve.Observer.
 type Auditor struct {
 	Log       *audit.Log
 	RequestID func(context.Context) string
 }
 
-// RequestDone writes one entry. A failure is not lost: the log keeps the entry, and the server answers nothing new
-// until it is written.
+// RequestDone writes one entry. If writing fails, the log keeps the entry, and the server answers nothing new
+// until it has been written.
 func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	action := "predict"
 	if e.Explain != "" {
@@ -55,7 +56,7 @@ func (a Auditor) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	_ = a.Log.Record(event)
 }
 
-// of is an event of the request that ctx belongs to.
+// of returns an event of the request that ctx belongs to.
 func (a Auditor) of(ctx context.Context, action, outcome string) audit.Event {
 	p := access.From(ctx)
 	return audit.Event{Action: action, Outcome: outcome, Client: p.Name, Via: p.Via, Role: p.Role.String(), Request: a.RequestID(ctx)}
@@ -64,8 +65,8 @@ func (a Auditor) of(ctx context.Context, action, outcome string) audit.Event {
 // BatchDone does nothing.
 func (Auditor) BatchDone(serve.BatchEvent) {}
 
-// AdapterChanged writes what changed by itself: files that came, went or were refused. What operators do is written
-// with their names.
+// AdapterChanged logs changes that no operator made: files that appeared, disappeared or were refused.
+// Operators' actions are logged elsewhere, with the operators' names.
 func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
 	switch e.Change {
 	case serve.Published, serve.Removed, serve.Refused:
@@ -82,7 +83,7 @@ func (a Auditor) AdapterChanged(e serve.AdapterEvent) {
 	_ = a.Log.Record(event)
 }
 
-// BaseChanged writes that one of several bases was loaded, left memory or could not be loaded.
+// BaseChanged logs that one of several bases was loaded, unloaded or could not be loaded.
 func (a Auditor) BaseChanged(e serve.BaseEvent) {
 	event := audit.Event{Action: "base " + string(e.Change), Outcome: "ok", Adapter: e.Adapter, Digest: e.Digest, Detail: "base: " + e.Base}
 	if e.Err != nil {

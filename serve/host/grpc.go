@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// enterCall lets a gRPC call, or a message of a stream, in: the same steps as for a request of HTTP.
+// enterCall admits a gRPC call, or a message of a stream, in the same steps as an HTTP request.
 func (h *Host) enterCall(ctx context.Context, c grpcapi.Call) (grpcapi.Entered, error) {
 	v := visit{protocol: "grpc", name: path.Base(c.Method), need: roleOf(c.Role), header: c.Request.Header, opening: c.Opening, message: c.Message,
 		credentials: h.credentials(c.Request)}
@@ -33,7 +33,7 @@ func (h *Host) enterCall(ctx context.Context, c grpcapi.Call) (grpcapi.Entered, 
 	return entered, err
 }
 
-// credentials are what a request shows.
+// credentials returns the credentials in a request.
 func (h *Host) credentials(r *http.Request) access.Credentials {
 	var certificate *x509.Certificate
 	if r.TLS != nil {
@@ -43,16 +43,16 @@ func (h *Host) credentials(r *http.Request) access.Credentials {
 	return access.Credentials{Authorization: r.Header.Get("Authorization"), Certificate: certificate, Address: address, Proxied: proxied}
 }
 
-// entranceGRPC is what gRPC calls pass before the endpoint.
+// entranceGRPC is the middleware of gRPC calls before the endpoint.
 func (h *Host) entranceGRPC(endpoint http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer h.conns["grpc"].enter(r.RemoteAddr)()
 		if h.gate.stopping.Load() {
-			w.Header().Set("Connection", "close") // becomes GOAWAY: clients should go elsewhere
+			w.Header().Set("Connection", "close") // becomes GOAWAY, so that clients use another server
 		}
 		endpoint.ServeHTTP(w, r)
 	})
 }
 
-// stopTime is what connections without a request get to close.
+// stopTime is how long connections without a request may take to close.
 const stopTime = time.Second

@@ -15,28 +15,28 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// visit is what either endpoint knows of a call before it is looked at.
+// visit describes a call before it is admitted.
 type visit struct {
 	protocol    string // http or grpc
 	name        string // of the route or method
 	need        access.Role
 	header      http.Header
 	credentials access.Credentials
-	adapter     string // that it is about, where the address says so
-	opening     bool   // of a stream, whose messages are counted one by one
-	message     bool   // of a stream, which is a call already
+	adapter     string // adapter in the address, if any
+	opening     bool   // opening of a stream, whose messages are counted individually
+	message     bool   // message of a stream, which itself is an admitted call
 }
 
-// entered is a call that was let in, or was not: it is counted, timed, traced and logged either way.
+// entered is a call that was admitted or refused. It is counted, timed, traced and logged in either case.
 type entered struct {
 	ctx   context.Context
-	limit int64                // bytes that its client may send; 0: as everybody
-	named func(adapter string) // tells which adapter the call is about, where that is known later
+	limit int64                // maximum bytes from its client; 0: the general limit
+	named func(adapter string) // called with the adapter if it becomes known later
 	end   func(code string, ok, fault bool, adapter string, bytes int64)
 }
 
-// begin puts the guard, the limits, the audit log, metrics, traces and logs around a call. end must be called when it has
-// been answered, also if there is an error.
+// begin applies authentication, limits, audit log, metrics, traces and logs to a call. end must be called after
+// the call has been answered, even if begin returns an error.
 func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	began := time.Now()
 	counted := h.config.Recorder.Call(v.protocol, v.name)
@@ -83,7 +83,7 @@ func (h *Host) begin(ctx context.Context, v visit) (entered, error) {
 	return e, err
 }
 
-// roleOf is a role of the endpoints' tables. What they do not know takes the highest.
+// roleOf converts a role of the endpoints. Unknown roles become the highest.
 func roleOf(r oip.Role) access.Role {
 	switch r {
 	case oip.Public:
@@ -96,7 +96,7 @@ func roleOf(r oip.Role) access.Role {
 	return access.Admin
 }
 
-// enter lets a call in, or says why not. done must be called when it has been answered.
+// enter admits a call, or returns an error. done must be called after the call has been answered.
 func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.Principal, done func(), err error) {
 	nothing := func() {}
 	guard := h.config.Guard
@@ -134,13 +134,13 @@ func (h *Host) enter(ctx context.Context, v visit) (_ context.Context, p access.
 	return ctx, p, nothing, h.refuse(err)
 }
 
-// maySee reports whether who asks what everybody may ask would be told of an adapter, too.
+// maySee reports whether the client of a public request may also know about an adapter.
 func (h *Host) maySee(ctx context.Context, c access.Credentials, name string) bool {
 	p, err := h.config.Guard.Authenticate(ctx, c)
 	return err == nil && h.config.Guard.Authorize(p, access.Viewer) == nil && p.Adapters.May(name)
 }
 
-// refuse makes an error of the guard one of the endpoints.
+// refuse converts an error of the guard to one of the endpoints.
 func (h *Host) refuse(err error) error {
 	var limited *access.LimitError
 	switch {
@@ -161,7 +161,7 @@ func (h *Host) deny(reason string, fault *oip.Fault) *oip.Fault {
 	return fault
 }
 
-// leaf returns the certificate that a client has proved to hold.
+// leaf returns the verified certificate of a client.
 func leaf(state *tls.ConnectionState) *x509.Certificate {
 	if state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
 		return nil

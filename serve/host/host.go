@@ -25,25 +25,25 @@ import (
 	"melo.example/melo/serve/telemetry"
 )
 
-// Config says what a Host serves, where, and to whom.
+// Config configures a Host.
 type Config struct {
 	Engine *serve.Engine
-	// Options of the protocol: limits, and what metadata say of the base.
+	// Options configures the protocol: limits, and metadata about the base.
 	Options oip.Options
 
-	// HTTP, GRPC, Metrics and Debug are addresses, "host:port"; empty ones are not served. Metrics also has the health
-	// routes, and Debug is net/http/pprof; neither asks who comes.
+	// HTTP, GRPC, Metrics and Debug are addresses, "host:port"; empty ones are not served. Metrics also has the
+	// health routes, and Debug is net/http/pprof. Neither of these two authenticates clients.
 	HTTP, GRPC, Metrics, Debug string
 	HTTPS                      *TLS // of HTTP and GRPC; nil: none
-	// Insecure allows addresses that others can reach without TLS and authentication.
+	// Insecure allows unprotected addresses, without TLS and authentication, that others can reach.
 	Insecure bool
-	// Authenticated says that Guard can tell clients apart.
+	// Authenticated says that Guard can distinguish clients.
 	Authenticated bool
-	Hosts         []string // further names of this server, where it has a loopback address
-	// Proxies are trusted to say whose requests they pass on, in X-Forwarded-For.
+	Hosts         []string // additional host names of this server, if it listens on loopback
+	// Proxies are trusted to give the original client address in X-Forwarded-For.
 	Proxies []netip.Prefix
-	// MetricsTLS encrypts the Metrics address, and MetricsToken (access.HashToken) is what its readers have to show; the health
-	// routes there ask for none. Empty: everybody may read.
+	// MetricsTLS encrypts the Metrics address, and MetricsToken (access.HashToken) is the token that its
+	// readers must present. The health routes there need none. Empty: anybody may read.
 	MetricsTLS   *TLS
 	MetricsToken string
 
@@ -53,13 +53,13 @@ type Config struct {
 	Tracer   *telemetry.Tracer
 	Log      *slog.Logger
 
-	MaxConnections int           // of each endpoint; 0: 4096
-	DrainDelay     time.Duration // between "not ready" and closing the endpoints
-	DrainTimeout   time.Duration // for what is under way then; 0: 30 s
+	MaxConnections int           // per endpoint; 0: 4096
+	DrainDelay     time.Duration // delay between "not ready" and closing the endpoints
+	DrainTimeout   time.Duration // time limit for requests that are then running; 0: 30 s
 	RequestTimeout time.Duration // 0: that of the endpoints
 }
 
-// Host is a server that has been made and not yet begun, or is running.
+// Host is a server, before or after it has been started.
 type Host struct {
 	config   Config
 	gate     *gate
@@ -72,10 +72,10 @@ type Host struct {
 	calls    map[string]*calls // by protocol
 	reloads  []func()
 	refusals refusals
-	expiry   bool // the metric is there
+	expiry   bool // the metric has been registered
 }
 
-// socket is a bound address and what answers there.
+// socket is a bound address and its server.
 type socket struct {
 	name     string
 	listener net.Listener
@@ -87,8 +87,8 @@ const (
 	defaultDrain       = 30 * time.Second
 )
 
-// New checks a configuration and binds its addresses, so that what cannot be is known before anything is served. No
-// request is answered before Serve.
+// New validates a configuration and binds its addresses, so that errors are reported before anything is served.
+// Requests are answered only after Serve.
 func New(c Config) (*Host, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultConnections
@@ -115,7 +115,7 @@ func New(c Config) (*Host, error) {
 	return h, nil
 }
 
-// CheckAddresses returns an error if there is nothing to serve, or if others could reach what is not protected.
+// CheckAddresses returns an error if nothing is served, or an unprotected address can be reached by others.
 func (c *Config) CheckAddresses() error {
 	if c.HTTP == "" && c.GRPC == "" {
 		return errors.New("host: neither an HTTP nor a gRPC address: there is nothing to serve")
@@ -165,14 +165,14 @@ func (h *Host) openHTTP() error {
 	})
 }
 
-// newServer returns an HTTP server that does not wait for slow clients, and whose own messages go to the log.
+// newServer returns an HTTP server that does not wait for slow clients and logs to the host's log.
 func (h *Host) newServer(handler http.Handler) *http.Server {
 	s := httpapi.NewServer(handler)
 	s.ErrorLog = log.New(logWriter{h.config.Log}, "", 0)
 	return s
 }
 
-// logWriter takes the lines of http.Server.
+// logWriter receives the log lines of http.Server.
 type logWriter struct{ log *slog.Logger }
 
 // Write logs one line.
@@ -207,7 +207,7 @@ func (h *Host) openGRPC() error {
 	})
 }
 
-// watchMemory lets metrics show what requests take.
+// watchMemory adds metrics of the memory of requests.
 func (h *Host) watchMemory() {
 	memory := h.service.Memory()
 	value := func(name, help string, f func() int64) {
@@ -254,7 +254,7 @@ func (h *Host) openExtra() error {
 	return nil
 }
 
-// health answers with a word.
+// health returns a handler that answers with a word and a status.
 func health(good func() bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !good() {
@@ -265,7 +265,7 @@ func health(good func() bool) http.HandlerFunc {
 	}
 }
 
-// metricsReader asks for the token of metrics, if there is one.
+// metricsReader requires the token for metrics, if there is one.
 func (h *Host) metricsReader(next http.Handler) http.Handler {
 	if h.config.MetricsToken == "" {
 		return next
@@ -281,7 +281,7 @@ func (h *Host) metricsReader(next http.Handler) http.Handler {
 	})
 }
 
-// certificates opens the files of an address, which Reload reads again.
+// certificates opens the TLS files of an address, which Reload reads again.
 func (h *Host) certificates(t *TLS, what string, protocols ...string) (*tls.Config, error) {
 	config, files, err := t.open(h.reloaded(what+" certificates"), protocols...)
 	if err != nil {
@@ -296,7 +296,7 @@ func (h *Host) certificates(t *TLS, what string, protocols ...string) (*tls.Conf
 	return config, nil
 }
 
-// Reload reads certificates again, now, whether or not their files look changed.
+// Reload reads certificates again, even if their files appear unchanged.
 func (h *Host) Reload() {
 	for _, reload := range h.reloads {
 		reload()
@@ -313,7 +313,7 @@ func (h *Host) reloaded(what string) func(error) {
 	}
 }
 
-// Address returns where "http", "grpc", "metrics" or "debug" is bound, empty if it is not.
+// Address returns the bound address of "http", "grpc", "metrics" or "debug", or "" if it is not served.
 func (h *Host) Address(name string) string {
 	for _, s := range h.sockets {
 		if s.name == name {
@@ -323,9 +323,9 @@ func (h *Host) Address(name string) string {
 	return ""
 }
 
-// Serve answers until ctx ends, and then stops: readiness first, the endpoints after DrainDelay, then the engine, once
-// everything that was let in is answered or DrainTimeout is over. It returns why an endpoint failed, or that not
-// everything could be answered.
+// Serve answers until ctx is cancelled, and then shuts down: first readiness, after DrainDelay the endpoints,
+// then the engine, once all admitted requests are answered or DrainTimeout has passed. It returns why an
+// endpoint failed, or that not all requests could be answered.
 func (h *Host) Serve(ctx context.Context) error {
 	failed := make(chan error, len(h.sockets))
 	var running sync.WaitGroup
@@ -347,7 +347,7 @@ func (h *Host) Serve(ctx context.Context) error {
 	return err
 }
 
-// drain stops the server.
+// drain shuts the server down.
 func (h *Host) drain() error {
 	h.gate.stopping.Store(true)
 	h.config.Log.Info("stopping: not ready any more", "delay", h.config.DrainDelay.String())
@@ -372,9 +372,9 @@ func (h *Host) drain() error {
 // settle is how long a connection must have been without a request before it is closed.
 const settle = 250 * time.Millisecond
 
-// stopEndpoint waits for requests until ctx ends. Server.Shutdown drops those that it reads after it was called, without
-// an answer, so it comes last: first nobody new is let in, and who is in is answered and sent away. Connections that
-// have sent no request by then are closed.
+// stopEndpoint waits for running requests until ctx is cancelled. Server.Shutdown drops, without an answer,
+// requests that it reads after it was called, so it comes last. First no new connections are accepted, and
+// existing ones are answered and asked to close. Connections that have sent no request by then are closed.
 func (h *Host) stopEndpoint(ctx context.Context, name string, s *http.Server) error {
 	if s == nil {
 		return nil
@@ -401,7 +401,7 @@ func (h *Host) stopEndpoint(ctx context.Context, name string, s *http.Server) er
 	return nil
 }
 
-// close closes what is left.
+// close closes everything that is still open.
 func (h *Host) close() {
 	for _, s := range append(h.extra, h.http, h.grpc) {
 		if s != nil {

@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// entrance is everything that HTTP requests pass before the endpoint.
+// entrance is the middleware of HTTP requests before the endpoint.
 func (h *Host) entrance(endpoint http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h.wrap(httpapi.Route{Name: "Metrics", Method: http.MethodGet, Path: "/metrics", Role: oip.Viewer}, h.metricsFor()))
@@ -24,7 +24,7 @@ func (h *Host) entrance(endpoint http.Handler) http.Handler {
 		defer h.conns["http"].enter(r.RemoteAddr)()
 		secure(w.Header(), r.TLS != nil)
 		if h.gate.stopping.Load() {
-			w.Header().Set("Connection", "close") // clients should go elsewhere
+			w.Header().Set("Connection", "close") // clients should use another server
 		}
 		if h.config.HTTPS == nil && Loopback(h.config.HTTP) && !hostAllowed(r.Host, h.config.Hosts) {
 			httpapi.WriteError(w, h.deny("host", oip.NewFault(oip.Forbidden, "the request's Host is not this server's: see --allowed-host")))
@@ -34,7 +34,7 @@ func (h *Host) entrance(endpoint http.Handler) http.Handler {
 	})
 }
 
-// metricsFor answers with the metrics that a client may see.
+// metricsFor returns a handler for the metrics that a client may see.
 func (h *Host) metricsFor() http.Handler {
 	whole := h.config.Recorder.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +46,7 @@ func (h *Host) metricsFor() http.Handler {
 	})
 }
 
-// secure sets the headers that keep a browser from doing more with an answer than showing it.
+// secure sets headers that restrict what a browser does with an answer.
 func secure(h http.Header, tls bool) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
@@ -60,7 +60,7 @@ func secure(h http.Header, tls bool) {
 	}
 }
 
-// wrap puts what stands around every call around a route.
+// wrap adds admission, audit and telemetry to a route.
 func (h *Host) wrap(route httpapi.Route, next http.Handler) http.Handler {
 	need := roleOf(route.Role)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,14 +83,14 @@ func (h *Host) wrap(route httpapi.Route, next http.Handler) http.Handler {
 	})
 }
 
-// recorder notes the status of an answer.
+// recorder records the status of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
 }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= 200 {
 		r.status = status
@@ -98,7 +98,7 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts the bytes.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
@@ -108,10 +108,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// code is the status; a handler that ends without one is a bug, which the endpoint answers with 500.
+// code returns the status. A handler that sets none has a bug, which the endpoint answers with 500.
 func (r *recorder) code() int {
 	if r.status == 0 {
 		return http.StatusInternalServerError
@@ -119,7 +119,7 @@ func (r *recorder) code() int {
 	return r.status
 }
 
-// isTLSNoise tells what scanners and slow clients make http.Server print.
+// isTLSNoise reports whether a log line of http.Server is caused by scanners or slow clients.
 func isTLSNoise(line string) bool {
 	return strings.Contains(line, "TLS handshake error")
 }

@@ -8,7 +8,7 @@ import (
 	"melo.example/melo/serve/audit"
 )
 
-// openPolicy reads which adapters may answer.
+// openPolicy reads the policy for trusted adapters.
 func (r *Server) openPolicy() (err error) {
 	s := &r.settings
 	var paths []string
@@ -35,7 +35,7 @@ func (r *Server) openPolicy() (err error) {
 	return nil
 }
 
-// parsePolicy makes a policy of the files that there are, in the order of openPolicy.
+// parsePolicy makes a policy from the configured files, in the order of openPolicy.
 func (s *Settings) parsePolicy(contents [][]byte) (*trust.Policy, error) {
 	p, err := &trust.Policy{}, error(nil)
 	if s.Allowed != "" {
@@ -52,7 +52,7 @@ func (s *Settings) parsePolicy(contents [][]byte) (*trust.Policy, error) {
 	return p, nil
 }
 
-// policyChanged writes that other adapters are trusted now, or that a change was not read.
+// policyChanged logs that the policy changed, or that a change could not be read.
 func (r *Server) policyChanged(err error) {
 	if r.audit == nil {
 		return

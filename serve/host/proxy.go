@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// ParseProxies reads the addresses, or networks, of proxies that are trusted to say whose request they pass on.
+// ParseProxies parses the addresses or networks of proxies that are trusted to give the original client
+// address.
 func ParseProxies(list []string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for _, s := range list {
@@ -27,11 +28,11 @@ func ParseProxies(list []string) ([]netip.Prefix, error) {
 	return proxies, nil
 }
 
-// forwarding are the headers by which proxies tell that they passed a request on.
+// forwarding lists the headers by which proxies show that they forwarded a request.
 var forwarding = []string{"X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-Ip", "Via"}
 
-// client returns the address of who sent a request, and whether a proxy passed it on. Whom to believe is known from the
-// near end: each address was written by the one after it.
+// client returns the address of the original client, and whether a proxy forwarded the request. The list is
+// evaluated from the end: each address was added by the proxy after it.
 func (h *Host) client(r *http.Request) (address string, proxied bool) {
 	proxied = slices.ContainsFunc(forwarding, func(name string) bool { return r.Header.Get(name) != "" })
 	near, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -54,7 +55,7 @@ func (h *Host) client(r *http.Request) (address string, proxied bool) {
 			return a.Unmap().WithZone("").String(), true
 		}
 	}
-	return r.RemoteAddr, true // of a proxy, or of who is taken for one
+	return r.RemoteAddr, true // the address of a proxy, or of a client that pretends to be one
 }
 
 // trusts reports whether an address is that of a trusted proxy.

@@ -21,17 +21,17 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Settings are everything about a server. The zero value of most fields is a default or means that there is none; a base, a
-// folder of adapters and an address are needed.
+// Settings configures a server. For most fields the zero value is a default or means none. A base, a folder of
+// adapters and an address are required.
 type Settings struct {
-	// Engine is what is served, and in what form. Its Observer is told in addition to those of the server.
+	// Engine configures the engine. Its Observer is called in addition to the server's own.
 	Engine serve.Config
 	// Precision says how the precision of the base is chosen.
 	Precision serve.Choice
-	Rescan    time.Duration // how often the folder of adapters is looked at; 0: 2 s
+	Rescan    time.Duration // interval for scanning the folder of adapters; 0: 2 s
 
-	// Addresses, "host:port"; empty ones are not served. Metrics also has the health routes, and Debug is net/http/pprof;
-	// neither asks who comes.
+	// HTTP, GRPC, Metrics and Debug are addresses, "host:port"; empty ones are not served. Metrics also has the
+	// health routes, and Debug is net/http/pprof. Neither of these two authenticates clients.
 	HTTP, GRPC, Metrics, Debug string
 	TLS                        *TLS           // of HTTP and GRPC; nil: none
 	Insecure                   bool           // allows addresses that others can reach without TLS and authentication
@@ -48,10 +48,10 @@ type Settings struct {
 	// adapter can give them (conformal.Set); 0: none.
 	Coverage float64
 
-	Tokens      string             // file of clients and hashes of their tokens; empty: none
-	OIDC        *access.OIDCConfig // provider whose tokens are taken; nil: none
-	Certificate access.Role        // of clients that show a certificate of TLS.ClientCA
-	// Anonymous is the role of clients that show nothing; nil: none where there is a way to tell clients apart, else
+	Tokens      string             // file of clients with hashes of their tokens; empty: none
+	OIDC        *access.OIDCConfig // provider whose tokens are accepted; nil: none
+	Certificate access.Role        // role of clients with a certificate from TLS.ClientCA
+	// Anonymous is the role of clients without credentials. nil: none if clients can authenticate; otherwise
 	// administrator on loopback addresses and viewer on others.
 	Anonymous *access.Role
 	// CertificateAdapters and AnonymousAdapters are the adapters that such viewers may know of, see [access.Guard].
@@ -59,39 +59,40 @@ type Settings struct {
 	AnonymousAdapters   *access.Names
 	Clients             access.Limits // of clients without their own
 
-	// Allowed is a file of digests (trust.ParseAllowed) and Keys one of keys (trust.ParseKeys): adapters that are not on the
-	// one, or not signed by one of the others, are refused. Empty: every adapter may answer. Both are read again when they
-	// change; what cannot be read leaves what was.
+	// Allowed is a file of digests (trust.ParseAllowed) and Keys a file of keys (trust.ParseKeys). Adapters
+	// that are not listed in Allowed, or not signed by one of Keys, are refused. Empty: all adapters are
+	// trusted. Both files are read again when they change; if that fails, the previous content stays in force.
 	Allowed, Keys string
 
 	AuditLog string // file; empty: none
-	// AuditAnchor is a file that gets the head of the audit log every minute; empty: none.
+	// AuditAnchor is a file to which the head of the audit log is appended every minute; empty: none.
 	AuditAnchor string
-	// AuditTSA is the address of a time stamp authority (RFC 3161) that attests heads, which AuditAnchor then has; empty: none.
+	// AuditTSA is the URL of a time stamp authority (RFC 3161) that attests heads, which are noted in
+	// AuditAnchor; empty: none.
 	AuditTSA string
 	Trace    telemetry.TraceOptions // without an endpoint there are no traces
-	Log      *slog.Logger           // nil: nothing is logged
+	Log      *slog.Logger           // nil: no log
 }
 
-// InputError is a file or a folder that cannot be used: tokens, audit log, base, adapters.
+// InputError reports a file or folder that cannot be used: tokens, audit log, base, adapters.
 type InputError struct{ Err error }
 
-// Error is that of Err.
+// Error returns the message of Err.
 func (e *InputError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// SettingError is a setting that cannot be.
+// SettingError reports an invalid setting.
 type SettingError struct{ Err error }
 
-// Error is that of Err.
+// Error returns the message of Err.
 func (e *SettingError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *SettingError) Unwrap() error { return e.Err }
 
-// Server is an engine with addresses at which it answers. Close it when done.
+// Server is an engine with endpoints. Close it after use.
 type Server struct {
 	settings Settings
 	log      *slog.Logger
@@ -100,12 +101,12 @@ type Server struct {
 	audit    *audit.Log
 	engine   *serve.Engine
 	guard    *access.Guard
-	policy   *access.Watched[*trust.Policy] // nil: every adapter may answer
+	policy   *access.Watched[*trust.Policy] // nil: all adapters are trusted
 	host     *Host
 }
 
-// OpenServer puts a server together and binds its addresses; Serve answers. What is quick to check comes before the base
-// is read. Errors are an [InputError], a [SettingError], or about the machine.
+// OpenServer creates a server and binds its addresses; Serve starts answering. Cheap checks come before reading
+// the base. The error is an [InputError], a [SettingError], or about the machine.
 func OpenServer(ctx context.Context, s Settings) (*Server, error) {
 	r := &Server{settings: s, log: s.Log, metrics: telemetry.NewMetrics()}
 	if r.log == nil {
@@ -118,17 +119,17 @@ func OpenServer(ctx context.Context, s Settings) (*Server, error) {
 	return r, nil
 }
 
-// Engine is what answers.
+// Engine returns the engine.
 func (r *Server) Engine() *serve.Engine { return r.engine }
 
-// Guard says who may ask.
+// Guard returns the guard.
 func (r *Server) Guard() *access.Guard { return r.guard }
 
-// Address returns the bound address of a name: http, grpc, metrics or debug; empty if it is not served.
+// Address returns the bound address of http, grpc, metrics or debug, or "" if it is not served.
 func (r *Server) Address(name string) string { return r.host.Address(name) }
 
-// Reload reads again what may change while the server runs: tokens, certificates, the folder of adapters. What cannot be read
-// stays as it is, and the log says so. Limits of clients are those of Guard().SetDefaults.
+// Reload reads again what may change at run time: tokens, certificates, the folder of adapters. What cannot be
+// read stays unchanged, and is logged. Use Guard().SetDefaults to change the limits of clients.
 func (r *Server) Reload(ctx context.Context) {
 	if r.guard.Tokens != nil {
 		r.guard.Tokens.Reload()
@@ -142,7 +143,7 @@ func (r *Server) Reload(ctx context.Context) {
 	}
 }
 
-// SetBases serves other bases from now on, see serve.Engine.SetBases; their precisions are chosen as at the start.
+// SetBases changes the bases; see serve.Engine.SetBases. Their precisions are chosen as at startup.
 func (r *Server) SetBases(ctx context.Context, paths, pinned []string) error {
 	if len(paths) == 0 {
 		return errors.New("host: no base")
@@ -168,7 +169,7 @@ func (r *Server) SetBases(ctx context.Context, paths, pinned []string) error {
 	return r.engine.SetBases(ctx, paths, pinned, c.Precisions)
 }
 
-// Serve answers until ctx ends, and then lets what is under way finish.
+// Serve answers until ctx is cancelled, then finishes running requests.
 func (r *Server) Serve(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
@@ -254,7 +255,7 @@ func (r *Server) openAudit() (err error) {
 	return nil
 }
 
-// openGuard reads who may come.
+// openGuard reads the settings of authentication.
 func (r *Server) openGuard() error {
 	s := &r.settings
 	g := &access.Guard{Limiter: access.NewLimiter(), Defaults: s.Clients, Certificate: s.Certificate,
@@ -295,7 +296,7 @@ func (r *Server) openGuard() error {
 	return nil
 }
 
-// authenticated reports whether there is a way to tell clients apart.
+// authenticated reports whether clients can authenticate.
 func (s *Settings) authenticated() bool {
 	return s.Tokens != "" || s.OIDC != nil || s.TLS != nil && s.TLS.RequireClient || s.TLS != nil && s.TLS.ClientCA != "" && s.Certificate > access.Public
 }
@@ -310,12 +311,12 @@ func (r *Server) config() Config {
 		DrainDelay: s.DrainDelay, DrainTimeout: s.DrainTimeout, RequestTimeout: s.RequestTimeout}
 }
 
-// BaseName is the last part of a base's path.
+// BaseName returns the last component of a base's path, without extension.
 func BaseName(path string) string {
 	return strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
 }
 
-// describe tells metrics what runs.
+// describe adds metrics about the program and the base.
 func (r *Server) describe() {
 	p := buildinfo.This()
 	r.metrics.Info("melo_build_info", "Which program runs.", map[string]string{"version": p.Version, "revision": p.Revision, "go": p.Go})
@@ -326,10 +327,10 @@ func (r *Server) describe() {
 		"precision": r.engine.Model().Precision.String(), "kernels": vit.Kernels()})
 }
 
-// traceTimeout bounds sending the last traces.
+// traceTimeout limits the time to send the last traces.
 const traceTimeout = 5 * time.Second
 
-// Close ends what was opened.
+// Close releases all resources.
 func (r *Server) Close() error {
 	var errs []error
 	if r.engine != nil {

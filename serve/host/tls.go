@@ -10,20 +10,21 @@ import (
 	"melo.example/melo/serve/access"
 )
 
-// TLS names the files of a server's identity. They are read again when they change.
+// TLS names the certificate files of a server. They are read again when they change.
 type TLS struct {
-	Cert, Key string // PEM; the certificate with those above it
-	// ClientCA has the authorities of client certificates, PEM; empty: clients are not asked for any.
+	Cert, Key string // PEM; the certificate with its chain
+	// ClientCA holds the certificate authorities for clients, PEM. Empty: client certificates are not
+	// requested.
 	ClientCA string
-	// RequireClient refuses clients without one.
+	// RequireClient refuses clients without a certificate.
 	RequireClient bool
 }
 
-// maxPEM bounds a file of certificates.
+// maxPEM limits a file of certificates in bytes.
 const maxPEM = 1 << 20
 
-// open returns a configuration for these protocols, which follows the files. report is told when they were read again,
-// or why not.
+// open returns a configuration for the protocols that follows the files. report is called when they were read
+// again, with an error if that failed.
 func (t TLS) open(report func(error), protocols ...string) (*tls.Config, *access.Watched[*tls.Config], error) {
 	paths := []string{t.Cert, t.Key}
 	if t.ClientCA != "" {
@@ -65,6 +66,6 @@ func (t TLS) parse(pem [][]byte, protocols []string) (*tls.Config, error) {
 	if t.RequireClient {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	c.SessionTicketsDisabled = true // who was let in before an authority changed is asked again
+	c.SessionTicketsDisabled = true // clients are verified again after a change of the authority
 	return c, nil
 }

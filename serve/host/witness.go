@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/serve/audit/witness"
 )
 
-// openWitness lets an authority attest the audit log.
+// openWitness sets up time stamps for the audit log.
 func (r *Server) openWitness() error {
 	address := r.settings.AuditTSA
 	if address == "" {

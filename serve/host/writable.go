@@ -6,11 +6,11 @@ import (
 	"runtime"
 )
 
-// checkWritable refuses files that decide who is trusted, and that everybody on this machine may write. Those that a group
-// may write are told to the log.
+// checkWritable returns an error if a file that decides who is trusted is writable by everybody on this
+// machine. Files writable by a group are logged.
 func (r *Server) checkWritable() error {
 	s := &r.settings
-	if runtime.GOOS == "windows" { // its modes say nothing
+	if runtime.GOOS == "windows" { // file modes carry no information there
 		return nil
 	}
 	for _, path := range []string{s.Tokens, s.Allowed, s.Keys} {
@@ -19,7 +19,7 @@ func (r *Server) checkWritable() error {
 		}
 		info, err := os.Stat(path)
 		if err != nil {
-			continue // whoever reads it says so
+			continue // reading it reports the error
 		}
 		switch mode := info.Mode().Perm(); {
 		case mode&0o002 != 0:

@@ -9,7 +9,7 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// defaultCards is the number of versions in a list that does not say.
+// defaultCards is the default number of versions in a list.
 const defaultCards = 1000
 
 func listAdapters(a *api, w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +32,7 @@ func oneAdapterCard(a *api, w http.ResponseWriter, r *http.Request) error {
 	return a.writeJSON(w, http.StatusOK, AdapterList{Base: a.Service.Base(), Bases: a.Service.Bases(), Adapters: list, Notice: oip.Notice})
 }
 
-// done answers that a change is made.
+// done answers that a change has been made.
 func (a *api) done(w http.ResponseWriter, err error) error {
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func removeCanary(a *api, w http.ResponseWriter, r *http.Request) error {
 	return a.done(w, a.Service.SetCanary(r.Context(), r.PathValue("adapter"), "", 0))
 }
 
-// decode reads a small JSON body, strictly.
+// decode parses a small JSON body strictly.
 func (a *api) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	body, in, err := a.body(w, r)
 	if err != nil {

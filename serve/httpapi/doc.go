@@ -1,6 +1,7 @@
-// Package httpapi is the REST endpoint of the server: the Open Inference Protocol with Triton's extensions under /v2, and
-// under /v1 a simpler endpoint for people, who send images as a form and name adapters. GET /openapi.json describes it all.
+// Package httpapi is the REST endpoint of the server: the Open Inference Protocol with Triton's extensions
+// under /v2, and under /v1 a simpler interface for people, who send images as a form and name adapters. GET
+// /openapi.json describes all of it.
 //
-// The package checks sizes and deadlines. Who may do what, audits and metrics are middleware, which gets the Route
-// with the role that it needs.
+// The package checks sizes and deadlines. Authorisation, audit and metrics are added by middleware, which
+// receives each Route with the role that it requires.
 package httpapi

@@ -16,10 +16,10 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// form is what a person sends: images, and the adapters to ask.
+// form holds the images that a person sends, and the adapters to apply.
 type form struct {
 	images   []oip.Encoded
-	files    []string // their names, as the client gave them
+	files    []string // their names, as given by the client
 	adapters []string
 	all      bool
 	seen     map[string]bool   // adapters
@@ -29,10 +29,10 @@ type form struct {
 	more     map[string]string // further fields, by name; those that there may be have an entry
 }
 
-// maxAdapterField bounds the length of a name.
+// maxAdapterField limits the length of a name.
 const maxAdapterField = 512
 
-// boundary returns the separator of a multipart form.
+// boundary returns the boundary of a multipart form.
 func boundary(r *http.Request) (string, error) {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || parameters["boundary"] == "" {
@@ -69,7 +69,7 @@ func parseForm(body io.Reader, boundary string, limits oip.Limits, further ...st
 	return f, nil
 }
 
-// add takes one part of the form.
+// add adds one part of the form.
 func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 	switch name := part.FormName(); name {
 	case "image":
@@ -93,7 +93,7 @@ func (f *form) add(part *multipart.Part, limits oip.Limits) error {
 		}
 		if adapter := strings.TrimSpace(text); adapter == "all" {
 			f.all = true
-		} else if !f.seen[adapter] { // asking twice is asking once
+		} else if !f.seen[adapter] { // duplicates are ignored
 			f.seen[adapter] = true
 			f.adapters = append(f.adapters, adapter)
 		}
@@ -185,7 +185,7 @@ func formFault(err error) error {
 	return oip.NewFault(oip.Invalid, "the form cannot be read: "+err.Error())
 }
 
-// fileName is the name of a file without folders, for the answer.
+// fileName returns the name of a file without folders, for the answer.
 func fileName(s string) string {
 	const longest = 255
 	s = strings.ToValidUTF8(filepath.Base(strings.ReplaceAll(s, `\`, "/")), "?")

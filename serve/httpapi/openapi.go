@@ -17,7 +17,7 @@ func openAPI(a *api, w http.ResponseWriter, _ *http.Request) error {
 
 type object = map[string]any
 
-// document makes the OpenAPI document from the routes and the types of their bodies.
+// document generates the OpenAPI document from the routes and the types of their bodies.
 func document(s *oip.Service) []byte {
 	d := &schemas{known: object{}}
 	paths := object{}
@@ -40,7 +40,7 @@ func document(s *oip.Service) []byte {
 	}
 	body, err := json.MarshalIndent(doc, "", " ")
 	if err != nil {
-		panic(err) // made of strings and maps
+		panic(err) // cannot fail: it consists of strings and maps
 	}
 	return body
 }
@@ -52,7 +52,7 @@ type schemas struct{ known object }
 func (d *schemas) operation(r Route) object {
 	op := object{"operationId": r.Name, "summary": r.Summary, "x-role": string(r.Role)}
 	if r.Role != oip.Public {
-		op["security"] = []any{object{}, object{"bearer": []any{}}} // open servers ask for none
+		op["security"] = []any{object{}, object{"bearer": []any{}}} // open servers require none
 	}
 	if p := parametersOf(r); len(p) > 0 {
 		op["parameters"] = p
@@ -77,8 +77,8 @@ func (d *schemas) operation(r Route) object {
 	return op
 }
 
-// constrain adds rules of a tag to a schema: "minItems=1,maximum=5", and "items.minimum=1" for the elements of an array.
-// Words are text, such as of a pattern.
+// constrain adds the rules in a tag to a schema: "minItems=1,maximum=5", and "items.minimum=1" for the elements
+// of an array. Values that are not numbers are strings, such as a pattern.
 func constrain(schema object, rules string) {
 	for _, rule := range strings.Split(rules, ",") {
 		key, value, _ := strings.Cut(rule, "=")
@@ -94,12 +94,12 @@ func constrain(schema object, rules string) {
 	}
 }
 
-// optionalBody are the bodies that may be absent.
+// optionalBody lists the bodies that may be absent.
 var optionalBody = map[reflect.Type]bool{
 	reflect.TypeFor[indexRequest](): true, reflect.TypeFor[loadRequest](): true, reflect.TypeFor[unloadRequest](): true,
 }
 
-// parametersOf lists what stands in the path and in the query.
+// parametersOf lists the path and query parameters.
 func parametersOf(r Route) []any {
 	var list []any
 	for _, part := range strings.Split(r.Path, "/") {
@@ -137,10 +137,10 @@ func (d *schemas) of(t reflect.Type) object {
 	case reflect.Struct:
 		return d.structure(t)
 	}
-	return object{"type": "integer"} // the rest of what the documents have
+	return object{"type": "integer"} // no other kinds occur
 }
 
-// ignores are the bodies whose unknown fields are ignored, as the Open Inference Protocol asks.
+// ignores lists the bodies whose unknown fields are ignored, as the Open Inference Protocol requires.
 var ignores = map[reflect.Type]bool{
 	reflect.TypeFor[indexRequest](): true, reflect.TypeFor[loadRequest](): true, reflect.TypeFor[unloadRequest](): true,
 	reflect.TypeFor[inferRequest](): true, reflect.TypeFor[inferTensor](): true, reflect.TypeFor[inferWanted](): true,
@@ -154,7 +154,7 @@ func (d *schemas) structure(t reflect.Type) object {
 	if t == reflect.TypeFor[file]() {
 		return object{"type": "string", "contentMediaType": "application/octet-stream"}
 	}
-	if t.Name() == "" { // an empty struct: an object without fields
+	if t.Name() == "" { // an empty struct is an object without fields
 		return object{"type": "object", "additionalProperties": false}
 	}
 	name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]

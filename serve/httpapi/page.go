@@ -16,7 +16,7 @@ var pageScript []byte
 //go:embed page.css
 var pageStyle []byte
 
-// assets are the files of the page for people, by path.
+// assets maps paths to the files of the web page.
 var assets = map[string]struct {
 	media string
 	body  []byte
@@ -26,8 +26,8 @@ var assets = map[string]struct {
 	"/page.css": {"text/css; charset=utf-8", pageStyle},
 }
 
-// pagePolicy lets the page load what this server serves and nothing else. Pictures that the person chose are shown
-// from memory (blob); the icon is an empty one (data).
+// pagePolicy allows the page to load only what this server serves. Pictures that the user chose are shown from
+// memory (blob); the icon is an empty one (data).
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 

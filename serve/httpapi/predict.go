@@ -19,22 +19,22 @@ type predictForm struct {
 	Frame    int     `json:"frame,omitempty" schema:"minimum=1" doc:"Frame of DICOM objects, or page of TIFF files, of several; the first by default."`
 }
 
-// file stands for the bytes of a file.
+// file represents the bytes of a file.
 type file struct{}
 
 // The documents of the interface.
 type (
 	// Prediction is the answer to a form.
 	Prediction = wire.Prediction
-	// Result is what one adapter says about one image.
+	// Result is the answer of one adapter for one image.
 	Result = wire.Result
-	// Adapter is which adapter answered.
+	// Adapter identifies the adapter that answered.
 	Adapter = wire.Adapter
-	// Timing is where the time of an answer went, in seconds.
+	// Timing says how the time of an answer was spent, in seconds.
 	Timing = wire.Timing
-	// Failure is an image that an adapter could not be asked about, or did not answer.
+	// Failure is an image without an answer of an adapter.
 	Failure = wire.Failure
-	// AdapterList is what there is to ask.
+	// AdapterList lists the available adapters.
 	AdapterList = wire.AdapterList
 )
 
@@ -126,7 +126,7 @@ func result(s *oip.Service, x *oip.Asked, file string) Result {
 	return r
 }
 
-// task returns the kind of task, of an adapter that may be gone by now.
+// task returns the task of an adapter, which may have been removed.
 func task(x *oip.Asked) adapterfile.Task {
 	if x.Task != "" {
 		return x.Task

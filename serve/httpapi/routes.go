@@ -7,23 +7,23 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// Route is one address of the endpoint.
+// Route is one route of the endpoint.
 type Route struct {
-	Name    string // such as "ModelInfer", for metrics and audits
+	Name    string // such as "ModelInfer", for metrics and audit
 	Method  string
-	Path    string // pattern of net/http, such as "/v2/models/{model}/infer"
+	Path    string // net/http pattern, such as "/v2/models/{model}/infer"
 	Role    oip.Role
 	Summary string
 
 	handle   func(a *api, w http.ResponseWriter, r *http.Request) error
-	request  any    // a value of the type of the body, for the OpenAPI document; nil if there is none
-	response any    // likewise of the answer
-	media    string // of the body, if it is not JSON
+	request  any    // value of the body's type, for the OpenAPI document; nil if there is none
+	response any    // the same for the answer
+	media    string // media type of the body, if not JSON
 	query    []string
-	also     []int // further statuses with that answer
+	also     []int // other statuses with the same answer
 }
 
-// Pattern is the route's pattern for http.ServeMux.
+// Pattern returns the route's pattern for http.ServeMux.
 func (r Route) Pattern() string {
 	if r.Path == "/" {
 		return r.Method + " /{$}"
@@ -38,10 +38,10 @@ const (
 	oneAdapter          = "/v1/adapters/{adapter}"
 )
 
-// probeStatus is how a probe says no.
+// probeStatus is the status of a negative probe.
 var probeStatus = []int{http.StatusServiceUnavailable}
 
-// routes is every address. Those of a model exist with and without a version.
+// routes lists all routes. Those of a model exist with and without a version.
 var routes = slices.Concat(
 	[]Route{
 		{Name: "Live", Method: get, Path: "/livez", Summary: "Whether the process runs.", handle: live, response: liveDocument{}, also: probeStatus},
@@ -92,7 +92,7 @@ var routes = slices.Concat(
 	},
 )
 
-// ofModel returns the routes of something that a model has, for the current version and for a given one.
+// ofModel returns the routes of a model for the current version and for a given one.
 func ofModel(r Route) []Route {
 	versioned := r
 	r.Path, versioned.Path = oneModel+r.Path, oneVersion+r.Path
@@ -100,5 +100,5 @@ func ofModel(r Route) []Route {
 	return []Route{r, versioned}
 }
 
-// Routes returns every address of the endpoint, for middleware and documents.
+// Routes returns all routes of the endpoint, for middleware and documents.
 func Routes() []Route { return slices.Clone(routes) }

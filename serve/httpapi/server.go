@@ -15,19 +15,19 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// Options are the settings of the endpoint. A zero field means its default.
+// Options configures the endpoint. A zero field means its default.
 type Options struct {
 	Service *oip.Service
-	// Wrap puts middleware around a route: who may use it, limits, audits, metrics. nil is none. It runs inside of
-	// what gives requests their identity.
+	// Wrap adds middleware to a route: authorisation, limits, audit, metrics. It may be nil. It runs after
+	// requests have got their ID.
 	Wrap func(Route, http.Handler) http.Handler
-	// Log gets internal errors; nil is nowhere.
+	// Log receives internal errors; nil: none.
 	Log *slog.Logger
-	// Body is the time that a client has to send a request; default oip.ArrivalTime.
+	// Body is the time limit for a client to send a request; default oip.ArrivalTime.
 	Body time.Duration
-	// Request is the time in which a request must be answered once it is there; default 60 s.
+	// Request is the time limit for answering a request after it has arrived; default 60 s.
 	Request time.Duration
-	// Write is the time that a client has to take the answer; default 30 s.
+	// Write is the time limit for a client to receive the answer; default 30 s.
 	Write time.Duration
 }
 
@@ -38,7 +38,7 @@ type api struct {
 	openapi []byte
 }
 
-// headerTimeout bounds the time of a request's header; idleTimeout that of an idle connection.
+// headerTimeout is the time limit for a request's header; idleTimeout that of an idle connection.
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
@@ -46,7 +46,7 @@ const (
 	defaultWrite  = 30 * time.Second
 )
 
-// New returns the endpoint. Requests get an identity and errors one shape.
+// New returns the endpoint. Requests get an ID, and all errors have the same form.
 func New(o Options) http.Handler {
 	fill := func(d *time.Duration, to time.Duration) {
 		if *d <= 0 {
@@ -71,13 +71,13 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(a.enter)
 }
 
-// NewServer returns an HTTP server for the endpoint (or for what is around it) that does not wait for slow clients. The
-// caller sets its address and TLS.
+// NewServer returns an HTTP server for the endpoint, or its middleware, that does not wait for slow clients.
+// The caller sets address and TLS.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
 }
 
-// enter gives a request its identity and keeps a bug from ending more than the request.
+// enter gives a request its ID and recovers from panics in handlers.
 func (a *api) enter(w http.ResponseWriter, r *http.Request) {
 	id := oip.SaneRequestID(r.Header.Get("X-Request-Id"))
 	h := w.Header()
@@ -97,7 +97,7 @@ func (a *api) enter(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// handler runs a route.
+// handler returns the handler of a route.
 func (a *api) handler(route Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := route.handle(a, w, r); err != nil {
@@ -106,7 +106,7 @@ func (a *api) handler(route Route) http.Handler {
 	})
 }
 
-// nowhere answers for addresses and methods that there are not.
+// nowhere answers for unknown paths and methods.
 func (a *api) nowhere(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{get, post, put, del} {
@@ -124,12 +124,12 @@ func (a *api) nowhere(w http.ResponseWriter, r *http.Request) {
 	_ = a.writeJSON(w, http.StatusMethodNotAllowed, errorDocument{"this address takes " + strings.Join(allowed, ", ")})
 }
 
-// errorDocument is the answer to a request that failed.
+// errorDocument is the answer to a failed request.
 type errorDocument struct {
 	Error string `json:"error" doc:"One line that says what is wrong."`
 }
 
-// statuses by oip.Kind.
+// statuses maps oip.Kind to HTTP statuses.
 var statuses = map[oip.Kind]int{
 	oip.Internal: http.StatusInternalServerError, oip.Invalid: http.StatusBadRequest, oip.TooLarge: http.StatusRequestEntityTooLarge,
 	oip.Unsupported: http.StatusNotImplemented, oip.NotFound: http.StatusNotFound, oip.Refused: http.StatusFailedDependency,
@@ -148,13 +148,13 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	WriteError(w, fault)
 }
 
-// WriteError answers with an error in the endpoint's shape: for middleware that refuses a request.
+// WriteError answers with an error in the endpoint's form, for middleware that refuses a request.
 func WriteError(w http.ResponseWriter, fault *oip.Fault) {
 	if fault.Kind == oip.Overloaded || fault.Kind == oip.Unavailable {
 		seconds := max(int64((fault.RetryAfter+time.Second-1)/time.Second), 1)
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	body, _ := json.Marshal(errorDocument{oip.Clean(fault.Message)}) // a string
+	body, _ := json.Marshal(errorDocument{oip.Clean(fault.Message)}) // cannot fail for a string
 	write(w, statuses[fault.Kind], "application/json", body, defaultWrite)
 }
 
@@ -168,7 +168,8 @@ func (a *api) writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// write sends an answer, and gives the client so much time to take it. Errors are the client's, who is gone.
+// write sends an answer, with a time limit for the client to receive it. Errors mean that the client has gone,
+// and are ignored.
 func write(w http.ResponseWriter, status int, media string, body []byte, patience time.Duration) {
 	h := w.Header()
 	h.Set("Content-Type", media)
@@ -182,7 +183,7 @@ func write(w http.ResponseWriter, status int, media string, body []byte, patienc
 	}
 }
 
-// open returns the body of a request. The caller releases it.
+// open returns the body of a request. The caller must release it.
 func (a *api) open(w http.ResponseWriter, r *http.Request) (*oip.Body, error) {
 	if limit := a.Service.Limits().Body; r.ContentLength > limit {
 		return nil, oip.NewFault(oip.TooLarge, fmt.Sprintf("request of %d bytes, the limit is %d", r.ContentLength, limit))
@@ -191,7 +192,7 @@ func (a *api) open(w http.ResponseWriter, r *http.Request) (*oip.Body, error) {
 		Encoding: strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))), Limit: BodyLimit(r.Context())})
 }
 
-// body reads the body of a request within the limits. Release it.
+// body reads the body of a request within the limits. The caller must release in.
 func (a *api) body(w http.ResponseWriter, r *http.Request) (data []byte, in *oip.Body, err error) {
 	if in, err = a.open(w, r); err != nil {
 		return nil, nil, err
@@ -210,18 +211,18 @@ func (a *api) body(w http.ResponseWriter, r *http.Request) (data []byte, in *oip
 
 type limitKey struct{}
 
-// WithBodyLimit returns a context of requests whose client has a limit of bytes of its own.
+// WithBodyLimit returns a context for requests of a client with its own limit in bytes.
 func WithBodyLimit(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, limitKey{}, limit)
 }
 
-// BodyLimit returns the limit that a client has of its own, 0 if there is none.
+// BodyLimit returns the client's own limit, or 0 if there is none.
 func BodyLimit(ctx context.Context) int64 {
 	limit, _ := ctx.Value(limitKey{}).(int64)
 	return limit
 }
 
-// deadline is the context in which a request that has arrived is answered.
+// deadline returns the context for answering a request that has arrived.
 func (a *api) deadline(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), a.Request)
 }

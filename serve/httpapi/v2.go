@@ -10,10 +10,10 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// lengthHeader is the header field with the length of the JSON object before binary tensors.
+// lengthHeader is the header with the length of the JSON object before binary tensors.
 const lengthHeader = "Inference-Header-Content-Length"
 
-// liveDocument and readyDocument are the answers to probes; their status says the same.
+// liveDocument is the answer to a liveness probe; the status says the same.
 type liveDocument struct {
 	Live bool `json:"live"`
 }
@@ -44,7 +44,7 @@ func ready(a *api, w http.ResponseWriter, _ *http.Request) error {
 	return a.writeJSON(w, probe(ok), doc)
 }
 
-// probe is the status that says yes or no.
+// probe returns the status of a probe.
 func probe(ok bool) int {
 	if ok {
 		return http.StatusOK
@@ -72,7 +72,7 @@ func modelConfig(a *api, w http.ResponseWriter, r *http.Request) error {
 	return a.writeJSON(w, http.StatusOK, c)
 }
 
-// modelReady answers for adapters that there are not, too: they are not ready.
+// modelReady answers for unknown adapters, too: they are not ready.
 func modelReady(a *api, w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
 	ok, err := a.Service.ModelReady(r.Context(), name, r.PathValue("version"))
@@ -118,7 +118,7 @@ type loadRequest struct {
 	Parameters adapterFiles `json:"parameters,omitempty" doc:"file:VERSION/NAME, an adapter file in base64 to publish; version 1 is the current one."`
 }
 
-// adapterFiles stands for the parameters of a load request.
+// adapterFiles represents the parameters of a load request.
 type adapterFiles struct{}
 
 // unloadRequest is the body of an unload request.
@@ -210,7 +210,7 @@ type inferTensor struct {
 	Data       any            `json:"data,omitempty" doc:"Numbers, or strings (of an input image: base64), in row-major order."`
 }
 
-// inferWanted is an output that is asked for.
+// inferWanted is a requested output.
 type inferWanted struct {
 	Name       string         `json:"name" enum:"logits,probabilities,label,map,region"`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"binary_data: in binary form; classification: the best so many classes, as value:index:label."`
@@ -225,7 +225,7 @@ type inferResponse struct {
 	Outputs    []inferTensor     `json:"outputs"`
 }
 
-// writeInfer answers with tensors, in binary form where the client wants it.
+// writeInfer answers with tensors, in binary form if the client wants it.
 func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
 	doc := inferResponse{Model: r.Name, Version: r.Version, ID: r.ID, Outputs: []inferTensor{}, Parameters: r.Parameters()}
 	var raw []byte
@@ -257,7 +257,7 @@ func (a *api) writeInfer(w http.ResponseWriter, r *oip.InferResponse) error {
 	return nil
 }
 
-// texts returns labels as strings of JSON; one that is no text would be base64.
+// texts returns labels as JSON strings; one that is not valid text becomes base64.
 func texts(list [][]byte) []string {
 	out := make([]string, len(list))
 	for i, b := range list {

@@ -9,16 +9,16 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Asked is one image and what one adapter says about it.
+// Asked is the answer of one adapter for one image.
 type Asked struct {
 	Image   int    // index in the request
-	Adapter string // as it was asked for; empty if the image itself cannot be read
+	Adapter string // as requested; "" if the image itself cannot be read
 	Task    adapterfile.Task
 	Answer  serve.Answer
 	Err     error // why there is no answer
 }
 
-// Answering returns the names of the adapters that answer now.
+// Answering returns the names of the available adapters.
 func (s *Service) Answering(ctx context.Context) []string {
 	var names []string
 	for _, status := range s.view(ctx).list() {
@@ -51,7 +51,7 @@ func (s *Service) Ask(ctx context.Context, images []Encoded, adapters []string, 
 	}
 }
 
-// Distinct returns names without those that stood before.
+// Distinct returns names without duplicates.
 func Distinct(names []string) []string {
 	seen := make(map[string]bool, len(names))
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
@@ -103,7 +103,7 @@ func (s *Service) askAll(ctx context.Context, images []Encoded, list [][]Asked, 
 	return replaced, err
 }
 
-// resolved is the version that a name means, or why there is none.
+// resolved is the version that a name refers to, or an error.
 type resolved struct {
 	serve.Identity
 	task adapterfile.Task

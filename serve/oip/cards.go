@@ -10,11 +10,11 @@ import (
 
 // The documents about adapters.
 type (
-	// Base is the one model beside which all adapters sit.
+	// Base is the base of the adapters.
 	Base = wire.Base
-	// ServedBase is one of several.
+	// ServedBase is one of several bases.
 	ServedBase = wire.ServedBase
-	// Card is one version of an adapter: where it is, and what its file says of it.
+	// Card is one version of an adapter: its state, and the description in its file.
 	Card = wire.Card
 )
 
@@ -26,7 +26,7 @@ func (s *Service) Base() Base {
 	return Base{Name: s.options.Base, Digest: s.options.Digest, Side: s.engine.Side(), Precision: s.engine.Precision()}
 }
 
-// Bases describes the bases, where there are several.
+// Bases describes the bases, if there are several.
 func (s *Service) Bases() []ServedBase {
 	if !s.engine.Several() {
 		return nil
@@ -39,8 +39,8 @@ func (s *Service) Bases() []ServedBase {
 	return list
 }
 
-// Cards returns up to limit versions whose names come after the given one, by name, and the name after which to go on;
-// it is empty at the end. The versions of one name stay together.
+// Cards returns up to limit versions whose names come after the given one, by name, and the name from which to
+// continue; next is empty at the end. The versions of one name are never separated.
 func (s *Service) Cards(ctx context.Context, after string, limit int) (list []Card, next string) {
 	all := s.view(ctx).list()
 	first := sort.Search(len(all), func(i int) bool { return all[i].Name > after })
@@ -80,7 +80,7 @@ func card(status *serve.Status) Card {
 	return c
 }
 
-// Pin keeps an adapter in memory, or no longer.
+// Pin sets whether an adapter stays in memory.
 func (s *Service) Pin(ctx context.Context, name string, pinned bool) error {
 	r, err := s.view(ctx).operated(name)
 	if err != nil {
@@ -89,7 +89,8 @@ func (s *Service) Pin(ctx context.Context, name string, pinned bool) error {
 	return r.Pin(ctx, name, pinned)
 }
 
-// SetAlias gives a version (an alias, a digest or its beginning) a further name; an empty version takes it away.
+// SetAlias gives a version (an alias, a digest or a prefix of one) another name. An empty version removes the
+// alias.
 func (s *Service) SetAlias(ctx context.Context, name, alias, version string) error {
 	r, err := s.view(ctx).operated(name)
 	if err != nil {
@@ -98,7 +99,8 @@ func (s *Service) SetAlias(ctx context.Context, name, alias, version string) err
 	return r.SetAlias(name, alias, version)
 }
 
-// SetCanary gives a version a share, 0 to 1, of the requests without a version; an empty version ends that.
+// SetCanary sends a fraction, 0 to 1, of the requests without a version to a version. An empty version ends
+// that.
 func (s *Service) SetCanary(ctx context.Context, name, version string, weight float64) error {
 	r, err := s.view(ctx).operated(name)
 	if err != nil {

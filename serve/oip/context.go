@@ -6,34 +6,34 @@ import (
 	"encoding/hex"
 )
 
-// Role is what a client must be allowed to do for a route or a method.
+// Role is the role that a route or a method requires.
 type Role string
 
 // The roles. Each includes those before it.
 const (
 	Public   Role = ""         // anybody: health, documents
-	Viewer   Role = "viewer"   // asks adapters, sees what there is
+	Viewer   Role = "viewer"   // predicts, and lists adapters
 	Operator Role = "operator" // publishes, withdraws, pins
 	Admin    Role = "admin"    // everything
 )
 
 type requestIDKey struct{}
 
-// WithRequestID returns a context with the identity of a request.
+// WithRequestID returns a context with the ID of a request.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// RequestID returns the identity of the request that ctx belongs to, empty if it has none.
+// RequestID returns the ID of the request that ctx belongs to, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// maxRequestID bounds the length of an identity that a client gives.
+// maxRequestID limits the length of an ID from a client.
 const maxRequestID = 64
 
-// SaneRequestID returns id if it can be put into logs and headers as it is, else a new one.
+// SaneRequestID returns id if it is safe in logs and headers, else a new one.
 func SaneRequestID(id string) string {
 	if id == "" || len(id) > maxRequestID {
 		return newRequestID()
@@ -56,12 +56,13 @@ func newRequestID() string {
 
 type clientKey struct{}
 
-// WithClient returns a context with what stands for the client of a request, by which memory is shared out.
+// WithClient returns a context with a key that identifies the client of a request, by which memory is shared
+// out.
 func WithClient(ctx context.Context, client string) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }
 
-// Client returns what stands for the client of a request, empty where nothing does.
+// Client returns the key of the client of a request, or "".
 func Client(ctx context.Context) string {
 	client, _ := ctx.Value(clientKey{}).(string)
 	return client
@@ -69,13 +70,13 @@ func Client(ctx context.Context) string {
 
 type adaptersKey struct{}
 
-// WithAdapters returns a context whose client may see these adapters alone.
+// WithAdapters returns a context whose client may use only some adapters.
 func WithAdapters(ctx context.Context, may func(name string) bool) context.Context {
 	return context.WithValue(ctx, adaptersKey{}, may)
 }
 
-// MaySee reports whether the client of a request may see an adapter, by its name without a version. One that it may not
-// see is unknown to it.
+// MaySee reports whether the client of a request may use an adapter, by its name without version. Other
+// adapters do not exist for it.
 func MaySee(ctx context.Context, name string) bool {
 	may, _ := ctx.Value(adaptersKey{}).(func(string) bool)
 	return may == nil || may(name)

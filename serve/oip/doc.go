@@ -1,7 +1,7 @@
-// Package oip is the Open Inference Protocol, version 2, without a transport: the tensors, requests and answers that
-// serve/httpapi and serve/grpcapi have in common, the wire's encodings of them, and what errors mean to a client. An
-// adapter is a model, its digest or an alias the version.
+// Package oip implements the Open Inference Protocol, version 2, independently of the transport: the tensors,
+// requests and answers that serve/httpapi and serve/grpcapi have in common, their encodings, and the
+// classification of errors. An adapter is a model; its digest or an alias is the version.
 //
-// Everything parsed here comes from outside: shapes and lengths are claims, compared with the bytes that are there
-// before anything of that size is allocated.
+// Input is not trusted: shapes and lengths are compared with the available bytes before memory is allocated in
+// proportion to them.
 package oip

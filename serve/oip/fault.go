@@ -14,32 +14,32 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Kind says what an error means to a client. Each endpoint has its status for it.
+// Kind classifies an error for a client. Each endpoint maps it to its own status.
 type Kind int
 
 // The kinds of error.
 const (
-	Internal      Kind = iota // a bug or a broken disk: details go to the log, not to the client
-	Invalid                   // the request is wrong
-	TooLarge                  // the request is above a limit
-	Unsupported               // the protocol has it, this server has not
+	Internal      Kind = iota // a bug or a broken disk; details go to the log, not to the client
+	Invalid                   // the request is invalid
+	TooLarge                  // the request exceeds a limit
+	Unsupported               // part of the protocol that this server does not support
 	NotFound                  // no such adapter or version
-	Refused                   // the adapter is there and failed its checks
-	Overloaded                // no room now: try again after RetryAfter
-	Unavailable               // the server is going down
-	DeadlineError             // the request's time is up
-	Canceled                  // the client went away
-	Unauthorized              // who are you?
+	Refused                   // the adapter exists but failed its checks
+	Overloaded                // no capacity now: retry after RetryAfter
+	Unavailable               // the server is shutting down
+	DeadlineError             // the request's deadline has passed
+	Canceled                  // the client cancelled
+	Unauthorized              // missing or wrong credentials
 	Forbidden                 // the client's role does not allow it
 	Slow                      // the body did not arrive in time
-	NotFinite                 // what the adapter computes is no number
-	Unlike                    // the image is not like those that the adapter was trained on, and such are refused
+	NotFinite                 // a result of the adapter is not finite
+	Unlike                    // the image is unlike the adapter's training images and therefore refused
 )
 
 var kindNames = [...]string{"internal", "invalid", "too_large", "unsupported", "not_found", "refused", "overloaded",
 	"unavailable", "deadline", "canceled", "unauthorized", "forbidden", "slow", "not_finite", "unlike"}
 
-// String names the kind, for logs and metrics.
+// String returns a name for logs and metrics.
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {
 		return fmt.Sprintf("kind %d", int(k))
@@ -47,12 +47,12 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Fault is an error as a client sees it: one line, without paths of the server.
+// Fault is an error as a client sees it: one line, without paths on the server.
 type Fault struct {
 	Kind       Kind
 	Message    string
-	RetryAfter time.Duration // of Overloaded and Unavailable, 0 if unknown
-	Cause      error         // for the log; nil if Message says it all
+	RetryAfter time.Duration // for Overloaded and Unavailable; 0 if unknown
+	Cause      error         // for the log; nil if Message is complete
 }
 
 // Error returns the message.
@@ -61,7 +61,7 @@ func (f *Fault) Error() string { return f.Message }
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Cause }
 
-// Faultf makes a fault of a kind with a message for the client.
+// Faultf makes a fault with a formatted message for the client.
 func Faultf(kind Kind, format string, args ...any) *Fault {
 	return &Fault{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
@@ -69,12 +69,12 @@ func Faultf(kind Kind, format string, args ...any) *Fault {
 // NewFault makes a fault of a kind with a message for the client.
 func NewFault(kind Kind, message string) *Fault { return &Fault{Kind: kind, Message: message} }
 
-// FaultOf tells what an error means to a client. Faults stay what they are, with a message of one line.
+// FaultOf classifies an error. Faults keep their kind, with a message of one line.
 func FaultOf(err error) *Fault {
 	var fault *Fault
 	if errors.As(err, &fault) {
 		if message := Clean(fault.Message); message != fault.Message {
-			clean := *fault // which somebody else may hold
+			clean := *fault // others may hold the original
 			clean.Message = message
 			return &clean
 		}
@@ -85,7 +85,7 @@ func FaultOf(err error) *Fault {
 	return fault
 }
 
-// engineFault maps the errors of package serve.
+// engineFault classifies the errors of package serve.
 func engineFault(err error) *Fault {
 	var (
 		input    *serve.InputError
@@ -127,10 +127,10 @@ func engineFault(err error) *Fault {
 	return Faultf(Internal, "internal error, see the server's log")
 }
 
-// maxMessage bounds the length of what a client is told.
+// maxMessage limits the length of a message for a client.
 const maxMessage = 500
 
-// Clean makes one printable line of a message, without the package that it comes from.
+// Clean makes a message a single printable line, without the prefix of our packages.
 func Clean(s string) string {
 	for _, prefix := range []string{"serve: ", "imaging: ", "access: ", "explain: "} {
 		s = strings.TrimPrefix(s, prefix)
@@ -148,7 +148,7 @@ func Clean(s string) string {
 	return s
 }
 
-// clip shortens a name that came from outside, for messages.
+// clip shortens a name from outside, for messages.
 func clip(s string) string {
 	const longest = 64
 	if len(s) <= longest {

@@ -13,39 +13,39 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Decoder decodes images for all requests, within the memory for requests. Each client has a share of the memory and of
-// the processors, so that no client's images keep others waiting for long.
+// Decoder decodes images for all requests, within the memory for requests. Each client gets a share of the
+// memory and of the processors, so that no client's images keep others waiting for long.
 type Decoder struct {
 	limits Limits
 	memory *Memory
-	slots  *Memory // images that are being decoded
+	slots  *Memory // images being decoded
 }
 
-// NewDecoder returns a decoder within limits, which takes its memory from the budget.
+// NewDecoder returns a decoder within limits that takes its memory from the budget.
 func NewDecoder(limits Limits, memory *Memory) *Decoder {
 	cores := int64(runtime.GOMAXPROCS(0))
 	return &Decoder{limits: limits.WithDefaults(), memory: memory, slots: NewMemory(2 * cores)}
 }
 
-// waited is how long somebody has waited for a processor.
+// waited returns how long the first in the queue has waited for a processor.
 func (d *Decoder) waited() time.Duration { return d.slots.Waited() }
 
-// Encoded is an image as a client sent it.
+// Encoded is an encoded image.
 type Encoded struct {
 	Name string // for messages, such as "image 2"
 	Data []byte
 	Page int // of a file of several, or frame, from 0
 }
 
-// Decoded is an image, or why there is none.
+// Decoded is an image, or an error.
 type Decoded struct {
 	Image *imaging.Image
 	Err   error
 }
 
-// Decode decodes images, as many at once as a request has memory for, and calls use with each part: list has the images
-// from first on, and is gone when use returns. Each image has a result of its own; the error is that of the whole
-// request, or of use.
+// Decode decodes images, as many at once as a request has memory for, and calls use with each part: list holds
+// the images from first on, and is valid until use returns. Each image has its own result; the returned error
+// is that of the whole request, or of use.
 func (d *Decoder) Decode(ctx context.Context, images []Encoded, use func(first int, list []Decoded) error) error {
 	return d.decodeBeside(ctx, images, 0, use)
 }
@@ -96,13 +96,13 @@ func (d *Decoder) part(ctx context.Context, images []Encoded, beside int64) (lis
 	return list, bytes, nil
 }
 
-// inspect looks at an image, within the processors and the memory that there are for that.
+// inspect inspects an image within the limits of processors and memory.
 func (d *Decoder) inspect(ctx context.Context, img Encoded) (info imaging.Info, err error) {
 	bytes := int64(0)
 	if err := d.turn(ctx, func() { bytes = imaging.InspectBytes(img.Data, d.options(img)) }); err != nil {
 		return info, err
 	}
-	if bytes > 0 { // who waits for memory keeps no processor
+	if bytes > 0 { // do not occupy a processor while waiting for memory
 		release, err := d.memory.Take(ctx, min(bytes, d.memory.Most()))
 		if err != nil {
 			return info, err
@@ -115,7 +115,7 @@ func (d *Decoder) inspect(ctx context.Context, img Encoded) (info imaging.Info, 
 	return info, err
 }
 
-// turn runs f when there is a processor for the client.
+// turn runs f when a processor is available for the client.
 func (d *Decoder) turn(ctx context.Context, f func()) error {
 	release, err := d.slots.Take(ctx, 1)
 	if err != nil {
@@ -133,7 +133,7 @@ func (d *Decoder) options(img Encoded) imaging.Options {
 	return imaging.Options{Limits: limits, Page: img.Page}
 }
 
-// decodePart decodes what nothing is wrong with so far.
+// decodePart decodes the images without an error so far.
 func (d *Decoder) decodePart(ctx context.Context, images []Encoded, list []Decoded) error {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -145,7 +145,7 @@ func (d *Decoder) decodePart(ctx context.Context, images []Encoded, list []Decod
 			})
 		}
 	}
-	_ = group.Wait() // no error: each image has its own
+	_ = group.Wait() // cannot fail: each image has its own error
 	return ctx.Err()
 }
 
@@ -161,7 +161,7 @@ func (d *Decoder) decode(ctx context.Context, img Encoded) Decoded {
 	return Decoded{Image: decoded}
 }
 
-// imageFault says what is wrong with an image; it is never the server's fault.
+// imageFault classifies the error of an image, which is never the server's fault.
 func imageFault(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -176,7 +176,7 @@ func imageFault(err error) error {
 
 func rowName(i int) string { return fmt.Sprintf("image %d", i) }
 
-// firstError is that of the images of one request which takes all or none.
+// firstError returns the first error of images that must all succeed.
 func firstError(list []Decoded) error {
 	if i := slices.IndexFunc(list, func(d Decoded) bool { return d.Err != nil }); i >= 0 {
 		return list[i].Err

@@ -12,9 +12,9 @@ import (
 	"melo.example/melo/serve"
 )
 
-// The names of the tensors that every adapter takes and gives.
+// Names of the input and output tensors of every adapter.
 const (
-	InputPixels         = "pixel_values"  // FP32 [n, 3, side, side], prepared by the client
+	InputPixels         = "pixel_values"  // FP32 [n, 3, side, side], preprocessed by the client
 	InputImage          = "image"         // BYTES [n], encoded images
 	OutputLogits        = "logits"        // FP32 [n, labels]
 	OutputProbabilities = "probabilities" // FP32 [n, labels], calibrated
@@ -25,10 +25,10 @@ const (
 	OutputRegion = "region" // FP32 [n, 4]: where the map lies in the image, in pixels: x, y, width, height
 )
 
-// Platform is what model metadata calls the kind of model.
+// Platform is the platform in model metadata.
 const Platform = "melo"
 
-// outputs are all, in the order in which they are given when a client names none.
+// outputs lists all outputs, in the default order.
 var outputs = []string{OutputLogits, OutputProbabilities, OutputLabel}
 
 // explained are the outputs of an explanation.
@@ -38,7 +38,7 @@ var explained = []string{OutputMap, OutputRegion}
 type InferResponse struct {
 	serve.Identity
 	ID        string
-	Precision string // in which it was computed
+	Precision string // precision of the computation
 	Outputs   []Output
 	Rows      []serve.Answer      // what the outputs were made of
 	Maps      []serve.Explanation // likewise, of an answer that was to be explained
@@ -50,7 +50,7 @@ type Output struct {
 	Binary bool
 }
 
-// Infer answers an inference request: each row is a request of the engine.
+// Infer answers an inference request. Each row is a request to the engine.
 func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, error) {
 	if r.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -80,7 +80,8 @@ func (s *Service) Infer(ctx context.Context, r *InferRequest) (*InferResponse, e
 	return response, nil
 }
 
-// Fit returns what there is to say of each row's image as JSON, an element a row; empty if the adapter does not know.
+// Fit returns the verdict on each row's image as JSON, one element per row; "" if the adapter has no
+// description.
 func (r *InferResponse) Fit() string {
 	list := make([]*fit.Verdict, len(r.Rows))
 	for i := range r.Rows {
@@ -89,14 +90,13 @@ func (r *InferResponse) Fit() string {
 		}
 	}
 	text, err := json.Marshal(list)
-	if err != nil { // of finite numbers there is none
+	if err != nil { // cannot fail for finite numbers
 		return ""
 	}
 	return string(text)
 }
 
-// Remarks returns what was chosen about the images where their files leave a choice, as JSON: a list for each row; empty if
-// there is nothing to say.
+// Remarks returns the choices made about the images as JSON, a list per row; "" if there are none.
 func (r *InferResponse) Remarks() string {
 	list, some := make([][]string, len(r.Rows)), false
 	for i := range r.Rows {
@@ -107,7 +107,7 @@ func (r *InferResponse) Remarks() string {
 		return ""
 	}
 	text, err := json.Marshal(list)
-	if err != nil { // of strings there is none
+	if err != nil { // cannot fail for strings
 		return ""
 	}
 	return string(text)
@@ -151,7 +151,7 @@ func (r *InferResponse) Parameters() map[string]string {
 	return p
 }
 
-// wantedOutputs returns the outputs that a request asks for, checked.
+// wantedOutputs validates and returns the outputs that a request asks for.
 func wantedOutputs(r *InferRequest) ([]RequestedOutput, error) {
 	if len(r.Outputs) == 0 {
 		all := make([]RequestedOutput, len(outputs))
@@ -300,7 +300,7 @@ func outputTensor(w RequestedOutput, rows []serve.Answer) (Tensor, error) {
 		for i := range rows {
 			label := rows[i].Label
 			if f := rows[i].Fit; f != nil && f.Unlike {
-				label = "" // nothing is decided
+				label = "" // no label is decided
 			}
 			t.Bytes = append(t.Bytes, []byte(label))
 		}
@@ -319,7 +319,7 @@ func outputTensor(w RequestedOutput, rows []serve.Answer) (Tensor, error) {
 	return t, nil
 }
 
-// values returns the numbers of one row.
+// values returns the values of one row.
 func values(output string, a *serve.Answer) []float32 {
 	if output == OutputLogits {
 		return a.Logits
@@ -331,8 +331,8 @@ func values(output string, a *serve.Answer) []float32 {
 	return narrow
 }
 
-// classes returns the n largest values as "value:index:label", the largest first and equal ones in order, with six
-// decimals as Triton prints them.
+// classes returns the n largest values as "value:index:label", largest first and ties in order, with six
+// decimals as in Triton.
 func classes(v []float32, labels []string, n int) [][]byte {
 	order := make([]int, len(v))
 	for i := range order {

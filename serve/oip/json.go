@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// jsonValue is the text of one JSON value, known to be valid, and a view into a request. Nothing is decoded before it is
-// asked for, so that a document of millions of values takes no more memory than its text.
+// jsonValue is the text of one valid JSON value, as a view of a request. Nothing is decoded before it is
+// needed, so that a document of millions of values takes no more memory than its text.
 type jsonValue []byte
 
-// maxParameters bounds the fields of "parameters".
+// maxParameters limits the fields of "parameters".
 const maxParameters = 64
 
 // newJSON checks that data is one JSON value.
@@ -23,7 +23,7 @@ func newJSON(data []byte) (jsonValue, error) {
 	return jsonValue(bytes.TrimSpace(data)), nil
 }
 
-// invalidJSON says where data ceases to be JSON.
+// invalidJSON returns an error with the position of the first syntax error.
 func invalidJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	for {
@@ -79,7 +79,7 @@ func (v jsonValue) quoted() int {
 	return len(v)
 }
 
-// next returns the value that stands first in the inside of an object or an array, and what follows it.
+// next returns the first value inside an object or an array, and what follows it.
 func (v jsonValue) next() (first, rest jsonValue) {
 	i := 0
 	for i < len(v) && strings.IndexByte(" \t\r\n,:", v[i]) >= 0 {
@@ -90,14 +90,14 @@ func (v jsonValue) next() (first, rest jsonValue) {
 	return v[:n:n], v[n:]
 }
 
-// inside returns what stands between the brackets.
+// inside returns the text between the brackets.
 func (v jsonValue) inside() jsonValue { return v[1 : len(v)-1] }
 
 func (v jsonValue) is(first byte) bool { return len(v) > 0 && v[0] == first }
 
 func (v jsonValue) null() bool { return len(v) == 0 || v[0] == 'n' }
 
-// fields returns the fields of an object. A name that stands twice has its last value, as everywhere.
+// fields returns the fields of an object. Of duplicate names the last value counts.
 func (v jsonValue) fields() (iter.Seq2[string, jsonValue], error) {
 	if !v.is('{') {
 		return nil, Faultf(Invalid, "the request is not the JSON that the protocol asks for: found %s, expected an object", v.kind())
@@ -120,7 +120,7 @@ func (v jsonValue) fields() (iter.Seq2[string, jsonValue], error) {
 	}, nil
 }
 
-// each calls use with the elements of an array, until one fails. What is absent has none.
+// each calls use for the elements of an array, until one fails. A missing array is empty.
 func (v jsonValue) each(what string, use func(jsonValue) error) error {
 	if v.null() {
 		return nil
@@ -139,7 +139,7 @@ func (v jsonValue) each(what string, use func(jsonValue) error) error {
 	}
 }
 
-// leaves returns what stands in arrays that may be nested, one after the other: numbers, strings and other values.
+// leaves returns the elements of possibly nested arrays in order: numbers, strings and other values.
 func (v jsonValue) leaves() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := 0; i < len(v); {
@@ -156,7 +156,7 @@ func (v jsonValue) leaves() iter.Seq[[]byte] {
 	}
 }
 
-// bytes returns a string as it is meant.
+// bytes returns the decoded string.
 func (v jsonValue) bytes() ([]byte, error) {
 	if !v.is('"') {
 		return nil, Faultf(Invalid, "found %s, expected a string", v.kind())
@@ -171,7 +171,7 @@ func (v jsonValue) bytes() ([]byte, error) {
 	return []byte(s), nil
 }
 
-// text returns a string; what is absent is empty.
+// text returns a string; a missing one is empty.
 func (v jsonValue) text(what string) (string, error) {
 	if v.null() {
 		return "", nil
@@ -183,7 +183,7 @@ func (v jsonValue) text(what string) (string, error) {
 	return string(s), nil
 }
 
-// integers returns an array of at most so many integers.
+// integers returns an array of at most limit integers.
 func (v jsonValue) integers(what string, limit int) (list []int64, err error) {
 	err = v.each(what, func(x jsonValue) error {
 		n, err := strconv.ParseInt(string(x[:min(len(x), 32)]), 10, 64)
@@ -224,7 +224,7 @@ func (v jsonValue) parameters() (parameters, error) {
 	return p, nil
 }
 
-// kind names what a value is, for messages.
+// kind names the type of a value, for messages.
 func (v jsonValue) kind() string {
 	switch {
 	case v.null():

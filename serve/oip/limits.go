@@ -2,28 +2,28 @@ package oip
 
 import "melo.example/melo/imaging"
 
-// Limits bounds a request. A zero field means its default.
+// Limits limits a request. A zero field means its default.
 type Limits struct {
-	// Body is the size of a request in bytes, on either endpoint; default 64 MiB.
+	// Body is the maximum size of a request in bytes, on either endpoint; default 64 MiB.
 	Body int64
-	// Memory bounds the bytes of all requests under way: bodies, tensors, images and what decoding them takes; default
-	// 1 GiB. It is at least eight times Body.
+	// Memory limits the bytes of all running requests: bodies, tensors, images and decoding; default 1 GiB. It
+	// is at least eight times Body.
 	Memory int64
-	// Rows is the number of images of one request; default 64.
+	// Rows is the maximum number of images per request; default 64.
 	Rows int
-	// Answers is the number of answers of one request, images times adapters; default 4096.
+	// Answers is the maximum number of answers per request, images times adapters; default 4096.
 	Answers int
-	// Pixels is the size of one image, width times height; default 50 million.
+	// Pixels is the maximum size of an image, width times height; default 50 million.
 	Pixels int64
-	// Adapter is the size of an adapter file that a client publishes; default 32 MiB, and never more than Body.
+	// Adapter is the maximum size of an uploaded adapter file; default 32 MiB, and never more than Body.
 	Adapter int64
 }
 
-// memoryPerBody is how many bodies as large as can be the memory has to hold: bodies get three eighths of it, and count
+// memoryPerBody is the number of largest bodies that fit in memory: bodies get three eighths of it, and count
 // twice while they arrive.
 const memoryPerBody = 8
 
-// WithDefaults returns l with its zero fields filled in.
+// WithDefaults returns l with defaults for zero fields.
 func (l Limits) WithDefaults() Limits {
 	fill := func(v *int64, to int64) {
 		if *v <= 0 {

@@ -7,49 +7,49 @@ import (
 	"time"
 )
 
-// Memory is the one budget that covers the bytes of all requests under way: bodies as they arrive and as they are read,
-// tensors, images and what decoding them takes. Bodies come first and take a part of it at most, so that what is there can
-// always be decoded; decoding waits for its turn, and no client gets all of it. It is safe for concurrent use.
+// Memory is the common budget for the bytes of all running requests: bodies as they arrive and as they are
+// parsed, tensors, images and decoding. Bodies may take only part of it, so that what has arrived can always be
+// decoded. Decoding waits for its turn, and no client gets all of the budget. It is safe for concurrent use.
 type Memory struct {
 	limit int64 // of everything
 	most  int64 // of bodies
-	share int64 // of what one client decodes
+	share int64 // of one client's decoding
 
 	mu      sync.Mutex
 	used    int64
-	bodies  int64 // of used
+	bodies  int64 // part of used
 	peak    int64
-	clients map[string]int64 // of used, what each is decoding
-	waiting list.List        // of *turn, the first to come in front
+	clients map[string]int64 // part of used, by decoding client
+	waiting list.List        // of *turn, first come first served
 }
 
-// turn is somebody who waits to decode.
+// turn is a request that waits to decode.
 type turn struct {
 	client string
 	n      int64
 	since  time.Time
-	ready  chan struct{} // closed when it has what it waits for
+	ready  chan struct{} // closed when it has its memory
 }
 
-// NewMemory returns a budget of so many bytes.
+// NewMemory returns a budget of limit bytes.
 func NewMemory(limit int64) *Memory {
 	return &Memory{limit: limit, most: limit / 8 * 3, share: limit / 2, clients: map[string]int64{}}
 }
 
-// Limit is the budget, in bytes.
+// Limit returns the budget in bytes.
 func (m *Memory) Limit() int64 { return m.limit }
 
-// Most is what one request can have for decoding.
+// Most returns the maximum for decoding one request.
 func (m *Memory) Most() int64 { return m.share }
 
-// Used returns the bytes that are taken now, and the most that ever were.
+// Used returns the bytes in use, and their peak.
 func (m *Memory) Used() (now, peak int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.used, m.peak
 }
 
-// Waited returns how long the first in the line has waited for its turn, 0 if there is none.
+// Waited returns how long the first in the queue has waited; 0 if there is none.
 func (m *Memory) Waited() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,14 +59,14 @@ func (m *Memory) Waited() time.Duration {
 	return 0
 }
 
-// full is the answer when there is no room.
+// full returns the error for insufficient memory.
 func full() *Fault {
 	f := NewFault(Overloaded, "other requests take the memory for requests, try again in a second")
 	f.RetryAfter = time.Second
 	return f
 }
 
-// body changes what bodies take by n bytes; what is not there is an error.
+// body adds n bytes of bodies; insufficient memory is an error.
 func (m *Memory) body(n int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,13 +81,13 @@ func (m *Memory) body(n int64) error {
 	return nil
 }
 
-// add counts; m.mu is held.
+// add updates the counts. m.mu must be held.
 func (m *Memory) add(n int64) {
 	m.used += n
 	m.peak = max(m.peak, m.used)
 }
 
-// Take waits until n bytes can be decoded for the client of ctx. release gives them back.
+// Take waits until n bytes are available for decoding for the client of ctx. release returns them.
 func (m *Memory) Take(ctx context.Context, n int64) (release func(), err error) {
 	if n > m.share {
 		return nil, Faultf(TooLarge, "the request takes %d bytes of memory to decode, the limit is %d: send it in parts, or smaller images", n, m.share)
@@ -116,19 +116,19 @@ func (m *Memory) Take(ctx context.Context, n int64) (release func(), err error) 
 	}
 	m.mu.Lock()
 	select {
-	case <-t.ready: // both
+	case <-t.ready: // both happened
 		m.mu.Unlock()
 		release()
 	default:
 		m.waiting.Remove(at)
-		m.admit() // who stood behind
+		m.admit() // admit those behind it
 		m.mu.Unlock()
 	}
 	return nil, ctx.Err()
 }
 
-// admit gives those who wait their turn; m.mu is held. Who has its client's share already is passed over, who waits for
-// room is not: large ones get theirs, too.
+// admit grants memory to waiting turns. m.mu must be held. A turn whose client already has its share is
+// skipped. A turn that waits for memory is not overtaken, so that large requests succeed, too.
 func (m *Memory) admit() {
 	for e := m.waiting.Front(); e != nil; {
 		t, next := e.Value.(*turn), e.Next()

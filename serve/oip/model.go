@@ -7,17 +7,17 @@ import (
 	"melo.example/melo/serve"
 )
 
-// ServerMetadata is what the server says of itself.
+// ServerMetadata describes the server.
 type ServerMetadata struct {
 	Name       string   `json:"name"`
 	Version    string   `json:"version"`
 	Extensions []string `json:"extensions"`
 }
 
-// Extensions are the parts of Triton's protocol beyond the Open Inference Protocol that are served.
+// Extensions lists the supported parts of Triton's protocol beyond the Open Inference Protocol.
 var Extensions = []string{"binary_tensor_data", "classification", "model_configuration", "model_repository", "parameters", "statistics"}
 
-// TensorMetadata describes an input or an output. A dimension of -1 is free.
+// TensorMetadata describes an input or an output. A dimension of -1 is variable.
 type TensorMetadata struct {
 	Name     string  `json:"name"`
 	Datatype string  `json:"datatype"`
@@ -32,10 +32,10 @@ type ModelMetadata struct {
 	Inputs     []TensorMetadata  `json:"inputs"`
 	Outputs    []TensorMetadata  `json:"outputs"`
 	Parameters map[string]string `json:"parameters"` // digest, task, ...; not in the gRPC message
-	Labels     []string          `json:"labels"`     // likewise
+	Labels     []string          `json:"labels"`     // not in the gRPC message
 }
 
-// ModelConfig is the part of Triton's model configuration that has a meaning here.
+// ModelConfig is the part of Triton's model configuration that applies here.
 type ModelConfig struct {
 	Name         string                  `json:"name"`
 	Platform     string                  `json:"platform"`
@@ -48,7 +48,7 @@ type ModelConfig struct {
 	Transaction  ModelTransactionPolicy  `json:"model_transaction_policy"`
 }
 
-// ConfigTensor is an input or an output of a ModelConfig; its dimensions are without the batch.
+// ConfigTensor is an input or an output of a ModelConfig, with dimensions without the batch.
 type ConfigTensor struct {
 	Name     string  `json:"name"`
 	DataType string  `json:"data_type"`
@@ -72,7 +72,7 @@ func (s *Service) ServerMetadata() ServerMetadata {
 	return ServerMetadata{Name: "melo", Version: s.options.Version, Extensions: slices.Clone(Extensions)}
 }
 
-// ModelReady reports whether a version answers. An adapter that there is not is an error.
+// ModelReady reports whether a version is available. It returns an error if the adapter does not exist.
 func (s *Service) ModelReady(ctx context.Context, name, version string) (bool, error) {
 	status, err := s.view(ctx).describe(name, version)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Service) ModelReady(ctx context.Context, name, version string) (bool, e
 	return s.engine.Ready() && (status.State == serve.Ready || status.State == serve.Loading), nil
 }
 
-// describe returns a version that has a card.
+// describe returns the status of a version that has a card.
 func (s *Service) describe(ctx context.Context, name, version string) (serve.Status, error) {
 	status, err := s.view(ctx).describe(name, version)
 	switch {
@@ -119,7 +119,7 @@ func (s *Service) ModelMetadata(ctx context.Context, name, version string) (Mode
 	return m, nil
 }
 
-// parameters is what a client should know of a version, in strings.
+// parameters returns properties of a version for clients, as strings.
 func (s *Service) parameters(status *serve.Status) map[string]string {
 	p := map[string]string{"adapter": status.Name, "digest": status.Digest, "task": string(status.Card.Task), "notice": Notice,
 		"precision": s.PrecisionOf(status.Identity)}
@@ -136,10 +136,10 @@ func (s *Service) parameters(status *serve.Status) map[string]string {
 	return p
 }
 
-// Notice stands wherever an answer is shown to people.
+// Notice is shown with every answer.
 const Notice = "research software, not a medical device"
 
-// ModelConfig describes a version of an adapter in the words of Triton.
+// ModelConfig describes a version of an adapter in Triton's format.
 func (s *Service) ModelConfig(ctx context.Context, name, version string) (ModelConfig, error) {
 	status, err := s.describe(ctx, name, version)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *Service) ModelConfig(ctx context.Context, name, version string) (ModelC
 	return c, nil
 }
 
-// Index is one line of the repository's index.
+// Index is a line of the repository's index.
 type Index struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
@@ -171,7 +171,7 @@ type Index struct {
 	Reason  string `json:"reason"`
 }
 
-// RepositoryIndex lists every version of every adapter, or those that answer.
+// RepositoryIndex lists every version of every adapter, or only available ones.
 func (s *Service) RepositoryIndex(ctx context.Context, ready bool) []Index {
 	list := []Index{}
 	for _, status := range s.view(ctx).list() {
@@ -182,9 +182,9 @@ func (s *Service) RepositoryIndex(ctx context.Context, ready bool) []Index {
 	return list
 }
 
-// Load makes an adapter answer (again). files are the files that a client sends to be published, by Triton's names
-// for them, "file:1/NAME": at most one, and its signature file, "file:1/NAME.sig". Its version 1 is the current one; another
-// becomes that version's.
+// Load makes an adapter available (again). files are uploaded files, by Triton's names for them, "file:1/NAME":
+// at most one adapter, and its signature file "file:1/NAME.sig". Version 1 is the current one; another name
+// becomes that version.
 func (s *Service) Load(ctx context.Context, name string, files map[string][]byte) error {
 	registry, err := s.view(ctx).operated(name)
 	if err != nil {

@@ -11,35 +11,36 @@ import (
 	"time"
 )
 
-// Arrival says how a message is received.
+// Arrival configures how a message is received.
 type Arrival struct {
-	// Limit is the most bytes of the message, 0: Limits.Body. A client may have one of its own.
+	// Limit is the maximum message size in bytes; 0: Limits.Body. A client may have its own.
 	Limit int64
-	// Time is how long the message may take to arrive, 0: for ever.
+	// Time is the time limit for receiving the message; 0: none.
 	Time time.Duration
-	// Deadline sets when reading it fails, the zero time: never.
+	// Deadline sets the deadline for reading; the zero time means none.
 	Deadline func(time.Time) error
-	// Encoding is how it is compressed: gzip, deflate, or not at all (empty, identity). Limit is of what comes out.
+	// Encoding is the compression: gzip, deflate, or none ("" or identity). Limit applies to the decompressed
+	// bytes.
 	Encoding string
 }
 
-// arriving are the messages that are on their way, and streams that wait for one. When the server stops they are given
-// little time.
+// arriving tracks messages that are being received, and streams that wait for one. When the server stops they
+// get little time.
 type arriving struct {
 	mu       sync.Mutex
 	stopping bool
-	idle     map[*func(time.Time) error]struct{} // wait for a message to begin
+	idle     map[*func(time.Time) error]struct{} // waiting for a message to begin
 	open     map[*func(time.Time) error]struct{}
 }
 
-// ArrivalTime is the time that a message has to arrive, on every endpoint.
+// ArrivalTime is the default time limit for receiving a message, on every endpoint.
 const ArrivalTime = 30 * time.Second
 
-// StopGrace is the time that a message has to arrive once the server stops.
+// StopGrace is the time limit for receiving a message once the server stops.
 const StopGrace = 2 * time.Second
 
-// StopReceiving is called when the server stops: streams that wait for a message end, and what has begun to arrive must be
-// there within StopGrace.
+// StopReceiving is called when the server stops: streams that wait for a message end, and messages that are
+// arriving must be complete within StopGrace.
 func (s *Service) StopReceiving() {
 	a := &s.arriving
 	a.mu.Lock()
@@ -47,7 +48,7 @@ func (s *Service) StopReceiving() {
 	a.stopping = true
 	now := time.Now()
 	for d := range a.idle {
-		_ = (*d)(now) // fails only if the message's connection is gone
+		_ = (*d)(now) // fails only if the connection is gone
 	}
 	for d := range a.open {
 		_ = (*d)(now.Add(StopGrace))
@@ -61,7 +62,8 @@ func (s *Service) Stopping() bool {
 	return s.arriving.stopping
 }
 
-// Idle notes a stream that waits for its next message, until done is called: reading it fails when the server stops.
+// Idle registers a stream that waits for its next message, until done is called. Its reads fail when the server
+// stops.
 func (s *Service) Idle(deadline func(time.Time) error) (done func()) {
 	a := &s.arriving
 	a.mu.Lock()
@@ -81,7 +83,7 @@ func (s *Service) Idle(deadline func(time.Time) error) (done func()) {
 	}
 }
 
-// Await sets the deadline of what stands in front of a message, until done is called.
+// Await sets the deadline for the header of a message, until done is called.
 func (s *Service) Await(deadline func(time.Time) error, patience time.Duration) (done func()) {
 	s.arriving.begin(&deadline, patience)
 	return func() { s.arriving.end(&deadline, false) }
@@ -103,8 +105,8 @@ func (a *arriving) begin(deadline *func(time.Time) error, patience time.Duration
 	a.open[deadline] = struct{}{}
 }
 
-// end forgets a message, and takes its deadline away if it has arrived: of one that has not, what is left must not be
-// waited for either.
+// end unregisters a message, and removes its deadline if it has arrived completely. Otherwise the rest must not
+// be waited for either.
 func (a *arriving) end(deadline *func(time.Time) error, arrived bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -115,22 +117,23 @@ func (a *arriving) end(deadline *func(time.Time) error, arrived bool) {
 	}
 }
 
-// Body is a message that is being received. What it has read counts against the memory for requests until Release: three
-// times until Keep says how much it is, since buffers grow by being copied, and numbers take at most twice the memory of
-// the text or the message that they are read from.
+// Body is a message being received. The bytes read count against the memory for requests until Release. They
+// count three times until Keep gives their decoded size, because buffers are copied when they grow, and numbers
+// take at most twice the memory of the text or message from which they are parsed.
 type Body struct {
 	r        io.Reader
 	s        *Service
 	deadline func(time.Time) error
 	held     int64
-	left     int64 // of the request's own limit
+	left     int64 // remaining bytes of the message's own limit
 	limit    int64
 }
 
-// arrivingFactor is what a byte counts that has arrived and is not decoded yet.
+// arrivingFactor is how often a received byte counts before it is decoded.
 const arrivingFactor = 3
 
-// Receive returns a reader of a message, within limits of size, memory and time. Its errors are faults. Release it.
+// Receive returns a reader of a message within limits of size, memory and time. Its errors are faults. The
+// caller must release it.
 func (s *Service) Receive(r io.Reader, a Arrival) (*Body, error) {
 	limit := s.limits.Body
 	if a.Limit > 0 {
@@ -151,14 +154,14 @@ func (s *Service) Receive(r io.Reader, a Arrival) (*Body, error) {
 	return b, nil
 }
 
-// inflated begins to decompress when it is read: the header of what is compressed is part of the message.
+// inflated decompresses lazily, because the header of compressed data is part of the message.
 type inflated struct {
 	raw      io.Reader
 	encoding string
 	r        io.Reader
 }
 
-// Read reads what comes out.
+// Read returns decompressed bytes.
 func (f *inflated) Read(p []byte) (int, error) {
 	if f.r == nil {
 		var err error
@@ -208,8 +211,8 @@ func (b *Body) charge(n int64) error {
 	return nil
 }
 
-// ReadAll reads all of it. claim is the length that the client says it has, or below 0: no more is allocated at once than
-// has come.
+// ReadAll reads the whole body. claim is the length according to the client, or negative; memory grows only as
+// data arrives.
 func (b *Body) ReadAll(claim int64) ([]byte, error) {
 	const first = 64 << 10
 	if claim > b.limit {
@@ -235,26 +238,26 @@ func (b *Body) ReadAll(claim int64) ([]byte, error) {
 	}
 }
 
-// Arrived says that the message is there: from now on only the answer takes time.
+// Arrived marks the message as complete: only the answer takes time from now on.
 func (b *Body) Arrived() { b.s.arriving.end(&b.deadline, true) }
 
-// Keep says that the message is decoded, and that it takes so many bytes until Release.
+// Keep records that the message has been decoded and takes the given number of bytes until Release.
 func (b *Body) Keep(bytes int64) {
 	_ = b.s.memory.body(min(bytes-b.held, 0))
 	b.held = min(bytes, b.held)
 }
 
-// Size is the number of bytes that were read.
+// Size returns the number of bytes read.
 func (b *Body) Size() int64 { return b.limit - b.left }
 
-// Release says that the bytes read are no longer needed.
+// Release releases the memory.
 func (b *Body) Release() {
 	b.s.arriving.end(&b.deadline, false)
 	_ = b.s.memory.body(-b.held)
 	b.held = 0
 }
 
-// arrivalFault says why a message could not be read.
+// arrivalFault returns the error for a message that could not be read.
 func (s *Service) arrivalFault(err error) error {
 	var fault *Fault
 	switch {

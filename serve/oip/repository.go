@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// filePrefix begins the parameters of a load request that hold files.
+// filePrefix starts the names of load parameters that are files.
 const filePrefix = "file:"
 
-// fileVersion returns the version that a parameter "file:VERSION/NAME" is for; empty is the current one.
+// fileVersion returns the version in a parameter name "file:VERSION/NAME"; "" for the current one.
 func fileVersion(key string) (string, error) {
 	version, name, ok := strings.Cut(strings.TrimPrefix(key, filePrefix), "/")
 	if !ok || name == "" || strings.Contains(name, "/") {
@@ -21,16 +21,16 @@ func fileVersion(key string) (string, error) {
 	return version, nil
 }
 
-// sent are the files of a load request.
+// sent holds the files of a load request.
 type sent struct {
-	version             string // empty: the current one
+	version             string // "": the current one
 	adapter, signatures []byte
 }
 
-// signatureEnd is that of the name of a signature file.
+// signatureEnd is the extension of a signature file.
 const signatureEnd = ".sig"
 
-// sentFiles tells the files of a load request apart: an adapter, and its signatures, or none.
+// sentFiles returns the adapter and the signatures among the files of a load request, if any.
 func sentFiles(files map[string][]byte) (f sent, err error) {
 	versions := map[string]bool{}
 	for key, data := range files {
@@ -58,8 +58,8 @@ func sentFiles(files map[string][]byte) (f sent, err error) {
 	return f, nil
 }
 
-// ParseLoad reads the body of a REST load request and returns the files in it. "config", Triton's model configuration,
-// is accepted and means nothing: an adapter file describes itself.
+// ParseLoad parses the body of a REST load request and returns the files in it. "config", Triton's model
+// configuration, is accepted and ignored, because an adapter file describes itself.
 func (c *Codec) ParseLoad(body []byte) (map[string][]byte, error) {
 	p, err := parseParameters(body)
 	if err != nil {
@@ -91,7 +91,8 @@ func (c *Codec) ParseLoad(body []byte) (map[string][]byte, error) {
 	return files, nil
 }
 
-// ParseUnload reads the body of a REST unload request. "unload_dependents" means nothing: no adapter depends on another.
+// ParseUnload parses the body of a REST unload request. "unload_dependents" is ignored, because adapters do not
+// depend on each other.
 func (c *Codec) ParseUnload(body []byte) error {
 	p, err := parseParameters(body)
 	for key := range p {
@@ -102,7 +103,7 @@ func (c *Codec) ParseUnload(body []byte) error {
 	return err
 }
 
-// ParseIndex reads the body of a REST index request and reports whether only adapters that answer are asked for.
+// ParseIndex parses the body of a REST index request and reports whether only available adapters are requested.
 func (c *Codec) ParseIndex(body []byte) (ready bool, err error) {
 	fields, err := objectOf(body)
 	if err != nil {
@@ -117,7 +118,7 @@ func (c *Codec) ParseIndex(body []byte) (ready bool, err error) {
 	return p.boolean("ready", false)
 }
 
-// parseParameters returns what "parameters" of a body has; an empty body has none.
+// parseParameters returns the "parameters" of a body; an empty body has none.
 func parseParameters(body []byte) (p parameters, err error) {
 	fields, err := objectOf(body)
 	if err != nil {
@@ -133,7 +134,7 @@ func parseParameters(body []byte) (p parameters, err error) {
 	return p, nil
 }
 
-// objectOf returns the fields of a body that is an object, or empty.
+// objectOf returns the fields of a body that is an object or empty.
 func objectOf(body []byte) (iter.Seq2[string, jsonValue], error) {
 	if len(body) == 0 {
 		return func(func(string, jsonValue) bool) {}, nil

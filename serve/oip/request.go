@@ -11,10 +11,10 @@ import (
 	"melo.example/melo/serve"
 )
 
-// InferRequest is one inference request, from either endpoint. Its rows are answered by one adapter.
+// InferRequest is an inference request from either endpoint. One adapter answers all its rows.
 type InferRequest struct {
 	Model, Version string
-	ID             string        // the client's, echoed
+	ID             string        // from the client, echoed
 	Timeout        time.Duration // 0: none; parameter "timeout", in microseconds
 	Inputs         []Tensor
 	Outputs        []RequestedOutput // none: all
@@ -24,17 +24,17 @@ type InferRequest struct {
 	Explain  serve.Explaining // how the answer is explained, where an output is asked for that needs it
 }
 
-// RequestedOutput is one output that the client wants.
+// RequestedOutput is an output that the client requests.
 type RequestedOutput struct {
 	Name           string
 	Classification int  // 0: the tensor itself; else the number of best classes, as strings
 	Binary         bool // REST: in binary form
 }
 
-// parameters are the free parameters of a request, an input or an output: JSON values by name.
+// parameters are the parameters of a request, an input or an output: JSON values by name.
 type parameters map[string][]byte
 
-// integer returns a parameter that must be an integer from low to high. ok is false if it is absent.
+// integer returns a parameter that must be an integer from low to high. ok is false if it is missing.
 func (p parameters) integer(name string, low, high int64) (v int64, ok bool, err error) {
 	raw, ok := p[name]
 	if !ok {
@@ -96,29 +96,29 @@ func (p parameters) boolean(name string, otherwise bool) (bool, error) {
 	}
 }
 
-// maxTimeout bounds a client's own deadline: about an hour.
+// maxTimeout limits a client's own deadline to about an hour.
 const maxTimeout = int64(time.Hour / time.Microsecond)
 
-// MaxTensors bounds the number of inputs and of outputs of a request.
+// MaxTensors limits the number of inputs and of outputs of a request.
 const MaxTensors = 16
 
-// Codec reads requests within limits.
+// Codec parses requests within limits.
 type Codec struct {
 	limits Limits
-	side   func() int // of an input, in pixels, at most
+	side   func() int // maximum side of an input in pixels
 }
 
-// NewCodec returns a codec for inputs of side pixels.
+// NewCodec returns a codec for inputs with a side of side pixels.
 func NewCodec(limits Limits, side int) *Codec {
 	return &Codec{limits: limits.WithDefaults(), side: func() int { return side }}
 }
 
-// Limits returns the limits that the codec holds clients to.
+// Limits returns the codec's limits.
 func (c *Codec) Limits() Limits { return c.limits }
 
-// ParseJSON reads the body of a REST inference request. header is the length of the JSON object in front of the binary
-// tensors, from the header field Inference-Header-Content-Length; below 0 there is none, and the body is JSON. With
-// 0 the body is a single encoded image and nothing else. Tensors of BYTES are views into body.
+// ParseJSON parses the body of a REST inference request. header is the length of the JSON object before the
+// binary tensors, from the header Inference-Header-Content-Length. If it is negative there are no binary
+// tensors, and the body is JSON. With 0 the body is a single encoded image. Tensors of BYTES are views of body.
 func (c *Codec) ParseJSON(body []byte, header int64) (*InferRequest, error) {
 	switch {
 	case header == 0:
@@ -143,7 +143,7 @@ func (c *Codec) ParseJSON(body []byte, header int64) (*InferRequest, error) {
 	return r, nil
 }
 
-// Bytes is the memory that the tensors of a request take beside the body from which they were read.
+// Bytes returns the memory of a request's tensors in addition to the body from which they were parsed.
 func (r *InferRequest) Bytes() int64 {
 	n := int64(0)
 	for i := range r.Inputs {
@@ -156,11 +156,11 @@ func (r *InferRequest) Bytes() int64 {
 	return n
 }
 
-// inferParser reads the JSON object of a request. It counts as it goes: what there is too much of is not read.
+// inferParser parses the JSON object of a request. It checks limits as it parses.
 type inferParser struct {
 	codec   *Codec
 	request *InferRequest
-	rest    []byte // binary tensors that no input has taken yet
+	rest    []byte // binary tensors that no input has consumed yet
 }
 
 func (p *inferParser) parse(doc jsonValue) error {
@@ -186,7 +186,7 @@ func (p *inferParser) parse(doc jsonValue) error {
 			return err
 		}
 	}
-	// The order of fields is the client's: outputs are binary as the parameters say, wherever they stand.
+	// Fields may come in any order, so parameters are applied to outputs afterwards.
 	if err := inputs.each("inputs", p.input); err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (p *inferParser) parameters(v jsonValue) error {
 	return err
 }
 
-// input reads one input, whose binary form is at the beginning of rest if it has one.
+// input parses one input. Its binary form, if it has one, is at the beginning of rest.
 func (p *inferParser) input(v jsonValue) error {
 	if len(p.request.Inputs) == MaxTensors {
 		return Faultf(Invalid, "more than %d inputs", MaxTensors)
@@ -266,7 +266,7 @@ func (p *inferParser) input(v jsonValue) error {
 	return err
 }
 
-// output reads one output that is asked for.
+// output parses one requested output.
 func (p *inferParser) output(v jsonValue) error {
 	if len(p.request.Outputs) == MaxTensors {
 		return Faultf(Invalid, "more than %d outputs", MaxTensors)
@@ -303,8 +303,8 @@ func (p *inferParser) output(v jsonValue) error {
 	return err
 }
 
-// SetRaw fills in a tensor, of which Shape and Datatype are known, from its binary form. Elements of BYTES are views
-// into raw.
+// SetRaw sets the elements of a tensor with known Shape and Datatype from its binary form. Elements of BYTES
+// are views of raw.
 func (c *Codec) SetRaw(t *Tensor, raw []byte) error {
 	t.Name = clip(t.Name)
 	return t.setRaw(raw, c.limit(t))
@@ -333,7 +333,7 @@ func (c *Codec) Check(t *Tensor) error {
 	return nil
 }
 
-// limit is the number of elements that a tensor may have.
+// limit returns the maximum number of elements of a tensor.
 func (c *Codec) limit(t *Tensor) int64 {
 	if t.Datatype == BYTES {
 		return int64(c.limits.Rows)
@@ -342,8 +342,8 @@ func (c *Codec) limit(t *Tensor) int64 {
 	return int64(c.limits.Rows) * 3 * side * side
 }
 
-// setJSON fills in a tensor from JSON: numbers or, for BYTES, strings, in arrays that may be nested. A string is base64
-// or, with the parameter content_type "str" or where it cannot be base64, the UTF-8 text itself.
+// setJSON sets the elements of a tensor from JSON: numbers or, for BYTES, strings, in possibly nested arrays. A
+// string is base64 or, with the parameter content_type "str" or if it is not valid base64, UTF-8 text.
 func (c *Codec) setJSON(t *Tensor, data jsonValue, p parameters) error {
 	t.Name = clip(t.Name)
 	n, err := elements(t.Name, t.Shape, c.limit(t))
@@ -353,7 +353,7 @@ func (c *Codec) setJSON(t *Tensor, data jsonValue, p parameters) error {
 	if data == nil {
 		return Faultf(Invalid, "input %q: has no data", t.Name)
 	}
-	// Every element takes a byte and a separator at least, so a shape alone allocates nothing.
+	// Every element takes at least a byte and a separator, so a shape alone allocates nothing.
 	if n > int64(len(data)) {
 		return Faultf(Invalid, "input %q: shape %s is %d elements, the data has fewer", t.Name, shapeString(t.Shape), n)
 	}
@@ -371,7 +371,7 @@ func (c *Codec) setJSON(t *Tensor, data jsonValue, p parameters) error {
 	return err
 }
 
-// jsonFloats reads n numbers from valid JSON.
+// jsonFloats parses n numbers from valid JSON.
 func jsonFloats(name string, data jsonValue, n int) ([]float32, error) {
 	list := make([]float32, 0, n)
 	for i := 0; i < len(data); {
@@ -386,7 +386,7 @@ func jsonFloats(name string, data jsonValue, n int) ([]float32, error) {
 		if len(list) == n {
 			return nil, Faultf(Invalid, "input %q: more than the %d numbers of its shape", name, n)
 		}
-		const longest = 800 // digits that make a difference, and some
+		const longest = 800 // more digits than can matter
 		if end-i > longest {
 			return nil, Faultf(Invalid, "input %q: element %d has %d digits", name, len(list), end-i)
 		}
@@ -403,7 +403,7 @@ func jsonFloats(name string, data jsonValue, n int) ([]float32, error) {
 	return list, nil
 }
 
-// jsonBytes reads n strings: of base64 or, where they are no base64 or plain says so, of UTF-8.
+// jsonBytes parses n strings: base64, or UTF-8 if they are not base64 or plain is set.
 func jsonBytes(name string, data jsonValue, n int, plain bool) ([][]byte, error) {
 	list := make([][]byte, 0, n)
 	for token := range data.leaves() {

@@ -12,23 +12,23 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Engine is what the endpoints ask of the server; *serve.Engine is one.
+// Engine is the part of the engine that the endpoints use; *serve.Engine implements it.
 type Engine interface {
 	Predict(ctx context.Context, requests ...serve.Request) ([]serve.Answer, []error)
 	Explain(ctx context.Context, q serve.Request, how serve.Explaining) (serve.Explanation, error)
 	ExplainBytes(name, version string, m explain.Method) int64
 	Registry() *serve.Registry
-	Side() int         // of the input, in pixels; of several bases the first's
-	MaxSide() int      // of the base with the largest
-	Precision() string // of the base's products; of several bases the first's
+	Side() int         // of the input in pixels; of several bases that of the first
+	MaxSide() int      // of the base with the largest input
+	Precision() string // of the base's products; of several bases that of the first
 	Bases() []serve.BaseStatus
-	Several() bool // bases
+	Several() bool // whether there are several bases
 	Live() bool
 	Ready() bool
 	Stats() serve.Stats
 }
 
-// Options are the settings of a Service.
+// Options configures a Service.
 type Options struct {
 	Limits  Limits
 	Version string // of the program, for metadata
@@ -39,7 +39,7 @@ type Options struct {
 	Coverage float64
 }
 
-// Service is the protocol over an engine, for both endpoints. It is safe for concurrent use.
+// Service implements the protocol on an engine, for both endpoints. It is safe for concurrent use.
 type Service struct {
 	engine   Engine
 	options  Options
@@ -50,7 +50,7 @@ type Service struct {
 	arriving arriving
 }
 
-// NewService returns the protocol over an engine.
+// NewService returns the protocol on an engine.
 func NewService(engine Engine, o Options) *Service {
 	o.Limits = o.Limits.WithDefaults()
 	memory := NewMemory(o.Limits.Memory)
@@ -61,11 +61,10 @@ func NewService(engine Engine, o Options) *Service {
 // Limits returns the limits of requests.
 func (s *Service) Limits() Limits { return s.limits }
 
-// Codec returns what reads requests.
+// Codec returns the parser of requests.
 func (s *Service) Codec() *Codec { return s.codec }
 
-// Precision is that of the base's products, in which every answer is computed; empty where there are several bases: see
-// PrecisionOf.
+// Precision returns the precision of the base's products; "" if there are several bases: see PrecisionOf.
 func (s *Service) Precision() string {
 	if s.engine.Several() {
 		return ""
@@ -73,7 +72,7 @@ func (s *Service) Precision() string {
 	return s.engine.Precision()
 }
 
-// PrecisionOf is that in which an adapter's answers are computed.
+// PrecisionOf returns the precision in which an adapter's answers are computed.
 func (s *Service) PrecisionOf(id serve.Identity) string {
 	if id.Base != "" {
 		for _, b := range s.engine.Bases() {
@@ -85,7 +84,7 @@ func (s *Service) PrecisionOf(id serve.Identity) string {
 	return s.engine.Precision()
 }
 
-// sideOf is that of the input of an adapter.
+// sideOf returns the input side of an adapter in pixels.
 func (s *Service) sideOf(name, version string) int {
 	if s.engine.Several() {
 		if status, err := s.engine.Registry().Describe(name, version); err == nil && status.Base != nil {
@@ -95,24 +94,24 @@ func (s *Service) sideOf(name, version string) int {
 	return s.engine.Side()
 }
 
-// Memory is what all requests under way take together.
+// Memory returns the memory budget of all running requests.
 func (s *Service) Memory() *Memory { return s.memory }
 
-// Names returns the names of the adapters that the client of a request may see.
+// Names returns the names of the adapters that the client of a request may use.
 func (s *Service) Names(ctx context.Context) []string { return s.view(ctx).names() }
 
-// Live reports whether the server runs at all.
+// Live reports whether the server works.
 func (s *Service) Live() bool { return s.engine.Live() }
 
-// stuck is how long images may wait for their turn before the server counts as not ready.
+// stuck is how long images may wait before the server counts as not ready.
 const stuck = 10 * time.Second
 
-// Ready reports whether the server takes requests, and gets to those with images.
+// Ready reports whether the server accepts requests and processes those with images in reasonable time.
 func (s *Service) Ready() bool {
 	return s.engine.Ready() && s.memory.Waited() < stuck && s.decoder.waited() < stuck
 }
 
-// resolveTries is how often a request looks again when an adapter is replaced under its hands.
+// resolveTries is how often a request retries if an adapter is replaced meanwhile.
 const resolveTries = 3
 
 // oneVersion calls ask with the version that n rows are to be answered by, and again when it is replaced meanwhile.
@@ -132,7 +131,7 @@ func (s *Service) oneVersion(ctx context.Context, name, version string, n int, a
 	}
 }
 
-// predictOnce returns the first error of any row.
+// predictOnce answers rows, and returns the first error of any row.
 func (s *Service) predictOnce(ctx context.Context, rows []serve.Request) ([]serve.Answer, error) {
 	answers, errs := s.ask(ctx, rows)
 	for i, err := range errs {
@@ -147,7 +146,7 @@ func (s *Service) predictOnce(ctx context.Context, rows []serve.Request) ([]serv
 	return answers, nil
 }
 
-// withoutFolder leaves the name of a file and hides where it lies.
+// withoutFolder removes the folder from a path in a message.
 func withoutFolder(message, path string) string {
 	if path == "" {
 		return message
@@ -155,7 +154,7 @@ func withoutFolder(message, path string) string {
 	return strings.ReplaceAll(message, path, filepath.Base(path))
 }
 
-// milliseconds since 1970, 0 of the zero time.
+// milliseconds returns the milliseconds since 1970; 0 for the zero time.
 func milliseconds(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0

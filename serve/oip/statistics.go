@@ -7,13 +7,14 @@ import (
 	"melo.example/melo/serve"
 )
 
-// Duration is how often something happened and how long it took together.
+// Duration is the number of events of a kind and their total duration.
 type Duration struct {
 	Count uint64 `json:"count"`
 	Ns    uint64 `json:"ns"`
 }
 
-// InferStatistics are the times of requests. What melo does not have, a cache of answers, is zero.
+// InferStatistics holds the durations of requests. Those of a response cache, which melo does not have, are
+// zero.
 type InferStatistics struct {
 	Success       Duration `json:"success"`
 	Fail          Duration `json:"fail"`
@@ -25,14 +26,14 @@ type InferStatistics struct {
 	CacheMiss     Duration `json:"cache_miss"`
 }
 
-// MemoryUsage is the memory that a model takes.
+// MemoryUsage is the memory of a model.
 type MemoryUsage struct {
 	Type  string `json:"type"`
 	ID    int64  `json:"id"`
 	Bytes uint64 `json:"byte_size"`
 }
 
-// ModelStatistics are the counts of one version of an adapter.
+// ModelStatistics holds the counters of one version of an adapter.
 type ModelStatistics struct {
 	Name           string              `json:"name"`
 	Version        string              `json:"version"`
@@ -40,12 +41,12 @@ type ModelStatistics struct {
 	InferenceCount uint64              `json:"inference_count"`
 	ExecutionCount uint64              `json:"execution_count"`
 	InferStats     InferStatistics     `json:"inference_stats"`
-	BatchStats     []struct{}          `json:"batch_stats"` // batches are of many adapters: none
+	BatchStats     []struct{}          `json:"batch_stats"` // empty, because batches mix adapters
 	MemoryUsage    []MemoryUsage       `json:"memory_usage"`
-	ResponseStats  map[string]struct{} `json:"response_stats"` // of models with several answers: none
+	ResponseStats  map[string]struct{} `json:"response_stats"` // empty; it is for models with several responses
 }
 
-// Statistics returns the counts of a version, of all versions of a name, or of everything.
+// Statistics returns the counters of a version, of all versions of a name, or of all adapters.
 func (s *Service) Statistics(ctx context.Context, name, version string) ([]ModelStatistics, error) {
 	view, digest := s.view(ctx), ""
 	if name != "" {

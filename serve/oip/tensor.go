@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/safetensors"
 )
 
-// The datatypes that adapters take; they give FP32 and BYTES. The protocol's others are refused by name.
+// The supported datatypes of inputs; outputs are FP32 and BYTES. The protocol's others are refused by name.
 const (
 	FP32  = "FP32"
 	FP16  = "FP16"
@@ -19,7 +19,7 @@ const (
 	BYTES = "BYTES"
 )
 
-// floatSize is the length of a number in binary form, 0 of what is none.
+// floatSize returns the bytes of a number in binary form, or 0 for other datatypes.
 func floatSize(datatype string) int {
 	switch datatype {
 	case FP32:
@@ -32,7 +32,7 @@ func floatSize(datatype string) int {
 
 func isFloat(datatype string) bool { return floatSize(datatype) > 0 }
 
-// narrow rounds numbers that came as text to what their datatype can hold.
+// narrow rounds numbers from JSON to the precision of their datatype.
 func (t *Tensor) narrow() error {
 	for i, v := range t.Floats {
 		switch t.Datatype {
@@ -48,8 +48,8 @@ func (t *Tensor) narrow() error {
 	return nil
 }
 
-// Tensor is an input or an output. Its elements, in row-major order, are in Floats (FP32, FP16, BF16) or Bytes (BYTES); how many
-// there are is what Shape says.
+// Tensor is an input or an output. Its elements, in row-major order, are in Floats (FP32, FP16, BF16) or Bytes
+// (BYTES). Their number agrees with Shape.
 type Tensor struct {
 	Name     string
 	Datatype string
@@ -58,10 +58,11 @@ type Tensor struct {
 	Bytes    [][]byte
 }
 
-// maxDimensions bounds the length of a shape.
+// maxDimensions limits the length of a shape.
 const maxDimensions = 8
 
-// elements returns the product of a tensor's shape. Every dimension must be 1 to limit, and so must the product.
+// elements returns the product of a tensor's shape. Every dimension must be between 1 and limit, and so must
+// the product.
 func elements(name string, shape []int64, limit int64) (int64, error) {
 	if len(shape) == 0 || len(shape) > maxDimensions {
 		return 0, Faultf(Invalid, "input %q: shape of %d dimensions, expected 1 to %d", name, len(shape), maxDimensions)
@@ -71,7 +72,7 @@ func elements(name string, shape []int64, limit int64) (int64, error) {
 	}
 	n := int64(1)
 	for _, d := range shape {
-		if d > limit/n { // n*d would be above the limit; says so without computing it
+		if d > limit/n { // n*d would exceed the limit; checked without overflow
 			return 0, Faultf(TooLarge, "input %q: shape %s: the limit is %d elements", name, shapeString(shape), limit)
 		}
 		n *= d
@@ -91,8 +92,8 @@ func shapeString(shape []int64) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
-// setRaw fills in the elements from their binary form: little-endian floats, or BYTES elements each with its length
-// before it. Elements of BYTES are views into raw.
+// setRaw sets the elements from their binary form: little-endian floats, or BYTES elements that are each
+// preceded by their length. Elements of BYTES are views of raw.
 func (t *Tensor) setRaw(raw []byte, limit int64) error {
 	n, err := elements(t.Name, t.Shape, limit)
 	if err != nil {
@@ -113,7 +114,7 @@ func (t *Tensor) setRaw(raw []byte, limit int64) error {
 	return err
 }
 
-// widen reads little-endian numbers.
+// widen decodes little-endian numbers.
 func widen(dst []float32, raw []byte, datatype string) {
 	le := binary.LittleEndian
 	for i := range dst {
@@ -132,7 +133,7 @@ func unknownDatatype(t *Tensor) error {
 	return Faultf(Invalid, "input %q: datatype %q, expected FP32, FP16, BF16 or BYTES", t.Name, clip(t.Datatype))
 }
 
-// splitBytes takes a BYTES tensor of n elements apart: 4 bytes of length (little-endian), then the element.
+// splitBytes splits a BYTES tensor of n elements: 4 bytes of length (little-endian), then the element.
 func splitBytes(name string, raw []byte, n int64) ([][]byte, error) {
 	if n > int64(len(raw))/4 {
 		return nil, Faultf(Invalid, "input %q: %d bytes cannot hold %d elements of BYTES", name, len(raw), n)
@@ -172,7 +173,7 @@ func (t *Tensor) AppendRaw(dst []byte) []byte {
 	return dst
 }
 
-// checkFinite refuses numbers that are none: they would become an answer that looks like one.
+// checkFinite returns an error if a value is not finite, because the answer would look valid.
 func (t *Tensor) checkFinite() error {
 	for i, v := range t.Floats {
 		if v-v != 0 { // NaN or infinite

@@ -8,8 +8,8 @@ import (
 	"melo.example/melo/serve"
 )
 
-// view is the registry as the client of a request may see it: the only way to it in this package. To a client that may not see
-// a name there is no such adapter, in the same words as if there were none.
+// view is the registry as the client of a request may see it. This package accesses the registry only through
+// it. An adapter that the client may not use gives the same error as one that does not exist.
 type view struct {
 	ctx      context.Context
 	registry *serve.Registry
@@ -17,7 +17,7 @@ type view struct {
 
 func (s *Service) view(ctx context.Context) view { return view{ctx, s.engine.Registry()} }
 
-// unknown is the answer to a name that the client may not see, else nil. name may have a version.
+// unknown returns the error for a name that the client may not use, else nil. name may include a version.
 func (v view) unknown(name, version string) error {
 	bare, wanted, _ := strings.Cut(name, "@")
 	if MaySee(v.ctx, bare) {

@@ -1,5 +1,5 @@
-// Package servetest makes small engines for the tests of the endpoints and of what is around them: a random base of a few
-// thousand weights, and adapters for it.
+// Package servetest makes small engines for tests of the endpoints and their middleware: a random base with a
+// few thousand weights, and adapters for it.
 package servetest
 
 import (
@@ -24,7 +24,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// BaseDigest is what the tests call the weights of the random base.
+// BaseDigest is the digest that tests use for the random base.
 const BaseDigest = "sha256:00000000000000000000000000000000000000000000000000000000000000ba"
 
 // Side is the side of the base's input.
@@ -35,7 +35,8 @@ func config() vit.Config {
 		Class: true, PosPrefix: true, FinalNorm: true, QKVBias: true, Act: arch.GELUErf, Eps: 1e-6}
 }
 
-// Engine returns an engine over the random base that serves the folder c.Adapters. It is closed with the test.
+// Engine returns an engine with the random base that serves the folder c.Adapters. It is closed at the end of
+// the test.
 func Engine(t testing.TB, c serve.Config) *serve.Engine {
 	t.Helper()
 	pool := par.New(2)
@@ -50,7 +51,7 @@ func Engine(t testing.TB, c serve.Config) *serve.Engine {
 	return e
 }
 
-// Adapter makes an adapter with these labels that differs for every seed.
+// Adapter returns an adapter with these labels that depends on the seed.
 func Adapter(t testing.TB, seed uint64, task adapterfile.Task, labels ...string) *adapterfile.File {
 	t.Helper()
 	c := config()
@@ -99,8 +100,8 @@ func Publish(t testing.TB, dir, name string, f *adapterfile.File) {
 	}
 }
 
-// Folder returns a folder with three adapters: lesion (binary), view (three labels that exclude each other), and
-// findings (two labels that do not).
+// Folder returns a folder with three adapters: lesion (binary), view (three exclusive labels), and findings
+// (two labels that are not exclusive).
 func Folder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -122,7 +123,7 @@ func Bytes(t testing.TB, f *adapterfile.File) []byte {
 	return data
 }
 
-// PNG returns a picture of w x h pixels that differs for every seed.
+// PNG returns a picture of w x h pixels that depends on the seed.
 func PNG(t testing.TB, seed uint64, w, h int) []byte {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 7))
@@ -139,7 +140,7 @@ func PNG(t testing.TB, seed uint64, w, h int) []byte {
 	return b.Bytes()
 }
 
-// Tensor returns a prepared input that differs for every seed.
+// Tensor returns a preprocessed input that depends on the seed.
 func Tensor(seed uint64) []float32 {
 	rng := rand.New(rand.NewPCG(seed, 6))
 	x := make([]float32, 3*Side*Side)
@@ -149,7 +150,7 @@ func Tensor(seed uint64) []float32 {
 	return x
 }
 
-// Animation returns a GIF of two frames, of which the first is read.
+// Animation returns a GIF with two frames, of which the first is used.
 func Animation(t testing.TB) []byte {
 	t.Helper()
 	frame := func(c color.Color) *image.Paletted {
@@ -164,7 +165,7 @@ func Animation(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// AdapterOn makes an adapter with the labels a, b and c for the base at a path, and puts it into a folder.
+// AdapterOn makes an adapter with the labels a, b and c for the base at a path, and writes it to a folder.
 func AdapterOn(t testing.TB, dir, name, base string, seed uint64) {
 	t.Helper()
 	m, err := vit.Outline(base, vit.Options{})

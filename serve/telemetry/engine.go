@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Engine is what metrics ask of an engine when they are read; *serve.Engine is one.
+// Engine is the part of an engine that metrics read; *serve.Engine implements it.
 type Engine interface {
 	Stats() serve.Stats
 	Registry() *serve.Registry
@@ -19,7 +19,7 @@ type Engine interface {
 	Several() bool // bases
 }
 
-// engineCollector reads the counts that an engine keeps itself.
+// engineCollector reads the counters that an engine keeps itself.
 type engineCollector struct {
 	engine  Engine
 	metrics *Metrics
@@ -27,18 +27,18 @@ type engineCollector struct {
 	each    bool
 }
 
-// EngineOptions say what is told of an engine.
+// EngineOptions selects the metrics of an engine.
 type EngineOptions struct {
-	NoAdapters bool // no series for each adapter
+	NoAdapters bool // no series per adapter
 	NoTriton   bool // no nv_inference_* series
 }
 
-// Watch adds the numbers of an engine.
+// Watch adds the metrics of an engine.
 func (m *Metrics) Watch(e Engine, o EngineOptions) {
 	m.Register(&engineCollector{engine: e, metrics: m, aliases: !o.NoTriton && !o.NoAdapters, each: !o.NoAdapters})
 }
 
-// whole are the series of an engine as a whole.
+// whole lists the series of the engine as a whole.
 var whole = []struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -68,7 +68,7 @@ var whole = []struct {
 		func(s serve.Stats) float64 { return s.PerImage.Seconds() }},
 }
 
-// version is the series of one version of one adapter.
+// versionSeries is a series of one version of one adapter.
 type versionSeries struct {
 	desc  *prometheus.Desc
 	value func(s *serve.VersionStats) float64
@@ -84,7 +84,7 @@ func ofModel(name, help string, value func(s *serve.VersionStats) float64) versi
 
 func microseconds(d time.Duration) float64 { return float64(d / time.Microsecond) }
 
-// each are the counters of every version, and triton the same in the names of that server.
+// each lists the counters of every version; triton lists the same under Triton's names.
 var (
 	each = []versionSeries{
 		ofVersion("melo_adapter_answers_total", "Questions that the version answered.", func(s *serve.VersionStats) float64 { return float64(s.Success.Count) }),
@@ -107,7 +107,7 @@ var (
 	ready         = describe("melo_ready", "Whether new requests are taken.")
 )
 
-// ofBases are the series of each of several bases.
+// ofBases lists the series of each of several bases.
 var ofBases = []struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -135,7 +135,7 @@ func yes(b bool) float64 {
 	return 0
 }
 
-// collectBases reads the bases, where there are several.
+// collectBases reads the bases, if there are several.
 func (c *engineCollector) collectBases(send func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string), budget int64) {
 	send(basesBudget, prometheus.GaugeValue, float64(budget))
 	list := c.engine.Bases()
@@ -152,7 +152,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// Describe names every series.
+// Describe lists all series.
 func (c *engineCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- ready
 	for _, w := range whole {
@@ -231,7 +231,7 @@ func (c *engineCollector) Collect(ch chan<- prometheus.Metric) {
 	send(tritonPending, prometheus.GaugeValue, float64(stats.Waiting), "", "")
 }
 
-// failuresOf returns the failures of versions, and forgets those of others: they are gone.
+// failuresOf returns the failures of versions, and drops those of versions that no longer exist.
 func (m *Metrics) failuresOf(versions []serve.VersionStats) map[failure]uint64 {
 	there := make(map[serve.Identity]bool, len(versions))
 	for i := range versions {

@@ -12,8 +12,8 @@ import (
 	"melo.example/melo/serve/access"
 )
 
-// NewLogger returns a logger that writes lines of JSON or of key=value to w. A record whose context belongs to a
-// request says which one (requestID may be nil), whose, and of which trace.
+// NewLogger returns a logger that writes JSON or key=value lines to w. If the context of a record belongs to a
+// request, the record includes the request's ID (requestID may be nil), client and trace.
 func NewLogger(w io.Writer, format string, level slog.Level, requestID func(context.Context) string) (*slog.Logger, error) {
 	if requestID == nil {
 		requestID = func(context.Context) string { return "" }
@@ -28,7 +28,7 @@ func NewLogger(w io.Writer, format string, level slog.Level, requestID func(cont
 	return nil, fmt.Errorf("telemetry: log format %.40q, expected text or json", format)
 }
 
-// requestHandler adds what a context says.
+// requestHandler adds attributes from the context.
 type requestHandler struct {
 	slog.Handler
 	requestID func(context.Context) string
@@ -58,7 +58,7 @@ func (h *requestHandler) WithGroup(name string) slog.Handler {
 	return &requestHandler{h.Handler.WithGroup(name), h.requestID}
 }
 
-// LogObserver writes changes of adapters to a log. Requests are logged by the endpoints.
+// LogObserver logs changes of adapters. The endpoints log requests.
 type LogObserver struct{ Log *slog.Logger }
 
 // RequestDone does nothing.
@@ -85,7 +85,7 @@ func (o LogObserver) AdapterChanged(e serve.AdapterEvent) {
 	level := slog.LevelInfo
 	switch e.Change {
 	case serve.Loaded, serve.Evicted:
-		level = slog.LevelDebug // as often as a working set changes
+		level = slog.LevelDebug // as frequent as changes of the working set
 	case serve.Refused:
 		level = slog.LevelWarn
 	}
@@ -119,24 +119,24 @@ func (o LogObserver) BaseChanged(e serve.BaseEvent) {
 	o.Log.LogAttrs(context.Background(), level, "base "+string(e.Change), attrs...)
 }
 
-// Observers tells several observers.
+// Observers forwards events to several observers.
 type Observers []serve.Observer
 
-// RequestDone tells all.
+// RequestDone forwards the event.
 func (all Observers) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	for _, o := range all {
 		o.RequestDone(ctx, e)
 	}
 }
 
-// BatchDone tells all.
+// BatchDone forwards the event.
 func (all Observers) BatchDone(e serve.BatchEvent) {
 	for _, o := range all {
 		o.BatchDone(e)
 	}
 }
 
-// BaseChanged tells those that listen.
+// BaseChanged forwards the event to those that implement serve.BaseObserver.
 func (all Observers) BaseChanged(e serve.BaseEvent) {
 	for _, o := range all {
 		if o, ok := o.(serve.BaseObserver); ok {
@@ -145,7 +145,7 @@ func (all Observers) BaseChanged(e serve.BaseEvent) {
 	}
 }
 
-// AdapterChanged tells all.
+// AdapterChanged forwards the event.
 func (all Observers) AdapterChanged(e serve.AdapterEvent) {
 	for _, o := range all {
 		o.AdapterChanged(e)

@@ -28,7 +28,7 @@ type Metrics struct {
 	queue    prometheus.Histogram
 	batch    prometheus.Histogram // seconds of a pass
 	images   prometheus.Histogram
-	adapters prometheus.Histogram // different ones in a pass
+	adapters prometheus.Histogram // number of adapters in a pass
 	changes  *prometheus.CounterVec
 	loading  prometheus.Histogram
 	calls    *prometheus.CounterVec
@@ -37,22 +37,22 @@ type Metrics struct {
 	denied   *prometheus.CounterVec
 
 	mu       sync.Mutex
-	failures map[failure]uint64 // of versions that there are
+	failures map[failure]uint64 // of existing versions
 }
 
-// failure is why requests of a version failed, in Triton's words.
+// failure is the reason why requests of a version failed, in Triton's terms.
 type failure struct {
 	id     serve.Identity
 	reason string
 }
 
-// seconds are buckets from a tenth of a millisecond to a minute, and counts those of numbers of images.
+// Buckets of histograms: seconds from 0.1 ms to a minute, and counts of images.
 var (
 	seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	counts  = []float64{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64}
 )
 
-// NewMetrics returns metrics that count from 0.
+// NewMetrics returns metrics that start at 0.
 func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), failures: map[failure]uint64{}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -93,29 +93,29 @@ func NewMetrics() *Metrics {
 // Register adds a collector, which must not be registered yet.
 func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) }
 
-// Gauge adds a value that is asked for when metrics are read.
+// Gauge adds a gauge whose value is computed when metrics are read.
 func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
-// Info adds a gauge of value 1 whose labels say something.
+// Info adds a gauge of value 1 whose labels carry information.
 func (m *Metrics) Info(name, help string, labels map[string]string) {
 	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return 1 }))
 }
 
-// scrapes bounds the readers at once, and scrapeTime the time of one.
+// scrapes limits the number of concurrent readers, and scrapeTime the time of one.
 const (
 	scrapes    = 4
 	scrapeTime = 10 * time.Second
 )
 
-// Handler answers with all metrics.
+// Handler returns a handler for all metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes, Timeout: scrapeTime, EnableOpenMetrics: true})
 }
 
-// HandlerFor answers with what somebody may know who may know of some adapters alone: the series of these, by adapter or
-// model. What is counted over all adapters is left out.
+// HandlerFor returns a handler for the metrics that a client restricted to some adapters may see: the series of
+// these adapters. Series over all adapters are omitted.
 func (m *Metrics) HandlerFor(may func(adapter string) bool) http.Handler {
 	seen := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		families, err := m.registry.Gather()
@@ -131,7 +131,7 @@ func (m *Metrics) HandlerFor(may func(adapter string) bool) http.Handler {
 	return promhttp.HandlerFor(seen, promhttp.HandlerOpts{Timeout: scrapeTime, EnableOpenMetrics: true})
 }
 
-// about reports whether a series is of one of the adapters.
+// about reports whether a series belongs to one of the adapters.
 func about(x *dto.Metric, may func(adapter string) bool) bool {
 	for _, l := range x.Label {
 		if name := l.GetName(); (name == "adapter" || name == "model") && l.GetValue() != "" {
@@ -144,7 +144,7 @@ func about(x *dto.Metric, may func(adapter string) bool) bool {
 // Outcomes are the values of the label outcome of melo_requests_total.
 var Outcomes = []string{"ok", "unknown", "refused", "overloaded", "draining", "input", "not_finite", "unlike", "canceled", "deadline", "error"}
 
-// Outcome says in one word how a request ended.
+// Outcome returns the outcome of a request in one word.
 func Outcome(err error) string {
 	var (
 		broken   *serve.BrokenError
@@ -179,7 +179,7 @@ func Outcome(err error) string {
 	return "error"
 }
 
-// tritonReason is the outcome of a failure as Triton calls it.
+// tritonReason returns Triton's name for the outcome of a failure.
 func tritonReason(outcome string) string {
 	switch outcome {
 	case "overloaded", "draining":
@@ -206,7 +206,7 @@ func (m *Metrics) RequestDone(_ context.Context, e serve.RequestEvent) {
 		return
 	}
 	if e.Digest == "" {
-		return // names that clients make up are no labels
+		return // names that clients make up must not become labels
 	}
 	m.mu.Lock()
 	m.failures[failure{e.Identity, tritonReason(outcome)}]++
@@ -228,7 +228,7 @@ func (m *Metrics) AdapterChanged(e serve.AdapterEvent) {
 	}
 }
 
-// Call counts a call in and returns what counts it out, with its status. route must be one of a fixed set.
+// Call counts a call. done must be called with its status when it ends. route must be one of a fixed set.
 func (m *Metrics) Call(protocol, route string) (done func(code string)) {
 	start := time.Now()
 	gauge := m.inFlight.WithLabelValues(protocol)
@@ -240,10 +240,10 @@ func (m *Metrics) Call(protocol, route string) (done func(code string)) {
 	}
 }
 
-// Denied counts a call that was refused. reason must be one of a fixed set.
+// Denied counts a refused call. reason must be one of a fixed set.
 func (m *Metrics) Denied(reason string) { m.denied.WithLabelValues(reason).Inc() }
 
-// Connections adds the counts of a listener's connections: open, closed to make room, turned away.
+// Connections adds the counts of a listener's connections: open, closed to make room, refused.
 func (m *Metrics) Connections(listener string, counts func() (open int, closed, turned uint64)) {
 	labels := prometheus.Labels{"listener": listener}
 	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "melo_connections", Help: "Open connections.", ConstLabels: labels},

@@ -18,19 +18,19 @@ import (
 	"melo.example/melo/serve"
 )
 
-// TraceOptions say where traces go.
+// TraceOptions configures tracing.
 type TraceOptions struct {
-	Endpoint string            // URL of an OTLP collector (protobuf over HTTP); empty: traces go nowhere
-	Headers  map[string]string // for the collector; may hold secrets
-	Sample   float64           // share of requests that begin a trace here; callers decide about theirs
+	Endpoint string            // URL of an OTLP collector (protobuf over HTTP); empty: no traces
+	Headers  map[string]string // for the collector; may contain secrets
+	Sample   float64           // fraction of requests without a caller's trace that are traced
 	Version  string            // of the program
 	Exporter sdktrace.SpanExporter
 }
 
-// Tracer makes spans of requests. It is a serve.Observer: the parts of a question become spans when it is done.
+// Tracer makes spans of requests. It is a serve.Observer: when a request is done, its parts become spans.
 type Tracer struct {
 	tracer     trace.Tracer
-	provider   *sdktrace.TracerProvider // nil: traces go nowhere
+	provider   *sdktrace.TracerProvider // nil: no traces
 	propagator propagation.TextMapPropagator
 }
 
@@ -61,7 +61,7 @@ func NewTracer(ctx context.Context, o TraceOptions) (*Tracer, error) {
 	return t, nil
 }
 
-// Close sends what is left.
+// Close sends the remaining traces.
 func (t *Tracer) Close(ctx context.Context) error {
 	if t.provider == nil {
 		return nil
@@ -69,12 +69,13 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// Start begins the span of a call, in the caller's trace if the carrier (headers, or gRPC metadata) has a W3C
-// traceparent. route is of a fixed set. end takes the status of the call, and whether that is the server's fault.
+// Start starts the span of a call, as part of the caller's trace if the carrier (headers, or gRPC metadata) has
+// a W3C traceparent. route must be one of a fixed set. end takes the status of the call, and whether that is
+// the server's fault.
 func (t *Tracer) Start(ctx context.Context, carrier propagation.TextMapCarrier, protocol, route string) (_ context.Context, end func(code string, fault bool)) {
 	ctx = t.propagator.Extract(ctx, carrier)
 	if t.provider == nil {
-		return ctx, func(string, bool) {} // the caller's trace still stands in the logs
+		return ctx, func(string, bool) {} // the caller's trace still appears in the logs
 	}
 	ctx, span := t.tracer.Start(ctx, route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("protocol", protocol)))
 	return ctx, func(code string, fault bool) {
@@ -86,7 +87,7 @@ func (t *Tracer) Start(ctx context.Context, carrier propagation.TextMapCarrier, 
 	}
 }
 
-// RequestDone makes spans of a question and of its parts.
+// RequestDone makes spans of a request and its parts.
 func (t *Tracer) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return
@@ -121,7 +122,7 @@ func (t *Tracer) RequestDone(ctx context.Context, e serve.RequestEvent) {
 	span.End(trace.WithTimestamp(end))
 }
 
-// BatchDone does nothing: a pass belongs to many traces.
+// BatchDone does nothing, because a pass belongs to several traces.
 func (*Tracer) BatchDone(serve.BatchEvent) {}
 
 // AdapterChanged does nothing.

@@ -1,5 +1,5 @@
-// Package wire has the documents of the server's own REST interface, for the server and for clients. The Open Inference
-// Protocol, which it speaks, too, has its own (package oip).
+// Package wire defines the documents of the server's own REST interface, for the server and for clients.
+// Package oip defines those of the Open Inference Protocol.
 package wire
 
 import "melo.example/melo/lora/adapterfile"
@@ -12,7 +12,7 @@ type Prediction struct {
 	Notice    string    `json:"notice" doc:"What this program is not."`
 }
 
-// Result is what one adapter says about one image.
+// Result is the answer of one adapter for one image.
 type Result struct {
 	Image         int       `json:"image" doc:"Number of the image in the form, from 0."`
 	File          string    `json:"file" doc:"Its name, as it was sent."`
@@ -88,7 +88,7 @@ type Timing struct {
 	Batch   int     `json:"batch" doc:"Images of the batch."`
 }
 
-// Failure is an image that an adapter could not be asked about, or did not answer.
+// Failure is an image without an answer of an adapter.
 type Failure struct {
 	Image   int    `json:"image"`
 	File    string `json:"file"`
@@ -97,7 +97,7 @@ type Failure struct {
 	Error   string `json:"error"`
 }
 
-// AdapterList is what there is to ask.
+// AdapterList lists the available adapters.
 type AdapterList struct {
 	Base     Base         `json:"base" doc:"The model beside which they sit; of several the first."`
 	Bases    []ServedBase `json:"bases,omitempty" doc:"All models, where there are several."`
@@ -106,7 +106,7 @@ type AdapterList struct {
 	Notice   string       `json:"notice" doc:"What this program is not."`
 }
 
-// Base is the one model beside which all adapters sit.
+// Base is the base of the adapters.
 type Base struct {
 	Name      string `json:"name"`
 	Digest    string `json:"digest"`
@@ -114,7 +114,7 @@ type Base struct {
 	Precision string `json:"precision" doc:"Of its products: f32, bf16 or int8."`
 }
 
-// BaseOf is the base of an adapter of the list.
+// BaseOf returns the base of an adapter in the list.
 func (l *AdapterList) BaseOf(c *Card) Base {
 	for _, b := range l.Bases {
 		if c.Base != "" && b.Name == c.Base {
@@ -124,7 +124,7 @@ func (l *AdapterList) BaseOf(c *Card) Base {
 	return l.Base
 }
 
-// ServedBase is one of several bases: what it is, and whether it is in memory.
+// ServedBase is one of several bases, and whether it is in memory.
 type ServedBase struct {
 	Name      string `json:"name"`
 	Digest    string `json:"digest"`
@@ -138,7 +138,7 @@ type ServedBase struct {
 	Adapters  int    `json:"adapters" doc:"Names whose current version belongs to it."`
 }
 
-// Card is one version of an adapter: where it is, and what its file says of it.
+// Card is one version of an adapter: its state, and the description in its file.
 type Card struct {
 	Name        string                `json:"name"`
 	Version     string                `json:"version" doc:"Beginning of the digest; empty of a file that cannot be used."`

@@ -10,7 +10,8 @@ import (
 	"melo.example/melo/serve/audit"
 )
 
-// Anchors checks the time stamps of an anchor file, and returns nil if it has none. Authorities is a file of certificates (PEM). Without authorities to check them with, what they say of themselves is all that is known.
+// Anchors verifies the time stamps in an anchor file, and returns nil if there are none. authorities is a file
+// of certificates (PEM). Without it, only the statements of the time stamps themselves are reported.
 func Anchors(noted []audit.Anchored, authorities string) (d *audit.Attestation, err error) {
 	var roots *x509.CertPool
 	if authorities != "" {

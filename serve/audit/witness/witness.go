@@ -1,5 +1,5 @@
-// Package witness asks a time stamp authority (RFC 3161) to attest that some text existed at some time, and checks what it
-// attested. The authority gets a hash, and learns nothing else.
+// Package witness requests time stamps (RFC 3161) that attest that a text existed at some time, and verifies
+// them. The authority receives only a hash.
 package witness
 
 import (
@@ -28,14 +28,14 @@ type Authority struct {
 	client *http.Client
 }
 
-// Bounds of an exchange.
+// Limits of an exchange.
 const (
-	// MaxToken bounds a token in bytes.
+	// MaxToken limits a token in bytes.
 	MaxToken = 32 << 10
 	patience = 15 * time.Second
 )
 
-// New returns the authority at an address of HTTP.
+// New returns the authority at an HTTP or HTTPS URL.
 func New(address string) (*Authority, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -44,14 +44,15 @@ func New(address string) (*Authority, error) {
 	return &Authority{address, &http.Client{Timeout: patience}}, nil
 }
 
-// media are the types of RFC 3161, section 3.4.
+// Media types of RFC 3161, section 3.4.
 const (
 	queryType = "application/timestamp-query"
 	replyType = "application/timestamp-reply"
 )
 
-// Attest returns a token about the text: DER of a signed statement with the SHA-256 of the text and the time. It is checked
-// that the token is about the text and answers this request; whether the authority is to be trusted is left to Check.
+// Attest returns a time stamp token for the text: DER of a signed statement with the SHA-256 of the text and
+// the time. It checks that the token belongs to the text and to this request; Check decides whether the
+// authority is trusted.
 func (a *Authority) Attest(ctx context.Context, text []byte) ([]byte, error) {
 	nonce, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63))
 	if err != nil {
@@ -78,7 +79,7 @@ func (a *Authority) Attest(ctx context.Context, text []byte) ([]byte, error) {
 	return stamp.RawToken, nil
 }
 
-// post exchanges a request for an answer.
+// post sends a request and returns the response.
 func (a *Authority) post(ctx context.Context, query []byte) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(query))
 	if err != nil {
@@ -102,15 +103,15 @@ func (a *Authority) post(ctx context.Context, query []byte) ([]byte, error) {
 	return reply, err
 }
 
-// Stamp is what a token states.
+// Stamp is the content of a token.
 type Stamp struct {
 	Time      time.Time
 	Authority string // subject of its certificate
 }
 
-// Check returns what a token states about the text, or why it states nothing. With roots the authority's certificate must
-// come from one of them, be for time stamps, and have been in force at the time that the token states; without, the token is
-// checked against the certificate in itself, which proves that it is whole and no more.
+// Check verifies a token for a text. With roots, the authority's certificate must be issued by one of them, be
+// for time stamping, and have been valid at the time in the token. Without roots, the token is checked against
+// its own certificate, which only proves that it is intact.
 func Check(token, text []byte, roots *x509.CertPool) (Stamp, error) {
 	fail := func(err error) (Stamp, error) { return Stamp{}, fmt.Errorf("witness: the time stamp: %w", err) }
 	if len(token) > MaxToken {
@@ -149,7 +150,7 @@ func Check(token, text []byte, roots *x509.CertPool) (Stamp, error) {
 	return Stamp{Time: stamp.Time.UTC(), Authority: signer.Subject.String()}, nil
 }
 
-// guarded keeps a bug of a parser of foreign bytes from ending more than the check.
+// guarded turns a panic in the parser of the token into an error.
 func guarded[T any](f func() (T, error)) (v T, err error) {
 	defer func() {
 		if bug := recover(); bug != nil {
@@ -159,7 +160,7 @@ func guarded[T any](f func() (T, error)) (v T, err error) {
 	return f()
 }
 
-// Roots reads certificates of authorities, PEM.
+// Roots parses PEM certificates of authorities.
 func Roots(text []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
