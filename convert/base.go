@@ -1,10 +1,13 @@
 package convert
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"melo.example/melo/bases"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -49,14 +52,18 @@ func Merged(ctx context.Context, o Options, from string, a *Adapted) (*Document,
 	if o.DType == "" {
 		o.DType = safetensors.F32
 	}
-	x, err := checkpoint.HFFolder(d, m.Parameter, o.DType)
-	if o.To == "timm" || o.To == "" && (m.Source == "timm" || err != nil) {
-		x, err = checkpoint.TimmFolder(d, m.Parameter, o.DType)
-	}
+	x, base, err := mergedFolder(o, m, d)
 	if err != nil {
 		return nil, inputError(fmt.Errorf("%s: %w", o.In, err))
 	}
-	if err := x.WriteFolder(ctx, o.Out, nil); err != nil {
+	write := func() error { return x.WriteFolder(ctx, o.Out, nil) }
+	if base != nil {
+		defer base.Close()
+		err = base.Guard(m.Path, write)
+	} else {
+		err = write()
+	}
+	if err != nil {
 		return nil, err
 	}
 	doc := newDocument(o.In, o.Out)
@@ -64,6 +71,36 @@ func Merged(ctx context.Context, o Options, from string, a *Adapted) (*Document,
 	doc.Out.Format, doc.Labels, doc.Notes = x.Source, a.Labels, append(doc.Notes, x.Notes...)
 	doc.loseByMerging(&a.Meta, x.Source)
 	return doc, doc.written()
+}
+
+// mergedFolder makes the folder in words that express it: those of the base's own library if they are as good as others, and
+// with the base's own files, which are then still open, if there are no others.
+func mergedFolder(o Options, m *vit.Model, d *checkpoint.Description) (x *checkpoint.Exported, base *checkpoint.Checkpoint, err error) {
+	to := cmp.Or(o.To, m.Source)
+	if to == "timm" {
+		x, err = checkpoint.TimmFolder(d, m.Parameter, o.DType)
+	} else {
+		x, err = checkpoint.HFFolder(d, m.Parameter, o.DType)
+	}
+	if err == nil || to != m.Source {
+		return x, nil, err
+	}
+	if base, err = bases.Checkpoint(m.Path, checkpoint.Options{Heads: o.Heads, Prepare: o.Prepare}); err != nil {
+		return nil, nil, err
+	}
+	err = base.Guard(m.Path, func() (err error) {
+		x, err = checkpoint.Rewrite(base, d, m.Parameter, o.DType)
+		return err
+	})
+	if err == nil {
+		return x, base, nil
+	}
+	if o.To == "" && m.Source == "hf" {
+		if x, e := checkpoint.TimmFolder(d, m.Parameter, o.DType); e == nil {
+			return x, nil, base.Close()
+		}
+	}
+	return nil, nil, errors.Join(err, base.Close())
 }
 
 // loseByMerging names what an adapter has and a base of that library has no place for.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"melo.example/melo/lora"
@@ -50,6 +51,29 @@ func TestConvertMerge(t *testing.T) {
 		}
 	}
 	melo(t, "convert", "--merge", "--to", "peft", native(t, "hf_vit", lora.Config{}), filepath.Join(t.TempDir(), "x")).want(t, exitUsage)
+}
+
+// TestConvertMergeFamilies: bases that only the words of their own library can say keep these, and answer with the adapter in
+// them as base and adapter do.
+func TestConvertMergeFamilies(t *testing.T) {
+	image := pictures(t, 1)[0]
+	for _, kind := range []string{"siglip_class", "beit", "data2vec", "timm_siglip", "timm_eva02_base", "timm_dinov3_plus", "timm_beit"} {
+		in := native(t, kind, lora.Config{Alpha: 8})
+		want := probabilities(t, "--base", goldenDir(kind), "--adapter", in, image)
+		out := filepath.Join(t.TempDir(), "merged")
+		converted(t, "--merge", "--base", goldenDir(kind), in, out)
+		for i, got := range probabilities(t, "--base", out, image) {
+			if math.Abs(got-want[i]) > 1e-5 {
+				t.Errorf("%s: class %d: %v, expected %v", kind, i, got, want[i])
+			}
+		}
+	}
+	for kind, says := range map[string]string{"siglip": "mean of the patches", "dinov3": "transformers has no class"} {
+		r := melo(t, "convert", "--merge", "--base", goldenDir(kind), native(t, kind, lora.Config{}), filepath.Join(t.TempDir(), "x")).want(t, exitBadInput)
+		if !strings.Contains(r.err, says) {
+			t.Errorf("%s: %s", kind, r.err)
+		}
+	}
 }
 
 // TestPredictPEFT: a PEFT folder is used as it is, where nothing is missing.

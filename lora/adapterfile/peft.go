@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/safetensors"
 	"melo.example/melo/torchfile"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // Tensor names of a PEFT adapter: base_model.model.PATH.lora_A.weight [r, in] and lora_B.weight [out, r].
@@ -148,7 +149,7 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	}
 	if f.deferred { // it is all in Extra
 	} else if len(told) == 0 || o.Look {
-		for block := range r.depth {
+		for _, block := range r.blockNumbers() {
 			deltas, err := r.block(block, r.blocks[block])
 			if err != nil {
 				return nil, err
@@ -178,6 +179,17 @@ func parsePEFT(st *safetensors.File, doc *peftDoc, o Import) (*File, error) {
 	return f, f.imported("peft", hyperparameters, o)
 }
 
+// blockNumbers lists the blocks that may have adapted maps, attention pooling last.
+func (r *peftReader) blockNumbers() (list []int) {
+	for block := range r.depth {
+		list = append(list, block)
+	}
+	if r.blocks[arch.PoolBlock] != nil {
+		list = append(list, arch.PoolBlock)
+	}
+	return list
+}
+
 // sort selects the layout that recognises most of the modules, and groups the modules by block.
 func (r *peftReader) sort() error {
 	var paths []string
@@ -202,6 +214,9 @@ func (r *peftReader) sort() error {
 				n++
 			}
 		}
+		if n = 2 * n; n > 0 && l.suits(r.base) { // of names that stand for several kinds of bases, those of the one at hand
+			n++
+		}
 		if n > most {
 			most, r.layout = n, &l
 		}
@@ -215,6 +230,10 @@ func (r *peftReader) sort() error {
 	}
 	for _, path := range paths {
 		block, m, ok := r.layout.find(path)
+		if r.layout.leaves(path, r.base) {
+			r.takeAll(path)
+			continue
+		}
 		if !ok && (r.layout.isHead(path) || r.layout.outside(path) != "") {
 			continue // read separately
 		}
@@ -228,7 +247,9 @@ func (r *peftReader) sort() error {
 			continue // the MLP's map under its alternative name; reported, too
 		}
 		r.blocks[block][m.part] = path
-		r.depth = max(r.depth, block+1)
+		if block != arch.PoolBlock {
+			r.depth = max(r.depth, block+1)
+		}
 	}
 	if r.base != nil {
 		r.depth = max(r.depth, r.base.Depth)
@@ -288,6 +309,15 @@ func (r *peftReader) absent() {
 			}
 		}
 	}
+	if r.base == nil || r.base.Pooling != arch.PoolAttention {
+		return
+	}
+	for _, m := range r.layout.pool {
+		path := r.layout.prefix + m.tail
+		if _, ok := r.blocks[arch.PoolBlock][m.part]; !ok && r.doc.adapts(path) {
+			r.missing = append(r.missing, peftPrefix+path+peftA, peftPrefix+path+peftB)
+		}
+	}
 }
 
 // pair reads A and B of a module. If one is missing or wrong it returns nil, and finish reports it.
@@ -322,7 +352,7 @@ func (r *peftReader) kernel(path string, rows, columns int) []int {
 
 // block reads the deltas of one block.
 func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delta, err error) {
-	c := vit.Config{Width: r.width, MLP: r.mlp, SwiGLU: r.swiglu}
+	c := vit.Config{Width: r.width, MLP: r.mlp, SwiGLU: r.swiglu && block != arch.PoolBlock}
 	rs := r.doc.rsLoRA
 	add := func(p *pair, kind vit.Kind) {
 		if p != nil {
@@ -336,9 +366,16 @@ func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delt
 		}
 	}
 	if path, ok := parts[partQKV]; ok {
-		if p := r.pair(path, r.width, 3*r.width); p != nil {
+		if p := r.pair(path, r.width, 3*r.width); p != nil && !r.bypassed(path, p) {
 			for i, piece := range p.split(3, rs) {
 				add(piece, vit.Kind(i))
+			}
+		}
+	}
+	if path, ok := parts[partKV]; ok {
+		if p := r.pair(path, r.width, 2*r.width); p != nil {
+			for i, piece := range p.split(2, rs) {
+				add(piece, vit.K+vit.Kind(i))
 			}
 		}
 	}
@@ -357,6 +394,24 @@ func (r *peftReader) block(block int, parts map[part]string) (deltas []lora.Delt
 	}
 	add(p, vit.FC1)
 	return deltas, err
+}
+
+// bypassed reports whether the base's library multiplies with the weight of the module at path and never calls the module, so
+// that what PEFT puts beside it does nothing: that of timm's BEiT and EVA-02, whose biases of q and v lie apart. Such matrices
+// cannot have been trained, as no gradient reaches them; others are an error.
+func (r *peftReader) bypassed(path string, p *pair) bool {
+	if !r.bypasses() {
+		return false
+	}
+	if len(p.live()) > 0 {
+		r.fail("%s: timm's %s multiplies with the weight of this module without calling it, so PEFT's matrices beside it change nothing there, but B is not zero",
+			quote(path), r.base.Family)
+	}
+	return true
+}
+
+func (r *peftReader) bypasses() bool {
+	return r.base != nil && r.base.Source == "timm" && r.base.QKVBias && r.base.NoKeyBias
 }
 
 // classifier returns the head, or nil if there is none. The two heads of a distilled DeiT, whose logits are

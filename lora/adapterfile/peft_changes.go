@@ -103,6 +103,10 @@ func (r *peftReader) alter(path string, m *matrix) bool {
 	if p == nil {
 		return false
 	}
+	if _, x, ok := r.layout.find(path); ok && x.part == partQKV && r.bypasses() {
+		r.fail("%s: timm's %s multiplies with the weight of this module without calling it, so that PEFT changes nothing there", quote(path), r.base.Family)
+		return false
+	}
 	scale := lora.ScaleFor(p.alpha, p.rank, r.doc.rsLoRA)
 	m.add(p, scale)
 	if r.doc.loraBias {
@@ -242,29 +246,47 @@ func (r *peftReader) canonical(path string) []string {
 	if !ok {
 		return nil
 	}
+	name := func(module string) string {
+		if block == arch.PoolBlock {
+			return "pool." + module
+		}
+		return arch.BlockName(block, module)
+	}
 	switch m.part {
 	case partQKV:
-		return []string{arch.BlockName(block, "q"), arch.BlockName(block, "k"), arch.BlockName(block, "v")}
+		return []string{name("q"), name("k"), name("v")}
+	case partKV:
+		return []string{name("k"), name("v")}
 	case partGate, partUp:
-		return []string{arch.BlockName(block, "fc1")}
+		return []string{name("fc1")}
 	}
-	return []string{arch.BlockName(block, vit.Kind(m.part).String())}
+	return []string{name(vit.Kind(m.part).String())}
 }
 
 // overlay holds the base's weights after the adapter's changes, by the names of arch.Config.Params.
 type overlay struct {
-	model *compute.Model
-	of    map[string][]float32
+	model  *compute.Model
+	params []arch.Param
+	of     map[string][]float32
 }
 
 // numbers returns the values of a parameter, to be modified; nil if the network has no such parameter.
 func (x *overlay) numbers(name string) []float32 {
 	v, ok := x.of[name]
 	if !ok {
-		v = x.model.Parameter(name)
+		v = x.stored(name)
 		x.of[name] = v
 	}
 	return v
+}
+
+// stored returns the numbers of the base. Those of a bias that it does not have are nil, also where a map that is made of
+// several has zeros there.
+func (x *overlay) stored(name string) []float32 {
+	if !slices.ContainsFunc(x.params, func(p arch.Param) bool { return p.Name == name }) {
+		return nil
+	}
+	return x.model.Parameter(name)
 }
 
 // view returns the values that one name in the file refers to, as pieces in order: for SwiGLU, gate and up are
@@ -291,7 +313,7 @@ func (r *peftReader) changed(told []string) ([]safetensors.TensorData, error) {
 	if r.o.Model == nil {
 		return nil, fmt.Errorf("changes weights of the base (%s): the base is needed to know what becomes of them", strings.Join(told, ", "))
 	}
-	x := &overlay{r.o.Model, map[string][]float32{}}
+	x := &overlay{r.o.Model, r.o.Model.Params(), map[string][]float32{}}
 	for _, module := range r.touched() {
 		r.changeModule(x, module)
 	}
@@ -396,7 +418,7 @@ func (x *overlay) tensors() ([]safetensors.TensorData, error) {
 		for _, name := range parts(p.Name) {
 			v, changed := x.of[name]
 			if !changed {
-				v = x.model.Parameter(name)
+				v = x.stored(name)
 			}
 			at += copy(values[at:], v)
 		}

@@ -32,6 +32,7 @@ const (
 	partQKV  = part(16) // timm's fused q, k, v
 	partGate = part(17)
 	partUp   = part(18)
+	partKV   = part(19) // timm's fused k, v of attention pooling
 )
 
 // module is the name of a part within a block.
@@ -51,6 +52,18 @@ type layout struct {
 	swiglu  []module // in blocks with SwiGLU, instead of fc1 and fc2
 	heads   []string // names of a single head
 	two     []string // names of class and distillation head
+	morePart
+
+	bypassed bool // timm does not call qkv, see peftReader.bypassed
+}
+
+// morePart holds properties that few layouts have.
+type morePart struct {
+	gated     bool     // only for bases with SwiGLU whose gate and up are separate modules
+	apart     bool     // timm's, for bases whose q, k and v are separate modules, too
+	pool      []module // maps of attention pooling
+	unused    []string // maps of attention pooling, unused where the patches are averaged
+	classless bool     // a backbone without a class token
 }
 
 var (
@@ -63,6 +76,10 @@ var (
 	swiglu4  = []module{{"mlp.weights_in", partFC1}, {"mlp.weights_out", partFC2}}
 	clipMaps = []module{{"self_attn.q_proj", partQ}, {"self_attn.k_proj", partK}, {"self_attn.v_proj", partV}, {"self_attn.out_proj", partProj}}
 	timmMaps = []module{{"attn.qkv", partQKV}, {"attn.proj", partProj}}
+	evaMaps  = []module{{"attn.q_proj", partQ}, {"attn.k_proj", partK}, {"attn.v_proj", partV}, {"attn.proj", partProj}}
+	evaGated = []module{{"mlp.fc1_g", partGate}, {"mlp.fc1_x", partUp}, {"mlp.fc2", partFC2}}
+	upDown   = []module{{"mlp.up_proj", partFC1}, {"mlp.down_proj", partFC2}}
+	timmPool = []module{{"attn_pool.q", partQ}, {"attn_pool.kv", partKV}, {"attn_pool.proj", partProj}, {"attn_pool.mlp.fc1", partFC1}, {"attn_pool.mlp.fc2", partFC2}}
 
 	hfHeads   = []string{"classifier"}
 	hfTwo     = []string{"cls_classifier", "distillation_classifier"}
@@ -83,32 +100,58 @@ func layouts() []layout {
 	vit5, vit4 := join(attention5, mlpFC), join(attention4, mlpDense)
 	dino4 := join(attention4, mlpFC)
 	clip, timm := join(clipMaps, mlpFC), join(timmMaps, mlpFC)
+	dinov3 := join(attention5, upDown)
+	ungated := func(prefix, blocks string, names Names) layout {
+		return layout{names, "dinov3", true, prefix, blocks, dinov3, nil, nil, nil, morePart{}, false}
+	}
+	gated := func(prefix, blocks string, names Names) layout {
+		return layout{names, "dinov3", true, prefix, blocks, attention5, swiglu5, nil, nil, morePart{gated: true}, false}
+	}
+	siglip := morePart{unused: []string{"head.attention.out_proj", "head.mlp.fc1", "head.mlp.fc2"}}
 	return []layout{
-		{NamesHF5, "vit", false, "vit.", "layers.", vit5, nil, hfHeads, nil},
-		{NamesHF4, "vit", false, "vit.", "encoder.layer.", vit4, nil, hfHeads, nil},
-		{NamesHF5, "deit", false, "deit.", "layers.", vit5, nil, hfHeads, hfTwo},
-		{NamesHF4, "deit", false, "deit.", "encoder.layer.", vit4, nil, hfHeads, hfTwo},
-		{NamesHF5, "dinov2", false, "dinov2.", "encoder.layer.", vit5, swiglu5, hfHeads, nil},
-		{NamesHF4, "dinov2", false, "dinov2.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
-		{NamesHF5, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", vit5, swiglu5, hfHeads, nil},
-		{NamesHF4, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", dino4, swiglu4, hfHeads, nil},
-		// Both generations use the same names for CLIP's maps. Only a bare tower loses its prefix in
+		{NamesHF5, "vit", false, "vit.", "layers.", vit5, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "vit", false, "vit.", "encoder.layer.", vit4, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF5, "vit", false, "ijepa.", "layers.", vit5, nil, hfHeads, nil, morePart{classless: true}, false},
+		{NamesHF4, "vit", false, "ijepa.", "encoder.layer.", vit4, nil, hfHeads, nil, morePart{classless: true}, false},
+		{NamesHF5, "deit", false, "deit.", "layers.", vit5, nil, hfHeads, hfTwo, morePart{}, false},
+		{NamesHF4, "deit", false, "deit.", "encoder.layer.", vit4, nil, hfHeads, hfTwo, morePart{}, false},
+		{NamesHF5, "dinov2", false, "dinov2.", "encoder.layer.", vit5, swiglu5, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "dinov2", false, "dinov2.", "encoder.layer.", dino4, swiglu4, hfHeads, nil, morePart{}, false},
+		{NamesHF5, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", vit5, swiglu5, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "dinov2", true, "dinov2_with_registers.", "encoder.layer.", dino4, swiglu4, hfHeads, nil, morePart{}, false},
+		// Both generations use the same names for the maps of CLIP and SigLIP. Only a bare tower loses its prefix in
 		// transformers 5.
-		{NamesHF5, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
-		{NamesHF4, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil},
-		{NamesHF5, "clip", false, "", "encoder.layers.", clip, nil, hfHeads, nil},
-		{NamesTimm, "", false, "", "blocks.", timm, nil, timmHeads, timmTwo},
-		{NamesTimm, "", false, "timm_model.", "blocks.", timm, nil, timmHeads, timmTwo},
+		{NamesHF5, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "clip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF5, "clip", false, "", "encoder.layers.", clip, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF5, "siglip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil, siglip, false},
+		{NamesHF4, "siglip", false, "vision_model.", "encoder.layers.", clip, nil, hfHeads, nil, siglip, false},
+		{NamesHF5, "siglip", false, "", "encoder.layers.", clip, nil, nil, nil, siglip, false},
+		{NamesHF5, "beit", false, "beit.", "layers.", vit5, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "beit", false, "beit.", "encoder.layer.", vit4, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF5, "data2vec", false, "data2vec_vision.", "encoder.layer.", vit4, nil, hfHeads, nil, morePart{}, false},
+		{NamesHF4, "data2vec", false, "data2vec_vision.", "encoder.layer.", vit4, nil, hfHeads, nil, morePart{}, false},
+		ungated("", "model.layer.", NamesHF5), gated("", "model.layer.", NamesHF5),
+		ungated("", "layer.", NamesHF4), gated("", "layer.", NamesHF4),
+		{NamesTimm, "", false, "", "blocks.", timm, nil, timmHeads, timmTwo, morePart{pool: timmPool}, false},
+		{NamesTimm, "", false, "timm_model.", "blocks.", timm, nil, timmHeads, timmTwo, morePart{pool: timmPool}, false},
+		{NamesTimm, "", false, "", "blocks.", evaMaps, evaGated, timmHeads, nil, morePart{gated: true, apart: true}, false},
+		{NamesTimm, "", false, "", "blocks.", timmMaps, evaGated, timmHeads, nil, morePart{gated: true}, false},
 		// Bare backbones: ViT and DeiT first, then DINOv2, whose names are less specific.
-		{NamesHF5, "", false, "", "layers.", vit5, nil, nil, nil},
-		{NamesHF4, "", false, "", "encoder.layer.", vit4, nil, nil, nil},
-		{NamesHF4, "", false, "", "encoder.layer.", dino4, swiglu4, nil, nil},
-		{NamesHF5, "", false, "", "encoder.layer.", vit5, swiglu5, nil, nil},
+		{NamesHF5, "", false, "", "layers.", vit5, nil, nil, nil, morePart{}, false},
+		{NamesHF4, "", false, "", "encoder.layer.", vit4, nil, nil, nil, morePart{}, false},
+		{NamesHF4, "", false, "", "encoder.layer.", dino4, swiglu4, nil, nil, morePart{}, false},
+		{NamesHF5, "", false, "", "encoder.layer.", vit5, swiglu5, nil, nil, morePart{}, false},
 	}
 }
 
 // find returns the block and the part that a module path refers to.
 func (l *layout) find(path string) (block int, m module, ok bool) {
+	for _, m := range l.pool {
+		if path == l.prefix+m.tail {
+			return arch.PoolBlock, m, true
+		}
+	}
 	rest, ok := strings.CutPrefix(path, l.prefix+l.blocks)
 	if !ok {
 		return 0, module{}, false
@@ -135,19 +178,30 @@ func (l *layout) isHead(path string) bool {
 
 // suits reports whether a base may have modules with these names.
 func (l *layout) suits(c *vit.Config) bool {
-	return c != nil && (l.names == NamesTimm) == (c.Source == "timm") && (l.family == "" || l.family == c.Family && l.regs == (c.Registers > 0))
+	return c != nil && (l.names == NamesTimm) == (c.Source == "timm") && (l.family == "" || l.family == c.Family && l.regs == (c.Registers > 0)) && !l.isOther(c)
+}
+
+// isOther reports whether a base has a network of another kind than that of these names.
+func (l *layout) isOther(c *vit.Config) bool {
+	return l.gated != c.SwiGLU && (l.gated || l.family == "dinov3") || l.apart && !c.MLPNorm || l.classless && c.Class
+}
+
+// leaves reports whether the module at path is one that a base of shape c (nil: any) has no use for.
+func (l *layout) leaves(path string, c *vit.Config) bool {
+	tail, ok := strings.CutPrefix(path, l.prefix)
+	return ok && slices.Contains(l.unused, tail) && (c == nil || c.Pooling != arch.PoolAttention)
 }
 
 // beside maps modules outside the blocks to their names in the network's description (arch.Config.Params). No
 // two families use one name for different things.
 var beside = map[string]string{
 	"embeddings.patch_embeddings.projection": "patch_embed", "embeddings.patch_embedding": "patch_embed", "patch_embed.proj": "patch_embed",
-	"layernorm": "norm", "post_layernorm": "norm", "norm": "norm", "fc_norm": "fc_norm", "pre_layrnorm": "norm_pre", "norm_pre": "norm_pre",
+	"embeddings.patch_embeddings": "patch_embed", "pooler.layernorm": "fc_norm", "layernorm": "norm", "post_layernorm": "norm", "norm": "norm", "fc_norm": "fc_norm", "pre_layrnorm": "norm_pre", "norm_pre": "norm_pre",
 }
 
 // within maps the modules of a block that are not linear maps.
 var within = map[string]string{
-	"layernorm_before": "norm1", "layernorm_after": "norm2", "norm1": "norm1", "norm2": "norm2", "layer_norm1": "norm1", "layer_norm2": "norm2",
+	"layernorm_before": "norm1", "layernorm_after": "norm2", "norm1": "norm1", "norm2": "norm2", "attn.norm": "norm_attn", "mlp.norm": "norm_mlp", "layer_norm1": "norm1", "layer_norm2": "norm2",
 }
 
 // outside returns the name in the network's description of the module at path, if it is not one of the linear
@@ -193,6 +247,16 @@ func (l *layout) of(swiglu bool) []module {
 // tail returns the name of a part in a block.
 func (l *layout) tail(p part, swiglu bool) (string, bool) {
 	for _, m := range l.of(swiglu) {
+		if m.part == p {
+			return m.tail, true
+		}
+	}
+	return "", false
+}
+
+// poolTail is tail of attention pooling.
+func (l *layout) poolTail(p part) (string, bool) {
+	for _, m := range l.pool {
 		if m.part == p {
 			return m.tail, true
 		}

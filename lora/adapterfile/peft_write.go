@@ -104,8 +104,8 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 	}
 	family := b.Family
 	switch {
-	case o.Names == NamesTimm && (family == "eva02" || family == "dinov3" && b.SwiGLU):
-		return nil, fmt.Errorf("no names of kind %q for the separate maps of family %q", o.Names, family)
+	case o.Names == NamesTimm && slices.Contains([]string{"eva02", "eva", "beit", "dinov3"}, family) && o.Base == nil:
+		return nil, errors.New("the kind of block of the base is unknown, and with it the names of its modules in timm: give the base")
 	case o.Names == NamesTimm:
 		family = ""
 	case family == "mae": // the encoder of ViT-MAE is a ViT
@@ -113,8 +113,12 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 	case family == "":
 		return nil, errors.New("the family of the base is unknown, and with it the names of its modules in transformers: give the base")
 	}
+	shape := o.Base
+	if shape == nil {
+		shape = &vit.Config{SwiGLU: b.SwiGLU, Class: true}
+	}
 	for _, l := range layouts() {
-		if l.names != o.Names || l.family != family || l.names != NamesTimm && l.regs != (b.Registers > 0) {
+		if l.names != o.Names || l.family != family || !l.expresses(shape, b) {
 			continue
 		}
 		if o.Bare {
@@ -123,9 +127,23 @@ func (f *File) layout(o PEFTOptions) (*layout, error) {
 				return nil, errors.New("a backbone by itself has no place for the head")
 			}
 		}
+		l.bypassed = o.Names == NamesTimm && shape.QKVBias && shape.NoKeyBias && !l.apart
 		return &l, f.headFits(&l, o)
 	}
 	return nil, fmt.Errorf("no names of kind %q for family %q", o.Names, family)
+}
+
+// expresses reports whether the modules of these names are those of a base of shape c.
+func (l *layout) expresses(c *vit.Config, b *Base) bool {
+	switch {
+	case l.isOther(c):
+		return false
+	case l.names == NamesTimm:
+		return l.gated || !c.SwiGLU || !c.MLPNorm && b.Family != "dinov3"
+	case l.family == "vit":
+		return l.classless != c.Class
+	}
+	return l.regs == (b.Registers > 0) || l.family == "dinov3"
 }
 
 // headFits returns an error if the head reads other features than those of the model that the folder is for.
@@ -133,10 +151,13 @@ func (f *File) headFits(l *layout, o PEFTOptions) error {
 	h, width := f.Adapter.Head, f.Meta.Base.Width
 	switch {
 	case h == nil:
+	case l.heads == nil:
+		return fmt.Errorf("a %s of transformers is a backbone by itself: it has no place for the head", l.family)
 	case l.family == "dinov2" && h.Features != 2*width:
 		return fmt.Errorf("head on %d features: that of Dinov2ForImageClassification takes %d (class token and mean of patches)", h.Features, 2*width)
-	case l.family == "clip" && (o.Base == nil || o.Base.Pooling != vit.PoolMean):
-		return errors.New("the head of CLIPForImageClassification takes the mean of the patch tokens, this one may not: give a base of that kind, or remove the head")
+	case (l.family == "clip" || l.family == "siglip") && (o.Base == nil || o.Base.Pooling != vit.PoolMean):
+		return fmt.Errorf("the head of %s takes the mean of the patch tokens, this one may not: give a base of that kind, or remove the head",
+			map[string]string{"clip": "CLIPForImageClassification", "siglip": "SiglipForImageClassification"}[l.family])
 	case h.Features != width && h.Features != 2*width || h.Features == 2*width && l.two == nil && l.family != "dinov2":
 		return fmt.Errorf("head on %d features, expected %d", h.Features, width)
 	}
@@ -149,7 +170,7 @@ func (f *File) modules(l *layout) ([]peftModule, error) {
 	var list []peftModule
 	for deltas := f.Adapter.Deltas; len(deltas) > 0; {
 		block := deltas[0].Site.Block
-		if block == arch.PoolBlock {
+		if block == arch.PoolBlock && l.pool == nil {
 			return nil, fmt.Errorf("%v: the map of attention pooling has no module that PEFT adapts", deltas[0].Site)
 		}
 		parts := map[part]*pair{}
@@ -157,24 +178,55 @@ func (f *File) modules(l *layout) ([]peftModule, error) {
 			parts[part(deltas[0].Site.Kind)] = pairOf(&deltas[0])
 			deltas = deltas[1:]
 		}
-		if err := recut(parts, l, f.Meta.Base.Width, swiglu, rs); err != nil {
+		err := error(nil)
+		if block == arch.PoolBlock {
+			err = joinKV(parts, f.Meta.Base.Width, rs)
+		} else {
+			err = recut(parts, l, f.Meta.Base.Width, swiglu, rs)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("block %d: %w", block, err)
 		}
 		for _, p := range slices.Sorted(maps.Keys(parts)) {
 			tail, ok := l.tail(p, swiglu)
+			path := l.path(block, tail)
+			if block == arch.PoolBlock {
+				tail, ok = l.poolTail(p)
+				path = l.prefix + tail
+			}
 			if !ok {
 				return nil, fmt.Errorf("block %d: no module of the names %q for %v", block, l.names, vit.Kind(p))
 			}
-			list = append(list, peftModule{l.path(block, tail), tail, parts[p]})
+			list = append(list, peftModule{path, tail, parts[p]})
 		}
 	}
 	return list, nil
+}
+
+// joinKV replaces k and v of attention pooling by the module that has both.
+func joinKV(parts map[part]*pair, width int, rs bool) error {
+	pieces := []*pair{parts[partK], parts[partV]}
+	delete(parts, partK)
+	delete(parts, partV)
+	if pieces[0] == nil && pieces[1] == nil {
+		return nil
+	}
+	p, err := fuse(pieces, width, rs)
+	if err != nil {
+		return fmt.Errorf("k, v: %w", err)
+	}
+	parts[partKV] = p
+	return nil
 }
 
 // recut replaces the sites of one block by the pieces and unions for which the layout has modules.
 func recut(parts map[part]*pair, l *layout, width int, swiglu, rs bool) error {
 	if _, fused := l.tail(partQKV, swiglu); fused {
 		pieces := []*pair{parts[partQ], parts[partK], parts[partV]}
+		if l.bypassed && slices.ContainsFunc(pieces, func(p *pair) bool { return p != nil }) {
+			return errors.New("q, k, v: timm multiplies with the weight of this base's qkv without calling the module, so what PEFT puts beside it does nothing: " +
+				"only proj, fc1 and fc2 can be written; melo convert --merge writes a base with all of it")
+		}
 		for i := range pieces {
 			delete(parts, part(i))
 		}
@@ -287,6 +339,15 @@ func (f *File) targets(l *layout, o PEFTOptions, modules []peftModule) []string 
 		}
 	}
 	exact := depth > 0
+	for _, tail := range l.unused {
+		exact = exact && !short.matches(l.prefix+tail)
+	}
+	for _, m := range l.pool {
+		if o.Base == nil || o.Base.Pooling == arch.PoolAttention {
+			path := l.prefix + m.tail
+			exact = exact && short.matches(path) == paths[path]
+		}
+	}
 	for block := range depth {
 		for _, m := range l.of(f.Meta.Base.SwiGLU) {
 			path := l.path(block, m.tail)

@@ -54,6 +54,20 @@ var (
 		{"timm_deit_distilled", false, true, timm, false},
 		{"timm_dinov2_reg", false, false, timm, false}, // packed SwiGLU
 		{"timm_clip", false, true, timm, false},
+		{"siglip", false, false, hf5, true},
+		{"siglip_class", false, true, hf5, false},
+		{"beit", false, true, hf5, false},
+		{"beit_shared", false, true, hf5, false},
+		{"data2vec", false, true, hf5, false},
+		{"dinov3", false, false, hf5, true},
+		{"dinov3_gated", false, false, hf5, true},
+		{"timm_siglip", false, true, timm, false},
+		{"timm_dinov3_plus", false, false, timm, false},
+		{"timm_eva02_base", false, true, timm, false},
+		{"timm_eva02_clip", false, false, timm, false},
+		{"timm_eva02_small", false, true, timm, false},
+		{"timm_beit", false, true, timm, false},
+		{"timm_dinov3", false, true, timm, false},
 	}
 )
 
@@ -63,7 +77,11 @@ var configs = map[string]lora.Config{
 	"wide":   {Kinds: []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}, Rank: 4, PerKind: map[vit.Kind]int{vit.Proj: 3, vit.FC1: 5}},
 	"rs":     {Rank: 4, Alpha: 6, RSLoRA: true},
 	"subset": {Rank: 4, Alpha: 8, Blocks: []int{1}},
+	"mlp":    {Kinds: []vit.Kind{vit.Proj, vit.FC1, vit.FC2}, Rank: 4, Alpha: 8},
 }
+
+// bypassed are bases of timm beside whose qkv PEFT's matrices do nothing.
+var bypassed = []string{"timm_eva02_small", "timm_beit", "timm_dinov3"}
 
 // check is one comparison to make; check_adapters.py reads a list of them.
 type check struct {
@@ -95,6 +113,9 @@ func run(dir string) error {
 			return err
 		}
 		for _, name := range slices.Sorted(maps.Keys(configs)) {
+			if slices.Contains(bypassed, t.base) && name != "mlp" {
+				continue
+			}
 			list, err := t.write(filepath.Join(dir, t.base+"-"+name), m, configs[name])
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", t.base, name, err)

@@ -39,13 +39,15 @@ def load_base(folder: Path, labels: int | None) -> torch.nn.Module:
     if labels is not None:
         more = {"num_labels": labels, "ignore_mismatched_sizes": True}
         if not name.endswith(("ForImageClassification", "WithTeacher")):
-            name = {"vit": "ViT", "deit": "DeiT"}[config["model_type"]] + "ForImageClassification"
+            name = {"vit": "ViT", "deit": "DeiT", "beit": "Beit", "siglip": "Siglip"}[config["model_type"]] + "ForImageClassification"
     return getattr(hf, name).from_pretrained(folder, **more)
 
 
 def output_of(model: torch.nn.Module, x: torch.Tensor, logits: bool) -> torch.Tensor:
     """Logits; or the features before a head or CLIP's projection."""
     inner = getattr(model, "base_model", model)
+    if not logits and type(getattr(inner, "model", inner)).__name__.startswith("Siglip"):
+        return model(x).pooler_output
     if not logits and type(getattr(inner, "model", inner)).__name__.startswith("CLIP"):
         clip = getattr(inner, "model", inner)
         clip = getattr(clip, "vision_model", clip)
