@@ -78,12 +78,14 @@ type Retreated struct {
 	Number  int // of the retreat, from 1
 }
 
-// Returned says that the training ended below the linear probe that it began with, which is kept instead.
+// Returned says that the training ended below the linear probe that it began with. The probe is kept instead, unless
+// chance explains the difference.
 type Returned struct {
 	Title  string
 	Method lora.Method
 	Scores train.Scores // of what the training ended with
 	Start  Start
+	Kept   bool // what the training ended with is kept
 }
 
 // Began says that training begins.

@@ -188,10 +188,20 @@ func (l *Loop) keep() {
 	l.put(kept)
 }
 
-// ReturnToStart restores the initial parameters after a run with Returns whose result is no better.
-func (l *Loop) ReturnToStart() {
+// ReturnToStart restores the initial parameters after a run with Returns whose result is no better. The returned
+// function undoes it.
+func (l *Loop) ReturnToStart() (undo func()) {
+	kept := l.State.Kept
+	var result [][]float32
+	for _, p := range l.Model.Params() {
+		result = append(result, slices.Clone(p.Data))
+	}
 	l.State.Kept = KeptStart
 	l.put(l.start)
+	return func() {
+		l.State.Kept = kept
+		l.put(result)
+	}
 }
 
 // put loads parameters into the model, if there are any.

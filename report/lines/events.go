@@ -54,8 +54,12 @@ func (w *Watch) Event(e experiment.Event) {
 		r := e.Retreat
 		w.Remark(fmt.Sprintf("%snote: %s: epoch %d again, at half the rates (%d of at most 3 times)", prefix(e.Title), r.Reason, r.Epoch, e.Number))
 	case experiment.Returned:
-		w.Remark(fmt.Sprintf("%snote: the run ended below its linear probe on validation (AUC %s, the probe %s): the probe is kept",
-			prefix(e.Title), Score(e.Scores, train.AUC), Score(e.Start.Scores, train.AUC)))
+		told := "the probe is kept"
+		if e.Kept {
+			told = "chance explains that, and the adapter is kept (--method linear makes the probe)"
+		}
+		w.Remark(fmt.Sprintf("%snote: the run ended below its linear probe on validation (AUC %s, the probe %s): %s",
+			prefix(e.Title), Score(e.Scores, train.AUC), Score(e.Start.Scores, train.AUC), told))
 	case experiment.Began:
 		w.began(e)
 	case experiment.Stepped:
