@@ -1,10 +1,17 @@
 package kernel
 
-// Multi-head scaled dot-product attention (Vaswani et al., arXiv 1706.03762, equation 1), one image and
-// one head at a time. Scores live in a worker's scratch for at most attnRows queries; backward
-// recomputes the probabilities from the kept log-sum-exp of each row (Dao et al., arXiv 2205.14135).
+import (
+	"math"
 
-// attnRows bounds the queries whose scores are held at once: at 197 tokens the scores of one head
+	"melo.example/melo/internal/par"
+)
+
+// Multi-head scaled dot-product attention (Vaswani et al., arXiv 1706.03762, equation 1), one image and
+// one head at a time. Scores live in a worker's scratch for as many queries as a tile has rows
+// (docs/adr/0135-attention-in-blocks.md). Backward recomputes the probabilities from the kept log-sum-exp of each
+// row (Dao et al., arXiv 2205.14135), for at most attnRows queries.
+
+// attnRows bounds the queries whose scores are held at once on the way back: at 197 tokens the scores of one head
 // (160 KB) stay in a 512 KB second-level cache.
 const attnRows = 208
 
@@ -29,6 +36,33 @@ func (s *AttnShape) biasRow(bias []float32, head, query int) []float32 {
 	return bias[(head*s.Keys+query)*s.Keys:][:s.Keys]
 }
 
+// factors are what products q kᵀ are multiplied by on their way to memory, and what is left to multiply scores by: softmax
+// wants the latter above 0. That of BF16 is to the base of two.
+func (s *AttnShape) factors() (first, then float32) {
+	scale := s.Scale
+	if s.Elem == BF16 {
+		scale = float32(float64(scale) * math.Log2E)
+	}
+	if s.Bias == nil && scale > 0 {
+		return 1, scale
+	}
+	return scale, 1
+}
+
+// addBias adds the biases to scores, of which the first are those of query r0.
+func (s *AttnShape) addBias(scores Mat, head, r0 int) {
+	if s.Bias == nil {
+		return
+	}
+	for r := range scores.Rows {
+		if s.Elem == BF16 {
+			Axpy(scores.Row(r), s.biasRow(s.Bias, head, r0+r), math.Log2E)
+		} else {
+			AddTo(scores.Row(r), s.biasRow(s.Bias, head, r0+r))
+		}
+	}
+}
+
 // scores turns products q kᵀ, the first that of query r0, into scores, and returns what is left to multiply them by.
 func (s *AttnShape) scores(p Mat, head, r0 int) (scale float32) {
 	if s.Bias == nil {
@@ -47,6 +81,8 @@ type attnTask struct {
 	q, k, v, o     Mat
 	dq, dk, dv, do Mat
 	lse            []float32 // [Images*Heads*Queries]
+	dim            int       // of a head
+	fetch          bool      // ahead
 	backward       bool
 	image          int // the first one
 	split          int // query blocks an item: more parallel items when there are few heads
@@ -55,6 +91,8 @@ type attnTask struct {
 
 type attnScratch struct {
 	p, dp        []float32
+	keys, values panels // of the head in work
+	q, o         []float32
 	largest, sum rowResults
 }
 
@@ -71,7 +109,8 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 	if !words.takesParts(o.Cols / s.Heads) {
 		s.Words = Words{}
 	}
-	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers}
+	e.attn = attnTask{AttnShape: s, dim: q.Cols / s.Heads, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers,
+		fetch: fast() && k.Rows*k.Cols >= aheadFrom && s.Queries > 1}
 	e.pool.Run(items*split, &e.attn)
 	if s.Words.Empty() && !words.Empty() {
 		e.narrowTo(words, o, nil)
@@ -81,7 +120,7 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 // AttentionGrad sets dQ, dK and dV from dO, given the operands, the output and the log-sum-exp of Attention.
 func (e *Exec) AttentionGrad(s AttnShape, dq, dk, dv, do, o, q, k, v Mat, lse []float32) {
 	e.level()
-	e.attn = attnTask{AttnShape: s, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
+	e.attn = attnTask{AttnShape: s, dim: q.Cols / s.Heads, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
 		lse: lse, backward: true, split: 1, workers: e.workers}
 	if s.DBias == nil {
 		e.pool.Run(s.Images*s.Heads, &e.attn)
@@ -100,33 +139,50 @@ func (t *attnTask) Do(worker, i int) {
 		t.grad(w, image, head)
 		return
 	}
-	r0, r1 := part*t.Queries/t.split, (part+1)*t.Queries/t.split
-	for ; r0 < r1; r0 += attnRows {
-		t.forward(w, image, head, r0, min(r0+attnRows, r1))
+	r0, r1 := par.Part(t.Queries, part, t.split)
+	blocks := pieces(r1-r0, blockHeight(t.Elem))
+	t.aheadOfHead(w, item)
+	if blocks > 1 {
+		w.attn.keys.packT(w, t.Elem, t.part(t.k, image, t.Keys, head))
 	}
+	w.attn.values.pack(t.Elem, t.part(t.v, image, t.Keys, head), r1-r0)
+	for i := range blocks {
+		b0, b1 := par.Part(r1-r0, i, blocks)
+		t.forward(w, image, head, r0+b0, r0+b1, blocks > 1)
+	}
+}
+
+// blockHeight is the number of queries whose scores are held at once: those of a tile, or of some if tiles are low.
+func blockHeight(e Elem) int {
+	const low = 24
+	return max(1, low/current.rows(e)) * current.rows(e)
 }
 
 // part returns the rows of one image and the columns of one head of m.
 func (t *attnTask) part(m Mat, image, each, head int) Mat {
-	dim := m.Cols / t.Heads
-	return m.RowRange(image*each, (image+1)*each).ColRange(head*dim, (head+1)*dim)
+	return m.RowRange(image*each, (image+1)*each).ColRange(head*t.dim, (head+1)*t.dim)
 }
 
-func (t *attnTask) forward(w *Worker, image, head, r0, r1 int) {
-	q := t.part(t.q, image, t.Queries, head).RowRange(r0, r1)
-	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
-	p := scratchMat(&w.attn.p, r1-r0, t.Keys)
-	w.product(t.Elem, p, q, k, false, true, 1, false)
-	var lse []float32
+// forward computes a block of queries: its scores never leave the nearest caches. Keys are packed, or will be, a panel at a time.
+func (t *attnTask) forward(w *Worker, image, head, r0, r1 int, packed bool) {
+	t.aheadOfBlock(w, image, head, r0, r1)
+	q, o := t.part(t.q, image, t.Queries, head).RowRange(r0, r1), t.part(t.o, image, t.Queries, head).RowRange(r0, r1)
+	scores := blockMat(&w.attn.p, r1-r0, t.Keys)
+	left := w.leftBlock(t.Elem, q)
+	first, then := t.factors()
+	if packed {
+		w.times(scores, left, &w.attn.keys, first, false)
+	} else {
+		w.timesT(scores, left, t.Elem, t.part(t.k, image, t.Keys, head), first)
+	}
+	t.addBias(scores, head, r0)
+	p := w.softmax(t.Elem, scores, then)
 	if t.lse != nil {
-		lse = t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0]
+		w.logSums(t.Elem, t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0])
 	}
-	w.softmaxRows(p, t.scores(p, head, r0), lse)
-	o := t.part(t.o, image, t.Queries, head).RowRange(r0, r1)
-	w.product(t.Elem, o, p, v, false, false, 1, false)
-	if !t.Words.Empty() {
-		t.Words.setPart(image*t.Queries+r0, head*o.Cols, o)
-	}
+	y := blockMat(&w.attn.o, r1-r0, o.Cols)
+	w.times(y, p, &w.attn.values, 1, false)
+	w.overTotals(o, y, t.Words, image*t.Queries+r0, head*o.Cols)
 }
 
 func (t *attnTask) grad(w *Worker, image, head int) {
@@ -170,8 +226,5 @@ func (t *attnTask) show(p, dp Mat, first int) {
 // scratchMat returns a rows x cols matrix in *buf, grown if needed, with a stride of whole vectors of any set.
 func scratchMat(buf *[]float32, rows, cols int) Mat {
 	stride := (cols + maxLanes - 1) &^ (maxLanes - 1)
-	if n := rows * stride; cap(*buf) < n {
-		*buf = alignedFloats(n)
-	}
-	return Mat{Data: (*buf)[:rows*stride], Rows: rows, Cols: cols, Stride: stride}
+	return Mat{Data: scratch(buf, rows*stride), Rows: rows, Cols: cols, Stride: stride}
 }

@@ -60,6 +60,7 @@ type Exec struct {
 type Worker struct {
 	packScratch             // for matrix products
 	attn        attnScratch // score blocks of attention
+	next        ahead       // of attention
 }
 
 // NewExec returns an Exec on pool.
@@ -84,6 +85,10 @@ var scratches = [...]func(w *Worker) *[]float32{
 	func(w *Worker) *[]float32 { return &w.y },
 	func(w *Worker) *[]float32 { return &w.attn.p },
 	func(w *Worker) *[]float32 { return &w.attn.dp },
+	func(w *Worker) *[]float32 { return &w.attn.q },
+	func(w *Worker) *[]float32 { return &w.attn.o },
+	func(w *Worker) *[]float32 { return &w.attn.keys.buf },
+	func(w *Worker) *[]float32 { return &w.attn.values.buf },
 }
 
 // level gives every worker as much scratch memory as the worker that has most. Any worker may get the largest

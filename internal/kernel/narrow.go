@@ -113,6 +113,20 @@ func roundRow(dst, x []float32) {
 	}
 }
 
+// roundRows rounds the rows of m to bfloat16, two a word.
+func roundRows(dst, m Mat) {
+	n := m.Cols &^ (current.lanes - 1)
+	if n > 0 && m.Rows > 0 {
+		o := gridOperands{n: n, rows: m.Rows}
+		o.set(0, dst)
+		o.set(1, m)
+		asmGrid(gridBF16, &o)
+	}
+	for r := 0; n < m.Cols && r < m.Rows; r++ {
+		roundRow(dst.Row(r)[n/2:BF16.words(m.Cols)], m.Row(r)[n:])
+	}
+}
+
 // leftBF16 returns a, or its transpose, as a bfloat16 left-hand side, and the number of words along k.
 func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
 	if trans {
@@ -121,38 +135,37 @@ func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
 		return leftOf(words, true), words.Rows
 	}
 	words := scratchMat(&w.left, a.Rows, BF16.words(a.Cols))
-	for r := range a.Rows {
-		roundRow(words.Row(r), a.Row(r))
-	}
+	roundRows(words, a)
 	return leftOf(words, false), words.Cols
 }
 
 // pairRows rounds pairs of rows of m to bfloat16 and interleaves them: word j of row i of dst holds m[2i][j]
 // and m[2i+1][j]. A missing row counts as zeros.
 func pairRows(dst, m Mat) {
-	n := m.Cols &^ 15
-	var none [16]float32
-	for i := range dst.Rows {
-		out, a, b := dst.Row(i), m.Row(2*i), none[:0]
-		if 2*i+1 < m.Rows {
-			b = m.Row(2*i + 1)
-		}
-		for j := 0; j < n && len(b) == 0; j += 16 {
-			asmPairBF16(&out[j], &a[j], &none[0], 16)
-		}
-		if n > 0 && len(b) > 0 {
-			asmPairBF16(&out[0], &a[0], &b[0], n)
-		}
-		if n < m.Cols {
-			var x, y, z [16]float32
-			copy(x[:], a[n:])
-			if len(b) > 0 {
-				copy(y[:], b[n:])
-			}
-			asmPairBF16(&z[0], &x[0], &y[0], 16)
-			clear(out[n:])
-			copy(out[n:], z[:])
-		}
+	n, whole := m.Cols&^(current.lanes-1), m.Rows/2
+	if n > 0 && whole > 0 {
+		o := gridOperands{n: n, rows: whole}
+		o.set(0, dst)
+		o.p[1], o.ld[1] = &m.Data[0], 8*m.Stride
+		o.p[2], o.ld[2] = &m.Data[m.Stride], 8*m.Stride
+		asmGrid(gridPairBF16, &o)
+	}
+	for i := 0; i < whole && n < dst.Cols; i++ {
+		pairEdge(dst.Row(i)[n:], m.Row(2 * i)[n:], m.Row(2*i + 1)[n:])
+	}
+	if whole < dst.Rows {
+		pairEdge(dst.Row(whole), m.Row(2*whole), nil)
+	}
+}
+
+// pairEdge is pairRows for two rows, or one, of any length.
+func pairEdge(dst, a, b []float32) {
+	for j := 0; j < len(dst); j += 16 {
+		var x, y, z [16]float32
+		copy(x[:], a[min(j, len(a)):])
+		copy(y[:], b[min(j, len(b)):])
+		asmPairBF16(&z[0], &x[0], &y[0], 16)
+		copy(dst[j:], z[:])
 	}
 }
 

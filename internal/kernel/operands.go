@@ -112,12 +112,11 @@ func ptr(x []float32, n int) *float32 {
 // kernel uses those that its comment names. n, the number of columns, is a positive multiple of the lanes, and
 // rows is positive. Assembly depends on the layout of this struct.
 type gridOperands struct {
-	p     [6]*float32
-	ld    [6]int
-	n     int
-	rows  int
-	s     [4]float32
-	lanes [maxLanes]float32 //lint:ignore U1000 scratch of the assembly
+	p    [6]*float32
+	ld   [6]int
+	n    int
+	rows int
+	s    [4]float32
 }
 
 // set makes m operand i. A matrix with stride 0 is the same row for all.

@@ -188,10 +188,19 @@ func packTransposed(dst []float32, ldd int, m Mat, next []float32) {
 
 // packRows copies the rows of m to dst, ldd elements apart, with zeros from m.Cols on.
 func packRows(dst []float32, ldd int, m Mat) {
-	for k := range m.Rows {
-		row := dst[k*ldd : (k+1)*ldd]
-		n := copy(row, m.Row(k))
-		clear(row[n:])
+	n := 0
+	if fast() && m.Rows > 0 {
+		n = m.Cols &^ (current.lanes - 1)
+	}
+	if n > 0 {
+		o := gridOperands{n: n, rows: m.Rows}
+		o.set(0, Mat{Data: dst, Stride: ldd})
+		o.set(1, m)
+		asmGrid(gridCopy, &o)
+	}
+	for k := 0; k < m.Rows && n < ldd; k++ {
+		row := dst[k*ldd+n : (k+1)*ldd]
+		clear(row[copy(row, m.Row(k)[n:]):])
 	}
 }
 

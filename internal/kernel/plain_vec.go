@@ -151,18 +151,23 @@ func plainNormParamGrad(dgain, dbias, dy, x []float32, mean, rstd float32) {
 
 // plainSoftmax sets x = softmax(scale*x) and returns the log-sum-exp of scale*x.
 func plainSoftmax(x []float32, scale float32) (lse float32) {
-	m := math.Inf(-1)
+	m, sum := plainExponentials(x, scale)
+	plainScale(x, x, float32(1/sum))
+	return float32(m + math.Log(sum))
+}
+
+// plainExponentials sets x = e^(scale*x - m), m being the largest of scale*x, and returns m and the sum.
+func plainExponentials(x []float32, scale float32) (m, sum float64) {
+	m = math.Inf(-1)
 	for _, v := range x {
 		m = max(m, float64(v*scale))
 	}
-	var sum float64
 	for i, v := range x {
 		e := math.Exp(float64(v*scale) - m)
 		sum += e
 		x[i] = float32(e)
 	}
-	plainScale(x, x, float32(1/sum))
-	return float32(m + math.Log(sum))
+	return m, sum
 }
 
 // plainSoftmaxFromLSE sets x = exp(scale*x - lse).

@@ -11,7 +11,7 @@ import (
 //
 //	c[i][j] = alpha * sum over k of a[i*rsa + k*csa] * b[k*ldb + j]
 //
-// or adds that to c if acc is not 0. Strides are in bytes. Assembly depends on the layout of this struct.
+// or adds that to c, as the field then says. Strides are in bytes. Assembly depends on the layout of this struct.
 type tile struct {
 	k        int
 	a        *float32
@@ -22,12 +22,36 @@ type tile struct {
 	ldc      int
 	alpha    float32
 	_        uint32
-	acc      int
+	then     tileThen
 	next     *float32 // memory that will be read next: prefetched, one vector per four steps of k
 
 	// For int8 products: zero point and scale of each row of a, sum and scale of each column of b.
 	rowQuant         *quant
 	colSum, colScale *float32
+
+	// more is the number of equally wide tiles that follow on the right. The columns of b of each begin where those of the
+	// previous tile end. Micro-kernels of float32 and bfloat16 count it down and advance c.
+	more int
+}
+
+// tileThen is what a micro-kernel does with its sums.
+type tileThen int
+
+const (
+	tileScale tileThen = iota // c = alpha*sum
+	tileAdd                   // c += alpha*sum
+	tileSet                   // c = sum
+)
+
+// then is what to do with chain i of a product.
+func then(alpha float32, accumulate bool, i int) tileThen {
+	switch {
+	case accumulate || i > 0:
+		return tileAdd
+	case alpha == 1:
+		return tileSet
+	}
+	return tileScale
 }
 
 // fetchTiles is the number of tiles during which a micro-kernel prefetches a whole panel.
@@ -47,7 +71,7 @@ func (t *tile) plain(rows, cols int) {
 		}
 		c := unsafe.Slice(at(t.c, i*t.ldc), cols)
 		for j := range c {
-			if t.acc != 0 {
+			if t.then == tileAdd {
 				c[j] += t.alpha * sum[j]
 			} else {
 				c[j] = t.alpha * sum[j]
@@ -98,10 +122,7 @@ func (w *Worker) columns(c Mat, a operand, k int, b right, alpha float32, accumu
 	}
 	for i := range chains {
 		k0, k1 := par.Part(k, i, chains)
-		w.tile.k, w.tile.acc = (k1-k0)/step, 0
-		if accumulate || i > 0 {
-			w.tile.acc = 1
-		}
+		w.tile.k, w.tile.then = (k1-k0)/step, then(alpha, accumulate, i)
 		for j := 0; j < c.Cols; j += current.panel() {
 			w.tile.b = &b.data[j*k+k0*b.stride]
 			if b.elem == I8 {
@@ -135,7 +156,7 @@ func (w *Worker) tiles(c Mat, a operand, b right, next []float32) {
 		}
 		// A tile that extends beyond the edge of c is computed in scratch memory of full size.
 		edge, part := Mat{w.edge[:], r1 - r0, width, width}, c.RowRange(r0, r1)
-		if t.acc != 0 {
+		if t.then == tileAdd {
 			copyRows(edge, part)
 		}
 		t.c, t.ldc = &edge.Data[0], 4*width

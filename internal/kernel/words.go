@@ -65,18 +65,4 @@ func (w *Words) part(r0, c0 int) Mat {
 }
 
 // setPart rounds x, whose first element belongs to row r0 and column c0.
-func (w *Words) setPart(r0, c0 int, x Mat) {
-	n := x.Cols &^ (current.lanes - 1)
-	if n > 0 && x.Rows > 0 {
-		o := gridOperands{n: n, rows: x.Rows}
-		o.set(0, w.part(r0, c0))
-		o.set(1, x)
-		asmGrid(gridBF16, &o)
-	}
-	if n == x.Cols {
-		return
-	}
-	for r := range x.Rows {
-		roundRow(w.words.Row(r0 + r)[(c0+n)/2:], x.Row(r)[n:])
-	}
-}
+func (w *Words) setPart(r0, c0 int, x Mat) { roundRows(w.part(r0, c0), x) }

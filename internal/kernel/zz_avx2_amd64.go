@@ -11,6 +11,9 @@ func transposeAVX2(dst *float32, ldd int, src *float32, lds int, n int, next *fl
 func timesZeroAVX2(out *float32, src *float32, n int)
 
 //go:noescape
+func fetchRowsAVX2(src *float32, lds int, n int, rows int)
+
+//go:noescape
 func micro1x1AVX2(t *tile)
 
 //go:noescape

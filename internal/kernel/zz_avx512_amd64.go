@@ -11,6 +11,9 @@ func transposeAVX512(dst *float32, ldd int, src *float32, lds int, n int, next *
 func timesZeroAVX512(out *float32, src *float32, n int)
 
 //go:noescape
+func fetchRowsAVX512(src *float32, lds int, n int, rows int)
+
+//go:noescape
 func micro1x1AVX512(t *tile)
 
 //go:noescape

@@ -28,6 +28,18 @@ func asmTimesZero(out *float32, src *float32, n int) {
 	panic("kernel: timesZero is not in this kernel set")
 }
 
+func asmFetchRows(src *float32, lds int, n int, rows int) {
+	if current.id == setAVX2 {
+		fetchRowsAVX2(src, lds, n, rows)
+		return
+	}
+	if current.id == setAVX512 {
+		fetchRowsAVX512(src, lds, n, rows)
+		return
+	}
+	panic("kernel: fetchRows is not in this kernel set")
+}
+
 func asmPeak(n int) {
 	if current.id == setAVX2 {
 		peakAVX2(n)

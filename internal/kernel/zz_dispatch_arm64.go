@@ -20,6 +20,14 @@ func asmTimesZero(out *float32, src *float32, n int) {
 	panic("kernel: timesZero is not in this kernel set")
 }
 
+func asmFetchRows(src *float32, lds int, n int, rows int) {
+	if current.id == setNEON {
+		fetchRowsNEON(src, lds, n, rows)
+		return
+	}
+	panic("kernel: fetchRows is not in this kernel set")
+}
+
 func asmPeak(n int) {
 	if current.id == setNEON {
 		peakNEON(n)

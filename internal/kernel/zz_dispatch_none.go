@@ -12,6 +12,10 @@ func asmTimesZero(out *float32, src *float32, n int) {
 	panic("kernel: timesZero is not in this kernel set")
 }
 
+func asmFetchRows(src *float32, lds int, n int, rows int) {
+	panic("kernel: fetchRows is not in this kernel set")
+}
+
 func asmPeak(n int) {
 	panic("kernel: peak is not in this kernel set")
 }

@@ -11,6 +11,9 @@ func transposeNEON(dst *float32, ldd int, src *float32, lds int, n int, next *fl
 func timesZeroNEON(out *float32, src *float32, n int)
 
 //go:noescape
+func fetchRowsNEON(src *float32, lds int, n int, rows int)
+
+//go:noescape
 func micro1x1NEON(t *tile)
 
 //go:noescape

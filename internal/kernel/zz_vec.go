@@ -43,7 +43,10 @@ const (
 	gridGeluErf                     // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
 	gridGeluTanh                    // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
 	gridGeluQuick                   // sets c, y, pre, bias: pre = y + bias, c = the activation of that.
-	gridSoftmax                     // sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).
+	gridLargest                     // finds the largest of o.s[0] * x, for o.s[0] above 0. Operands x, its last vectors, what is added to them, the largest.
+	gridSoftmax                     // sets x = e^(o.s[0]*x - m) and sums it. Operands x, m, the sums.
+	gridOver                        // sets c = y * (1/total). Operands c, y, total.
+	gridCopy                        // sets c = y. Operands c, y.
 	gridExp                         // sets x = e^(o.s[0]*x - lse). Operands x, lse.
 	gridDot                         // sums a*b. Operands a, b, the sums.
 	gridSoftmaxGrad                 // sets ds = o.s[0] * p * (dp - delta). Operands ds, p, dp, delta.
@@ -51,4 +54,7 @@ const (
 	gridGeluErfBF16                 // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
 	gridGeluTanhBF16                // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
 	gridGeluQuickBF16               // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
+	gridSoftmaxBF16                 // sets c = bfloat16 of 2^(o.s[0]*x - m) and sums the numbers. Operands c, x, m, the sums.
+	gridOverBF16                    // sets c = y * (1/total), and words to the bfloat16 of that. Operands words, c, y, total.
+	gridPairBF16                    // sets the words of c to the bfloat16 (a, b).
 )

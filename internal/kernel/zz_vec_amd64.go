@@ -300,8 +300,14 @@ func gridAVX2(op gridOp, o *gridOperands) {
 		gridGeluTanhAVX2(o)
 	case gridGeluQuick:
 		gridGeluQuickAVX2(o)
+	case gridLargest:
+		gridLargestAVX2(o)
 	case gridSoftmax:
 		gridSoftmaxAVX2(o)
+	case gridOver:
+		gridOverAVX2(o)
+	case gridCopy:
+		gridCopyAVX2(o)
 	case gridExp:
 		gridExpAVX2(o)
 	case gridDot:
@@ -332,7 +338,16 @@ func gridGeluTanhAVX2(o *gridOperands)
 func gridGeluQuickAVX2(o *gridOperands)
 
 //go:noescape
+func gridLargestAVX2(o *gridOperands)
+
+//go:noescape
 func gridSoftmaxAVX2(o *gridOperands)
+
+//go:noescape
+func gridOverAVX2(o *gridOperands)
+
+//go:noescape
+func gridCopyAVX2(o *gridOperands)
 
 //go:noescape
 func gridExpAVX2(o *gridOperands)
@@ -365,14 +380,26 @@ func gridAVX512(op gridOp, o *gridOperands) {
 		gridGeluTanhBF16AVX512(o)
 	case gridGeluQuickBF16:
 		gridGeluQuickBF16AVX512(o)
+	case gridLargest:
+		gridLargestAVX512(o)
 	case gridSoftmax:
 		gridSoftmaxAVX512(o)
+	case gridOver:
+		gridOverAVX512(o)
+	case gridCopy:
+		gridCopyAVX512(o)
 	case gridExp:
 		gridExpAVX512(o)
 	case gridDot:
 		gridDotAVX512(o)
 	case gridSoftmaxGrad:
 		gridSoftmaxGradAVX512(o)
+	case gridSoftmaxBF16:
+		gridSoftmaxBF16AVX512(o)
+	case gridOverBF16:
+		gridOverBF16AVX512(o)
+	case gridPairBF16:
+		gridPairBF16AVX512(o)
 	default:
 		panic("kernel: there is no such kernel in this set")
 	}
@@ -409,7 +436,16 @@ func gridGeluTanhBF16AVX512(o *gridOperands)
 func gridGeluQuickBF16AVX512(o *gridOperands)
 
 //go:noescape
+func gridLargestAVX512(o *gridOperands)
+
+//go:noescape
 func gridSoftmaxAVX512(o *gridOperands)
+
+//go:noescape
+func gridOverAVX512(o *gridOperands)
+
+//go:noescape
+func gridCopyAVX512(o *gridOperands)
 
 //go:noescape
 func gridExpAVX512(o *gridOperands)
@@ -419,3 +455,12 @@ func gridDotAVX512(o *gridOperands)
 
 //go:noescape
 func gridSoftmaxGradAVX512(o *gridOperands)
+
+//go:noescape
+func gridSoftmaxBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridOverBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridPairBF16AVX512(o *gridOperands)

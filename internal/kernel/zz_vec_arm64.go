@@ -160,8 +160,14 @@ func gridNEON(op gridOp, o *gridOperands) {
 		gridGeluTanhNEON(o)
 	case gridGeluQuick:
 		gridGeluQuickNEON(o)
+	case gridLargest:
+		gridLargestNEON(o)
 	case gridSoftmax:
 		gridSoftmaxNEON(o)
+	case gridOver:
+		gridOverNEON(o)
+	case gridCopy:
+		gridCopyNEON(o)
 	case gridExp:
 		gridExpNEON(o)
 	case gridDot:
@@ -192,7 +198,16 @@ func gridGeluTanhNEON(o *gridOperands)
 func gridGeluQuickNEON(o *gridOperands)
 
 //go:noescape
+func gridLargestNEON(o *gridOperands)
+
+//go:noescape
 func gridSoftmaxNEON(o *gridOperands)
+
+//go:noescape
+func gridOverNEON(o *gridOperands)
+
+//go:noescape
+func gridCopyNEON(o *gridOperands)
 
 //go:noescape
 func gridExpNEON(o *gridOperands)

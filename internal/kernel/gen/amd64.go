@@ -21,6 +21,9 @@ var (
 	avx512Bits = map[Op]string{VAnd: "VPANDD", VOr: "VPORD", VXor: "VPXORD"}
 )
 
+// swapWithin is what takes four elements with the neighbour, or the one after it, for each.
+var swapWithin = map[int]int{1: 0xB1, 2: 0x4E}
+
 func printAMD64(p *printer, f *Func, i Instr) {
 	wide := f.T.Lanes == 16
 	reg := func(v V) string {
@@ -36,6 +39,8 @@ func printAMD64(p *printer, f *Func, i Instr) {
 		p.ins("MOVQ", f.argName(i.Name), g(i.D))
 	case LoadG:
 		p.ins("MOVQ", mem(i.M), g(i.D))
+	case StoreG:
+		p.ins("MOVQ", g(i.S), mem(i.M))
 	case MovG:
 		p.ins("MOVQ", g(i.S), g(i.D))
 	case AddG:
@@ -139,6 +144,15 @@ func printAMD64(p *printer, f *Func, i Instr) {
 			op = avx512Bits[i.Op]
 		}
 		p.ins(op, reg(i.B), reg(i.A), reg(i.V))
+	case VSwap:
+		switch {
+		case i.Imm <= 2:
+			p.ins("VPERMILPS", imm(swapWithin[i.Imm]), reg(i.A), reg(i.V))
+		case wide:
+			p.ins("VSHUFF32X4", imm(swapWithin[i.Imm/4]), reg(i.A), reg(i.A), reg(i.V))
+		default:
+			p.ins("VPERM2F128", "$1", reg(i.A), reg(i.A), reg(i.V))
+		}
 	case Ret:
 		p.ins("VZEROUPPER")
 		p.ins("RET")

@@ -29,6 +29,8 @@ func printARM64(p *printer, f *Func, i Instr) {
 		p.ins("MOVD", f.argName(i.Name), g(i.D))
 	case LoadG:
 		p.ins("MOVD", arm64Mem(f, i.M), g(i.D))
+	case StoreG:
+		p.ins("MOVD", g(i.S), arm64Mem(f, i.M))
 	case MovG:
 		p.ins("MOVD", g(i.S), g(i.D))
 	case AddG:
@@ -73,11 +75,21 @@ func printARM64(p *printer, f *Func, i Instr) {
 		p.ins("VMOV", fmt.Sprintf("V%d.B16", i.A), fmt.Sprintf("V%d.B16", i.V))
 	case Prefetch:
 		p.ins("PRFM", arm64Mem(f, i.M), "PLDL2KEEP")
+	case VSwap:
+		p.word(arm64Swap(i))
 	case Ret:
 		p.ins("RET")
 	default:
 		p.word(arm64Word(i), arm64Text(i))
 	}
+}
+
+// arm64Swap is the exchange of neighbours, or of halves.
+func arm64Swap(i Instr) (word uint32, text string) {
+	if i.Imm == 1 {
+		return 0x4EA00800 | uint32(i.A)<<5 | uint32(i.V), fmt.Sprintf("REV64 V%d.4S, V%d.4S", i.V, i.A)
+	}
+	return 0x6E004000 | uint32(i.A)<<16 | uint32(i.A)<<5 | uint32(i.V), fmt.Sprintf("EXT V%[1]d.16B, V%[2]d.16B, V%[2]d.16B, #8", i.V, i.A)
 }
 
 // arm64Word returns the encoding of an instruction that is not left to the assembler.

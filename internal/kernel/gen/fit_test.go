@@ -15,6 +15,12 @@ func TestFits(t *testing.T) {
 	if best > 2e-9 || e > best+2e-8 {
 		t.Errorf("exp: relative error %.3g, that of the best fit %.3g", e, best)
 	}
+	_, _, best = fit(math.Exp2, -0.5, 0.5, len(exp2Coefficients)-1, 0)
+	e = worst(math.Exp2, -0.5, 0.5, exp2Coefficients, []float32{2})
+	t.Logf("exp2: %.3g, best %.3g", e, best)
+	if best > 3e-6 || e > best+6e-8 {
+		t.Errorf("exp2: relative error %.3g, that of the best fit %.3g", e, best)
+	}
 	tail := func(a float64) float64 { return 0.5 * math.Erfc(a/math.Sqrt2) * math.Exp(a*a/2) }
 	_, _, best = fit(tail, 0, 13.3, len(tailP)-1, len(tailQ)-1)
 	e = worst(tail, 0, 13.3, tailP, tailQ)

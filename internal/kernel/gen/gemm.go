@@ -5,7 +5,8 @@ import "fmt"
 // Offsets in the struct tile of package kernel.
 const (
 	tileK, tileA, tileRSA, tileCSA, tileB, tileLDB, tileC, tileLDC, tileAlpha, tileAcc, tileNext = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80
-	tileRowQuant, tileColSum, tileColScale                                                       = 88, 96, 104
+	tileRowQuant, tileColSum, tileColScale, tileMore                                             = 88, 96, 104, 112
+	tileSize                                                                                     = 120
 )
 
 // element is an element type of the operands of a product, and how the products are summed.
@@ -40,6 +41,9 @@ func (e element) rows(t *Target) int {
 //
 //	for each k: c[i][j] += a[i*rsa + k*csa] * b[k*ldb + j]
 //
+// With more above 0, which byte kernels ignore, that many tiles to the right follow. The columns of B of each begin where
+// those of the previous tile end.
+//
 // Strides are arbitrary, so that one kernel serves A, its transpose, packed B and unpacked B. If elements are
 // narrow, two or four neighbours along k lie in one 32-bit word, and k counts words. Seven-bit values are
 // processed in steps of four words, and k counts steps.
@@ -54,6 +58,9 @@ func micro(t *Target, e element, rows, cols int) *Func {
 	}
 	a, csa, b, ldb, k := newRowAddr(f, field(tileA), field(tileRSA), rows), field(tileCSA), field(tileB), field(tileLDB), field(tileK)
 	acc := f.Vs(rows * cols)
+	if e.repeats() {
+		f.Label("tile")
+	}
 	for _, v := range acc {
 		f.Zero(v)
 	}
@@ -88,14 +95,35 @@ func micro(t *Target, e element, rows, cols int) *Func {
 	f.SubJumpNZ(k, 1, "one")
 
 	f.Label("store")
-	f.FreeG(next)
 	f.FreeV(temps...)
-	if e.per == 4 {
+	if !e.repeats() {
+		f.FreeG(next)
 		dequantize(f, p, b, acc, rows, cols)
+		storeTile(f, p, b, ldb, acc, rows, cols, "end")
+		f.Label("end")
+		f.Ret()
+		return f
 	}
-	storeTile(f, p, b, ldb, acc, rows, cols)
+	storeTile(f, p, k, next, acc, rows, cols, "stored")
+	f.Label("stored")
+	f.LoadG(next, At(p, tileMore))
+	f.JumpZ(next, "end")
+	f.AddI(next, -1)
+	f.StoreG(At(p, tileMore), next)
+	f.LoadG(k, At(p, tileC))
+	f.AddI(k, cols*t.Bytes())
+	f.StoreG(At(p, tileC), k)
+	a.rewind(f, At(p, tileA))
+	f.LoadG(k, At(p, tileK))
+	f.LoadG(next, At(p, tileNext))
+	f.Jump("tile")
+	f.Label("end")
+	f.Ret()
 	return f
 }
+
+// repeats says that a micro-kernel goes on with the next tiles.
+func (e element) repeats() bool { return e.per < 4 }
 
 // step returns what emits one step over k, and the registers that it uses.
 func (e element) step(f *Func, a *rowAddr, b, ldb G, acc []V, cols int) (multiply func(), temps []V) {
@@ -208,34 +236,42 @@ func dequantize(f *Func, p, tmp G, acc []V, rows, cols int) {
 // unrollK is the number of steps over k between two branches.
 const unrollK = 4
 
-// storeTile ends a micro-kernel: C = alpha*acc, plus C if acc is set. c and ldc are free registers.
-func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int) {
+// storeTile sets C = alpha*acc, or adds it if the field acc is 1, or sets C = acc if it is 2. It continues at the label end,
+// which must follow. c and ldc are free registers.
+func storeTile(f *Func, p, c, ldc G, acc []V, rows, cols int, end string) {
 	t := f.T
 	alpha, flag := f.V(), f.G()
 	f.LoadG(c, At(p, tileC))
 	f.LoadG(ldc, At(p, tileLDC))
 	f.LoadG(flag, At(p, tileAcc))
+	each := func(store func(m Mem, acc V)) {
+		for i := range rows {
+			for j := range cols {
+				store(At(c, j*t.Bytes()), acc[i*cols+j])
+			}
+			f.AddG(c, ldc)
+		}
+	}
+	f.JumpGE(flag, 2, "plain")
 	f.Dup(alpha, At(p, tileAlpha))
 	f.JumpZ(flag, "set")
 	old := f.V()
-	for i := range rows {
-		for j := range cols {
-			f.Load(old, At(c, j*t.Bytes()))
-			f.Op2(VFMA, old, acc[i*cols+j], alpha)
-			f.Store(At(c, j*t.Bytes()), old)
-		}
-		f.AddG(c, ldc)
-	}
-	f.Ret()
+	each(func(m Mem, acc V) {
+		f.Load(old, m)
+		f.Op2(VFMA, old, acc, alpha)
+		f.Store(m, old)
+	})
+	f.Jump(end)
 	f.Label("set")
-	for i := range rows {
-		for j := range cols {
-			f.Op2(VMul, acc[i*cols+j], acc[i*cols+j], alpha)
-			f.Store(At(c, j*t.Bytes()), acc[i*cols+j])
-		}
-		f.AddG(c, ldc)
-	}
-	f.Ret()
+	each(func(m Mem, acc V) {
+		f.Op2(VMul, acc, acc, alpha)
+		f.Store(m, acc)
+	})
+	f.Jump(end)
+	f.Label("plain")
+	each(f.Store)
+	f.FreeV(alpha, old)
+	f.FreeG(flag)
 }
 
 // rowAddr computes the addresses of up to 14 rows that are rsa bytes apart: one base per seven rows, and
@@ -285,6 +321,18 @@ func (r *rowAddr) at(i int) Mem {
 	m := r.multiples[i%7]
 	m.Base = r.bases[i/7]
 	return m
+}
+
+// rewind moves back to the beginning, which stands at m.
+func (r *rowAddr) rewind(f *Func, m Mem) {
+	a := r.bases[0]
+	for _, b := range r.bases[1:] {
+		f.SubG(b, a)
+	}
+	f.LoadG(a, m)
+	for _, b := range r.bases[1:] {
+		f.AddG(b, a)
+	}
 }
 
 func (r *rowAddr) advance(f *Func, csa G) {
@@ -367,7 +415,7 @@ func elements(t *Target) []element {
 
 // gemmFuncs are the kernels of matrix products.
 func gemmFuncs(t *Target) []*Func {
-	fs := []*Func{transpose(t), timesZero(t)}
+	fs := []*Func{transpose(t), timesZero(t), fetchRows(t)}
 	for _, e := range elements(t) {
 		for rows := 1; rows <= e.rows(t); rows++ {
 			fs = append(fs, micro(t, e, rows, 1), micro(t, e, rows, 2))

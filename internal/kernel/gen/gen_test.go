@@ -36,7 +36,7 @@ func TestMicroKernels(t *testing.T) {
 		for rows := 1; rows <= target.Rows; rows++ {
 			for vectors := 1; vectors <= 2; vectors++ {
 				f := micro(target, float32s, rows, vectors)
-				for _, k := range []int{1, 3, 4, 9} {
+				for _, k := range []int{1, 3, 4, 5, 8, 9} {
 					for _, transA := range []bool{false, true} {
 						t.Run(fmt.Sprintf("%s/k=%d,transA=%v", f.Name, k, transA), func(t *testing.T) {
 							checkMicro(t, f, rows, vectors*target.Lanes, k, transA, k%2 == 0)
@@ -50,35 +50,42 @@ func TestMicroKernels(t *testing.T) {
 
 func checkMicro(t *testing.T, f *Func, rows, cols, k int, transA, add bool) {
 	rng := rand.New(rand.NewPCG(uint64(rows), uint64(k)))
-	ldb, ldc, rs, cs := cols+3, cols+1, k+2, 1
+	then, more := 0, k%3 // c = alpha*sum, or += if 1, or = sum if 2; and that many tiles more
+	if add {
+		then = 1
+	} else if k > 4 {
+		then = 2
+	}
+	all := cols * (1 + more)
+	ldb, ldc, rs, cs := cols+3, all+1, k+2, 1
 	if transA {
 		rs, cs = 1, rows+2
 	}
 	sizeA := (rows-1)*rs + (k-1)*cs + 1
-	a, b, c := random(rng, sizeA), random(rng, (k-1)*ldb+cols), random(rng, (rows-1)*ldc+cols)
+	a, b, c := random(rng, sizeA), random(rng, k*ldb*(1+more)), random(rng, (rows-1)*ldc+all)
 	var m Machine
-	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(112)
-	const alpha = 0.75
+	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.AllocFloats(c), m.Alloc(tileSize)
+	alpha := 0.75
 	for offset, x := range map[uint64]int{tileK: k, tileA: int(pa), tileRSA: 4 * rs, tileCSA: 4 * cs,
-		tileB: int(pb), tileLDB: 4 * ldb, tileC: int(pc), tileLDC: 4 * ldc} {
+		tileB: int(pb), tileLDB: 4 * ldb, tileC: int(pc), tileLDC: 4 * ldc, tileAcc: then, tileMore: more} {
 		m.Put64(p+offset, uint64(x))
 	}
-	m.Put32(p+tileAlpha, alpha)
-	if add {
-		m.Put64(p+tileAcc, 1)
-	}
+	m.Put32(p+tileAlpha, float32(alpha))
 	if err := m.Run(f, p); err != nil {
 		t.Fatal(err)
+	}
+	if then == 2 {
+		alpha = 1
 	}
 	for i, got := range m.Floats(pc, len(c)) {
 		row, col := i/ldc, i%ldc
 		want, size := float64(c[i]), 1.0
-		if col < cols {
+		if col < all {
 			if !add {
 				want = 0
 			}
 			for l := range k {
-				x := alpha * float64(a[row*rs+l*cs]) * float64(b[l*ldb+col])
+				x := alpha * float64(a[row*rs+l*cs]) * float64(b[(col/cols*k+l)*ldb+col%cols])
 				want += x
 				size += math.Abs(x)
 			}
@@ -336,7 +343,7 @@ func checkNarrow(t *testing.T, f *Func, e element, rows, cols, k int) {
 	a, b := e.words(rng, rows*k, cols, true), e.words(rng, k*cols, cols, false)
 	rowQuant, sums, scales := random(rng, 2*rows), random(rng, cols), random(rng, cols)
 	var m Machine
-	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*rows*cols), m.Alloc(112)
+	pa, pb, pc, p := m.AllocFloats(a), m.AllocFloats(b), m.Alloc(4*rows*cols), m.Alloc(tileSize)
 	for offset, x := range map[uint64]uint64{tileK: uint64(k / e.atOnce), tileA: pa, tileRSA: uint64(4 * k), tileCSA: 4, tileB: pb,
 		tileLDB: uint64(4 * cols), tileC: pc, tileLDC: uint64(4 * cols), tileRowQuant: m.AllocFloats(rowQuant),
 		tileColSum: m.AllocFloats(sums), tileColScale: m.AllocFloats(scales)} {

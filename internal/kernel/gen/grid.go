@@ -1,18 +1,15 @@
 package main
 
-import (
-	"math/bits"
-	"slices"
-)
+import "slices"
 
 // Offsets in the struct gridOperands of package kernel.
 const (
-	gridP     = 0 // six pointers
-	gridLD    = 48
-	gridN     = 96
-	gridRows  = 104
-	gridS     = 112
-	gridLanes = 128
+	gridP    = 0 // six pointers
+	gridLD   = 48
+	gridN    = 96
+	gridRows = 104
+	gridS    = 112
+	gridSize = 128
 )
 
 // grid is a kernel over the rows of matrices: a loop over rows around the loops of a vec. From row to row,
@@ -84,20 +81,12 @@ func (g *grid) rewind() {
 	}
 }
 
-// spread combines the lanes of acc pairwise, neighbours first, and sets every lane of acc to the result. It
-// uses the field lanes of gridOperands as scratch memory.
+// spread combines the lanes of acc pairwise, neighbours first, and sets every lane of acc to the result.
 func (g *grid) spread(op Op, acc V) {
-	g.Store(At(g.o, gridLanes), acc)
-	regs := g.Vs(1 + bits.Len(uint(g.T.Lanes-1)))
-	pending := 0 // results that wait for their neighbour, in regs
-	for l := range g.T.Lanes {
-		g.Dup(regs[pending], At(g.o, gridLanes+4*l))
-		for n := l; n&1 == 1; n >>= 1 {
-			pending--
-			g.Op2(op, regs[pending], regs[pending], regs[pending+1])
-		}
-		pending++
+	other := g.V()
+	for distance := 1; distance < g.T.Lanes; distance *= 2 {
+		g.Swap(other, acc, distance)
+		g.Op2(op, acc, acc, other)
 	}
-	g.Move(acc, regs[0])
-	g.FreeV(regs...)
+	g.FreeV(other)
 }

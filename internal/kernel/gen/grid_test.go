@@ -23,7 +23,7 @@ type gridRun struct {
 func newGridRun(f *Func, rows, n int, strides ...int) *gridRun {
 	k := &gridRun{f: f, rows: rows, n: n}
 	rng := rand.New(rand.NewPCG(uint64(n), 9))
-	k.args = k.m.Alloc(gridLanes + 64)
+	k.args = k.m.Alloc(gridSize)
 	for i, s := range strides {
 		k.stride[i] = s
 		k.x[i] = random(rng, max((rows-1)*s+n, rows+f.T.Lanes))
@@ -174,41 +174,122 @@ func checkAttentionKernel(t *testing.T, f *Func, name string, rows, n int) {
 			closeTo(t, name, k.after(0, r, c), s*k.before(1, r, c)*(k.before(2, r, c)-k.before(3, r, 0)))
 		})
 		k.unchanged(t, 0)
-	case "gridSoftmax":
-		checkSoftmaxKernel(t, f, rows, n)
+	case "gridLargest":
+		checkLargest(t, f, rows, n)
+	case "gridSoftmax", "gridSoftmaxBF16":
+		checkExponentials(t, f, rows, n)
+	case "gridCopy":
+		k := newGridRun(f, rows, n, n+1, n+2)
+		k.run(t)
+		k.each(func(r, c int) { same(t, "copy", c, k.after(0, r, c), k.before(1, r, c)) })
+		k.unchanged(t, 0)
+	case "gridOver", "gridOverBF16":
+		checkOver(t, f, rows, n)
+	case "gridPairBF16":
+		k := newGridRun(f, rows, n, n+1, n+2, n+3)
+		k.run(t)
+		k.each(func(r, c int) {
+			word := k.m.Floats(k.addr[0]+uint64(4*(r*k.stride[0]+c)), 1)[0]
+			for i := range 2 {
+				same(t, "number of a pair", c, bfloat16.number(word, i, true), bf16Of(k.before(1+i, r, c)))
+			}
+		})
+		k.unchanged(t, 0)
 	default:
 		t.Fatal("no meaning for this kernel")
 	}
 }
 
-// checkSoftmaxKernel leaves the last column out by the mask.
-func checkSoftmaxKernel(t *testing.T, f *Func, rows, n int) {
-	k := newGridRun(f, rows, n, n+1, n+1, 1, 1, 0, 0)
-	k.m.Put64(k.args+gridP+8, k.addr[0]+uint64(4*(n-f.T.Lanes)))
-	for l := range f.T.Lanes {
-		keep, fill := uint32(math.MaxUint32), uint32(0)
-		if l == f.T.Lanes-1 {
-			keep, fill = fill, minusInf
+// bf16Of rounds to bfloat16.
+func bf16Of(x float64) float64 {
+	return float64(widen(uint32(roundBF16(math.Float32bits(float32(x))))))
+}
+
+// half returns number c of row r of operand 0, which has bfloat16.
+func (k *gridRun) half(r, c int) float64 {
+	return bfloat16.number(k.m.Floats(k.addr[0]+uint64(4*(r*k.stride[0]+c/2)), 1)[0], c%2, true)
+}
+
+func checkOver(t *testing.T, f *Func, rows, n int) {
+	words, strides := 0, []int{n + 1, n + 2, 1}
+	if strings.Contains(f.Name, "BF16") {
+		words, strides = 1, []int{n/2 + 1, n + 1, n + 2, 1}
+	}
+	k := newGridRun(f, rows, n, strides...)
+	k.run(t)
+	k.each(func(r, c int) {
+		want := k.before(words+1, r, c) / k.before(words+2, r, 0)
+		closeTo(t, "quotient", k.after(words, r, c), want)
+		if words > 0 {
+			same(t, "word", c, k.half(r, c), bf16Of(k.after(words, r, c)))
 		}
-		k.m.Put32(k.addr[4]+uint64(4*l), math.Float32frombits(keep))
-		k.m.Put32(k.addr[5]+uint64(4*l), math.Float32frombits(fill))
+	})
+	k.unchanged(t, words)
+	if words > 0 {
+		k.unchangedFrom(t, 0, n/2)
+	}
+}
+
+// checkLargest leaves the last column out by what is added to it.
+func checkLargest(t *testing.T, f *Func, rows, n int) {
+	k := newGridRun(f, rows, n, n+1, 1, 0, 1)
+	k.m.Put64(k.args+gridP+8, k.addr[0]+uint64(4*(n-f.T.Lanes)))
+	k.m.Put64(k.args+gridLD+8, uint64(4*k.stride[0]))
+	for l := range f.T.Lanes {
+		fill := float32(0)
+		if l == f.T.Lanes-1 {
+			fill = float32(math.Inf(-1))
+		}
+		k.m.Put32(k.addr[2]+uint64(4*l), fill)
 	}
 	k.run(t)
-	const s = float64(float32(0.7))
 	for r := range rows {
-		largest, sum := math.Inf(-1), 0.0
+		largest := math.Inf(-1)
 		for c := range n - 1 {
-			largest = max(largest, s*k.before(0, r, c))
+			largest = max(largest, k.before(0, r, c))
+			same(t, "number", c, k.after(0, r, c), k.before(0, r, c))
 		}
-		for c := range n - 1 {
-			sum += math.Exp(s*k.before(0, r, c) - largest)
-		}
-		closeTo(t, "maximum", k.after(2, r, 0), largest)
-		closeTo(t, "sum", k.after(3, r, 0)/10, sum/10)
-		for c := range n - 1 {
-			closeTo(t, "probability", k.after(0, r, c), math.Exp(s*k.before(0, r, c)-largest)/sum)
-		}
-		closeTo(t, "masked", k.after(0, r, n-1), 0)
+		closeTo(t, "largest", k.after(3, r, 0), float64(float32(0.7))*largest)
+		same(t, "beyond the end", r, k.after(0, r, n-1), math.Inf(-1))
 	}
 	k.unchanged(t, 0)
+}
+
+// checkExponentials: the kernel that makes words does so in the place of its numbers.
+func checkExponentials(t *testing.T, f *Func, rows, n int) {
+	words, exp, strides := 0, math.Exp, []int{n + 1, 1, 1}
+	if strings.Contains(f.Name, "BF16") {
+		words, exp, strides = 1, math.Exp2, []int{n + 1, n + 1, 1, 1}
+	}
+	k := newGridRun(f, rows, n, strides...)
+	k.m.Put64(k.args+gridP, k.addr[words])
+	k.addr[0] = k.addr[words]
+	for r := range rows {
+		k.x[words+1][r] += 5
+		k.m.Put32(k.addr[words+1]+uint64(4*r), k.x[words+1][r])
+		k.x[words][r*k.stride[words]+n-1] = float32(math.Inf(-1))
+		k.m.Put32(k.addr[words]+uint64(4*(r*k.stride[words]+n-1)), float32(math.Inf(-1)))
+	}
+	k.run(t)
+	for r := range rows {
+		sum := 0.0
+		for c := range n {
+			want := exp(float64(float32(0.7))*k.before(words, r, c) - k.before(words+1, r, 0))
+			sum += want
+			switch {
+			case words == 0:
+				closeTo(t, "exponential", k.after(0, r, c)*math.Exp(5), want*math.Exp(5))
+			case math.Abs(k.half(r, c)-want) > want/250:
+				t.Errorf("exponential: got %v, want %v", k.half(r, c), want)
+			}
+		}
+		if got := k.after(words+2, r, 0); math.Abs(got-sum) > 1e-5*sum {
+			t.Errorf("sum: got %v, want %v", got, sum)
+		}
+	}
+	for at, v := range k.m.Floats(k.addr[words], len(k.x[words])) {
+		if (at%k.stride[words] >= n || at/k.stride[words] >= rows) && v != k.x[words][at] {
+			t.Fatalf("written at %d, beside the rows", at)
+		}
+	}
 }

@@ -68,33 +68,33 @@ func roundRows(t *Target) *Func {
 	})
 }
 
-// attentionFuncs are the softmax of attention and its gradient, over rows of whole vectors.
+// attentionFuncs are what attention does beside its products, over rows of whole vectors.
 func attentionFuncs(t *Target) []*Func {
-	return []*Func{softmaxRows(t), expRows(t), dotRows(t), softmaxGradRows(t)}
+	fs := []*Func{largestRows(t), exponentialRows(t, whole), overRows(t, whole), copyRows(t), expRows(t), dotRows(t), softmaxGradRows(t)}
+	if slices.Contains(elements(t), bfloat16) {
+		fs = append(fs, exponentialRows(t, 0), overRows(t, 0), pairRows(t))
+	}
+	return fs
 }
 
-// softmaxRows has these operands: x; the last vector of each row, which mask and fill set to -Inf beyond the
-// end; results maximum and sum, one float32 per row, stored as vectors that the next row's overwrites.
-func softmaxRows(t *Target) *Func {
-	g := newGrid(t, "gridSoftmax", "sets x = e^(o.s[0]*x - m) / sum. Operands x, its last vectors, m and sum (results), mask and fill (bits of the last vectors to keep and to set).", 1, 5, 1, 8)
-	last, largest, sum, mask, fill := g.still[0], g.still[1], g.still[2], g.still[3], g.still[4]
+// largestRows: x; the last vector of each row, to which fill adds 0 or, beyond the end, -Inf; and the result, a float32 a row,
+// stored as vectors that the next row's overwrite.
+func largestRows(t *Target) *Func {
+	g := newGrid(t, "gridLargest", "finds the largest of o.s[0] * x, for o.s[0] above 0. Operands x, its last vectors, what is added to them, the largest.", 1, 3, 1, 8)
+	last, fill, largest := g.still[0], g.still[1], g.still[2]
 	return g.eachRow(func() {
 		x, b := g.V(), g.V()
 		g.Load(x, At(last, 0))
-		g.Load(b, At(mask, 0))
-		g.Op2(VAnd, x, x, b)
 		g.Load(b, At(fill, 0))
-		g.Op2(VOr, x, x, b)
+		g.Op2(VAdd, x, x, b)
 		g.Store(At(last, 0), x)
-		g.FreeV(x, b)
-
-		acc := g.Vs(4)
-		for _, a := range acc {
-			g.ConstBits(a, minusInf)
+		g.FreeV(b)
+		acc := append(g.Vs(3), x)
+		for _, a := range acc[:3] {
+			g.Move(a, x)
 		}
 		g.columns(4, func(j int) {
 			x := g.load(0)
-			g.Op2(VMul, x, x, g.s[0])
 			g.Op2(VMax, acc[j], acc[j], x)
 			g.FreeV(x)
 		})
@@ -102,37 +102,94 @@ func softmaxRows(t *Target) *Func {
 			g.Op2(VMax, acc[i], acc[i], acc[i+2])
 		}
 		g.Op2(VMax, acc[0], acc[0], acc[1])
-		g.FreeV(acc[1:]...)
-		m := acc[0]
-		g.spread(VMax, m)
-		g.Store(At(largest, 0), m)
+		g.spread(VMax, acc[0])
+		g.Op2(VMul, acc[0], acc[0], g.s[0])
+		g.Store(At(largest, 0), acc[0])
+		g.FreeV(acc...)
+	})
+}
 
-		g.rewind()
-		total := g.V()
+// exponentialRows: x, a float32 for each row to be subtracted, and the result, as that of largestRows; with half, the bfloat16 of
+// the exponentials, to the base of two, before them.
+func exponentialRows(t *Target, half int) *Func {
+	name, doc, moving := "gridSoftmax", "sets x = e^(o.s[0]*x - m) and sums it. Operands x, m, the sums.", 1
+	if half != whole {
+		name, doc, moving = "gridSoftmaxBF16", "sets c = bfloat16 of 2^(o.s[0]*x - m) and sums the numbers. Operands c, x, m, the sums.", 2
+	}
+	g := newGrid(t, name, doc, moving, 2, 1, 9)
+	g.half = half
+	return g.eachRow(func() {
+		m, total := g.V(), g.V()
+		g.Dup(m, At(g.still[0], 0))
 		g.Zero(total)
+		g.Op2(VSub, m, total, m)
 		g.columns(1, func(int) {
-			x := g.load(0)
-			g.Op2(VMul, x, x, g.s[0])
-			g.Op2(VSub, x, x, m)
-			y := g.exp(x, true)
+			x, y := g.load(moving-1), g.V()
+			g.Move(y, m)
+			g.Op2(VFMA, y, x, g.s[0])
+			g.FreeV(x)
+			if half == whole {
+				y = g.exp(y, true)
+			} else {
+				y = g.exp2(y)
+			}
 			g.Op2(VAdd, total, total, y)
 			g.store(0, y)
 		})
 		g.spread(VAdd, total)
-		g.Store(At(sum, 0), total)
-
-		g.rewind()
-		g.kOp(VDiv, total, 1, total)
-		g.columns(4, func(int) {
-			x := g.load(0)
-			g.Op2(VMul, x, x, total)
-			g.store(0, x)
-		})
+		g.Store(At(g.still[1], 0), total)
 		g.FreeV(m, total)
 	})
 }
 
-const minusInf = 0xff800000
+// overRows: c, y and a float32 for each row; with half, the bfloat16 of c before them.
+func overRows(t *Target, half int) *Func {
+	name, doc, moving := "gridOver", "sets c = y * (1/total). Operands c, y, total.", 2
+	if half != whole {
+		name, doc, moving = "gridOverBF16", "sets c = y * (1/total), and words to the bfloat16 of that. Operands words, c, y, total.", 3
+	}
+	g := newGrid(t, name, doc, moving, 1, 0, 6)
+	g.half = half
+	return g.eachRow(func() {
+		total := g.V()
+		g.Dup(total, At(g.still[0], 0))
+		g.kOp(VDiv, total, 1, total)
+		g.columns(2, func(int) {
+			y := g.load(moving - 1)
+			g.Op2(VMul, y, y, total)
+			g.Store(At(g.p[moving-2], g.disp), y)
+			if half != whole {
+				g.StoreBF16(At(g.p[half], g.disp/2), y)
+			}
+			g.FreeV(y)
+		})
+		g.FreeV(total)
+	})
+}
+
+// copyRows copies rows.
+func copyRows(t *Target) *Func {
+	g := newGrid(t, "gridCopy", "sets c = y. Operands c, y.", 2, 0, 0, 8)
+	return g.eachRow(func() {
+		g.columns(2, func(int) { g.store(0, g.load(1)) })
+	})
+}
+
+// pairRows is what pairBF16 does, for rows.
+func pairRows(t *Target) *Func {
+	g := newGrid(t, "gridPairBF16", "sets the words of c to the bfloat16 (a, b).", 3, 0, 0, 6)
+	return g.eachRow(func() {
+		g.columns(2, func(int) {
+			x, y := g.load(1), g.load(2)
+			g.Op1(VRoundBF16, x, x)
+			g.Op1(VRoundBF16, y, y)
+			g.Shift(VShl, y, y, 16)
+			g.Op2(VOr, x, x, y)
+			g.FreeV(y)
+			g.store(0, x)
+		})
+	})
+}
 
 // expRows has the operands x and one float32 per row.
 func expRows(t *Target) *Func {

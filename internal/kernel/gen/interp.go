@@ -117,6 +117,8 @@ func (m *Machine) step(f *Func, i Instr) string {
 		m.g[i.D] = binary.LittleEndian.Uint64(m.args[f.offset(i.Name):])
 	case LoadG:
 		m.g[i.D] = binary.LittleEndian.Uint64(m.mem(i.M, 8))
+	case StoreG:
+		binary.LittleEndian.PutUint64(m.mem(i.M, 8), m.get(i.S))
 	case MovG:
 		m.g[i.D] = m.get(i.S)
 	case AddG:
@@ -237,6 +239,10 @@ func (m *Machine) vector(t *Target, i Instr) {
 		b := m.mem(i.M, 16)
 		for l := range 4 {
 			out[4*i.Imm+l] = binary.LittleEndian.Uint32(b[4*l:])
+		}
+	case VSwap:
+		for l := range out {
+			out[l] = m.vec(i.A)[l^i.Imm]
 		}
 	case VZipLo, VZipHi, VZipLo64, VZipHi64:
 		zip(out, m.vec(i.A), m.vec(i.B), i.Op)

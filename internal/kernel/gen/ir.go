@@ -13,6 +13,7 @@ const (
 	// General registers (64 bit). D is the destination.
 	LoadArg   Op = iota // D = argument Name
 	LoadG               // D = 64-bit word at M
+	StoreG              // 64-bit word at M = S
 	MovG                // D = S
 	AddG                // D += S
 	SubG                // D -= S
@@ -77,6 +78,8 @@ const (
 	VZipHi   // a2 b2 a3 b3
 	VZipLo64 // a0 a1 b0 b1
 	VZipHi64 // a2 a3 b2 b3
+
+	VSwap // V = A with lane l where lane l^Imm was, Imm a power of two
 
 	Ret
 )
@@ -233,6 +236,7 @@ func (f *Func) NewLabel(what string) string {
 // Instructions by name, destination first.
 
 func (f *Func) LoadG(d G, m Mem)            { f.emit(Instr{Op: LoadG, D: d, M: m}) }
+func (f *Func) StoreG(m Mem, s G)           { f.emit(Instr{Op: StoreG, S: s, M: m}) }
 func (f *Func) MovG(d, s G)                 { f.emit(Instr{Op: MovG, D: d, S: s}) }
 func (f *Func) AddG(d, s G)                 { f.emit(Instr{Op: AddG, D: d, S: s}) }
 func (f *Func) SubG(d, s G)                 { f.emit(Instr{Op: SubG, D: d, S: s}) }
@@ -257,6 +261,7 @@ func (f *Func) Prefetch(m Mem)             { f.emit(Instr{Op: Prefetch, M: m}) }
 func (f *Func) Op2(op Op, v, a, b V)       { f.emit(Instr{Op: op, V: v, A: a, B: b}) }
 func (f *Func) Op1(op Op, v, a V)          { f.emit(Instr{Op: op, V: v, A: a}) }
 func (f *Func) Shift(op Op, v, a V, n int) { f.emit(Instr{Op: op, V: v, A: a, Imm: n}) }
+func (f *Func) Swap(v, a V, distance int)  { f.emit(Instr{Op: VSwap, V: v, A: a, Imm: distance}) }
 func (f *Func) Ret()                       { f.emit(Instr{Op: Ret}) }
 
 func (f *Func) StoreBF16(m Mem, a V)  { f.emit(Instr{Op: VStoreBF16, A: a, M: m}) }

@@ -255,6 +255,24 @@ func widenByte(f *Func, v, a V, b int) {
 	f.Op1(VFloat, v, v)
 }
 
+// fetchRows returns the kernel that fetches ahead.
+func fetchRows(t *Target) *Func {
+	f := NewFunc(t, "fetchRows", "fetches n cache lines of each of some rows, both positive, that lie lds bytes apart, into the second-level cache.",
+		Arg{"src", "*float32"}, Arg{"lds", "int"}, Arg{"n", "int"}, Arg{"rows", "int"})
+	src, lds, n, rows, at, left := f.Arg("src"), f.Arg("lds"), f.Arg("n"), f.Arg("rows"), f.G(), f.G()
+	f.Label("row")
+	f.MovG(at, src)
+	f.MovG(left, n)
+	f.Label("line")
+	f.Prefetch(At(at, 0))
+	f.AddI(at, 64)
+	f.SubJumpNZ(left, 1, "line")
+	f.AddG(src, lds)
+	f.SubJumpNZ(rows, 1, "row")
+	f.Ret()
+	return f
+}
+
 // fetch reads ahead what one step of a transposing kernel takes in, and moves next on.
 func fetch(f *Func, next G) {
 	for line := 0; line < 4*f.T.Bytes(); line += 64 {
