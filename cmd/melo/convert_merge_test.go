@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +63,9 @@ func TestConvertMergeFamilies(t *testing.T) {
 		want := probabilities(t, "--base", goldenDir(kind), "--adapter", in, image)
 		out := filepath.Join(t.TempDir(), "merged")
 		converted(t, "--merge", "--base", goldenDir(kind), in, out)
+		if text, err := os.ReadFile(filepath.Join(out, "config.json")); err != nil || kind == "siglip_class" && !strings.Contains(string(text), `"initializer_factor": 1.0`) {
+			t.Errorf("%s: %v, or the library that reads it tells 1.0 from 1: %s", kind, err, text)
+		}
 		for i, got := range probabilities(t, "--base", out, image) {
 			if math.Abs(got-want[i]) > 1e-5 {
 				t.Errorf("%s: class %d: %v, expected %v", kind, i, got, want[i])

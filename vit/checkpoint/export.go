@@ -126,7 +126,14 @@ func export(c *Checkpoint, o ExportOptions) (x *Exported, err error) {
 func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 	m := &c.Description
 	own := c.src.files.Config != nil && !c.translated
+	if own && untoldGate(c) {
+		if err := x.timmFiles(m); err == nil {
+			x.Notes = append(x.Notes, fmt.Sprintf("%s names an architecture with a gated MLP, as the arguments that timm reads from a file cannot say it", configName))
+			own = false
+		}
+	}
 	switch {
+	case len(x.Files) > 0:
 	case own:
 		x.Files[configName] = withDType(c.src.files.Config, o.DType)
 		if err := x.describeImages(c.src, m, !o.Prepare.Empty()); err != nil {
@@ -157,6 +164,20 @@ func (x *Exported) keep(c *Checkpoint, o ExportOptions) error {
 	}
 	x.Notes = append(x.Notes, m.Notes...)
 	return nil
+}
+
+// untoldGate reports whether a base of timm has a packed SwiGLU that its configuration does not say: cards of such bases say it
+// in Python.
+func untoldGate(c *Checkpoint) bool {
+	if c.Source != "timm" || !c.SwiGLU || sayable(&c.Config) != nil {
+		return false
+	}
+	var doc struct{ Architecture string }
+	if json.Unmarshal(c.src.files.Config, &doc) != nil {
+		return false
+	}
+	name, _, _ := strings.Cut(doc.Architecture, ".")
+	return name != "vit_giant_patch14_dinov2" && name != "vit_giant_patch14_reg4_dinov2"
 }
 
 // timmShape returns the shape of tokens and positions in timm, which has a batch dimension that other layouts

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -87,7 +88,9 @@ func (x *Exported) describeImages(src *source, m *Description, prepared bool) er
 		x.Notes = append(x.Notes, note)
 	}
 	var doc fields
-	if err := json.Unmarshal(x.Files[configName], &doc); err != nil {
+	in := json.NewDecoder(bytes.NewReader(x.Files[configName]))
+	in.UseNumber()
+	if err := in.Decode(&doc); err != nil {
 		return jsonError(err)
 	}
 	merged, _ := doc["pretrained_cfg"].(fields)

@@ -169,6 +169,9 @@ func translate(f *safetensors.File, src *source, o Options) (*translated, error)
 			outside = append(outside, name)
 		}
 	}
+	if i := slices.IndexFunc(outside, func(name string) bool { return strings.HasPrefix(name, parentOf(prefix)+"attn_pool") }); i >= 0 && prefix != "" {
+		return nil, fmt.Errorf("the model under %q is pooled by attention of a kind of its own (%s): this is not supported", strings.TrimSuffix(prefix, "."), outside[i])
+	}
 	if l == &clipLayout && src.files.OpenCLIP == nil {
 		if _, own := f.Tensor("input_resolution"); !own {
 			return nil, fmt.Errorf("a CLIP tower's activation cannot be told from its tensors: expected %s beside it", openCLIPConfigName)
@@ -195,6 +198,12 @@ func translate(f *safetensors.File, src *source, o Options) (*translated, error)
 	tensors := slices.Collect(maps.Values(in.out))
 	t.tensors = safetensors.FromViews(f.Path(), nil, tensors, f.Close)
 	return t, nil
+}
+
+// parentOf returns the prefix of the module that has the one with this prefix: "visual." of "visual.trunk.".
+func parentOf(prefix string) string {
+	prefix = strings.TrimSuffix(prefix, ".")
+	return prefix[:strings.LastIndexByte(prefix, '.')+1]
 }
 
 func firstError(errs ...error) error {

@@ -15,7 +15,7 @@ import (
 var timmLayout = layout{name: "timm's names", marker: "patch_embed.proj.weight", from: timmTensors}
 
 // beside lists parts in these programs' files that pre-training needs and features do not.
-var beside = []string{"mask_token", "decoder_", "decoder.", "head.mlp.", "head.last_layer", "dino_head.", "ibot_head.", "fc.", "predictor.", "prototypes", "rope_"}
+var beside = []string{"mask_token", "masked_embed", "decoder_", "decoder.", "head.mlp.", "head.last_layer", "dino_head.", "ibot_head.", "fc.", "predictor.", "prototypes", "rope_"}
 
 func timmTensors(in *naturalTensors) error {
 	decoder := false

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -123,5 +124,90 @@ func TestOddNames(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "optimizer.bin"), nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAttentionAround: a trunk whose features another model pools by attention is refused, as its class token is not what that
+// model gives. What masking needs is left out.
+func TestAttentionAround(t *testing.T) {
+	extra := func(name string) safetensors.TensorData {
+		x, err := safetensors.FromFloat32s(name, safetensors.F32, []int{2}, []float32{1, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	trunk := func(name string) string { return "visual.trunk." + name }
+	heads := mustLoad(t, readBase(t, "timm_vit"), Options{}).Heads
+	if _, err := Open(wrapped(t, trunk, extra("visual.attn_pool_contrast.query")), Options{Heads: heads, Prepare: all}); err == nil || !strings.Contains(err.Error(), "visual.attn_pool_contrast.query") {
+		t.Errorf("got %v", err)
+	}
+	for _, name := range []string{"visual.head.proj.bias", "text.attn_pool"} {
+		if _, err := Open(wrapped(t, trunk, extra(name)), Options{Heads: heads, Prepare: all}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Open(wrapped(t, func(name string) string { return name }, extra("masked_embed")), Options{Heads: heads, Prepare: all}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUntoldGate: what is written of a base whose configuration does not say its packed SwiGLU says it, and is the same base.
+func TestUntoldGate(t *testing.T) {
+	b := readBase(t, "timm_dinov2_reg")
+	want := mustLoad(t, b, Options{})
+	if !want.SwiGLU {
+		t.Fatal("the golden base has another MLP")
+	}
+	for _, name := range []string{"vit_huge_patch14_224", "vit_giant_patch14_reg4_dinov2"} {
+		dir := t.TempDir()
+		config, err := os.ReadFile(filepath.Join(golden.Root(t), "timm_dinov2_reg", "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(config, &doc); err != nil {
+			t.Fatal(err)
+		}
+		doc["architecture"] = name
+		args := doc["model_args"].(map[string]any)
+		args["reg_tokens"], args["no_embed_class"], args["init_values"] = want.Registers, true, 1e-5
+		if config, err = json.Marshal(doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), 0o600, b.tensors, nil); err != nil {
+			t.Fatal(err)
+		}
+		err = Export(dir, ExportOptions{}, func(x *Exported) error {
+			said := strings.Contains(string(x.Files["config.json"]), "vit_giant_patch14_")
+			if !said || (len(x.Notes) > 0) != (name == "vit_huge_patch14_224") {
+				t.Errorf("%s: %s, notes %q", name, x.Files["config.json"], x.Notes)
+			}
+			out := filepath.Join(t.TempDir(), "out")
+			if err := x.WriteFolder(t.Context(), out, nil); err != nil {
+				return err
+			}
+			again, err := Open(out, Options{})
+			if err != nil {
+				return err
+			}
+			defer again.Close()
+			own, err := Open(dir, Options{})
+			if err != nil {
+				return err
+			}
+			defer own.Close()
+			again.Family = own.Family // that of the architecture's name
+			if again.Config != own.Config {
+				t.Errorf("%s: %+v, expected %+v", name, again.Config, own.Config)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -145,7 +146,9 @@ func (r *rewriter) tensor(t safetensors.Tensor) safetensors.TensorData {
 // config writes the base's configuration with the head in it.
 func (r *rewriter) config(x *Exported, dtype safetensors.DType) error {
 	var doc fields
-	if err := json.Unmarshal(withDType(r.c.src.files.Config, dtype), &doc); err != nil {
+	in := json.NewDecoder(bytes.NewReader(withDType(r.c.src.files.Config, dtype)))
+	in.UseNumber() // transformers tells 1.0 from 1
+	if err := in.Decode(&doc); err != nil {
 		return jsonError(err)
 	}
 	m := r.m
