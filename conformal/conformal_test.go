@@ -131,6 +131,25 @@ func TestOf(t *testing.T) {
 	}
 }
 
+// TestNew: the scores of labels by hand: what a present label lacks, and what an absent one has.
+func TestNew(t *testing.T) {
+	prob, truth := []float64{0.9, 0.2, 0.7, 0.4, 0.1, 0.6}, []bool{true, false, true, true, false, true}
+	near := func(g Group, want ...float64) bool {
+		return g.N == len(want) && slices.EqualFunc(g.Scores, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })
+	}
+	c := New(prob, truth, 2, false)
+	if c.All != nil || !near(c.Labels[0], 0.1, 0.3) || !near(c.Labels[1], 0.4, 0.6) || !near(c.Absent[0], 0.1) || !near(c.Absent[1], 0.2) {
+		t.Errorf("each by itself: %+v", c)
+	}
+	c = New([]float64{0.9, 0.1, 0.3, 0.7, 0.6, 0.4}, []bool{true, false, false, true, false, true}, 2, true)
+	if c.Absent != nil || !near(*c.All, 0.1, 0.3, 0.6) || !near(c.Labels[0], 0.1) || !near(c.Labels[1], 0.3, 0.6) {
+		t.Errorf("one of them: %+v", c)
+	}
+	if New(nil, nil, 2, true) != nil || New(prob, truth[1:], 2, true) != nil {
+		t.Error("a calibration of nothing")
+	}
+}
+
 // TestValidate: what a file may claim and is not so is refused.
 func TestValidate(t *testing.T) {
 	good := Group{N: 3, Scores: []float64{0.1, 0.2, 0.3}}

@@ -120,6 +120,27 @@ func TestFewImages(t *testing.T) {
 	}
 }
 
+// A score is unlike above the threshold, not at it: the images that the threshold was chosen on are like themselves.
+func TestThresholdItself(t *testing.T) {
+	held := drawn(2, 500, 30, 0)
+	d, chosen, err := Estimate(drawn(1, 400, 30, 0), held, DefaultRefusal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlike, at := 0, false
+	for i := range held.N() {
+		v := d.Of(held.row(i))
+		at = at || v.Score == d.Threshold && !v.Unlike
+		if v.Unlike {
+			unlike++
+		}
+	}
+	// Of 501 places the threshold has the 496th.
+	if !at || unlike != 4 || chosen.Images != 500 {
+		t.Errorf("%d of %d images are unlike, the one of the threshold is like them: %v", unlike, chosen.Images, at)
+	}
+}
+
 // The same images give the same description, within the bytes that it may take, whatever the width of the base.
 func TestEstimateIsBoundedAndTheSame(t *testing.T) {
 	for _, size := range []int{8, 384, 1536, 3072} {

@@ -10,6 +10,9 @@ import (
 
 // Describe summarises what is adapted: "q, v of 12 blocks, rank 4, alpha 4".
 func Describe(deltas []Delta) string {
+	if len(deltas) == 0 {
+		return "no sites"
+	}
 	kinds, blocks := []string{}, map[int]bool{}
 	same, pool := true, ""
 	for _, d := range deltas {

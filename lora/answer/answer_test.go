@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"melo.example/melo/conformal"
+	"melo.example/melo/fit"
 )
 
 func TestProbabilities(t *testing.T) {
@@ -67,6 +70,61 @@ func TestOf(t *testing.T) {
 	}
 	if _, err := each.Of([]float32{1, 2}); err == nil {
 		t.Error("two logits for three labels were accepted")
+	}
+}
+
+// TestBinary: one threshold, that of the second label, decides between two labels that exclude each other; exactly one is present, and
+// the probability of the answer stays that of the likelier one.
+func TestBinary(t *testing.T) {
+	r := Rule{Labels: []string{"benign", "malignant"}, Exclusive: true, ByThreshold: true, Thresholds: []float64{0.4, 0.25}}
+	if a, b := r.Threshold(0), r.Threshold(1); a != 0.75 || b != 0.25 {
+		t.Errorf("thresholds %v and %v", a, b)
+	}
+	for _, c := range []struct {
+		p    float64 // of malignant
+		want string
+		top  string
+	}{{0.2, "benign", "benign"}, {0.3, "malignant", "benign"}, {0.45, "malignant", "benign"}, {0.7, "malignant", "malignant"}, {0.9, "malignant", "malignant"}} {
+		a, err := r.Of([]float32{0, float32(math.Log(c.p / (1 - c.p)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := r.Decision(&a); !slices.Equal(d, []string{c.want}) || a.Label != c.top || a.Present[0] == a.Present[1] {
+			t.Errorf("p = %v: decided %v, likelier %s, present %v", c.p, d, a.Label, a.Present)
+		}
+	}
+	r.ByThreshold = false // then the likelier one is decided, whatever the thresholds
+	if a, err := r.Of([]float32{0, -0.5}); err != nil || !slices.Equal(r.Decision(&a), []string{"benign"}) || a.Present != nil || r.Threshold(0) != 0.4 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r = Rule{Labels: []string{"a", "b"}, ByThreshold: true, Thresholds: []float64{0.4, 0.25}} // labels by themselves have their own
+	if a, err := r.Of([]float32{-0.2, -0.2}); err != nil || r.Threshold(0) != 0.4 || !slices.Equal(a.Present, []bool{true, true}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestUnlike: nothing is decided about an image that is not like the training images, and no set is promised for it.
+func TestUnlike(t *testing.T) {
+	sets := conformal.New([]float64{0.9, 0.1, 0.2, 0.8}, []bool{true, false, false, true}, 2, true)
+	for _, r := range []Rule{{Labels: []string{"a", "b"}, Exclusive: true, Sets: sets}, {Labels: []string{"a", "b"}, Exclusive: true, ByThreshold: true, Sets: sets}} {
+		a, err := r.Of([]float32{3, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []*fit.Verdict{nil, {Score: 1}} {
+			a.Fit = f
+			if s := r.Set(&a, 0.9); !slices.Equal(r.Decision(&a), []string{"a"}) || s == nil || s.Coverage != 0.9 || !slices.Contains(s.Labels, "a") {
+				t.Errorf("%+v: decided %v, set %+v", f, r.Decision(&a), s)
+			}
+		}
+		a.Fit = &fit.Verdict{Score: 9, Unlike: true}
+		if d, s := r.Decision(&a), r.Set(&a, 0.9); d == nil || len(d) != 0 || s != nil {
+			t.Errorf("unlike: decided %v, set %+v", d, s)
+		}
+		r.Sets, a.Fit = nil, nil
+		if s := r.Set(&a, 0.9); s != nil {
+			t.Errorf("without calibration: %+v", s)
+		}
 	}
 }
 

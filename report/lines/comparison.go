@@ -90,7 +90,7 @@ func printNotInferior(l Writer, x *experiment.Difference) {
 	if *x.NotInferior < 0.025 {
 		verdict = "shown"
 	}
-	l.Printf("  %-15s worse by under %.1f points of AUC: %s (p %s, at 0.025)", x.First+" - "+x.Second, 100*x.Margin, verdict, strings.TrimSpace(study.PText(x.NotInferior)))
+	l.Printf("  %-15s under %.1f points of AUC worse: %s (p %s, at 0.025)", x.First+" - "+x.Second, 100*x.Margin, verdict, strings.TrimSpace(study.PText(x.NotInferior)))
 }
 
 // Existing shows such a comparison to people.
