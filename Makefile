@@ -1,5 +1,5 @@
 # Shortcuts for developers. The checks that a change must pass are in .ci/run.
-.PHONY: build test check generate bench compare compare-all lint golden size release image
+.PHONY: build test check generate bench baselines benchstat compare compare-all lint golden size release image
 
 build:     ## the program, as it is shipped
 	CGO_ENABLED=0 go build -trimpath -o bin/melo ./cmd/melo
@@ -16,6 +16,12 @@ generate:  ## write the kernels' assembly and the protocol's code anew
 
 bench:     ## kernels, forward and step on this machine
 	go run ./cmd/melo bench
+
+baselines: ## bench/baselines.txt anew: speeds in Go's benchmark format, on a quiet machine
+	bash bench/baselines.sh measure
+
+benchstat: ## this tree's speeds beside bench/baselines.txt
+	bash bench/baselines.sh compare
 
 compare:   ## side by side with PyTorch, ONNX Runtime and OpenVINO, ViT-B; needs Python, see bench/compare
 	bash bench/compare/run.sh

@@ -144,7 +144,9 @@ func run(ctx context.Context, args []string, s *stdio) (status int) {
 		}
 	}()
 	s.args = args
-	bases.HubCache = hubCache()
+	if cache := hubCache(); cache != bases.HubCache { // what does not change may be read meanwhile
+		bases.HubCache = cache
+	}
 	err := dispatch(ctx, args, s)
 	status = exitStatus(err)
 	if err == nil {

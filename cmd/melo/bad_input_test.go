@@ -58,6 +58,7 @@ func rowsFor(classes, n int, head string, more func(class, i int) string) []byte
 
 // TestBadSplits: a split of one class, and a patient on both sides, stop training, comparison and data alike.
 func TestBadSplits(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, head string
 		more       func(class, i int) string
@@ -93,6 +94,7 @@ func TestBadSplits(t *testing.T) {
 
 // TestFilesWithoutLabels: images that the table does not name are counted in a note, and not used.
 func TestFilesWithoutLabels(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 12)
 	table(t, data, "label")
 	put(t, data, "class_a/forgotten.png", picturePNG(t, 5, 5, func(x, y int) uint8 { return uint8(50 * x) }))
@@ -107,6 +109,7 @@ func TestFilesWithoutLabels(t *testing.T) {
 
 // TestOddPictures: one pixel, and one colour everywhere, are trained on and answered for, with a note.
 func TestOddPictures(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 12)
 	flat, pixel := picturePNG(t, 30, 20, func(x, y int) uint8 { return 7 }), picturePNG(t, 1, 1, func(x, y int) uint8 { return 200 })
 	put(t, data, "class_a/flat.png", flat)
@@ -127,6 +130,7 @@ func TestOddPictures(t *testing.T) {
 
 // TestBombs: what claims to be larger than the limit, or holds less than it claims, is refused by name by every command.
 func TestBombs(t *testing.T) {
+	t.Parallel()
 	small := picturePNG(t, 8, 8, func(x, y int) uint8 { return uint8(20*x + y) })
 	claim := func(w, h uint32) []byte {
 		b := slices.Clone(small)
@@ -177,6 +181,7 @@ func pngCRC(b []byte) uint32 {
 
 // TestDataDisappearsDuringTraining: the folder is named, and what was trained until then is kept.
 func TestDataDisappearsDuringTraining(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 12)
 	away := data + ".away"
 	out := filepath.Join(t.TempDir(), "a.safetensors")
@@ -206,6 +211,7 @@ func TestDataDisappearsDuringTraining(t *testing.T) {
 // TestInterruptedAtAnyTime: however early or late, a command ends with its status and a line, leaves no half of a file,
 // and the same command is done the next time.
 func TestInterruptedAtAnyTime(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 16)
 	adapter := trained(t, data)
 	for _, c := range []struct {

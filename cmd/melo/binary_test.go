@@ -47,6 +47,7 @@ func process(t *testing.T, stdin string, args ...string) result {
 }
 
 func TestProgramInAPipe(t *testing.T) {
+	t.Parallel()
 	if r := process(t, "", "version", "--json").want(t, exitDone); !json.Valid([]byte(r.out)) || r.err != "" {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}

@@ -33,6 +33,7 @@ func compared(t *testing.T, args ...string) (d experiment.ComparisonDocument, st
 // TestCompare: numbers are means of what eval says of each adapter, differences are differences, the outputs agree,
 // and a second time nothing is trained again.
 func TestCompare(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 3, 30), filepath.Join(t.TempDir(), "new", "c")
 	d, _ := compared(t, compareArgs(data, out, "--pictures", "3")...)
 	if len(d.Methods) != 3 || len(d.Differences) != 3 || len(d.Seeds) != 2 || d.Data.Test == 0 || d.Bootstrap.Resamples != 200 {
@@ -144,6 +145,7 @@ func checkCompareFiles(t *testing.T, out string, d *experiment.ComparisonDocumen
 // TestCompareInterrupted: stopped in any run, the same command goes on, and the adapters are those of a comparison
 // that was not stopped.
 func TestCompareInterrupted(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 24)
 	whole, out := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	want, _ := compared(t, compareArgs(data, whole)...)
@@ -172,6 +174,7 @@ func TestCompareInterrupted(t *testing.T) {
 
 // TestCompareMultiLabel: labels that do not exclude each other are compared, too.
 func TestCompareMultiLabel(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 2, 24), "class_a", "class_b", "group")
 	out := filepath.Join(t.TempDir(), "c")
 	d, _ := compared(t, compareArgs(data, out, "--methods", "melo,linear", "--label-columns", "class_a,class_b", "--task", "multilabel")...)
@@ -182,6 +185,7 @@ func TestCompareMultiLabel(t *testing.T) {
 }
 
 func TestCompareRefuses(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 12)
 	for _, c := range []struct {
 		status int

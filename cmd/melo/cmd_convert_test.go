@@ -61,6 +61,7 @@ func native(t *testing.T, base string, cfg lora.Config) string {
 // TestConvertRoundTrip: from native through either format and back keeps every tensor bit for bit, so that even
 // the description aside the files are equal.
 func TestConvertRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ base, to, names string }{
 		{"timm_vit", "loravit", ""}, {"hf_vit", "loravit", ""}, {"timm_vit", "peft", ""}, {"hf_vit", "peft", "gen4"}, {"hf_vit", "peft", "gen5"},
 		{"hf_vit", "peft", "timm"},
@@ -112,6 +113,7 @@ func readTensors(t *testing.T, path string) *safetensors.File {
 
 // TestConvertOptions: what the options do to what is written.
 func TestConvertOptions(t *testing.T) {
+	t.Parallel()
 	in := native(t, "hf_vit", lora.Config{})
 	out := filepath.Join(t.TempDir(), "out")
 	for _, c := range []struct {
@@ -176,6 +178,7 @@ func otherWeights(t *testing.T) string {
 
 // TestConvertRefuses: one line that says why, the status for it, and OUT as it was.
 func TestConvertRefuses(t *testing.T) {
+	t.Parallel()
 	in := native(t, "hf_vit", lora.Config{Alpha: 6})
 	wide := native(t, "hf_vit", lora.Config{Kinds: []vit.Kind{vit.Q, vit.FC1}})
 	loravit := goldenDir("adapters/loravit/adapter.safetensors")
@@ -239,6 +242,7 @@ func TestConvertRefuses(t *testing.T) {
 }
 
 func TestInspectOtherFormats(t *testing.T) {
+	t.Parallel()
 	for path, parts := range map[string][]string{
 		goldenDir("adapters/loravit/adapter.safetensors"): {"kind        loravit", "q, v of 3 blocks, rank 4, alpha 4", "imported from loravit", "class 2"},
 		goldenDir("adapters/peft_wide_gen4"):              {"kind        peft", "ranks and alphas differ", "alpha/sqrt(r)", "imported from peft"},
@@ -259,6 +263,7 @@ func TestInspectOtherFormats(t *testing.T) {
 
 // TestConvertBase: a base under other names and with other numbers predicts the same.
 func TestConvertBase(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	want := predictBase(t, image)
 	dir := filepath.Join(t.TempDir(), "timm")

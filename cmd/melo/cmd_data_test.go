@@ -43,6 +43,7 @@ func dataFolder(t *testing.T, files map[string]string) string {
 }
 
 func TestData(t *testing.T) {
+	t.Parallel()
 	root := dataFolder(t, map[string]string{
 		"labels.csv": "path,label,patient,age\n1.png,yes,p1,40\n2.png,no,p1,\n3.png,no,p2,7\n4.png,yes,p3,7\n5.png,yes,,1\n6.png,no,,2\n7.png,no,,3\n",
 		"1.png":      "#1", "2.png": "#2", "3.png": "#3", "4.png": "#4", "5.png": "#4", "6.png": "#6", "7.png": "broken",
@@ -80,6 +81,7 @@ func TestData(t *testing.T) {
 
 // TestDataTornSplit: what training would refuse is shown all the same, and named.
 func TestDataTornSplit(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"train/a/1.png": "#1", "train/b/2.png": "#2", "test/a/3.png": "#3", "test/b/4.png": "#1"}
 	root := dataFolder(t, files)
 	var doc experiment.DataDocument
@@ -96,6 +98,7 @@ func TestDataTornSplit(t *testing.T) {
 }
 
 func TestDataFolds(t *testing.T) {
+	t.Parallel()
 	var doc experiment.DataDocument
 	melo(t, "data", "--json", "../../dataset/testdata/grey.npz", "--folds", "3", "--val-split", "0").want(t, exitDone).decode(t, &doc)
 	if len(doc.Folds) != 3 || doc.Folds[0].Held != 6 || doc.Folds[0].Train != 12 || !slices.Equal(doc.Folds[0].Counts, []int{3, 3}) || doc.Total.Test != 6 {
@@ -104,6 +107,7 @@ func TestDataFolds(t *testing.T) {
 }
 
 func TestDataRefuses(t *testing.T) {
+	t.Parallel()
 	root := dataFolder(t, map[string]string{"a/1.png": "#1", "a/2.png": "#2", "b/3.png": "#3", "b/4.png": "#4"})
 	none := filepath.Join(root, "none")
 	for _, c := range []struct {
@@ -134,6 +138,7 @@ func TestDataRefuses(t *testing.T) {
 
 // TestDataTrainAgree: training sees the splits, the copies and the bad files that "melo data" shows.
 func TestDataTrainAgree(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"a/broken.png": "x"}
 	for i := range 24 {
 		files[string(rune('a'+i%2))+"/"+string(rune('A'+i))+".png"] = "#" + string(rune('A'+i))

@@ -29,6 +29,7 @@ func runDemo(t *testing.T, o *demoOptions, json bool) (out, err string) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "my demo")
 	out, _ := runDemo(t, tinyDemo(dir, "tb", "blood"), false)
 	for _, part := range []string{"tb ", "blood ", "melo ", "linear ", "full ", "equal to the bit", "next:", "predict --adapter", "'" + dir} {
@@ -106,10 +107,11 @@ func shellWords(t *testing.T, line string) (words []string) {
 }
 
 func TestDemoWrite(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var doc demo.Document
-	melo(t, "--json", "demo", "--write", dir, "--pictures", "40", "--tasks", "breast,blood").want(t, exitDone).decode(t, &doc)
-	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demo.Counts{Train: 20, Val: 8, Test: 12}) {
+	melo(t, "--json", "demo", "--write", dir, "--pictures", "20", "--tasks", "breast,blood").want(t, exitDone).decode(t, &doc)
+	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demo.Counts{Train: 10, Val: 4, Test: 6}) {
 		t.Errorf("document %+v", doc)
 	}
 	for _, task := range doc.Tasks {
@@ -117,7 +119,7 @@ func TestDemoWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(ds.Samples) != 40 {
+		if len(ds.Samples) != 20 {
 			t.Errorf("%s: %d samples", task.Name, len(ds.Samples))
 		}
 	}

@@ -109,6 +109,7 @@ func same(t *testing.T, what string, got *float64, want float64, ok bool) {
 // TestEval: the test split of the training, and nothing else, is measured; the numbers are those of the predictions
 // that are written; and they do not depend on workers and batches.
 func TestEval(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 3, 40)
 	adapter := trained(t, data)
 	answers := filepath.Join(t.TempDir(), "answers.csv")
@@ -167,6 +168,7 @@ func TestEval(t *testing.T) {
 
 // TestEvalFields: the document has the fields that others rely on, as numbers and pairs.
 func TestEvalFields(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 30)
 	var doc map[string]any
 	melo(t, "--json", "eval", "--adapter", trained(t, data), "--data", data).want(t, exitDone).decode(t, &doc)
@@ -186,6 +188,7 @@ func TestEvalFields(t *testing.T) {
 
 // TestEvalByGroupsAndSubgroups: a CSV with patients and columns.
 func TestEvalByGroupsAndSubgroups(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 2, 60), "label", "group", "sex", "number")
 	adapter := trained(t, data)
 	doc := evaluate(t, adapter, data, "--by", "sex", "--split", "all")
@@ -247,6 +250,7 @@ func TestEvalByGroupsAndSubgroups(t *testing.T) {
 
 // TestEvalMultiLabel: decisions are made by the thresholds of the adapter, probabilities by its temperatures.
 func TestEvalMultiLabel(t *testing.T) {
+	t.Parallel()
 	data := table(t, confused(t, trainingSet(t, 3, 30), 3, 30), "class_a", "class_b", "class_c")
 	path := trained(t, data, "--task", "multilabel", "--lr", "0.002", "--head-init", "zero") // a linear probe makes no mistakes here
 	f, err := adapterfile.Read(path)
@@ -317,6 +321,7 @@ func first(v float64, _ bool) float64 { return v }
 
 // TestEvalUnreadable: images that cannot be read are counted, and fail the run above --max-bad.
 func TestEvalUnreadable(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 2, 12), "label")
 	adapter := trained(t, data)
 	other := table(t, trainingSet(t, 2, 12), "label")
@@ -336,6 +341,7 @@ func TestEvalUnreadable(t *testing.T) {
 
 // TestEvalKnowsTheSplit: when the split of the training cannot be made again, nothing is passed off as unseen.
 func TestEvalKnowsTheSplit(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 2, 20), "label")
 	adapter := trained(t, data)
 	f, err := adapterfile.Read(adapter)
@@ -378,6 +384,7 @@ func TestEvalKnowsTheSplit(t *testing.T) {
 // TestTrainCalibrates: temperatures and thresholds come from validation, stand in the adapter, and are what "melo eval"
 // decides by.
 func TestTrainCalibrates(t *testing.T) {
+	t.Parallel()
 	data := confused(t, trainingSet(t, 3, 60), 3, 60)
 	for _, more := range [][]string{nil, {"--sensitivity", "0.95"}} {
 		out := filepath.Join(t.TempDir(), "a.safetensors")

@@ -14,6 +14,7 @@ import (
 // TestExplain: each image gets a picture and arrays in its own size; of two images of one name both do, and one that cannot be
 // read is named.
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	images := pictures(t, 2)
 	twin := filepath.Join(t.TempDir(), filepath.Base(images[0]))
 	text, err := os.ReadFile(images[1])
@@ -60,6 +61,7 @@ func TestExplain(t *testing.T) {
 
 // TestExplainBadInput: what cannot be is refused by name.
 func TestExplainBadInput(t *testing.T) {
+	t.Parallel()
 	image, out := pictures(t, 1)[0], t.TempDir()
 	for _, c := range []struct {
 		status int
@@ -83,6 +85,7 @@ func TestExplainBadInput(t *testing.T) {
 
 // TestExplainDefault: the flag's default is that of the library.
 func TestExplainDefault(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	var doc explainDocument
 	melo(t, "--json", "explain", "--base", goldenDir("timm_vit"), "--out", t.TempDir(), image).want(t, exitDone).decode(t, &doc)
@@ -93,6 +96,7 @@ func TestExplainDefault(t *testing.T) {
 
 // TestExplainTrust: an adapter that is not on the list is not explained with.
 func TestExplainTrust(t *testing.T) {
+	t.Parallel()
 	image, file := pictures(t, 1)[0], filepath.Join(t.TempDir(), "adapter.safetensors")
 	melo(t, "convert", "--base", goldenDir("timm_vit"), "--alpha", "4", filepath.Join(goldenDir("adapters"), "loravit", "adapter.safetensors"), file).want(t, exitDone)
 	list := write(t, "allowed.txt", []byte("sha256:"+strings.Repeat("0", 64)+"\n"))

@@ -14,6 +14,7 @@ import (
 // TestFeatures: the features of a data set are those of its images by name, with labels and the splits of a training; what
 // cannot be read is left out; nothing to do and too much are refused.
 func TestFeatures(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	images := pictures(t, 8)
 	for i, image := range images {

@@ -31,6 +31,7 @@ func write(t *testing.T, name string, data []byte) string {
 }
 
 func TestInspectListsTensors(t *testing.T) {
+	t.Parallel()
 	var doc inspect.Document
 	melo(t, "inspect", "--json", "--tensors", "--digest", goldenDir("hf_vit")).want(t, exitDone).decode(t, &doc)
 	if doc.Tensors == 0 || doc.Tensors != len(doc.List) || doc.Parameters == 0 || doc.DTypes["F32"] != doc.Tensors {
@@ -42,6 +43,7 @@ func TestInspectListsTensors(t *testing.T) {
 }
 
 func TestInspectEmbedded(t *testing.T) {
+	t.Parallel()
 	var doc inspect.Document
 	melo(t, "inspect", "--json", "embedded").want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "base" || doc.Base == nil || doc.Base.Image == 0 || doc.Licence == "" || len(doc.Digest) != len("sha256:")+64 {
@@ -54,6 +56,7 @@ func TestInspectEmbedded(t *testing.T) {
 }
 
 func TestInspectBadInput(t *testing.T) {
+	t.Parallel()
 	whole, err := os.ReadFile(filepath.Join(goldenDir("hf_vit"), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +82,7 @@ func TestInterruptedCommand(t *testing.T) {
 }
 
 func TestInspectBase(t *testing.T) {
+	t.Parallel()
 	var doc inspect.Document
 	melo(t, "inspect", "--json", goldenDir("dinov2_reg")).want(t, exitDone).decode(t, &doc)
 	if doc.Kind != "base" || doc.Base == nil || doc.Base.Family != "dinov2" || doc.Base.Depth == 0 {
@@ -95,6 +99,7 @@ func TestInspectBase(t *testing.T) {
 // TestInspectNearest: a base that lacks a part is an error, and what it resembles and lacks is printed; a model that is no ViT
 // is told by its name; a picture is a picture.
 func TestInspectNearest(t *testing.T) {
+	t.Parallel()
 	f, err := safetensors.Open(filepath.Join(goldenDir("timm_vit"), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)

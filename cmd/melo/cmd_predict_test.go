@@ -79,6 +79,7 @@ func TestRelationPredictBatchesAndWorkers(t *testing.T) {
 }
 
 func TestPredictCSVAndTable(t *testing.T) {
+	t.Parallel()
 	images := pictures(t, 2)
 	r := melo(t, append([]string{"predict", "--csv", "--base", goldenDir("hf_vit")}, images...)...).want(t, exitDone)
 	rows, err := csv.NewReader(strings.NewReader(r.out)).ReadAll()
@@ -92,6 +93,7 @@ func TestPredictCSVAndTable(t *testing.T) {
 }
 
 func TestPredictReportsUnreadableImages(t *testing.T) {
+	t.Parallel()
 	images := pictures(t, 2)
 	broken := write(t, "broken.png", []byte("\x89PNG\r\n\x1a\nnot really"))
 	var doc predictions.Document
@@ -106,6 +108,7 @@ func TestPredictReportsUnreadableImages(t *testing.T) {
 }
 
 func TestPredictBadInput(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	unknown := filepath.Dir(write(t, "config.json", []byte(`{"model_type": "swin"}`)))
 	weights, err := os.ReadFile(filepath.Join(goldenDir("hf_vit"), "model.safetensors"))

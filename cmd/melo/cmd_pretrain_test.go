@@ -18,6 +18,7 @@ func pretrainArgs(out string, more ...string) []string {
 
 // TestPretrain: a base is written that opens, with its record; stopped and resumed it is the same file.
 func TestPretrain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "base")
 	var doc pretrain.Record
@@ -54,6 +55,7 @@ func TestPretrain(t *testing.T) {
 }
 
 func TestPretrainUsage(t *testing.T) {
+	t.Parallel()
 	for _, more := range [][]string{{"--patch", "8"}, {"--image", "50"}, {"--heads", "5"}, {"--lr", "-1"}, {"--epoch-images", "1"}, {"--mask", "1"}} {
 		melo(t, pretrainArgs(filepath.Join(t.TempDir(), "base"), more...)...).want(t, exitUsage)
 	}

@@ -174,6 +174,7 @@ func TestServeAndPredictOnServer(t *testing.T) {
 }
 
 func TestPredictOnWhatIsNoServer(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	for name, answer := range map[string]http.HandlerFunc{
 		"a page":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
@@ -201,6 +202,7 @@ func TestPredictOnWhatIsNoServer(t *testing.T) {
 
 // SIGTERM under load: every request that was let in is answered.
 func TestServerEndsUnderLoad(t *testing.T) {
+	t.Parallel()
 	folder, _, images := adapterFolder(t)
 	log := filepath.Join(t.TempDir(), "audit.jsonl")
 	s := startServer(t, folder, "--audit-log", log, "--log-level", "warn")
@@ -245,6 +247,7 @@ func TestServerEndsUnderLoad(t *testing.T) {
 // A server that is killed while it publishes leaves the old file or the new one, an audit log that can be continued, and
 // nothing that keeps the next start from working.
 func TestServerIsKilledWhilePublishing(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a server several times")
 	}

@@ -60,6 +60,7 @@ func randomAdapter(t *testing.T, seed uint64) string {
 
 // TestSignedAdapter goes the whole way: a key, a signature, who asks for it, and what is refused.
 func TestSignedAdapter(t *testing.T) {
+	t.Parallel()
 	adapter, dir, image := randomAdapter(t, 1), t.TempDir(), pictures(t, 1)[0]
 	path := func(name string) string { return filepath.Join(dir, name) }
 	file := func(name, text string) string {

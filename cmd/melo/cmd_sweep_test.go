@@ -37,6 +37,7 @@ func comparable(d experiment.SweepResult) experiment.SweepResult {
 }
 
 func TestSweepGrid(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "sweep")
 	more := []string{"--search", "grid", "--try", "lr=0.01/0.001", "--try", "sites=q,v/q", "--seeds", "2"}
 	var doc experiment.SweepResult
@@ -104,6 +105,7 @@ func TestSweepGrid(t *testing.T) {
 
 // TestSweepHalving: rounds get longer and smaller, and what was given is in the last.
 func TestSweepHalving(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "sweep")
 	var doc experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(data, out, "--eta", "2", "--epochs", "8", "--try", "lr=0.01/0.005/0.0005/0.0001/0.00001")...)...).want(t, exitDone).decode(t, &doc)
@@ -121,6 +123,7 @@ func TestSweepHalving(t *testing.T) {
 
 // TestSweepKilledAndResumed kills the program itself again and again; the table is that of a sweep that was left alone.
 func TestSweepKilledAndResumed(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts the program many times")
 	}
@@ -155,6 +158,7 @@ func TestSweepKilledAndResumed(t *testing.T) {
 
 // TestSweepInterrupted says how to go on.
 func TestSweepInterrupted(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 2, 14), filepath.Join(t.TempDir(), "sweep")
 	ctx, cancel := context.WithCancel(t.Context())
 	r := meloWatched(ctx, "candidate 2 of", cancel, sweepArgs(data, out, "--search", "grid", "--try", "rank=1/2/3")...).want(t, exitInterrupted)
@@ -165,6 +169,7 @@ func TestSweepInterrupted(t *testing.T) {
 
 // TestSweepDiverged: a candidate that fails has a place at the end, and does not stop the others.
 func TestSweepDiverged(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "sweep")
 	var doc experiment.SweepResult
 	melo(t, append([]string{"--json"}, sweepArgs(trainingSet(t, 2, 14), out, "--search", "grid", "--warmup", "0", "--weight-decay", "900",
@@ -177,6 +182,7 @@ func TestSweepDiverged(t *testing.T) {
 
 // TestSweepTestSplitIsUntouched: whatever the test images show, the table is the same.
 func TestSweepTestSplitIsUntouched(t *testing.T) {
+	t.Parallel()
 	tables := []experiment.SweepResult{}
 	for _, level := range []uint8{200, 220} {
 		data := t.TempDir()
@@ -216,6 +222,7 @@ func picturesIn(t *testing.T, dir string) []string {
 }
 
 func TestSweepBadInput(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 8)
 	for _, c := range []struct {
 		status int

@@ -82,6 +82,7 @@ func TestTrainSaysWhatWasChosen(t *testing.T) {
 
 // TestTrainTune: the search keeps to its cost, its choice is what is trained with, and it stands in the record.
 func TestTrainTune(t *testing.T) {
+	t.Parallel()
 	doc, said, f := trainDoc(t, trainingSet(t, 2, 14), "--tune", "4")
 	if doc.Tuned == nil || doc.Tuned.Cost > 4 || doc.Tuned.Tried < 3 || doc.Settings.Epochs != doc.Tuned.Epochs ||
 		doc.Settings.Pace.A != experiment.DefaultPace("melo").A*doc.Tuned.Step || f.Meta.Training.Hyperparameters["tuned"] == nil {

@@ -99,6 +99,7 @@ func meloWatched(ctx context.Context, text string, act func(), args ...string) r
 
 // TestTrain trains with every method, and reads back what the adapter says of itself.
 func TestTrain(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 3, 14)
 	for _, method := range []string{"melo", "linear", "full"} {
 		for _, dtype := range []string{"f32", "bf16"} {
@@ -173,6 +174,7 @@ func checkSelfTest(t *testing.T, f *adapterfile.File) {
 
 // TestTrainLearns: stripes of different widths are easy, also for the tiny random base.
 func TestTrainLearns(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	var doc experiment.Result
 	melo(t, trainArgs(trainingSet(t, 2, 30), out, "--json", "--epochs", "40", "--lr", "0.01")...).want(t, exitDone).decode(t, &doc)
@@ -186,6 +188,7 @@ func TestTrainLearns(t *testing.T) {
 
 // TestTrainMultiLabel: columns of 0 and 1 are labels that do not exclude each other.
 func TestTrainMultiLabel(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 3, 14)
 	table := "path,thin,wide\n"
 	for c, targets := range []string{"1,0", "1,1", "0,1"} {
@@ -210,6 +213,7 @@ func TestTrainMultiLabel(t *testing.T) {
 
 // TestTrainWithoutValidation keeps the last epoch.
 func TestTrainWithoutValidation(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	var doc experiment.Result
 	melo(t, trainArgs(trainingSet(t, 2, 8), out, "--json", "--val-split", "0", "--test-split", "0")...).want(t, exitDone).decode(t, &doc)
@@ -220,6 +224,7 @@ func TestTrainWithoutValidation(t *testing.T) {
 
 // TestTrainTestSplitIsUntouched: whatever the test images show, the trained numbers and validation are the same.
 func TestTrainTestSplitIsUntouched(t *testing.T) {
+	t.Parallel()
 	tuned := func(level uint8) (*lora.Adapter, experiment.Result) {
 		data := t.TempDir()
 		for k, split := range []string{"train", "val", "test"} {
@@ -279,6 +284,7 @@ func repaint(t *testing.T, path string, level uint8) {
 
 // TestRelationTrainSameFile: workers and passes do not change the file; seed and settings do.
 func TestRelationTrainSameFile(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 24) // with their mirror images more than are measured for the rates
 	digest := func(more ...string) string {
 		out := filepath.Join(t.TempDir(), "a.safetensors")
@@ -301,6 +307,7 @@ func TestRelationTrainSameFile(t *testing.T) {
 // TestTrainInterruptedAndResumed: Ctrl-C at several moments, then --resume, gives the file of an
 // uninterrupted run.
 func TestTrainInterruptedAndResumed(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 14)
 	whole := filepath.Join(t.TempDir(), "a.safetensors")
 	melo(t, trainArgs(data, whole)...).want(t, exitDone)
@@ -334,6 +341,7 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 
 // TestTrainLinearFromFeatures: without augmentation features are kept; an interruption changes nothing.
 func TestTrainLinearFromFeatures(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 14)
 	more := []string{"--method", "linear", "--no-augment", "--batch", "6", "--lr", "0.003"}
 	whole, out := filepath.Join(t.TempDir(), "a.safetensors"), filepath.Join(t.TempDir(), "a.safetensors")
@@ -349,6 +357,7 @@ func TestTrainLinearFromFeatures(t *testing.T) {
 // TestTrainKilledAndResumed kills the program itself (SIGKILL) wherever it happens to be, again and again; the
 // file is that of a run that was left alone, and nothing is left over.
 func TestTrainKilledAndResumed(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts the program many times")
 	}
@@ -383,6 +392,7 @@ func TestTrainKilledAndResumed(t *testing.T) {
 }
 
 func TestTrainResumeWithoutCheckpoint(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	r := melo(t, trainArgs(trainingSet(t, 2, 8), out, "--resume")...).want(t, exitDone)
 	if !strings.Contains(r.err, "starting from the beginning") {
@@ -392,6 +402,7 @@ func TestTrainResumeWithoutCheckpoint(t *testing.T) {
 
 // TestTrainOutputFailsAtTheEnd: the output becomes unwritable while training goes on; nothing is lost.
 func TestTrainOutputFailsAtTheEnd(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 10)
 	whole := filepath.Join(t.TempDir(), "a.safetensors")
 	melo(t, trainArgs(data, whole)...).want(t, exitDone)
@@ -416,6 +427,7 @@ func TestTrainOutputFailsAtTheEnd(t *testing.T) {
 
 // TestTrainDiverges: settings under which weights overflow end with the step; the last checkpoint is kept.
 func TestTrainDiverges(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	r := melo(t, trainArgs(trainingSet(t, 2, 14), out, "--lr", "900", "--weight-decay", "900", "--warmup", "0", "--epochs", "20", "--head-init", "uniform")...).want(t, exitFailed)
 	if !strings.Contains(r.err, "is not finite: a smaller learning rate may help") || !strings.Contains(r.err, "melo: step ") || !strings.Contains(r.err, "--restart") {
@@ -428,6 +440,7 @@ func TestTrainDiverges(t *testing.T) {
 
 // TestTrainBadInput: one line that names the culprit, and the documented status.
 func TestTrainBadInput(t *testing.T) {
+	t.Parallel()
 	good := trainingSet(t, 2, 10)
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	old := []byte("the old file")

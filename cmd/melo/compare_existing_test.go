@@ -12,6 +12,7 @@ import (
 // TestCompareExisting: adapters that are there have the numbers that eval gives them; their own answers from a table differ from
 // them by nothing; answers for other images, and no numbers, are refused.
 func TestCompareExisting(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 40)
 	one, two := trained(t, data), trained(t, data, "--method", "linear", "--seed", "1")
 	table := filepath.Join(t.TempDir(), "answers.csv")

@@ -14,6 +14,7 @@ import (
 // TestCompareFolds: every image is answered once, by the adapter that was not trained on it, as eval answers; the pooled AUC is that of
 // these answers, and what is done is not done again.
 func TestCompareFolds(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 2, 30), filepath.Join(t.TempDir(), "c")
 	args := func(more ...string) []string {
 		return append([]string{"compare", "--base", goldenDir("hf_vit"), "--data", data, "--out", out, "--epochs", "1", "--batch", "8", "--folds", "3",

@@ -12,6 +12,7 @@ import (
 // TestCompareShots: each number of images is a comparison of its own on the same test images, and eval finds the split of such an
 // adapter again.
 func TestCompareShots(t *testing.T) {
+	t.Parallel()
 	data, out := trainingSet(t, 3, 30), filepath.Join(t.TempDir(), "c")
 	args := []string{"compare", "--base", goldenDir("hf_vit"), "--data", data, "--out", out, "--methods", "linear", "--shots", "2,6", "--seeds", "2",
 		"--resamples", "200", "--precision", "f32", "--pictures", "1"}

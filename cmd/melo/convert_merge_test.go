@@ -26,6 +26,7 @@ func probabilities(t *testing.T, args ...string) []float64 {
 
 // TestConvertMerge: a base with the adapter in it answers as base and adapter do, in either library's words.
 func TestConvertMerge(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	for _, kind := range []string{"hf_vit", "timm_vit"} {
 		in := native(t, kind, lora.Config{Alpha: 8})
@@ -82,6 +83,7 @@ func TestConvertMergeFamilies(t *testing.T) {
 
 // TestPredictPEFT: a PEFT folder is used as it is, where nothing is missing.
 func TestPredictPEFT(t *testing.T) {
+	t.Parallel()
 	image := pictures(t, 1)[0]
 	in := native(t, "hf_vit", lora.Config{Alpha: 8})
 	want := probabilities(t, "--base", goldenDir("hf_vit"), "--adapter", in, image)

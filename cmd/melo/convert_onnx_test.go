@@ -14,6 +14,7 @@ import (
 // TestConvertONNX: bases and adapters of each format become models that say how images are prepared and what labels there
 // are; what has no meaning is refused. What the models compute is tested in vit/onnx and by tools/exchange.
 func TestConvertONNX(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in := native(t, "hf_vit", lora.Config{Alpha: 8})
 	peft := filepath.Join(dir, "peft")

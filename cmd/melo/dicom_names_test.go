@@ -58,6 +58,7 @@ func writeObject(t *testing.T, path string, patient, shift int, across bool) {
 // TestNamesStayInDICOM trains, evaluates and predicts on objects that name their patients everywhere, and searches all that
 // is written and printed: adapter, record, checkpoints, report, answers, messages.
 func TestNamesStayInDICOM(t *testing.T) {
+	t.Parallel()
 	data, out := t.TempDir(), t.TempDir()
 	for p := range 12 {
 		for k := range 2 {

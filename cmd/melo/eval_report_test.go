@@ -40,6 +40,7 @@ func wants(t *testing.T, page string, texts ...string) {
 
 // TestEvalHTML: the report has the numbers of the document, curves of each label, and the mistakes as pictures.
 func TestEvalHTML(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 3, 14), "label", "group", "sex")
 	adapter := trained(t, data)
 	path := filepath.Join(t.TempDir(), "report.html")
@@ -77,6 +78,7 @@ func TestEvalHTML(t *testing.T) {
 
 // TestEvalHTMLMultiLabel: each label has a table of its decisions, and names are text wherever they stand.
 func TestEvalHTMLMultiLabel(t *testing.T) {
+	t.Parallel()
 	data := table(t, trainingSet(t, 2, 14), "class_a", "class_b")
 	csv := filepath.Join(data, "labels.csv")
 	text, err := os.ReadFile(csv)
@@ -106,6 +108,7 @@ func TestEvalHTMLMultiLabel(t *testing.T) {
 
 // TestEvalOutputFolder: an output that cannot be written is found out before the work.
 func TestEvalOutputFolder(t *testing.T) {
+	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "no", "report.html")
 	for _, option := range []string{"--html", "--predictions"} {
 		r := melo(t, "eval", "--adapter", "missing.safetensors", "--data", "missing", option, missing).want(t, exitFailed)

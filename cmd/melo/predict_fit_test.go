@@ -12,6 +12,7 @@ import (
 
 // An image that is not like those of the training is marked, refused where that is asked for, and belongs to no adapter of a folder.
 func TestPredictUnlike(t *testing.T) {
+	t.Parallel()
 	folder, adapter, images := adapterFolder(t)
 	other := write(t, "other.png", picturePNG(t, 64, 48, func(x, y int) uint8 { return uint8(255 * (x / 3 % 2)) }))
 	var doc predictions.Document

@@ -66,6 +66,7 @@ func TestSettingsPrecedence(t *testing.T) {
 
 // What --print-config prints is a file that --config takes and that means the same, but for secrets.
 func TestPrintConfig(t *testing.T) {
+	t.Parallel()
 	path := configFile(t, "base: \"a: b # c\"\notlp-headers: {x-key: secret}\nallowed-host: [\"a,b\", c]\noidc-roles: {\"a\": viewer}\n")
 	r := melo(t, "serve", "--config", path, "--print-config").want(t, exitDone)
 	if strings.Contains(r.out, "secret") || !strings.Contains(r.out, "x-key: (hidden)") {
@@ -116,6 +117,7 @@ func TestSettingsAreStrict(t *testing.T) {
 }
 
 func TestServeOptionsThatCannotBe(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{}, {"--tls-cert", "x"}, {"--tls-client-ca", "x"}, {"--require-client-cert", "--tls-cert", "x", "--tls-key", "y"}, {"--oidc-issuer", "https://x"},
 		{"--queue", "0"}, {"--rate", "-1"}, {"--trace-sample", "2"}, {"--drain-timeout", "0s"}, {"--oidc-roles", "a=boss"}, {"--request-memory", "1KiB"},

@@ -13,6 +13,7 @@ import (
 // TestPredictionSetsOnServer: sets of labels from a server are those of "melo predict --coverage", bit for bit, and an adapter
 // without a calibration is refused by name.
 func TestPredictionSetsOnServer(t *testing.T) {
+	t.Parallel()
 	folder, adapter, images := adapterFolder(t)
 	base := goldenDir("hf_vit")
 	servetest.AdapterOn(t, folder, "plain", base, 1)

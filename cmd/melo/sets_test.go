@@ -14,6 +14,7 @@ import (
 // TestPredictionSets: what eval counts is what predict says of the same images, with one label an image and with several; a set always
 // has the most probable label, one that is sure is in it; an adapter without calibration is refused by name.
 func TestPredictionSets(t *testing.T) {
+	t.Parallel()
 	labels := trainingSet(t, 3, 20)
 	for name, folder := range map[string]string{"one label": labels, "several": trainingSet(t, 2, 30)} {
 		data := folder

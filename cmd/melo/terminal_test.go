@@ -126,6 +126,7 @@ func TestTerminal(t *testing.T) {
 
 // TestNamesAreNoCommands: a label of a data set cannot steer the terminal.
 func TestNamesAreNoCommands(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 10)
 	if err := os.Rename(filepath.Join(data, "class_a"), filepath.Join(data, "class\x1b[31m_a")); err != nil {
 		t.Skip(err)

@@ -12,6 +12,7 @@ import (
 
 // TestTrainCurves: a run leaves its curves and, on request, event files; an interrupted one leaves what there is.
 func TestTrainCurves(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 14)
 	out := filepath.Join(t.TempDir(), "a.safetensors")
 	dir := strings.TrimSuffix(out, ".safetensors") + ".run"

@@ -20,6 +20,7 @@ import (
 
 // TestTrainImageSize: an adapter that was trained on smaller images says so, and every command follows.
 func TestTrainImageSize(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 14)
 	for _, method := range []string{"melo", "full"} {
 		out := filepath.Join(t.TempDir(), "a.safetensors")
@@ -49,6 +50,7 @@ func TestTrainImageSize(t *testing.T) {
 
 // TestTrainJobs: runs that share base and data are those of the command, and are known when they are done.
 func TestTrainJobs(t *testing.T) {
+	t.Parallel()
 	data, dir := trainingSet(t, 2, 14), t.TempDir()
 	whole := filepath.Join(t.TempDir(), "a.safetensors")
 	melo(t, trainArgs(data, whole, "--seed", "2")...).want(t, exitDone)
@@ -106,6 +108,7 @@ func TestTrainJobs(t *testing.T) {
 
 // TestTrainLossAndAverage: the focal loss and the average change the file, are recorded, and resume.
 func TestTrainLossAndAverage(t *testing.T) {
+	t.Parallel()
 	data := trainingSet(t, 2, 14)
 	plain := filepath.Join(t.TempDir(), "a.safetensors")
 	melo(t, trainArgs(data, plain, "--patience", "0")...).want(t, exitDone)

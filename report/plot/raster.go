@@ -48,7 +48,35 @@ func (f *Figure) WritePNG(w io.Writer, scale float64) error {
 	if err != nil {
 		return err
 	}
+	if p := paletted(img); p != nil {
+		return png.Encode(w, p)
+	}
 	return png.Encode(w, img)
+}
+
+// paletted is the same image in a byte a pixel, which is smaller and sooner written; nil if it has more than 256 colours.
+func paletted(m *image.RGBA) *image.Paletted {
+	p := image.NewPaletted(m.Rect, nil)
+	index := map[[4]byte]uint8{}
+	var last [4]byte
+	var at uint8
+	for i := range p.Pix {
+		c := [4]byte(m.Pix[4*i:])
+		if i == 0 || c != last {
+			k, ok := index[c]
+			if !ok {
+				if len(p.Palette) == 256 {
+					return nil
+				}
+				k = uint8(len(p.Palette))
+				index[c] = k
+				p.Palette = append(p.Palette, color.RGBA{c[0], c[1], c[2], c[3]})
+			}
+			last, at = c, k
+		}
+		p.Pix[i] = at
+	}
+	return p
 }
 
 // fill paints polygons of the same direction of turning. It rasterizes their bounds and no more: most are small.

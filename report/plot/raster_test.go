@@ -43,3 +43,27 @@ func TestRelationFillWholeImage(t *testing.T) {
 	c.fill([][]point{{{math.NaN(), 1}, {2, 2}, {3, math.Inf(1)}}}, ink, 1)
 	c.fill([][]point{{{-50, -50}, {-40, -50}, {-40, -40}}, {{500, 500}, {600, 500}, {600, 600}}}, ink, 1)
 }
+
+// TestPaletted: the same colours in a byte a pixel, as long as a byte can tell them.
+func TestPaletted(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, colours := range []int{1, 2, 256, 257} {
+		m := image.NewRGBA(image.Rect(0, 0, 31, 17))
+		for i := range 31 * 17 {
+			k := min(i, colours-1)
+			if i > colours {
+				k = rng.IntN(colours)
+			}
+			copy(m.Pix[4*i:], []byte{byte(k), byte(k >> 8), 7, 255})
+		}
+		p := paletted(m)
+		if (p == nil) != (colours > 256) {
+			t.Fatalf("%d colours: %v", colours, p != nil)
+		}
+		for i := 0; p != nil && i < 31*17; i++ {
+			if x, y := i%31, i/31; p.At(x, y) != m.RGBAAt(x, y) {
+				t.Fatalf("%d colours, pixel %d: %v, want %v", colours, i, p.At(x, y), m.RGBAAt(x, y))
+			}
+		}
+	}
+}
