@@ -14,6 +14,7 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/experiment"
+	config "melo.example/melo/internal/settings"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/internal/ui"
 	"melo.example/melo/report/lines"
@@ -176,8 +177,8 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 		return fmt.Errorf("command line: %w", err)
 	}
 	args = versionCommand(helpCommand(args))
-	parsed, err := parser.Parse(encodeArgs(args))
-	decodeOptions(reflect.ValueOf(&c))
+	parsed, err := parser.Parse(config.EncodeArgs(args))
+	config.DecodeOptions(reflect.ValueOf(&c))
 	s.json = c.JSON
 	if err != nil {
 		var wrong *kong.ParseError

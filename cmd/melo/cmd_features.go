@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	facade "melo.example/melo"
+	"melo.example/melo/experiment"
 	"melo.example/melo/features"
 	"melo.example/melo/imaging"
 )
@@ -100,13 +101,11 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 	if doc.Digest, err = b.Digest(); err != nil {
 		return badInput(err)
 	}
-	look := &looked{names: o.Images}
-	if o.Data != "" {
-		if look, err = lookAt(ctx, s, o.Data, o.source()); err != nil {
-			return err
-		}
-		defer look.set.Close()
+	look, err := o.look(ctx, s)
+	if err != nil {
+		return err
 	}
+	defer look.Close()
 	if err := o.run(ctx, s, b, look, doc); err != nil {
 		return err
 	}
@@ -115,14 +114,24 @@ func (o *featuresOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	if n := len(doc.Failed); n > 0 {
-		return badInput(fmt.Errorf("%d of %d images could not be read", n, len(look.names)))
+		return badInput(fmt.Errorf("%d of %d images could not be read", n, len(look.Names)))
 	}
 	return nil
 }
 
+// look finds the images.
+func (o *featuresOptions) look(ctx context.Context, s *stdio) (*experiment.FeatureImages, error) {
+	if o.Data == "" {
+		return experiment.FeaturesOfFiles(o.Images), nil
+	}
+	w := s.watch(true)
+	defer w.close()
+	return experiment.FeaturesOfData(ctx, o.Data, o.source(), w.Event)
+}
+
 // run computes what is not there yet and writes the file.
-func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, look *looked, doc *featuresDocument) error {
-	of, err := look.identity()
+func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, look *experiment.FeatureImages, doc *featuresDocument) error {
+	of, err := look.Identity()
 	if err != nil {
 		return badInput(err)
 	}
@@ -135,7 +144,7 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, loo
 			return err
 		}
 	}
-	store, err := features.Open(o.Out, string(identity), look.names, doc.Shape)
+	store, err := features.Open(o.Out, string(identity), look.Names, doc.Shape)
 	if errors.Is(err, features.ErrOther) {
 		return usage(fmt.Errorf("%w; --restart drops them", err))
 	}
@@ -144,14 +153,14 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, loo
 	}
 	done := store.Done()
 	if done > 0 {
-		s.notef("%d of %d images are done", done, len(look.names))
+		s.notef("%d of %d images are done", done, len(look.Names))
 	}
 	image := func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
-		return look.image(ctx, done+i, o)
+		return look.Image(ctx, done+i, o)
 	}
-	err = b.FeaturesEach(ctx, len(look.names)-done, image, o.Patches, func(i int, row []float32, err error) error {
+	err = b.FeaturesEach(ctx, len(look.Names)-done, image, o.Patches, func(i int, row []float32, err error) error {
 		if err != nil {
-			doc.Failed = append(doc.Failed, failed{look.names[done+i], oneLine(err)})
+			doc.Failed = append(doc.Failed, failed{look.Names[done+i], oneLine(err)})
 			s.notef("%s", oneLine(err))
 		}
 		return store.Add(row)
@@ -163,6 +172,6 @@ func (o *featuresOptions) run(ctx context.Context, s *stdio, b *facade.Base, loo
 	if err != nil {
 		return err
 	}
-	doc.Images, err = store.Finish(map[string]string{"base": doc.Digest, "recipe": string(recipe)}, look.columns...)
+	doc.Images, err = store.Finish(map[string]string{"base": doc.Digest, "recipe": string(recipe)}, look.Columns...)
 	return err
 }

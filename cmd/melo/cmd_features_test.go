@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"melo.example/melo/dataset/parquet"
+	"melo.example/melo/experiment"
 )
 
 // TestFeatures: the features of a data set are those of its images by name, with labels and the splits of a training; what
@@ -83,7 +84,7 @@ func TestFeaturesIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(names ...string) string {
-		id, err := (&looked{names: names}).identity()
+		id, err := experiment.FeaturesOfFiles(names).Identity()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -96,7 +96,7 @@ var layers = []layer{
 		"documents of commands as lines: it knows all of them"},
 	{"report/study", []string{"internal/...", "report/...", "experiment", "train", "lora", "lora/adapterfile", "metric"},
 		"a study draws what experiments found; experiments know nothing of pages"},
-	{"experiment", []string{"internal/...", "conformal", "fit", "memo", "report/plot", "train/...", "dataset", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "safetensors", "imaging/...", "metric"},
+	{"experiment", []string{"internal/...", "conformal", "features", "fit", "memo", "report/plot", "train/...", "dataset", "bases", "compute", "vit", "vit/arch", "lora", "lora/answer", "lora/adapterfile", "safetensors", "imaging/...", "metric"},
 		"experiments make runs and measure them: they know neither the command line nor the facade above them"},
 	{"report", []string{"internal/...", "report/plot", "metric", "imaging"},
 		"a report shows numbers that others computed"},

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"reflect"
@@ -10,8 +10,8 @@ import (
 // line is parsed: names of files may have any bytes.
 const rawByte = 0x10F000
 
-// encodeArgs makes all arguments UTF-8.
-func encodeArgs(args []string) []string {
+// EncodeArgs makes all arguments UTF-8.
+func EncodeArgs(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
 		out[i] = a
@@ -32,8 +32,8 @@ func encodeArgs(args []string) []string {
 	return out
 }
 
-// decodeArg is the inverse of encodeArgs for one argument.
-func decodeArg(a string) string {
+// DecodeArg is the inverse of EncodeArgs for one argument.
+func DecodeArg(a string) string {
 	if !strings.ContainsFunc(a, isRaw) {
 		return a
 	}
@@ -50,24 +50,24 @@ func decodeArg(a string) string {
 
 func isRaw(r rune) bool { return r >= rawByte && r < rawByte+256 }
 
-// decodeOptions puts the bytes back into every option.
-func decodeOptions(v reflect.Value) {
+// DecodeOptions puts the bytes back into every option.
+func DecodeOptions(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			decodeOptions(v.Elem())
+			DecodeOptions(v.Elem())
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			decodeOptions(v.Field(i))
+			DecodeOptions(v.Field(i))
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			decodeOptions(v.Index(i))
+			DecodeOptions(v.Index(i))
 		}
 	case reflect.String:
 		if v.CanSet() {
-			v.SetString(decodeArg(v.String()))
+			v.SetString(DecodeArg(v.String()))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package experiment
 
 import (
 	"context"
@@ -11,33 +11,35 @@ import (
 	"path/filepath"
 
 	"melo.example/melo/dataset"
-	"melo.example/melo/experiment"
 	"melo.example/melo/features"
 	"melo.example/melo/imaging"
 )
 
-// looked are the images that features are made of, in order, and what is known of them.
-type looked struct {
-	names   []string
-	columns []features.Column
-	set     *experiment.Set // nil: files
+// FeatureImages are images that features are made of, in order, and what is known of them.
+type FeatureImages struct {
+	Names   []string
+	Columns []features.Column
+	set     *Set // nil: files
 }
 
-// image decodes one.
-func (l *looked) image(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
+// FeaturesOfFiles are those of files.
+func FeaturesOfFiles(names []string) *FeatureImages { return &FeatureImages{Names: names} }
+
+// Image decodes one.
+func (l *FeatureImages) Image(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
 	if l.set == nil {
-		return imaging.DecodeFileContext(ctx, l.names[i], o)
+		return imaging.DecodeFileContext(ctx, l.Names[i], o)
 	}
 	return l.set.Image(ctx, i, o)
 }
 
-// identity tells these images from others of the same names: a data set by what is in it, files by place, size and time.
-func (l *looked) identity() (string, error) {
+// Identity tells these images from others of the same names: a data set by what is in it, files by place, size and time.
+func (l *FeatureImages) Identity() (string, error) {
 	if l.set != nil {
 		return l.set.Dataset.Digest()
 	}
 	h := sha256.New()
-	for _, name := range l.names {
+	for _, name := range l.Names {
 		path, err := filepath.Abs(name)
 		if err != nil {
 			return "", err
@@ -50,14 +52,20 @@ func (l *looked) identity() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// lookAt reads a data set, and divides it as a training would.
-func lookAt(ctx context.Context, s *stdio, path string, source *experiment.Source) (*looked, error) {
-	if source.Folds > 0 {
-		return nil, usage(errors.New("features: --folds: an image has no split but in a fold"))
+// Close releases what the images are read from.
+func (l *FeatureImages) Close() error {
+	if l.set == nil {
+		return nil
 	}
-	w := s.watch(true)
-	defer w.close()
-	set, err := experiment.OpenSet(ctx, path, source, w.Event)
+	return l.set.Close()
+}
+
+// FeaturesOfData reads a data set, and divides it as a training would.
+func FeaturesOfData(ctx context.Context, path string, source *Source, hook Hook) (*FeatureImages, error) {
+	if source.Folds > 0 {
+		return nil, setting("folds", "%d: an image has no split but in a fold", source.Folds)
+	}
+	set, err := OpenSet(ctx, path, source, hook)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +73,7 @@ func lookAt(ctx context.Context, s *stdio, path string, source *experiment.Sourc
 	if err != nil {
 		return nil, badInput(errors.Join(err, set.Close()))
 	}
-	l := &looked{set: set}
+	l := &FeatureImages{set: set}
 	split := make([]string, len(set.Samples))
 	for i, name := range []string{dataset.Train, dataset.Val, dataset.Test} {
 		for _, k := range parts[i] {
@@ -75,13 +83,13 @@ func lookAt(ctx context.Context, s *stdio, path string, source *experiment.Sourc
 	label := features.Column{Name: "label"}
 	for i := range set.Samples {
 		x := &set.Samples[i]
-		if l.names = append(l.names, x.Path); x.Label >= 0 {
+		if l.Names = append(l.Names, x.Path); x.Label >= 0 {
 			label.Text = append(label.Text, set.Labels[x.Label])
 		}
 	}
-	l.columns = []features.Column{label}
+	l.Columns = []features.Column{label}
 	if set.Task == dataset.MultiLabel {
-		l.columns = nil
+		l.Columns = nil
 		for k, name := range set.Labels {
 			c := features.Column{Name: "label:" + name}
 			for i := range set.Samples {
@@ -91,9 +99,9 @@ func lookAt(ctx context.Context, s *stdio, path string, source *experiment.Sourc
 				}
 				c.Numbers = append(c.Numbers, v)
 			}
-			l.columns = append(l.columns, c)
+			l.Columns = append(l.Columns, c)
 		}
 	}
-	l.columns = append(l.columns, features.Column{Name: "split", Text: split})
+	l.Columns = append(l.Columns, features.Column{Name: "split", Text: split})
 	return l, nil
 }
