@@ -27,9 +27,9 @@ type Image struct {
 	Source Info
 }
 
-// through returns the image rendered through a window. It is m itself unless m is a DICOM object that was
-// decoded with another window.
-func (m *Image) through(window string) (*Image, error) {
+// Through returns the image as it is seen through a window: itself, unless it is a DICOM object that was decoded through
+// another.
+func (m *Image) Through(window string) (*Image, error) {
 	switch {
 	case m == nil || m.Source.Format != formatDICOM || m.C != 1 || m.Source.Window == window:
 		return m, nil

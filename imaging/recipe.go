@@ -138,7 +138,7 @@ func (s *Scratch) Apply(r Recipe, img *Image, dst []float32) error {
 	if len(dst) != r.Values() {
 		return errorf("recipe: output of %d values, expected 3 x %d x %d", len(dst), r.Size, r.Size)
 	}
-	img, err := img.through(r.Window)
+	img, err := img.Through(r.Window)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *Scratch) Fit(r Recipe, img, dst *Image) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
-	img, err := img.through(r.Window)
+	img, err := img.Through(r.Window)
 	if err != nil {
 		return err
 	}

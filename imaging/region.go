@@ -30,7 +30,7 @@ func (r Recipe) Shown(img *Image) (*Image, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	img, err := img.through(r.Window)
+	img, err := img.Through(r.Window)
 	if err != nil {
 		return nil, err
 	}

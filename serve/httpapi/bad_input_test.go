@@ -77,7 +77,7 @@ func operations(t *testing.T, doc object) (list []operation) {
 
 // address fills in the path.
 func (o *operation) address(with map[string]string, query string) string {
-	known := map[string]string{"model": "view", "adapter": "view", "version": "1", "alias": "stable"}
+	known := map[string]string{"model": "view", "adapter": "view", "version": "1", "alias": "stable", "part": "app.js"}
 	path := o.path
 	for _, name := range o.in {
 		value, ok := with[name]
@@ -195,6 +195,18 @@ var badOf = map[string][]badInput{
 		{name: "frame 0", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "frame", "0"), status: 400},
 		{name: "frame 2 of 1", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "frame", "2"), status: 400},
 		{name: "unknown field", header: formHeader, body: formOf("image", picturePNG, "adapter", "view", "other", "x"), status: 400},
+	},
+	"Preview": {
+		{name: "no form", header: map[string]string{"Content-Type": "application/json"}, body: []byte("{}"), status: 400},
+		{name: "empty", header: formHeader, status: 400},
+		{name: "no image", header: formHeader, body: formOf("frame", "1"), status: 400},
+		{name: "two images", header: formHeader, body: formOf("image", picturePNG, "image", picturePNG), status: 413},
+		{name: "an adapter", header: formHeader, body: formOf("image", picturePNG, "adapter", "view"), status: 400},
+		{name: "a coverage", header: formHeader, body: formOf("image", picturePNG, "coverage", "0.9"), status: 400},
+		{name: "no picture", header: formHeader, body: formOf("image", "abc"), status: 400},
+		{name: "half a picture", header: formHeader, body: formOf("image", picturePNG[:50]), status: 400},
+		{name: "frame 2 of 1", header: formHeader, body: formOf("image", picturePNG, "frame", "2"), status: 400},
+		{name: "unknown field", header: formHeader, body: formOf("image", picturePNG, "window", "x"), status: 400},
 	},
 	"ModelInfer":        badInfer,
 	"ModelInferVersion": badInfer,

@@ -66,7 +66,11 @@ func (d *schemas) operation(r Route) object {
 	}
 	ok := object{"description": "Done."}
 	if r.response != nil {
-		ok["content"] = object{"application/json": object{"schema": d.of(reflect.TypeOf(r.response))}}
+		media := r.produces
+		if media == "" {
+			media = "application/json"
+		}
+		ok["content"] = object{media: object{"schema": d.of(reflect.TypeOf(r.response))}}
 	}
 	failed := object{"description": "Failed.", "content": object{"application/json": object{"schema": d.of(reflect.TypeOf(errorDocument{}))}}}
 	responses := object{"200": ok, "default": failed}

@@ -16,9 +16,10 @@ type Route struct {
 	Summary string
 
 	handle   func(a *api, w http.ResponseWriter, r *http.Request) error
-	request  any    // value of the body's type, for the OpenAPI document; nil if there is none
-	response any    // the same for the answer
-	media    string // media type of the body, if not JSON
+	request  any    // a value of the type of the body, for the OpenAPI document; nil if there is none
+	response any    // likewise of the answer
+	media    string // of the body, if it is not JSON
+	produces string // media type of the answer, if it is not JSON
 	query    []string
 	also     []int // other statuses with the same answer
 }
@@ -73,6 +74,9 @@ var routes = slices.Concat(
 			handle: predict, request: predictForm{}, media: "multipart/form-data", response: Prediction{}},
 		{Name: "Explain", Method: post, Path: "/v1/explain", Role: oip.Viewer, Summary: "Asks one adapter about one image, and where the answer comes from.",
 			handle: explainImage, request: explainForm{}, media: "multipart/form-data", response: Explanation{}},
+		{Name: "Preview", Method: post, Path: "/v1/preview", Role: oip.Viewer,
+			Summary: "The samples of an image that browsers cannot show: a JSON object (its length is in " + lengthHeader + "), then the samples, row by row, of 16 bits with the lower byte first.",
+			handle:  preview, request: previewForm{}, media: "multipart/form-data", response: file{}, produces: "application/octet-stream"},
 		{Name: "Adapters", Method: get, Path: "/v1/adapters", Role: oip.Viewer, Summary: "The adapters and what their files say of them.",
 			handle: listAdapters, response: AdapterList{}, query: []string{"limit", "after"}},
 		{Name: "Adapter", Method: get, Path: oneAdapter, Role: oip.Viewer, Summary: "The versions of one adapter.",
@@ -87,8 +91,7 @@ var routes = slices.Concat(
 		{Name: "RemoveCanary", Method: del, Path: oneAdapter + "/canary", Role: oip.Operator, Summary: "Ends that.", handle: removeCanary},
 		{Name: "OpenAPI", Method: get, Path: "/openapi.json", Summary: "This document.", handle: openAPI, response: map[string]any{}},
 		{Name: "Page", Method: get, Path: "/", Summary: "A page for people.", handle: asset},
-		{Name: "PageScript", Method: get, Path: "/page.js", Summary: "The script of the page.", handle: asset},
-		{Name: "PageStyle", Method: get, Path: "/page.css", Summary: "The style of the page.", handle: asset},
+		{Name: "PagePart", Method: get, Path: "/page/{part}", Summary: "A script or the style of the page.", handle: asset},
 	},
 )
 
