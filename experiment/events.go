@@ -79,13 +79,16 @@ type Retreated struct {
 }
 
 // Returned says that the training ended below the linear probe that it began with. The probe is kept instead, unless
-// chance explains the difference.
+// an earlier epoch is above it, or chance explains the difference.
 type Returned struct {
 	Title  string
 	Method lora.Method
 	Scores train.Scores // of what the training ended with
 	Start  Start
 	Kept   bool // what the training ended with is kept
+	// Epoch, if not 0, is kept: its validation, Top, is not below the probe's.
+	Epoch int
+	Top   train.Scores
 }
 
 // Began says that training begins.

@@ -149,23 +149,37 @@ func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
 }
 
 // settle decides which parameters the adapter gets, and puts them into the model as the file will hold them. With
-// validation it returns what they answer there. If that is below the linear probe that the run began with, by more than
-// chance explains, the probe is kept instead.
+// validation it returns what they answer there. A run that ends below the linear probe that it began with gets the epoch
+// that is best on validation, if that is above the probe; else what it ended with, if chance explains the difference; else
+// the probe.
 func (j *Run) settle(ctx context.Context, dtype safetensors.DType) (*adapterfile.File, *train.Evaluation, error) {
 	file, out, err := j.store(ctx, dtype)
 	if err != nil || out == nil || j.loop.State.Kept == train.KeptStart || !j.steps() {
 		return file, out, err
 	}
-	scores := train.ScoresOf(out.Predictions())
-	if !j.start.below(scores) {
+	told := Returned{Title: j.o.Title, Method: j.config.Method, Scores: train.ScoresOf(out.Predictions())}
+	if !j.start.below(told.Scores) {
 		return file, out, nil
+	}
+	told.Start = *j.start
+	if s := &j.loop.State; s.TopEpoch > 0 && !j.start.below(s.Top) {
+		undo := j.loop.ReturnToTop()
+		topFile, top, err := j.store(ctx, dtype)
+		if err != nil {
+			return nil, nil, err
+		}
+		if scores := train.ScoresOf(top.Predictions()); !j.start.below(scores) {
+			told.Epoch, told.Top = s.TopEpoch, scores
+			j.hook.tell(told)
+			return topFile, top, nil
+		}
+		undo()
 	}
 	undo := j.loop.ReturnToStart()
 	probeFile, probe, err := j.store(ctx, dtype)
 	if err != nil {
 		return nil, nil, err
 	}
-	told := Returned{Title: j.o.Title, Method: j.config.Method, Scores: scores, Start: *j.start}
 	if told.Kept, err = j.byChance(ctx, out, probe); err != nil {
 		return nil, nil, err
 	}

@@ -132,7 +132,7 @@ func (l *Loop) resume(f *safetensors.File, path string, id *Identity) error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	l.keepStart()
-	best := meta.State.BestEpoch > 0 && !l.Last
+	best := meta.State.BestEpoch > 0 && !l.Last || meta.State.TopEpoch > 0
 	if best {
 		l.keepBest() // allocates the memory
 	}

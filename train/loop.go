@@ -54,7 +54,8 @@ type Loop struct {
 	// Last keeps the last epoch instead of the best one, for runs with too few validation samples to choose
 	// (see CanChoose).
 	Last bool
-	// Returns keeps a copy of the initial parameters for ReturnToStart.
+	// Returns keeps copies of the initial parameters for ReturnToStart and, with Last, of those of the epoch with the
+	// best validation for ReturnToTop.
 	Returns bool
 	// Retreats is the number of times that the run may return to the start of an epoch and halve its learning
 	// rates, after a loss or gradient that is not finite, or an epoch with a rising loss.
@@ -66,7 +67,7 @@ type Loop struct {
 	State State
 
 	start   [][]float32 // the initial parameters, with Returns
-	best    [][]float32 // parameters of State.BestEpoch
+	best    [][]float32 // parameters of State.BestEpoch or, with Last, of State.TopEpoch
 	mark    *mark       // state at the start of the epoch, with Retreats
 	dlogits []float32
 	losses  []float64
@@ -203,11 +204,17 @@ func (l *Loop) validate(ctx context.Context, e *Epoch) error {
 	if e.Val, err = l.Validate(ctx); err != nil {
 		return err
 	}
-	if l.Last || s.BestEpoch == 0 || e.Val.Better(s.Best) {
+	if l.Last {
 		s.BestEpoch, s.Best = e.Epoch, e.Val
-		if !l.Last {
+		if l.Returns && (s.TopEpoch == 0 || e.Val.Better(s.Top)) {
+			s.TopEpoch, s.Top = e.Epoch, e.Val
 			l.keepBest()
 		}
+		return nil
+	}
+	if s.BestEpoch == 0 || e.Val.Better(s.Best) {
+		s.BestEpoch, s.Best = e.Epoch, e.Val
+		l.keepBest()
 	}
 	return nil
 }

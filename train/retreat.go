@@ -177,7 +177,7 @@ func (l *Loop) keep() {
 	switch {
 	case s.Epoch == 0:
 		s.Kept = KeptStart
-	case l.best != nil:
+	case l.best != nil && !l.Last:
 		s.Kept, kept = KeptBest, l.best
 	default:
 		s.Kept = KeptLast
@@ -191,15 +191,23 @@ func (l *Loop) keep() {
 // ReturnToStart restores the initial parameters after a run with Returns whose result is no better. The returned
 // function undoes it.
 func (l *Loop) ReturnToStart() (undo func()) {
-	kept := l.State.Kept
+	return l.returnTo(KeptStart, l.State.BestEpoch, l.start)
+}
+
+// ReturnToTop restores the parameters of the epoch with the best validation, State.TopEpoch, after a run with Last and
+// Returns. The returned function undoes it.
+func (l *Loop) ReturnToTop() (undo func()) { return l.returnTo(KeptBest, l.State.TopEpoch, l.best) }
+
+func (l *Loop) returnTo(kept Kept, epoch int, params [][]float32) (undo func()) {
+	before, beforeEpoch := l.State.Kept, l.State.BestEpoch
 	var result [][]float32
 	for _, p := range l.Model.Params() {
 		result = append(result, slices.Clone(p.Data))
 	}
-	l.State.Kept = KeptStart
-	l.put(l.start)
+	l.State.Kept, l.State.BestEpoch = kept, epoch
+	l.put(params)
 	return func() {
-		l.State.Kept = kept
+		l.State.Kept, l.State.BestEpoch = before, beforeEpoch
 		l.put(result)
 	}
 }

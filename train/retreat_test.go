@@ -138,6 +138,52 @@ func TestReturnToStart(t *testing.T) {
 	}
 }
 
+// TestReturnToTop: a run that keeps its last epoch can go back to the one that validated best, resumed or not.
+func TestReturnToTop(t *testing.T) {
+	run := func() *Loop {
+		l := testRun(t, lora.MeLo, 1, goldenBatch)
+		l.Returns, l.Last = true, true
+		l.Validate = func(context.Context) (Scores, error) {
+			return Scores{AUC: []float64{0.7, 0.9, 0.8}[len(l.State.History)]}, nil
+		}
+		return l
+	}
+	path := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	l := run()
+	l.Hooks = []Hook{{Name: "epoch 2", Epoch: func(l *Loop) error {
+		if l.State.Epoch == 2 {
+			return l.Save(path, testIdentity)
+		}
+		return nil
+	}}}
+	var second [][]float32
+	l.Hooks = append(l.Hooks, Hook{Name: "copy", Epoch: func(l *Loop) error {
+		if l.State.Epoch == 2 {
+			second = outcomeOf(l).Params
+		}
+		return nil
+	}})
+	end := finish(t, l)
+	resumed := run()
+	if err := resumed.Resume(path, testIdentity); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, resumed)
+	for name, l := range map[string]*Loop{"at once": l, "resumed": resumed} {
+		if l.State.TopEpoch != 2 || l.State.BestEpoch != 3 {
+			t.Errorf("%s: top epoch %d, kept %d, expected 2 and 3", name, l.State.TopEpoch, l.State.BestEpoch)
+		}
+		undo := l.ReturnToTop()
+		if got := outcomeOf(l); got.State.Kept != KeptBest || got.State.BestEpoch != 2 || !reflect.DeepEqual(got.Params, second) {
+			t.Errorf("%s: kept %q of epoch %d, not the parameters of epoch 2", name, got.State.Kept, got.State.BestEpoch)
+		}
+		undo()
+		if got := outcomeOf(l); got.State.Kept != KeptLast || got.State.BestEpoch != 3 || !reflect.DeepEqual(got.Params, end.Params) {
+			t.Errorf("%s: undone, kept %q of epoch %d, not the last parameters", name, got.State.Kept, got.State.BestEpoch)
+		}
+	}
+}
+
 // TestEarlyStoppingWaitsForTheRate: no run stops while its rate is high, however long validation has been worse.
 func TestEarlyStoppingWaitsForTheRate(t *testing.T) {
 	l := testRun(t, lora.LinearOnly, 1, goldenBatch)

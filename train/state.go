@@ -20,7 +20,10 @@ type State struct {
 
 	BestEpoch int    `json:"best_epoch"` // epoch to keep, counted from 1; 0: none yet
 	Best      Scores `json:"best,omitempty"`
-	Stopped   bool   `json:"stopped"` // ended early, because validation no longer improved
+	// TopEpoch is the epoch with the best validation of a run that keeps the last one and may return; 0: none.
+	TopEpoch int    `json:"top_epoch,omitempty"`
+	Top      Scores `json:"top,omitempty"`
+	Stopped  bool   `json:"stopped"` // ended early, because validation no longer improved
 
 	History  []Epoch   `json:"history,omitempty"`
 	Retreats []Retreat `json:"retreats,omitempty"` // in order
@@ -69,7 +72,7 @@ func (s *State) check(epochs, batches int) error {
 		value, max int
 	}{
 		{"epoch", s.Epoch, epochs}, {"batch", s.Batch, batches}, {"step", s.Step, epochs * batches},
-		{"images", s.Images, math.MaxInt32}, {"best_epoch", s.BestEpoch, s.Epoch},
+		{"images", s.Images, math.MaxInt32}, {"best_epoch", s.BestEpoch, s.Epoch}, {"top_epoch", s.TopEpoch, s.Epoch},
 	} {
 		if f.value < 0 || f.value > f.max {
 			return fmt.Errorf("%s is %d, expected 0 to %d", f.name, f.value, f.max)

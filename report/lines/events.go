@@ -55,7 +55,10 @@ func (w *Watch) Event(e experiment.Event) {
 		w.Remark(fmt.Sprintf("%snote: %s: epoch %d again, at half the rates (%d of at most 3 times)", prefix(e.Title), r.Reason, r.Epoch, e.Number))
 	case experiment.Returned:
 		told := "the probe is kept"
-		if e.Kept {
+		switch {
+		case e.Epoch > 0:
+			told = fmt.Sprintf("epoch %d is kept (AUC %s)", e.Epoch, Score(e.Top, train.AUC))
+		case e.Kept:
 			told = "chance explains that, and the adapter is kept (--method linear makes the probe)"
 		}
 		w.Remark(fmt.Sprintf("%snote: the run ended below its linear probe on validation (AUC %s, the probe %s): %s",

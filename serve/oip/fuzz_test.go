@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"testing"
+	"unicode/utf8"
 )
 
 var small = NewCodec(Limits{Rows: 4}, 2)
@@ -124,13 +125,14 @@ func FuzzJSONFields(f *testing.F) {
 	f.Add([]byte(`{"a":[1,{"b":"\"]}"}],"c" : {"d":[[],{}]} ,"e":null,"a":-1e3}`))
 	f.Add([]byte(` {"":"\\", "\u0041":true} `))
 	f.Add([]byte(`[{},{"x":[]}, "y]", 1.5 ,null]`))
+	f.Add([]byte("{\"\xff\xff\":true}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := newJSON(data)
 		var object map[string]json.RawMessage
 		var list []json.RawMessage
 		switch {
 		case err != nil:
-			if json.Valid(data) {
+			if json.Valid(data) && utf8.Valid(data) {
 				t.Fatal(err)
 			}
 		case v.is('{') && json.Unmarshal(data, &object) == nil:

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // jsonValue is the text of one valid JSON value, as a view of a request. Nothing is decoded before it is
@@ -19,6 +20,9 @@ const maxParameters = 64
 func newJSON(data []byte) (jsonValue, error) {
 	if !json.Valid(data) {
 		return nil, invalidJSON(data)
+	}
+	if !utf8.Valid(data) { // encoding/json would replace the bytes without a word
+		return nil, Faultf(Invalid, "the request is not UTF-8, as JSON must be")
 	}
 	return jsonValue(bytes.TrimSpace(data)), nil
 }
