@@ -110,8 +110,8 @@ func TestDemoWrite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var doc demo.Document
-	melo(t, "--json", "demo", "--write", dir, "--pictures", "20", "--tasks", "breast,blood").want(t, exitDone).decode(t, &doc)
-	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demo.Counts{Train: 10, Val: 4, Test: 6}) {
+	melo(t, "--json", "demo", "--write", dir, "--pictures", "40", "--tasks", "breast,blood").want(t, exitDone).decode(t, &doc)
+	if len(doc.Tasks) != 2 || doc.Tasks[0].Pictures != (demo.Counts{Train: 20, Val: 8, Test: 12}) {
 		t.Errorf("document %+v", doc)
 	}
 	for _, task := range doc.Tasks {
@@ -119,7 +119,7 @@ func TestDemoWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(ds.Samples) != 20 {
+		if len(ds.Samples) != 40 {
 			t.Errorf("%s: %d samples", task.Name, len(ds.Samples))
 		}
 	}
