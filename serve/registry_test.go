@@ -146,9 +146,25 @@ func TestDecisionsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// TestAmbiguousVersion: digits with which several versions begin name none of them.
+func TestAmbiguousVersion(t *testing.T) {
+	a, b := digestPrefix+strings.Repeat("ab", 32), digestPrefix+strings.Repeat("ab", 31)+"cd"
+	e := &entry{name: "x", byAlias: map[string]string{}, versions: []*version{{Identity: Identity{Name: "x", Digest: a}}, {Identity: Identity{Name: "x", Digest: b}}}}
+	for wanted, want := range map[string]string{a: a, b: b, b[len(digestPrefix):]: b, b[:len(b)-1]: b} {
+		if v, err := e.find(wanted); err != nil || v.Digest != want {
+			t.Errorf("%s: %+v, %v", wanted, v, err)
+		}
+	}
+	for _, wanted := range []string{short(a), a[:20]} {
+		if v, err := e.find(wanted); v != nil || !errors.As(err, new(*UnknownError)) || !strings.Contains(err.Error(), "several versions") {
+			t.Errorf("%s: %+v, %v", wanted, v, err)
+		}
+	}
+}
+
 func TestCanaryShare(t *testing.T) {
 	dir := t.TempDir()
-	publish(t, dir, "a", someAdapter(1))
+	one := publish(t, dir, "a", someAdapter(1))
 	two := publish(t, dir, "a@new", someAdapter(2))
 	e := newEngine(t, 1, Config{Adapters: dir})
 	r := e.Registry()
@@ -163,6 +179,9 @@ func TestCanaryShare(t *testing.T) {
 		} else if id.Digest == two {
 			hits++
 		}
+	}
+	if s, err := r.Describe("a", ""); err != nil || s.Digest != one || !s.Current || s.Canary != 0 { // what is described is never drawn
+		t.Errorf("the current version is described as %+v, %v", s, err)
 	}
 	if share := float64(hits) / draws; share < 0.2 || share > 0.3 { // 7 standard deviations
 		t.Errorf("share %v, expected 0.25", share)

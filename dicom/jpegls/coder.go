@@ -194,12 +194,16 @@ func (c *coder) reconstruct(px, e int32) int32 {
 	return min(max(x, 0), c.maxval)
 }
 
-// interruption decodes the sample that ends a run (A.7.2).
+// interruption decodes the sample that ends a run (A.7.2). The kind of its context follows from whether its neighbours are alike.
 func (c *coder) interruption(r *reader, ra, rb int32, j int) (int32, bool) {
-	t := 0
 	if ra-rb <= c.near && rb-ra <= c.near {
-		t = 1
+		return c.runEnd(r, 1, ra, rb, j)
 	}
+	return c.runEnd(r, 0, ra, rb, j)
+}
+
+// runEnd decodes a sample that ends a run, in a context of kind t.
+func (c *coder) runEnd(r *reader, t int, ra, rb int32, j int) (int32, bool) {
 	temp := c.runA[t]
 	if t == 1 {
 		temp += c.runN[t] >> 1

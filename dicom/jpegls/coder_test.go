@@ -23,8 +23,12 @@ func TestSpoiltContext(t *testing.T) {
 			c.regular(r, 1, 2, 3, 1)
 			c.interruption(r, 1, 1, 0)
 			c.interruption(r, 1, 2, 0)
+			c.runEnd(r, 0, 1, 1, 0)
 		}
 	}
+	// Shifted counts may overflow before they reach what was added up, in the pixels of several components, too.
+	c.runA[0], c.runN[0] = math.MaxInt32, 30_000
+	c.runEnd(&reader{data: make([]byte, 64)}, 0, 1, 1, 0)
 	// And an error value beyond the range is none.
 	if v, ok := c.golomb(&reader{data: []byte{0x40, 0, 0, 0, 0, 0, 0, 0}}, 20, c.limit); ok {
 		t.Errorf("error value %d of samples of 8 bits", v)

@@ -231,7 +231,8 @@ func (s *scan) pixels(bufs []*lines, run *int) error {
 			continue
 		}
 		for _, l := range bufs {
-			v, ok := c.pixelEnd(&s.r, l.now[x-1], l.above[x], runLengths[*run])
+			// Of a pixel that ends a run of all components the context is always of the first kind (A.7.2).
+			v, ok := c.runEnd(&s.r, 0, l.now[x-1], l.above[x], runLengths[*run])
 			if !ok {
 				return errCode
 			}
@@ -243,34 +244,4 @@ func (s *scan) pixels(bufs []*lines, run *int) error {
 		}
 	}
 	return nil
-}
-
-// pixelEnd decodes a sample of the pixel that ends a run of all components: always the first kind of context (A.7.2).
-func (c *coder) pixelEnd(r *reader, ra, rb int32, j int) (int32, bool) {
-	k := 0
-	for n := c.runN[0]; n<<k < c.runA[0]; k++ {
-	}
-	m, ok := c.golomb(r, k, c.limit-j-1)
-	if !ok {
-		return 0, false
-	}
-	side := m & 1
-	e := (m + side) >> 1
-	if (k != 0 || 2*c.runNN[0] >= c.runN[0]) == (side == 1) {
-		e = -e
-	}
-	if e < 0 {
-		c.runNN[0]++
-	}
-	c.runA[0] += (m + 1) >> 1
-	if c.runN[0] == c.reset {
-		c.runA[0] >>= 1
-		c.runN[0] >>= 1
-		c.runNN[0] >>= 1
-	}
-	c.runN[0]++
-	if rb < ra {
-		e = -e
-	}
-	return c.reconstruct(rb, e), true
 }
