@@ -13,6 +13,7 @@ import (
 	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/lora/answer"
+	"melo.example/melo/lora/ensemble"
 	"melo.example/melo/vit"
 )
 
@@ -29,15 +30,21 @@ type Adapter struct {
 	fit          *fit.Description // nil: unknown
 	lora         *lora.Resident   // nil: the base's own head
 
+	members []*Adapter // of an ensemble, which has neither source nor fit nor lora
+
 	own *vit.Model     // the base with its trained weights (method full) or another pooling; nil: the base
 	run compute.Engine // of own; guarded by Base.mu
 }
 
 // Adapter reads an adapter, a native file or one of PEFT or LoRA-ViT, and checks that it belongs to this base: shape,
-// digest, preprocessing. Files of other software have no digest of their base.
+// digest, preprocessing. Files of other software have no digest of their base. A list of adapters (NAME.ensemble.json) is an
+// [Base.Ensemble].
 func (b *Base) Adapter(path string) (*Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
+	}
+	if ensemble.Is(path) {
+		return b.ensembleAt(path)
 	}
 	if adapterfile.Foreign(path) {
 		f, err := adapterfile.ReadForeign(path, b.model, maxForeign)
@@ -147,10 +154,13 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 
 // Name returns the name of the adapter's file without its ending; "own head" for the base's own head.
 func (a *Adapter) Name() string {
-	if a.path == "" {
+	switch {
+	case a.path == "" && len(a.members) > 0:
+		return "ensemble"
+	case a.path == "":
 		return "own head"
 	}
-	return strings.TrimSuffix(filepath.Base(a.path), ".safetensors")
+	return strings.TrimSuffix(strings.TrimSuffix(filepath.Base(a.path), ensemble.Ending), ".safetensors")
 }
 
 // Path returns where the adapter was read; empty for the base's own head.
@@ -171,6 +181,9 @@ func (a *Adapter) Set(p *Prediction, coverage float64) (*conformal.Set, error) {
 	}
 	if err := conformal.Check(coverage); err != nil {
 		return nil, fmt.Errorf("melo: %w", err)
+	}
+	if len(a.members) > 0 {
+		return nil, fmt.Errorf("melo: %s: an ensemble has no prediction sets: those of its members are calibrated to other probabilities", a.Name())
 	}
 	if a.rule.Sets == nil {
 		return nil, fmt.Errorf("melo: %s: %w", a.Name(), answer.ErrNoSets)

@@ -158,6 +158,35 @@ func (b *Base) ExplainEach(ctx context.Context, a *Adapter, o ExplainOptions, n 
 	return nil
 }
 
+// Overlays is what an experiment.Explainer does: by the default method.
+func (p predictor) Overlays(ctx context.Context, labels []int, side int, image func(ctx context.Context, k int) (*imaging.Image, error),
+	use func(k int, shown *imaging.Image) error) error {
+	run, err := p.base.newExplaining(p.Adapter, ExplainOptions{})
+	if err != nil {
+		return err
+	}
+	for k, label := range labels {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if run.choice, err = explain.Choose(p.labels, p.labels[label], ""); err != nil {
+			return err
+		}
+		x, err := run.one(func() (*imaging.Image, error) { return image(ctx, k) })
+		if err != nil {
+			return err
+		}
+		shown, err := overlay.Over(x.shown, &x.Map, side)
+		if err != nil {
+			return err
+		}
+		if err := use(k, shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // explaining is a run of explanations.
 type explaining struct {
 	base      *Base
@@ -166,6 +195,7 @@ type explaining struct {
 	choice    explain.Choice
 	scratch   imaging.Scratch
 	pixels    []float32
+	members   []*explaining // of an ensemble
 }
 
 func (b *Base) newExplaining(a *Adapter, o ExplainOptions) (*explaining, error) {
@@ -173,6 +203,16 @@ func (b *Base) newExplaining(a *Adapter, o ExplainOptions) (*explaining, error) 
 	var err error
 	if x.choice, err = explain.Choose(a.labels, o.Label, o.Against); err != nil {
 		return nil, fmt.Errorf("melo: %s: %w", a.Name(), err)
+	}
+	for _, m := range a.members {
+		run, err := b.newExplaining(m, o)
+		if err != nil {
+			return nil, err
+		}
+		x.members, x.explainer = append(x.members, run), run.explainer
+	}
+	if len(a.members) > 0 {
+		return x, nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -241,6 +281,9 @@ func (x *explaining) one(read func() (*imaging.Image, error)) (*Explanation, err
 
 // run computes the answer and the map for the pixels.
 func (x *explaining) run(out *Explanation) (explain.Answer, error) {
+	if len(x.members) > 0 {
+		return x.explainTogether(out)
+	}
 	b, a := x.base, x.adapter
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -252,11 +295,16 @@ func (x *explaining) run(out *Explanation) (explain.Answer, error) {
 		if out.Prediction, err = a.rule.Of(logits); err != nil {
 			return explain.Score{}, err
 		}
-		s, err := x.choice.Score(out.Prediction.Index)
-		if err == nil {
-			out.Label, out.Against = x.choice.Names(s)
-			out.Probability = out.Prediction.Probabilities[s.Label]
-		}
-		return s, err
+		return x.score(out)
 	})
+}
+
+// score is what is explained of an answer, and sets its names.
+func (x *explaining) score(out *Explanation) (explain.Score, error) {
+	s, err := x.choice.Score(out.Prediction.Index)
+	if err == nil {
+		out.Label, out.Against = x.choice.Names(s)
+		out.Probability = out.Prediction.Probabilities[s.Label]
+	}
+	return s, err
 }

@@ -11,6 +11,7 @@ import (
 	"melo.example/melo/compute"
 	"melo.example/melo/imaging/processor"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/ensemble"
 	"melo.example/melo/lora/trust"
 	"melo.example/melo/memo"
 	"melo.example/melo/vit"
@@ -110,6 +111,21 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	s, err := apply(options)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ensemble.Is(adapterPath) {
+		first, err := firstOf(adapterPath)
+		if err != nil {
+			return nil, nil, err
+		}
+		b, _, err := OpenFor(first, basePath, options...)
+		if err != nil {
+			return nil, nil, fmt.Errorf("melo: %s: %w", adapterPath, err)
+		}
+		a, err := b.Adapter(adapterPath)
+		if err != nil {
+			return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model))
+		}
+		return b, a, nil
 	}
 	if adapterfile.Foreign(adapterPath) {
 		return openForeign(adapterPath, basePath, s)

@@ -29,6 +29,9 @@ func (m merged) Parameter(name string) []float32 {
 // Merged returns a base of its own that answers as this one does with the adapter: its weights have the adapter's
 // matrices in them, or are the fully tuned ones, and its head is the adapter's.
 func (b *Base) Merged(a *Adapter) (*vit.Model, error) {
+	if len(a.members) > 0 {
+		return nil, fmt.Errorf("melo: %s: an ensemble is no single network: merge its members one by one", a.Name())
+	}
 	if a.source == nil {
 		return nil, fmt.Errorf("melo: the base's own head is no adapter")
 	}

@@ -130,6 +130,9 @@ type answered struct {
 // answer runs one batch of n inputs [n, 3, side, side], and their mirror images where the adapter wants the mean of both:
 // pixels are mirrored then.
 func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
+	if len(a.members) > 0 {
+		return b.answerTogether(a, pixels, n)
+	}
 	logits, verdicts, err := b.logits(a, pixels, n)
 	if err != nil {
 		return nil, err

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"melo.example/melo/internal/atomicfile"
+	"melo.example/melo/lora/ensemble"
 )
 
 // Names of the results in the folder of a comparison.
@@ -17,9 +19,15 @@ const (
 	ComparisonJSON   = "compare.json"
 )
 
-// Write leaves compare.csv and compare.json in the folder of the comparison.
+// Write leaves compare.csv and compare.json in the folder of the comparison, and for each method with several runs a list of their
+// adapters, which answers as one.
 func (c *Comparison) Write() error {
 	d := &c.ComparisonDocument
+	for i := range d.Methods {
+		if err := d.Methods[i].writeEnsemble(d.Folder); err != nil {
+			return err
+		}
+	}
 	if err := atomicfile.Write(filepath.Join(d.Folder, ComparisonTable), 0o666, d.writeCSV); err != nil {
 		return err
 	}
@@ -29,6 +37,22 @@ func (c *Comparison) Write() error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(d)
 	})
+}
+
+// writeEnsemble writes the list of a method's adapters, if there are several that differ: linear probes of several seeds are one.
+func (m *MethodResult) writeEnsemble(folder string) error {
+	var members []ensemble.Member
+	for k := range m.Runs {
+		a := &m.Runs[k].Adapter
+		if slices.ContainsFunc(members, func(x ensemble.Member) bool { return x.Digest == a.Digest }) {
+			return nil
+		}
+		members = append(members, ensemble.Member{Path: a.Path, Digest: a.Digest})
+	}
+	if len(members) < 2 || len(members) > ensemble.MaxMembers {
+		return nil
+	}
+	return ensemble.Write(filepath.Join(folder, m.Method+ensemble.Ending), members)
 }
 
 // cell is a number in a table, empty if it is not defined.

@@ -31,6 +31,15 @@ type Predictor interface {
 		use func(i int, a answer.Answer, err error) error) error
 }
 
+// Explainer is a Predictor that shows where an answer comes from.
+type Explainer interface {
+	Predictor
+	// Overlays calls use with images 0 to len(labels)-1, in order, with a map over each of what speaks for a label, by its number.
+	// The longer side of what is shown is at most side pixels.
+	Overlays(ctx context.Context, labels []int, side int, image func(ctx context.Context, k int) (*imaging.Image, error),
+		use func(k int, shown *imaging.Image) error) error
+}
+
 // EvaluateOptions say which images an adapter is measured on, and how.
 type EvaluateOptions struct {
 	Data  string   // path, as [dataset.Open] takes it

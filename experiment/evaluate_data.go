@@ -147,7 +147,7 @@ func (j *evalJob) givenSplit() ([]int, error) {
 func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	t := j.adapter.Metadata().Training
 	if t.Split == nil {
-		return nil, badInput(fmt.Errorf("%s: does not say how its data was split", j.adapter.Path()))
+		return nil, badInput(fmt.Errorf("%s: does not say how its data was split, or its members were trained on different parts of it: nothing is left to test on", j.adapter.Path()))
 	}
 	number := func(name string) float64 { return settingOr(t.Hyperparameters, name, 0) }
 	source := Source{ValSplit: number("val_split"), TestSplit: number("test_split"), SplitSeed: t.Split.Seed, Folds: int(number("folds")),

@@ -45,11 +45,13 @@ func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) err
 			return err
 		}
 		if anew {
-			v.content.refusal.Store(nil)
+			for _, part := range v.content.parts() {
+				part.refusal.Store(nil)
+			}
 		}
-		h, _, err := r.hold(ctx, v.content)
+		err = r.warmAll(ctx, v.content)
 		if errors.Is(err, errChanged) {
-			if err := r.refresh(ctx, name); err != nil {
+			if err := r.again(ctx, v); err != nil {
 				return err
 			}
 			continue
@@ -57,7 +59,6 @@ func (r *Registry) warm(ctx context.Context, name, wanted string, anew bool) err
 		if err != nil {
 			return brokenBy(v, err)
 		}
-		h.release()
 		return nil
 	}
 	return errChanged
@@ -81,10 +82,8 @@ func (r *Registry) CheckAll(ctx context.Context, report func(id Identity, err er
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h, _, err := r.hold(ctx, v.content)
-		if err == nil {
-			h.release()
-		} else {
+		err := r.warmAll(ctx, v.content)
+		if err != nil {
 			err = brokenBy(v, err)
 		}
 		report(v.Identity, err)

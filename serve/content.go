@@ -21,8 +21,9 @@ type content struct {
 	labels     []string
 	recipe     imaging.Recipe
 	rule       answer.Rule
-	thresholds []float64 // one per label; nil for multiclass
-	bytes      int64     // memory when resident
+	thresholds []float64  // one per label; nil for multiclass
+	bytes      int64      // memory when resident
+	members    []*content // of an ensemble, which is never resident itself
 
 	path    atomic.Pointer[string]  // a file with this content
 	live    atomic.Pointer[handle]  // nil: not resident

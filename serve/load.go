@@ -181,12 +181,7 @@ func (b *backbone) content(f *adapterfile.File) *content {
 		c.base = b.tunedFor(c)
 		c.lane.base = c.base
 	}
-	if meta.Task != adapterfile.Multiclass {
-		c.thresholds = make([]float64, len(c.labels))
-		for i := range c.thresholds {
-			c.thresholds[i] = c.rule.Threshold(i)
-		}
-	}
+	c.setThresholds()
 	return c
 }
 

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"melo.example/melo/lora/ensemble"
 )
 
 // extension is the extension of adapter files. Folders with other names may be PEFT adapters.
 const extension = ".safetensors"
 
 // isFolder reports whether a path counts as a folder, judging by its name.
-func isFolder(path string) bool { return filepath.Ext(path) != extension }
+func isFolder(path string) bool { return filepath.Ext(path) != extension && !ensemble.Is(path) }
 
 // maxName limits names and versions, in bytes.
 const maxName = 200
@@ -45,10 +47,10 @@ func splitName(s string) (name, version string) {
 }
 
 // fileName returns the name and the version of a file in the folder: "busi.safetensors" is busi,
-// "busi@v2.safetensors" its version v2. A PEFT folder has a name without extension. ok is false for files that
-// are not adapters.
+// "busi@v2.safetensors" its version v2. A PEFT folder has a name without extension, an ensemble its own ending.
+// ok is false for files that are not adapters.
 func fileName(path string) (name, version string, ok bool) {
-	base := strings.TrimSuffix(filepath.Base(path), extension)
+	base := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), extension), ensemble.Ending)
 	if strings.HasPrefix(base, ".") {
 		return "", "", false
 	}

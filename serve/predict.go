@@ -68,7 +68,7 @@ func (c *call) one(q Request) (Answer, error) {
 		}
 		if try == holdTries {
 			err = &BrokenError{Name: v.Name, Path: v.path, Err: err}
-		} else if err = c.e.registry.refresh(c.ctx, v.Name); err == nil {
+		} else if err = c.e.registry.again(c.ctx, v); err == nil {
 			v, err = c.e.registry.resolve(q.Name, q.Version)
 		}
 	}
@@ -93,6 +93,9 @@ func (c *call) compute(v *version, q *Request, a *Answer) error {
 	if err := q.checkCoverage(v); err != nil {
 		return err
 	}
+	if len(v.content.members) > 0 {
+		return c.computeTogether(v, q, a)
+	}
 	if c.explain != nil {
 		if err := c.explain.begin(v, q.Input); err != nil {
 			return err
@@ -101,11 +104,31 @@ func (c *call) compute(v *version, q *Request, a *Answer) error {
 			return c.occlude(v, q, a)
 		}
 	}
-	for {
-		if err := c.enter(v.content); err != nil {
+	it, err := c.row(v, q.Input, &a.Timing)
+	if err != nil {
+		return err
+	}
+	a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
+	a.Remarks = it.remarks
+	switch {
+	case c.logits:
+		a.Logits, a.Fit = it.logits, it.fit
+		return nil
+	case it.trace != nil:
+		if err := c.explain.found(v, it.trace.score, it.trace.values, it.trace.err); err != nil {
 			return err
 		}
-		it, err := c.queued(v, q.Input, &a.Timing)
+	}
+	return a.fill(v, it.logits, it.fit, c.e.config.Refuse, q.Coverage)
+}
+
+// row returns the answered row of one adapter for one input.
+func (c *call) row(v *version, x Input, t *Timing) (*item, error) {
+	for {
+		if err := c.enter(v.content); err != nil {
+			return nil, err
+		}
+		it, err := c.queued(v, x, t)
 		if err == nil {
 			err = c.wait(it)
 		}
@@ -114,21 +137,7 @@ func (c *call) compute(v *version, q *Request, a *Answer) error {
 		if errors.As(err, &overload) && c.patient() {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		a.Timing.Queue, a.Timing.Compute, a.Timing.Batch = it.wait, it.compute, it.batch
-		a.Remarks = it.remarks
-		switch {
-		case c.logits:
-			a.Logits, a.Fit = it.logits, it.fit
-			return nil
-		case it.trace != nil:
-			if err := c.explain.found(v, it.trace.score, it.trace.values, it.trace.err); err != nil {
-				return err
-			}
-		}
-		return a.fill(v, it.logits, it.fit, c.e.config.Refuse, q.Coverage)
+		return it, err
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"melo.example/melo/lora/ensemble"
 )
 
 // publish makes a new table from the files and the decisions, replaces the old one, and releases what is no
@@ -12,15 +15,21 @@ func (r *Registry) publish() {
 	old := r.table.Load()
 	contents, versions := map[string]*content{}, map[Identity]*version{}
 	next := &table{entries: map[string]*entry{}}
-	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+	paths := slices.Sorted(maps.Keys(r.files))
+	slices.SortStableFunc(paths, func(a, b string) int { return boolOrder(ensemble.Is(a), ensemble.Is(b)) }) // after their members
+	for _, path := range paths {
 		f := r.files[path]
 		e := next.entries[f.name]
 		if e == nil {
 			e = &entry{name: f.name, byAlias: map[string]string{}}
 			next.entries[f.name] = e
 		}
+		reason := f.err
+		if f.list != nil {
+			f.content, reason = r.together(f.list, contents)
+		}
 		if f.content == nil {
-			e.addDamaged(f)
+			e.addDamaged(f, reason)
 			continue
 		}
 		// Equal bytes are one content, whichever file was read first.
@@ -52,9 +61,20 @@ func (r *Registry) publish() {
 	r.report(old, next)
 }
 
-// addDamaged lists a file without valid content.
-func (e *entry) addDamaged(f *file) {
-	s := Status{Identity: Identity{Name: f.name}, Path: f.path, State: Unavailable, Reason: f.err.Error(), Modified: f.modified}
+// boolOrder puts what is true last.
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// addDamaged lists a file that holds nothing.
+func (e *entry) addDamaged(f *file, reason error) {
+	s := Status{Identity: Identity{Name: f.name}, Path: f.path, State: Unavailable, Reason: reason.Error(), Modified: f.modified}
 	if f.version != "" {
 		s.Aliases = []string{f.version}
 	}
@@ -105,17 +125,21 @@ func (e *entry) decide(files map[string]*file, dir string, d *decision) {
 
 // chooseByFiles takes the file or PEFT folder of the bare name, or else the only version.
 func (e *entry) chooseByFiles(files map[string]*file, dir string) {
-	f, folder := files[joinName(dir, e.name)], files[filepath.Join(dir, e.name)]
-	if f != nil && folder != nil {
-		e.noReason = "is a file and a folder, and nothing tells which is current: ask for one of the versions"
-		return
+	var f *file
+	var kinds []string
+	for _, x := range []struct{ kind, path string }{{"a file", joinName(dir, e.name)}, {"a folder", filepath.Join(dir, e.name)}, {"an ensemble", filepath.Join(dir, e.name+ensemble.Ending)}} {
+		if files[x.path] != nil {
+			f, kinds = files[x.path], append(kinds, x.kind)
+		}
 	}
-	if f == nil {
-		f = folder
+	if len(kinds) > 1 {
+		e.noReason = "is " + strings.Join(kinds, " and ") + ", and nothing tells which is current: ask for one of the versions"
+		return
 	}
 	if f != nil {
 		if f.content == nil {
-			e.broken = &BrokenError{Name: e.name, Path: f.path, Err: f.err}
+			i := slices.IndexFunc(e.damaged, func(s Status) bool { return s.Path == f.path })
+			e.broken = &BrokenError{Name: e.name, Path: f.path, Err: errorText(e.damaged[i].Reason)}
 			return
 		}
 		e.current = e.byDigest(f.content.digest)
@@ -176,13 +200,16 @@ func (r *Registry) repin(t *table) {
 		for _, v := range []*version{e.current, e.canary} {
 			if v != nil && e.pinned && !e.unloaded {
 				pinned[v.content] = true
+				for _, m := range v.content.members {
+					pinned[m] = true
+				}
 			}
 		}
 	}
 	for _, c := range r.contents {
 		was := r.cache.pin(c, pinned[c])
 		c.pinOwn(pinned[c])
-		if pinned[c] && !was {
+		if pinned[c] && !was && len(c.members) == 0 {
 			r.spawn(func() {
 				if h, _, err := r.hold(r.ctx, c); err == nil {
 					h.release()

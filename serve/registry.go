@@ -24,7 +24,8 @@ const firstVersion = "1"
 // for concurrent use.
 //
 // A file "busi.safetensors" is the current version of the adapter busi, "busi@v2.safetensors" another version
-// of it, with the alias v2. PEFT folders are named in the same way. Watch, Scan and Load notice changed, new
+// of it, with the alias v2. PEFT folders are named in the same way, and so is "busi.ensemble.json", whose members
+// are adapters of the folder. Watch, Scan and Load notice changed, new
 // and removed files. A file that cannot be used does not affect other adapters, and is examined again when it
 // changes. As long as the version that it should replace is in memory, that version continues to answer.
 type Registry struct {
@@ -255,8 +256,10 @@ func (e *entry) status(v *version) Status {
 	if v == e.canary {
 		s.Canary = e.weight
 	}
-	if c.live.Load() != nil {
-		s.Resident = c.bytes
+	for _, part := range c.parts() {
+		if part.live.Load() != nil {
+			s.Resident += part.bytes
+		}
 	}
 	own, resident, broken := c.ownStatus()
 	s.Own, s.Bytes, s.Resident = own, s.Bytes+own, s.Resident+resident
@@ -266,10 +269,10 @@ func (e *entry) status(v *version) Status {
 	c.mu.Lock()
 	loading := c.flight != nil
 	c.mu.Unlock()
-	switch err := c.refused(); {
+	switch err := c.refusedPart(); {
 	case e.unloaded:
 		s.State, s.Reason = Unloaded, "unloaded by an operator"
-	case err != nil && s.Resident == 0:
+	case err != nil:
 		s.State, s.Reason = Unavailable, err.Error()
 	case broken != nil:
 		s.State, s.Reason = Unavailable, broken.Error()

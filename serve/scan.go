@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/ensemble"
 	"melo.example/melo/lora/trust"
 	"melo.example/melo/memo"
 )
@@ -25,9 +26,10 @@ type file struct {
 	settled             bool      // key is old enough to be reliable
 	seen                time.Time // when it was first seen with this key
 	modified            time.Time
-	content             *content // its content, or, with err, its previous content if that is still in memory
-	signatures          []byte   // signatures that accompanied content
-	signers             []string // signers of content, according to the policy
+	content             *content       // its content, or, with err, its previous content if that is still in memory
+	list                *ensemble.List // of an ensemble, whose content follows from those of its members
+	signatures          []byte         // signatures that accompanied content
+	signers             []string       // signers of content, according to the policy
 	policy              *trust.Policy
 	err                 error
 	look                uint64 // number of the scan that found it
@@ -246,6 +248,9 @@ func (s *stamp) signed(path string, policy *trust.Policy) {
 // newFile returns the record of path, with its previous content that is still in memory, and its signatures.
 func newFile(path string, held *content, before *file) *file {
 	f := &file{path: path, content: held}
+	if ensemble.Is(path) {
+		f.content = nil // publish makes it
+	}
 	if before != nil {
 		f.signatures, f.signers = before.signatures, before.signers
 	}
@@ -279,6 +284,11 @@ func (f *file) judge(policy *trust.Policy) {
 // readFile reads and checks the file. It may be called for several files concurrently. An untrusted file is
 // refused; its previous content remains while it is in memory and trusted.
 func (r *Registry) readFile(f *file, policy *trust.Policy) {
+	if ensemble.Is(f.path) { // its members are trusted, or not; it adds nothing but their mean
+		f.list, f.err = ensemble.Read(f.path)
+		f.policy = policy
+		return
+	}
 	if f.content != nil && !slices.Contains(r.reader.bases(), f.content.base.root()) {
 		f.content = nil // its base is no longer served
 	}
@@ -311,7 +321,7 @@ func (r *Registry) readFile(f *file, policy *trust.Policy) {
 
 // refresh examines the files of one name, and path.
 func (r *Registry) refresh(ctx context.Context, name string) error {
-	paths := []string{joinName(r.dir, name), filepath.Join(r.dir, name)}
+	paths := []string{joinName(r.dir, name), filepath.Join(r.dir, name), filepath.Join(r.dir, name+ensemble.Ending)}
 	found, err := filepath.Glob(filepath.Join(escapeGlob(r.dir), escapeGlob(name)+"@*"))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 
 	"melo.example/melo/lora"
 )
@@ -19,6 +20,9 @@ func (s *switcher) change(name string) error {
 	v, err := s.registry.resolve(name, "")
 	if err != nil {
 		return err
+	}
+	if len(v.content.members) > 0 {
+		return fmt.Errorf("%s: %w", name, errEnsemble)
 	}
 	h, _, err := s.registry.hold(context.Background(), v.content)
 	if err != nil {

@@ -32,6 +32,7 @@ type commands struct {
 	Eval     evalOptions     `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
 	Compare  compareOptions  `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on a split."`
 	Predict  predictOptions  `cmd:"" help:"Predict the labels of images."`
+	Ensemble ensembleOptions `cmd:"" group:"also" help:"Make one name of several adapters: their answers' mean."`
 	Explain  explainOptions  `cmd:"" help:"Show which parts of images speak for a label."`
 	Features featuresOptions `cmd:"" help:"Write what a base makes of images, as NumPy arrays or safetensors."`
 	Serve    serveOptions    `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`

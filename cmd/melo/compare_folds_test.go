@@ -62,6 +62,13 @@ func TestCompareFolds(t *testing.T) {
 	page := pageOf(t, filepath.Join(out, "report.html"))
 	wants(t, page, "AUC over the folds", "repeat 1, fold 3", "linear − melo", "each of 60 images")
 
+	// The folds answer as one, but there is nothing in this data that none of them has seen.
+	list := filepath.Join(out, "melo.ensemble.json")
+	melo(t, "predict", "--adapter", list, pictures(t, 1)[0]).want(t, exitDone)
+	if r := melo(t, "eval", "--adapter", list, "--data", data).want(t, exitBadInput); !strings.Contains(r.err, "nothing is left to test on") {
+		t.Errorf("stderr %s", r.err)
+	}
+
 	r := melo(t, args("--repeats", "2")...).want(t, exitDone) // the first repeat is there already
 	if strings.Count(r.err, "done before") != 6 || !strings.Contains(r.out, "over folds") || !strings.Contains(r.out, "2 times 3 folds") {
 		t.Errorf("stdout %s\nstderr %s", r.out, r.err)

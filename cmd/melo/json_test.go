@@ -34,6 +34,7 @@ var documents = map[string]any{
 	"melo compare":              experiment.ComparisonDocument{},
 	"melo compare --adapters":   experiment.ExistingDocument{},
 	"melo predict":              predictions.Document{},
+	"melo ensemble":             ensembleDocument{},
 	"melo explain":              explainDocument{},
 	"melo features":             featuresDocument{},
 	"melo serve":                host.Document{},

@@ -7,6 +7,7 @@ import (
 	facade "melo.example/melo"
 	"melo.example/melo/experiment"
 	"melo.example/melo/lora/adapterfile"
+	"melo.example/melo/lora/ensemble"
 	"melo.example/melo/predictions"
 	"melo.example/melo/report/lines"
 )
@@ -14,6 +15,11 @@ import (
 // runAll is Run with --adapters.
 func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 	files, err := adapterfile.InFolder(o.Adapters)
+	if err == nil {
+		var lists []string
+		lists, err = ensemble.InFolder(o.Adapters)
+		files = append(files, lists...)
+	}
 	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("%s: has no adapters (*.safetensors, or folders of PEFT)", o.Adapters)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 	"math"
@@ -90,10 +91,7 @@ const maxPixels = 16 << 20
 
 // Draw draws the image, 8 bits a sample, with the map over it.
 func Draw(img *imaging.Image, m *Map, text Text) (*image.RGBA, error) {
-	if img == nil || img.Bits != 8 || len(img.Pix8) != img.W*img.H*img.C || img.W < 1 || img.H < 1 {
-		return nil, errors.New("overlay: an image of 8 bits a sample is needed")
-	}
-	if err := m.check(); err != nil {
+	if err := drawable(img, m); err != nil {
 		return nil, err
 	}
 	shown, zoom, err := sized(img)
@@ -115,6 +113,42 @@ func Draw(img *imaging.Image, m *Map, text Text) (*image.RGBA, error) {
 	p.bar()
 	p.text(text)
 	return p.img, p.err
+}
+
+// Over returns the image with the map over it and nothing around it, as RGB. The longer side is at most side pixels: larger images are
+// made smaller, others stay as they are.
+func Over(img *imaging.Image, m *Map, side int) (*imaging.Image, error) {
+	if err := drawable(img, m); err != nil {
+		return nil, err
+	}
+	shown, scaled := img, *m
+	if long := max(img.W, img.H); long > side {
+		var s imaging.Scratch
+		shown = &imaging.Image{}
+		if err := s.Resize(img, shown, max(img.W*side/long, 1), max(img.H*side/long, 1), imaging.Bicubic); err != nil {
+			return nil, err
+		}
+		x, y := float64(shown.W)/float64(img.W), float64(shown.H)/float64(img.H)
+		scaled.Region = imaging.Region{X: m.Region.X * x, Y: m.Region.Y * y, W: m.Region.W * x, H: m.Region.H * y}
+	}
+	full, err := scaled.Full(shown.W, shown.H)
+	if err != nil {
+		return nil, err
+	}
+	out := &imaging.Image{W: shown.W, H: shown.H, C: 3, Bits: 8, Pix8: make([]uint8, 3*shown.W*shown.H)}
+	unit := min(max(math.Sqrt(float64(shown.W)*float64(shown.H))/600, 0.85), 6)
+	blend(shown, full, strongest(m.Values), unit, func(x, y int, c color.RGBA) {
+		copy(out.Pix8[3*(y*shown.W+x):], []uint8{c.R, c.G, c.B})
+	})
+	return out, nil
+}
+
+// drawable reports whether there is an image of 8 bits a sample, and a map.
+func drawable(img *imaging.Image, m *Map) error {
+	if img == nil || img.Bits != 8 || len(img.Pix8) != img.W*img.H*img.C || img.W < 1 || img.H < 1 {
+		return errors.New("overlay: an image of 8 bits a sample is needed")
+	}
+	return m.check()
 }
 
 // WritePNG writes what Draw draws.

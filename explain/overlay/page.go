@@ -69,6 +69,11 @@ func (p *page) px(v float64) int { return int(math.Round(v * p.unit)) }
 
 // image draws the image and the strengths over it: values by pixel, NaN where the model saw nothing.
 func (p *page) image(img *imaging.Image, full []float32, strongest float32) {
+	blend(img, full, strongest, p.unit, func(x, y int, c color.RGBA) { p.img.SetRGBA(p.at.Min.X+x, p.at.Min.Y+y, c) })
+}
+
+// blend calls set with the colour of each pixel of an image with strengths over it. unit is that of lengths.
+func blend(img *imaging.Image, full []float32, strongest float32, unit float64, set func(x, y int, c color.RGBA)) {
 	strength := func(x, y int) float64 {
 		v := float64(full[y*img.W+x])
 		if strongest == 0 || v < 0 {
@@ -76,7 +81,7 @@ func (p *page) image(img *imaging.Image, full []float32, strongest float32) {
 		}
 		return v / float64(strongest)
 	}
-	width, hatch := max(1.1*p.unit, 1), max(p.px(9), 4)
+	width, hatch := max(1.1*unit, 1), max(int(math.Round(9*unit)), 4)
 	for y := range img.H {
 		for x := range img.W {
 			at := (y*img.W + x) * img.C
@@ -86,21 +91,21 @@ func (p *page) image(img *imaging.Image, full []float32, strongest float32) {
 				if (x+y)%hatch == 0 {
 					c = mix(c, muted, 0.45)
 				}
-				p.img.SetRGBA(p.at.Min.X+x, p.at.Min.Y+y, c)
+				set(x, y, c)
 				continue
 			}
 			v := strength(x, y)
 			c = mix(c, heat(v), opacity(v))
 			if strongest > 0 {
-				c = mix(c, contour, p.onContour(v, strength, x, y, img.W, img.H, full, width))
+				c = mix(c, contour, onContour(v, strength, x, y, img.W, img.H, full, width))
 			}
-			p.img.SetRGBA(p.at.Min.X+x, p.at.Min.Y+y, c)
+			set(x, y, c)
 		}
 	}
 }
 
 // onContour returns how much of a pixel the contour covers, from its distance to where strengths cross contourAt.
-func (p *page) onContour(v float64, strength func(x, y int) float64, x, y, w, h int, full []float32, width float64) float64 {
+func onContour(v float64, strength func(x, y int) float64, x, y, w, h int, full []float32, width float64) float64 {
 	x0, x1, y0, y1 := max(x-1, 0), min(x+1, w-1), max(y-1, 0), min(y+1, h-1)
 	for _, i := range []int{y*w + x0, y*w + x1, y0*w + x, y1*w + x} {
 		if full[i] != full[i] { // the edge of what the model saw

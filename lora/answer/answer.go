@@ -98,6 +98,25 @@ func (r *Rule) Of(logits []float32) (Answer, error) {
 	return a, nil
 }
 
+// Mean returns the answer whose probabilities are the means of those of several answers to the same question. Its logits are those that
+// have such probabilities under this rule, which has no temperatures. What the answers say of the image itself is left to whoever knows.
+func (r *Rule) Mean(answers []Answer) (Answer, error) {
+	logits := make([]float32, len(r.Labels))
+	for l := range logits {
+		p := 0.0
+		for i := range answers {
+			p += answers[i].Probabilities[l] / float64(len(answers))
+		}
+		const least = 1e-37 // what a float32 bears
+		v := math.Log(max(p, least))
+		if !r.Exclusive {
+			v -= math.Log(max(1-p, least))
+		}
+		logits[l] = float32(v)
+	}
+	return r.Of(logits)
+}
+
 // ErrNoSets says that an adapter cannot say which labels cannot be excluded.
 var ErrNoSets = errors.New("has no calibration for prediction sets: it was imported, trained without validation, or written before there were such")
 
