@@ -51,13 +51,12 @@ func (j *job) report(ctx context.Context) error {
 // table is the paper's table.
 func (j *job) table() report.Section {
 	t := &report.Table{Caption: "Methods on each task, with 95\u00a0% intervals", Words: 2,
-		Head: []string{"task", "method", "trainable parameters", "of the base", "file", "AUC", "accuracy", "seconds"}}
+		Head: []string{"task", "method", "AUC", "accuracy", "trainable parameters", "of the base", "file", "seconds"}}
 	for i, task := range j.tasks {
 		for k, x := range j.runs[i].Judgement.All {
 			m := &j.doc.Tasks[i].Methods[k]
-			t.Rows = append(t.Rows, []string{task.Name, study.MethodName(m.Method), text.Count(m.Params.Trained + m.Params.Head),
-				fmt.Sprintf("%.2f %%", 100*m.Params.WithHead()), text.Bytes(m.Bytes), report.Stacked(x.Numbers.AUC), report.Stacked(x.Numbers.Accuracy),
-				strconv.FormatFloat(m.Seconds, 'f', 1, 64)})
+			t.Rows = append(t.Rows, []string{task.Name, study.MethodName(m.Method), report.Stacked(x.Numbers.AUC), report.Stacked(x.Numbers.Accuracy), text.Count(m.Params.Trained + m.Params.Head),
+				fmt.Sprintf("%.2f %%", 100*m.Params.WithHead()), text.Bytes(m.Bytes), strconv.FormatFloat(m.Seconds, 'f', 1, 64)})
 		}
 	}
 	return report.Section{Title: "Results", Parts: []report.Part{t,
@@ -79,7 +78,11 @@ func (j *job) taskSection(ctx context.Context, t *phantom.Task, r *run) (s repor
 		if err != nil {
 			return s, err
 		}
-		truth, answer := j.judgedText(r, k)
+		truth, answer, right := j.judgedText(r, k)
+		p.Verdict = report.Wrong
+		if right {
+			p.Verdict = report.Right
+		}
 		p.Alt = "synthetic picture: " + truth
 		p.Lines = []string{"truth: " + truth, "melo: " + answer}
 		pictures.List = append(pictures.List, *p)
@@ -94,8 +97,8 @@ func (j *job) taskSection(ctx context.Context, t *phantom.Task, r *run) (s repor
 	return s, nil
 }
 
-// judgedText is the truth about a test image, and what the adapter decided.
-func (j *job) judgedText(r *run, k int) (truth, answer string) {
+// judgedText is the truth about a test image, what the adapter decided, and whether that is all of the truth and nothing else.
+func (j *job) judgedText(r *run, k int) (truth, answer string, right bool) {
 	p := r.Judgement.All[0].Runs[0]
 	n := len(r.Judgement.Labels)
 	add := func(text *string, name string) {
@@ -104,19 +107,19 @@ func (j *job) judgedText(r *run, k int) (truth, answer string) {
 		}
 		*text += name
 	}
-	best := 0
+	right = true
 	for l, name := range r.Judgement.Labels {
 		if p.Truth[k*n+l] {
 			add(&truth, name)
 		}
-		if p.Prob[k*n+l] > p.Prob[k*n+best] {
-			best = l
-		}
+		right = right && (p.Exclusive || p.Truth[k*n+l] == (p.Prob[k*n+l] >= p.Threshold(l)))
 		if !p.Exclusive && p.Prob[k*n+l] >= p.Threshold(l) {
 			add(&answer, fmt.Sprintf("%s %.0f %%", name, 100*p.Prob[k*n+l]))
 		}
 	}
 	if p.Exclusive {
+		best := p.Decided(k)
+		right = p.Truth[k*n+best]
 		answer = fmt.Sprintf("%s %.0f %%", r.Judgement.Labels[best], 100*p.Prob[k*n+best])
 	}
 	if truth == "" {
@@ -125,5 +128,5 @@ func (j *job) judgedText(r *run, k int) (truth, answer string) {
 	if answer == "" {
 		answer = "none of the findings"
 	}
-	return truth, answer
+	return truth, answer, right
 }

@@ -19,6 +19,14 @@ type Ranking struct {
 	AP    metric.Estimate // average precision, the area under the other
 	Color int             // of plot.Series
 	At    *[2]float64     // 1 − specificity and sensitivity of the decisions; nil: not shown
+	// Operating are other points of the curve that one may decide at.
+	Operating []Operating
+}
+
+// Operating is a point of a ROC curve, and what it is.
+type Operating struct {
+	Sensitivity, Specificity float64
+	What                     string
 }
 
 // ROC draws receiver operating characteristics.
@@ -34,6 +42,14 @@ func ROC(title string, list []Ranking) *plot.Figure {
 		})...)
 		if r.At != nil {
 			f.Series = append(f.Series, plot.Series{Name: strings.TrimSpace(r.Name + " decisions"), Kind: plot.Points, X: r.At[:1], Y: r.At[1:], Color: r.Color})
+		}
+		if len(r.Operating) > 0 {
+			points := plot.Series{Name: strings.TrimSpace(r.Name + " operating points"), Kind: plot.Points, Muted: true}
+			for _, o := range r.Operating {
+				points.X, points.Y = append(points.X, 1-o.Specificity), append(points.Y, o.Sensitivity)
+				points.Notes = append(points.Notes, fmt.Sprintf("%s: sensitivity %.3f, specificity %.3f", o.What, o.Sensitivity, o.Specificity))
+			}
+			f.Series = append(f.Series, points)
 		}
 	}
 	f.Series = append(f.Series, plot.Series{Name: "chance", X: []float64{0, 1}, Y: []float64{0, 1}, Muted: true})
@@ -70,7 +86,7 @@ func (r *Ranking) legend(what string, e metric.Estimate) string {
 
 // series are a band and, if there is an exact curve, that in front of it instead of the band's middle.
 func (r *Ranking) series(name string, band []metric.Estimate, at func(metric.Point) (x, y float64, ok bool)) []plot.Series {
-	s := plot.Series{Name: name, Color: r.Color}
+	s := plot.Series{Name: name, Color: r.Color, Shade: r.Name}
 	for k, e := range band {
 		s.X, s.Y = append(s.X, r.Bands.At[k]), append(s.Y, orGap(e.Value, e.Defined))
 		s.Low, s.High = append(s.Low, orGap(e.Low, e.Bounded)), append(s.High, orGap(e.High, e.Bounded))

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 )
 
@@ -57,10 +58,23 @@ func (p *Pictures) write(w *writer) {
 	if p.Title != "" {
 		w.f("<h3>%s</h3>\n", esc(p.Title))
 	}
-	w.f("<div class=\"pictures\">\n")
+	kind := "pictures"
+	if slices.ContainsFunc(p.List, func(x Picture) bool { return x.Beside != nil }) {
+		kind += " pairs"
+	}
+	w.f("<div class=\"%s\">\n", kind)
 	for i := range p.List {
 		x := &p.List[i]
-		w.f("<figure><img width=\"%d\" height=\"%d\" alt=\"%s\" src=\"data:image/jpeg;base64,%s\"><figcaption>", x.W, x.H, esc(x.Alt), base64.StdEncoding.EncodeToString(x.JPEG))
+		class := [...]string{"", " class=\"right\"", " class=\"wrong\""}[x.Verdict]
+		w.f("<figure%s><div>", class)
+		x.image(w)
+		if x.Beside != nil {
+			x.Beside.image(w)
+		}
+		w.f("</div><figcaption>")
+		if x.Verdict != Unjudged {
+			w.f("<span class=\"verdict\">%s</span>", [...]string{"", "✓ right", "✗ wrong"}[x.Verdict])
+		}
 		for k, line := range x.Lines {
 			if k == 0 {
 				w.f("<b>%s</b>", esc(line))
@@ -71,4 +85,8 @@ func (p *Pictures) write(w *writer) {
 		w.f("</figcaption></figure>\n")
 	}
 	w.f("</div>\n")
+}
+
+func (x *Picture) image(w *writer) {
+	w.f("<img width=\"%d\" height=\"%d\" alt=\"%s\" src=\"data:image/jpeg;base64,%s\">", x.W, x.H, esc(x.Alt), base64.StdEncoding.EncodeToString(x.JPEG))
 }

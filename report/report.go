@@ -1,4 +1,6 @@
-// Package report writes results as one HTML file that needs nothing else: no network, no script, no other file.
+// Package report writes results as one HTML file that needs nothing else: no network, no other file. A short script that the
+// file carries itself shows values under the pointer, enlarges pictures and moves the prevalence; without it, and on paper,
+// everything is there to read.
 //
 // A [Page] is plain data. Whatever comes from outside (labels, paths, columns) is escaped here, when it is written.
 package report
@@ -32,7 +34,7 @@ type Section struct {
 	Parts []Part
 }
 
-// Part is a Text, a Command, a Table, Figures, a Matrix or Pictures.
+// Part is a Text, a Command, a Table, Figures, Matrices, Pictures or a Yield.
 type Part interface{ write(w *writer) }
 
 // Text is a paragraph.
@@ -72,16 +74,28 @@ type Pictures struct {
 
 // Picture is a JPEG with lines of text under it.
 type Picture struct {
-	JPEG  []byte
-	W, H  int
-	Alt   string
-	Lines []string
+	JPEG    []byte
+	W, H    int
+	Alt     string
+	Lines   []string
+	Verdict Verdict  // on an answer about it
+	Beside  *Picture // the same with something over it, to its right; its Lines are not written
 }
+
+// Verdict is whether what was answered about a picture is true.
+type Verdict int
+
+// The verdicts.
+const (
+	Unjudged Verdict = iota
+	Right
+	Wrong
+)
 
 // writer collects a page.
 type writer struct {
 	strings.Builder
-	figures int // so far
+	figures, yields int // so far
 }
 
 // esc is text for an element or an attribute. A number and its per cent sign stay on one line.
@@ -98,9 +112,9 @@ func (p *Page) WriteFile(path string) error { return atomicfile.Write(path, 0o66
 func (p *Page) Write(out io.Writer) error {
 	w := &writer{}
 	w.f("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
-	w.f("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n")
+	w.f("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '%s'\">\n", scriptHash())
 	w.f("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n")
-	w.f("<title>%s</title>\n<style>\n%s%s</style>\n</head>\n<body>\n", esc(p.Title), style, plot.CSS())
+	w.f("<title>%s</title>\n<style>\n%s%s%s</style>\n</head>\n<body>\n", esc(p.Title), style, shadeRules(), plot.CSS())
 	w.f("<header>\n<h1>%s</h1>\n", esc(p.Title))
 	if p.Lead != "" {
 		w.f("<p class=\"lead\">%s</p>\n", esc(p.Lead))
@@ -137,7 +151,7 @@ func (p *Page) Write(out io.Writer) error {
 	if p.Notice != "" {
 		w.f("<footer><p class=\"notice\">%s</p></footer>\n", esc(p.Notice))
 	}
-	w.f("</body>\n</html>\n")
+	w.f("<script>%s</script>\n</body>\n</html>\n", script)
 	_, err := io.WriteString(out, w.String())
 	return err
 }
@@ -221,7 +235,20 @@ func (list Figures) write(w *writer) {
 		if f.Title != "" {
 			w.f("<figcaption>%s</figcaption>\n", esc(f.Title))
 		}
-		w.f("%s\n</figure>\n", f.SVG(fmt.Sprintf("figure-%d", w.figures)))
+		id := fmt.Sprintf("figure-%d", w.figures)
+		w.f("%s\n", f.SVG(id))
+		if shades := f.Shades(); shades != nil && len(shades) <= maxShades {
+			w.f("<fieldset class=\"pick\"><legend>interval of</legend>")
+			for i, name := range shades {
+				checked := ""
+				if i == 0 {
+					checked = " checked"
+				}
+				w.f("<label><input type=\"radio\" name=\"%s-shade\" value=\"%d\"%s>%s</label>", id, i+1, checked, esc(name))
+			}
+			w.f("</fieldset>\n")
+		}
+		w.f("</figure>\n")
 	}
 	w.f("</div>\n")
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,7 +102,11 @@ func TestPage(t *testing.T) {
 	if err := samplePage(t).Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	page := b.String()
+	page, code := withoutScript(t, b.String())
+	sum := sha256.Sum256([]byte(code))
+	if want := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'\">"; !strings.Contains(page, want) {
+		t.Errorf("the page does not allow its own script alone: want %s", want)
+	}
 	elements, text := parse(t, page)
 	ids, count := map[string]bool{}, map[string]int{}
 	for _, e := range elements {
@@ -143,6 +149,74 @@ func TestPage(t *testing.T) {
 	}
 	if strings.ContainsAny(text, "\x00\u202e") {
 		t.Error("control characters are written")
+	}
+}
+
+// withoutScript cuts the one script out of a page and returns both.
+func withoutScript(t *testing.T, page string) (rest, code string) {
+	t.Helper()
+	before, after, ok := strings.Cut(page, "<script>")
+	code, end, ok2 := strings.Cut(after, "</script>")
+	if !ok || !ok2 || code != script || end != "\n</body>\n</html>\n" {
+		t.Fatalf("the page has no script of its own at its end: %q", end)
+	}
+	for _, bad := range []string{"innerHTML", "eval(", "http", "</", "Function("} {
+		if strings.Contains(code, bad) {
+			t.Errorf("the script has %q", bad)
+		}
+	}
+	return before + end, code
+}
+
+// TestShades: of several intervals a figure shows one, that which is chosen below it.
+func TestShades(t *testing.T) {
+	bands, err := metric.Bootstrap{Resamples: 100}.Bands(t.Context(), []*metric.Predictions{predictions(40)}, 1, metric.Grid(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var one, two writer
+	Figures{ROC("", []Ranking{{Name: "a", Bands: bands}})}.write(&one)
+	Figures{ROC("", []Ranking{{Name: "a", Bands: bands}, {Name: "<b>", Bands: bands}})}.write(&two)
+	if strings.Contains(one.String(), "<input") || strings.Contains(one.String(), "class=\"shade") {
+		t.Error("there is something to choose of one interval")
+	}
+	for _, want := range []string{`value="1" checked>a</label>`, `value="2">&lt;b&gt;</label>`, `class="shade s1"`, `class="shade s2"`} {
+		if !strings.Contains(two.String(), want) {
+			t.Errorf("the figure of two lacks %q", want)
+		}
+	}
+}
+
+// TestYield: the table is that of Bayes' rule, and intervals of the ratios hold the value and are open where nothing was wrong.
+func TestYield(t *testing.T) {
+	share := func(n, of int) metric.Estimate {
+		low, high := metric.Wilson(n, of, 0.95)
+		return metric.Estimate{Value: float64(n) / float64(of), Defined: true, Low: low, High: high, Bounded: true}
+	}
+	y := &Yield{Label: "ill", Sensitivity: share(45, 50), Specificity: share(160, 200), Prevalence: 0.2}
+	yes, no := y.Ratios()
+	// The interval of the ratio of two shares by scores (Koopman) of 45/50 and 40/200 is 3.37 to 6.03: this one is close to it.
+	if math.Abs(yes.Value-4.5) > 1e-12 || yes.Low < 3.3 || yes.Low > 3.5 || yes.High < 5.8 || yes.High > 6.2 || math.Abs(no.Value-0.125) > 1e-12 || no.Low > 0.07 || no.High < 0.25 {
+		t.Errorf("%+v, %+v", yes, no)
+	}
+	rows := y.table(yes, no).Rows
+	at := slices.IndexFunc(rows, func(r []string) bool { return strings.Contains(r[0], "as here") })
+	if at < 0 || len(rows) != len(prevalences) {
+		t.Fatalf("%q", rows)
+	}
+	if got := strings.Join(rows[at][:5], "|"); got != "20\u00a0%\nas here|200|180|20|160" || !strings.HasPrefix(rows[at][5], "53\u00a0%\n(") || !strings.HasPrefix(rows[at][6], "97\u00a0%\n(") {
+		t.Errorf("%q", rows[at])
+	}
+	for name, y := range map[string]*Yield{"all right": {Sensitivity: share(50, 50), Specificity: share(50, 50), Prevalence: 0.01},
+		"all wrong": {Sensitivity: share(0, 50), Specificity: share(0, 50), Prevalence: 0.99}, "no interval": {Sensitivity: metric.Estimate{Defined: true}, Specificity: metric.Estimate{Value: 1, Defined: true}, Prevalence: 0.5}} {
+		var w writer
+		y.write(&w)
+		if strings.Contains(w.String(), "NaN") || strings.Contains(w.String(), "%!") {
+			t.Errorf("%s: %s", name, w.String())
+		}
+	}
+	if yes, _ := (&Yield{Sensitivity: share(50, 50), Specificity: share(50, 50)}).Ratios(); !math.IsInf(yes.Value, 1) || !math.IsInf(yes.High, 1) || yes.Low < 5 || yes.Low > 20 {
+		t.Errorf("nothing wrong: %+v", yes)
 	}
 }
 

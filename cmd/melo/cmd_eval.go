@@ -25,6 +25,7 @@ type evalOptions struct {
 	Predictions string `group:"Output:" help:"CSV file to write: every image with truth, probabilities and logits." placeholder:"FILE"`
 	HTML        string `name:"html" group:"Output:" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
 	Pictures    int    `default:"12" group:"Output:" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
+	Maps        int    `default:"12" group:"Output:" help:"How many of these have a map beside them of what spoke for the answer, each at the cost of two predictions; 0: none." placeholder:"N"`
 
 	trustOptions
 	readOptions
@@ -72,6 +73,8 @@ func (o *evalOptions) Validate() error {
 		return fmt.Errorf("--coverage %v, expected more than 0 and less than 1", o.Coverage)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
+	case o.Maps < 0:
+		return fmt.Errorf("--maps %d, expected 0 or more", o.Maps)
 	}
 	e := o.options()
 	return asFlag(e.Validate())
@@ -122,7 +125,7 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	e.Predictions, e.Report = o.Predictions, o.HTML
 	if o.HTML != "" {
-		page, err := study.Evaluation(ctx, e, o.Pictures)
+		page, err := study.Evaluation(ctx, e, study.Options{Pictures: o.Pictures, Maps: o.Maps})
 		if err != nil {
 			return err
 		}

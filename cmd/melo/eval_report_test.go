@@ -16,14 +16,14 @@ func pageOf(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(text)
+	page, _, own := strings.Cut(string(text), "<script>") // that of the page itself, at its end
+	if !own || !strings.HasSuffix(string(text), "</html>\n") {
+		t.Errorf("%s is not whole", path)
+	}
 	for _, bad := range []string{"http:", "https:", "<script", "NaN", "%!"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("%s contains %q", path, bad)
 		}
-	}
-	if !strings.HasSuffix(page, "</html>\n") {
-		t.Errorf("%s is not whole", path)
 	}
 	return page
 }
@@ -60,15 +60,20 @@ func TestEvalHTML(t *testing.T) {
 		}
 	}
 	wants(t, page, fmt.Sprintf("<h3>%d wrong", wrong))
-	if n := strings.Count(page, "data:image/jpeg"); n != min(wrong, 5) {
-		t.Errorf("%d pictures, want %d", n, min(wrong, 5))
+	if n := strings.Count(page, "data:image/jpeg"); n != 2*min(wrong, 5) { // and a map beside each
+		t.Errorf("%d pictures, want %d", n, 2*min(wrong, 5))
 	}
+	wants(t, page, "Operating points", "sensitivity at least 0.90", "move the prevalence", "as here", "Are they like the training images?")
 	if n := strings.Count(page, "<svg "); n != 3+3+2+3+3+1 {
 		t.Errorf("%d figures, want 15", n)
 	}
 	wants(t, page, "In plain words", "of 100 images with it", "Certainty", "Accuracy where uncertain images are not answered")
 	for _, x := range doc.PerLabel {
 		wants(t, page, fmt.Sprintf("AUC %.3f</text>", *x.AUC))
+	}
+	evaluate(t, adapter, data, "--split", "all", "--html", path, "--pictures", "5", "--maps", "2")
+	if n := strings.Count(pageOf(t, path), "data:image/jpeg"); n != min(wrong, 5)+min(wrong, 2) {
+		t.Errorf("%d pictures with two maps", n)
 	}
 	evaluate(t, adapter, data, "--html", path, "--pictures", "0")
 	if page := pageOf(t, path); strings.Contains(page, "data:image") || strings.Contains(page, "Worst mistakes") {

@@ -1,7 +1,9 @@
 package plot
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -31,8 +33,18 @@ const (
 	grid  = -2
 )
 
+// part is what a page may hide or point at: what is drawn between begin and end of a canvas.
+type part struct {
+	shade int    // the number of a band, from 1, of which one is shown at a time; 0: no band
+	line  string // the name of a series that is drawn as a line
+	note  string // what is said of a mark or a bar
+	at    point  // of the mark
+}
+
 // canvas is what a figure is drawn on.
 type canvas interface {
+	begin(p part)
+	end()
 	line(points []point, p pen)
 	// area fills a polygon with a colour, of which opacity is seen.
 	area(points []point, color int, opacity float64)
@@ -240,8 +252,10 @@ func (l *layout) bars(c canvas, s *Series, color int) {
 		if !ok || !ok2 || a.y == floor {
 			continue
 		}
+		c.begin(part{note: l.f.note(s, i), at: point{(a.x + b.x) / 2, a.y}})
 		c.area([]point{{a.x, a.y}, {b.x, b.y}, {b.x, floor}, {a.x, floor}}, color, 0.3)
 		c.line([]point{{a.x, floor}, {a.x, a.y}, {b.x, b.y}, {b.x, floor}}, pen{color: color, width: 1})
+		c.end()
 	}
 }
 
@@ -251,6 +265,8 @@ func (l *layout) band(c canvas, s *Series, color int) {
 		return
 	}
 	var up, down []point
+	c.begin(part{shade: slices.Index(l.f.Shades(), s.Shade) + 1})
+	defer c.end()
 	flush := func() {
 		if len(up) > 1 {
 			up, down = simplify(up), simplify(down)
@@ -299,6 +315,8 @@ func (l *layout) series(c canvas, s *Series, color int) {
 	if s.Kind == Bars {
 		return
 	}
+	c.begin(part{line: cmp.Or(s.Name, l.f.Y.Label)})
+	defer c.end()
 	var run []point
 	flush := func() {
 		switch {
@@ -328,6 +346,8 @@ func (l *layout) whisker(c canvas, s *Series, i, color int) {
 	if !ok {
 		return
 	}
+	c.begin(part{note: l.f.note(s, i), at: p})
+	defer c.end()
 	if low, high, ok := s.interval(i); ok {
 		a, okA := l.place(s.X[i], high)
 		b, okB := l.place(s.X[i], low)

@@ -4,7 +4,11 @@
 // report are the same. Names may come from anywhere: they are escaped, and cut where there is no room.
 package plot
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // Kind says how a series is drawn.
 type Kind int
@@ -29,6 +33,10 @@ type Series struct {
 	Color int
 	Muted bool // grey and dotted, for what the others are compared with
 	Thin  bool // for what is behind another line
+	// Shade names the band between Low and High: of several shades a page shows one at a time. Empty: it is always shown.
+	Shade string
+	// Notes are what is said of each point of Points and Bars that is pointed at; where there is none, its numbers.
+	Notes []string
 }
 
 // Axis is one side of a figure. If Min equals Max, it spans the points.
@@ -50,6 +58,35 @@ type Figure struct {
 	// a height that makes the room for the points 3/4 as high as wide, or, if Square, as high as wide.
 	Width, Height float64
 	Square        bool
+}
+
+// Shades lists the names of the bands of which a page shows one at a time; none if there are fewer than two.
+func (f *Figure) Shades() []string {
+	var names []string
+	for k := range f.Series {
+		if s := &f.Series[k]; s.Shade != "" && !slices.Contains(names, s.Shade) {
+			names = append(names, s.Shade)
+		}
+	}
+	if len(names) < 2 {
+		return nil
+	}
+	return names
+}
+
+// note is what is said of point i of a series.
+func (f *Figure) note(s *Series, i int) string {
+	if i < len(s.Notes) {
+		return s.Notes[i]
+	}
+	text := fmt.Sprintf("%s %.4g, %s %.4g", f.X.Label, s.X[i], f.Y.Label, s.Y[i])
+	if low, high, ok := s.interval(i); ok {
+		text += fmt.Sprintf(" (%.4g to %.4g)", low, high)
+	}
+	if s.Name != "" {
+		text = s.Name + ": " + text
+	}
+	return text
 }
 
 // DefaultWidth of a figure.

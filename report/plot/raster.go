@@ -79,6 +79,9 @@ func paletted(m *image.RGBA) *image.Paletted {
 	return p
 }
 
+func (c *raster) begin(part) {}
+func (c *raster) end()       {}
+
 // fill paints polygons of the same direction of turning. It rasterizes their bounds and no more: most are small.
 func (c *raster) fill(polygons [][]point, paint color.RGBA, opacity float64) {
 	box := c.bounds(polygons)

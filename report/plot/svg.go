@@ -10,14 +10,48 @@ import (
 )
 
 // svg collects the elements of a drawing.
-type svg struct{ b strings.Builder }
+type svg struct {
+	b      strings.Builder
+	inline bool // in a page, which may hide parts and point at them
+}
+
+// begin opens a group with what a page needs to know of it; a file by itself has none.
+func (c *svg) begin(p part) {
+	switch {
+	case !c.inline:
+	case p == part{}:
+		c.b.WriteString("<g>")
+	case p.shade > 0:
+		fmt.Fprintf(&c.b, `<g class="shade s%d">`, p.shade)
+	case p.note != "":
+		fmt.Fprintf(&c.b, `<g data-note="%s" data-at="%s %s">`, escape(p.note), num(p.at.x), num(p.at.y))
+	default:
+		fmt.Fprintf(&c.b, `<g data-line="%s">`, escape(p.line))
+	}
+}
+
+func (c *svg) end() {
+	if c.inline {
+		c.b.WriteString("</g>")
+	}
+}
+
+// axis is what a page needs to know to tell values from positions: both ends, their values, and whether it is logarithmic.
+func axis(a *Axis, s *scale) string {
+	return escape(fmt.Sprintf("%s %s %s %s %t %t %s", num(s.from), num(s.to), strconv.FormatFloat(s.min, 'g', 10, 64), strconv.FormatFloat(s.max, 'g', 10, 64),
+		s.log, a.Whole, a.Label))
+}
 
 // SVG returns the figure as an element for an HTML page that has the rules of CSS. The id, of letters, digits and
-// hyphens, must be the page's only one of that name. The title is not drawn: a page has headings and captions.
+// hyphens, must be the page's only one of that name. The title is not drawn: a page has headings and captions. What a script
+// needs to tell the values under a pointer stands in attributes: data-x and data-y (both ends in the figure, their values,
+// whether the axis is logarithmic and of whole numbers, its label), data-line, data-note and data-at; of several shades
+// (class shade) number n has class sn.
 func (f *Figure) SVG(id string) string {
-	var c svg
+	c := svg{inline: true}
 	l := f.newLayout(false)
-	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-t %s-d">`, num(l.width), num(l.height), id, id)
+	fmt.Fprintf(&c.b, `<svg class="plot" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-t %s-d" data-x="%s" data-y="%s">`, num(l.width), num(l.height), id, id,
+		axis(&f.X, l.x), axis(&f.Y, l.y))
 	c.describe(f, id)
 	l.draw(&c, false)
 	c.b.WriteString("</svg>")

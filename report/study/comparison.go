@@ -26,7 +26,7 @@ type comparison struct {
 // Comparison is the report of a comparison, with the images of at most so many mistakes of each method. command is how it
 // is made again.
 func Comparison(ctx context.Context, c *experiment.Comparison, command string, pictures int) (*report.Page, error) {
-	return comparison{c, judgement{c.Judgement}, command}.page(ctx, pictures)
+	return comparison{c, judgement{Judgement: c.Judgement}, command}.page(ctx, pictures)
 }
 
 // WriteComparison leaves a comparison's report, table and document in its folder.
@@ -105,7 +105,7 @@ func repeatsText(n int) string {
 
 // results is the paper's table, and the differences.
 func (j comparison) results() report.Section {
-	t := &report.Table{Caption: "Methods, with 95\u00a0% intervals", Head: []string{"method", "trainable parameters", "of the base", "file", "AUC", "accuracy", "calibration error", "uncalibrated",
+	t := &report.Table{Caption: "Methods, with 95\u00a0% intervals", Head: []string{"method", "AUC", "accuracy", "calibration error", "uncalibrated", "trainable parameters", "of the base", "file",
 		"seconds per epoch", "peak memory"}}
 	for m, x := range j.judged.All {
 		d := &j.Methods[m]
@@ -113,9 +113,8 @@ func (j comparison) results() report.Section {
 		if d.AUCDeviation != nil {
 			auc += fmt.Sprintf(", sd %.3f", *d.AUCDeviation)
 		}
-		t.Rows = append(t.Rows, []string{MethodName(x.Name), text.Count(d.Params.Trained + d.Params.Head), fmt.Sprintf("%.2f %%", 100*d.Params.WithHead()), text.Bytes(d.Bytes),
-			auc, report.Stacked(x.Numbers.Accuracy), report.Stacked(x.Numbers.ECE), report.Stacked(x.RawAll.ECE),
-			strconv.FormatFloat(d.SecondsPerEpoch, 'f', 1, 64), MemoryText(d.PeakMemory)})
+		t.Rows = append(t.Rows, []string{MethodName(x.Name), auc, report.Stacked(x.Numbers.Accuracy), report.Stacked(x.Numbers.ECE), report.Stacked(x.RawAll.ECE),
+			text.Count(d.Params.Trained + d.Params.Head), fmt.Sprintf("%.2f %%", 100*d.Params.WithHead()), text.Bytes(d.Bytes), strconv.FormatFloat(d.SecondsPerEpoch, 'f', 1, 64), MemoryText(d.PeakMemory)})
 	}
 	s := report.Section{Title: "Results", Parts: []report.Part{t}}
 	text := "Trained numbers are with the head; the file holds them. "

@@ -11,11 +11,11 @@ import (
 
 // ROC is the section with the ROC curves of the labels.
 func ROC(ctx context.Context, j *experiment.Judgement) (report.Section, error) {
-	roc, _, err := judgement{j}.curves(ctx)
+	roc, _, err := judgement{Judgement: j}.curves(ctx)
 	return roc, err
 }
 
 // Matrices are the confusion matrices of one method: of all labels, or of each by itself.
 func Matrices(j *experiment.Judgement, m *experiment.Judged) report.Matrices {
-	return judgement{j}.matrices(m)
+	return judgement{Judgement: j}.matrices(m)
 }

@@ -19,15 +19,26 @@ import (
 // evaluation draws the report of one.
 type evaluation struct {
 	*experiment.Evaluation
-	judged judgement
+	judged  judgement
+	options Options
 }
 
-// Evaluation is the report of an evaluation, with the images of at most so many mistakes.
-func Evaluation(ctx context.Context, e *experiment.Evaluation, pictures int) (*report.Page, error) {
-	return evaluation{e, judgement{e.Judgement}}.page(ctx, pictures)
+// Options say what a report of an evaluation has beside its numbers.
+type Options struct {
+	Pictures int // images of mistakes, at most
+	// Maps is of how many of these there is a map beside the image: each takes about two predictions. It needs an adapter that is
+	// an experiment.Explainer.
+	Maps int
 }
 
-func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error) {
+// Evaluation is the report of an evaluation.
+func Evaluation(ctx context.Context, e *experiment.Evaluation, o Options) (*report.Page, error) {
+	j := evaluation{Evaluation: e, judged: judgement{Judgement: e.Judgement}, options: o}
+	j.judged.operating = j.operating
+	return j.page(ctx)
+}
+
+func (j evaluation) page(ctx context.Context) (*report.Page, error) {
 	d := &j.EvaluationDocument
 	p := &report.Page{Title: filepath.Base(d.Adapter.Path) + " on " + filepath.Base(filepath.Clean(d.Data.Path)), Notice: capital(experiment.Notice) + ".",
 		Lead:     fmt.Sprintf("%d images (%s), %d labels: AUC %s.", d.N, splitText(d), len(d.Labels), report.Number(j.judged.All[0].Numbers.AUC)),
@@ -36,11 +47,17 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 	if err != nil {
 		return nil, err
 	}
+	if t := j.operatingTable(); t != nil {
+		roc.Parts = append(roc.Parts, t)
+	}
 	p.Sections = []report.Section{
 		{Title: "In plain words", Parts: j.verdict()},
 		{Title: "Results", Parts: []report.Part{j.resultTable(), report.Text(report.ApproximateNote)}},
 		{Title: "Labels", Parts: []report.Part{j.labelTable(), report.Text(decisionText(&d.Decision))}},
-		roc, precision, j.judged.calibration(), j.judged.decisions(), j.utility(),
+		roc, precision, j.judged.calibration(), j.judged.decisions(), j.utility(), j.prevalence(),
+	}
+	if d.Fit != nil {
+		p.Sections = append(p.Sections, j.fitSection())
 	}
 	if d.Sets != nil && d.Sets.N > 0 {
 		p.Sections = append(p.Sections, j.certainty())
@@ -51,8 +68,10 @@ func (j evaluation) page(ctx context.Context, pictures int) (*report.Page, error
 	if s := learning(learnedBy(d.Adapter.Path, d.Adapter.Digest)); len(s.Parts) > 0 {
 		p.Sections = append(p.Sections, s)
 	}
-	if pictures > 0 {
-		s, err := j.judged.worst(ctx, pictures)
+	if j.options.Pictures > 0 {
+		j.judged.maps = j.options.Maps
+		j.judged.explainer, _ = j.Evaluation.Adapter.(experiment.Explainer)
+		s, err := j.judged.worst(ctx, j.options.Pictures)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +145,7 @@ func (j evaluation) resultTable() *report.Table {
 func (j evaluation) labelTable() *report.Table {
 	n := j.judged.All[0].Numbers
 	t := &report.Table{Caption: "Each label against the rest, with 95 % intervals",
-		Head: []string{"label", "images", "share", "AUC", "average precision", "threshold", "sensitivity", "specificity", "PPV", "NPV", "F1"}}
+		Head: []string{"label", "AUC", "sensitivity", "specificity", "threshold", "images", "share", "PPV", "NPV", "F1", "average precision"}}
 	for l := range j.PerLabel {
 		x, r := &j.PerLabel[l], &n.Labels[l].Decided
 		ap := "–"
@@ -138,8 +157,8 @@ func (j evaluation) labelTable() *report.Table {
 			from = strconv.FormatFloat(j.Thresholds[l].Threshold, 'f', 3, 64)
 		}
 		share := fmt.Sprintf("%.1f\u00a0%%", 100*float64(x.Positives)/float64(max(x.Positives+x.Negatives, 1)))
-		t.Rows = append(t.Rows, []string{x.Label, strconv.Itoa(x.Positives), share, report.Stacked(n.Labels[l].AUC), ap, from, report.Stacked(r.Sensitivity),
-			report.Stacked(r.Specificity), report.Stacked(r.Precision), report.Stacked(r.NegativePrecision), report.Stacked(r.F1)})
+		t.Rows = append(t.Rows, []string{x.Label, report.Stacked(n.Labels[l].AUC), report.Stacked(r.Sensitivity), report.Stacked(r.Specificity), from,
+			strconv.Itoa(x.Positives), share, report.Stacked(r.Precision), report.Stacked(r.NegativePrecision), report.Stacked(r.F1), ap})
 	}
 	return t
 }

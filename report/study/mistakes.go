@@ -7,12 +7,14 @@ import (
 	"slices"
 
 	"melo.example/melo/experiment"
+	"melo.example/melo/imaging"
 	"melo.example/melo/report"
 )
 
 // mistake is a wrong decision: about one label or, if labels exclude each other, about the image.
 type mistake struct {
 	k, truth int     // image, and its label (or the one that was decided wrongly)
+	spoken   int     // the label whose map is shown: the one that was decided, or decided about
 	p        float64 // probability of what is true, mean over runs
 	decided  float64 // probability of what was decided
 }
@@ -27,7 +29,7 @@ func (j judgement) mistakes(m *experiment.Judged) []mistake {
 		for k := range mean.N() {
 			row, truth := mean.Prob[k*labels:(k+1)*labels], slices.Index(mean.Truth[k*labels:(k+1)*labels], true)
 			if decided := mean.Decided(k); decided != truth {
-				list = append(list, mistake{k, truth, row[truth], row[decided]})
+				list = append(list, mistake{k, truth, decided, row[truth], row[decided]})
 			}
 		}
 	} else {
@@ -37,7 +39,7 @@ func (j judgement) mistakes(m *experiment.Judged) []mistake {
 				if !yes {
 					v = 1 - v
 				}
-				list = append(list, mistake{at / labels, l, v, 1 - v})
+				list = append(list, mistake{at / labels, l, l, v, 1 - v})
 			}
 		}
 	}
@@ -45,8 +47,8 @@ func (j judgement) mistakes(m *experiment.Judged) []mistake {
 	return list
 }
 
-// pictureSide is the longer side of a picture in a report, in pixels.
-const pictureSide = 224
+// pictureSide is the longer side of a picture in a report, in pixels: enough to be enlarged a little.
+const pictureSide = 384
 
 // worst shows the images of the mistakes that were most certain, at most n a method.
 func (j judgement) worst(ctx context.Context, n int) (report.Section, error) {
@@ -54,6 +56,10 @@ func (j judgement) worst(ctx context.Context, n int) (report.Section, error) {
 	intro := "Wrong decisions, those first whose decision had the highest probability; beside it stands what the truth was given."
 	if len(j.All[0].Runs) > 1 {
 		intro += " Probabilities are means over the seeds."
+	}
+	if j.explainer != nil && j.maps > 0 {
+		intro += fmt.Sprintf(" Beside the first %d lies a map of what spoke for the label that was decided, or decided about, by attention relevance: it shows where, not whether it is so. "+
+			"Each map takes about two predictions; --maps 0 leaves them out.", j.maps)
 	}
 	s.Parts = append(s.Parts, report.Text(intro+" This report holds these images and their names: mind who may see it."))
 	for _, m := range j.All {
@@ -72,6 +78,9 @@ func (j judgement) worst(ctx context.Context, n int) (report.Section, error) {
 				return s, err
 			}
 			p.List = append(p.List, *picture)
+		}
+		if err := j.mapsOf(ctx, p.List, list); err != nil {
+			return s, err
 		}
 		s.Parts = append(s.Parts, p)
 	}
@@ -102,4 +111,25 @@ func (j judgement) picture(ctx context.Context, m *experiment.Judged, x mistake)
 	p.Lines = append(p.Lines, j.Name(x.k))
 	p.Alt = fmt.Sprintf("Image %s, truth %s, %s", j.Name(x.k), truth, decided)
 	return p, nil
+}
+
+// mapsOf puts maps beside the first pictures of mistakes.
+func (j judgement) mapsOf(ctx context.Context, pictures []report.Picture, list []mistake) error {
+	if j.explainer == nil {
+		return nil
+	}
+	var labels []int
+	for _, x := range list[:min(j.maps, len(list))] {
+		labels = append(labels, x.spoken)
+	}
+	return j.explainer.Overlays(ctx, labels, pictureSide, func(ctx context.Context, k int) (*imaging.Image, error) { return j.Image(ctx, list[k].k) },
+		func(k int, shown *imaging.Image) error {
+			p, err := report.NewPicture(shown, pictureSide)
+			if err != nil {
+				return err
+			}
+			p.Alt = fmt.Sprintf("Map of what speaks for %s in image %s", j.Labels[labels[k]], j.Name(list[k].k))
+			pictures[k].Beside = p
+			return nil
+		})
 }

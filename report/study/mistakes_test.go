@@ -11,7 +11,7 @@ import (
 // order names the mistakes of a method as "image(probability of what was decided)".
 func order(labels []string, p *metric.Predictions) string {
 	m := &experiment.Judged{Runs: []*metric.Predictions{p}}
-	j := judgement{&experiment.Judgement{Labels: labels, All: []*experiment.Judged{m}}}
+	j := judgement{Judgement: &experiment.Judgement{Labels: labels, All: []*experiment.Judged{m}}}
 	text := ""
 	for _, x := range j.mistakes(m) {
 		text += fmt.Sprintf(" %d(%.2f)", x.k, x.decided)

@@ -11,7 +11,12 @@ import (
 )
 
 // judgement draws what is known of the same images.
-type judgement struct{ *experiment.Judgement }
+type judgement struct {
+	*experiment.Judgement
+	operating func(label int) []report.Operating // points of its curve; nil: none are marked
+	explainer experiment.Explainer               // of a single method; nil: there are no maps
+	maps      int                                // at most
+}
 
 // maxReportLabels is how many labels have figures of their own in a report.
 const maxReportLabels = 12
@@ -34,7 +39,10 @@ func (j judgement) shown() []int {
 // curves draws ROC and precision-recall curves of the labels.
 func (j judgement) curves(ctx context.Context) (roc, precision report.Section, err error) {
 	roc.Title, precision.Title = "ROC curves", "Precision-recall curves"
-	shade := "The mark is where the decisions are that tables and matrices count. The shade is the 95\u00a0% interval at each point (bootstrap)."
+	shade := "The shade is the 95\u00a0% interval at each point (bootstrap)."
+	if len(j.All) > 1 {
+		shade += " That of one method is shown at a time: choose below each figure."
+	}
 	if n := len(j.All[0].Runs); n > 1 {
 		shade = fmt.Sprintf("Means over %d seeds at each point. ", n) + shade
 	}
@@ -57,6 +65,9 @@ func (j judgement) curves(ctx context.Context) (roc, precision report.Section, e
 			if d := &m.Numbers.Labels[l].Decided; d.Sensitivity.Defined && d.Specificity.Defined {
 				r.At = &[2]float64{1 - d.Specificity.Value, d.Sensitivity.Value}
 			}
+			if j.operating != nil {
+				r.Operating = j.operating(l)
+			}
 			r.AP = meanPrecision(m.Runs, l)
 			list = append(list, r)
 		}
@@ -71,7 +82,15 @@ func (j judgement) curves(ctx context.Context) (roc, precision report.Section, e
 		rocs = append(rocs, report.ROC(name, list))
 		precisions = append(precisions, report.PrecisionRecall(name, float64(positives)/float64(max(len(truth), 1)), list))
 	}
-	roc.Parts, precision.Parts = append(slices.Clone(intro), rocs), append(slices.Clone(intro), precisions)
+	marks := "The round mark is where the decisions are that tables and matrices count."
+	if len(j.All) > 1 {
+		marks = "Marks are where the decisions are that tables and matrices count."
+	}
+	if j.operating != nil {
+		marks += " Squares are operating points, which the table below names."
+	}
+	roc.Parts = []report.Part{report.Text(marks)}
+	roc.Parts, precision.Parts = append(slices.Concat(intro, roc.Parts), rocs), append(slices.Clone(intro), precisions)
 	return roc, precision, nil
 }
 

@@ -25,23 +25,24 @@ func Shots(d *experiment.ShotsDocument, command string) *report.Page {
 	t := &report.Table{Caption: "AUC on the test images, with 95\u00a0% intervals", Head: append([]string{"of each label", "images to train"}, names...)}
 	series := make([]plot.Series, len(names))
 	for m, name := range names {
-		series[m] = plot.Series{Name: name, Color: m + 1}
+		series[m] = plot.Series{Name: name, Color: m + 1, Shade: name}
 	}
 	seen := []string{}
 	for _, r := range d.Results {
 		row := []string{strconv.Itoa(r.Shots), strconv.Itoa(r.Comparison.Data.Train)}
 		for m := range r.Comparison.Methods {
 			x := &r.Comparison.Methods[m]
-			cell := dash(x.AUC)
+			cell := few(x.AUC, r.Comparison.Data.Test)
 			if x.AUC != nil && x.AUCInterval != nil {
 				s := &series[m]
 				s.X, s.Y = append(s.X, float64(r.Shots)), append(s.Y, *x.AUC)
 				s.Low, s.High = append(s.Low, x.AUCInterval[0]), append(s.High, x.AUCInterval[1])
-				cell += fmt.Sprintf("\n(%.3f to %.3f)", x.AUCInterval[0], x.AUCInterval[1])
-				seen = append(seen, fmt.Sprintf("%s on %d: %.3f", x.Method, r.Shots, *x.AUC))
+				cell = withRange(x.AUC, x.AUCInterval)
+				n := decimals(x.AUCInterval[1] - x.AUCInterval[0])
+				seen = append(seen, fmt.Sprintf("%s on %d: %.*f", x.Method, r.Shots, n, *x.AUC))
 			}
 			if x.AUCDeviation != nil {
-				cell += fmt.Sprintf(", sd %.3f", *x.AUCDeviation)
+				cell += ", sd " + few(x.AUCDeviation, r.Comparison.Data.Test)
 			}
 			row = append(row, cell)
 		}

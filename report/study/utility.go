@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"melo.example/melo/experiment"
 	"melo.example/melo/report"
@@ -19,7 +20,7 @@ func (j evaluation) utility() report.Section {
 		u := &j.Utility[i]
 		stated = stated || u.Stated
 		t.Rows = append(t.Rows, []string{u.Label, withRange(u.Slope, u.SlopeInterval), withRange(u.Intercept, u.InterceptInterval),
-			withRange(u.InTheLarge, u.InTheLargeInterval), dash(u.MCC), dash(u.Kappa), dash(u.PPV), dash(u.NPV), strconv.FormatFloat(u.Prevalence, 'f', 3, 64)})
+			withRange(u.InTheLarge, u.InTheLargeInterval), few(u.MCC, j.N), few(u.Kappa, j.N), few(u.PPV, j.N), few(u.NPV, j.N), fmt.Sprintf("%.3g\u00a0%%", 100*u.Prevalence)})
 		if i < maxReportLabels {
 			curves = append(curves, decisionCurve(u))
 		}
@@ -78,14 +79,46 @@ func (j evaluation) gaps() *report.Table {
 	return t
 }
 
-// withRange writes a number of a document with its interval.
+// withRange writes a number of a document with its interval, with the decimals that the interval leaves.
 func withRange(v *float64, r *[2]float64) string {
 	if v == nil {
 		return "–"
 	}
-	text := fmt.Sprintf("%.3f", *v)
-	if r != nil {
-		text += fmt.Sprintf("\n(%.3f to %.3f)", r[0], r[1])
+	if r == nil {
+		return minus(fmt.Sprintf("%.3f", *v))
 	}
-	return text
+	n := decimals(r[1] - r[0])
+	return minus(fmt.Sprintf("%.*f\n(%.*f to %.*f)", n, *v, n, r[0], n, r[1]))
+}
+
+// minus writes signs as they are set in print, and none before nothing.
+func minus(text string) string {
+	return strings.NewReplacer("-0.000", "0.000", "-0.00 ", "0.00 ", "-0.00)", "0.00)", "-0.0 ", "0.0 ", "-0.0)", "0.0)", "-", "−").Replace(text)
+}
+
+// decimals is how many decimals mean something where the interval is so wide: its width has one or two digits.
+func decimals(width float64) int {
+	switch {
+	case width >= 1:
+		return 1
+	case width >= 0.1:
+		return 2
+	}
+	return 3
+}
+
+// digits writes a share of n things: below a hundred of them a third decimal means nothing.
+func digits(v float64, n int) string {
+	if n < 100 {
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 3, 64)
+}
+
+// few is digits of a number of a document.
+func few(v *float64, n int) string {
+	if v == nil {
+		return "–"
+	}
+	return digits(*v, n)
 }

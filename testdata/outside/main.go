@@ -75,7 +75,7 @@ func run(ctx context.Context, dir, path string) error {
 	}
 	defer ev.Close()
 	fmt.Println("test images:", ev.N, "AUC:", *ev.AUC > 0.5, "same data:", ev.Data.Training)
-	page, err := study.Evaluation(ctx, ev, 2)
+	page, err := study.Evaluation(ctx, ev, study.Options{Pictures: 2, Maps: 2})
 	if err != nil {
 		return err
 	}
