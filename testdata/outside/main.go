@@ -149,7 +149,7 @@ func serving(ctx context.Context, path, adapters string, base *melo.Base, adapte
 		if err != nil {
 			return err
 		}
-		got, err := c.Predict(ctx, "brightness", bytes)
+		got, err := c.Predict(ctx, client.Question{Adapter: "brightness"}, bytes)
 		if err != nil {
 			return err
 		}
