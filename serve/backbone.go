@@ -3,11 +3,9 @@ package serve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"runtime"
 	"time"
 
-	"melo.example/melo/bases"
 	"melo.example/melo/compute"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
@@ -99,16 +97,9 @@ func (e *Engine) openStack(_ context.Context, b *backbone) (*stack, error) {
 	if b.parent != nil {
 		return e.openTuned(b)
 	}
-	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.pool, Precision: b.model.Precision, Known: e.known}, true)
+	m, err := e.openAgain(b, b.model.Precision)
 	if err != nil {
 		return nil, err
-	}
-	digest, err := weights.Digest()
-	if err := errors.Join(err, weights.Close()); err != nil {
-		return nil, errors.Join(err, vit.Release(m))
-	}
-	if digest != b.digest {
-		return nil, errors.Join(&changedBaseError{b.digest, digest}, vit.Release(m))
 	}
 	return b.newStack(m), nil
 }

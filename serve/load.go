@@ -140,7 +140,11 @@ func (r *reader) check(f *adapterfile.File, b *backbone) error {
 	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, b.path):
 		return fmt.Errorf("serve: %s: was made for the base %.200q, this is %q: --any-base takes it if its shape fits", f.Path, f.Meta.Base.ID, b.path)
 	}
-	if err := f.CheckBase(&b.model.Config, b.digest); err != nil {
+	m, err := b.pooled(f)
+	if err != nil {
+		return err
+	}
+	if err := f.CheckBase(&m.Config, b.digest); err != nil {
 		return err
 	}
 	if recipe := b.recipeOf(f); recipe.Size != b.model.Image {
@@ -177,9 +181,9 @@ func (b *backbone) content(f *adapterfile.File) *content {
 	if f.Fit != nil {
 		c.bytes += int64(f.Fit.Bytes())
 	}
-	if f.Meta.Method == lora.FullTuning {
+	if m, err := b.pooled(f); f.Meta.Method == lora.FullTuning || err == nil && m != b.model {
 		c.base = b.tunedFor(c)
-		c.lane.base = c.base
+		c.base.model, c.lane.base = m, c.base
 	}
 	c.setThresholds()
 	return c

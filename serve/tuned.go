@@ -7,12 +7,14 @@ import (
 
 	"melo.example/melo/bases"
 	"melo.example/melo/compute"
+	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/vit"
+	"melo.example/melo/vit/arch"
 )
 
 // An adapter that changes the weights of its base (method full, and PEFT adapters that change more than the
-// linear maps of blocks) has its own network: a backbone that is loaded and unloaded like other bases, and
+// linear maps of blocks) or that has another pooling has its own network: a backbone that is loaded and unloaded like other bases, and
 // belongs to its content.
 
 // tunedFor gives a content its own backbone, derived from its base b.
@@ -27,6 +29,24 @@ func (b *backbone) tunedFor(c *content) *backbone {
 		return f, err
 	}
 	return t
+}
+
+// pooled returns the base's description with the pooling of an adapter: that of the base itself if the adapter
+// has no other.
+func (b *backbone) pooled(f *adapterfile.File) (*vit.Model, error) {
+	if f.Meta.Pool == "" || f.Meta.Pool == b.model.Pooling.String() {
+		return b.model, nil
+	}
+	p, err := arch.ParsePooling(f.Meta.Pool)
+	if err != nil {
+		return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
+	}
+	m := *b.model
+	m.Backend, m.Pooling, m.Classes, m.Head, m.HeadDist, m.Labels = nil, p, 0, nil, nil, nil
+	if err := m.Validate(); err != nil {
+		return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
+	}
+	return &m, nil
 }
 
 // root returns the base that users know: for an adapter's network, the base from which it was made.
@@ -45,45 +65,56 @@ func (c *content) own() *backbone {
 	return c.base
 }
 
-// openTuned makes the network of an adapter from the float32 weights of its base.
+// openTuned makes the network of an adapter: from the float32 weights of its base if the adapter changes these,
+// else that of the base with another pooling.
 func (e *Engine) openTuned(b *backbone) (s *stack, err error) {
-	m, release, err := e.exact(b.parent)
+	full := b.of.card.Method == lora.FullTuning
+	p := b.model.Precision
+	if full {
+		p = vit.F32
+	}
+	m, err := e.openAgain(b.parent, p)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() {
+		if full || err != nil { // else it is released with what is made of it
+			err = errors.Join(err, vit.Release(m))
+		}
+	}()
 	f, err := b.source(e.registry.reader, m)
+	own := m
+	if err == nil && f.Meta.Pool != "" {
+		own, err = vit.Pooled(m, f.Meta.Pool)
+	}
+	if err == nil && full {
+		own, err = f.Tuned(own, vit.Options{Workers: e.workersOf(b.parent), Precision: b.model.Precision})
+	}
 	if err != nil {
 		return nil, err
 	}
-	tuned, err := f.Tuned(m, vit.Options{Workers: e.workersOf(b.parent), Precision: b.model.Precision})
-	if err != nil {
-		return nil, err
-	}
-	s = b.newStack(tuned)
+	s = b.newStack(own)
 	f.Extra = nil
 	s.adapter = f
-	debug.FreeOSMemory() // two copies of the network in other forms have become garbage
+	debug.FreeOSMemory() // two copies of the network in other forms may have become garbage
 	return s, nil
 }
 
-// exact returns a base in float32, and a function to release it.
-func (e *Engine) exact(b *backbone) (*vit.Model, func() error, error) {
-	if b.room == nil && b.model.Precision == vit.F32 { // already in memory, and stays
-		return b.stack.model, func() error { return nil }, nil
-	}
-	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.workersOf(b), Known: e.known}, true)
+// openAgain opens a base once more. Its packed weights are mapped from the cache, if there is one, so that their
+// memory is shared.
+func (e *Engine) openAgain(b *backbone, p vit.Precision) (*vit.Model, error) {
+	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.workersOf(b), Precision: p, Known: e.known}, true)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	digest, err := weights.Digest()
 	if err := errors.Join(err, weights.Close()); err != nil {
-		return nil, nil, errors.Join(err, vit.Release(m))
+		return nil, errors.Join(err, vit.Release(m))
 	}
 	if digest != b.digest {
-		return nil, nil, errors.Join(&changedBaseError{b.digest, digest}, vit.Release(m))
+		return nil, errors.Join(&changedBaseError{b.digest, digest}, vit.Release(m))
 	}
-	return m, func() error { return vit.Release(m) }, nil
+	return m, nil
 }
 
 // workersOf returns the workers of a base.

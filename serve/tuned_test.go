@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"melo.example/melo/internal/golden"
+	"melo.example/melo/lora"
 	"melo.example/melo/lora/adapterfile"
 	"melo.example/melo/safetensors"
 	"melo.example/melo/vit"
@@ -280,5 +281,64 @@ func TestTunedSeveral(t *testing.T) {
 	e := openBases(t, Config{Base: paths[0], Adapters: dir, Precision: vit.BF16})
 	if err := checkTuned(t, e, "peft_dora"); err == nil || !strings.Contains(err.Error(), "no self-test") {
 		t.Errorf("in bf16: %v", err)
+	}
+}
+
+// TestPooled: an adapter whose head sees other features than the base's pooling gives answers as it was trained, beside one base
+// and beside several.
+func TestPooled(t *testing.T) {
+	paths := copiedBases(t, "timm_vit", "hf_vit")
+	m, err := vit.Open(paths[0], vit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := adapterfile.BaseDigest(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, want := t.TempDir(), map[string][]float32{}
+	x := make([]float32, m.Channels*m.Image*m.Image)
+	adapterfile.SelfTestInput(x, 1, 0)
+	for _, pool := range []string{"class", "mean", "class+mean"} {
+		pooled, err := vit.Pooled(m, pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := lora.New(&pooled.Config, lora.Config{}, 3, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range a.Deltas {
+			for i := range d.B {
+				d.B[i] = float32(i%7-3) / 8
+			}
+		}
+		for i := range a.Head.W {
+			a.Head.W[i] = float32(i%5-2) / 4
+		}
+		want[pool] = alone(pooled, a, x)
+		f := &adapterfile.File{Adapter: a, Meta: adapterfile.Metadata{Base: adapterfile.NewBase(&pooled.Config, "timm_vit", paths[0], digest), Pool: pool,
+			Method: lora.MeLo, Task: adapterfile.Multiclass, Labels: adapterfile.Labels("a", "b", "c")}}
+		if err := f.WriteTypes(filepath.Join(dir, strings.ReplaceAll(pool, "+", "-")+extension), adapterfile.Types{DType: safetensors.F32, Head: safetensors.F32}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []Config{{Base: paths[0]}, {Base: paths[0], Bases: paths[1:]}} {
+		c.Adapters = dir
+		e := openBases(t, c)
+		for pool, logits := range want {
+			name := strings.ReplaceAll(pool, "+", "-")
+			answers, errs := e.Predict(t.Context(), Request{Name: name, Input: Input{Tensor: x}})
+			if errs[0] != nil {
+				t.Errorf("%s: %v", pool, errs[0])
+				continue
+			}
+			if !slices.Equal(answers[0].Logits, logits) {
+				t.Errorf("%s: %v, expected %v", pool, answers[0].Logits, logits)
+			}
+			if s, err := e.Registry().Describe(name, ""); err != nil || (s.Own > 0) != (pool != m.Pooling.String()) {
+				t.Errorf("%s: %+v, %v", pool, s, err)
+			}
+		}
 	}
 }

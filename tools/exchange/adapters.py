@@ -4,11 +4,13 @@ straight from the folder, with what the packages do: from an image file of odd s
     go build -o melo ./cmd/melo
     python tools/exchange/adapters.py ./melo FOLDER [NAME...]
 
-A line an adapter: the largest difference of the logits, relative to the largest; or why it was refused. What is wrong, or
+A NAME "random:SEED:COUNT" draws so many kinds at random, several of PEFT's options together; what is refused of these is
+listed for a person to judge. A line an adapter: the largest difference of the logits, relative to the largest; or why it was refused. What is wrong, or
 refused without being expected to, fails. `predict`, `convert --merge` (loaded again by the package) and `serve` are asked.
 """
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -184,6 +186,57 @@ KINDS = {
 BYPASSED = {"timmevasmall_q", "timmevasmall_all", "timmbeit_q", "timmbeit_all"}
 
 
+def drawn(seed, count):
+    """Kinds that are drawn at random: several of PEFT's options together."""
+    r = random.Random(seed)
+    short = {"vit": ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2", "projection"], "timm": ["qkv", "attn.proj", "fc1", "fc2", "patch_embed.proj"]}
+    short |= {"msn": short["vit"], "ijepa": short["vit"], "beit": short["vit"], "deit2": short["vit"], "dinov2": short["vit"],
+              "swiglu": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+              "data2vec": ["query", "key", "value", "intermediate.dense", "output.dense"],
+              "timmreg": short["timm"], "timmavg": short["timm"], "timmdinov3": short["timm"], "timmsiglip": short["timm"] + ["attn_pool.q", "attn_pool.kv"],
+              "timmeva": ["q_proj", "k_proj", "v_proj", "attn.proj", "fc1_g", "fc1_x", "fc2"]}
+    heads = {"deit2": ["cls_classifier", "distillation_classifier"]}
+    norms = {"vit": "layernorm_before", "timm": "norm1", "beit": "layernorm_after", "timmeva": "mlp.norm", "dinov2": "norm2", "msn": "layernorm"}
+    for i in range(count):
+        base = r.choice(list(short))
+        blocks = "blocks" if base.startswith("timm") else "layer" if base in ("dinov2", "swiglu", "data2vec") else "layers"
+        head = heads.get(base, ["head"] if base.startswith("timm") else ["classifier"])
+        names = r.sample(short[base], r.randint(1, 3))
+        kw = dict(r=r.choice([1, 2, 4, 7]), lora_alpha=r.choice([1, 4, 6, 16, 2.5]), target_modules=names)
+        form = r.random()
+        if form < 0.2:
+            kw["target_modules"] = r".*" + blocks + r"\.(" + "|".join(r.sample(["0", "1", "2"], 2)) + r")\..*(" + "|".join(n.replace(".", r"\.") for n in names) + ")"
+        elif form < 0.3:
+            kw["target_modules"] = "all-linear"
+        if r.random() < 0.3:
+            kw["rank_pattern"] = {r.choice([names[0], rf"{blocks}\.1\..*", f"{blocks}.2.*" + names[0].split(".")[-1], rf"^.*{blocks}\.0\..*"]): r.choice([2, 3, 5])}
+        if r.random() < 0.3:
+            kw["alpha_pattern"] = {r.choice([names[-1], rf".*\.{r.randint(0, 2)}\..*", f"(?:{blocks}).1.+"]): r.choice([2, 9, 0.5])}
+        if r.random() < 0.25:
+            kw["use_rslora"] = True
+        if r.random() < 0.2:
+            kw["use_dora"] = True
+        elif r.random() < 0.15:
+            kw["lora_bias"] = True
+        if r.random() < 0.25:
+            kw["bias"] = r.choice(["lora_only", "all"])
+        if r.random() < 0.6:
+            kw["modules_to_save"] = head + ([norms[base]] if base in norms and r.random() < 0.2 else [])
+        elif r.random() < 0.4 and isinstance(kw["target_modules"], list):
+            kw["target_modules"] = names + head
+        if r.random() < 0.2 and isinstance(kw["target_modules"], list):
+            kw["layers_to_transform"] = r.choice([[0, 2], 1, [1, 2]])
+            if r.random() < 0.5:
+                kw["layers_pattern"] = r.choice([blocks, [blocks, "other"]])
+        if r.random() < 0.2:
+            kw["exclude_modules"] = r.choice([[names[0]] if len(names) > 1 else ["nothing"], rf".*\.{r.randint(0, 2)}\.mlp.*"])
+        if r.random() < 0.3:
+            kw["init_lora_weights"] = r.choice(["gaussian", "orthogonal", False, "eva", "loftq"][:3])
+        if r.random() < 0.1:
+            kw["fan_in_fan_out"] = True
+        yield f"random{seed}-{i}", base, kw
+
+
 def edit(**fields):
     def do(d, sd):
         c = json.loads((d / "adapter_config.json").read_text())
@@ -289,6 +342,8 @@ class Run:
         if name in self.done:
             return self.done[name]
         base, kw = KINDS[name]
+        if name.startswith("random"):
+            print(f"{name}: {base} {kw}", flush=True)
         root, load, ask, x = self.base(base)
         torch.manual_seed(0)
         model = load(root)
@@ -317,9 +372,9 @@ class Run:
             got = apart(predict(root, d, self.paths), want)
             text, ok = f"{got:.1e}", got < 1e-4
         except Refused as e:
-            text, ok = f"refused: {str(e)[-230:]}", name in BYPASSED
+            text, ok = f"refused: {str(e)[-230:]}", name in BYPASSED or name.startswith("random")
         self.say(name, "predict " + text, ok)
-        if not ok or name in BYPASSED:
+        if not ok or "refused" in text:
             return
         out = OUT / "merged" / name
         out.parent.mkdir(exist_ok=True)
@@ -451,7 +506,14 @@ def main():
         except Refused as e:
             run.say(name, f"refused: {e}", False)
         except Exception as e:
-            run.say(name, f"FAILED {type(e).__name__}: {str(e)[:300]}", False)
+            made = name.startswith("random") and isinstance(e, (ValueError, peft.tuners.tuners_utils.NoMatchingPeftModuleError)) if hasattr(
+                peft.tuners.tuners_utils, "NoMatchingPeftModuleError") else name.startswith("random") and "odules" in str(e)
+            run.say(name, f"{'the package does not make it' if made else 'FAILED'} {type(e).__name__}: {str(e)[:300]}", made)
+    for word in [w for w in ONLY if w.startswith("random:")]:  # random:SEED:COUNT
+        _, seed, count = word.split(":")
+        for name, base, kw in drawn(int(seed), int(count)):
+            KINDS[name] = base, kw
+            ONLY.add(name)
     for name in KINDS:
         attempt(name, run.kind, name)
     for name in CHANGES:

@@ -2,7 +2,7 @@
 random, in the files that people hold, from an image file of odd size to features or logits. Equal, or refused by name.
 
     go build -o melo ./cmd/melo
-    python tools/exchange/strangers.py ./melo FOLDER [--seed N] [--rounds N] [NAME...]
+    python tools/exchange/strangers.py ./melo FOLDER [--seed N] [--rounds N] [--odd SHARE] [NAME...]
 
 A line a case: what was drawn, and the largest difference relative to the largest number, or why it was refused. What differs
 fails; so does a refusal that does not name what it refuses. Refusals are listed, so that a person may judge them.
@@ -62,8 +62,10 @@ class Draw:
         self.r = random.Random(seed)
         self.told = {}
 
+    odd = 1.0  # how often the unusual is drawn, relative to what the cases say
+
     def one(self, name, usual, *others, p=0.3):
-        v = self.r.choice(others) if self.r.random() < p else usual
+        v = self.r.choice(others) if self.r.random() < p * self.odd else usual
         if v != usual:
             self.told[name] = v
         return v
@@ -72,7 +74,7 @@ class Draw:
         """Settings that are left out, or given one of the values."""
         out = {}
         for k, values in options.items():
-            if self.r.random() < p:
+            if self.r.random() < p * self.odd:
                 out[k] = self.r.choice(values)
                 self.told[k] = out[k]
         return out
@@ -119,7 +121,7 @@ def processors(d, side):
         "DINOv3": lambda: tf.DINOv3ViTImageProcessor(size=square(side), **odd),
         "Flava": lambda: tf.FlavaImageProcessor(size=square(side), crop_size=square(side), **odd),
     }
-    kind = d.r.choice(list(kinds))
+    kind = d.r.choice(list(kinds) if d.r.random() < d.odd else ["ViT", "DeiT", "Bit", "CLIP", "CLIPsmall", "Siglip", "Beit", "DINOv3"])
     d.told["processor"] = kind
     return kinds[kind]()
 
@@ -487,8 +489,10 @@ def main():
     p.add_argument("folder", type=Path)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rounds", type=int, default=6)
+    p.add_argument("--odd", type=float, default=1.0, help="how often the unusual is drawn: 0.3 compares more, and refuses less")
     p.add_argument("names", nargs="*")
     a = p.parse_intermixed_args()
+    Draw.odd = a.odd
     a.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(3)
     paths, images = [], []
