@@ -94,23 +94,10 @@ type binaryFocal struct {
 }
 
 func (l *binaryFocal) Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64) {
-	k := len(l.positive)
-	for i := range losses {
-		loss := 0.0
-		for c := range k {
-			if t.Present[i*k+c] == dataset.Unknown {
-				dlogits[i*k+c] = 0
-				continue
-			}
-			z := float64(logits[i*k+c])
-			y := float64(t.Present[i*k+c])*(1-l.smoothing) + l.smoothing/2
-			pos, neg := y*l.positive[c], 1-y
-			v1, s1 := modulated(-softplus(-z), l.gamma) // of p = sigmoid(z)
-			v0, s0 := modulated(-softplus(z), l.gamma)  // of 1-p
-			loss += pos*v1 + neg*v0
-			// dp/dz = p(1-p), so d/dz of f(p) is (p df/dp)(1-p).
-			dlogits[i*k+c] = float32((pos*s1*sigmoid(-z) - neg*s0*sigmoid(z)) / weight)
-		}
-		losses[i] = loss / weight
-	}
+	l.each(losses, dlogits, logits, t, weight, func(z, pos, neg float64) (loss, slope float64) {
+		v1, s1 := modulated(-softplus(-z), l.gamma) // of p = sigmoid(z)
+		v0, s0 := modulated(-softplus(z), l.gamma)  // of 1-p
+		// dp/dz = p(1-p), so d/dz of f(p) is (p df/dp)(1-p).
+		return pos*v1 + neg*v0, pos*s1*sigmoid(-z) - neg*s0*sigmoid(z)
+	})
 }

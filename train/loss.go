@@ -120,6 +120,14 @@ func (l *binaryCrossEntropy) Weight(t Targets) float64 {
 }
 
 func (l *binaryCrossEntropy) Backward(losses []float64, dlogits, logits []float32, t Targets, weight float64) {
+	l.each(losses, dlogits, logits, t, weight, func(z, pos, neg float64) (loss, slope float64) {
+		return pos*softplus(-z) + neg*softplus(z), (pos+neg)*sigmoid(z) - pos
+	})
+}
+
+// each sums up the losses of labels, and sets their gradients. term is the loss of a logit, and its slope, for a weight of its being
+// present and one of its being absent.
+func (l *binaryCrossEntropy) each(losses []float64, dlogits, logits []float32, t Targets, weight float64, term func(z, pos, neg float64) (loss, slope float64)) {
 	k := len(l.positive)
 	for i := range losses {
 		loss := 0.0
@@ -130,9 +138,9 @@ func (l *binaryCrossEntropy) Backward(losses []float64, dlogits, logits []float3
 			}
 			z := float64(logits[i*k+c])
 			y := float64(t.Present[i*k+c])*(1-l.smoothing) + l.smoothing/2
-			pos, neg := y*l.positive[c], 1-y
-			loss += pos*softplus(-z) + neg*softplus(z)
-			dlogits[i*k+c] = float32(((pos+neg)*sigmoid(z) - pos) / weight)
+			one, slope := term(z, y*l.positive[c], 1-y)
+			loss += one
+			dlogits[i*k+c] = float32(slope / weight)
 		}
 		losses[i] = loss / weight
 	}

@@ -124,6 +124,20 @@ func (v jsonValue) fields() (iter.Seq2[string, jsonValue], error) {
 	}, nil
 }
 
+// members calls use for the fields of an object, until one fails.
+func (v jsonValue) members(use func(name string, v jsonValue) error) error {
+	fields, err := v.fields()
+	if err != nil {
+		return err
+	}
+	for name, value := range fields {
+		if err := use(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // each calls use for the elements of an array, until one fails. A missing array is empty.
 func (v jsonValue) each(what string, use func(jsonValue) error) error {
 	if v.null() {

@@ -166,12 +166,7 @@ type inferParser struct {
 func (p *inferParser) parse(doc jsonValue) error {
 	r := p.request
 	var inputs, outputs jsonValue
-	fields, err := doc.fields()
-	if err != nil {
-		return err
-	}
-	for name, v := range fields {
-		var err error
+	err := doc.members(func(name string, v jsonValue) (err error) {
 		switch name {
 		case "id":
 			r.ID, err = v.text("id")
@@ -182,9 +177,10 @@ func (p *inferParser) parse(doc jsonValue) error {
 		case "outputs":
 			outputs = v
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	// Fields may come in any order, so parameters are applied to outputs afterwards.
 	if err := inputs.each("inputs", p.input); err != nil {
@@ -224,12 +220,7 @@ func (p *inferParser) input(v jsonValue) error {
 	var t Tensor
 	var data jsonValue
 	var parameters parameters
-	fields, err := v.fields()
-	if err != nil {
-		return err
-	}
-	for name, v := range fields {
-		var err error
+	err := v.members(func(name string, v jsonValue) (err error) {
 		switch name {
 		case "name":
 			t.Name, err = v.text("the name of an input")
@@ -242,9 +233,10 @@ func (p *inferParser) input(v jsonValue) error {
 		case "data":
 			data = v
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if _, ok := parameters["shared_memory_region"]; ok {
 		return Faultf(Unsupported, "input %q: shared memory is not supported", clip(t.Name))
@@ -273,21 +265,17 @@ func (p *inferParser) output(v jsonValue) error {
 	}
 	var o RequestedOutput
 	var parameters parameters
-	fields, err := v.fields()
-	if err != nil {
-		return err
-	}
-	for name, v := range fields {
-		var err error
+	err := v.members(func(name string, v jsonValue) (err error) {
 		switch name {
 		case "name":
 			o.Name, err = v.text("the name of an output")
 		case "parameters":
 			parameters, err = v.parameters()
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	o.Name = clip(o.Name)
 	if _, ok := parameters["shared_memory_region"]; ok {
