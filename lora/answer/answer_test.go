@@ -93,6 +93,11 @@ func TestBinary(t *testing.T) {
 			t.Errorf("p = %v: decided %v, likelier %s, present %v", c.p, d, a.Label, a.Present)
 		}
 	}
+	r.Thresholds = []float64{0.5, 0.5} // at the threshold itself it is the second alone
+	if a, err := r.Of([]float32{0, 0}); err != nil || !slices.Equal(r.Decision(&a), []string{"malignant"}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	r.Thresholds = []float64{0.4, 0.25}
 	r.ByThreshold = false // then the likelier one is decided, whatever the thresholds
 	if a, err := r.Of([]float32{0, -0.5}); err != nil || !slices.Equal(r.Decision(&a), []string{"benign"}) || a.Present != nil || r.Threshold(0) != 0.4 {
 		t.Errorf("%+v, %v", a, err)
