@@ -68,6 +68,9 @@ func TestOf(t *testing.T) {
 	if a, err = each.Of([]float32{-1, -1, -1}); err != nil || len(each.Decision(&a)) != 0 || each.Decision(&a) == nil {
 		t.Errorf("%+v, %v", a, err)
 	}
+	if a, err = each.Of([]float32{-0.1, 0, 0.1}); err != nil || !slices.Equal(a.Present, []bool{false, true, true}) { // one half, unless said otherwise
+		t.Errorf("%+v, %v", a, err)
+	}
 	if _, err := each.Of([]float32{1, 2}); err == nil {
 		t.Error("two logits for three labels were accepted")
 	}
