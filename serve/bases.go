@@ -179,6 +179,22 @@ func (e *Engine) SetBases(ctx context.Context, paths, pinned []string, precision
 	return err
 }
 
+// BaseChanged returns an error if the one base that is served is not what lies at its path any more. Several bases are looked at by
+// SetBases.
+func (e *Engine) BaseChanged() error {
+	if e.room != nil || e.config.Base == "" {
+		return nil
+	}
+	digest, err := bases.Digest(e.known, e.config.Base)
+	if err != nil {
+		return fmt.Errorf("serve: the base: %w", err)
+	}
+	if digest != e.BaseDigest() {
+		return fmt.Errorf("serve: the base %s has other weights now: they take a restart", e.config.Base)
+	}
+	return nil
+}
+
 // reread examines all files again, because their bases may have changed.
 func (r *Registry) reread(ctx context.Context) error {
 	r.admin.Lock()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 
 	facade "melo.example/melo"
 	"melo.example/melo/internal/kernel"
-	"melo.example/melo/internal/regular"
 	config "melo.example/melo/internal/settings"
 	"melo.example/melo/serve"
 	"melo.example/melo/serve/access"
@@ -35,7 +33,9 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 			return err
 		}
 	}
-	log, err := telemetry.NewLogger(s.err, o.LogFormat, o.level(), oip.RequestID)
+	level := &slog.LevelVar{}
+	level.Set(o.level())
+	log, err := telemetry.NewLogger(s.err, o.LogFormat, level, oip.RequestID)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	if err != nil {
 		return serveError(err)
 	}
-	r := &server{options: o, log: log, Server: h}
+	r := &server{options: o, values: settingValues(parsed), log: log, level: level, Server: h}
 	defer h.Close()
 	r.boundMemory()
 	doc := h.Describe()
@@ -84,7 +84,9 @@ func (o *serveOptions) level() slog.Level {
 // server is what "melo serve" runs.
 type server struct {
 	options *serveOptions
+	values  map[string]any // of the settings that it runs with, by name
 	log     *slog.Logger
+	level   *slog.LevelVar
 	bounded bool // by boundMemory
 	*host.Server
 }
@@ -112,7 +114,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 		Insecure: o.Insecure, Hosts: o.AllowedHost, MaxConnections: o.MaxConnections,
 		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, RequestTimeout: o.RequestTimeout, Limits: o.limits(), Coverage: o.Coverage,
 		Allowed: o.Allow, Keys: o.Trust,
-		Tokens: o.Tokens, Clients: o.clientLimits(),
+		MetricsToken: o.MetricsToken, Tokens: o.Tokens, Clients: o.clientLimits(),
 		AuditLog: o.AuditLog, AuditAnchor: o.AuditAnchor, AuditTSA: o.AuditTSA, Trace: telemetry.TraceOptions{Endpoint: o.OTLPEndpoint, Headers: o.OTLPHeaders, Sample: o.TraceSample},
 	}
 	if o.TLSCert != "" {
@@ -124,23 +126,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 	if h.Proxies, err = host.ParseProxies(o.TrustedProxy); err != nil {
 		return h, badInput(err)
 	}
-	return h, badInput(errors.Join(o.addMetricsToken(&h), o.addClients(&h)))
-}
-
-// addMetricsToken adds what readers of metrics have to show.
-func (o *serveOptions) addMetricsToken(h *host.Settings) error {
-	if o.MetricsToken == "" {
-		return nil
-	}
-	token, err := regular.ReadFile(o.MetricsToken, 4<<10)
-	if err != nil {
-		return fmt.Errorf("serve: --metrics-token: %w", err)
-	}
-	if len(bytes.TrimSpace(token)) < 16 {
-		return fmt.Errorf("serve: --metrics-token: %s: expected a token of at least 16 characters", o.MetricsToken)
-	}
-	h.MetricsToken = access.HashToken(string(bytes.TrimSpace(token)))
-	return nil
+	return h, badInput(o.addClients(&h))
 }
 
 // addClients adds who may come.

@@ -34,7 +34,27 @@ type served struct {
 	t   *testing.T
 	doc host.Document
 	cmd *exec.Cmd
-	log bytes.Buffer
+	log logBuffer
+}
+
+// logBuffer is the log of a server that goes on writing it.
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write appends.
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
 }
 
 // startServer starts the program and waits until it answers.

@@ -115,8 +115,9 @@ Settings come from flags, then from the environment (MELO_ and the flag's name, 
 the file that --config names. A name that there is not is an error. --print-config shows what holds.
 
 Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
-goes first, requests that were let in are answered. SIGHUP reads tokens, certificates, the limits of clients and
-several bases (from the environment and the file of settings), the lists of trusted adapters and the folder again; a change that cannot be read leaves what was.
+goes first, requests that were let in are answered. SIGHUP reads the file of settings and all files that settings name
+again: tokens, certificates, lists of trusted adapters, the folder. Limits of clients, the level of the log and several bases change;
+other settings that have changed are named in the log, as they take a restart. What cannot be read leaves what was.
 
 Examples:
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ type stamp struct {
 	same     os.FileInfo // for os.SameFile
 }
 
-// Watched is a value that is read from files, and read again when one of them changes. If a changed file cannot
-// be read, the value stays the same.
+// Watched is a value that is read from files, and again when one of them has changed. A change that cannot be read
+// leaves the value as it was, and so does a file that everybody may write: all of them decide who is trusted.
 type Watched[T any] struct {
 	paths  []string
 	limit  int64
@@ -109,9 +110,20 @@ func (w *Watched[T]) look() ([]stamp, error) {
 		if !info.Mode().IsRegular() {
 			return nil, fmt.Errorf("access: %s: not a regular file", p)
 		}
+		if err := CheckMode(p, info.Mode()); err != nil {
+			return nil, err
+		}
 		stamps[i] = stamp{info.Size(), info.ModTime(), info.Mode(), info}
 	}
 	return stamps, nil
+}
+
+// CheckMode refuses a file that decides who is trusted, and that everybody on this machine may write.
+func CheckMode(path string, mode fs.FileMode) error {
+	if mode = mode.Perm(); runtime.GOOS != "windows" && mode&0o002 != 0 { // there modes say nothing
+		return fmt.Errorf("access: %s: everybody on this machine may write it (%v), and it decides who is trusted: take that away (chmod o-w)", path, mode)
+	}
+	return nil
 }
 
 func (w *Watched[T]) read() (value T, err error) {

@@ -167,7 +167,7 @@ func TestSeveralBases(t *testing.T) {
 			t.Errorf("%s, expected %s", text, want)
 		}
 	}
-	if err := r.SetBases(t.Context(), []string{large}, nil); err != nil {
+	if err := r.SetBases(t.Context(), []string{large}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	list = wire.AdapterList{}
@@ -178,7 +178,7 @@ func TestSeveralBases(t *testing.T) {
 	if p, text := r.form(); len(p.Results) != 1 || p.Results[0].Adapter.Name != "view" {
 		t.Error(text)
 	}
-	if err := one.SetBases(t.Context(), []string{small, large}, nil); err == nil {
+	if err := one.SetBases(t.Context(), []string{small, large}, nil, nil); err == nil {
 		t.Error("a server of one base took another")
 	}
 }

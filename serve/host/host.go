@@ -42,10 +42,10 @@ type Config struct {
 	Hosts         []string // additional host names of this server, if it listens on loopback
 	// Proxies are trusted to give the original client address in X-Forwarded-For.
 	Proxies []netip.Prefix
-	// MetricsTLS encrypts the Metrics address, and MetricsToken (access.HashToken) is the token that its
-	// readers must present. The health routes there need none. Empty: anybody may read.
+	// MetricsTLS encrypts the Metrics address, and MetricsToken returns what its readers have to show (access.HashToken); the
+	// health routes there ask for none. nil: everybody may read.
 	MetricsTLS   *TLS
-	MetricsToken string
+	MetricsToken func() string
 
 	Guard    *access.Guard
 	Audit    *audit.Log // nil: none
@@ -72,7 +72,7 @@ type Host struct {
 	calls    map[string]*calls // by protocol
 	reloads  []func()
 	refusals refusals
-	expiry   bool // the metric has been registered
+	expires  func() time.Time // when the certificate expires; nil: there is none
 }
 
 // socket is a bound address and its server.
@@ -126,7 +126,7 @@ func (c *Config) CheckAddresses() error {
 	return errors.Join(
 		checkExposure("the HTTP", c.HTTP, c.HTTPS != nil, c.Authenticated),
 		checkExposure("the gRPC", c.GRPC, c.HTTPS != nil, c.Authenticated),
-		checkExposure("the metrics", c.Metrics, c.MetricsTLS != nil, c.MetricsToken != ""),
+		checkExposure("the metrics", c.Metrics, c.MetricsTLS != nil, c.MetricsToken != nil),
 		checkExposure("the debug", c.Debug, false, false))
 }
 
@@ -267,12 +267,12 @@ func health(good func() bool) http.HandlerFunc {
 
 // metricsReader requires the token for metrics, if there is one.
 func (h *Host) metricsReader(next http.Handler) http.Handler {
-	if h.config.MetricsToken == "" {
+	if h.config.MetricsToken == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(access.HashToken(strings.TrimSpace(token))), []byte(h.config.MetricsToken)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(access.HashToken(strings.TrimSpace(token))), []byte(h.config.MetricsToken())) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="melo metrics"`)
 			httpapi.WriteError(w, h.deny("unauthenticated", oip.NewFault(oip.Unauthorized, "metrics take a token")))
 			return
@@ -288,10 +288,16 @@ func (h *Host) certificates(t *TLS, what string, protocols ...string) (*tls.Conf
 		return nil, err
 	}
 	h.reloads = append(h.reloads, files.Reload)
-	if !h.expiry {
-		h.expiry = true
-		h.config.Recorder.Gauge("melo_tls_certificate_expires_seconds", "Time until the certificate of the server expires; below 0 it has.",
-			func() float64 { return time.Until(files.Get().Certificates[0].Leaf.NotAfter).Seconds() })
+	if h.expires == nil {
+		h.expires = func() time.Time {
+			until, err := validity(&files.Get().Certificates[0], time.Now())
+			if err != nil {
+				h.config.Log.Debug("certificate", "error", err)
+			}
+			return until
+		}
+		h.config.Recorder.Gauge("melo_tls_certificate_expires_seconds", "Time until the certificate of the server, or one above it, expires; below 0 it has.",
+			func() float64 { return time.Until(h.expires()).Seconds() })
 	}
 	return config, nil
 }
@@ -328,6 +334,11 @@ func (h *Host) Address(name string) string {
 // endpoint failed, or that not all requests could be answered.
 func (h *Host) Serve(ctx context.Context) error {
 	failed := make(chan error, len(h.sockets))
+	if h.expires != nil {
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		go h.watchExpiry(watching)
+	}
 	var running sync.WaitGroup
 	for _, s := range h.sockets {
 		running.Go(func() {

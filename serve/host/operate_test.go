@@ -86,7 +86,7 @@ func TestMetricsElsewhere(t *testing.T) {
 	a := newAuthority(t)
 	token, hash := access.NewToken()
 	s := newTLSSite(t, a, func(c *Config) {
-		c.Metrics, c.MetricsTLS, c.MetricsToken = "127.0.0.1:0", c.HTTPS, hash
+		c.Metrics, c.MetricsTLS, c.MetricsToken = "127.0.0.1:0", c.HTTPS, func() string { return hash }
 	})
 	for given, want := range map[string]int{"": 401, "Bearer x": 401, "Bearer " + token: 200} {
 		r, _ := http.NewRequest("GET", "https://"+s.Address("metrics")+"/metrics", nil)

@@ -3,11 +3,13 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +40,7 @@ type Settings struct {
 	Hosts                      []string       // further names of this server, where it has a loopback address
 	Proxies                    []netip.Prefix // that are trusted to say whose requests they pass on
 	MetricsTLS                 *TLS           // of Metrics; nil: none
-	MetricsToken               string         // hash of the token (access.HashToken) that readers of Metrics show; empty: none
+	MetricsToken               string         // file of the token that readers of Metrics show; empty: none
 	MaxConnections             int            // of each address; 0: 4096
 	DrainDelay                 time.Duration
 	DrainTimeout               time.Duration // for what is under way when the server stops; 0: 30 s
@@ -101,6 +103,7 @@ type Server struct {
 	audit    *audit.Log
 	engine   *serve.Engine
 	guard    *access.Guard
+	reader   *access.Watched[string]        // hash of the token of MetricsToken; nil: none
 	policy   *access.Watched[*trust.Policy] // nil: all adapters are trusted
 	host     *Host
 }
@@ -135,6 +138,12 @@ func (r *Server) Reload(ctx context.Context) {
 		r.guard.Tokens.Reload()
 	}
 	r.host.Reload()
+	if r.reader != nil {
+		r.reader.Reload()
+	}
+	if err := r.engine.BaseChanged(); err != nil {
+		r.log.Error("the base is served as it was read", "error", err)
+	}
 	if r.policy != nil {
 		r.policy.Reload()
 	}
@@ -143,13 +152,14 @@ func (r *Server) Reload(ctx context.Context) {
 	}
 }
 
-// SetBases changes the bases; see serve.Engine.SetBases. Their precisions are chosen as at startup.
-func (r *Server) SetBases(ctx context.Context, paths, pinned []string) error {
+// SetBases serves other bases from now on, see serve.Engine.SetBases; precisions are those of single ones, by path. Bases that are
+// served already keep theirs; those of others are chosen as at the start.
+func (r *Server) SetBases(ctx context.Context, paths, pinned []string, precisions map[string]vit.Precision) error {
 	if len(paths) == 0 {
 		return errors.New("host: no base")
 	}
 	c := r.settings.Engine
-	c.Base, c.Bases, c.Precisions = paths[0], paths[1:], maps.Clone(c.Precisions)
+	c.Base, c.Bases, c.Precisions = paths[0], paths[1:], maps.Clone(precisions)
 	if c.Precisions == nil {
 		c.Precisions = map[string]vit.Precision{}
 	}
@@ -157,6 +167,9 @@ func (r *Server) SetBases(ctx context.Context, paths, pinned []string) error {
 		p, err := vit.ParsePrecision(b.Precision)
 		if err != nil {
 			return err
+		}
+		if wanted, ok := c.Precisions[b.Path]; ok && wanted != p && slices.Contains(paths, b.Path) {
+			return fmt.Errorf("host: base %s is served in %v: another precision takes a restart, or taking it out and adding it again", b.Name, p)
 		}
 		c.Precisions[b.Path] = p
 	}
@@ -189,6 +202,9 @@ func (r *Server) Serve(ctx context.Context) error {
 
 func (r *Server) open(ctx context.Context) error {
 	s := &r.settings
+	if err := r.openReader(); err != nil {
+		return &InputError{err}
+	}
 	if err := r.checkWritable(); err != nil {
 		return &InputError{err}
 	}
@@ -306,7 +322,7 @@ func (r *Server) config() Config {
 	return Config{Options: oip.Options{Limits: s.Limits, Version: buildinfo.Version, Base: BaseName(s.Engine.Base), Coverage: s.Coverage},
 		HTTP: s.HTTP, GRPC: s.GRPC, Metrics: s.Metrics, Debug: s.Debug, HTTPS: s.TLS,
 		Insecure: s.Insecure, Authenticated: s.authenticated(), Hosts: s.Hosts,
-		Proxies: s.Proxies, MetricsTLS: s.MetricsTLS, MetricsToken: s.MetricsToken,
+		Proxies: s.Proxies, MetricsTLS: s.MetricsTLS, MetricsToken: r.metricsToken(),
 		Guard: r.guard, Recorder: r.metrics, Log: r.log, MaxConnections: s.MaxConnections,
 		DrainDelay: s.DrainDelay, DrainTimeout: s.DrainTimeout, RequestTimeout: s.RequestTimeout}
 }

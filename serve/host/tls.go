@@ -1,8 +1,10 @@
 package host
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -32,7 +34,7 @@ func (t TLS) open(report func(error), protocols ...string) (*tls.Config, *access
 	} else if t.RequireClient {
 		return nil, nil, errors.New("host: client certificates are required, but no authority is named")
 	}
-	files, err := access.Watch(maxPEM, func(pem [][]byte) (*tls.Config, error) { return t.parse(pem, protocols) }, report, paths...)
+	files, err := access.Watch(maxPEM, func(contents [][]byte) (*tls.Config, error) { return t.parse(contents, protocols) }, report, paths...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,22 +47,20 @@ func (t TLS) open(report func(error), protocols ...string) (*tls.Config, *access
 	}, files, nil
 }
 
-func (t TLS) parse(pem [][]byte, protocols []string) (*tls.Config, error) {
-	cert, err := tls.X509KeyPair(pem[0], pem[1])
+func (t TLS) parse(files [][]byte, protocols []string) (*tls.Config, error) {
+	cert, err := tls.X509KeyPair(files[0], files[1])
 	if err != nil {
 		return nil, fmt.Errorf("certificate and key %s: %w", t.Key, err)
 	}
-	if now := time.Now(); now.After(cert.Leaf.NotAfter) || now.Before(cert.Leaf.NotBefore) {
-		return nil, fmt.Errorf("certificate: it is valid from %s to %s, now is %s", cert.Leaf.NotBefore.UTC().Format(time.RFC3339),
-			cert.Leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	if _, err := validity(&cert, time.Now()); err != nil {
+		return nil, err
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, Certificates: []tls.Certificate{cert}}
 	if t.ClientCA == "" {
 		return c, nil
 	}
-	c.ClientCAs = x509.NewCertPool()
-	if !c.ClientCAs.AppendCertsFromPEM(pem[2]) {
-		return nil, fmt.Errorf("%s: no certificates in it", t.ClientCA)
+	if c.ClientCAs, err = authorities(files[2], time.Now()); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.ClientCA, err)
 	}
 	c.ClientAuth = tls.VerifyClientCertIfGiven
 	if t.RequireClient {
@@ -68,4 +68,93 @@ func (t TLS) parse(pem [][]byte, protocols []string) (*tls.Config, error) {
 	}
 	c.SessionTicketsDisabled = true // clients are verified again after a change of the authority
 	return c, nil
+}
+
+// validity returns when the first certificate of a chain expires, and an error if one of them is not valid now.
+func validity(chain *tls.Certificate, now time.Time) (until time.Time, err error) {
+	for i, der := range chain.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return until, fmt.Errorf("certificate %d of the chain: %w", i+1, err)
+		}
+		if i == 0 || c.NotAfter.Before(until) {
+			until = c.NotAfter
+		}
+		state := ""
+		switch {
+		case now.After(c.NotAfter):
+			state = "has expired"
+		case now.Before(c.NotBefore):
+			state = "is not valid yet"
+		default:
+			continue
+		}
+		return until, fmt.Errorf("the certificate of %.100q %s: it is valid from %s to %s, now is %s", c.Subject.CommonName, state,
+			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return until, nil
+}
+
+// authorities reads certificates of authorities. Every one must be readable, and one valid at least: none would let no client in.
+func authorities(text []byte, now time.Time) (*x509.CertPool, error) {
+	pool, found, valid := x509.NewCertPool(), 0, 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		found++
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d in it: %w", found, err)
+		}
+		if !now.After(c.NotAfter) && !now.Before(c.NotBefore) {
+			valid++
+		}
+		pool.AddCert(c)
+	}
+	switch {
+	case found == 0:
+		return nil, errors.New("no certificates in it")
+	case valid == 0:
+		return nil, fmt.Errorf("none of its %d certificates is valid now", found)
+	}
+	return pool, nil
+}
+
+// Times of the warnings about certificates that expire.
+const (
+	expiresSoon  = 14 * 24 * time.Hour // as the alert in deploy/prometheus has it
+	warnAgain    = 24 * time.Hour
+	complainWait = time.Hour
+	lookAtExpiry = 5 * time.Second
+)
+
+// watchExpiry tells the log that the certificate expires soon, each day, or has expired, each hour, until ctx ends. An expired
+// one is served all the same: every client that looks refuses it, and there is no better one to turn to.
+func (h *Host) watchExpiry(ctx context.Context) {
+	var told time.Time
+	expired := false
+	for {
+		now := time.Now()
+		until := h.expires()
+		left := until.Sub(now)
+		switch {
+		case left <= 0 && (!expired || now.Sub(told) >= complainWait):
+			told = now
+			h.config.Log.Error("the certificate has expired: clients refuse it", "since", until.UTC().Format(time.RFC3339))
+		case left > 0 && left < expiresSoon && now.Sub(told) >= warnAgain:
+			told = now
+			h.config.Log.Warn("the certificate expires soon", "at", until.UTC().Format(time.RFC3339))
+		}
+		expired = left <= 0
+		wait := lookAtExpiry
+		if left > 0 {
+			wait = min(wait, left+10*time.Millisecond)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }

@@ -1,19 +1,26 @@
 package host
 
 import (
-	"fmt"
 	"os"
 	"runtime"
+
+	"melo.example/melo/serve/access"
 )
 
-// checkWritable returns an error if a file that decides who is trusted is writable by everybody on this
-// machine. Files writable by a group are logged.
+// checkWritable refuses files that decide who is trusted, and that everybody on this machine may write, before anything is read. Those
+// that a group may write are told to the log.
 func (r *Server) checkWritable() error {
 	s := &r.settings
 	if runtime.GOOS == "windows" { // file modes carry no information there
 		return nil
 	}
-	for _, path := range []string{s.Tokens, s.Allowed, s.Keys} {
+	paths := []string{s.Tokens, s.Allowed, s.Keys, s.MetricsToken}
+	for _, t := range []*TLS{s.TLS, s.MetricsTLS} {
+		if t != nil {
+			paths = append(paths, t.Cert, t.Key, t.ClientCA)
+		}
+	}
+	for _, path := range paths {
 		if path == "" {
 			continue
 		}
@@ -21,10 +28,10 @@ func (r *Server) checkWritable() error {
 		if err != nil {
 			continue // reading it reports the error
 		}
-		switch mode := info.Mode().Perm(); {
-		case mode&0o002 != 0:
-			return fmt.Errorf("host: %s: everybody on this machine may write it (%v), and it decides who is trusted: take that away (chmod o-w)", path, mode)
-		case mode&0o020 != 0:
+		if err := access.CheckMode(path, info.Mode()); err != nil {
+			return err
+		}
+		if mode := info.Mode().Perm(); mode&0o020 != 0 {
 			r.log.Warn("a file that decides who is trusted may be written by its group", "file", path, "mode", mode.String())
 		}
 	}

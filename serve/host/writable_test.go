@@ -26,7 +26,8 @@ func TestFilesThatOthersWrite(t *testing.T) {
 		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)
 		}
-		for what, s := range map[string]Settings{"tokens": {Tokens: path}, "digests": {Allowed: path}, "keys": {Keys: path}} {
+		for what, s := range map[string]Settings{"tokens": {Tokens: path}, "digests": {Allowed: path}, "keys": {Keys: path}, "token of metrics": {MetricsToken: path},
+			"certificate": {TLS: &TLS{Cert: path}}, "its key": {TLS: &TLS{Key: path}}, "authorities": {TLS: &TLS{ClientCA: path}}} {
 			var log bytes.Buffer
 			r := &Server{settings: s, log: slog.New(slog.NewTextHandler(&log, nil))}
 			err := r.checkWritable()

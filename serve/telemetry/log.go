@@ -14,7 +14,7 @@ import (
 
 // NewLogger returns a logger that writes JSON or key=value lines to w. If the context of a record belongs to a
 // request, the record includes the request's ID (requestID may be nil), client and trace.
-func NewLogger(w io.Writer, format string, level slog.Level, requestID func(context.Context) string) (*slog.Logger, error) {
+func NewLogger(w io.Writer, format string, level slog.Leveler, requestID func(context.Context) string) (*slog.Logger, error) {
 	if requestID == nil {
 		requestID = func(context.Context) string { return "" }
 	}

@@ -153,7 +153,7 @@ func TestLogger(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", key, line[key], want)
 		}
 	}
-	if _, err := NewLogger(&b, "xml", 0, nil); err == nil {
+	if _, err := NewLogger(&b, "xml", slog.LevelInfo, nil); err == nil {
 		t.Error("xml is taken")
 	}
 	b.Reset()
