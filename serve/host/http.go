@@ -23,6 +23,11 @@ func (h *Host) entrance(endpoint http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer h.conns["http"].enter(r.RemoteAddr)()
 		secure(w.Header(), r.TLS != nil)
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			// A request may have chunks and a length, of which net/http has taken the length away. Whoever stands in between may
+			// have gone by the length, so what follows on the connection may be somebody else's words (RFC 9112, 6.1).
+			w.Header().Set("Connection", "close")
+		}
 		if h.gate.stopping.Load() {
 			w.Header().Set("Connection", "close") // clients should use another server
 		}

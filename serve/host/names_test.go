@@ -121,7 +121,7 @@ func bodyFor(t *testing.T, route httpapi.Route, name string) (body []byte, media
 	case strings.HasSuffix(route.Path, "/infer"):
 		image := base64.StdEncoding.EncodeToString(servetest.PNG(t, 1, 20, 20))
 		return fmt.Appendf(nil, `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":[%q]}]}`, image), "application/json"
-	case route.Name == "Predict":
+	case route.Name == "Predict", route.Name == "Explain":
 		return form(t, name, "x.png")
 	}
 	return nil, "application/json"

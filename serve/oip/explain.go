@@ -21,7 +21,7 @@ func (s *Service) Explain(ctx context.Context, image Encoded, adapter string, co
 	if r.err != nil {
 		return x, "", r.err
 	}
-	room, err := s.explainRoom(r.Name, r.Digest, how)
+	room, err := s.explainRoom(ctx, r.Name, r.Digest, how)
 	if err != nil {
 		return x, "", err
 	}
@@ -38,10 +38,13 @@ func (s *Service) Explain(ctx context.Context, image Encoded, adapter string, co
 }
 
 // explainRoom is the memory that a map takes beside what is known of its image.
-func (s *Service) explainRoom(name, version string, how serve.Explaining) (int64, error) {
+func (s *Service) explainRoom(ctx context.Context, name, version string, how serve.Explaining) (int64, error) {
 	method, err := explain.ParseMethod(string(how.Method))
 	if err != nil {
 		return 0, &serve.InputError{Err: err}
+	}
+	if s.view(ctx).unknown(name, version) != nil {
+		return 0, nil // what it takes would tell that it is there
 	}
 	bytes := s.engine.ExplainBytes(name, version, method)
 	if most := s.memory.Most(); bytes > most {
@@ -59,11 +62,11 @@ type rows struct {
 }
 
 // room is the memory that asking takes beside the inputs.
-func (x *rows) room(r *InferRequest) (int64, error) {
+func (x *rows) room(ctx context.Context, r *InferRequest) (int64, error) {
 	if !x.explain {
 		return 0, nil
 	}
-	return x.service.explainRoom(r.Model, r.Version, x.how)
+	return x.service.explainRoom(ctx, r.Model, r.Version, x.how)
 }
 
 // most is how many rows there may be.

@@ -204,7 +204,7 @@ func (s *Service) askPixels(ctx context.Context, r *InferRequest, in *Tensor, x 
 	if err != nil {
 		return nil, err
 	}
-	room, err := x.room(r)
+	room, err := x.room(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (s *Service) askImages(ctx context.Context, r *InferRequest, in *Tensor, x 
 	if err != nil {
 		return nil, err
 	}
-	room, err := x.room(r)
+	room, err := x.room(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func run(ctx context.Context, o options) error {
 	fmt.Printf("idle: %d MB; the budget of requests is 1 GiB\n\n", s.peak()>>20)
 	fmt.Println("| input | answer | seconds | peak MB | next answer |\n|---|---|---|---|---|")
 	wrong := 0
-	for _, r := range slices.Concat(rows[:len(rows)-1], outside, rows[len(rows)-1:]) { // the last ends the server
+	for _, r := range slices.Concat(rows[:len(rows)-1], outside, later, rows[len(rows)-1:]) { // the last ends the server
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
