@@ -9,11 +9,7 @@ import (
 // Multi-head scaled dot-product attention (Vaswani et al., arXiv 1706.03762, equation 1), one image and
 // one head at a time. Scores live in a worker's scratch for as many queries as a tile has rows
 // (docs/adr/0135-attention-in-blocks.md). Backward recomputes the probabilities from the kept log-sum-exp of each
-// row (Dao et al., arXiv 2205.14135), for at most attnRows queries.
-
-// attnRows bounds the queries whose scores are held at once on the way back: at 197 tokens the scores of one head
-// (160 KB) stay in a 512 KB second-level cache.
-const attnRows = 208
+// row (Dao et al., arXiv 2205.14135).
 
 // AttnShape describes the operands of Attention. Q has Images*Queries rows, K and V Images*Keys rows;
 // all have Heads*dim columns, head by head.
@@ -51,9 +47,6 @@ func (s *AttnShape) factors() (first, then float32) {
 
 // addBias adds the biases to scores, of which the first are those of query r0.
 func (s *AttnShape) addBias(scores Mat, head, r0 int) {
-	if s.Bias == nil {
-		return
-	}
 	for r := range scores.Rows {
 		if s.Elem == BF16 {
 			Axpy(scores.Row(r), s.biasRow(s.Bias, head, r0+r), math.Log2E)
@@ -61,19 +54,6 @@ func (s *AttnShape) addBias(scores Mat, head, r0 int) {
 			AddTo(scores.Row(r), s.biasRow(s.Bias, head, r0+r))
 		}
 	}
-}
-
-// scores turns products q kᵀ, the first that of query r0, into scores, and returns what is left to multiply them by.
-func (s *AttnShape) scores(p Mat, head, r0 int) (scale float32) {
-	if s.Bias == nil {
-		return s.Scale
-	}
-	for r := range p.Rows {
-		row := p.Row(r)
-		Scale(row, row, s.Scale)
-		AddTo(row, s.biasRow(s.Bias, head, r0+r))
-	}
-	return 1
 }
 
 type attnTask struct {
@@ -90,10 +70,14 @@ type attnTask struct {
 }
 
 type attnScratch struct {
-	p, dp        []float32
-	keys, values panels // of the head in work
-	q, o         []float32
+	p, dp, q, o  []float32 // of a block
+	keys, values panels    // of the head in work
 	largest, sum rowResults
+
+	// On the way back: keys once more, not transposed, and rows of queries or of gradients of outputs; probabilities and
+	// gradients of scores of many blocks.
+	plainKeys, rows panels
+	manyP, manyDS   []float32
 }
 
 // Attention sets O = softmax(Scale * Q Kᵀ) V for each image and head. If lse is not nil, it receives
@@ -109,9 +93,9 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 	if !words.takesParts(o.Cols / s.Heads) {
 		s.Words = Words{}
 	}
-	e.attn = attnTask{AttnShape: s, dim: q.Cols / s.Heads, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers,
-		fetch: fast() && k.Rows*k.Cols >= aheadFrom && s.Queries > 1}
+	e.attn = attnTask{AttnShape: s, dim: q.Cols / s.Heads, q: q, k: k, v: v, o: o, lse: lse, split: split, workers: e.workers, fetch: s.fetches(k)}
 	e.pool.Run(items*split, &e.attn)
+	e.level()
 	if s.Words.Empty() && !words.Empty() {
 		e.narrowTo(words, o, nil)
 	}
@@ -121,9 +105,10 @@ func (e *Exec) Attention(s AttnShape, o, q, k, v Mat, lse []float32) {
 func (e *Exec) AttentionGrad(s AttnShape, dq, dk, dv, do, o, q, k, v Mat, lse []float32) {
 	e.level()
 	e.attn = attnTask{AttnShape: s, dim: q.Cols / s.Heads, q: q, k: k, v: v, o: o, dq: dq, dk: dk, dv: dv, do: do,
-		lse: lse, backward: true, split: 1, workers: e.workers}
+		lse: lse, backward: true, split: 1, workers: e.workers, fetch: s.fetches(k)}
 	if s.DBias == nil {
 		e.pool.Run(s.Images*s.Heads, &e.attn)
+		e.level()
 		return
 	}
 	for e.attn.image = range s.Images {
@@ -135,17 +120,17 @@ func (t *attnTask) Do(worker, i int) {
 	w := t.workers[worker]
 	part, item := i%t.split, i/t.split
 	image, head := t.image+item/t.Heads, item%t.Heads
+	t.aheadOfHead(w, item)
 	if t.backward {
 		t.grad(w, image, head)
 		return
 	}
 	r0, r1 := par.Part(t.Queries, part, t.split)
 	blocks := pieces(r1-r0, blockHeight(t.Elem))
-	t.aheadOfHead(w, item)
 	if blocks > 1 {
 		w.attn.keys.packT(w, t.Elem, t.part(t.k, image, t.Keys, head))
 	}
-	w.attn.values.pack(t.Elem, t.part(t.v, image, t.Keys, head), r1-r0)
+	w.attn.values.packFor(r1-r0, t.Elem, t.part(t.v, image, t.Keys, head))
 	for i := range blocks {
 		b0, b1 := par.Part(r1-r0, i, blocks)
 		t.forward(w, image, head, r0+b0, r0+b1, blocks > 1)
@@ -154,9 +139,11 @@ func (t *attnTask) Do(worker, i int) {
 
 // blockHeight is the number of queries whose scores are held at once: those of a tile, or of some if tiles are low.
 func blockHeight(e Elem) int {
-	const low = 24
-	return max(1, low/current.rows(e)) * current.rows(e)
+	return max(1, maxBlock/current.rows(e)) * current.rows(e)
 }
+
+// maxBlock bounds a block's queries.
+const maxBlock = 24
 
 // part returns the rows of one image and the columns of one head of m.
 func (t *attnTask) part(m Mat, image, each, head int) Mat {
@@ -175,7 +162,9 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int, packed bool) {
 	} else {
 		w.timesT(scores, left, t.Elem, t.part(t.k, image, t.Keys, head), first)
 	}
-	t.addBias(scores, head, r0)
+	if t.Bias != nil {
+		t.addBias(scores, head, r0)
+	}
 	p := w.softmax(t.Elem, scores, then)
 	if t.lse != nil {
 		w.logSums(t.Elem, t.lse[(image*t.Heads+head)*t.Queries+r0:][:r1-r0])
@@ -183,44 +172,6 @@ func (t *attnTask) forward(w *Worker, image, head, r0, r1 int, packed bool) {
 	y := blockMat(&w.attn.o, r1-r0, o.Cols)
 	w.times(y, p, &w.attn.values, 1, false)
 	w.overTotals(o, y, t.Words, image*t.Queries+r0, head*o.Cols)
-}
-
-func (t *attnTask) grad(w *Worker, image, head int) {
-	k, v := t.part(t.k, image, t.Keys, head), t.part(t.v, image, t.Keys, head)
-	dk, dv := t.part(t.dk, image, t.Keys, head), t.part(t.dv, image, t.Keys, head)
-	q, dq := t.part(t.q, image, t.Queries, head), t.part(t.dq, image, t.Queries, head)
-	o, do := t.part(t.o, image, t.Queries, head), t.part(t.do, image, t.Queries, head)
-	lse := t.lse[(image*t.Heads+head)*t.Queries:]
-	for r0 := 0; r0 < t.Queries; r0 += attnRows {
-		r1 := min(r0+attnRows, t.Queries)
-		qb, dob, ob := q.RowRange(r0, r1), do.RowRange(r0, r1), o.RowRange(r0, r1)
-		p := scratchMat(&w.attn.p, r1-r0, t.Keys)
-		w.product(t.Elem, p, qb, k, false, true, 1, false)
-		softmaxRowsFromLSE(p, t.scores(p, head, r0), lse[r0:])
-		w.product(t.Elem, dv, p, dob, true, false, 1, r0 > 0)
-		dp := scratchMat(&w.attn.dp, r1-r0, t.Keys)
-		w.product(t.Elem, dp, dob, v, false, true, 1, false)
-		t.show(p, dp, (image*t.Heads+head)*t.Queries+r0)
-		w.softmaxGradRows(dp, p, ob, dob, t.Scale)
-		if t.DBias != nil {
-			for r := range dp.Rows {
-				Axpy(t.biasRow(t.DBias, head, r0+r), dp.Row(r), 1/t.Scale)
-			}
-		}
-		w.product(t.Elem, dq.RowRange(r0, r1), dp, k, false, false, 1, false)
-		w.product(t.Elem, dk, dp, qb, true, false, 1, r0 > 0)
-	}
-}
-
-// show copies probabilities and their gradients to where somebody wants them, from a row on.
-func (t *attnTask) show(p, dp Mat, first int) {
-	if t.P == nil {
-		return
-	}
-	for r := range p.Rows {
-		copy(t.P[(first+r)*t.Keys:][:t.Keys], p.Row(r))
-		copy(t.DP[(first+r)*t.Keys:][:t.Keys], dp.Row(r))
-	}
 }
 
 // scratchMat returns a rows x cols matrix in *buf, grown if needed, with a stride of whole vectors of any set.

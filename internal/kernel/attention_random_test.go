@@ -29,6 +29,14 @@ func randomAttention(rng *rand.Rand) attnCase {
 		dim: []int{1 + rng.IntN(100), 16 * (1 + rng.IntN(6)), 64, 72}[rng.IntN(4)], scale: []float32{0.125, 0.3, -0.2, 0, 1}[rng.IntN(5)]}
 }
 
+// rounds returns n, or fewer where tests are to be short: under emulation, too.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(2, n/4)
+	}
+	return n
+}
+
 // attnOperands are those of one case.
 type attnOperands struct{ q, k, v, o kernel.Mat }
 
@@ -57,7 +65,7 @@ func TestAttentionOfAnyShape(t *testing.T) {
 	ex := kernel.NewExec(pool)
 	attnElems(t, func(t *testing.T, e kernel.Elem) {
 		rng := rand.New(rand.NewPCG(4, uint64(e)))
-		for range 14 {
+		for range rounds(14) {
 			c := randomAttention(rng)
 			a := newAttnOperands(rng, c, e)
 			lse := guard(c.images*c.heads*c.queries, 0)
@@ -86,12 +94,70 @@ func TestAttentionOfAnyShape(t *testing.T) {
 	})
 }
 
+// TestAttentionGradOfAnyShape compares with the reference. In bfloat16 probabilities, gradients of scores and the output that
+// they are made from are off by 2^-9 each, and their errors are as good as independent: a fraction of a percent of all.
+func TestAttentionGradOfAnyShape(t *testing.T) {
+	pool := par.New(2)
+	defer pool.Close()
+	ex := kernel.NewExec(pool)
+	attnElems(t, func(t *testing.T, e kernel.Elem) {
+		rng := rand.New(rand.NewPCG(7, uint64(e)))
+		for i := range rounds(12) {
+			c := randomAttention(rng)
+			if i == 0 {
+				c = attnCase{1, 250, 40, 1, 16, 0.25} // more queries than one product sums over
+			}
+			a := newAttnOperands(rng, c, e)
+			do := newAttnOperands(rng, c, e).q
+			width := c.heads * c.dim
+			dq, dk, dv := kernel.NewBuffer(a.q.Rows, width), kernel.NewBuffer(a.k.Rows, width), kernel.NewBuffer(a.k.Rows, width)
+			lse := make([]float32, c.images*c.heads*c.queries)
+			shape := kernel.AttnShape{Images: c.images, Queries: c.queries, Keys: c.keys, Heads: c.heads, Scale: c.scale, Elem: e}
+			ex.Attention(shape, a.o, a.q, a.k, a.v, lse)
+			ex.AttentionGrad(shape, dq, dk, dv, do, a.o, a.q, a.k, a.v, lse)
+			for image := range c.images {
+				for head := range c.heads {
+					cut := func(m kernel.Mat, each int) kernel.Mat {
+						return part(m, image*each, (image+1)*each, head*c.dim, (head+1)*c.dim)
+					}
+					wantQ, wantK, wantV := ref.AttentionGrad(toRef(cut(do, c.queries)), toRef(cut(a.q, c.queries)), toRef(cut(a.k, c.keys)),
+						toRef(cut(a.v, c.keys)), float64(c.scale))
+					tol := 1e-5
+					if e == kernel.BF16 {
+						tol = 0.006
+					}
+					what := fmt.Sprintf("%+v, image %d, head %d: ", c, image, head)
+					closeInNorm(t, what+"dq", cut(dq, c.queries), wantQ, tol)
+					closeInNorm(t, what+"dk", cut(dk, c.keys), wantK, tol)
+					closeInNorm(t, what+"dv", cut(dv, c.keys), wantV, tol)
+				}
+			}
+		}
+	})
+}
+
+// closeInNorm compares the norm of the difference with that of want, or with that of a hundredth in each element.
+func closeInNorm(t *testing.T, what string, got kernel.Mat, want ref.Mat, tol float64) {
+	t.Helper()
+	var diff, size float64
+	for r := range got.Rows {
+		for i, v := range want.Row(r) {
+			d := float64(got.Row(r)[i]) - v
+			diff += d * d
+			size += v * v
+		}
+	}
+	if size = max(size, 1e-4*float64(got.Rows*got.Cols)); !(diff <= tol*tol*size) {
+		t.Fatalf("%s is off by %.3g of its norm, allowed are %.3g", what, math.Sqrt(diff/size), tol)
+	}
+}
+
 // TestAttentionAlone: an output has the same bits whatever is computed beside it: other images, other queries, on one worker
 // or on several, with and without log-sum-exps.
 func TestAttentionAlone(t *testing.T) {
 	attnElems(t, func(t *testing.T, e kernel.Elem) {
 		rng := rand.New(rand.NewPCG(5, uint64(e)))
-		for range 12 {
+		for range rounds(12) {
 			c := randomAttention(rng)
 			a := newAttnOperands(rng, c, e)
 			shape := kernel.AttnShape{Images: c.images, Queries: c.queries, Keys: c.keys, Heads: c.heads, Scale: c.scale, Elem: e}

@@ -13,17 +13,22 @@ const (
 const aheadFrom = 48 << 10
 
 // ahead are rows that will be needed, the most urgent first.
-type ahead [5]struct {
+type ahead [aheads]struct {
 	first               *float32
 	stride, lines, rows int // from row to row in bytes; of the cache in each row
 }
 
 const (
-	aheadOut = iota
+	aheadOut = iota // of the block in work
 	aheadWords
-	aheadQueries
-	aheadKeys
+	aheadQueries // of the next block
+	aheadOutputs
+	aheadOutputsGrad
+	aheadKeysGrad // of the head in work
+	aheadValuesGrad
+	aheadKeys // of the next head
 	aheadValues
+	aheads
 )
 
 // set asks for the rows of m.
@@ -33,6 +38,9 @@ func (a *ahead) set(i int, m Mat) {
 		p.first, p.stride, p.lines = &m.Data[0], 4*m.Stride, pieces(m.Cols, cacheLine/4)
 	}
 }
+
+// fetches says that it is worth asking: there is assembly for it, and there are keys that the second-level cache does not hold.
+func (s *AttnShape) fetches(k Mat) bool { return fast() && k.Rows*k.Cols >= aheadFrom && s.Queries > 1 }
 
 // any says that there is something to ask for.
 func (a *ahead) any() bool {
@@ -63,36 +71,57 @@ func (a *ahead) some() {
 	}
 }
 
-// aheadOfHead asks for the keys and values of the head after the one of item, if a worker goes on with it.
+// aheadOfHead asks for the keys and values of the head after the one of item, if a worker goes on with it, and for where the
+// gradients of those of item go.
 func (t *attnTask) aheadOfHead(w *Worker, item int) {
-	if !t.fetch {
+	w.next = ahead{}
+	if !t.fetch || 8*t.Keys*t.dim > aheadBytes {
 		return
 	}
-	w.next = ahead{}
-	if item++; item < t.Images*t.Heads && 8*t.Keys*t.dim <= aheadBytes {
-		image, head := item/t.Heads, item%t.Heads
+	image, head := t.image+item/t.Heads, item%t.Heads
+	if t.backward {
+		w.next.set(aheadKeysGrad, t.part(t.dk, image, t.Keys, head))
+		w.next.set(aheadValuesGrad, t.part(t.dv, image, t.Keys, head))
+	}
+	if image, head = t.after(image, head); image < t.Images {
 		w.next.set(aheadKeys, t.part(t.k, image, t.Keys, head))
 		w.next.set(aheadValues, t.part(t.v, image, t.Keys, head))
 	}
 }
 
-// aheadOfBlock asks for where the results of queries r0 to r1 go, and for the queries after them.
+// after returns the head after another.
+func (t *attnTask) after(image, head int) (int, int) {
+	if head++; head == t.Heads {
+		return image + 1, 0
+	}
+	return image, head
+}
+
+// aheadOfBlock asks for where the results of queries r0 to r1 go, and for the operands of the queries after them.
 func (t *attnTask) aheadOfBlock(w *Worker, image, head, r0, r1 int) {
 	if !t.fetch {
 		return
 	}
-	w.next.set(aheadOut, t.part(t.o, image, t.Queries, head).RowRange(r0, r1))
-	if !t.Words.Empty() {
+	out := t.o
+	if t.backward {
+		out = t.dq
+	}
+	w.next.set(aheadOut, t.part(out, image, t.Queries, head).RowRange(r0, r1))
+	if !t.Words.Empty() && !t.backward {
 		w.next.set(aheadWords, t.Words.part(image*t.Queries+r0, head*t.dim).RowRange(0, r1-r0).ColRange(0, BF16.words(t.dim)))
 	}
 	height := r1 - r0
 	if r1 == t.Queries {
-		head, r1 = head+1, 0
+		image, head = t.after(image, head)
+		r1 = 0
 	}
-	if head == t.Heads {
-		image, head = image+1, 0
+	if image == t.Images {
+		return
 	}
-	if image < t.Images {
-		w.next.set(aheadQueries, t.part(t.q, image, t.Queries, head).RowRange(r1, min(r1+height, t.Queries)))
+	next := func(m Mat) Mat { return t.part(m, image, t.Queries, head).RowRange(r1, min(r1+height, t.Queries)) }
+	w.next.set(aheadQueries, next(t.q))
+	if t.backward {
+		w.next.set(aheadOutputs, next(t.o))
+		w.next.set(aheadOutputsGrad, next(t.do))
 	}
 }

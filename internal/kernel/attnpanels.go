@@ -44,12 +44,17 @@ func (p *panels) packT(w *Worker, e Elem, m Mat) {
 	}
 }
 
-// pack makes p the matrix m, for products of so many rows. Where it lies it is read if packing would cost as much.
-func (p *panels) pack(e Elem, m Mat, rows int) {
+// packFor makes p the matrix m, for products of so many rows. It is read where it lies if packing would cost as much.
+func (p *panels) packFor(rows int, e Elem, m Mat) {
 	if e == F32 && m.Cols%current.lanes == 0 && rows <= inPlace*current.rows(F32) {
 		p.elem, p.k, p.cols, p.ld, p.step, p.data = F32, m.Rows, m.Cols, m.Stride, 1, m.Data
 		return
 	}
+	p.pack(e, m)
+}
+
+// pack makes p the matrix m.
+func (p *panels) pack(e Elem, m Mat) {
 	p.room(e, m.Cols, m.Rows)
 	nr := current.panel()
 	for j := 0; j < m.Cols; j += nr {

@@ -2,11 +2,11 @@ package kernel
 
 import "math"
 
-// The rows of attention's blocks of scores: up to attnRows rows with room for whole vectors, since their
+// The rows of attention's blocks of scores: up to maxBlock rows with room for whole vectors, since their
 // stride is one of any set's. What lies beyond the columns may be overwritten and is never read.
 
 // rowResults has a number for each row; kernels store vectors of which only the first counts.
-type rowResults [attnRows + maxLanes]float32
+type rowResults [maxBlock + maxLanes]float32
 
 // fills are what is added to the last vector of a row with k elements, from maxLanes-k on: k zeros, then -Inf.
 var fills = func() (t [2 * maxLanes]float32) {
@@ -26,7 +26,7 @@ func blockMat(buf *[]float32, rows, cols int) Mat {
 // block returns the operands for a kernel over all rows of m, to whole vectors.
 func block(m Mat) gridOperands {
 	o := gridOperands{n: (m.Cols + current.lanes - 1) &^ (current.lanes - 1), rows: m.Rows}
-	if m.Rows > attnRows || len(m.Data) < (m.Rows-1)*m.Stride+o.n {
+	if m.Rows > maxBlock || len(m.Data) < (m.Rows-1)*m.Stride+o.n {
 		panic("kernel: no room for whole vectors")
 	}
 	o.set(0, m)
@@ -97,18 +97,24 @@ func (w *Worker) overTotals(o, y Mat, words Words, r0, c0 int) {
 	}
 }
 
-// softmaxRowsFromLSE repeats softmaxRows with known log-sum-exps, up to rounding.
-func softmaxRowsFromLSE(m Mat, scale float32, lse []float32) {
-	if !fast() || m.Cols == 0 {
+// softmaxFromLSE sets m to the probabilities, given what softmax takes and the log-sum-exps.
+func (w *Worker) softmaxFromLSE(e Elem, m Mat, scale float32, lse []float32) {
+	if !fast() {
 		for r := range m.Rows {
 			SoftmaxFromLSE(m.Row(r), scale, lse[r])
 		}
 		return
 	}
-	o := block(m)
+	o, op := block(m), gridExp
 	o.s[0] = scale
 	o.p[1], o.ld[1] = ptr(lse, m.Rows), 4
-	asmGrid(gridExp, &o)
+	if e == BF16 {
+		for r := range m.Rows {
+			w.attn.largest[r] = lse[r] * math.Log2E
+		}
+		o.p[1], op = &w.attn.largest[0], gridExp2
+	}
+	asmGrid(op, &o)
 }
 
 // softmaxGradRows sets dp to the gradient of the scores, given probabilities p, their gradients dp, and

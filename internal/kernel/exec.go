@@ -89,6 +89,10 @@ var scratches = [...]func(w *Worker) *[]float32{
 	func(w *Worker) *[]float32 { return &w.attn.o },
 	func(w *Worker) *[]float32 { return &w.attn.keys.buf },
 	func(w *Worker) *[]float32 { return &w.attn.values.buf },
+	func(w *Worker) *[]float32 { return &w.attn.plainKeys.buf },
+	func(w *Worker) *[]float32 { return &w.attn.rows.buf },
+	func(w *Worker) *[]float32 { return &w.attn.manyP },
+	func(w *Worker) *[]float32 { return &w.attn.manyDS },
 }
 
 // level gives every worker as much scratch memory as the worker that has most. Any worker may get the largest

@@ -233,18 +233,9 @@ func (e *Exec) GemmTN(c, a, b Mat, each int) {
 // Gemm computes c = alpha op(a) op(b) on one thread. With accumulate it adds to c. op transposes if transA or
 // transB is set.
 func (w *Worker) Gemm(c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
-	w.product(F32, c, a, b, transA, transB, alpha, accumulate)
-}
-
-// product is Gemm with both operands as elements of type e: F32, or BF16, to which they are rounded as they are
-// packed.
-func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32, accumulate bool) {
 	left, k := leftOf(a, transA), a.Cols
 	if transA {
 		k = a.Rows
-	}
-	if e == BF16 {
-		left, k = w.leftBF16(a, transA)
 	}
 	for j := 0; j < c.Cols; j += current.panel() {
 		cols := min(current.panel(), c.Cols-j)
@@ -254,29 +245,20 @@ func (w *Worker) product(e Elem, c, a, b Mat, transA, transB bool, alpha float32
 		} else {
 			part = b.ColRange(j, j+cols)
 		}
-		r := w.rightOf(e, part, transB, k, c.Rows)
+		r := w.rightOf(part, transB, k, c.Rows)
 		w.columns(c.ColRange(j, j+cols), left, k, r, alpha, accumulate)
 	}
 }
 
-// rightOf packs b, or its transpose, into a panel with k words per column, for a product with the given number
-// of rows.
-func (w *Worker) rightOf(e Elem, b Mat, trans bool, k, rows int) right {
+// rightOf packs b, or its transpose, into a panel with k rows, for a product with the given number of rows.
+func (w *Worker) rightOf(b Mat, trans bool, k, rows int) right {
 	cols := b.Cols
 	if trans {
 		cols = b.Rows
 	}
 	width := (cols + current.lanes - 1) / current.lanes * current.lanes
-	r := right{data: scratch(&w.b, k*width), stride: width, elem: e}
+	r := right{data: scratch(&w.b, k*width), stride: width}
 	switch {
-	case e == BF16 && trans:
-		words := scratchMat(&w.y, b.Rows, k)
-		for i := range b.Rows {
-			roundRow(words.Row(i), b.Row(i))
-		}
-		packTransposed(r.data, width, words, nil)
-	case e == BF16:
-		pairRows(Mat{r.data, k, width, width}, b)
 	case trans:
 		packTransposed(r.data, width, b, nil)
 	case cols == width && rows <= 2*current.rows(F32):

@@ -127,18 +127,6 @@ func roundRows(dst, m Mat) {
 	}
 }
 
-// leftBF16 returns a, or its transpose, as a bfloat16 left-hand side, and the number of words along k.
-func (w *Worker) leftBF16(a Mat, trans bool) (operand, int) {
-	if trans {
-		words := scratchMat(&w.left, (a.Rows+1)/2, a.Cols)
-		pairRows(words, a)
-		return leftOf(words, true), words.Rows
-	}
-	words := scratchMat(&w.left, a.Rows, BF16.words(a.Cols))
-	roundRows(words, a)
-	return leftOf(words, false), words.Cols
-}
-
 // pairRows rounds pairs of rows of m to bfloat16 and interleaves them: word j of row i of dst holds m[2i][j]
 // and m[2i+1][j]. A missing row counts as zeros.
 func pairRows(dst, m Mat) {

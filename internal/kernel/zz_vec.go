@@ -55,6 +55,7 @@ const (
 	gridGeluTanhBF16                // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
 	gridGeluQuickBF16               // sets c, y, pre, bias: pre = y + bias, c = the activation of that, as bfloat16.
 	gridSoftmaxBF16                 // sets c = bfloat16 of 2^(o.s[0]*x - m) and sums the numbers. Operands c, x, m, the sums.
+	gridExp2                        // sets x = 2^(o.s[0]*x - m), which is at most about 1. Operands x, m.
 	gridOverBF16                    // sets c = y * (1/total), and words to the bfloat16 of that. Operands words, c, y, total.
 	gridPairBF16                    // sets the words of c to the bfloat16 (a, b).
 )

@@ -396,6 +396,8 @@ func gridAVX512(op gridOp, o *gridOperands) {
 		gridSoftmaxGradAVX512(o)
 	case gridSoftmaxBF16:
 		gridSoftmaxBF16AVX512(o)
+	case gridExp2:
+		gridExp2AVX512(o)
 	case gridOverBF16:
 		gridOverBF16AVX512(o)
 	case gridPairBF16:
@@ -458,6 +460,9 @@ func gridSoftmaxGradAVX512(o *gridOperands)
 
 //go:noescape
 func gridSoftmaxBF16AVX512(o *gridOperands)
+
+//go:noescape
+func gridExp2AVX512(o *gridOperands)
 
 //go:noescape
 func gridOverBF16AVX512(o *gridOperands)

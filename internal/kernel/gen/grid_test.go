@@ -157,6 +157,20 @@ func checkAttentionKernel(t *testing.T, f *Func, name string, rows, n int) {
 			closeTo(t, name, k.after(0, r, c), math.Exp(s*k.before(0, r, c)-k.before(1, r, 0)))
 		})
 		k.unchanged(t, 0)
+	case "gridExp2":
+		k := newGridRun(f, rows, n, n+1, 1)
+		for r := range rows {
+			k.x[1][r] += 3 // about the largest
+			k.m.Put32(k.addr[1]+uint64(4*r), k.x[1][r])
+		}
+		k.run(t)
+		k.each(func(r, c int) {
+			want := math.Exp2(s*k.before(0, r, c) - k.before(1, r, 0))
+			if got := k.after(0, r, c); math.Abs(got-want) > 6e-6*want {
+				t.Fatalf("got %v, want %v", got, want)
+			}
+		})
+		k.unchanged(t, 0)
 	case "gridDot":
 		k := newGridRun(f, rows, n, n+1, n+2, 1)
 		k.run(t)

@@ -72,7 +72,7 @@ func roundRows(t *Target) *Func {
 func attentionFuncs(t *Target) []*Func {
 	fs := []*Func{largestRows(t), exponentialRows(t, whole), overRows(t, whole), copyRows(t), expRows(t), dotRows(t), softmaxGradRows(t)}
 	if slices.Contains(elements(t), bfloat16) {
-		fs = append(fs, exponentialRows(t, 0), overRows(t, 0), pairRows(t))
+		fs = append(fs, exponentialRows(t, 0), exp2Rows(t), overRows(t, 0), pairRows(t))
 	}
 	return fs
 }
@@ -204,6 +204,26 @@ func expRows(t *Target) *Func {
 			g.store(0, g.exp(x, false))
 		})
 		g.FreeV(lse)
+	})
+}
+
+// exp2Rows is expRows to the base of two, with the accuracy that is enough where results are rounded to bfloat16.
+func exp2Rows(t *Target) *Func {
+	g := newGrid(t, "gridExp2", "sets x = 2^(o.s[0]*x - m), which is at most about 1. Operands x, m.", 1, 1, 1, 9)
+	return g.eachRow(func() {
+		zero, m := g.V(), g.V()
+		g.Dup(m, At(g.still[0], 0))
+		g.Zero(zero)
+		g.Op2(VSub, m, zero, m)
+		g.FreeV(zero)
+		g.columns(2, func(int) {
+			x, y := g.load(0), g.V()
+			g.Move(y, m)
+			g.Op2(VFMA, y, x, g.s[0])
+			g.FreeV(x)
+			g.store(0, g.exp2(y))
+		})
+		g.FreeV(m)
 	})
 }
 
