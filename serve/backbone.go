@@ -97,7 +97,7 @@ func (e *Engine) openStack(_ context.Context, b *backbone) (*stack, error) {
 	if b.parent != nil {
 		return e.openTuned(b)
 	}
-	m, err := e.openAgain(b, b.model.Precision)
+	m, err := e.openAgain(b, b.model.Precision, b.model.Image)
 	if err != nil {
 		return nil, err
 	}

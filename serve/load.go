@@ -140,15 +140,15 @@ func (r *reader) check(f *adapterfile.File, b *backbone) error {
 	case f.From == adapterfile.PEFT && !r.anyBase && !sameBase(f.Meta.Base.ID, b.path):
 		return fmt.Errorf("serve: %s: was made for the base %.200q, this is %q: --any-base takes it if its shape fits", f.Path, f.Meta.Base.ID, b.path)
 	}
-	m, err := b.pooled(f)
+	m, err := b.formOf(f)
 	if err != nil {
 		return err
 	}
 	if err := f.CheckBase(&m.Config, b.digest); err != nil {
 		return err
 	}
-	if recipe := b.recipeOf(f); recipe.Size != b.model.Image {
-		return fmt.Errorf("serve: %s: its recipe makes images of side %d, the base takes %d", f.Path, recipe.Size, b.model.Image)
+	if recipe := b.recipeOf(f); recipe.Size != m.Image {
+		return fmt.Errorf("serve: %s: its recipe makes images of side %d, its network takes %d", f.Path, recipe.Size, m.Image)
 	}
 	if b.recipeOf(f).Interpolation == "" {
 		return fmt.Errorf("serve: %s: neither it nor the base says how an image becomes the input", f.Path)
@@ -181,9 +181,10 @@ func (b *backbone) content(f *adapterfile.File) *content {
 	if f.Fit != nil {
 		c.bytes += int64(f.Fit.Bytes())
 	}
-	if m, err := b.pooled(f); f.Meta.Method == lora.FullTuning || err == nil && m != b.model {
+	if m, err := b.formOf(f); f.Meta.Method == lora.FullTuning || err == nil && m != b.model {
 		c.base = b.tunedFor(c)
-		c.base.model, c.lane.base = m, c.base
+		c.base.assume(m)
+		c.lane.base = c.base
 	}
 	c.setThresholds()
 	return c

@@ -247,7 +247,7 @@ func (e *entry) list() []Status {
 
 func (e *entry) status(v *version) Status {
 	c := v.content
-	s := Status{Identity: v.Identity, Signers: v.signers, Path: v.path, State: Ready, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
+	s := Status{Identity: v.Identity, Signers: v.signers, Path: v.path, State: Ready, Side: v.content.base.model.Image, Current: v == e.current, Aliases: v.aliases, Pinned: e.pinned,
 		Bytes: c.bytes, Modified: v.modified, Card: c.card}
 	if root := c.base.root(); root.room != nil {
 		base := root.status(0)

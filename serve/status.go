@@ -35,6 +35,7 @@ type Status struct {
 	// network
 	Own      int64
 	Modified time.Time
+	Side     int // of its input, in pixels
 	// Base is its base if several are served; nil for a file whose base is not served.
 	Base *BaseStatus
 	// Card is the description in the file: task, labels, metrics, intended use; shared, must not be modified.

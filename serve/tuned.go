@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"melo.example/melo/bases"
@@ -14,7 +15,7 @@ import (
 )
 
 // An adapter that changes the weights of its base (method full, and PEFT adapters that change more than the
-// linear maps of blocks) or that has another pooling has its own network: a backbone that is loaded and unloaded like other bases, and
+// linear maps of blocks), or that has another pooling or side of the input, has its own network: a backbone that is loaded and unloaded like other bases, and
 // belongs to its content.
 
 // tunedFor gives a content its own backbone, derived from its base b.
@@ -31,18 +32,36 @@ func (b *backbone) tunedFor(c *content) *backbone {
 	return t
 }
 
-// pooled returns the base's description with the pooling of an adapter: that of the base itself if the adapter
-// has no other.
-func (b *backbone) pooled(f *adapterfile.File) (*vit.Model, error) {
-	if f.Meta.Pool == "" || f.Meta.Pool == b.model.Pooling.String() {
+// assume makes m, a form of the base, the description of an adapter's network.
+func (b *backbone) assume(m *vit.Model) {
+	if m.Image != b.model.Image { // images and times are others
+		b.inputs = newInputPool(m.Channels*m.Image*m.Image, runtime.GOMAXPROCS(0))
+		b.curve = newCurve(b.curve.max, b.curve.fixed)
+	}
+	b.model = m
+}
+
+// formOf returns the base's description with the pooling and the side of the input of an adapter: that of the base
+// itself if the adapter has no other.
+func (b *backbone) formOf(f *adapterfile.File) (*vit.Model, error) {
+	p, side := b.model.Pooling, b.model.Image
+	if f.Meta.Pool != "" {
+		var err error
+		if p, err = arch.ParsePooling(f.Meta.Pool); err != nil {
+			return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
+		}
+	}
+	if f.Meta.Base.Image != 0 {
+		side = f.Meta.Base.Image
+	}
+	if p == b.model.Pooling && side == b.model.Image {
 		return b.model, nil
 	}
-	p, err := arch.ParsePooling(f.Meta.Pool)
-	if err != nil {
-		return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
-	}
 	m := *b.model
-	m.Backend, m.Pooling, m.Classes, m.Head, m.HeadDist, m.Labels = nil, p, 0, nil, nil, nil
+	if p != m.Pooling {
+		m.Pooling, m.Classes, m.Head, m.HeadDist, m.Labels = p, 0, nil, nil, nil
+	}
+	m.Backend, m.Image, m.Recipe.Size = nil, side, side
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
 	}
@@ -66,14 +85,14 @@ func (c *content) own() *backbone {
 }
 
 // openTuned makes the network of an adapter: from the float32 weights of its base if the adapter changes these,
-// else that of the base with another pooling.
+// else that of the base with another pooling or side.
 func (e *Engine) openTuned(b *backbone) (s *stack, err error) {
 	full := b.of.card.Method == lora.FullTuning
 	p := b.model.Precision
 	if full {
 		p = vit.F32
 	}
-	m, err := e.openAgain(b.parent, p)
+	m, err := e.openAgain(b.parent, p, b.model.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +119,10 @@ func (e *Engine) openTuned(b *backbone) (s *stack, err error) {
 	return s, nil
 }
 
-// openAgain opens a base once more. Its packed weights are mapped from the cache, if there is one, so that their
+// openAgain opens a base once more, for images of a side. Its packed weights are mapped from the cache, if there is one, so that their
 // memory is shared.
-func (e *Engine) openAgain(b *backbone, p vit.Precision) (*vit.Model, error) {
-	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Workers: e.workersOf(b), Precision: p, Known: e.known}, true)
+func (e *Engine) openAgain(b *backbone, p vit.Precision, side int) (*vit.Model, error) {
+	m, weights, err := bases.OpenWithWeights(b.path, vit.Options{Image: side, Workers: e.workersOf(b), Precision: p, Known: e.known}, true)
 	if err != nil {
 		return nil, err
 	}

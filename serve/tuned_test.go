@@ -342,3 +342,59 @@ func TestPooled(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherSide: an adapter that was trained on images of another side gives answers as it was trained, from pictures and from
+// tensors, beside one base and beside several; the base's own side is not disturbed.
+func TestOtherSide(t *testing.T) {
+	paths := copiedBases(t, "timm_vit", "hf_vit")
+	digest, err := adapterfile.BaseDigest(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := vit.Open(paths[0], vit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, want, inputs := t.TempDir(), map[string][]float32{}, map[string][]float32{}
+	for name, side := range map[string]int{"own": own.Image, "larger": own.Image + own.Patch, "smaller": own.Image - own.Patch} {
+		m, err := vit.Open(paths[0], vit.Options{Image: side})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := lora.New(&m.Config, lora.Config{Rank: 2}, 3, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range a.Head.W {
+			a.Head.W[i] = float32(i%5-2) / 4
+		}
+		for _, d := range a.Deltas {
+			for i := range d.B {
+				d.B[i] = float32(i%7-3) / 8
+			}
+		}
+		x := make([]float32, m.Channels*side*side)
+		adapterfile.SelfTestInput(x, 1, 0)
+		inputs[name], want[name] = x, alone(m, a, x)
+		f := &adapterfile.File{Adapter: a, Meta: adapterfile.Metadata{Base: adapterfile.NewBase(&m.Config, "timm_vit", paths[0], digest), Recipe: m.Recipe,
+			Method: lora.MeLo, Task: adapterfile.Multiclass, Labels: adapterfile.Labels("a", "b", "c")}}
+		if err := f.WriteTypes(filepath.Join(dir, name+extension), adapterfile.Types{DType: safetensors.F32, Head: safetensors.F32}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []Config{{Base: paths[0]}, {Base: paths[0], Bases: paths[1:]}} {
+		c.Adapters = dir
+		e := openBases(t, c)
+		for range 2 {
+			for name, logits := range want {
+				answers, errs := e.Predict(t.Context(), Request{Name: name, Input: Input{Tensor: inputs[name]}})
+				if errs[0] != nil || !slices.Equal(answers[0].Logits, logits) {
+					t.Errorf("%s: %+v, %v, expected %v", name, answers[0].Logits, errs[0], logits)
+				}
+				if s, err := e.Registry().Describe(name, ""); err != nil || s.Side*s.Side*own.Channels != len(inputs[name]) || (s.Own > 0) != (name != "own") {
+					t.Errorf("%s: %+v, %v", name, s, err)
+				}
+			}
+		}
+	}
+}

@@ -86,10 +86,8 @@ func (s *Service) PrecisionOf(id serve.Identity) string {
 
 // sideOf returns the input side of an adapter in pixels.
 func (s *Service) sideOf(name, version string) int {
-	if s.engine.Several() {
-		if status, err := s.engine.Registry().Describe(name, version); err == nil && status.Base != nil {
-			return status.Base.Side
-		}
+	if status, err := s.engine.Registry().Describe(name, version); err == nil && status.Side > 0 {
+		return status.Side
 	}
 	return s.engine.Side()
 }
