@@ -10,14 +10,14 @@ import (
 	"melo.example/melo/lora"
 )
 
-// tunable is what a sweep may try: how a value is put into the options, and how it is read from them.
+// tunable is a setting that a sweep may vary: how to write a value to the options, and how to read it.
 type tunable struct {
 	name string
 	set  func(o *Options, value string) error
 	get  func(o *Options) string
 }
 
-// tunables are the settings that can be tried, in the order of the table.
+// tunables lists the settings that can be varied, in the order of the table.
 var tunables = []tunable{
 	{"method", func(o *Options, v string) error {
 		if !slices.Contains([]lora.Method{lora.MeLo, lora.LinearOnly, lora.FullTuning}, lora.Method(v)) {
@@ -41,14 +41,14 @@ var tunables = []tunable{
 	tuneFloat("ema", func(o *Options) *float64 { return &o.EMA }),
 }
 
-// TryDefault is what is tried of a method if nothing else is said.
+// TryDefault lists the values that are tried for each method by default.
 var TryDefault = map[lora.Method][]string{
 	lora.MeLo:       {"step=0.5/1/2", "rank=4/16", "sites=q,v/all"},
 	lora.LinearOnly: {"lr=0.001/0.003/0.01", "weight-decay=0/0.01/0.1"},
 	lora.FullTuning: {"step=0.3/1/3", "weight-decay=0.01/0.1"},
 }
 
-// TunableNames are the settings that can be tried.
+// TunableNames lists the settings that can be varied.
 func TunableNames() string {
 	var names []string
 	for _, t := range tunables {
@@ -98,16 +98,16 @@ func plainNumber(err error) error {
 
 // candidate is one combination of values.
 type candidate struct {
-	o      *Options // with all epochs; without Out and Seed
-	values []string // parallel to the settings that are tried
-	given  bool     // the settings of the command line
+	o      *Options // with all epochs, without Out and Seed
+	values []string // parallel to the settings that are varied
+	given  bool     // these are the given settings
 
-	round  int        // the last one that it was in, from 1; 0: none yet
-	epochs int        // of that round
-	runs   []sweepRun // of that round, by seed
+	round  int        // last round that it took part in, from 1; 0: none yet
+	epochs int        // epochs in that round
+	runs   []sweepRun // runs of that round, by seed
 }
 
-// tried returns the settings that are tried, in the order of the table, and the values of each.
+// tried returns the settings that are varied, in the order of the table, and the values of each.
 func (o *SweepOptions) tried() (settings []tunable, values [][]string, err error) {
 	list := o.Try
 	if len(list) == 0 {
@@ -133,7 +133,7 @@ func (o *SweepOptions) tried() (settings []tunable, values [][]string, err error
 	return settings, values, nil
 }
 
-// candidates returns every combination, checked, and the settings of the command line first.
+// candidates returns every combination, validated, with the given settings first.
 func (o *SweepOptions) candidates() ([]*candidate, error) {
 	settings, values, err := o.tried()
 	if err != nil {
@@ -167,7 +167,7 @@ func (o *SweepOptions) candidates() ([]*candidate, error) {
 	return list, nil
 }
 
-// newCandidate puts values into options; nil leaves them as they are.
+// newCandidate applies values to options; nil leaves them unchanged.
 func newCandidate(given Options, settings []tunable, values []string) (*candidate, error) {
 	o := &given
 	for k, v := range values {
@@ -185,7 +185,7 @@ func newCandidate(given Options, settings []tunable, values []string) (*candidat
 	return c, nil
 }
 
-// run are the options of one training of a candidate.
+// run returns the options of one training of a candidate.
 func (c *candidate) run(folder string, settings []tunable, epochs int, seed uint64) *Options {
 	o := *c.o
 	o.Epochs, o.Seed, o.Resume = epochs, seed, true
@@ -199,7 +199,7 @@ func (c *candidate) run(folder string, settings []tunable, epochs int, seed uint
 	return &o
 }
 
-// fileRune replaces what has no place in the name of a file.
+// fileRune replaces characters that must not occur in a file name.
 func fileRune(r rune) rune {
 	switch {
 	case r == ',':

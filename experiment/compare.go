@@ -12,39 +12,40 @@ import (
 	"melo.example/melo/metric"
 )
 
-// CompareOptions say which methods are compared, on how many seeds. The options of each run are its own but for Out,
-// Method, LR, Seed, Folder and Title, which the comparison sets.
+// CompareOptions configures a comparison: which methods, with how many seeds. The options apply to every run,
+// except for Out, Method, LR, Seed, Folder and Title, which the comparison sets.
 type CompareOptions struct {
 	Options
 	Folder  string                  // for adapters, records and results
-	Methods []lora.Method           // the first against the others
-	Seeds   int                     // runs of each method, with the seeds 1, 2 and so on; with Folds not used
-	Repeats int                     // with Folds: how often all folds are made, each time divided otherwise and with another seed
-	Rates   map[lora.Method]float64 // peak learning rates; absent: the method's default
+	Methods []lora.Method           // the first is compared with each of the others
+	Seeds   int                     // runs per method, with seeds 1, 2 and so on; not used with Folds
+	Repeats int                     // with Folds: repetitions of the cross-validation, each with another split and seed
+	Rates   map[lora.Method]float64 // peak learning rates; missing: the method's default
 
-	Resamples int // of the bootstrap
-	// Margin of non-inferiority: by so much of an AUC the first method may be worse than another; 0: DefaultMargin.
+	Resamples int // number of bootstrap resamples
+	// Margin of non-inferiority: how much lower the AUC of the first method may be; 0: DefaultMargin.
 	Margin float64
-	// Apart packs the weights of the base for each run anew, so that the memory of a run is counted by itself.
+	// Apart packs the weights of the base again for each run, so that the memory of each run is measured
+	// separately.
 	Apart bool
 
-	// Open opens the base for testing, when all runs are done.
+	// Open opens the base for testing after all runs are done.
 	Open func() (Opened, error)
 }
 
-// Opened is a base that adapters can be attached to.
+// Opened is a base to which adapters can be attached.
 type Opened interface {
 	Attach(adapterPath string) (Predictor, error)
 	Close() error
 }
 
-// DefaultMargin is one point of AUC.
+// DefaultMargin is 0.01 of AUC.
 const DefaultMargin = 0.01
 
-// maxSeeds bounds Seeds, so that a slip does not ask for years.
+// maxSeeds limits Seeds, so that a typing error does not start years of computation.
 const maxSeeds = 1000
 
-// Validate refuses settings that cannot be, with a [SettingError].
+// Validate returns a [SettingError] for invalid settings.
 func (o *CompareOptions) Validate() error {
 	switch {
 	case len(o.Methods) == 0:
@@ -76,7 +77,7 @@ func (o *CompareOptions) Validate() error {
 	return nil
 }
 
-// rounds is how often a method answers for all test images: once for each seed or, with folds, each repeat.
+// rounds returns how often a method answers for all test images: once per seed or, with folds, per repeat.
 func (o *CompareOptions) rounds() int {
 	if o.Folds > 0 {
 		return o.Repeats
@@ -84,10 +85,10 @@ func (o *CompareOptions) rounds() int {
 	return o.Seeds
 }
 
-// perRound is the number of trainings of a round.
+// perRound returns the number of trainings per round.
 func (o *CompareOptions) perRound() int { return max(1, o.Folds) }
 
-// run are the options of one of the trainings: of a round from 1 and a fold from 1 (0: there are none).
+// run returns the options of one training, of a round and a fold, both from 1 (fold 0: no folds).
 func (o *CompareOptions) run(method lora.Method, round, fold int) *Options {
 	r := o.Options
 	name, title := fmt.Sprintf("%s-%d", method, round), fmt.Sprintf("%s, seed %d", method, round)
@@ -99,12 +100,12 @@ func (o *CompareOptions) run(method lora.Method, round, fold int) *Options {
 	r.Method, r.LR, r.Seed, r.Resume = method, o.Rates[method], uint64(round), !o.Restart
 	r.Title = title
 	if method == lora.FullTuning {
-		r.Precision = "auto" // there is but one
+		r.Precision = "auto" // full fine-tuning supports no other
 	}
 	return &r
 }
 
-// runs lists the trainings of one method, by round and fold.
+// runs returns the options of all trainings of one method, by round and fold.
 func (o *CompareOptions) runs(method lora.Method) []*Options {
 	var list []*Options
 	for round := 1; round <= o.rounds(); round++ {
@@ -115,7 +116,7 @@ func (o *CompareOptions) runs(method lora.Method) []*Options {
 	return list
 }
 
-// Runs is the number of trainings.
+// Runs returns the number of trainings.
 func (o *CompareOptions) Runs() int { return len(o.Methods) * o.rounds() * o.perRound() }
 
 // RunFolders lists the folders of the runs of one method, by seed, or by repeat and fold.
@@ -127,7 +128,7 @@ func (o *CompareOptions) RunFolders(method lora.Method) []string {
 	return list
 }
 
-// Comparison is what a comparison found. Images of its judgement can be read as long as the data is open.
+// Comparison is the result of a comparison. Images of its judgement can be read as long as the data is open.
 type Comparison struct {
 	ComparisonDocument
 	Judgement  *Judgement
@@ -135,27 +136,28 @@ type Comparison struct {
 	BaseDigest string
 }
 
-// PartialError is a comparison that ended too early: what is done is kept, and the same comparison goes on.
+// PartialError reports a comparison that ended early. Finished runs are kept, and the same comparison can be
+// continued.
 type PartialError struct {
 	Done, Runs int
 	Err        error
 }
 
-// Error is that of Err.
+// Error returns the message of Err.
 func (e *PartialError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// Compare trains each method with each seed on the same split, and measures all of them on the test images. Runs that were
-// done before are not made again. The base must not be used for anything else meanwhile, since the memory of each run is
-// counted.
+// Compare trains each method with each seed on the same split, and evaluates all of them on the test images.
+// Runs that are already done are not repeated. The base must not be used for anything else meanwhile, because
+// the memory of each run is measured.
 func Compare(ctx context.Context, o *CompareOptions, base *Base, set *Set, hook Hook) (*Comparison, error) {
 	start := time.Now()
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	base.apart = o.Apart // or what one run has mapped would count as memory of all that follow
+	base.apart = o.Apart // otherwise memory mapped by one run would count for all later ones
 	j := &compareJob{o: o, hook: hook, base: base, set: set}
 	if err := j.plan(); err != nil {
 		return nil, err
@@ -169,7 +171,7 @@ func Compare(ctx context.Context, o *CompareOptions, base *Base, set *Set, hook 
 	return &Comparison{ComparisonDocument: j.doc, Judgement: j.judged, Options: o, BaseDigest: base.digest}, nil
 }
 
-// partial says how much is done.
+// partial wraps an error with the number of finished runs.
 func (j *compareJob) partial(err error) error {
 	done := 0
 	for i := range j.runs {
@@ -180,7 +182,7 @@ func (j *compareJob) partial(err error) error {
 	return &PartialError{Done: done, Runs: len(j.runs), Err: err}
 }
 
-// compareJob is one comparison.
+// compareJob is a comparison in progress.
 type compareJob struct {
 	o    *CompareOptions
 	hook Hook
@@ -195,13 +197,13 @@ type compareJob struct {
 // comparedRun is one training.
 type comparedRun struct {
 	o    *Options
-	test []int   // samples of the data
-	doc  *Result // nil: to be done
+	test []int   // indices of test samples
+	doc  *Result // nil: not done yet
 
-	own, ownRaw *metric.Predictions // of the adapter for test, calibrated or not
+	own, ownRaw *metric.Predictions // predictions of the adapter for test, calibrated and uncalibrated
 }
 
-// plan lists the runs, finds out which are done, and refuses a folder with others in it.
+// plan lists the runs and finds out which are done. It returns an error if a folder contains another run.
 func (j *compareJob) plan() error {
 	for _, m := range j.o.Methods {
 		for _, o := range j.o.runs(m) {
@@ -230,7 +232,7 @@ func (j *compareJob) plan() error {
 	return nil
 }
 
-// train makes the runs that are not done.
+// train trains the runs that are not done.
 func (j *compareJob) train(ctx context.Context) error {
 	for i := range j.runs {
 		r := &j.runs[i]
@@ -238,7 +240,8 @@ func (j *compareJob) train(ctx context.Context) error {
 			j.hook.tell(Compared{Title: r.o.Title, Before: true, Number: i + 1, Runs: len(j.runs), Result: r.doc})
 			continue
 		}
-		clear(j.base.models) // of another method, maybe in another precision: it would count as memory of this run
+		// models of another method, possibly in another precision, would count as memory of this run
+		clear(j.base.models)
 		counted := sysinfo.ResetPeak()
 		job, err := NewRun(r.o, j.base, j.set, j.hook)
 		if err != nil {
@@ -249,7 +252,7 @@ func (j *compareJob) train(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", r.o.Title, err)
 		}
 		if !counted && doc.PeakMemory != 0 {
-			doc.PeakMemory = 0 // that of an earlier run, maybe
+			doc.PeakMemory = 0 // it may be from an earlier run
 			job.record.Result = doc
 			if err := job.writeRecord(); err != nil {
 				return err

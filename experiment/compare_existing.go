@@ -16,7 +16,8 @@ import (
 	"melo.example/melo/metric"
 )
 
-// ExistingDocument is what came of comparing adapters that are there, and answers of other programs, on the same images.
+// ExistingDocument is the result of comparing existing adapters, and answers of other programs, on the same
+// images.
 type ExistingDocument struct {
 	Data        EvaluatedData    `json:"data"`
 	Labels      []string         `json:"labels"`
@@ -28,19 +29,19 @@ type ExistingDocument struct {
 	Notice      string           `json:"notice"`
 }
 
-// ExistingResult judges one of them.
+// ExistingResult is the evaluation of one of them.
 type ExistingResult struct {
-	Name   string `json:"name"`   // path of the adapter, or of the CSV file
+	Name   string `json:"name"`   // path of the adapter or the CSV file
 	Digest string `json:"digest"` // of the adapter; empty for a CSV file
-	// BasePrecision is that of the base's products; absent for a CSV file.
+	// BasePrecision is the precision of the base's products; missing for a CSV file.
 	BasePrecision string `json:"base_precision,omitempty"`
 	Numbers
-	DeLong *float64 `json:"p_delong"` // against the first, of two labels; images are taken to be independent
+	DeLong *float64 `json:"p_delong"` // against the first, for two labels; assumes independent images
 }
 
-// CompareExisting measures adapters on the same images, and beside them the answers of CSV files as [Evaluation.WritePredictions]
-// has them: a column path, and probability:LABEL for each label. The first is compared with each of the others, by AUC with
-// the margin of non-inferiority (0: DefaultMargin). attach opens an adapter.
+// CompareExisting evaluates adapters on the same images, and also answers in CSV files with the columns of
+// [Evaluation.WritePredictions]: path, and probability:LABEL for each label. The first is compared with each of
+// the others by AUC, with a margin of non-inferiority (0: DefaultMargin). attach opens an adapter.
 func CompareExisting(ctx context.Context, adapters, tables []string, attach func(path string) (Predictor, error), o *EvaluateOptions, margin float64,
 	hook Hook) (*ExistingDocument, error) {
 	start := time.Now()
@@ -115,7 +116,7 @@ func CompareExisting(ctx context.Context, adapters, tables []string, attach func
 	return d, nil
 }
 
-// tested are the paths of the images.
+// tested returns the paths of the images.
 func (e *Evaluation) tested() []string {
 	var list []string
 	for _, i := range e.j.samples {
@@ -124,10 +125,11 @@ func (e *Evaluation) tested() []string {
 	return list
 }
 
-// maxAnswers bounds a table of answers.
+// maxAnswers limits the size of a table of answers in bytes.
 const maxAnswers = 1 << 30
 
-// readAnswers reads the probabilities of the images of an evaluation. Every image must be there, once; others are left out.
+// readAnswers reads the probabilities for the images of an evaluation. Every image must occur once; others are
+// ignored.
 func readAnswers(path string, e *Evaluation) (*metric.Predictions, error) {
 	f, err := regular.Open(path)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/metric"
 )
 
-// pooledData describes the data of all folds: every image is tested on once in each repeat.
+// pooledData describes the data of all folds: every image is a test image once per repeat.
 func (j *compareJob) pooledData() {
 	var test []int
 	for i := range j.runs[:j.o.Folds] {
@@ -21,8 +21,8 @@ func (j *compareJob) pooledData() {
 	}
 }
 
-// pooled brings the answers of the adapters of all folds together, in the order of the samples. An image has the answer of the
-// one adapter that was not trained on it. Thresholds are means over the folds, as far as adapters have their own.
+// pooled combines the answers of the adapters of all folds, in sample order. Each image is answered by the
+// adapter that was not trained on it. Thresholds are means over the folds, if the adapters have their own.
 func pooled(parts []*evalJob) (all *evalJob, calibrated, raw *metric.Predictions) {
 	if len(parts) == 1 {
 		e := parts[0]
@@ -62,7 +62,7 @@ func pooled(parts []*evalJob) (all *evalJob, calibrated, raw *metric.Predictions
 	return &joined, join(true), join(false)
 }
 
-// spreadOf sums up the AUCs of folds.
+// spreadOf summarises the AUCs of folds.
 func spreadOf(runs []RunResult) *FoldSpread {
 	aucs := foldAUCs(runs)
 	s := &FoldSpread{Folds: len(aucs)}
@@ -81,7 +81,7 @@ func spreadOf(runs []RunResult) *FoldSpread {
 	return s
 }
 
-// foldAUCs are the AUCs that are defined.
+// foldAUCs returns the AUCs that are defined.
 func foldAUCs(runs []RunResult) (aucs []float64) {
 	for _, r := range runs {
 		if r.AUC != nil {

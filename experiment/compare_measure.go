@@ -9,7 +9,7 @@ import (
 	"melo.example/melo/train"
 )
 
-// evaluate lets every adapter answer for the images that its training did not see.
+// evaluate computes the answers of every adapter for its test images.
 func (j *compareJob) evaluate(ctx context.Context) error {
 	base, err := j.o.Open()
 	if err != nil {
@@ -46,14 +46,14 @@ func (j *compareJob) evaluate(ctx context.Context) error {
 	return nil
 }
 
-// answer lets the adapter of one run answer for its test images.
+// answer computes the answers of one run's adapter for its test images.
 func (j *compareJob) answer(ctx context.Context, base Opened, r *comparedRun) (*evalJob, error) {
 	adapter, err := base.Attach(r.o.Out)
 	if err != nil {
 		return nil, badInput(err)
 	}
 	meta := adapter.Metadata()
-	j.doc.BasePrecision = adapter.Precision() // one base answers for all
+	j.doc.BasePrecision = adapter.Precision() // the same base answers for all
 	e := &evalJob{o: &EvaluateOptions{Data: j.set.path, Resamples: j.o.Resamples, Seed: bootstrapSeed, Workers: j.o.Workers}, hook: j.hook,
 		adapter: adapter, rule: meta.Rule(), data: j.set.Dataset, samples: r.test, title: "testing " + r.o.Title}
 	if err := e.predict(ctx); err != nil {
@@ -63,7 +63,7 @@ func (j *compareJob) answer(ctx context.Context, base Opened, r *comparedRun) (*
 	return e, nil
 }
 
-// bootstrapSeed is that of the resamples, the same for every comparison.
+// bootstrapSeed is the seed of the resamples, the same for every comparison.
 const bootstrapSeed = 1
 
 // measure computes everything in the document.
@@ -102,7 +102,7 @@ func (j *compareJob) measure(ctx context.Context) error {
 	return nil
 }
 
-// method sums up the runs of one method.
+// method summarises the runs of one method.
 func (j *compareJob) method(x *Judged, runs []comparedRun) MethodResult {
 	first := runs[0].doc
 	d := MethodResult{Method: x.Name, Params: first.Params, Numbers: numbersOf(x.Numbers, x.Runs[0].N()), Uncalibrated: probabilitiesOf(x.RawAll),
@@ -158,7 +158,7 @@ func runOf(r *comparedRun) RunResult {
 	return d
 }
 
-// deviation is the standard deviation of values, with n-1 below.
+// deviation returns the standard deviation of values, with denominator n-1.
 func deviation(values []float64) float64 {
 	mean, sum := 0.0, 0.0
 	for _, v := range values {
@@ -170,7 +170,7 @@ func deviation(values []float64) float64 {
 	return math.Sqrt(sum / float64(len(values)-1))
 }
 
-// differencesOf measures two methods.
+// differencesOf compares two methods.
 func differencesOf(ctx context.Context, j *Judgement, first, second *Judged, margin float64) (*Difference, error) {
 	n, err := j.Boot.CompareMethods(ctx, first.Runs, second.Runs, margin)
 	if err != nil {
@@ -179,13 +179,13 @@ func differencesOf(ctx context.Context, j *Judgement, first, second *Judged, mar
 	d := &Difference{First: first.Name, Second: second.Name, AUC: differenceOf(n.AUC.Estimate), Accuracy: differenceOf(n.Accuracy.Estimate),
 		Balanced: differenceOf(n.BalancedAccuracy.Estimate), F1: differenceOf(n.F1.Estimate), ECE: differenceOf(n.ECE.Estimate),
 		Brier: differenceOf(n.Brier.Estimate), LogLoss: differenceOf(n.LogLoss.Estimate), OverSeeds: n.AUC.Seeds, Margin: margin, PerLabel: []LabelDifference{}}
-	// Where no resample differs there is nothing to tell how far other images would: two perfect AUCs on ten images show nothing.
+	// If all resamples agree they say nothing about other images: two perfect AUCs on ten images prove nothing.
 	if n.AUC.Defined && n.AUC.Bounded {
 		d.NotInferior = &n.AUC.NotInferior
 	}
 	list := n.Labels
 	if len(list) == 2 && j.Exclusive() {
-		list = nil // they are the same, and the AUC above
+		list = nil // with two labels they equal the AUC above
 	}
 	var p []float64
 	for l, x := range list {
@@ -201,7 +201,7 @@ func differencesOf(ctx context.Context, j *Judgement, first, second *Judged, mar
 	return d, nil
 }
 
-// differenceOf is a difference for the document.
+// differenceOf converts a difference for the document.
 func differenceOf(e metric.Estimate) (d DifferenceNumber) {
 	d.Difference, d.Interval = pair(e)
 	if e.Defined {

@@ -15,38 +15,40 @@ import (
 	"melo.example/melo/internal/atomicfile"
 )
 
-// ShotsDocument is what came of comparisons on few images: the --json document of "melo compare --shots", and shots.json in its folder.
+// ShotsDocument is the result of few-shot comparisons: the --json document of "melo compare --shots", and
+// shots.json in its folder.
 type ShotsDocument struct {
 	Base    string        `json:"base"`
-	Shots   []int         `json:"shots"` // images of each label
+	Shots   []int         `json:"shots"` // images per label
 	Results []ShotsResult `json:"results"`
 	Folder  string        `json:"folder"`
 	Seconds float64       `json:"seconds"`
 	Notice  string        `json:"notice"`
-	whole   []*Comparison // one for each
+	whole   []*Comparison // one for each number of images
 }
 
-// ShotsResult is the comparison on so many images of each label.
+// ShotsResult is the comparison with a number of images per label.
 type ShotsResult struct {
 	Shots      int                `json:"shots"`
 	Comparison ComparisonDocument `json:"comparison"`
 }
 
-// Comparisons are those on few images, in the order of Shots. Their images can be read as long as the data is open.
+// Comparisons returns the few-shot comparisons, in the order of Shots. Their images can be read as long as the
+// data is open.
 func (d *ShotsDocument) Comparisons() []*Comparison { return d.whole }
 
-// Names of the results in the folder of comparisons on few images.
+// File names of the results of few-shot comparisons.
 const (
 	ShotsTable = "shots.csv"
 	ShotsJSON  = "shots.json"
 )
 
-// shotsFolder is that of the comparison on k images of each label.
+// shotsFolder returns the folder of the comparison with k images per label.
 func (o *CompareOptions) shotsFolder(k int) string {
 	return filepath.Join(o.Folder, fmt.Sprintf("shots-%d", k))
 }
 
-// ShotsFolders lists the folders of the comparisons on so many images of each label.
+// ShotsFolders lists the folders of the comparisons with these numbers of images per label.
 func (o *CompareOptions) ShotsFolders(shots []int) (list []string) {
 	for _, k := range shots {
 		list = append(list, o.shotsFolder(k))
@@ -54,7 +56,7 @@ func (o *CompareOptions) ShotsFolders(shots []int) (list []string) {
 	return list
 }
 
-// CheckShots refuses numbers of images that cannot be, with a [SettingError].
+// CheckShots returns a [SettingError] for invalid numbers of images.
 func (o *CompareOptions) CheckShots(shots []int) error {
 	for i, k := range shots {
 		if k < 1 || slices.Contains(shots[:i], k) {
@@ -64,9 +66,9 @@ func (o *CompareOptions) CheckShots(shots []int) error {
 	return o.Validate()
 }
 
-// CompareShots makes the comparison once for each number of images of each label: learning curves over the size of the training
-// data. Images are drawn anew for each seed, and those of a smaller number are among those of a larger one; validation and test
-// images are always the same. Runs that were done before are not made again.
+// CompareShots makes the comparison for each number of images per label: learning curves over the size of the
+// training data. Images are drawn anew for each seed, and a smaller selection is part of a larger one.
+// Validation and test images are always the same. Runs that are already done are not repeated.
 func CompareShots(ctx context.Context, o *CompareOptions, shots []int, base *Base, set *Set, hook Hook) (*ShotsDocument, error) {
 	start := time.Now()
 	if len(shots) == 0 {
@@ -93,7 +95,7 @@ func CompareShots(ctx context.Context, o *CompareOptions, shots []int, base *Bas
 	return d, nil
 }
 
-// Write leaves shots.csv and shots.json in the folder; those of the single comparisons are written by them.
+// Write writes shots.csv and shots.json to the folder. The individual comparisons write their own files.
 func (d *ShotsDocument) Write() error {
 	if err := atomicfile.Write(filepath.Join(d.Folder, ShotsTable), 0o666, d.writeCSV); err != nil {
 		return err
@@ -106,7 +108,7 @@ func (d *ShotsDocument) Write() error {
 	})
 }
 
-// writeCSV writes a row for each method and number of images.
+// writeCSV writes a row per method and number of images.
 func (d *ShotsDocument) writeCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
 	w.Write([]string{"shots", "train", "method", "auc", "auc_low", "auc_high", "auc_sd", "accuracy"})

@@ -1,44 +1,45 @@
 package experiment
 
-// ComparisonDocument is what came of a comparison: the --json document of "melo compare", and compare.json in its folder. Numbers that the images do
-// not define are null.
+// ComparisonDocument is the result of a comparison: the --json document of "melo compare", and compare.json in
+// its folder. Undefined numbers are null.
 type ComparisonDocument struct {
 	Base string `json:"base"`
-	// BasePrecision is that of the base's products when the runs were tested.
-	BasePrecision string         `json:"base_precision"`
-	Data          Data           `json:"data"`
-	Seeds         []uint64       `json:"seeds"`
-	Folds         int            `json:"folds,omitempty"` // of each repeat, whose seeds are Seeds; absent: one test split
-	Methods       []MethodResult `json:"methods"`
-	Differences   []Difference   `json:"differences"`
-	Bootstrap     Bootstrap      `json:"bootstrap"`
-	Folder        string         `json:"folder"`
-	Warnings      []string       `json:"warnings"`
-	Seconds       float64        `json:"seconds"`
-	Notice        string         `json:"notice"`
+	// BasePrecision is the precision of the base's products during testing.
+	BasePrecision string   `json:"base_precision"`
+	Data          Data     `json:"data"`
+	Seeds         []uint64 `json:"seeds"`
+	// per repeat, whose seeds are Seeds; missing: a single test split
+	Folds       int            `json:"folds,omitempty"`
+	Methods     []MethodResult `json:"methods"`
+	Differences []Difference   `json:"differences"`
+	Bootstrap   Bootstrap      `json:"bootstrap"`
+	Folder      string         `json:"folder"`
+	Warnings    []string       `json:"warnings"`
+	Seconds     float64        `json:"seconds"`
+	Notice      string         `json:"notice"`
 }
 
-// MethodResult is what came of one method: means over its runs.
+// MethodResult is the result of one method: means over its runs.
 type MethodResult struct {
 	Method          string     `json:"method"`
 	Params          Parameters `json:"parameters"`
-	Bytes           int64      `json:"bytes"` // of the largest adapter
+	Bytes           int64      `json:"bytes"` // size of the largest adapter
 	SecondsPerEpoch float64    `json:"seconds_per_epoch"`
 	Epochs          float64    `json:"epochs"`
-	PeakMemory      int64      `json:"peak_memory_bytes"` // the largest
+	PeakMemory      int64      `json:"peak_memory_bytes"` // of the run with most memory
 	Numbers
-	AUCDeviation *float64           `json:"auc_sd"`             // over seeds, or repeats
-	PerFold      *FoldSpread        `json:"per_fold,omitempty"` // absent: no folds
+	AUCDeviation *float64           `json:"auc_sd"`             // standard deviation over seeds, or repeats
+	PerFold      *FoldSpread        `json:"per_fold,omitempty"` // missing: no folds
 	Uncalibrated ProbabilityNumbers `json:"uncalibrated"`
 	PerLabel     []SubgroupLabel    `json:"per_label"`
 	Runs         []RunResult        `json:"runs"`
 	Settings     Config             `json:"settings"` // of the first run
 }
 
-// RunResult is one run.
+// RunResult is the result of one run.
 type RunResult struct {
 	Seed            uint64           `json:"seed"`
-	Fold            int              `json:"fold,omitempty"` // that was held out, from 1
+	Fold            int              `json:"fold,omitempty"` // held-out fold, from 1
 	Adapter         AdapterReference `json:"adapter"`
 	Bytes           int64            `json:"bytes"`
 	Epochs          int              `json:"epochs"`
@@ -53,7 +54,7 @@ type RunResult struct {
 	UncalibratedECE *float64         `json:"uncalibrated_ece"`
 }
 
-// Difference is the first method less the second.
+// Difference is the first method minus the second.
 type Difference struct {
 	First    string           `json:"first"`
 	Second   string           `json:"second"`
@@ -65,14 +66,16 @@ type Difference struct {
 	Brier    DifferenceNumber `json:"brier"`
 	LogLoss  DifferenceNumber `json:"log_loss"`
 
-	OverSeeds   bool              `json:"over_seeds"` // intervals and p-values hold for other seeds, too
-	Margin      float64           `json:"margin"`
-	NotInferior *float64          `json:"not_inferior_p"` // of the AUC of the first being worse by the margin or more
+	OverSeeds bool    `json:"over_seeds"` // intervals and p-values include variation between seeds
+	Margin    float64 `json:"margin"`
+	// p-value of the AUC of the first being lower by the margin or more
+	NotInferior *float64          `json:"not_inferior_p"`
 	PerLabel    []LabelDifference `json:"per_label"`
-	PerFold     *DifferenceNumber `json:"per_fold,omitempty"` // of the AUCs of folds, by the corrected t-test; absent: no folds
+	// of the AUCs of folds, by the corrected t-test; missing: no folds
+	PerFold *DifferenceNumber `json:"per_fold,omitempty"`
 }
 
-// FoldSpread is how the AUCs of folds spread; those of which it is defined.
+// FoldSpread is the spread of the AUCs of folds in which it is defined.
 type FoldSpread struct {
 	Folds     int      `json:"folds"`
 	Mean      *float64 `json:"mean"`
@@ -88,14 +91,14 @@ type LabelDifference struct {
 	Holm  *float64         `json:"p_holm"` // p adjusted for the number of labels
 }
 
-// DifferenceNumber is a difference with its interval and the p-value of there being none.
+// DifferenceNumber is a difference with its interval and p-value.
 type DifferenceNumber struct {
 	Difference *float64    `json:"difference"`
 	Interval   *[2]float64 `json:"difference_ci"`
 	P          *float64    `json:"p"`
 }
 
-// Bootstrap says how intervals were found.
+// Bootstrap describes how intervals were computed.
 type Bootstrap struct {
 	Level     float64 `json:"level"`
 	Resamples int     `json:"resamples"`

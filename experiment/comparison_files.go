@@ -12,7 +12,7 @@ import (
 	"melo.example/melo/lora/ensemble"
 )
 
-// Names of the results in the folder of a comparison.
+// File names of the results of a comparison.
 const (
 	ComparisonReport = "report.html"
 	ComparisonTable  = "compare.csv"
@@ -63,7 +63,7 @@ func cell(v *float64) string {
 	return strconv.FormatFloat(*v, 'g', -1, 64)
 }
 
-// cells are the ends of an interval in a table.
+// cells formats the ends of an interval for a table.
 func cells(v *[2]float64) []string {
 	if v == nil {
 		return []string{"", ""}
@@ -71,7 +71,7 @@ func cells(v *[2]float64) []string {
 	return []string{cell(&v[0]), cell(&v[1])}
 }
 
-// writeCSV writes a row for each method, with means over seeds, and one for each run.
+// writeCSV writes a row per method, with means over seeds, and a row per run.
 func (d *ComparisonDocument) writeCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
 	w.Write([]string{"method", "seed", "fold", "trained", "head", "share", "bytes", "seconds_per_epoch", "peak_memory_bytes", "auc", "auc_low", "auc_high", "auc_sd",

@@ -16,13 +16,13 @@ import (
 	"melo.example/melo/train"
 )
 
-// pixelsPerUnit is how fine the PNG pictures of the curves are.
+// pixelsPerUnit is the resolution of the PNG pictures of curves.
 const pixelsPerUnit = 2
 
-// maxCurvePoints bounds the points of the learning rate's curve: as many as can be told apart.
+// maxCurvePoints limits the points of the learning rate's curve; more could not be distinguished.
 const maxCurvePoints = 1000
 
-// curveFigures are the curves of a run by the names of their files.
+// curveFigures returns the curves of a run by file name.
 func curveFigures(l *train.Loop) map[string]*plot.Figure {
 	var epochs, loss, valLoss, auc []float64
 	for _, e := range l.State.History {
@@ -46,7 +46,7 @@ func curveFigures(l *train.Loop) map[string]*plot.Figure {
 	return figures
 }
 
-// appendScore appends a score, or a gap.
+// appendScore appends a score, or NaN if there is none.
 func appendScore(list []float64, s train.Scores, name string) []float64 {
 	if v, ok := s[name]; ok {
 		return append(list, v)
@@ -54,7 +54,7 @@ func appendScore(list []float64, s train.Scores, name string) []float64 {
 	return append(list, math.NaN())
 }
 
-// rateFigure is the learning rate of the steps so far.
+// rateFigure draws the learning rate of the steps so far.
 func rateFigure(l *train.Loop) *plot.Figure {
 	var steps, rates []float64
 	n := l.State.Step
@@ -65,7 +65,7 @@ func rateFigure(l *train.Loop) *plot.Figure {
 		Series: []plot.Series{{X: steps, Y: rates}}}
 }
 
-// writeCurves draws the curves into the run's folder, as SVG and PNG.
+// writeCurves writes the curves to the run's folder, as SVG and PNG.
 func (j *Run) writeCurves() error {
 	if j.o.NoCurves {
 		return nil
@@ -82,7 +82,7 @@ func (j *Run) writeCurves() error {
 	return nil
 }
 
-// curvesHook draws what there is of the curves when a run is interrupted; a finished one draws them at its end.
+// curvesHook draws the curves so far if a run is interrupted. A finished run draws them at its end.
 func (j *Run) curvesHook() train.Hook {
 	return train.Hook{Name: "curves", Interrupted: func(*train.Loop) error {
 		if err := j.writeCurves(); err != nil {
@@ -92,10 +92,11 @@ func (j *Run) curvesHook() train.Hook {
 	}}
 }
 
-// maxEvents is how large an event file grows before the next one is begun: it is written anew after each epoch.
+// maxEvents is the size of an event file from which a new one is started, because a file is rewritten after
+// each epoch.
 const maxEvents = 4 << 20
 
-// eventLog keeps TensorBoard's files of this process.
+// eventLog writes TensorBoard's files of this process.
 type eventLog struct {
 	dir   string
 	name  string
@@ -103,7 +104,7 @@ type eventLog struct {
 	bytes []byte
 }
 
-// eventPattern matches the files of all processes of a run.
+// eventPattern matches the event files of all processes of a run.
 const eventPattern = "events.out.tfevents.*"
 
 func newEventLog(dir string, now time.Time) *eventLog {
@@ -131,7 +132,8 @@ func (e *eventLog) write() error {
 	return err
 }
 
-// eventsHook keeps the files of TensorBoard: each step's loss, gradient and learning rate, each epoch's scores.
+// eventsHook writes TensorBoard's files: loss, gradient norm and learning rate of each step, scores of each
+// epoch.
 func (j *Run) eventsHook(now time.Time) train.Hook {
 	log := newEventLog(j.o.RunFolder(), now)
 	write := func() error {
@@ -163,7 +165,7 @@ func (j *Run) eventsHook(now time.Time) train.Hook {
 	}
 }
 
-// removeEvents removes what an earlier run left: its steps would be mixed with ours.
+// removeEvents removes the files of an earlier run, whose steps would be mixed with the new ones.
 func removeEvents(dir string) error {
 	old, err := filepath.Glob(filepath.Join(dir, eventPattern))
 	for _, path := range slices.Sorted(slices.Values(old)) {

@@ -11,7 +11,7 @@ import (
 	"melo.example/melo/internal/text"
 )
 
-// DataDocument is what a data set is, before anyone trains on it.
+// DataDocument describes a data set before training.
 type DataDocument struct {
 	Path       string         `json:"path"`
 	Digest     string         `json:"digest"`
@@ -41,26 +41,26 @@ type DataDocument struct {
 	LeftOutFile string `json:"left_out_file,omitempty"`
 }
 
-// DataLeftOut are files that are no samples, for one reason.
+// DataLeftOut lists files that are not samples, for one reason.
 type DataLeftOut struct {
 	Reason string   `json:"reason"`
 	Files  int      `json:"files"`
-	First  []string `json:"first"` // three at most
+	First  []string `json:"first"` // at most three
 }
 
-// DataNear are images that look alike without being equal.
+// DataNear lists images that look alike without being equal.
 type DataNear struct {
 	Pairs int            `json:"pairs"`
 	First []DataNearPair `json:"first"`
 }
 
-// DataNearPair is one pair of them.
+// DataNearPair is a pair of such images.
 type DataNearPair struct {
 	Images [2]string `json:"images"`
 	Labels [2]string `json:"labels"`
 }
 
-// DataShortcut is how well a label can be told by a property of the files alone.
+// DataShortcut is how well a property of the files alone predicts a label.
 type DataShortcut struct {
 	Property string  `json:"property"`
 	Label    string  `json:"label"`
@@ -90,22 +90,22 @@ type DataFold struct {
 	Counts []int `json:"held_per_label"`
 }
 
-// DataSize is a size with the number of images that have it.
+// DataSize is a size and the number of images that have it.
 type DataSize struct {
 	Width  int `json:"width"`
 	Height int `json:"height"`
 	Images int `json:"images"`
 }
 
-// DataSizes are the sizes of the images.
+// DataSizes describes the sizes of the images.
 type DataSizes struct {
 	Distinct int        `json:"distinct"`
 	Smallest DataSize   `json:"smallest"` // by area
 	Largest  DataSize   `json:"largest"`
-	Common   []DataSize `json:"common"` // the most frequent first, ten at most
+	Common   []DataSize `json:"common"` // most frequent first, at most ten
 }
 
-// DataMode is how images are stored.
+// DataMode is a storage format of images.
 type DataMode struct {
 	Format   string `json:"format"`
 	Channels int    `json:"channels"`
@@ -113,22 +113,22 @@ type DataMode struct {
 	Images   int    `json:"images"`
 }
 
-// DataGroups are the groups (patients) that samples belong to.
+// DataGroups describes the groups (patients) of samples.
 type DataGroups struct {
 	Groups  int `json:"groups"`
-	Images  int `json:"images"` // that have one
+	Images  int `json:"images"` // images with a group
 	Largest int `json:"largest"`
 }
 
-// DataCopies is one image under several names.
+// DataCopies is an image that occurs under several names.
 type DataCopies struct {
 	Images     []string `json:"images"`
-	Labels     []string `json:"labels"`      // of each
-	LabelsVary bool     `json:"labels_vary"` // and which is right is not known
+	Labels     []string `json:"labels"`      // of each copy
+	LabelsVary bool     `json:"labels_vary"` // they differ, so at least one is wrong
 }
 
-// Examine looks at data as training would: what there is of each label and split, what belongs together, what cannot be
-// read. The data set has been scanned. The problem, nil if there is none, is what training would stop at.
+// Examine examines data as training would: images per label and split, what belongs together, what cannot be
+// read. The data set must have been scanned. problem is the error at which training would stop, or nil.
 func Examine(ctx context.Context, ds *dataset.Dataset, source *Source) (doc *DataDocument, problem, err error) {
 	digest, err := ds.Digest()
 	if err != nil {
@@ -139,7 +139,8 @@ func Examine(ctx context.Context, ds *dataset.Dataset, source *Source) (doc *Dat
 	for _, b := range ds.Bad() {
 		doc.Unreadable = append(doc.Unreadable, FailedImage{Image: b.Path, Error: text.OneLine(b.Err)})
 	}
-	problem = ds.Scan(ctx, dataset.ScanOptions{MaxBad: source.MaxBad}) // finds nothing new, but may be too much
+	// finds nothing new, but may report too many unreadable images
+	problem = ds.Scan(ctx, dataset.ScanOptions{MaxBad: source.MaxBad})
 	parts, splitProblem := doc.divide(ds, source)
 	if problem == nil {
 		problem = splitProblem
@@ -155,7 +156,7 @@ func Examine(ctx context.Context, ds *dataset.Dataset, source *Source) (doc *Dat
 	return doc, problem, nil
 }
 
-// divide splits the data as asked. Where that is not possible it returns the splits as they are given.
+// divide splits the data as requested. If that is not possible it returns the given splits.
 func (d *DataDocument) divide(ds *dataset.Dataset, source *Source) (parts [3][]int, err error) {
 	if source.Folds > 0 {
 		var folds []dataset.Fold
@@ -181,11 +182,11 @@ func sorted(s []string) []string {
 	return s
 }
 
-// count fills in the images of each label and part.
+// count sets the number of images per label and part.
 func (d *DataDocument) count(ds *dataset.Dataset, parts [3][]int) {
 	at := [3][]int{}
 	for p, part := range parts {
-		at[p] = ds.Counts(append([]int{}, part...)) // nil would be all
+		at[p] = ds.Counts(append([]int{}, part...)) // nil would mean all samples
 	}
 	for l, name := range ds.Labels {
 		c := DataTotal{Train: at[0][l], Val: at[1][l], Test: at[2][l]}
@@ -195,7 +196,7 @@ func (d *DataDocument) count(ds *dataset.Dataset, parts [3][]int) {
 	d.Total = DataTotal{len(parts[0]), len(parts[1]), len(parts[2]), len(parts[0]) + len(parts[1]) + len(parts[2])}
 }
 
-// measure fills in sizes and modes.
+// measure sets sizes and formats.
 func (d *DataDocument) measure(ds *dataset.Dataset) {
 	sizes, modes := map[[2]int]int{}, map[DataMode]int{}
 	for i := range ds.Samples {
@@ -230,7 +231,7 @@ func (d *DataDocument) measure(ds *dataset.Dataset) {
 	})
 }
 
-// relate fills in what belongs together: groups and copies.
+// relate sets what belongs together: groups and copies.
 func (d *DataDocument) relate(ds *dataset.Dataset) {
 	groups := map[string]int{}
 	for i := range ds.Samples {
@@ -254,10 +255,10 @@ func (d *DataDocument) relate(ds *dataset.Dataset) {
 	}
 }
 
-// listedNear is the number of pairs that look alike which are listed.
+// listedNear is the number of near-copy pairs that are listed.
 const listedNear = 10
 
-// doubt fills in what was understood, and what a reader should doubt.
+// doubt sets how the data was interpreted, and what a reader should doubt.
 func (d *DataDocument) doubt(ds *dataset.Dataset) {
 	d.Understood, d.Notes, d.LeftOut, d.Shortcuts = ds.Understood(), append([]string{}, ds.Notes...), []DataLeftOut{}, []DataShortcut{}
 	at := map[string]int{}

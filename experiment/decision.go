@@ -7,14 +7,14 @@ import (
 	"melo.example/melo/metric"
 )
 
-// The rules by which decisions are made.
+// The decision rules.
 const (
-	MostProbable = "most probable" // of exclusive labels
-	ByThreshold  = "threshold"     // of two labels: the second from its threshold on
-	ByThresholds = "thresholds"    // each label from its own on
+	MostProbable = "most probable" // for exclusive labels
+	ByThreshold  = "threshold"     // for two labels: the second if its probability reaches its threshold
+	ByThresholds = "thresholds"    // each label by its own threshold
 )
 
-// decisionOf says how predictions are decided, and what the other rules would give.
+// decisionOf describes the decision rule of predictions, and what other rules would give.
 func decisionOf(p *metric.Predictions, labels []string) Decision {
 	half := *p
 	half.Thresholds = nil
@@ -48,7 +48,7 @@ func decisionOf(p *metric.Predictions, labels []string) Decision {
 	return d
 }
 
-// alternative measures another rule.
+// alternative evaluates another rule.
 func alternative(text string, p *metric.Predictions, labels []string) Alternative {
 	a := Alternative{Text: text, Accuracy: maybe(p.Accuracy()), Balanced: maybe(p.BalancedAccuracy())}
 	for l, k := range p.Counts() {
@@ -57,7 +57,7 @@ func alternative(text string, p *metric.Predictions, labels []string) Alternativ
 	return a
 }
 
-// maybe is a number for a document, nil where it is not defined.
+// maybe returns a number for a document, or nil if it is not defined.
 func maybe(v float64, ok bool) *float64 {
 	if !ok {
 		return nil

@@ -1,6 +1,6 @@
-// Package experiment makes runs: it trains on data, records what was done, and sums up what came of it.
+// Package experiment runs trainings: it trains on data, records what was done, and summarises the results.
 //
-// A [Run] is one training: [Options] on a [Base] and a [Set] that other runs may use, too. It can be stopped and resumed,
-// and knows whether it was done before. Nothing here prints or reads flags: what happens is told to a [Hook], and
-// what is wrong comes back as an error that says whose fault it is ([SettingError], [InputError]).
+// A [Run] is one training: [Options] on a [Base] and a [Set], which may be shared by several runs. It can be
+// interrupted and resumed, and detects if it was done before. The package neither prints nor reads flags: it
+// reports events to a [Hook], and its errors say by their type what is at fault ([SettingError], [InputError]).
 package experiment

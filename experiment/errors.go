@@ -6,36 +6,36 @@ import (
 	"melo.example/melo/internal/buildinfo"
 )
 
-// Notice stands wherever a result is shown.
+// Notice is shown with every result.
 const Notice = buildinfo.Notice
 
-// SettingError is a setting that cannot be, or that does not fit base, data or machine.
+// SettingError reports a setting that is invalid, or incompatible with base, data or machine.
 type SettingError struct {
-	Setting string // in the spelling of the command line: "lora-plus"
+	Setting string // spelled as on the command line: "lora-plus"
 	Problem string // "0, expected a positive number"
 }
 
-// Error names the setting.
+// Error returns the message with the name of the setting.
 func (e *SettingError) Error() string { return "experiment: " + e.Setting + " " + e.Problem }
 
-// Flag is Error in the words of the command line.
+// Flag returns the message with the name of the command-line flag.
 func (e *SettingError) Flag() string { return "--" + e.Setting + " " + e.Problem }
 
-// setting makes a SettingError.
+// setting returns a SettingError.
 func setting(name, format string, args ...any) error {
 	return &SettingError{Setting: name, Problem: fmt.Sprintf(format, args...)}
 }
 
-// InputError is an error that something from outside has caused: data, a base, an adapter, the files of an earlier run.
+// InputError is an error in external input: data, a base, an adapter, the files of an earlier run.
 type InputError struct{ Err error }
 
-// Error is that of Err.
+// Error returns the message of Err.
 func (e *InputError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// badInput marks err as caused from outside; nil stays nil.
+// badInput wraps err as an InputError; nil stays nil.
 func badInput(err error) error {
 	if err == nil {
 		return nil
@@ -43,16 +43,16 @@ func badInput(err error) error {
 	return &InputError{err}
 }
 
-// OtherRunError is a folder that holds a run on other data or with other settings.
+// OtherRunError reports a folder that contains a run with other data or settings.
 type OtherRunError struct{ Err error }
 
-// Error names the first thing that differs.
+// Error names the first difference.
 func (e *OtherRunError) Error() string { return e.Err.Error() + ": give another folder" }
 
 // Unwrap returns Err.
 func (e *OtherRunError) Unwrap() error { return e.Err }
 
-// UnfinishedError is the checkpoint of an interrupted run in the place of a new one: it is to be resumed or given up.
+// UnfinishedError reports the checkpoint of an interrupted run, which must be resumed or discarded first.
 type UnfinishedError struct{ Checkpoint string }
 
 // Error names the checkpoint.
@@ -60,11 +60,12 @@ func (e *UnfinishedError) Error() string {
 	return e.Checkpoint + ": an interrupted run: resume it, or restart to start over"
 }
 
-// NoSplitError is data without the split that was asked for: its author names none, and it is not what the adapter was
-// trained on, whose split could be made again. Every image can be evaluated with the split "all".
+// NoSplitError reports that the requested split is not available: the data names no splits, and it is not the
+// data that the adapter was trained on, whose split could be reproduced. Every image can be evaluated with the
+// split "all".
 type NoSplitError struct{ Data, Split, Adapter string }
 
-// Error names all three.
+// Error names data, split and adapter.
 func (e *NoSplitError) Error() string {
 	return fmt.Sprintf("%s: names no %s split, and is not (or no longer) the data that %s was trained on, whose split could be made again",
 		e.Data, e.Split, e.Adapter)

@@ -16,17 +16,17 @@ import (
 	"melo.example/melo/metric"
 )
 
-// Predictor is an adapter on its base, which answers for images.
+// Predictor is an adapter on its base that answers for images.
 type Predictor interface {
 	Path() string     // of the adapter
 	Digest() string   // of the adapter
 	BasePath() string // of its base
-	// Precision is that of the base's products, in which answers are computed: f32, bf16 or int8.
+	// Precision is the precision of the base's products: f32, bf16 or int8.
 	Precision() string
 	Labels() []string
 	Metadata() adapterfile.Metadata
-	// PredictEach answers for the images 0 to n-1 and calls use with each answer or error, in order. image is called from
-	// several goroutines.
+	// PredictEach answers for images 0 to n-1 and calls use with each answer or error, in order. image is
+	// called from several goroutines.
 	PredictEach(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 		use func(i int, a answer.Answer, err error) error) error
 }
@@ -43,26 +43,26 @@ type Explainer interface {
 // EvaluateOptions say which images an adapter is measured on, and how.
 type EvaluateOptions struct {
 	Data  string   // path, as [dataset.Open] takes it
-	Split string   // train, val, test or all; where the data names no splits, those of the training are made again
-	By    []string // columns of the data: each value is evaluated by itself, too
+	Split string   // train, val, test or all; if the data names no splits, those of the training are reproduced
+	By    []string // columns of the data for subgroups: each value is also evaluated separately
 
-	Reading     // how the data is read: as it was for the training
-	MaxBad  int // images without an answer that are left out before the evaluation fails
+	Reading     // how the data is read: as for the training
+	MaxBad  int // images without an answer that may be skipped before the evaluation fails
 
 	Coverage   float64 // of prediction sets; 0: DefaultCoverage; negative: none
-	Prevalence float64 // that predictive values assume; 0: the share among the images
+	Prevalence float64 // prevalence assumed for predictive values; 0: that among the images
 
 	Resamples int    // of the bootstrap
 	Seed      uint64 // of the resamples
 	Workers   int    // of the bootstrap; 0: all cores
 }
 
-// DefaultEvaluateOptions are those of the test split of data.
+// DefaultEvaluateOptions returns the options for the test split of data.
 func DefaultEvaluateOptions(data string) EvaluateOptions {
 	return EvaluateOptions{Data: data, Split: dataset.Test, Resamples: 2000, Seed: 1}
 }
 
-// Validate refuses settings that cannot be, with a [SettingError].
+// Validate returns a [SettingError] for invalid settings.
 func (o *EvaluateOptions) Validate() error {
 	switch {
 	case !slices.Contains([]string{dataset.Train, dataset.Val, dataset.Test, "all"}, o.Split):
@@ -79,19 +79,19 @@ func (o *EvaluateOptions) Validate() error {
 	return o.Reading.Check()
 }
 
-// Evaluation is what an evaluation found. Close it when done.
+// Evaluation is the result of an evaluation. Close it after use.
 type Evaluation struct {
 	EvaluationDocument
-	Judgement *Judgement // what reports draw
-	Adapter   Predictor  // that was measured
+	Judgement *Judgement // for reports
+	Adapter   Predictor  // the evaluated adapter
 
 	j *evalJob
 }
 
-// Close gives back what the data holds: images can no longer be read.
+// Close closes the data: images can no longer be read.
 func (e *Evaluation) Close() error { return e.j.data.Close() }
 
-// Evaluate measures an adapter on images.
+// Evaluate evaluates an adapter on images.
 func Evaluate(ctx context.Context, adapter Predictor, o *EvaluateOptions, hook Hook) (*Evaluation, error) {
 	start := time.Now()
 	if err := o.Validate(); err != nil {
@@ -111,28 +111,28 @@ func Evaluate(ctx context.Context, adapter Predictor, o *EvaluateOptions, hook H
 	return &Evaluation{EvaluationDocument: j.doc, Judgement: j.judged, Adapter: adapter, j: j}, nil
 }
 
-// evalJob is one evaluation.
+// evalJob is an evaluation in progress.
 type evalJob struct {
 	o       *EvaluateOptions
 	hook    Hook
 	adapter Predictor
 	rule    answer.Rule
 	data    *dataset.Dataset
-	samples []int // of the data, that are evaluated
+	samples []int // indices of the evaluated samples in the data
 	answers []answer.Answer
 	doc     EvaluationDocument
 	judged  *Judgement
-	title   string // of the progress; empty: evaluating
+	title   string // title for progress; empty: evaluating
 }
 
-// judgement is one of the evaluated images.
+// judgement returns the judgement of the evaluated images.
 func (j *evalJob) judgement(boot metric.Bootstrap) *Judgement {
 	return &Judgement{Labels: j.adapter.Labels(), Boot: boot, Image: j.image,
 		Name: func(k int) string { return j.data.Samples[j.samples[k]].Path },
 		File: func(k int) string { return j.data.File(j.samples[k]) }}
 }
 
-// predict answers for every image, and drops those that cannot be read.
+// predict computes the answer for every image, and drops images that cannot be read.
 func (j *evalJob) predict(ctx context.Context) error {
 	stage, total := cmp.Or(j.title, "evaluating"), len(j.samples)
 	j.hook.tell(Meter{Stage: stage, Total: total})
@@ -169,7 +169,7 @@ func (j *evalJob) predict(ctx context.Context) error {
 	return nil
 }
 
-// predictions are the answers beside the truth, calibrated as the adapter says or not at all.
+// predictions returns the answers with the true labels, calibrated as the adapter says or uncalibrated.
 func (j *evalJob) predictions(calibrated bool) *metric.Predictions {
 	rule := j.rule
 	p := &metric.Predictions{Labels: len(rule.Labels), Exclusive: rule.Exclusive, Thresholds: rule.Thresholds, ByThreshold: rule.ByThreshold}
@@ -187,7 +187,7 @@ func (j *evalJob) predictions(calibrated bool) *metric.Predictions {
 	return p
 }
 
-// has tells whether sample i has a label.
+// has reports whether sample i has a label.
 func (j *evalJob) has(i, label int) bool {
 	s := &j.data.Samples[i]
 	if s.Targets != nil {

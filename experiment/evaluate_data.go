@@ -12,17 +12,17 @@ import (
 	"melo.example/melo/lora/adapterfile"
 )
 
-// exclusive tells whether the adapter decides for one of its labels, rather than about each.
+// exclusive reports whether exactly one of the adapter's labels applies.
 func (j *evalJob) exclusive() bool {
 	return j.rule.Exclusive
 }
 
-// image reads image number k of those that are evaluated.
+// image reads evaluated image number k.
 func (j *evalJob) image(ctx context.Context, k int) (*imaging.Image, error) {
 	return j.data.Image(ctx, j.samples[k], imaging.Options{Window: j.adapter.Metadata().Recipe.Window})
 }
 
-// openData finds the images with the labels of the adapter, and chooses the split.
+// openData opens the images with the labels of the adapter, and selects the split.
 func (j *evalJob) openData(ctx context.Context) error {
 	o, labels := j.o, j.adapter.Labels()
 	reading := o.Reading
@@ -58,7 +58,7 @@ func (j *evalJob) openData(ctx context.Context) error {
 	return j.choose(ctx)
 }
 
-// checkColumns refuses columns that are not there before anything is computed.
+// checkColumns returns an error for missing columns before anything is computed.
 func (j *evalJob) checkColumns() error {
 	names := Attributes(j.data)
 	for _, by := range j.o.By {
@@ -72,7 +72,7 @@ func (j *evalJob) checkColumns() error {
 	return nil
 }
 
-// choose sets the samples that are evaluated.
+// choose selects the samples to evaluate.
 func (j *evalJob) choose(ctx context.Context) error {
 	o := j.o
 	var err error
@@ -114,7 +114,7 @@ func (j *evalJob) choose(ctx context.Context) error {
 	return nil
 }
 
-// onlyKnown returns the samples all of whose labels are known, and how many are not among them.
+// onlyKnown returns the samples all of whose labels are known, and the number of the others.
 func onlyKnown(ds *dataset.Dataset, samples []int) (known []int, hidden int) {
 	for _, i := range samples {
 		if ds.Known(i) {
@@ -129,7 +129,7 @@ func (j *evalJob) warn(warning string) {
 	j.hook.note("note: " + warning)
 }
 
-// givenSplit returns the samples of a split that the data itself names.
+// givenSplit returns the samples of a split that the data defines.
 func (j *evalJob) givenSplit() ([]int, error) {
 	var samples []int
 	for i := range j.data.Samples {
@@ -143,7 +143,7 @@ func (j *evalJob) givenSplit() ([]int, error) {
 	return nil, badInput(&NoSplitError{Data: j.o.Data, Split: j.o.Split, Adapter: j.adapter.Path()})
 }
 
-// trainingSplit makes the split of the training again, and returns the samples of a part.
+// trainingSplit reproduces the split of the training, and returns the samples of the requested part.
 func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	t := j.adapter.Metadata().Training
 	if t.Split == nil {
@@ -152,14 +152,16 @@ func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 	number := func(name string) float64 { return settingOr(t.Hyperparameters, name, 0) }
 	source := Source{ValSplit: number("val_split"), TestSplit: number("test_split"), SplitSeed: t.Split.Seed, Folds: int(number("folds")),
 		Shots: int(number("shots")), ShotSeed: t.Seed,
-		AllowDuplicates: true, Reading: Reading{Depth: "stored"}} // if there was anything to decide, training was told
+		// training was told if there was anything to decide
+		AllowDuplicates: true, Reading: Reading{Depth: "stored"}}
 	fold := int(number("fold"))
 	if err := source.Check(); err != nil || source.Folds > 0 && (fold < 1 || fold > source.Folds) {
 		return nil, badInput(fmt.Errorf("%s: its training was split in a way that cannot be: fold %d of %d, shares %v and %v", j.adapter.Path(), fold, source.Folds, source.ValSplit, source.TestSplit))
 	}
 	j.doc.Data.Rule = t.Split.Rule
-	// Training may have looked at every image before it split them: then copies are told by pixels, and what cannot
-	// be read is left out. That takes time and seldom changes the split, whose digest shows whether it has.
+	// Training may have scanned every image before the split: copies are then recognised by pixels, and
+	// unreadable images left out. A scan takes time and seldom changes the split, so it is done only if the
+	// split's digest differs.
 	for _, scan := range []bool{false, true} {
 		if scan {
 			if err := Scan(ctx, j.hook, j.data, dataset.ScanOptions{MaxBad: -1}); err != nil {
@@ -186,7 +188,7 @@ func (j *evalJob) trainingSplit(ctx context.Context) ([]int, error) {
 		j.adapter.Path(), t.Program))
 }
 
-// sameSplit tells whether parts are those of the training.
+// sameSplit reports whether parts are those of the training.
 func sameSplit(t *adapterfile.Training, ds *dataset.Dataset, parts [3][]int) bool {
 	if t.Split.Train != len(parts[0]) || t.Split.Val != len(parts[1]) || t.Split.Test != len(parts[2]) {
 		return false
@@ -195,7 +197,7 @@ func sameSplit(t *adapterfile.Training, ds *dataset.Dataset, parts [3][]int) boo
 	return !ok || digest == splitDigest(ds, parts)
 }
 
-// settingOr reads a number of the training's settings.
+// settingOr returns a numeric setting of the training, or otherwise.
 func settingOr(settings map[string]any, name string, otherwise float64) float64 {
 	switch v := settings[name].(type) {
 	case json.Number:

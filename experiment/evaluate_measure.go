@@ -51,7 +51,7 @@ func (j *evalJob) measure(ctx context.Context) error {
 	return nil
 }
 
-// fit counts the images that are unlike those of the training, and measures the others.
+// fit counts the images unlike the training images, and evaluates the others separately.
 func (j *evalJob) fit(ctx context.Context, p *metric.Predictions) error {
 	meta := j.adapter.Metadata()
 	if meta.Fit == nil {
@@ -89,7 +89,8 @@ func (j *evalJob) fit(ctx context.Context, p *metric.Predictions) error {
 	return nil
 }
 
-// bootstrap draws whole groups where groups are known. members are positions in the list of samples; nil: all.
+// bootstrap returns a bootstrap over groups if they are known. members are positions in the list of samples;
+// nil: all.
 func (j *evalJob) bootstrap(members []int) (b metric.Bootstrap, unit string) {
 	if members == nil {
 		members = make([]int, len(j.samples))
@@ -108,10 +109,10 @@ func (j *evalJob) bootstrap(members []int) (b metric.Bootstrap, unit string) {
 	return metric.Bootstrap{Resamples: j.o.Resamples, Seed: j.o.Seed, Workers: j.o.Workers, Units: metric.Units(groups)}, unit
 }
 
-// operating points that are read off the curve of each label.
+// operatingPoints lists the operating points that are reported for each label.
 var operatingPoints = []float64{0.8, 0.9, 0.95}
 
-// labels fills in what there is to say about each label.
+// labels sets the results of each label.
 func (j *evalJob) labels(p *metric.Predictions, n *metric.Numbers) {
 	d := &j.doc
 	source := "default"
@@ -151,7 +152,7 @@ func (j *evalJob) labels(p *metric.Predictions, n *metric.Numbers) {
 	}
 }
 
-// pointOf describes a point of a curve of two classes.
+// pointOf describes a point of a label's curve.
 func pointOf(c metric.Curve, i int, least float64) Point {
 	p := Point{Asked: least}
 	p.Sensitivity, _ = c[i].Sensitivity()
@@ -176,16 +177,16 @@ func binsOf(p *metric.Predictions) []Bin {
 	return out
 }
 
-// Below these numbers of images, or of images with a label, a number says little.
+// Below these numbers of images, or of images with a label, results are unreliable.
 const (
 	fewImages    = 50
 	fewPositives = 10
 )
 
-// maxSubgroups bounds the values of a column: beyond, it is a number or a name and no subgroup.
+// maxSubgroups limits the values of a column; a column with more holds numbers or names, not subgroups.
 const maxSubgroups = 50
 
-// few says why there are too few images, if there are.
+// few returns why there are too few images, or "".
 func (j *evalJob) few(p *metric.Predictions, units int) string {
 	if units < fewImages {
 		what := "images"
@@ -205,7 +206,7 @@ func (j *evalJob) few(p *metric.Predictions, units int) string {
 	return ""
 }
 
-// subgroups evaluates each value of the columns that were asked for.
+// subgroups evaluates each value of the requested columns.
 func (j *evalJob) subgroups(ctx context.Context, p *metric.Predictions) error {
 	j.doc.Subgroups = []Subgroup{}
 	var all [][]int
@@ -244,7 +245,7 @@ func (j *evalJob) subgroups(ctx context.Context, p *metric.Predictions) error {
 	return nil
 }
 
-// compareValues orders numbers as numbers, and everything else after them as text.
+// compareValues orders numbers by value, before all other values, which are ordered as text.
 func compareValues(a, b string) int {
 	x, errX := strconv.ParseFloat(a, 64)
 	y, errY := strconv.ParseFloat(b, 64)

@@ -6,11 +6,12 @@ import (
 	"melo.example/melo/metric"
 )
 
-// EvaluationDocument is what came of an evaluation: the --json document of "melo eval". Numbers that the images do not define are null.
+// EvaluationDocument is the result of an evaluation: the --json document of "melo eval". Undefined numbers are
+// null.
 type EvaluationDocument struct {
 	Adapter AdapterReference `json:"adapter"`
 	Base    string           `json:"base"`
-	// BasePrecision is that of the base's products, in which the answers were computed: f32, bf16 or int8.
+	// BasePrecision is the precision of the base's products: f32, bf16 or int8.
 	BasePrecision string        `json:"base_precision"`
 	Data          EvaluatedData `json:"data"`
 	Task          string        `json:"task"`
@@ -25,9 +26,10 @@ type EvaluationDocument struct {
 	Utility     []Utility          `json:"utility"`
 	Patients    []Patients         `json:"patients"`
 	Subgroups   []Subgroup         `json:"subgroups"`
-	Fit         *FitNumbers        `json:"fit"`  // null: the adapter does not know its training images
-	Sets        *SetNumbers        `json:"sets"` // prediction sets; null: the adapter makes none, or none are asked for
-	Gaps        []Gap              `json:"subgroup_gaps"`
+	Fit         *FitNumbers        `json:"fit"` // null: the adapter has no description of its training images
+	// prediction sets; null: the adapter has no calibration for them, or they were not requested
+	Sets *SetNumbers `json:"sets"`
+	Gaps []Gap       `json:"subgroup_gaps"`
 
 	Bootstrap   Bootstrap     `json:"bootstrap"`
 	Predictions string        `json:"predictions,omitempty"`
@@ -38,38 +40,39 @@ type EvaluationDocument struct {
 	Notice      string        `json:"notice"`
 }
 
-// FitNumbers say how many of the images are unlike those of the training, and what the others come to.
+// FitNumbers describes how many images are unlike the training images, and the results for the others.
 type FitNumbers struct {
-	Unlike      int      `json:"unlike"`       // images that nothing is decided about
-	Share       float64  `json:"share"`        // of all
-	Threshold   float64  `json:"threshold"`    // scores above it are unlike
-	Refusal     float64  `json:"refusal"`      // the share that the threshold was chosen for
-	MedianScore float64  `json:"median_score"` // of all images
-	Like        *Numbers `json:"like"`         // of the images that are decided about; null if there is none, or all are
+	Unlike      int     `json:"unlike"`       // images without a decision
+	Share       float64 `json:"share"`        // fraction of all images
+	Threshold   float64 `json:"threshold"`    // images with a higher score are unlike
+	Refusal     float64 `json:"refusal"`      // intended fraction for which the threshold was chosen
+	MedianScore float64 `json:"median_score"` // over all images
+	// results for images with a decision; null if there are none, or all have one
+	Like *Numbers `json:"like"`
 }
 
-// AdapterReference names the adapter that answered.
+// AdapterReference identifies the adapter.
 type AdapterReference struct {
 	Path   string `json:"path"`
 	Digest string `json:"digest"`
 }
 
-// FailedImage is an image that could not be read, or not be answered for.
+// FailedImage is an image that could not be read, or has no answer.
 type FailedImage struct {
 	Image string `json:"image"`
 	Error string `json:"error"`
 }
 
-// EvaluatedData is what was evaluated on.
+// EvaluatedData describes the images.
 type EvaluatedData struct {
 	Path     string `json:"path"`
 	Digest   string `json:"digest"`
 	Split    string `json:"split"`
 	Rule     string `json:"rule,omitempty"`   // how the data was split
-	Training bool   `json:"same_as_training"` // the data that the adapter was trained on
+	Training bool   `json:"same_as_training"` // it is the data that the adapter was trained on
 }
 
-// Numbers judge over all labels.
+// Numbers holds the results over all labels.
 type Numbers struct {
 	N                int         `json:"n"`
 	AUC              *float64    `json:"auc"`
@@ -81,11 +84,12 @@ type Numbers struct {
 	F1               *float64    `json:"f1"`
 	F1Interval       *[2]float64 `json:"f1_ci"`
 	ProbabilityNumbers
-	Approximate []string       `json:"approximate_ci"`      // names of intervals that may miss their level
-	Undefined   map[string]int `json:"undefined_resamples"` // by name, of what some resamples did not define
+	Approximate []string `json:"approximate_ci"` // names of intervals whose coverage may be off
+	// number of resamples in which a result is not defined, by name
+	Undefined map[string]int `json:"undefined_resamples"`
 }
 
-// ProbabilityNumbers judge probabilities rather than decisions.
+// ProbabilityNumbers holds the metrics of probabilities, as opposed to decisions.
 type ProbabilityNumbers struct {
 	ECE             *float64    `json:"ece"`
 	ECEInterval     *[2]float64 `json:"ece_ci"`
@@ -97,7 +101,7 @@ type ProbabilityNumbers struct {
 	LogLossInterval *[2]float64 `json:"log_loss_ci"`
 }
 
-// LabelNumbers judges one label against the rest.
+// LabelNumbers holds the results of one label against the rest.
 type LabelNumbers struct {
 	Label            string      `json:"label"`
 	Positives        int         `json:"positives"`
@@ -109,10 +113,10 @@ type LabelNumbers struct {
 	Rates
 	F1          *float64    `json:"f1"`
 	F1Interval  *[2]float64 `json:"f1_ci"`
-	Approximate []string    `json:"approximate_ci"` // names of intervals that may miss their level
+	Approximate []string    `json:"approximate_ci"` // names of intervals whose coverage may be off
 }
 
-// Rates are about decisions for and against a label.
+// Rates holds the metrics of the decisions about a label.
 type Rates struct {
 	Sensitivity               *float64    `json:"sensitivity"`
 	SensitivityInterval       *[2]float64 `json:"sensitivity_ci"`
@@ -124,15 +128,15 @@ type Rates struct {
 	NegativePrecisionInterval *[2]float64 `json:"negative_precision_ci"`
 }
 
-// Decision says by which rule the decisions were made that accuracy, rates, confusion and the marks in ROC curves count, and what
-// another rule would give.
+// Decision describes the decision rule on which accuracy, rates, confusion and the marks in ROC curves are
+// based, and what another rule would give.
 type Decision struct {
 	Rule         string        `json:"rule"` // most probable, threshold, or thresholds (each label by its own)
 	Text         string        `json:"text"`
 	Alternatives []Alternative `json:"alternatives"`
 }
 
-// Alternative is another rule, and what it gives on the same images.
+// Alternative is another rule, and its results on the same images.
 type Alternative struct {
 	Text     string             `json:"text"`
 	Accuracy *float64           `json:"accuracy"`
@@ -140,7 +144,7 @@ type Alternative struct {
 	PerLabel []AlternativeRates `json:"per_label"`
 }
 
-// AlternativeRates are about the decisions for and against a label.
+// AlternativeRates holds the rates of one label.
 type AlternativeRates struct {
 	Label       string   `json:"label"`
 	Threshold   float64  `json:"threshold"`
@@ -150,7 +154,7 @@ type AlternativeRates struct {
 
 // Confusion counts decisions.
 type Confusion struct {
-	Counts   [][]int      `json:"counts,omitempty"` // of exclusive labels: [true label][decided label]
+	Counts   [][]int      `json:"counts,omitempty"` // for exclusive labels: [true label][decided label]
 	PerLabel []LabelCount `json:"per_label"`
 }
 
@@ -163,17 +167,17 @@ type LabelCount struct {
 	FN    int    `json:"fn"`
 }
 
-// Threshold judges the decisions about one label by its threshold alone.
+// Threshold holds the results of deciding one label by its threshold.
 type Threshold struct {
 	Label     string  `json:"label"`
 	Threshold float64 `json:"threshold"`
 	Source    string  `json:"source"` // adapter, or default
 	Rates
-	AtSpecificity []Point `json:"at_specificity"` // read off the curve of these images: optimistic
+	AtSpecificity []Point `json:"at_specificity"` // chosen on the curve of these images, so optimistic
 	AtSensitivity []Point `json:"at_sensitivity"`
 }
 
-// Point is the best point of the ROC curve that reaches what is asked for.
+// Point is the best point of the ROC curve that satisfies a requirement.
 type Point struct {
 	Asked       float64  `json:"at_least"`
 	Sensitivity float64  `json:"sensitivity"`
@@ -183,7 +187,7 @@ type Point struct {
 
 // CalibrationNumbers compares probabilities with frequencies.
 type CalibrationNumbers struct {
-	Temperatures []float64          `json:"temperatures"` // of the adapter: none, one, or one a label
+	Temperatures []float64          `json:"temperatures"` // of the adapter: none, one, or one per label
 	Calibrated   ProbabilityNumbers `json:"calibrated"`
 	Uncalibrated ProbabilityNumbers `json:"uncalibrated"`
 	Bins         []Bin              `json:"bins"`
@@ -199,14 +203,14 @@ type Bin struct {
 	Frequency  float64 `json:"frequency"`
 }
 
-// Subgroup judges the images with one value in a column.
+// Subgroup holds the results for the images with one value in a column.
 type Subgroup struct {
 	Column string `json:"column"`
 	Value  string `json:"value"`
-	Units  int    `json:"units"` // drawn for the intervals
+	Units  int    `json:"units"` // number of units of the bootstrap
 	Numbers
 	PerLabel []SubgroupLabel `json:"per_label"`
-	Small    bool            `json:"small"` // too few images to rely on
+	Small    bool            `json:"small"` // too few images for reliable results
 	Reason   string          `json:"reason,omitempty"`
 }
 
@@ -216,10 +220,10 @@ type SubgroupLabel struct {
 	Positives   int         `json:"positives"`
 	AUC         *float64    `json:"auc"`
 	AUCInterval *[2]float64 `json:"auc_ci"`
-	Approximate bool        `json:"auc_ci_approximate"` // it may miss its level
+	Approximate bool        `json:"auc_ci_approximate"` // its coverage may be off
 }
 
-// pair returns a number and its interval for a document, nil where they are not defined.
+// pair returns a number and its interval for a document, nil if not defined.
 func pair(e metric.Estimate) (value *float64, interval *[2]float64) {
 	if e.Defined {
 		value = &e.Value
@@ -230,7 +234,7 @@ func pair(e metric.Estimate) (value *float64, interval *[2]float64) {
 	return value, interval
 }
 
-// numbersOf fills in the numbers over all labels.
+// numbersOf converts the results over all labels.
 func numbersOf(n *metric.Numbers, samples int) Numbers {
 	d := Numbers{N: samples, ProbabilityNumbers: probabilitiesOf(n), Undefined: map[string]int{}, Approximate: []string{}}
 	d.AUC, d.AUCInterval = pair(n.AUC)
@@ -258,7 +262,7 @@ func probabilitiesOf(n *metric.Numbers) (d ProbabilityNumbers) {
 	return d
 }
 
-// approximateOf names the intervals of a label that may miss their level.
+// approximateOf names the intervals of a label whose coverage may be off.
 func approximateOf(n *metric.LabelNumbers) []string {
 	r, list := &n.Decided, []string{}
 	for _, x := range []struct {

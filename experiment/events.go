@@ -8,11 +8,11 @@ import (
 	"melo.example/melo/train"
 )
 
-// Event is something that happened: one of [Note], [Meter], [Resumed], [Probed], [Began], [Stepped], [Validating], [EpochEnded],
-// [Ended], [Tried] and [Compared].
+// Event is something that happened: one of [Note], [Meter], [Resumed], [Probed], [Began], [Stepped],
+// [Validating], [EpochEnded], [Ended], [Tried] and [Compared].
 type Event interface{ event() }
 
-// Hook is told what happens, one event at a time, and must not wait for long. Nil is told nothing.
+// Hook receives events, one at a time, and must return quickly. A nil Hook receives none.
 type Hook func(Event)
 
 func (h Hook) tell(e Event) {
@@ -21,10 +21,10 @@ func (h Hook) tell(e Event) {
 	}
 }
 
-// note tells a remark.
+// note reports a remark.
 func (h Hook) note(text string) { h.tell(Note{Text: text}) }
 
-// one makes calls from several goroutines come one at a time.
+// one returns a hook that may be called from several goroutines.
 func (h Hook) one() Hook {
 	if h == nil {
 		return nil
@@ -37,115 +37,116 @@ func (h Hook) one() Hook {
 	}
 }
 
-// Note is a remark for people, one line.
+// Note is a one-line remark for people.
 type Note struct{ Text string }
 
-// Meter is how far a stage is. The stage is over when Done is Total, or when the function that it is part of returns.
+// Meter is the progress of a stage. The stage is over when Done is Total, or when the function that it is part
+// of returns.
 type Meter struct {
-	Stage       string // "reading images"
+	Stage       string // such as "reading images"
 	Done, Total int
 }
 
-// Prepared says how images become the input of a base, where none of its files does.
+// Prepared describes the preprocessing of a base, if no file gives it.
 type Prepared struct {
 	Base   string
 	Recipe imaging.Recipe
 	Why    string // how it was chosen
 }
 
-// Resumed says where a run goes on that was asked to resume.
+// Resumed says where a resumed run continues.
 type Resumed struct {
 	Title    string
 	Folder   string // of the run
-	Found    bool   // there was a checkpoint; else the run starts from the beginning
-	Finished bool   // the training was finished: the adapter is yet to be measured and written
-	Step     int    // optimizer steps that are done
-	Epoch    int    // epochs that are done
+	Found    bool   // there was a checkpoint; otherwise the run starts from the beginning
+	Finished bool   // training was complete; the adapter must still be evaluated and written
+	Step     int    // completed optimizer steps
+	Epoch    int    // completed epochs
 }
 
-// Probed says what the linear probe of the bare base came to, with which the run begins.
+// Probed reports the result of the linear probe of the bare base, from which the run starts.
 type Probed struct {
 	Title   string
 	Method  lora.Method
 	Start   Start
-	Samples int // for validation
+	Samples int // number of validation samples
 }
 
-// Retreated says that the run went back to the begin of an epoch and halved its rates.
+// Retreated reports that the run returned to the start of an epoch and halved its learning rates.
 type Retreated struct {
 	Title   string
 	Retreat train.Retreat
-	Number  int // of the retreat, from 1
+	Number  int // number of the retreat, from 1
 }
 
-// Returned says that the training ended below the linear probe that it began with. The probe is kept instead, unless
-// an earlier epoch is above it, or chance explains the difference.
+// Returned reports that the training ended with worse scores than its initial linear probe. The probe is kept
+// instead, unless an earlier epoch was better than it, or chance explains the difference.
 type Returned struct {
 	Title  string
 	Method lora.Method
-	Scores train.Scores // of what the training ended with
+	Scores train.Scores // at the end of training
 	Start  Start
-	Kept   bool // what the training ended with is kept
-	// Epoch, if not 0, is kept: its validation, Top, is not below the probe's.
+	Kept   bool // the trained parameters are kept, not the probe
+	// Epoch, if not 0, is kept: its validation scores, Top, are not worse than the probe's.
 	Epoch int
 	Top   train.Scores
 }
 
-// Began says that training begins.
+// Began reports the start of training.
 type Began struct {
 	Title         string
 	Data          Data
 	Config        Config
-	Deltas        []lora.Delta // that are trained
+	Deltas        []lora.Delta // trained deltas
 	Parameters    Parameters
-	Rates         *lora.Rates // nil: one learning rate, as given
+	Rates         *lora.Rates // nil: a single, given learning rate
 	StepsPerEpoch int
-	Done, Total   int64 // images to pass, of all epochs, validation included
+	Done, Total   int64 // images to process over all epochs, including validation
 }
 
-// Speed is how fast training is.
+// Speed is the speed of training.
 type Speed struct {
 	ImagesPerSecond float64
-	ShareOfPeak     float64 // of what the machine can compute; 0: unknown
+	ShareOfPeak     float64 // fraction of the machine's peak speed; 0: unknown
 }
 
-// Stepped follows an optimizer step.
+// Stepped follows each optimizer step.
 type Stepped struct {
 	Title         string
 	Epoch, Epochs int // from 1
 	Loss          float64
-	Scores        train.Scores // on validation after the epoch before, nil if there is none
+	Scores        train.Scores // on validation after the previous epoch; nil if none
 	Speed         Speed
 	Done, Total   int64 // images
 }
 
-// Validating says how far a validation is.
+// Validating reports the progress of validation.
 type Validating struct {
 	Title         string
 	Epoch, Epochs int   // from 1
 	Done, Total   int64 // images
 }
 
-// EpochEnded follows an epoch and its validation.
+// EpochEnded follows each epoch and its validation.
 type EpochEnded struct {
 	Title    string
 	Epoch    train.Epoch
 	Epochs   int
-	Best     bool // the best so far on validation
-	Stopped  bool // there was no better one for so long that training stops
-	Patience int  // epochs
+	Best     bool // best validation so far
+	Stopped  bool // training stops, because no epoch has been better for a while
+	Patience int  // in epochs
 	Speed    Speed
 }
 
-// Tried says what a candidate of a sweep came to.
+// Tried reports the result of a candidate of a sweep.
 type Tried struct {
 	Title     string
-	Candidate string  // its values in words
+	Candidate string  // its values as text
 	AUC       float64 // mean over its seeds on validation; NaN: not defined
-	Failed    string  // why, if it did
+	Failed    string  // reason, if it failed
 }
 
-// Compared says that a run of a comparison is done.
+// Compared reports that a run of a comparison is done.
 type Compared struct {
 	Title        string
 	Before       bool // it was done by an earlier comparison
@@ -153,7 +154,7 @@ type Compared struct {
 	Result       *Result
 }
 
-// Ended says that training is over, or was interrupted.
+// Ended reports that training is over, or was interrupted.
 type Ended struct{ Title string }
 
 func (Note) event()       {}

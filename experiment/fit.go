@@ -12,7 +12,7 @@ import (
 	"melo.example/melo/train"
 )
 
-// describedImages bounds how many training images are described, and as many of validation.
+// describedImages limits the number of training images that are described, and of validation images.
 const describedImages = 2000
 
 // summaries is the first half of a trained model, as a train.Backbone.
@@ -27,14 +27,14 @@ type summaries struct {
 func (s *summaries) MaxBatch() int   { return s.engine.MaxBatch() }
 func (s *summaries) PrefixSize() int { return s.size }
 
-// Prefix summarizes n images.
+// Prefix computes the summaries of n images.
 func (s *summaries) Prefix(dst, images []float32, n int) {
 	copy(dst, s.early.EarlyOnly(images, n, compute.Segment{Adapter: s.adapter, Images: n}))
 	s.done(n)
 }
 
-// describe stores in the adapter what its training images look like to it. A set that is too small to be described leaves the
-// adapter without; the program says so.
+// describe stores a description of its training images in the adapter. If there are too few images the adapter
+// gets none, with a note.
 func (j *Run) describe(ctx context.Context, file *adapterfile.File) error {
 	model := j.tuner.Base()
 	engine := model.NewEngine(j.tuner.MaxBatch())
@@ -79,7 +79,7 @@ func (j *Run) describe(ctx context.Context, file *adapterfile.File) error {
 	return nil
 }
 
-// summarize takes the summaries of some samples.
+// summarize computes the summaries of some samples.
 func (j *Run) summarize(ctx context.Context, s *summaries, part []int) (*fit.Sample, error) {
 	opt := dataset.LoaderOptions{Batch: s.MaxBatch(), Workers: j.o.Workers, MaxBad: j.config.MaxBad}
 	load, err := dataset.NewLoader(j.set.Dataset, part, j.model.Recipe, opt)
@@ -100,7 +100,7 @@ func (j *Run) summarize(ctx context.Context, s *summaries, part []int) (*fit.Sam
 	return sample, nil
 }
 
-// spaced returns at most n of a list, evenly.
+// spaced returns at most n evenly spaced elements of a list.
 func spaced(list []int, n int) []int {
 	if len(list) <= n {
 		return list

@@ -17,39 +17,40 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Base is a base that runs are trained on, one after the other. Its weights are read once for each form that a run asks
-// for. Close it when done.
+// Base is a base on which runs are trained, one after the other. Its weights are read once for each form that a
+// run needs. Close it after use.
 type Base struct {
 	path   string
 	digest string
 	known  *memo.Cache
 	pool   *compute.Pool
 	models map[form]*vit.Model
-	told   bool // how images are prepared
-	apart  bool // weights are packed for this process alone, so that what is dropped from models is given back
+	told   bool // preprocessing was reported
+	apart  bool // weights are packed in memory of this process, so that memory is released when models are dropped
 }
 
-// OpenBase finds the base of a name as [bases.Open] knows it; one of a hub was downloaded before. Its runs have so many
-// workers (0: all cores), and what they find out about files is remembered in a folder (empty: nowhere).
+// OpenBase opens the base of a name, as [bases.Open]; a base of a hub must have been downloaded. Its runs use
+// the given number of workers (0: all cores). remember is the folder of a cache of facts about files (empty:
+// none).
 func OpenBase(path string, workers int, remember string) (*Base, error) {
 	known := memo.New(remember)
-	digest, err := bases.Digest(known, path) // of each form that is loaded it must be the same
+	digest, err := bases.Digest(known, path) // every form that is loaded must have the same digest
 	if err != nil {
 		return nil, badInput(err)
 	}
 	return &Base{path: path, digest: digest, known: known, pool: compute.NewPool(workers), models: map[form]*vit.Model{}}, nil
 }
 
-// Path is where the base was found.
+// Path returns the path of the base.
 func (b *Base) Path() string { return b.path }
 
-// Digest is the identity of its weights.
+// Digest returns the digest of its weights.
 func (b *Base) Digest() string { return b.digest }
 
 // Close stops the workers.
 func (b *Base) Close() { b.pool.Close() }
 
-// tellPrepare says once how images are prepared, where that is not the word of a file.
+// tellPrepare reports the preprocessing once, if no file gives it.
 func (b *Base) tellPrepare(hook Hook, m *vit.Model) error {
 	if b.told {
 		return nil
@@ -64,16 +65,16 @@ func (b *Base) tellPrepare(hook Hook, m *vit.Model) error {
 	return nil
 }
 
-// form is how a base lies in memory.
+// form is how a base is held in memory.
 type form struct {
 	precision vit.Precision
 	image     int // side of the input in pixels; 0: the base's own
 	prepare   processor.Override
 	pool      string
-	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
+	apart     bool // packed weights are neither stored in nor mapped from a cache file, which would stay mapped
 }
 
-// model returns the base in a form.
+// model returns the base in a form, loading it if necessary.
 func (b *Base) model(f form) (*vit.Model, error) {
 	f.apart = b.apart
 	if m := b.models[f]; m != nil {
@@ -98,12 +99,12 @@ func (b *Base) model(f form) (*vit.Model, error) {
 	return m, nil
 }
 
-// options are how the base is opened in a form.
+// options returns the options for opening the base in a form.
 func (b *Base) options(f form) vit.Options {
 	return vit.Options{Image: f.image, Workers: b.pool, Precision: f.precision, Prepare: f.prepare, Pool: f.pool}
 }
 
-// same returns an error if the weights are others than those that the base had when it was opened.
+// same returns an error if the weights have changed since the base was opened.
 func (b *Base) same(digest string) error {
 	if digest != b.digest {
 		return badInput(fmt.Errorf("%s: the file has changed: expected weights %s, found %s", b.path, b.digest, digest))
@@ -111,8 +112,9 @@ func (b *Base) same(digest string) error {
 	return nil
 }
 
-// features are those of n images in a form that is needed this once: unless it is in memory already, its blocks come and
-// go one by one, since a large base may not fit beside the form that is trained on.
+// features computes the features of n images in a form that is needed only once. Unless it is in memory
+// already, its blocks are loaded one by one, because a large base may not fit in memory in addition to the form
+// being trained.
 func (b *Base) features(f form, images []float32, n int, s lora.Segment) ([]float32, error) {
 	f.apart = b.apart
 	if m := b.models[f]; m != nil {
@@ -129,16 +131,16 @@ func (b *Base) features(f form, images []float32, n int, s lora.Segment) ([]floa
 	return x, b.same(digest)
 }
 
-// Set is data that runs are trained on: every image was looked at. Close it when done.
+// Set is data for training runs, after every image has been scanned. Close it after use.
 type Set struct {
 	*dataset.Dataset
 	path   string
 	digest string
-	bad    []string // images that cannot be read and are left out
-	told   int      // warnings that were shown
+	bad    []string // unreadable images, which are left out
+	told   int      // number of warnings already shown
 }
 
-// OpenSet finds the images and says what is there. How they are divided is a matter of each run.
+// OpenSet opens and scans the data at path. Each run makes its own split.
 func OpenSet(ctx context.Context, path string, source *Source, hook Hook) (*Set, error) {
 	ds, err := source.Open(path, nil)
 	if err != nil {
@@ -161,7 +163,7 @@ func OpenSet(ctx context.Context, path string, source *Source, hook Hook) (*Set,
 	return set, nil
 }
 
-// say shows what was decided in reading the data, and what was left out.
+// say reports how the data was interpreted, and what was left out.
 func (t *Set) say(hook Hook) {
 	hook.note("data: " + t.Understood())
 	for _, n := range append(t.LeftOutWords(), t.Notes...) {
@@ -172,7 +174,7 @@ func (t *Set) say(hook Hook) {
 // fewToJudge is the number of validation images below which a training warns.
 const fewToJudge = 30
 
-// few warns of divisions that are too small to learn or to judge much by.
+// few warns about splits that are too small to train or evaluate on.
 func (t *Set) few(parts [3][]int) {
 	warn := func(format string, args ...any) {
 		if line := fmt.Sprintf(format, args...); !slices.Contains(t.Warnings, line) {
@@ -196,7 +198,7 @@ func (t *Set) few(parts [3][]int) {
 	}
 }
 
-// tell shows the warnings that it has not shown yet: dividing the data may find more.
+// tell reports new warnings, because splitting the data may add some.
 func (t *Set) tell(hook Hook) {
 	for ; t.told < len(t.Warnings); t.told++ {
 		hook.note("note: " + t.Warnings[t.told])

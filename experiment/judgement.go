@@ -7,30 +7,30 @@ import (
 	"melo.example/melo/metric"
 )
 
-// Judged is what one method or adapter said of the same images, in one run or several.
+// Judged holds the predictions of one method or adapter for the same images, in one or several runs.
 type Judged struct {
-	Name      string                // in legends; empty: there is no other
-	Color     int                   // of its lines in figures, from 1
-	Runs, Raw []*metric.Predictions // calibrated or not; one a run
+	Name      string                // name in legends; "" if it is the only one
+	Color     int                   // colour number in figures, from 1
+	Runs, Raw []*metric.Predictions // calibrated and uncalibrated, one per run
 	Numbers   *metric.Numbers       // means over the runs
-	RawAll    *metric.Numbers       // the same without calibration
-	average   *metric.Predictions   // of several runs
+	RawAll    *metric.Numbers       // the same, uncalibrated
+	average   *metric.Predictions   // mean predictions of several runs
 }
 
-// Judgement is everything that a report shows of the same images.
+// Judgement is everything that a report shows about a set of images.
 type Judgement struct {
 	Labels []string
 	Boot   metric.Bootstrap
 	All    []*Judged
-	Name   func(k int) string // of image number k, for people
-	File   func(k int) string // where it lies
+	Name   func(k int) string // display name of image k
+	File   func(k int) string // path of image k
 	Image  func(ctx context.Context, k int) (*imaging.Image, error)
 }
 
-// Exclusive tells whether an image has one label.
+// Exclusive reports whether each image has exactly one label.
 func (j *Judgement) Exclusive() bool { return j.All[0].Runs[0].Exclusive }
 
-// Mean are the mean probabilities and thresholds of the runs.
+// Mean returns the mean probabilities and thresholds of the runs.
 func (m *Judged) Mean() *metric.Predictions {
 	if len(m.Runs) == 1 {
 		return m.Runs[0]

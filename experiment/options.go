@@ -13,91 +13,94 @@ import (
 	"melo.example/melo/train"
 )
 
-// Recipe says how to train. [Defaults] has the values that the command line has, too.
+// Recipe holds the training settings. [Defaults] returns the same values as the command line.
 type Recipe struct {
-	Rank     int     // of the matrices; the paper has 4
+	Rank     int     // rank of the matrices; 4 in the paper
 	Alpha    float32 // scale is Alpha/Rank; 0: the rank
-	Sites    string  // "q,v": some of q, k, v, proj, fc1, fc2, or all; NAME=RANK gives one its own rank
+	Sites    string  // "q,v": some of q, k, v, proj, fc1, fc2, or all; NAME=RANK sets a separate rank
 	Blocks   string  // all, last:N, or numbers and ranges from 0 such as 0,2,8-11
 	RSLoRA   bool    // scale is Alpha/sqrt(Rank)
-	HeadInit string  // probe: the linear probe of the bare base; zero, or uniform as PyTorch's linear layers
-	Dropout  float32 // share of the inputs of A that is dropped
+	HeadInit string  // probe: the linear probe of the bare base; zero; or uniform, as in PyTorch's linear layers
+	Dropout  float32 // dropout rate on the input of A
 
-	Epochs         int     // at most
-	Batch          int     // images of an optimizer step
-	Step           float64 // of the safe step, where no learning rate is given
+	Epochs         int     // maximum number
+	Batch          int     // images per optimizer step
+	Step           float64 // multiple of the safe step, if no learning rate is given
 	MinLR          float64 // learning rate at the end of the cosine
 	LRUpdate       string  // step or epoch: when the cosine changes the learning rate
-	LoRAPlus       float32 // learning rate of B over that of A (LoRA+); 0: as is safe or, with a learning rate, 1
+	LoRAPlus       float32 // LoRA+: learning rate of B / that of A; 0: a safe one or, with a given learning rate, 1
 	Warmup         float64 // epochs of linear warm-up
 	WeightDecay    float64 // decoupled, of matrices
-	Clip           float64 // greatest norm of the gradient; 0: none
+	Clip           float64 // maximum norm of the gradient; 0: no clipping
 	Loss           string  // ce: cross-entropy; focal
 	Gamma          float64 // exponent of the focal loss
 	LabelSmoothing float64 // 0 to 1
-	ClassWeights   string  // none, or balanced: rare labels weigh more
-	EMA            float64 // decay a step of the moving average that is validated and kept; 0: none; ByEpoch: of two epochs
-	Keep           string  // best: the epoch with the best validation; last; auto: best where validation is large enough to tell
-	Patience       int     // epochs without a better validation AUC, at a low rate, before training stops; 0: never
-	Sensitivity    float64 // that thresholds are chosen for on validation; 0: the greatest sum with specificity
+	ClassWeights   string  // none, or balanced: rare labels get larger weights
+	// decay per step of the moving average that is validated and kept; 0: none; ByEpoch: two epochs
+	EMA float64
+	// best: epoch with the best validation; last; auto: best if validation is large enough to choose
+	Keep string
+	// epochs without a better validation AUC, at a low learning rate, before training stops; 0: never
+	Patience    int
+	Sensitivity float64 // target for choosing thresholds on validation; 0: maximise sensitivity + specificity
 
-	Augment      bool // vary the training images, as the following say
-	Flip         bool // mirror left and right
-	Mirror       bool // with Flip: the answer is the mean over the image and its mirror image, at twice the cost
-	Refuse       bool // the adapter refuses images that are unlike those of the training
+	Augment      bool // augment the training images, as follows
+	Flip         bool // mirror left to right
+	Mirror       bool // with Flip: average the answers for the image and its mirror image, at twice the cost
+	Refuse       bool // the adapter refuses images unlike its training images
 	FlipVertical bool
-	Crop         float64 // smallest share of the area that a random crop keeps; 1: no crops
-	Rotate       float64 // greatest rotation either way, in degrees
-	Brightness   float64 // greatest relative change
-	Contrast     float64 // greatest relative change
+	Crop         float64 // smallest fraction of the area that a random crop keeps; 1: no crops
+	Rotate       float64 // maximum rotation in either direction, in degrees
+	Brightness   float64 // maximum relative change
+	Contrast     float64 // maximum relative change
 }
 
-// Compute says in what form the base is trained, and how much of the machine is used.
+// Compute says in what form the base is trained, and which resources are used.
 type Compute struct {
 	ImageSize int    // side of the input in pixels; 0: the base's own
-	Pool      string // how tokens become features: class, mean or class+mean; empty: as the base does
+	Pool      string // pooling: class, mean or class+mean; empty: the base's own
 	Precision string // of the base's products: auto, f32, bf16 or int8
-	DType     string // of the numbers in the adapter file: f32 or bf16
-	Pass      int    // images that are in memory at once; the result does not depend on it. 0: see Options.PassFor
-	Workers   int    // of loading images; 0: all cores; the result does not depend on it
+	DType     string // data type in the adapter file: f32 or bf16
+	Pass      int    // images in memory at once; does not affect the result. 0: see Options.PassFor
+	Workers   int    // workers that load images; 0: all cores; does not affect the result
 }
 
-// Options are everything about a training run but its base and its data.
+// Options holds everything about a training run except base and data.
 type Options struct {
 	Out    string // adapter file to write
 	Method lora.Method
-	LR     float64 // peak learning rate of everything; 0: rates by the safe step
-	Seed   uint64  // of first weights, order, augmentation and dropout
+	LR     float64 // peak learning rate of all parameters; 0: rates from the safe step
+	Seed   uint64  // seed of initial weights, order, augmentation and dropout
 
 	Recipe
 	Source
 	Compute
-	Prepare processor.Override // how images become the input, where no file of the base says it, or otherwise
-	Fold    int                // that is held out, from 1, if Folds is not 0
+	Prepare processor.Override // preprocessing that replaces or completes what the base's files say
+	Fold    int                // held-out fold, from 1, if Folds is not 0
 
 	Folder      string // for record and checkpoint; empty: beside Out, with .run in its name
-	TensorBoard bool   // write TensorBoard's event files into it
-	NoCurves    bool   // write no pictures of the curves into it
-	Resume      bool   // go on from a checkpoint, if there is one
-	Restart     bool   // start over although there is a checkpoint
-	Force       bool   // write over a finished adapter
+	TensorBoard bool   // write TensorBoard's event files to it
+	NoCurves    bool   // write no pictures of the curves to it
+	Resume      bool   // continue from a checkpoint, if there is one
+	Restart     bool   // start from the beginning even if there is a checkpoint
+	Force       bool   // overwrite a finished adapter
 
-	Tuned   *Tuned   // what a search before the run has found, for the record
-	Title   string   // names the run in events
-	Command []string // that the record says the run was made by
+	Tuned   *Tuned   // result of a search before the run, for the record
+	Title   string   // name of the run in events
+	Command []string // command line, for the record
 }
 
-// HeadProbe begins with the linear probe of the bare base as head.
+// HeadProbe uses the linear probe of the bare base as initial head.
 const HeadProbe = "probe"
 
-// ByEpoch is the EMA whose decay follows from the length of an epoch.
+// ByEpoch is the EMA value for a decay derived from the length of an epoch.
 const ByEpoch = -1
 
-// averageEpochs is over how many epochs the average reaches that a run keeps.
+// averageEpochs is the time constant of that average, in epochs.
 const averageEpochs = 2
 
-// DefaultPace is how far a step moves what a method trains, where no learning rate is given (docs/results.md has what it was
-// tried on). What it comes to in learning rates depends on the base.
+// DefaultPace is the default step size of a method in terms of its effect on outputs, used if no learning rate
+// is given (docs/results.md describes how it was chosen). The resulting learning rates depend on the base.
 func DefaultPace(m lora.Method) lora.Pace {
 	switch m {
 	case lora.MeLo:
@@ -108,7 +111,7 @@ func DefaultPace(m lora.Method) lora.Pace {
 	return lora.Pace{Head: 0.1}
 }
 
-// Defaults are the options of a low-rank adapter with nothing else said. Out is to be filled in.
+// Defaults returns the default options for a low-rank adapter. Out must be set.
 func Defaults() Options {
 	return Options{
 		Method: lora.MeLo, Seed: 1,
@@ -123,7 +126,7 @@ func Defaults() Options {
 	}
 }
 
-// Validate refuses settings that cannot be, whatever base and data are, with a [SettingError].
+// Validate returns a [SettingError] for settings that are invalid for any base and data.
 func (o *Options) Validate() error {
 	share := func(v float64) bool { return v >= 0 && v < 1 }
 	for _, c := range []struct {
@@ -174,7 +177,7 @@ func (o *Options) Validate() error {
 	return err
 }
 
-// augment is how training images are varied.
+// augment returns the augmentation of training images.
 func (r *Recipe) augment() dataset.Augment {
 	if !r.Augment {
 		return dataset.Augment{}
@@ -183,7 +186,7 @@ func (r *Recipe) augment() dataset.Augment {
 		Brightness: r.Brightness, Contrast: r.Contrast}
 }
 
-// RunFolder is where the run's record and checkpoint are.
+// RunFolder returns the folder of the run's record and checkpoint.
 func (o *Options) RunFolder() string {
 	if o.Folder != "" {
 		return o.Folder
@@ -191,16 +194,16 @@ func (o *Options) RunFolder() string {
 	return RunFolderOf(o.Out)
 }
 
-// RunFolderOf is where the record of an adapter is kept, if that is not said otherwise.
+// RunFolderOf returns the default folder for the record of an adapter.
 func RunFolderOf(adapter string) string { return strings.TrimSuffix(adapter, ".safetensors") + ".run" }
 
-// CheckpointPath is the checkpoint in RunFolder.
+// CheckpointPath returns the path of the checkpoint in RunFolder.
 func (o *Options) CheckpointPath() string {
 	return filepath.Join(o.RunFolder(), "checkpoint.safetensors")
 }
 
-// CheckOutput finds out before the training whether its result can be written, and guards the checkpoint of
-// an earlier run with an [UnfinishedError].
+// CheckOutput checks before training that the result can be written. It returns an [UnfinishedError] if there
+// is the checkpoint of an earlier run.
 func (o *Options) CheckOutput() error {
 	if info, err := os.Stat(o.Out); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: exists and is not a regular file", o.Out)

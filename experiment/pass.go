@@ -5,15 +5,15 @@ import (
 	"melo.example/melo/vit"
 )
 
-// UsualPass is how many images pass a base together unless their activations are too large or somebody says otherwise.
+// UsualPass is the default number of images per pass, unless their activations are too large.
 const UsualPass = 8
 
-// passBytes bounds what images of a pass keep for the backward pass, unless somebody says how many there are: a gigantic base
-// trains in 4 GB then, and of ViT-L 8 images still fit.
+// passBytes limits the memory that the images of a pass keep for the backward pass, unless a number of images
+// is given. With it the largest bases train in 4 GB, and 8 images of ViT-L still fit.
 const passBytes = 3 << 29
 
-// PassFor returns how many images are in memory at once when deltas are trained on a model, or with none all of it or its
-// head: Pass or, if that is 0, UsualPass and fewer where activations are large.
+// PassFor returns the number of images in memory at once when deltas are trained on a model, or, without
+// deltas, all of it or its head: Pass or, if that is 0, UsualPass, reduced if activations are large.
 func (o *Options) PassFor(m *vit.Model, deltas []lora.Delta) int {
 	if o.Pass > 0 {
 		return o.Pass

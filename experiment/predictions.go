@@ -9,8 +9,8 @@ import (
 	"melo.example/melo/internal/atomicfile"
 )
 
-// WritePredictions writes a CSV table with a row for each image: path and group, truth and decision, probabilities and
-// logits.
+// WritePredictions writes a CSV table with a row per image: path and group, truth and decision, probabilities
+// and logits.
 func (e *Evaluation) WritePredictions(path string) error {
 	j := e.j
 	return atomicfile.Write(path, 0o666, func(out io.Writer) error {
@@ -34,7 +34,7 @@ func (e *Evaluation) WritePredictions(path string) error {
 	})
 }
 
-// row is what there is to say about sample i, the one at position k.
+// row returns the row of sample i, which is at position k.
 func (j *evalJob) row(k, i int) []string {
 	x, p := &j.data.Samples[i], &j.answers[k]
 	row := []string{x.Path, x.Group}

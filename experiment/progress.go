@@ -8,22 +8,22 @@ import (
 	"melo.example/melo/vit"
 )
 
-// progress counts how training is getting on, and tells it.
+// progress tracks the progress of training, and reports it.
 type progress struct {
 	j     *Run
-	total int64 // images to see, validation included
+	total int64 // images to process, including validation
 	done  int64
-	peak  float64 // FLOP/s of the machine, 0 if unknown
-	flops float64 // of one image in training
+	peak  float64 // peak speed of the machine in FLOP/s, 0 if unknown
+	flops float64 // operations per image in training
 
-	began    time.Time // of the epoch's training, less the time of pauses
-	images   int       // trained on in the epoch
-	trained  int       // trained on since the start
-	retreats int       // that were told
+	began    time.Time // start of the epoch's training, adjusted for pauses
+	images   int       // images trained in the epoch
+	trained  int       // images trained since the start
+	retreats int       // reported retreats
 	spent    time.Duration
 }
 
-// peakSample is how long the machine's peak is measured.
+// peakSample is how long the machine's peak speed is measured.
 const peakSample = 100 * time.Millisecond
 
 func newProgress(j *Run) *progress {
@@ -34,12 +34,12 @@ func newProgress(j *Run) *progress {
 	p := &progress{j: j, flops: lora.StepFLOPs(&j.model.Config, j.config.Method, from)}
 	p.total = int64(j.config.Epochs) * int64(len(j.parts[0])+len(j.parts[1]))
 	if j.data != j.trainLoad {
-		p.flops = 0 // most images do not pass the base at all
+		p.flops = 0 // most images do not pass through the base at all
 	}
 	return p
 }
 
-// start begins to count; what a resumed run has behind it counts as done.
+// start starts counting. What a resumed run completed earlier counts as done.
 func (p *progress) start() {
 	j := p.j
 	p.peak = vit.MeasurePeak(j.precision, j.base.pool, peakSample)
@@ -55,7 +55,7 @@ func (p *progress) start() {
 	p.began = time.Now()
 }
 
-// hook follows the loop.
+// hook returns the hook that updates the progress.
 func (p *progress) hook() train.Hook {
 	return train.Hook{Name: "progress", Step: p.step, Epoch: p.epoch}
 }
@@ -83,7 +83,7 @@ func (p *progress) step(l *train.Loop) error {
 	return nil
 }
 
-// rate is images/s in training so far.
+// rate returns the training speed so far in images per second.
 func (p *progress) rate() float64 {
 	if p.spent <= 0 {
 		return 0
@@ -91,7 +91,7 @@ func (p *progress) rate() float64 {
 	return float64(p.trained) / p.spent.Seconds()
 }
 
-// share is the share of the machine's peak that the rate comes to, 0 if unknown.
+// share returns the fraction of the machine's peak speed that the rate amounts to, 0 if unknown.
 func (p *progress) share() float64 {
 	if p.peak <= 0 {
 		return 0
@@ -101,7 +101,7 @@ func (p *progress) share() float64 {
 
 func (p *progress) speed() Speed { return Speed{ImagesPerSecond: p.rate(), ShareOfPeak: p.share()} }
 
-// waiting is the share of the time of training that was spent waiting for images.
+// waiting returns the fraction of training time spent waiting for images.
 func (p *progress) waiting() float64 {
 	if p.spent <= 0 {
 		return 0
@@ -109,7 +109,7 @@ func (p *progress) waiting() float64 {
 	return min(p.j.trainLoad.WaitSeconds()/p.spent.Seconds(), 1)
 }
 
-// beginValidation stops the clock of training; the function that it returns starts it again.
+// beginValidation pauses the clock of training. The returned function resumes it.
 func (p *progress) beginValidation() func() {
 	base := p.done
 	p.images = 0
@@ -119,7 +119,7 @@ func (p *progress) beginValidation() func() {
 	}
 }
 
-// validated tells how far a validation is.
+// validated reports the progress of a validation.
 func (p *progress) validated(n int) {
 	p.j.hook.tell(Validating{Title: p.j.o.Title, Epoch: p.j.loop.State.Epoch + 1, Epochs: p.j.config.Epochs, Done: p.done + int64(n), Total: p.total})
 }

@@ -18,7 +18,7 @@ import (
 	"melo.example/melo/train"
 )
 
-// record is run.json in a run's folder: what was asked for, on what, and what came of it.
+// record is run.json in a run's folder: settings, inputs and results.
 type record struct {
 	Format   string            `json:"format"` // "melo-run"
 	Version  int               `json:"version"`
@@ -27,19 +27,19 @@ type record struct {
 	Machine  sysinfo.Machine   `json:"machine"`
 	Identity *train.Identity   `json:"identity"`
 	Data     Data              `json:"data"`
-	Started  string            `json:"started"`            // of this process, RFC 3339
-	Finished string            `json:"finished,omitempty"` // absent: not yet, or interrupted
+	Started  string            `json:"started"`            // start of this process, RFC 3339
+	Finished string            `json:"finished,omitempty"` // missing: not yet, or interrupted
 	Result   *Result           `json:"result,omitempty"`
 }
 
-// begin makes the folder of a run that starts, and writes its record: so it can be written to.
+// begin creates the folder of a run and writes its record, which also checks that it is writable.
 func (j *Run) begin(start time.Time) error {
 	dir := j.o.RunFolder()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("folder for the run: %w", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".melo-*.tmp")); err == nil {
-		for _, path := range left { // halves of files, of a process that was killed
+		for _, path := range left { // partial files of a process that was killed
 			_ = os.Remove(path)
 		}
 	}
@@ -61,10 +61,11 @@ func (j *Run) writeRecord() error {
 	})
 }
 
-// maxRecord bounds what is read of a record, in bytes.
+// maxRecord limits the size of a record in bytes.
 const maxRecord = 64 << 20
 
-// earlier returns the record that an earlier process left in the run's folder; nil if there is none that can be read.
+// earlier returns the record of an earlier process in the run's folder, or nil if there is none that can be
+// read.
 func (j *Run) earlier() *record {
 	f, err := regular.Open(filepath.Join(j.o.RunFolder(), "run.json"))
 	if err != nil {
@@ -80,8 +81,7 @@ func (j *Run) earlier() *record {
 	return &r
 }
 
-// Finished returns the result of this very run, if it was done before and its adapter is still what it was; nil if
-// not.
+// Finished returns the result of the same run if it was done before and its adapter is unchanged, else nil.
 func (j *Run) Finished() *Result {
 	r := j.earlier()
 	if r == nil || r.Result == nil || !reflect.DeepEqual(r.Identity, j.id) {
@@ -94,8 +94,8 @@ func (j *Run) Finished() *Result {
 	return r.Result
 }
 
-// OtherRun refuses, with an [OtherRunError], a folder that has the record of a run on other data or with other settings, and names the first thing
-// that differs.
+// OtherRun returns an [OtherRunError] that names the first difference, if the folder contains the record of a
+// run with other data or settings.
 func (j *Run) OtherRun() error {
 	r := j.earlier()
 	if r == nil || r.Identity == nil {
@@ -107,7 +107,7 @@ func (j *Run) OtherRun() error {
 	return nil
 }
 
-// recordHook keeps epochs.jsonl: one line an epoch, as in the checkpoint.
+// recordHook writes epochs.jsonl: one line per epoch, as in the checkpoint.
 func (j *Run) recordHook() train.Hook {
 	path := filepath.Join(j.o.RunFolder(), "epochs.jsonl")
 	return train.Hook{Name: "record", Epoch: func(l *train.Loop) error {

@@ -14,7 +14,7 @@ import (
 // maxEpochLines bounds what is read of a run's epochs.
 const maxEpochLines = 1 << 24 // bytes
 
-// Epochs reads the epochs.jsonl of a run's folder; nil if there is none that can be read.
+// Epochs reads epochs.jsonl in a run's folder, or returns nil if it cannot be read.
 func Epochs(folder string) []train.Epoch {
 	f, err := regular.Open(filepath.Join(folder, "epochs.jsonl"))
 	if err != nil {
@@ -37,7 +37,7 @@ func Epochs(folder string) []train.Epoch {
 	return list
 }
 
-// BestEpoch returns the epoch that a run kept, if the record beside the adapter is of this very file.
+// BestEpoch returns the epoch that a run kept, if the record beside the adapter belongs to this very file.
 func BestEpoch(adapter, digest string) (best int, ok bool) {
 	data, err := regular.ReadFile(filepath.Join(RunFolderOf(adapter), "run.json"), maxRecord)
 	var r struct {

@@ -22,7 +22,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Result is what came of a run: the --json document of "melo train".
+// Result is the result of a run: the --json document of "melo train".
 type Result struct {
 	Adapter struct {
 		Path   string `json:"path"`
@@ -38,49 +38,49 @@ type Result struct {
 	BestEpoch    int  `json:"best_epoch"`
 	Steps        int  `json:"steps"`
 	StoppedEarly bool `json:"stopped_early"`
-	// Kept says whose parameters the adapter has: best, of the epoch with the best validation; last; or start, because the
-	// training ended below the linear probe that it began with.
+	// Kept says which parameters the adapter has: best, of the epoch with the best validation; last; or start,
+	// because the training ended with worse scores than its initial linear probe.
 	Kept       train.Kept      `json:"kept"`
 	Start      *Start          `json:"start,omitempty"`
 	Retreats   []train.Retreat `json:"retreats"`
 	Tuned      *Tuned          `json:"tuned,omitempty"`
 	Validation Validation      `json:"validation"`
-	// Fit says how the adapter will tell images that are not like those of its training; absent if it cannot.
+	// Fit describes how the adapter recognises images unlike its training images; missing if it cannot.
 	Fit      *adapterfile.Fit `json:"fit,omitempty"`
 	Settings Config           `json:"settings"`
 
 	Seconds         float64  `json:"seconds"`
 	ImagesPerSecond float64  `json:"images_per_second"`
 	ShareOfPeak     float64  `json:"share_of_peak"`
-	WaitingShare    float64  `json:"waiting_share"` // of the time of training that was spent waiting for images
+	WaitingShare    float64  `json:"waiting_share"` // fraction of training time spent waiting for images
 	PeakMemory      int64    `json:"peak_memory_bytes"`
 	Run             string   `json:"run"`
 	Warnings        []string `json:"warnings"`
 	Notice          string   `json:"notice"`
 }
 
-// Data is what was trained on.
+// Data describes the training data.
 type Data struct {
 	Path   string   `json:"path"`
 	Digest string   `json:"digest"`
 	Task   string   `json:"task"`
 	Labels []string `json:"labels"`
-	Rule   string   `json:"rule"` // of the split
+	Rule   string   `json:"rule"` // how it was split
 	Train  int      `json:"train"`
 	Val    int      `json:"val"`
 	Test   int      `json:"test"`
-	Bad    []string `json:"bad"` // images that could not be read
+	Bad    []string `json:"bad"` // unreadable images
 }
 
-// Parameters counts numbers.
+// Parameters holds numbers of parameters.
 type Parameters struct {
-	Trained int64   `json:"trained"` // without the head, except for linear
+	Trained int64   `json:"trained"` // without the head, except for method linear
 	Head    int64   `json:"head"`
 	Base    int64   `json:"base"`
-	Share   float64 `json:"share"` // trained over base
+	Share   float64 `json:"share"` // trained / base
 }
 
-// WithHead is the share of the base's parameters that is trained, the head with it.
+// WithHead returns the number of trained parameters, including the head, divided by that of the base.
 func (p *Parameters) WithHead() float64 {
 	if p.Base == 0 {
 		return 0
@@ -88,27 +88,27 @@ func (p *Parameters) WithHead() float64 {
 	return float64(p.Trained+p.Head) / float64(p.Base)
 }
 
-// Validation is what validation found: of all labels, and of each.
+// Validation holds the validation results over all labels, and for each.
 type Validation struct {
 	Samples  int                `json:"samples"`
-	Scores   map[string]float64 `json:"scores"` // by name; what the data does not define is left out
+	Scores   map[string]float64 `json:"scores"` // by name; undefined ones are left out
 	PerLabel map[string]float64 `json:"per_label_auc"`
-	// Uncalibrated are the scores without temperatures, with decisions at one half.
+	// Uncalibrated holds the scores without temperatures, with decisions at one half.
 	Uncalibrated map[string]float64 `json:"uncalibrated"`
 	Temperatures []float64          `json:"temperatures"`
 	Thresholds   []float64          `json:"thresholds"`
 }
 
-// selfTestInputs is how many inputs an adapter's self-test has, and selfTestSeed where they come from.
+// selfTestInputs is the number of inputs of an adapter's self-test, and selfTestSeed their seed.
 const (
 	selfTestInputs = 2
 	selfTestSeed   = 0x6d656c6f // "melo"
 )
 
-// dtypes of --dtype.
+// dtypes maps the values of --dtype.
 var dtypes = map[string]safetensors.DType{"f32": safetensors.F32, "bf16": safetensors.BF16}
 
-// finish measures the trained model as it will be stored, writes the adapter, and sums the run up.
+// finish evaluates the trained model as it will be stored, writes the adapter, and returns the result.
 func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
 	dtype := dtypes[j.config.DType]
 	file, out, err := j.settle(ctx, dtype)
@@ -141,17 +141,17 @@ func (j *Run) finish(ctx context.Context, start time.Time) (*Result, error) {
 			j.hook.note(text.OneLine(err))
 		}
 	}
-	// The adapter is safe: what is left to go on from would only mislead.
+	// The adapter has been written, so the checkpoint is no longer needed and would only mislead.
 	if err := os.Remove(j.o.CheckpointPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		j.hook.note(text.OneLine(err))
 	}
 	return doc, nil
 }
 
-// settle decides which parameters the adapter gets, and puts them into the model as the file will hold them. With
-// validation it returns what they answer there. A run that ends below the linear probe that it began with gets the epoch
-// that is best on validation, if that is above the probe; else what it ended with, if chance explains the difference; else
-// the probe.
+// settle decides which parameters the adapter gets, and loads them into the model with the precision of the
+// file. With validation it returns their evaluation. If the end of training is worse than the initial linear
+// probe, it takes the best epoch on validation if that is better than the probe; else the end, if chance
+// explains the difference; else the probe.
 func (j *Run) settle(ctx context.Context, dtype safetensors.DType) (*adapterfile.File, *train.Evaluation, error) {
 	file, out, err := j.store(ctx, dtype)
 	if err != nil || out == nil || j.loop.State.Kept == train.KeptStart || !j.steps() {
@@ -191,7 +191,8 @@ func (j *Run) settle(ctx context.Context, dtype safetensors.DType) (*adapterfile
 	return file, out, j.adopt(file)
 }
 
-// store returns the adapter as its file will hold it, now in the model, and what it answers on validation, if there is any.
+// store rounds the adapter to the precision of its file, loads it into the model, and returns it with its
+// evaluation on validation, which is nil without validation.
 func (j *Run) store(ctx context.Context, dtype safetensors.DType) (*adapterfile.File, *train.Evaluation, error) {
 	file, err := j.adapterFile()
 	if err != nil {
@@ -229,7 +230,7 @@ func (j *Run) byChance(ctx context.Context, adapter, probe *train.Evaluation) (b
 	return d.Defined && d.Value < 0 && d.Value >= -probeMargin && d.P >= doubt, nil
 }
 
-// adapterFile describes the trained adapter, without what is still to be measured.
+// adapterFile returns the trained adapter with its description, except for what must still be measured.
 func (j *Run) adapterFile() (*adapterfile.File, error) {
 	settings, err := train.Settings(j.config)
 	if err != nil {
@@ -245,7 +246,7 @@ func (j *Run) adapterFile() (*adapterfile.File, error) {
 	if n := j.loop.State.Retreats; len(n) > 0 {
 		settings["retreats"] = n
 	}
-	settings["split_digest"] = j.id.Split // "melo eval" makes the split again
+	settings["split_digest"] = j.id.Split // "melo eval" reproduces the split
 	f := &adapterfile.File{Path: j.o.Out, Adapter: j.tuner.Adapter(), Meta: adapterfile.Metadata{
 		Base:   adapterfile.NewBase(&j.model.Config, filepath.Base(filepath.Clean(j.base.path)), j.base.path, j.base.digest),
 		Method: j.config.Method, Task: adapterfile.Task(j.set.Task), Labels: adapterfile.Labels(j.set.Labels...),
@@ -273,7 +274,7 @@ func (j *Run) adapterFile() (*adapterfile.File, error) {
 	return f, nil
 }
 
-// adopt puts the numbers that the file will hold into the model, so that they are what is measured.
+// adopt loads the values as stored in the file into the model, so that they are what is evaluated.
 func (j *Run) adopt(f *adapterfile.File) error {
 	a := j.tuner.Adapter()
 	for i, d := range f.Adapter.Deltas {
@@ -301,8 +302,8 @@ func (j *Run) adopt(f *adapterfile.File) error {
 	return nil
 }
 
-// measure fits temperatures and thresholds to validation and sums it up as calibrated, for the document and for
-// the adapter.
+// measure fits temperatures and thresholds on validation, and returns the calibrated results for the document
+// and the adapter.
 func (j *Run) measure(out *train.Evaluation, meta *adapterfile.Metadata) Validation {
 	c := out.Calibrate(j.config.Sensitivity)
 	meta.Temperatures, meta.Thresholds = c.Temperatures, c.Thresholds
@@ -324,7 +325,7 @@ func (j *Run) measure(out *train.Evaluation, meta *adapterfile.Metadata) Validat
 	return table
 }
 
-// Evaluate runs the model of a finished run, with the numbers that its file holds, on samples of the data.
+// Evaluate runs the model of a finished run, with the values stored in its file, on samples of the data.
 func (j *Run) Evaluate(ctx context.Context, samples []int) (*train.Evaluation, error) {
 	opt := dataset.LoaderOptions{Batch: j.tuner.MaxBatch(), Workers: j.o.Workers, MaxBad: j.config.MaxBad}
 	load, err := dataset.NewLoader(j.set.Dataset, samples, j.model.Recipe, opt)
@@ -340,7 +341,7 @@ func (j *Run) Evaluate(ctx context.Context, samples []int) (*train.Evaluation, e
 	return out, err
 }
 
-// selfTest computes the logits that a reader can check, in f32 whatever the precision of the training.
+// selfTest computes the logits of the self-test, in f32 whatever the precision of the training.
 func (j *Run) selfTest() (*adapterfile.SelfTest, error) {
 	values, classes := j.model.Recipe.Values(), j.tuner.Classes()
 	inputs := make([]float32, selfTestInputs*values)
@@ -366,7 +367,7 @@ func (j *Run) selfTest() (*adapterfile.SelfTest, error) {
 	return t, nil
 }
 
-// exactFeatures are those of n inputs in f32, by the adapter as it is now.
+// exactFeatures computes the features of n inputs in f32 with the present adapter.
 func (j *Run) exactFeatures(inputs []float32, n int) ([]float32, error) {
 	now := lora.Segment{Adapter: j.tuner.Adapter().Resident(vit.F32), Images: n}
 	if m := j.tuner.Float32Base(); m != nil {
@@ -379,7 +380,7 @@ func (j *Run) exactFeatures(inputs []float32, n int) ([]float32, error) {
 	return j.base.features(f, inputs, n, now)
 }
 
-// document is what is known without measuring.
+// document returns the part of the result that is known without evaluation.
 func (j *Run) document(start time.Time) *Result {
 	s := &j.loop.State
 	for _, l := range []*dataset.Loader{j.trainLoad, j.valLoad} {
@@ -399,7 +400,7 @@ func (j *Run) document(start time.Time) *Result {
 	return d
 }
 
-// parameters counts what is trained.
+// parameters counts the trained parameters.
 func (j *Run) parameters() Parameters {
 	deltas, head := j.tuner.Adapter().Parameters()
 	p := Parameters{Trained: int64(deltas), Head: int64(head), Base: j.model.Parameters()}

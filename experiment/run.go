@@ -24,7 +24,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Run is one training run: options on a base and data that others may use, too. It is used once, by one goroutine.
+// Run is one training run: options, with a base and data that may be shared. It is used once, by one goroutine.
 type Run struct {
 	o    *Options
 	base *Base
@@ -39,64 +39,67 @@ type Run struct {
 	id        *train.Identity
 
 	tuner     *lora.Tuner
-	net       train.Model // the tuner, or a cache before it
+	net       train.Model // the tuner, or a cache in front of it
 	data      train.Data
 	valNet    train.Model // the same for validation
 	valData   train.Data
 	caches    []*train.Cache
 	loop      *train.Loop
-	start     *Start // nil: the run begins without a look at the bare base
+	start     *Start // nil: the run starts without a linear probe
 	trainLoad *dataset.Loader
 	valLoad   *dataset.Loader // nil: no validation
 	progress  *progress
 	record    record
 }
 
-// Config is every setting that the result depends on, resolved. It identifies a run, and stands in the
+// Config holds every setting that the result depends on, resolved. It identifies a run, and is stored in the
 // adapter as its hyperparameters.
 type Config struct {
 	Method   lora.Method    `json:"method"`
 	Sites    map[string]int `json:"sites,omitempty"`  // rank by kind
-	Blocks   []int          `json:"blocks,omitempty"` // absent: all
-	Alpha    float32        `json:"alpha,omitempty"`  // absent: scale times the rank
-	Scale    float32        `json:"scale,omitempty"`  // absent: 1
+	Blocks   []int          `json:"blocks,omitempty"` // missing: all
+	Alpha    float32        `json:"alpha,omitempty"`  // missing: scale times the rank
+	Scale    float32        `json:"scale,omitempty"`  // missing: 1
 	RSLoRA   bool           `json:"rslora,omitempty"`
 	Dropout  float32        `json:"dropout,omitempty"`
 	HeadInit string         `json:"head_init"`
 
-	Epochs         int               `json:"epochs"`
-	Batch          int               `json:"batch"`
-	LR             float64           `json:"lr,omitempty"`   // absent: by Pace
-	Pace           *lora.Pace        `json:"pace,omitempty"` // of a step at the peak; absent: by LR
-	MinLR          float64           `json:"min_lr"`
-	LRUpdate       string            `json:"lr_update,omitempty"` // absent: at each step
-	LoRAPlus       float32           `json:"lora_plus,omitempty"`
-	Warmup         float64           `json:"warmup"`
-	Optimizer      train.AdamWConfig `json:"optimizer"`
-	Gamma          float64           `json:"gamma,omitempty"`     // of the focal loss; absent: cross-entropy
-	EMA            float64           `json:"ema,omitempty"`       // decay of the average that is kept; absent: none
-	KeepLast       bool              `json:"keep_last,omitempty"` // not the best epoch: validation is too small to choose
-	Refuse         bool              `json:"refuse,omitempty"`    // the adapter refuses images that are unlike these
-	Mirror         bool              `json:"mirror,omitempty"`    // answers are means over the image and its mirror image
-	LabelSmoothing float64           `json:"label_smoothing"`
-	ClassWeights   []float64         `json:"class_weights,omitempty"`
-	Patience       int               `json:"patience"`
-	Sensitivity    float64           `json:"sensitivity,omitempty"` // that thresholds are chosen for; absent: Youden
-	Seed           uint64            `json:"seed"`
-	Augment        dataset.Augment   `json:"augment"`
+	Epochs    int               `json:"epochs"`
+	Batch     int               `json:"batch"`
+	LR        float64           `json:"lr,omitempty"`   // missing: from Pace
+	Pace      *lora.Pace        `json:"pace,omitempty"` // step size at the peak; missing: LR
+	MinLR     float64           `json:"min_lr"`
+	LRUpdate  string            `json:"lr_update,omitempty"` // missing: at each step
+	LoRAPlus  float32           `json:"lora_plus,omitempty"`
+	Warmup    float64           `json:"warmup"`
+	Optimizer train.AdamWConfig `json:"optimizer"`
+	Gamma     float64           `json:"gamma,omitempty"` // of the focal loss; missing: cross-entropy
+	EMA       float64           `json:"ema,omitempty"`   // decay of the average that is kept; missing: none
+	// instead of the best epoch: validation is too small to choose
+	KeepLast bool `json:"keep_last,omitempty"`
+	// the adapter refuses images unlike its training images
+	Refuse bool `json:"refuse,omitempty"`
+	// answers are means over the image and its mirror image
+	Mirror         bool            `json:"mirror,omitempty"`
+	LabelSmoothing float64         `json:"label_smoothing"`
+	ClassWeights   []float64       `json:"class_weights,omitempty"`
+	Patience       int             `json:"patience"`
+	Sensitivity    float64         `json:"sensitivity,omitempty"` // target for thresholds; missing: Youden
+	Seed           uint64          `json:"seed"`
+	Augment        dataset.Augment `json:"augment"`
 
 	ValSplit  float64 `json:"val_split"`
 	TestSplit float64 `json:"test_split"`
 	SplitSeed uint64  `json:"split_seed"`
 	Folds     int     `json:"folds,omitempty"`
-	Fold      int     `json:"fold,omitempty"`  // that is held out, from 1
-	Shots     int     `json:"shots,omitempty"` // images of each label that are trained on; absent: all
+	Fold      int     `json:"fold,omitempty"`  // held-out fold, from 1
+	Shots     int     `json:"shots,omitempty"` // training images per label; missing: all
 	MaxBad    int     `json:"max_bad"`
 	DType     string  `json:"dtype"`
 	Precision string  `json:"precision"`            // of the base's products
-	ImageSize int     `json:"image_size,omitempty"` // side of the input; absent: the base's own
-	Pool      string  `json:"pool,omitempty"`       // how tokens become features; absent: as the base does
-	// Prepare is how images become the input where an option says it; absent: as the base's files say.
+	ImageSize int     `json:"image_size,omitempty"` // side of the input; missing: the base's own
+	Pool      string  `json:"pool,omitempty"`       // pooling; missing: the base's own
+	// Prepare is the preprocessing if an option changes it; missing: that of the base's files.
 	Prepare *imaging.Recipe `json:"prepare,omitempty"`
 }
 
@@ -107,7 +110,7 @@ const (
 	adamEps   = 1e-8
 )
 
-// NewRun divides the data and settles what the run is. It computes nothing yet.
+// NewRun splits the data and resolves the settings of the run. It starts no computation.
 func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 	if o == nil || base == nil || set == nil {
 		return nil, errors.New("experiment: a run needs options, a base and data; got nil")
@@ -131,7 +134,7 @@ func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 	if j.precision, err = j.choosePrecision(); err != nil {
 		return nil, err
 	}
-	if o.Method != lora.FullTuning { // which starts from the weights as they are
+	if o.Method != lora.FullTuning { // full fine-tuning starts from the weights as they are
 		f.precision = j.precision
 	}
 	if j.model, err = base.model(f); err != nil {
@@ -143,7 +146,7 @@ func NewRun(o *Options, base *Base, set *Set, hook Hook) (*Run, error) {
 	return j, j.resolve()
 }
 
-// form is how the base lies in memory for a run, in float32.
+// form returns the float32 form of the base for a run.
 func (o *Options) form() (form, error) {
 	prepare := o.prepare()
 	r := imaging.Recipe{Size: 1}
@@ -157,21 +160,21 @@ func (o *Options) form() (form, error) {
 	return form{image: o.ImageSize, prepare: prepare, pool: o.Pool}, nil
 }
 
-// prepare is how images become the input: what the options of the base and those of the data say about it.
+// prepare returns the preprocessing options of the base and of the data.
 func (o *Options) prepare() processor.Override {
 	p := o.Prepare
 	p.Depth, p.Window = o.Depth, o.Window
 	return p
 }
 
-// Data is what the run is trained on.
+// Data describes the training data.
 func (j *Run) Data() Data { return j.info }
 
-// Parts are the samples of the data for training, validation and testing.
+// Parts returns the samples for training, validation and testing.
 func (j *Run) Parts() (train, val, test []int) { return j.parts[0], j.parts[1], j.parts[2] }
 
-// Train trains from the beginning or, with Resume, from the checkpoint, and writes adapter and record. When it
-// fails after it began, the checkpoint is what is left. The result counts its seconds from start.
+// Train trains from the beginning or, with Resume, from the checkpoint, and writes adapter and record. If it
+// fails after training has begun, the checkpoint remains. The duration in the result counts from start.
 func (j *Run) Train(ctx context.Context, start time.Time) (*Result, error) {
 	if err := j.build(); err != nil {
 		return nil, err
@@ -192,7 +195,7 @@ func (j *Run) Train(ctx context.Context, start time.Time) (*Result, error) {
 	return j.finish(ctx, start)
 }
 
-// average begins the average with the first parameters, once they are known.
+// average starts the moving average with the initial parameters.
 func (j *Run) average() (err error) {
 	if d := j.config.EMA; d > 0 {
 		j.loop.Average, err = train.NewAverage(j.tuner.Params(), d, j.base.pool)
@@ -200,7 +203,7 @@ func (j *Run) average() (err error) {
 	return err
 }
 
-// choosePrecision returns that of the products: what was asked for, if the CPU has it.
+// choosePrecision returns the precision of the products: the requested one, if the CPU supports it.
 func (j *Run) choosePrecision() (vit.Precision, error) {
 	p, err := parsePrecision(j.o.Precision)
 	switch {
@@ -215,7 +218,7 @@ func (j *Run) choosePrecision() (vit.Precision, error) {
 	return p, nil
 }
 
-// resolve fills in what depends on base and data.
+// resolve sets what depends on base and data.
 func (j *Run) resolve() error {
 	o := j.o
 	c := Config{
@@ -261,7 +264,7 @@ func (j *Run) resolve() error {
 	return nil
 }
 
-// settleSteps says how far the steps go, over what they are averaged, and what is kept of them.
+// settleSteps sets the step size, the averaging, and what is kept.
 func (j *Run) settleSteps(c *Config) {
 	o := j.o
 	if c.LR = o.LR; c.LR == 0 {
@@ -270,7 +273,7 @@ func (j *Run) settleSteps(c *Config) {
 		p.Ratio = float64(o.LoRAPlus)
 		c.Pace = &p
 		if c.Method == lora.LinearOnly && c.HeadInit == HeadProbe {
-			c.Epochs = 0 // the probe is the answer
+			c.Epochs = 0 // the probe is the result
 		}
 	}
 	if c.EMA == ByEpoch {
@@ -282,7 +285,7 @@ func (j *Run) settleSteps(c *Config) {
 	c.Mirror = o.Mirror && o.Flip && o.Augment
 }
 
-// splitDigest identifies who is trained, validated and tested on.
+// splitDigest identifies the assignment of samples to training, validation and test.
 func splitDigest(ds *dataset.Dataset, parts [3][]int) string {
 	h := sha256.New()
 	for p, part := range parts {
@@ -324,7 +327,7 @@ func (j *Run) build() error {
 	j.progress = newProgress(j)
 	if j.valLoad != nil {
 		e := j.evaluator()
-		e.Views = nil // what an epoch is worth beside others shows without them
+		e.Views = nil // epochs are compared without the additional views
 		e.Progress = j.progress.validated
 		j.loop.Validate = func(ctx context.Context) (train.Scores, error) {
 			defer j.progress.beginValidation()()
@@ -347,14 +350,15 @@ func (j *Run) build() error {
 	return nil
 }
 
-// retreats is how often a run may go back an epoch and halve its rates, and fallen the share of the peak that the rate must
-// have come down to before a run may stop early.
+// retreats is how often a run may return to the start of an epoch and halve its rates. fallen is the fraction
+// of the peak to which the learning rate must have fallen before a run may stop early.
 const (
 	retreats = 3
 	fallen   = 0.1
 )
 
-// schedule is the learning rate by step, with so many steps an epoch; by a pace, the share of it.
+// schedule returns the learning rate by step, given the number of steps per epoch; with a pace, a fraction of
+// it.
 func (c *Config) schedule(perEpoch int) train.Schedule {
 	warmUp := int(math.Round(c.Warmup * float64(perEpoch)))
 	peak := c.LR
@@ -373,10 +377,10 @@ func (c *Config) schedule(perEpoch int) train.Schedule {
 	}
 }
 
-// checkpointEvery is the most that a crash can cost within an epoch.
+// checkpointEvery is the maximum work within an epoch that a crash can lose.
 const checkpointEvery = 2 * time.Minute
 
-// startAdapter returns the first weights.
+// startAdapter returns the initial adapter.
 func (j *Run) startAdapter(classes int) (*lora.Adapter, error) {
 	c := &j.config
 	cfg := lora.Config{Blocks: c.Blocks, Alpha: c.Alpha, Scale: c.Scale, RSLoRA: c.RSLoRA, Dropout: c.Dropout, PerKind: map[vit.Kind]int{}}
@@ -396,15 +400,15 @@ func (j *Run) startAdapter(classes int) (*lora.Adapter, error) {
 	if c.Method != lora.MeLo {
 		a.Deltas = nil
 	}
-	if c.HeadInit != "uniform" { // as good as blind at first, instead of confidently wrong: docs/results.md
+	if c.HeadInit != "uniform" { // initially uninformative, instead of confidently wrong: docs/results.md
 		clear(a.Head.W)
 		clear(a.Head.Bias)
 	}
 	return a, nil
 }
 
-// load makes the loaders of training and validation images. Both keep decoded images in memory, within a
-// share of the machine's.
+// load makes the loaders of training and validation images. Both cache decoded images in memory, up to a
+// fraction of the machine's.
 func (j *Run) load(pass int) (err error) {
 	c := &j.config
 	cache := cacheLimit()
@@ -421,8 +425,8 @@ func (j *Run) load(pass int) (err error) {
 	return err
 }
 
-// cache puts a cache before a frozen part, where images are not varied and there is room in memory or on disk.
-// Then every image is loaded and passes the frozen part once.
+// cache puts a cache in front of the frozen part, if images are not augmented and there is room in memory or on
+// disk. Every image is then loaded and passed through the frozen part only once.
 func (j *Run) cache() {
 	j.net, j.data = j.tuner, j.trainLoad
 	if j.valLoad != nil {
@@ -445,7 +449,7 @@ func (j *Run) cache() {
 	}
 }
 
-// close removes what the caches have on disk.
+// close removes the caches' files.
 func (j *Run) close() {
 	for _, c := range j.caches {
 		if err := c.Close(); err != nil {
@@ -454,7 +458,7 @@ func (j *Run) close() {
 	}
 }
 
-// cacheLimit is the memory that each kind of cache may take.
+// cacheLimit returns the memory that each kind of cache may use, in bytes.
 func cacheLimit() int64 {
 	limit := int64(1) << 30
 	if m := sysinfo.Memory(); m > 0 {
@@ -463,12 +467,12 @@ func cacheLimit() int64 {
 	return limit
 }
 
-// evaluator measures the model in training on validation.
+// evaluator returns the evaluator of the model in training on validation.
 func (j *Run) evaluator() *train.Evaluator {
 	return &train.Evaluator{Model: j.valNet, Data: j.valData, Task: j.set.Task, Views: j.views()}
 }
 
-// train resumes if asked to, and runs the loop.
+// train resumes if requested, and runs the loop.
 func (j *Run) train(ctx context.Context) error {
 	if j.o.Resume {
 		err := j.loop.Resume(j.o.CheckpointPath(), j.id)
@@ -489,7 +493,7 @@ func (j *Run) train(ctx context.Context) error {
 	return err
 }
 
-// parsePrecision reads a precision; auto is the fastest to train in.
+// parsePrecision parses a precision; auto is the fastest one for training.
 func parsePrecision(s string) (vit.Precision, error) {
 	if s == "auto" {
 		return vit.FastestTraining(), nil

@@ -8,26 +8,27 @@ import (
 	"melo.example/melo/metric"
 )
 
-// DefaultCoverage is that of prediction sets where nothing is said.
+// DefaultCoverage is the default coverage of prediction sets.
 const DefaultCoverage = 0.9
 
-// SetNumbers say what prediction sets of an asked coverage come to on the images of an evaluation. Of labels that do not exclude
-// each other every label of every image counts by itself: held is a label whose truth cannot be excluded.
+// SetNumbers holds the results of prediction sets of a given coverage on the images of an evaluation. For
+// labels that are not exclusive every label of every image counts separately; it is held if its true state
+// cannot be excluded.
 type SetNumbers struct {
-	Coverage     float64      `json:"coverage"` // asked
+	Coverage     float64      `json:"coverage"` // requested
 	Calibrated   int          `json:"calibrated_on"`
-	N            int          `json:"n"`            // images with a set; those unlike the training have none
-	Held         *float64     `json:"held"`         // share whose truth the sets hold
-	HeldInterval *[2]float64  `json:"held_ci"`      // Wilson; images are taken to be independent
-	MeanSize     float64      `json:"mean_size"`    // labels in a set
-	Single       *float64     `json:"single"`       // share of images with one label in the set
-	SingleRight  *float64     `json:"single_right"` // share of these that have it
+	N            int          `json:"n"`            // images with a set; images unlike the training images have none
+	Held         *float64     `json:"held"`         // fraction whose truth is in the set
+	HeldInterval *[2]float64  `json:"held_ci"`      // Wilson's interval, for independent images
+	MeanSize     float64      `json:"mean_size"`    // labels per set
+	Single       *float64     `json:"single"`       // fraction of images with a single label in the set
+	SingleRight  *float64     `json:"single_right"` // fraction of these where it is correct
 	RightRange   *[2]float64  `json:"single_right_ci"`
 	PerLabel     []LabelHeld  `json:"per_label"`
-	Abstention   []Abstention `json:"abstention"` // of labels that exclude each other; else empty
+	Abstention   []Abstention `json:"abstention"` // for exclusive labels; else empty
 }
 
-// LabelHeld is how often sets hold one label where it is true.
+// LabelHeld is how often sets contain a label if it is true.
 type LabelHeld struct {
 	Label    string      `json:"label"`
 	N        int         `json:"n"`
@@ -35,15 +36,15 @@ type LabelHeld struct {
 	Interval *[2]float64 `json:"held_ci"`
 }
 
-// Abstention is the accuracy where only the most certain images are answered.
+// Abstention is the accuracy if only the most certain images are answered.
 type Abstention struct {
-	Answered float64     `json:"answered"`   // share of the images
-	Least    float64     `json:"confidence"` // of the least certain one that is answered
+	Answered float64     `json:"answered"`   // fraction of the images
+	Least    float64     `json:"confidence"` // confidence of the least certain answered image
 	Accuracy float64     `json:"accuracy"`
-	Interval *[2]float64 `json:"accuracy_ci"` // Wilson
+	Interval *[2]float64 `json:"accuracy_ci"` // Wilson's interval
 }
 
-// tally counts what holds.
+// tally counts successes.
 type tally struct{ yes, n int }
 
 func (t *tally) add(yes bool) {
@@ -53,7 +54,7 @@ func (t *tally) add(yes bool) {
 	}
 }
 
-// share is the share that holds with Wilson's interval; nil of nothing.
+// share returns the fraction of successes with Wilson's interval; nil if there are no trials.
 func (t *tally) share() (*float64, *[2]float64) {
 	if t.n == 0 {
 		return nil, nil
@@ -63,7 +64,7 @@ func (t *tally) share() (*float64, *[2]float64) {
 	return &v, &[2]float64{low, high}
 }
 
-// sets measures the prediction sets; nil where the adapter makes none.
+// sets evaluates the prediction sets; nil if the adapter has no calibration for them.
 func (j *evalJob) sets() *SetNumbers {
 	c := j.rule.Sets
 	if c == nil || j.o.Coverage < 0 {
@@ -121,8 +122,8 @@ func (j *evalJob) sets() *SetNumbers {
 	return d
 }
 
-// abstention answers fewer and fewer images, the least certain ones last, and says how many of the most probable labels are right.
-// Images that are unlike those of the training are never answered.
+// abstention answers only the most certain images, for several fractions, and reports the accuracy of the most
+// probable label. Images unlike the training images are never answered.
 func (j *evalJob) abstention() []Abstention {
 	type one struct {
 		confidence float64
@@ -141,7 +142,7 @@ func (j *evalJob) abstention() []Abstention {
 	next := 1
 	for k, x := range list {
 		t.add(x.right)
-		// A tenth is full, and the next image is less certain: equal ones are answered together.
+		// A tenth is complete, and the next image is less certain. Ties are answered together.
 		if 10*(k+1) < next*len(list) || k+1 < len(list) && list[k+1].confidence == x.confidence {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// parseSites reads "q,v" or "q,v,fc1=8": kinds of sites, and the rank of single ones; "all" is every kind.
+// parseSites parses "q,v" or "q,v,fc1=8": kinds of sites, with optional ranks; "all" means every kind.
 func parseSites(s string) (kinds []vit.Kind, ranks map[vit.Kind]int, err error) {
 	if s == "all" {
 		return []vit.Kind{vit.Q, vit.K, vit.V, vit.Proj, vit.FC1, vit.FC2}, nil, nil
@@ -40,8 +40,8 @@ func parseSites(s string) (kinds []vit.Kind, ranks map[vit.Kind]int, err error) 
 	return kinds, ranks, nil
 }
 
-// ParseBlocks reads "all", "last:4", or numbers and ranges counted from 0: "0,2,8-11". All is nil. With ",pool" behind it,
-// or as "pool" alone, it means the maps of attention pooling as well.
+// ParseBlocks parses "all", "last:4", or numbers and ranges from 0: "0,2,8-11". The result for all is nil. With
+// ",pool" appended, or "pool" alone, it includes attention pooling.
 func ParseBlocks(s string, depth int) ([]int, error) {
 	if s == "pool" {
 		return []int{arch.PoolBlock}, nil

@@ -11,43 +11,47 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Source says which data, and how it is divided. Whoever has the same Source sees the same splits.
+// Source selects the data and how it is split. The same Source always gives the same splits.
 type Source struct {
-	ValSplit        float64 // share of samples for validation where no such split is given; 0: none
-	TestSplit       float64 // share of samples that is set aside for "melo eval" where no split is given; 0: none
+	ValSplit        float64 // fraction of samples for validation if the data has no such split; 0: none
+	TestSplit       float64 // fraction of samples reserved for "melo eval" if the data has no such split; 0: none
 	SplitSeed       uint64  // seed of the split
-	Folds           int     // cross-validation: divide into K folds instead; 0: none
-	Shots           int     // of each label only so many images are trained on, drawn by ShotSeed; 0: all
-	ShotSeed        uint64  // set by a run: its seed
-	AllowDuplicates bool    // go on when identical images are on both sides of a given split
-	MaxBad          int     // unreadable images that are left out before the run fails
-	LeftOut         string  // file for the names of all files that notes count, as CSV; empty: none
+	Folds           int     // k-fold cross-validation instead; 0: none
+	Shots           int     // training images per label, drawn with ShotSeed; 0: all
+	ShotSeed        uint64  // set by a run to its own seed
+	AllowDuplicates bool    // continue if identical images are on both sides of a given split
+	MaxBad          int     // unreadable images that may be left out before the run fails
+	LeftOut         string  // CSV file for the names of all files that notes count; empty: none
 	Reading
 }
 
-// Reading says how a data set is read where that is not to be found out. The fields are those of [dataset.Options].
+// Reading says how a data set is interpreted, where that is not determined automatically. The fields are those
+// of [dataset.Options].
 type Reading struct {
-	Layout         string   // what folders mean: classes, splits, leaves, or table
-	ImageColumn    string   // column of a table with the images
-	Images         string   // folder or archive that they are in; empty: where the table is
-	LabelColumn    string   // column with the label
-	LabelColumns   []string // columns of 0 and 1, one a label
-	GroupColumn    string   // column with the patient; a patient is never split
-	GroupPattern   string   // regular expression for the patient in the path of an image
-	SplitColumn    string   // column with train, val and test
-	SplitFiles     []string // lists of images, "train=FILE" or files whose names say the split
-	Where          []string // rows that count: COLUMN=VALUE, COLUMN!=VALUE
-	Task           string   // multiclass or multilabel; empty: the data tells
-	LabelSeparator string   // between several findings in a cell; none: a cell is one label; empty: found out
-	Uncertain      string   // what -1 means: ignore, positive or negative; empty: an error
-	DropUnlabelled bool     // leave out rows whose label is missing
-	AllowMissing   bool     // leave out rows whose image is not there
-	Page           string   // of files with several: a number from 1, or all; empty: the first
-	Depth          string   // what is white in images of more than 8 bits: stored, max, bits=12; empty: stored, unless labels differ in it
-	Window         string   // how grey values of DICOM objects are chosen: CENTER,WIDTH, a name, full, range; empty: by the object
+	Layout       string   // meaning of folders: classes, splits, leaves, or table
+	ImageColumn  string   // column of a table with the images
+	Images       string   // folder or archive with the images; empty: the table's folder
+	LabelColumn  string   // column with the label
+	LabelColumns []string // columns of 0 and 1, one per label
+	GroupColumn  string   // column with the patient; a patient is never split
+	GroupPattern string   // regular expression that extracts the patient from an image's path
+	SplitColumn  string   // column with train, val and test
+	SplitFiles   []string // lists of images, "train=FILE" or files named after a split
+	Where        []string // rows to use: COLUMN=VALUE, COLUMN!=VALUE
+	Task         string   // multiclass or multilabel; empty: determined from the data
+	// between several findings in a cell; none: a cell is one label; empty: determined from the data
+	LabelSeparator string
+	Uncertain      string // meaning of -1: ignore, positive or negative; empty: an error
+	DropUnlabelled bool   // leave out rows without a label
+	AllowMissing   bool   // leave out rows without an image
+	Page           string // for files with several pages: a number from 1, or all; empty: the first
+	// white level of images with more than 8 bits: stored, max, bits=12; empty: stored, unless labels differ in
+	// depth
+	Depth  string
+	Window string // grey values of DICOM objects: CENTER,WIDTH, a name, full, range; empty: from the object
 }
 
-// Check refuses settings that cannot be, with a [SettingError].
+// Check returns a [SettingError] for invalid settings.
 func (o *Source) Check() error {
 	share := func(v float64) bool { return v >= 0 && v < 1 }
 	switch {
@@ -63,7 +67,7 @@ func (o *Source) Check() error {
 	return o.Reading.Check()
 }
 
-// Check refuses settings that cannot be, with a [SettingError].
+// Check returns a [SettingError] for invalid settings.
 func (o *Reading) Check() error {
 	if o.LabelColumn != "" && len(o.LabelColumns) > 0 {
 		return setting("label-column", "%s and also columns of 0 and 1, expected one of them", o.LabelColumn)
@@ -86,7 +90,7 @@ func (o *Reading) Check() error {
 	return err
 }
 
-// page is the page as [dataset.Options] has it.
+// page returns the page in the form of [dataset.Options].
 func (o *Reading) page() (int, error) {
 	switch o.Page {
 	case "":
@@ -101,7 +105,7 @@ func (o *Reading) page() (int, error) {
 	return n, nil
 }
 
-// Open finds the data at a path. Labels fixes the names and their order; nil: those found.
+// Open opens the data at a path. labels fixes the names and their order; nil: those found.
 func (o *Reading) Open(path string, labels []string) (*dataset.Dataset, error) {
 	page, err := o.page()
 	if err != nil {
@@ -114,7 +118,7 @@ func (o *Reading) Open(path string, labels []string) (*dataset.Dataset, error) {
 		AllowMissing: o.AllowMissing, Page: page})
 }
 
-// SplitOptions are the options of dividing; a share of 0 is none here, and the default there.
+// SplitOptions returns the options for splitting. A fraction of 0 means none here, but the default there.
 func (o *Source) SplitOptions() dataset.SplitOptions {
 	share := func(v float64) float64 {
 		if v == 0 {
@@ -126,8 +130,8 @@ func (o *Source) SplitOptions() dataset.SplitOptions {
 		AllowDuplicates: o.AllowDuplicates, Depth: o.Depth}
 }
 
-// Divide returns training, validation and test samples, and in words how they were chosen. With folds the
-// test samples are those that the fold, counted from 1, holds out.
+// Divide returns training, validation and test samples, and a description of how they were chosen. With folds,
+// the test samples are those of the held-out fold, counted from 1.
 func (o *Source) Divide(ds *dataset.Dataset, fold int) (parts [3][]int, rule string, err error) {
 	rule = o.Rule(ds)
 	if o.Folds == 0 {
@@ -146,7 +150,7 @@ func (o *Source) Divide(ds *dataset.Dataset, fold int) (parts [3][]int, rule str
 	return parts, rule, err
 }
 
-// Rule says how the samples are divided.
+// Rule describes how the samples are split.
 func (o *Source) Rule(ds *dataset.Dataset) string {
 	given, grouped := map[string]bool{}, false
 	for i := range ds.Samples {
@@ -172,7 +176,7 @@ func (o *Source) Rule(ds *dataset.Dataset) string {
 	return random
 }
 
-// Scan decodes every image of the data, and tells how far it is.
+// Scan decodes every image of the data, and reports its progress.
 func Scan(ctx context.Context, hook Hook, ds *dataset.Dataset, opt dataset.ScanOptions) error {
 	hook = hook.one()
 	hook.tell(Meter{Stage: readingStage, Total: len(ds.Samples)})
@@ -183,7 +187,7 @@ func Scan(ctx context.Context, hook Hook, ds *dataset.Dataset, opt dataset.ScanO
 // readingStage is the stage of Scan in a Meter.
 const readingStage = "reading images"
 
-// Attributes lists the further columns of a table of samples.
+// Attributes lists the additional columns of a table of samples.
 func Attributes(ds *dataset.Dataset) []string {
 	names := []string{}
 	for name := range ds.Samples[0].Attr {

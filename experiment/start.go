@@ -16,34 +16,35 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Start is what a run finds out about the bare base before it trains.
+// Start is what a run measures of the bare base before training.
 type Start struct {
 	// Penalty of the linear probe, and its mean loss on the training images without it.
 	Penalty float64 `json:"penalty"`
 	Loss    float64 `json:"loss"`
-	// Scores of the probe on validation, uncalibrated, as the adapter answers: the floor. Empty without validation.
+	// Scores of the probe on validation, uncalibrated, which the run's result must reach. Empty without
+	// validation.
 	Scores map[string]float64 `json:"scores"`
-	// Rates that the pace comes to; absent with a learning rate that was given.
+	// Rates that follow from the pace; missing with a given learning rate.
 	Rates *lora.Rates `json:"rates,omitempty"`
 }
 
-// gaugedImages is how many training images are measured for the rates.
+// gaugedImages is the number of training images that are measured for the rates.
 const gaugedImages = 64
 
-// bare is the base without anything beside it, as a train.Backbone. The first images are measured.
+// bare is the base without adapter, as a train.Backbone. It measures the first images.
 type bare struct {
 	compute.Engine
-	size  int // of features
+	size  int // number of features
 	gauge *lora.Gauge
-	left  int       // images to measure
-	err   error     // of measuring
-	done  func(int) // is told how many images have passed
+	left  int       // images still to be measured
+	err   error     // error of measuring
+	done  func(int) // called with the number of images processed
 }
 
-// PrefixSize is the size of an image's features.
+// PrefixSize returns the number of features per image.
 func (b *bare) PrefixSize() int { return b.size }
 
-// Prefix makes the features of n images. What is measured does not depend on how the images are cut into passes.
+// Prefix computes the features of n images. The measurement does not depend on the size of passes.
 func (b *bare) Prefix(dst, images []float32, n int) {
 	values := len(images) / n
 	k := min(n, b.left)
@@ -61,7 +62,7 @@ func (b *bare) Prefix(dst, images []float32, n int) {
 	b.done(n)
 }
 
-// prepare fits the linear probe of the bare base and derives the rates, where the run begins with them.
+// prepare fits the linear probe of the bare base and derives the learning rates, if the run uses them.
 func (j *Run) prepare(ctx context.Context) error {
 	c := &j.config
 	if c.HeadInit != HeadProbe && c.Pace == nil {
@@ -98,7 +99,7 @@ func (j *Run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// bare is the base alone. Only rates that follow from it ask for measuring.
+// bare returns the base without adapter. It measures only if learning rates depend on that.
 func (j *Run) bare() *bare {
 	b := &bare{Engine: j.model.NewEngine(j.tuner.MaxBatch()), size: j.model.Features(), done: func(int) {}}
 	if j.config.Pace == nil || !j.steps() {
@@ -114,9 +115,9 @@ func (j *Run) bare() *bare {
 	return b
 }
 
-// features are those of the training and validation images, of each view that counts. The order of the training images
-// is one order for all seeds, and so is their probe. Nor does anything depend on the size of a pass: views come after a
-// whole batch, so that which of them are measured is the batch's to say.
+// features computes the features of the training and validation images, and of each additional view. The order
+// of the training images is the same for all seeds, and so is the probe. Nothing depends on the size of passes:
+// views come after a whole batch, so the batch determines which of them are measured.
 func (j *Run) features(ctx context.Context, b *bare) (learn, val []*train.Features, err error) {
 	views := j.views()
 	total, done := (len(j.parts[0])+len(j.parts[1]))*(1+len(views)), 0
@@ -144,8 +145,8 @@ func (j *Run) features(ctx context.Context, b *bare) (learn, val []*train.Featur
 	return learn, val, nil
 }
 
-// fit is the probe of the training images and their views. Its penalty is chosen on validation or, where there is
-// none, on a fifth of the training images, whole groups.
+// fit fits the probe to the training images and their views. Its penalty is chosen on validation or, if there
+// is none, on a fifth of the training images, keeping groups together.
 func (j *Run) fit(learn, val []*train.Features) (*train.Probe, error) {
 	classes, c := len(j.set.Labels), &j.config
 	loss, err := train.NewLoss(j.set.Task, classes, c.LabelSmoothing, c.ClassWeights)
@@ -173,7 +174,7 @@ func (j *Run) fit(learn, val []*train.Features) (*train.Probe, error) {
 	return train.FitProbeWith(j.base.pool, all, classes, loss, p.Penalty)
 }
 
-// views are the pictures of an image that its answer is the mean over, beside the image itself.
+// views returns the views of an image over which its answer is averaged, besides the image itself.
 func (j *Run) views() []train.View {
 	if !j.config.Mirror {
 		return nil
@@ -182,10 +183,11 @@ func (j *Run) views() []train.View {
 	return []train.View{func(images []float32) { imaging.Mirror(images, side) }}
 }
 
-// steps tells whether the run has steps to make: a linear probe is solved, unless a learning rate is given for it.
+// steps reports whether the run makes optimizer steps. A linear probe is solved directly, unless a learning
+// rate is given.
 func (j *Run) steps() bool { return j.config.Epochs > 0 }
 
-// below tells whether scores on validation are below those of the linear probe.
+// below reports whether scores on validation are worse than those of the linear probe.
 func (s *Start) below(scores train.Scores) bool {
 	return s != nil && len(s.Scores) > 0 && train.Scores(s.Scores).Better(scores)
 }

@@ -14,25 +14,25 @@ import (
 	"melo.example/melo/train"
 )
 
-// sweep is one sweep.
+// sweep is a sweep in progress.
 type sweep struct {
 	o          *SweepOptions
 	hook       Hook
 	base       *Base
 	set        *Set
 	candidates []*candidate
-	rounds     []float64 // share of the epochs of each round
+	rounds     []float64 // fraction of the epochs in each round
 	info       Data
 }
 
-// sweepRun is what one run of a candidate came to.
+// sweepRun is the result of one run of a candidate.
 type sweepRun struct {
 	doc    *Result // nil if it failed
-	failed string  // why
+	failed string  // reason
 }
 
-// shares returns the share of its epochs that a candidate gets in each round: so many rounds that about one
-// candidate is left for the last, and that no round has less than two epochs.
+// shares returns the fraction of its epochs that a candidate gets in each round. There are as many rounds as
+// leave about one candidate for the last, with at least two epochs per round.
 func (o *SweepOptions) shares(candidates, epochs int) []float64 {
 	shares := []float64{1}
 	if o.Search == "grid" {
@@ -56,7 +56,7 @@ func (j *sweep) search(ctx context.Context) error {
 	for round, share := range j.rounds {
 		last := round == len(j.rounds)-1
 		runs := left
-		if !last { // the given settings need no trial: they are in the last round in any case
+		if !last { // the given settings need no trial: they take part in the last round in any case
 			runs = slices.DeleteFunc(slices.Clone(left), func(c *candidate) bool { return c.given })
 		}
 		for i, c := range runs {
@@ -116,7 +116,7 @@ func (j *sweep) try(ctx context.Context, c *candidate, round, epochs int, title 
 	return nil
 }
 
-// words name a candidate for people.
+// words returns a candidate's values as text.
 func (c *candidate) words(settings []tunable) string {
 	var parts []string
 	for k, s := range settings {
@@ -129,7 +129,7 @@ func (c *candidate) words(settings []tunable) string {
 	return words
 }
 
-// failed says why a run of the last round failed, if one did.
+// failed returns why a run of the last round failed, or "".
 func (c *candidate) failed() string {
 	for _, r := range c.runs {
 		if r.failed != "" {
@@ -139,7 +139,7 @@ func (c *candidate) failed() string {
 	return ""
 }
 
-// mean is the mean over the seeds of a score on validation; NaN if a run has none.
+// mean returns the mean of a validation score over the seeds; NaN if a run has none.
 func (c *candidate) mean(score func(*Result) (float64, bool)) float64 {
 	sum := 0.0
 	for _, r := range c.runs {
@@ -164,12 +164,12 @@ func (c *candidate) score(name string) float64 {
 
 func (c *candidate) auc() float64 { return c.score(train.AUC) }
 
-// better orders candidates by AUC, then by log loss; those without come last.
+// better orders candidates by AUC, then by log loss. Candidates without scores come last.
 func better(a, b *candidate) int {
 	return cmp.Or(fallBack(-a.auc(), -b.auc()), fallBack(a.score(train.LogLoss), b.score(train.LogLoss)))
 }
 
-// fallBack compares numbers, of which those that are none come last.
+// fallBack compares numbers; NaN comes last.
 func fallBack(a, b float64) int {
 	switch {
 	case math.IsNaN(a) && math.IsNaN(b):

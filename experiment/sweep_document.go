@@ -13,19 +13,19 @@ import (
 	"melo.example/melo/train"
 )
 
-// SweepResult is what came of a sweep: the --json document of "melo sweep".
+// SweepResult is the result of a sweep: the --json document of "melo sweep".
 type SweepResult struct {
 	Base    string        `json:"base"`
 	Data    Data          `json:"data"`
 	Folder  string        `json:"folder"`
 	Search  string        `json:"search"`
-	Shares  []float64     `json:"shares"` // of the epochs, by round
+	Shares  []float64     `json:"shares"` // fraction of the epochs, by round
 	Seeds   int           `json:"seeds"`
 	Tried   []TriedValues `json:"tried"`
-	Results []Candidate   `json:"results"` // the best first; those of earlier rounds after those of later ones
+	Results []Candidate   `json:"results"` // best first; those of earlier rounds after those of later ones
 	Given   Candidate     `json:"given"`
-	Gain    *float64      `json:"gain"`    // AUC of the best over that of the given settings
-	Command string        `json:"command"` // trains the best, for who has the program; the caller's to fill in
+	Gain    *float64      `json:"gain"`    // AUC of the best minus that of the given settings
+	Command string        `json:"command"` // command that trains the best; set by the caller
 	Seconds float64       `json:"seconds"`
 	Notice  string        `json:"notice"`
 }
@@ -36,20 +36,21 @@ type TriedValues struct {
 	Values []string `json:"values"`
 }
 
-// Candidate is one combination of values, and how it did. Scores are means over the seeds, on validation, without temperatures.
+// Candidate is a combination of values, and its results. Scores are means over the seeds, on validation,
+// uncalibrated.
 type Candidate struct {
 	Values   []string      `json:"values"` // parallel to tried
 	IsGiven  bool          `json:"is_given"`
-	Round    int           `json:"round"` // the last one that it was in
+	Round    int           `json:"round"` // last round that it took part in
 	Epochs   int           `json:"epochs"`
 	AUC      *float64      `json:"auc"`
-	Low      *float64      `json:"auc_lowest"` // over the seeds
+	Low      *float64      `json:"auc_lowest"` // lowest over the seeds
 	High     *float64      `json:"auc_highest"`
 	Accuracy *float64      `json:"accuracy"`
 	LogLoss  *float64      `json:"log_loss"`
 	ECE      *float64      `json:"ece"`
 	Trained  int64         `json:"trained"`
-	Seconds  float64       `json:"seconds"` // of its runs in that round
+	Seconds  float64       `json:"seconds"` // duration of its runs in that round
 	Runs     []AdapterPath `json:"runs"`
 	Failed   string        `json:"failed,omitempty"`
 }
@@ -60,9 +61,9 @@ type AdapterPath struct {
 	Digest  string `json:"digest"`
 }
 
-// document sums the sweep up.
+// document summarises the sweep.
 func (j *sweep) document(start time.Time) *SweepResult {
-	settings, values, _ := j.o.tried() // checked before
+	settings, values, _ := j.o.tried() // cannot fail: checked before
 	d := &SweepResult{Base: j.base.path, Data: j.info, Folder: j.o.Folder, Search: j.o.Search, Shares: j.rounds, Seeds: j.o.Seeds,
 		Tried: []TriedValues{}, Seconds: time.Since(start).Seconds(), Notice: Notice}
 	for k, s := range settings {
@@ -87,7 +88,7 @@ func (r *Candidate) auc() float64 {
 	return *r.AUC
 }
 
-// defined is v, or nil if it is not a number.
+// defined returns v, or nil if it is not finite.
 func defined(v float64) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
@@ -117,7 +118,7 @@ func (c *candidate) result() Candidate {
 	return r
 }
 
-// Write leaves the table in a folder: sweep.json and sweep.csv.
+// Write writes the table to a folder: sweep.json and sweep.csv.
 func (d *SweepResult) Write(folder string) error {
 	err := atomicfile.Write(filepath.Join(folder, "sweep.json"), 0o666, func(w io.Writer) error {
 		enc := json.NewEncoder(w)

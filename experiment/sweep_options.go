@@ -8,24 +8,26 @@ import (
 	"time"
 )
 
-// SweepOptions say what a sweep tries. The options of the run itself are one of the candidates, always.
+// SweepOptions configures a sweep. The given options are always one of the candidates.
 type SweepOptions struct {
-	Options        // but for Out, Seed, Folder and Title, which the sweep sets
-	Folder  string // for the runs and the table
+	Options        // without Out, Seed, Folder and Title, which the sweep sets
+	Folder  string // folder for the runs and the table
 
-	Try    []string // NAME=VALUE/VALUE/... for each setting of [TunableNames] to try; empty: [TryDefault]
-	Search string   // halving: rounds of more and more epochs, from each of which the best go on; grid: all with all epochs
-	Eta    int      // with halving: one of so many goes on, with so many times the epochs
-	Seeds  int      // runs of each candidate, with the seeds 1, 2 and so on; their mean counts
+	Try []string // NAME=VALUE/VALUE/... for each setting of [TunableNames] to vary; empty: [TryDefault]
+	// halving: rounds with increasing numbers of epochs, of each of which the best continue; grid: all with all
+	// epochs
+	Search string
+	Eta    int // with halving: one of Eta candidates continues, with Eta times the epochs
+	Seeds  int // runs per candidate, with seeds 1, 2 and so on; their mean counts
 }
 
-// Bounds of a sweep, so that a slip does not ask for years.
+// Limits of a sweep, so that a typing error does not start years of computation.
 const (
 	maxSweepSeeds = 100
 	maxCandidates = 10_000
 )
 
-// Validate refuses settings that cannot be, those to try included, with a [SettingError].
+// Validate returns a [SettingError] for invalid settings, including those to try.
 func (o *SweepOptions) Validate() error {
 	switch {
 	case o.Eta < 2 || o.Eta > 100:
@@ -43,8 +45,8 @@ func (o *SweepOptions) Validate() error {
 	return err
 }
 
-// Sweep trains candidates on a base and data, and ranks them by their AUC on validation. Runs that were done before are
-// not made again. The table is in the folder, too.
+// Sweep trains candidates on a base and data, and ranks them by validation AUC. Runs that are already done are
+// not repeated. It also writes the table to the folder.
 func Sweep(ctx context.Context, o *SweepOptions, base *Base, set *Set, hook Hook) (*SweepResult, error) {
 	start := time.Now()
 	if err := o.Validate(); err != nil {
