@@ -45,7 +45,8 @@ func (l *FeatureImages) Identity() (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(h, "%q", path)
-		if info, err := os.Stat(path); err == nil { // what is wrong with it is said when it is read
+		// if info, err := os.Stat(path); err == nil { // an error is reported when the file is read
+		if info, err := os.Stat(path); err == nil {
 			fmt.Fprintf(h, " %d %d", info.Size(), info.ModTime().UnixNano())
 		}
 	}

@@ -20,59 +20,60 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// commands is the whole command line. Each field is the options of one command; its Run method is the
-// command.
+// commands is the command line. Each command is a field with its options; the Run method of the field's type
+// executes the command.
 type commands struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output and everything else on standard error."`
 
-	Demo     demoOptions     `cmd:"" help:"The whole story offline, on synthetic pictures: start here."`
-	Data     dataOptions     `cmd:"" help:"Show what a data set is before anyone trains on it."`
+	Demo     demoOptions     `cmd:"" help:"Try everything offline on synthetic images; start here."`
+	Data     dataOptions     `cmd:"" help:"Check a data set before training: labels, splits, duplicates."`
 	Train    trainOptions    `cmd:"" help:"Train an adapter on labelled images."`
-	Sweep    sweepOptions    `cmd:"" help:"Look for training settings on validation."`
-	Eval     evalOptions     `cmd:"" help:"Measure an adapter on labelled images, with intervals."`
-	Compare  compareOptions  `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on a split."`
+	Sweep    sweepOptions    `cmd:"" help:"Search for training settings on the validation split."`
+	Eval     evalOptions     `cmd:"" help:"Evaluate an adapter on labelled images, with intervals."`
+	Compare  compareOptions  `cmd:"" help:"Compare adapters, linear probes and full fine-tuning on one split."`
 	Predict  predictOptions  `cmd:"" help:"Predict the labels of images."`
 	Ensemble ensembleOptions `cmd:"" group:"also" help:"Make one name of several adapters: their answers' mean."`
 	Explain  explainOptions  `cmd:"" help:"Show which parts of images speak for a label."`
 	Features featuresOptions `cmd:"" help:"Write what a base makes of images, as NumPy arrays or safetensors."`
 	Serve    serveOptions    `cmd:"" help:"Serve adapters over HTTP and gRPC from one base in memory."`
-	Inspect  inspectOptions  `cmd:"" help:"Show what a base or an adapter is, what it needs, how it did."`
-	Convert  convertOptions  `cmd:"" help:"Convert adapters and bases from and to other formats."`
-	Card     cardOptions     `cmd:"" help:"Write a model card and checklists for an adapter."`
-	Bench    benchOptions    `cmd:"" group:"also" help:"Measure this machine: kernels, forward, step, switching."`
-	Sign     signOptions     `cmd:"" help:"Sign adapters, and make keys for that."`
-	Token    tokenOptions    `cmd:"" help:"Make tokens for clients of a server."`
-	Audit    auditOptions    `cmd:"" help:"Check the audit log of a server."`
-	Dicom    dicomOptions    `cmd:"" help:"Look into DICOM files."`
-	Doctor   doctorOptions   `cmd:"" group:"also" help:"Show what this machine can do, and test its kernels."`
+	Inspect  inspectOptions  `cmd:"" help:"Describe a base or an adapter file, and check it."`
+	Convert  convertOptions  `cmd:"" help:"Convert adapters and bases between file formats."`
+	Card     cardOptions     `cmd:"" help:"Write a model card and reporting checklists for an adapter."`
+	Bench    benchOptions    `cmd:"" group:"also" help:"Measure the speed of this machine: kernels, inference, training."`
+	Sign     signOptions     `cmd:"" help:"Sign adapters, and create signing keys."`
+	Token    tokenOptions    `cmd:"" help:"Create access tokens for clients of a server."`
+	Audit    auditOptions    `cmd:"" help:"Verify the audit log of a server."`
+	Dicom    dicomOptions    `cmd:"" help:"Show and de-identify DICOM files."`
+	Doctor   doctorOptions   `cmd:"" group:"also" help:"Show what this machine supports, and test its kernels."`
 	Version  versionOptions  `cmd:"" group:"also" help:"Show the version of the program."`
 
-	Pretrain   pretrainOptions   `cmd:"" group:"also" help:"Train a small base on images drawn by formula."`
-	Completion completionOptions `cmd:"" group:"also" help:"Print a script with which bash, zsh or fish complete commands."`
+	Pretrain   pretrainOptions   `cmd:"" group:"also" help:"Pre-train a small base on procedurally generated images."`
+	Completion completionOptions `cmd:"" group:"also" help:"Print a completion script for bash, zsh or fish."`
 }
 
 const description = "melo: small per-task adapters beside one frozen Vision Transformer."
 
-// stdio is what a command may touch of the process: its streams and how to print results.
+// stdio is a command's access to the process: its streams, and functions that print results.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	columns  func() int // of the terminal that err is, at the moment; nil when it is none
-	json     bool       // --json was given
-	printed  bool       // the JSON document is out
-	args     []string   // the command line, without the program's name
-	hints    []string   // what to say after an error
+	// columns  func() int // returns the current width of the terminal behind err; nil if err is not a terminal
+	columns func() int
+	json    bool     // --json was given
+	printed bool     // printed  bool       // the JSON document was printed
+	args    []string // the command line, without the program's name
+	hints   []string // hints    []string   // advice to print after an error
 }
 
-// printf prints a line of the human result on standard output; with --json it does nothing.
+// printf prints a line of human-readable results on standard output. With --json it does nothing.
 func (s *stdio) printf(format string, args ...any) {
 	s.lines().Printf(format, args...)
 }
 
-// entry prints a label and what stands behind it, over several lines if a screen is too narrow for one.
+// entry prints a label and a value, over several lines if the screen is too narrow.
 func (s *stdio) entry(label, format string, args ...any) { s.lines().Entry(label, format, args...) }
 
-// lines is where documents are shown to people; with --json they are not.
+// lines returns the writer for human-readable documents, which discards its input with --json.
 func (s *stdio) lines() lines.Writer {
 	if s.json {
 		return lines.To(io.Discard)
@@ -80,14 +81,14 @@ func (s *stdio) lines() lines.Writer {
 	return lines.To(s.out)
 }
 
-// hexOf is a SHA-256 without its name: 64 digits leave room on a screen for a label only.
+// hexOf returns a SHA-256 digest without the prefix "sha256:", so that 64 digits and a label fit on a line.
 func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
 
-// notef prints a remark on standard error, where it is in nobody's way. On a terminal it is wrapped at words;
-// elsewhere it is one line.
+// notef prints a remark on standard error. On a terminal it wraps at word boundaries; elsewhere it is one line.
 func (s *stdio) notef(format string, args ...any) {
 	line := text.Visible(fmt.Sprintf(format, args...))
-	if strings.HasPrefix(line, " ") { // a command, to be copied
+	// if strings.HasPrefix(line, " ") { // a command for the user to copy: not wrapped
+	if strings.HasPrefix(line, " ") {
 		fmt.Fprintln(s.err, line)
 		return
 	}
@@ -98,14 +99,14 @@ func (s *stdio) notef(format string, args ...any) {
 	fmt.Fprintln(s.err, line)
 }
 
-// notice says what melo is not, where people read a result.
+// notice prints that melo is research software, for commands whose results people read.
 func (s *stdio) notice() {
 	if !s.json {
 		s.notef("%s", notice)
 	}
 }
 
-// document prints v as the one JSON document; without --json it does nothing.
+// document prints v as the JSON document. Without --json it does nothing.
 func (s *stdio) document(v any) error {
 	if !s.json {
 		return nil
@@ -120,10 +121,10 @@ func (s *stdio) document(v any) error {
 	return nil
 }
 
-// progress returns the meters of a long command, on standard error.
+// progress returns the progress bars of a long command, on standard error.
 func (s *stdio) progress() *ui.Progress { return ui.New(s.err, s.columns) }
 
-// errorDocument is what stands on standard output when a command with --json fails.
+// errorDocument is printed on standard output when a command with --json fails.
 type errorDocument struct {
 	Error struct {
 		Message    string `json:"message"`
@@ -131,7 +132,7 @@ type errorDocument struct {
 	} `json:"error"`
 }
 
-// helpShown is how kong leaves after --help.
+// helpShown is the panic value with which kong exits after --help.
 type helpShown struct{ status int }
 
 // run parses args, runs the command and returns the exit status.
@@ -191,7 +192,7 @@ func dispatch(ctx context.Context, args []string, s *stdio) error {
 	return parsed.Run()
 }
 
-// versionCommand makes "melo --version" the command that it means.
+// versionCommand turns "melo --version" into "melo version".
 func versionCommand(args []string) []string {
 	for i, a := range args {
 		if a == "--version" {
@@ -204,7 +205,7 @@ func versionCommand(args []string) []string {
 	return args
 }
 
-// newParser returns the parser of a command line into c.
+// newParser returns a parser that parses a command line into c.
 func newParser(ctx context.Context, c *commands, s *stdio) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("melo"),
@@ -219,7 +220,7 @@ func newParser(ctx context.Context, c *commands, s *stdio) (*kong.Kong, error) {
 	)
 }
 
-// hasJSONFlag finds --json in a command line that could not be parsed.
+// hasJSONFlag reports whether a command line that could not be parsed contains --json.
 func hasJSONFlag(args []string) bool {
 	for _, a := range args {
 		if a == "--" {
@@ -232,7 +233,7 @@ func hasJSONFlag(args []string) bool {
 	return false
 }
 
-// oneLine is text.OneLine, with settings named as the flags that they are here.
+// oneLine returns an error as text.OneLine, with settings named as flags.
 func oneLine(err error) string {
 	line := text.OneLine(err)
 	if e := (*experiment.SettingError)(nil); errors.As(err, &e) {
@@ -241,7 +242,7 @@ func oneLine(err error) string {
 	return line
 }
 
-// commandOf returns the command that a command line names, nothing if there is none.
+// commandOf returns the command that a command line names, nil if none.
 func commandOf(args []string) []string {
 	for _, a := range helpCommand(args) {
 		if slices.Contains(commandNames(), a) {
@@ -254,7 +255,7 @@ func commandOf(args []string) []string {
 	return nil
 }
 
-// commandNames lists the commands, for tests and messages.
+// commandNames lists all commands, for tests and messages.
 func commandNames() []string {
 	var names []string
 	t := reflect.TypeFor[commands]()

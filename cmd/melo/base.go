@@ -11,16 +11,16 @@ import (
 	"melo.example/melo/vit"
 )
 
-// baseForm is how a base lies in memory.
+// baseForm says how to load a base.
 type baseForm struct {
 	precision vit.Precision
 	image     int // side of the input in pixels; 0: the base's own
-	heads     int // of attention, for files that do not tell it
+	heads     int // heads     int // number of attention heads, for files that lack it
 	prepare   processor.Override
-	apart     bool // packed weights are not kept in, or mapped from, a file, which stays mapped
+	apart     bool // apart     bool // do not use the cache file of packed weights, which would stay memory-mapped
 }
 
-// openBase opens the frozen backbone that --base names: a folder, a file, "embedded", or "hf:owner/name" after
+// openBase opens the frozen backbone given with --base: a folder, a file, "embedded", or "hf:owner/name" after
 // fetchBase.
 func openBase(path string, workers compute.Workers, form baseForm) (*vit.Model, error) {
 	opt := vit.Options{Image: form.image, Workers: workers, Precision: form.precision, Heads: form.heads, Prepare: form.prepare}
@@ -34,7 +34,7 @@ func openBase(path string, workers compute.Workers, form baseForm) (*vit.Model, 
 	return m, nil
 }
 
-// parsePrecision reads the value of --precision; auto is what "auto" means for the command.
+// parsePrecision parses the value of --precision. auto is the meaning of "auto" for the command.
 func parsePrecision(s string, auto vit.Precision) (vit.Precision, error) {
 	if s == "auto" {
 		return auto, nil
@@ -43,8 +43,7 @@ func parsePrecision(s string, auto vit.Precision) (vit.Precision, error) {
 	return p, usage(err)
 }
 
-// cacheDir is where the program remembers what it found out about files; empty if the system has no such
-// place.
+// cacheDir returns the folder for facts about files that the program remembers, empty if the system has none.
 func cacheDir() string {
 	dir, err := os.UserCacheDir()
 	if err != nil {

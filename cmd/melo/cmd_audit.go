@@ -8,14 +8,14 @@ import (
 	"melo.example/melo/serve/audit/witness"
 )
 
-// auditOptions are the commands about audit logs.
+// auditOptions holds the subcommands of "melo audit".
 type auditOptions struct {
-	Verify auditVerifyOptions `cmd:"" help:"Check that nothing in an audit log was changed, taken out or put in."`
+	Verify auditVerifyOptions `cmd:"" help:"Check that no entry of an audit log was changed, removed or inserted."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (auditOptions) Help() string {
-	return `Looks after the audit logs of "melo serve --audit-log".
+	return `Verifies audit logs written by "melo serve --audit-log".
 
 Examples:
 
@@ -24,20 +24,22 @@ Examples:
 
 // auditVerifyOptions are the options of "melo audit verify".
 type auditVerifyOptions struct {
-	Head      []string `placeholder:"SEQ:HASH" help:"A head that was noted earlier; the log must have it. The server logs its head when it starts and stops."`
-	Anchor    string   `placeholder:"FILE" help:"Heads that the server noted (melo serve --audit-anchor); the log must have them all."`
-	TSACA     string   `name:"tsa-ca" placeholder:"FILE" help:"Authorities of time stamps (melo serve --audit-tsa), PEM: every time stamp of the anchor file must come from one of them."`
-	FromStart bool     `help:"The log must have its beginning: entry 1."`
-	Files     []string `arg:"" name:"file" help:"Log, or the files of a log that was moved away now and then, the oldest first."`
+	Head      []string `placeholder:"SEQ:HASH" help:"Head (entry number and hash) that was noted earlier; the log must contain it. The server logs its head when it starts and stops."`
+	Anchor    string   `placeholder:"FILE" help:"File of heads that the server wrote (melo serve --audit-anchor); the log must contain them all."`
+	TSACA     string   `name:"tsa-ca" placeholder:"FILE" help:"Certificates of time stamp authorities, PEM (melo serve --audit-tsa): every time stamp in the anchor file must come from one of them."`
+	FromStart bool     `help:"Require that the log is complete from entry 1."`
+	Files     []string `arg:"" name:"file" help:"The log; for a rotated log all its files, oldest first."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (auditVerifyOptions) Help() string {
-	return `Reads a log from beginning to end and names the first entry that is not as it was written. A log that was
-cut off at its end, or written anew as a whole, is found out only by a head that was noted elsewhere: give it with
---head, or let the server note heads in a file that others keep (--audit-anchor), and give that with --anchor. Where a time
-stamp authority attested heads (--audit-tsa), --tsa-ca checks what it said: nobody can attest yesterday's log today. A log whose
-beginning was taken away is found out by --from-start.
+	return `Reads a log from beginning to end and reports the first entry that was changed. Each entry contains the hash of
+the previous one.
+
+A log that was truncated, or rewritten as a whole, is consistent in itself. Detecting this takes a head (entry number
+and hash of the last entry) that was stored elsewhere: pass it with --head, or let the server append heads to a file
+on another machine (melo serve --audit-anchor) and pass that file with --anchor. If a time stamp authority certified
+the heads (melo serve --audit-tsa), --tsa-ca verifies its time stamps. --from-start detects a missing beginning.
 
 Examples:
 
@@ -45,7 +47,7 @@ Examples:
     melo audit verify audit.jsonl.1 audit.jsonl --head 1204:5f0c...` + exitHelp
 }
 
-// Run verifies.
+// Run verifies the log.
 func (o *auditVerifyOptions) Run(_ context.Context, s *stdio) error {
 	var known []audit.Head
 	doc := audit.Document{Files: o.Files}

@@ -20,22 +20,23 @@ import (
 // benchOptions are the options of "melo bench".
 type benchOptions struct {
 	Base        string        `help:"Base to measure: a folder, a file or embedded. Default: a ViT-B/16 with random weights." placeholder:"BASE"`
-	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all but profile." placeholder:"PART"`
+	Only        []string      `help:"Parts to run: kernels, forward, step, switch, mixed, profile. Default: all except profile." placeholder:"PART"`
 	Precision   string        `default:"f32" enum:"f32,bf16,int8" help:"Precision of the base: f32, bf16 or int8."`
-	Kernels     string        `placeholder:"SET" help:"Kernel set to measure, of those that this machine can run (see melo doctor). Default: the fastest."`
-	Threads     int           `placeholder:"N" help:"Number of threads (default: all cores). Kernels run on one thread, too."`
+	Kernels     string        `placeholder:"SET" help:"Kernel set to measure, one that this machine supports (see melo doctor). Default: the fastest."`
+	Threads     int           `placeholder:"N" help:"Number of threads (default: all cores). Kernels are measured on one thread as well."`
 	Duration    time.Duration `default:"500ms" help:"Time to spend on each measurement, which takes at least 3 samples."`
-	Profile     bool          `help:"Also show where the time of a forward pass and of a step goes; alone with --only=profile."`
+	Profile     bool          `help:"Also show where the time of a forward pass and of a training step goes. --only=profile shows nothing else."`
 	ServeRounds bool          `hidden:"" help:"Answer the timing commands of bench/compare on standard input."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (benchOptions) Help() string {
-	return `Measures this machine: kernels as GFLOP/s and as a share of the peak that register-only multiply-add loops
-reach in the same minutes on the same number of threads; forward passes; a training step of a rank-4 adapter on q and
-v; switching of adapters; and a batch in which every image has another adapter. Shapes are those of the base.
+	return `Measures this machine: compute kernels in GFLOP/s and as a fraction of the peak, which loops of
+multiply-add instructions on registers reach at the same time on as many threads; forward passes; a training step of a
+rank-4 adapter on q and v; switching between adapters; and a batch in which every image uses another adapter. Shapes
+are those of the base.
 
-Medians are shown with their spread, the distance between the quartiles over the median: a large one means that the
+Results are medians with their spread (interquartile range divided by the median). A large spread means that the
 machine was busy.
 
 Examples:
@@ -48,7 +49,7 @@ Examples:
     melo --json bench --only forward,step` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *benchOptions) Validate() error {
 	for _, part := range o.Only {
 		if !slices.Contains(machine.Parts, part) {
@@ -77,7 +78,7 @@ type benchDocument struct {
 	machine.Result
 }
 
-// benchBase is the shape that was measured.
+// benchBase is the shape of the measured base.
 type benchBase struct {
 	Path   string `json:"path,omitempty"` // absent: random weights
 	Width  int    `json:"width"`
@@ -86,7 +87,7 @@ type benchBase struct {
 	Tokens int    `json:"tokens"`
 }
 
-// Run measures.
+// Run measures and prints the results.
 func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (o *benchOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(&doc)
 }
 
-// print says what is measured.
+// print prints the heading: machine, kernels and base.
 func (d *benchDocument) print(s *stdio) {
 	s.printf("%s, class %s\nkernels %s, %s, %s", cmp.Or(d.Machine.CPU, "unknown"), d.Machine.CPUClass, d.KernelSet, d.Precision,
 		text.Plural(d.Threads, "thread", "threads"))
@@ -137,7 +138,7 @@ func (d *benchDocument) print(s *stdio) {
 		cmp.Or(d.Base.Path, "random weights"))
 }
 
-// wants reports whether a part was asked for.
+// wants reports whether a part was selected.
 func (o *benchOptions) wants(part string) bool {
 	if part == "profile" && o.Profile {
 		return true

@@ -11,24 +11,24 @@ import (
 // cardOptions are the options of "melo card".
 type cardOptions struct {
 	Adapter    string `required:"" help:"Adapter file." placeholder:"FILE"`
-	Evaluation string `help:"What \"melo --json eval\" printed about this adapter. Default: the card has no measurements." placeholder:"FILE"`
-	Facts      string `help:"JSON file with what only people know: names from blanks.json, and their texts." placeholder:"FILE"`
-	Out        string `help:"Folder for the documents. Default: the name of the adapter with .card." placeholder:"DIR"`
+	Evaluation string `help:"Output of \"melo --json eval\" for this adapter. Default: the card has no measurements." placeholder:"FILE"`
+	Facts      string `help:"JSON file that fills in blanks: names from blanks.json and their texts." placeholder:"FILE"`
+	Out        string `help:"Folder for the documents. Default: the adapter's name with .card." placeholder:"DIR"`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (cardOptions) Help() string {
-	return `Writes what others ask of a model, as far as the adapter and its evaluation know:
+	return `Writes documents that reviewers and journals ask for, filled in from the adapter and its evaluation:
 
     card.xml       Applied Model Card, Coalition for Health AI (schema 0.2)
-    card.json      the same with the same names
-    claim.md       the checklist CLAIM (2024), item by item
-    tripod-ai.md   the checklist TRIPOD+AI (2024)
-    blanks.json    what is open: its name and what it asks for
+    card.json      the same content as JSON
+    claim.md       CLAIM checklist (2024), item by item
+    tripod-ai.md   TRIPOD+AI checklist (2024)
+    blanks.json    items that are still open, and what each asks for
 
-What only people know, such as the intended use or who paid, is a blank. --facts fills blanks in: a JSON object of
-names and texts, such as {"BasicInfo.ModelDeveloper": "...", "CLAIM.5": "retrospective"}. A name that nothing asks for
-is an error.
+Some items, such as the intended use or the funding, cannot be derived and are left blank. --facts fills them in from a
+JSON object of names and texts, such as {"BasicInfo.ModelDeveloper": "...", "CLAIM.5": "retrospective"}. Unknown names
+are an error.
 
 Examples:
 

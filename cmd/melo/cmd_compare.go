@@ -23,50 +23,49 @@ import (
 type compareOptions struct {
 	Base string `required:"" help:"${base}" placeholder:"BASE"`
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
-	Out  string `help:"Folder for the adapters, the records of the runs, and the results. Default: the name of the data with .compare." placeholder:"DIR"`
+	Out  string `help:"Folder for adapters, training records and results. Default: the data's name with .compare." placeholder:"DIR"`
 
-	Adapters []string `sep:"none" group:"Adapters that are there:" help:"Adapter to compare, once for each; no training. The first is compared with the others." placeholder:"FILE"`
-	Answers  []string `sep:"none" group:"Adapters that are there:" help:"CSV file with another program's answers for the same images, compared with the first adapter: path, and probability:LABEL for each label." placeholder:"FILE"`
-	Split    string   `default:"test" enum:"train,val,test,all" group:"Adapters that are there:" help:"Images to compare adapters on: ${enum}."`
+	Adapters []string `sep:"none" group:"Existing adapters:" help:"Existing adapter to compare; repeat for each. Nothing is trained. The first is compared with the others." placeholder:"FILE"`
+	Answers  []string `sep:"none" group:"Existing adapters:" help:"CSV file with another program's answers for the same images, compared with the first adapter. Columns: path, and probability:LABEL for each label." placeholder:"FILE"`
+	Split    string   `default:"test" enum:"train,val,test,all" group:"Existing adapters:" help:"Split to compare existing adapters on: ${enum}."`
 
-	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first against the others: ${enum}."`
-	Seeds   int                `default:"3" help:"Runs of each method, with the seeds 1, 2 and so on. The split is the same for all."`
-	Repeats int                `default:"1" help:"With --folds: how often all folds are made, each time divided otherwise and with another seed; --seeds is not used then." placeholder:"R"`
-	Shots   []int              `help:"Few-shot curves: compare once for each of these numbers of training images of each label." placeholder:"K,K"`
-	LR      map[string]float64 `name:"lr" mapsep:"," group:"How:" help:"Peak learning rate of a method. Default: rates that are safe for the base; linear is solved without steps." placeholder:"METHOD=RATE"`
+	Methods []string           `default:"melo,linear,full" enum:"melo,linear,full" help:"Methods to compare, the first with each of the others: ${enum}."`
+	Seeds   int                `default:"3" help:"Runs of each method, with seeds 1, 2 and so on. All use the same split."`
+	Repeats int                `default:"1" help:"With --folds: repeat the cross-validation this often, each time with other folds and another seed. Replaces --seeds." placeholder:"R"`
+	Shots   []int              `help:"Few-shot learning curves: repeat the comparison with each of these numbers of training images per label." placeholder:"K,K"`
+	LR      map[string]float64 `name:"lr" mapsep:"," group:"Training:" help:"Peak learning rate of a method. Default: derived from the base; linear is solved without steps." placeholder:"METHOD=RATE"`
 
 	trainSettings
 
-	Resamples int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
-	Margin    float64 `default:"1" group:"Intervals:" help:"Points of AUC by which the first method may be worse than another and still count as not inferior." placeholder:"POINTS"`
-	Pictures  int     `default:"12" group:"Output and machine:" help:"Images of mistakes in the report, of each method; 0: none." placeholder:"N"`
-	Restart   bool    `group:"Output and machine:" help:"Start over although the folder has runs."`
+	Resamples int     `default:"2000" group:"Intervals:" help:"Number of bootstrap resamples."`
+	Margin    float64 `default:"1" group:"Intervals:" help:"Margin of non-inferiority: points of AUC by which the first method may be worse than another." placeholder:"POINTS"`
+	Pictures  int     `default:"12" group:"Output and machine:" help:"Misclassified images of each method to show in the report; 0: none." placeholder:"N"`
+	Restart   bool    `group:"Output and machine:" help:"Start over even if the folder contains finished runs."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (compareOptions) Help() string {
-	return `Trains low-rank adapters, linear probes and fully tuned models on the same split, several seeds each, and compares
-them on the test split: trainable parameters, file size, AUC with its interval, accuracy, calibration error before and
-after calibration, seconds per epoch, peak memory, and the differences with intervals and p-values that hold for other images and other seeds, and a test of
-non-inferiority with a margin. The test split
-is used once, when all runs are done.
+	return `Trains low-rank adapters, linear probes and fully fine-tuned models on the same split, with several seeds each, and
+compares them on the test split: trainable parameters, file size, AUC with confidence interval, accuracy, calibration
+error before and after calibration, seconds per epoch and peak memory. Differences come with intervals and p-values
+that account for the choice of images and of seeds, and with a test of non-inferiority. The test split is used once,
+when all runs are finished.
 
-DIR gets the adapters with their records, compare.json (what --json prints), compare.csv, and report.html, one file
-with curves and pictures.
+DIR receives the adapters with their training records, compare.json (the output of --json), compare.csv, and
+report.html, one file with curves and images.
 
-With --folds K there is no single test split: K adapters of each method are trained, each on all but one part of the
-data, and every image is answered by the one adapter that has not seen it. The AUC of these answers together is
-shown with its interval, that of the folds with mean and standard deviation, and differences over the folds with
-the corrected t-test of Nadeau and Bengio. --repeats R does it R times with other divisions.
+--folds K cross-validates instead: K adapters of each method are trained, each on all folds but one, and predict the
+images of the fold that they have not seen. Reported are the AUC of all predictions together, with its interval, the
+mean and standard deviation over folds, and differences with the corrected resampled t-test of Nadeau and Bengio.
+--repeats R repeats this R times with other folds.
 
---shots 5,10,20 draws few-shot curves: the comparison is made once for each number of training images of each label,
-drawn anew for each seed, with the same validation and test images.
+--shots 5,10,20 measures few-shot learning curves: the comparison is repeated with each number of training images per
+label. They are drawn anew for each seed; validation and test images stay the same.
 
-Ctrl-C keeps what is there: the same command goes on. A finished run is not made again. Peak memory is that of each run
-by itself: before it the program gives back what it can, and counts anew.
+Ctrl-C keeps finished runs: the same command continues. Peak memory is measured for each run separately.
 
-With --adapters nothing is trained: adapters that are there, and other programs' answers (--answers, a CSV file as
-melo eval --predictions writes it), are compared on the same images.
+--adapters trains nothing. It compares existing adapters, and other programs' answers (--answers, a CSV file as written
+by melo eval --predictions), on the same images.
 
 Examples:
 
@@ -82,7 +81,7 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// options are those of the comparison.
+// options returns the options of the comparison.
 func (o *compareOptions) options() *experiment.CompareOptions {
 	e := &experiment.CompareOptions{Options: o.settings(), Folder: o.folder(), Seeds: o.Seeds, Repeats: o.Repeats, Rates: map[lora.Method]float64{}, Resamples: o.Resamples, Margin: o.Margin / 100,
 		Apart: true, Open: facade.Opener(o.Base, facade.Workers(o.Workers), facade.Batch(cmp.Or(o.Pass, experiment.UsualPass)), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))}
@@ -96,7 +95,7 @@ func (o *compareOptions) options() *experiment.CompareOptions {
 	return e
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *compareOptions) Validate() error {
 	if o.Pictures < 0 || o.Pictures > maxPictures {
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
@@ -104,13 +103,13 @@ func (o *compareOptions) Validate() error {
 	return asFlag(o.options().CheckShots(o.Shots))
 }
 
-// folder is where everything is written.
+// folder returns the output folder.
 func (o *compareOptions) folder() string {
 	name := strings.TrimSuffix(filepath.Base(filepath.Clean(o.Data)), filepath.Ext(o.Data))
 	return cmp.Or(o.Out, name+".compare")
 }
 
-// Run compares.
+// Run compares and writes the results.
 func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	if len(o.Adapters)+len(o.Answers) > 0 {
 		return o.runExisting(ctx, s)
@@ -147,7 +146,7 @@ func (o *compareOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(c.document)
 }
 
-// found is what came of comparing: the document, nil if not all runs were measured, and how it is shown to people.
+// found is the result of a comparison. document is nil if some runs are missing.
 type found struct {
 	document any
 	show     func()
@@ -171,7 +170,7 @@ func (o *compareOptions) shots(ctx context.Context, s *stdio, e *experiment.Comp
 	return found{d, func() { lines.Shots(s.lines(), d) }}, study.WriteShots(ctx, d, s.sameCommand("--restart"), o.Pictures)
 }
 
-// unfinished says how a comparison that ended too early can be gone on with. measured: all its runs are done.
+// unfinished adds to err how to continue an interrupted comparison. measured says that all runs are finished.
 func (o *compareOptions) unfinished(s *stdio, measured bool, err error) error {
 	if other := (*experiment.OtherRunError)(nil); errors.As(err, &other) {
 		return fmt.Errorf("%w, or --restart to start over", err)
@@ -186,7 +185,8 @@ func (o *compareOptions) unfinished(s *stdio, measured bool, err error) error {
 		done, runs = partial.Done, partial.Runs
 	}
 	kept := fmt.Sprintf("%d of %d runs are done and kept in %s", done, runs, o.folder())
-	if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) { // and would do so again
+	// if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) { // would diverge again
+	if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) {
 		s.hints = append(s.hints, kept)
 		return err
 	}

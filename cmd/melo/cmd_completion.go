@@ -12,10 +12,10 @@ type completionOptions struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: ${enum}."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (completionOptions) Help() string {
-	return `Prints a script that lets a shell complete commands, options and their values. It is made from the program's own
-options and runs nothing when Tab is pressed.
+	return `Prints a shell script that completes commands, options and their values. The script contains all of them; pressing
+Tab does not run melo.
 
 Examples:
 
@@ -38,7 +38,8 @@ func (o *completionOptions) Run(k *kong.Context, s *stdio) error {
 	return s.document(completionDocument{o.Shell, script})
 }
 
-// completionPlaces lists the places of a command and those below it; flags are those of the commands above.
+// completionPlaces lists a command and its subcommands with their flags. flags are those of the parent
+// commands.
 func completionPlaces(n *kong.Node, path []string, flags []completion.Flag) []completion.Place {
 	for _, f := range n.Flags {
 		if f.Hidden {
@@ -67,7 +68,7 @@ func completionPlaces(n *kong.Node, path []string, flags []completion.Flag) []co
 	return append([]completion.Place{p}, below...)
 }
 
-// enumValues lists what an option or argument may be, if that is listed.
+// enumValues lists the permitted values of an option or argument, nil if it has no such list.
 func enumValues(v *kong.Value) []string {
 	if v.Enum == "" {
 		return nil
@@ -75,7 +76,7 @@ func enumValues(v *kong.Value) []string {
 	return v.EnumSlice()
 }
 
-// summary is the first sentence of a help text.
+// summary returns the first sentence of a help text.
 func summary(help string) string {
 	text, _, _ := strings.Cut(help, ". ")
 	return strings.TrimSuffix(text, ".")

@@ -21,39 +21,38 @@ import (
 
 // convertOptions are the options of "melo convert".
 type convertOptions struct {
-	In  string `arg:"" help:"Adapter to read: a file of melo or LoRA-ViT, or a PEFT folder; or a base. What it is is recognised."`
-	Out string `arg:"" help:"File or, for PEFT and bases, folder to write."`
+	In  string `arg:"" help:"Input: an adapter (a file of melo or LoRA-ViT, or a PEFT folder) or a base. The format is detected."`
+	Out string `arg:"" help:"Output: a file; for PEFT and bases a folder."`
 
-	To    string `enum:"native,loravit,peft,hf,timm,onnx," default:"" placeholder:"FORMAT" help:"Format of OUT: native, loravit or peft; of bases hf or timm; onnx writes base and adapter as one ONNX model. Default: native, if IN is of another; of bases: as IN."`
-	Base  string `placeholder:"BASE" help:"Base that the adapter belongs to: IN is checked against it, and its identity, shape and preprocessing are recorded."`
-	DType string `name:"dtype" enum:"f32,f16,bf16," default:"" placeholder:"TYPE" help:"Numbers in OUT: f32, f16 or bf16. Default: f32; of bases: as stored."`
-	Head  string `default:"auto" enum:"auto,f32,f24,f16,bf16,i8" help:"Numbers of the head's weight in a native file (${enum}). auto: f32 beside f32, else i8."`
+	To    string `enum:"native,loravit,peft,hf,timm,onnx," default:"" placeholder:"FORMAT" help:"Format of OUT. Adapters: native, loravit or peft; bases: hf or timm; onnx writes base and adapter as one ONNX model. Default: native for adapters of other formats; for bases that of IN."`
+	Base  string `placeholder:"BASE" help:"Base that the adapter belongs to. IN is checked against it, and its identity, shape and preprocessing are recorded in OUT."`
+	DType string `name:"dtype" enum:"f32,f16,bf16," default:"" placeholder:"TYPE" help:"Number format of OUT: f32, f16 or bf16. Default: f32 for adapters; for bases that of IN."`
+	Head  string `default:"auto" enum:"auto,f32,f24,f16,bf16,i8" help:"Number format of the head's weight in a native file (${enum}). auto: f32 with --dtype f32, else i8."`
 
-	Labels []string `placeholder:"NAME" group:"What other formats do not tell:" help:"Names of the classes, in the order of the head."`
-	Task   string   `enum:"binary,multiclass,multilabel," default:"" placeholder:"TASK" group:"What other formats do not tell:" help:"binary, multiclass or multilabel. Default: binary for one class, else multiclass."`
-	Alpha  int      `placeholder:"N" group:"What other formats do not tell:" help:"Alpha that a LoRA-ViT file was trained with; its scale is alpha/rank in whole numbers. Needed unless melo noted it in the file."`
-	Blocks string   `default:"" placeholder:"BLOCKS" group:"What other formats do not tell:" help:"Blocks that a LoRA-ViT file was trained on, such as 0,2,8-11. Needed unless melo noted them in the file, or the base has as many."`
+	Labels []string `placeholder:"NAME" group:"Information missing from other formats:" help:"Names of the classes, in the order of the head's outputs."`
+	Task   string   `enum:"binary,multiclass,multilabel," default:"" placeholder:"TASK" group:"Information missing from other formats:" help:"Task: binary, multiclass or multilabel. Default: binary for one class, else multiclass."`
+	Alpha  int      `placeholder:"N" group:"Information missing from other formats:" help:"Alpha of a LoRA-ViT file; its scale is alpha/rank in integer division. Required unless melo recorded it in the file."`
+	Blocks string   `default:"" placeholder:"BLOCKS" group:"Information missing from other formats:" help:"Blocks with LoRA matrices in a LoRA-ViT file, such as 0,2,8-11. Required unless melo recorded them in the file or the base has exactly as many blocks."`
 
 	prepareOptions
-	Heads int `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
-	Size  int `placeholder:"N" group:"What files of the base do not say:" help:"Side of the input in pixels."`
+	Heads int `placeholder:"N" group:"Settings missing from the base:" help:"Number of attention heads."`
+	Size  int `placeholder:"N" group:"Settings missing from the base:" help:"Side of the input in pixels."`
 
-	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"How to write:" help:"Names of modules in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
-	Bare      bool   `group:"How to write:" help:"PEFT: names of a backbone by itself (ViTModel), without a classifier."`
-	FoldScale bool   `group:"How to write:" help:"Multiply the scale into B, for formats that cannot express it."`
-	Merge     bool   `group:"How to write:" help:"Write a base of its own, hf or timm: the weights of --base with the adapter in them, and its head."`
-	DropHead  bool   `group:"How to write:" help:"Leave the head out."`
+	Names     string `enum:"gen4,gen5,timm," default:"" placeholder:"NAMES" group:"Output format:" help:"Module names in a PEFT folder: gen5 (transformers 5), gen4 (transformers 4) or timm. Default: timm for bases of timm, else gen5."`
+	Bare      bool   `group:"Output format:" help:"PEFT: use the module names of a backbone without a classifier (ViTModel)."`
+	FoldScale bool   `group:"Output format:" help:"Multiply the scale into B, for formats that cannot express it."`
+	Merge     bool   `group:"Output format:" help:"Write a complete model, hf or timm: the weights of --base with the adapter merged into them, and its head."`
+	DropHead  bool   `group:"Output format:" help:"Leave out the classification head."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (convertOptions) Help() string {
-	return `Converts an adapter between melo's own file, LoRA-ViT's file and PEFT's folder, any to any; or a base between the
-names of timm and Hugging Face (plain ViTs), or to other numbers (all). Everything in IN
-is used, or the command fails and says what is missing and what belongs to nothing. OUT is replaced in one step:
-whatever fails, the old one stays as it was.
+	return `Converts adapters between melo's own format, LoRA-ViT files and PEFT folders, in any direction. Converts bases
+between the tensor names of timm and Hugging Face (plain ViTs), or to another number format (all bases). Every tensor
+of IN must be used: otherwise the command fails and lists missing and unknown tensors. OUT is replaced atomically.
 
-LoRA-ViT and PEFT know neither labels nor preprocessing nor the base's identity: give --base and --labels to make
-adapters from them that know what they need. What OUT has no place for is listed.
+LoRA-ViT and PEFT store neither labels nor preprocessing nor the base's identity: add them with --base and --labels.
+Information that the format of OUT cannot store is listed.
 
 Examples:
 
@@ -69,7 +68,7 @@ Examples:
     melo convert --to onnx --base vit_b/ busi.safetensors busi.onnx` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *convertOptions) Validate() error {
 	if o.Alpha < 0 {
 		return fmt.Errorf("--alpha %d, expected at least 1", o.Alpha)
@@ -77,23 +76,23 @@ func (o *convertOptions) Validate() error {
 	return nil
 }
 
-// convertTypes are the types of --dtype; the empty one is as it is stored.
+// convertTypes maps values of --dtype; without the option the type is unchanged.
 var convertTypes = map[string]safetensors.DType{"f32": safetensors.F32, "f16": safetensors.F16, "bf16": safetensors.BF16}
 
 var moduleNames = map[string]adapterfile.Names{
 	"": "", "gen4": adapterfile.NamesHF4, "gen5": adapterfile.NamesHF5, "timm": adapterfile.NamesTimm,
 }
 
-// headTypes are the types of --head; the empty one is chosen by --dtype.
+// headTypes maps values of --head; auto depends on --dtype.
 var headTypes = map[string]safetensors.DType{"auto": "", "f32": safetensors.F32, "f24": adapterfile.Head24, "f16": safetensors.F16,
 	"bf16": safetensors.BF16, "i8": safetensors.I8}
 
-// options are those of the conversion.
+// options returns the options of the conversion.
 func (o *convertOptions) options() (c convert.Options, err error) {
 	c = convert.Options{In: o.In, Out: o.Out, To: o.To, DType: convertTypes[o.DType], Head: headTypes[o.Head], Labels: o.Labels,
 		Task: adapterfile.Task(o.Task), Alpha: o.Alpha, Heads: o.Heads, Image: o.Size, Names: moduleNames[o.Names], Bare: o.Bare,
 		FoldScale: o.FoldScale, DropHead: o.DropHead}
-	const most = 256 // a file does not tell the depth of its base
+	const most = 256 // const most = 256 // bounds the range, because a file does not contain the depth of its base
 	if c.Blocks, err = experiment.ParseBlocks(o.Blocks, most); err != nil {
 		return c, usage(err)
 	}
@@ -101,7 +100,7 @@ func (o *convertOptions) options() (c convert.Options, err error) {
 	return c, err
 }
 
-// Run converts.
+// Run converts and prints what was converted.
 func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	from, err := "base", error(nil)
 	if o.In != bases.Embedded {
@@ -141,7 +140,7 @@ func (o *convertOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(doc)
 }
 
-// convertError gives an error of a conversion its status.
+// convertError adds the exit status to an error of a conversion.
 func convertError(err error) error {
 	switch {
 	case errors.As(err, new(*convert.OptionError)):
@@ -152,7 +151,7 @@ func convertError(err error) error {
 	return err
 }
 
-// checkBase refuses options that make no sense for a base.
+// checkBase rejects options that do not apply to bases.
 func (o *convertOptions) checkBase(c *convert.Options) error {
 	if o.To == "" && o.DType == "" && c.Prepare.Empty() && o.Heads == 0 && checkpoint.Plain(o.In) {
 		return fmt.Errorf("convert: %s is a base: give --to hf, --to timm, --dtype, or how images are prepared", o.In)
@@ -199,13 +198,13 @@ func (o *convertOptions) convert(ctx context.Context, s *stdio, c convert.Option
 	return convert.WriteAdapter(c, from, f, base)
 }
 
-// openBase opens what --base names, nil if that is nothing.
+// openBase opens the base given with --base, nil without the option.
 func (o *convertOptions) openBase(c convert.Options, from string) (*convert.Base, error) {
 	if o.Base == "" {
 		return nil, nil
 	}
 	form := baseForm{heads: o.Heads, prepare: c.Prepare}
-	if from == "native" { // the adapter may take images of another size than the base
+	if from == "native" { // if from == "native" { // the adapter's input size may differ from the base's
 		f, err := adapterfile.Read(o.In)
 		if err != nil {
 			return nil, badInput(err)
@@ -225,7 +224,7 @@ func (o *convertOptions) openBase(c convert.Options, from string) (*convert.Base
 	return &convert.Base{Path: o.Base, Model: m, Digest: digest}, nil
 }
 
-// asTold refuses what an adapter is told by, for conversions that take it as it is.
+// asTold rejects options that describe an adapter, for conversions that use the adapter's own description.
 func (o *convertOptions) asTold(what string) error {
 	for _, x := range []struct {
 		option string
@@ -238,7 +237,7 @@ func (o *convertOptions) asTold(what string) error {
 	return nil
 }
 
-// merge writes the base with the adapter in its weights.
+// merge writes a model with the adapter merged into the base's weights.
 func (o *convertOptions) merge(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
 	if o.To != "" && o.To != "hf" && o.To != "timm" {
 		return nil, usage(fmt.Errorf("convert: --merge writes a base: expected --to hf or --to timm, not %s", o.To))
@@ -260,7 +259,7 @@ func (o *convertOptions) merge(ctx context.Context, s *stdio, c convert.Options,
 	return convert.Merged(ctx, c, from, a)
 }
 
-// adapted puts the adapter into the base's weights. The base is to be closed.
+// adapted merges the adapter into the base's weights. The caller closes the base.
 func (o *convertOptions) adapted(c convert.Options) (*facade.Base, *convert.Adapted, error) {
 	base, adapter, err := facade.OpenFor(o.In, o.Base, facade.Remember(cacheDir()), facade.Prepare(c.Prepare, o.Heads))
 	if err != nil {
@@ -276,7 +275,7 @@ func (o *convertOptions) adapted(c convert.Options) (*facade.Base, *convert.Adap
 	return base, a, nil
 }
 
-// toONNX writes a base, with or without an adapter in its weights, as an ONNX model.
+// toONNX writes a base as an ONNX model, merged with an adapter if there is one.
 func (o *convertOptions) toONNX(ctx context.Context, s *stdio, c convert.Options, from string) (*convert.Document, error) {
 	for _, x := range []struct {
 		option string

@@ -20,19 +20,19 @@ import (
 type dataOptions struct {
 	Data string `arg:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names."`
 
-	Sheet    string `group:"Contact sheet:" help:"Write a contact sheet, a PNG with images of each label." placeholder:"FILE"`
-	PerLabel int    `default:"16" group:"Contact sheet:" help:"Images of each label on it."`
+	Sheet    string `group:"Contact sheet:" help:"Write a contact sheet: one PNG with sample images of each label." placeholder:"FILE"`
+	PerLabel int    `default:"16" group:"Contact sheet:" help:"Images of each label on the contact sheet."`
 
 	dataSource
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (dataOptions) Help() string {
-	return `Shows what a data set is before anyone trains on it: images of each label and split, sizes, depths, patients,
-copies of one image under several names, and files that cannot be read. Every image is decoded once.
+	return `Reads a data set and reports: images of each label and split, sizes, bit depths, patients, duplicate images, and
+files that cannot be read. Every image is decoded once.
 
-The options about data are those of "melo train", and the splits shown are the ones that it would use. If it
-would refuse the data, the exit status is 3.
+The options for data are those of "melo train", and the splits shown are the ones that it would use. If it would refuse
+the data, the exit status is 3.
 
 Examples:
 
@@ -42,7 +42,7 @@ Examples:
     melo --json data pathmnist.npz` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *dataOptions) Validate() error {
 	if err := asFlag(o.source().Check()); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (o *dataOptions) Validate() error {
 	return nil
 }
 
-// Run shows the data.
+// Run reads the data and prints a summary.
 func (o *dataOptions) Run(ctx context.Context, s *stdio) (err error) {
 	ds, err := o.source().Open(o.Data, nil)
 	if err != nil {

@@ -14,31 +14,31 @@ import (
 
 // demoOptions are the options of "melo demo".
 type demoOptions struct {
-	Fast  bool     `help:"A first look: fewer pictures and epochs, so that it takes some 20 seconds on two cores."`
+	Fast  bool     `help:"Use fewer images and epochs: about 20 seconds on two cores."`
 	Out   string   `default:"melo-demo" help:"Folder for data, adapters and the report." placeholder:"DIR"`
 	Tasks []string `default:"chest,tb,breast,blood" enum:"chest,tb,breast,blood" placeholder:"TASK" help:"Tasks: chest, tb, breast, blood. Default: all."`
 
-	Write    string `group:"Data alone:" help:"Write the tasks' data sets into this folder, in the forms that melo reads, and stop." placeholder:"DIR"`
-	Pictures int    `default:"0" group:"Data alone:" help:"With --write: pictures of each task. Default: as many as the demo has." placeholder:"N"`
+	Write    string `group:"Data only:" help:"Only write the synthetic data sets into this folder, in formats that melo reads." placeholder:"DIR"`
+	Pictures int    `default:"0" group:"Data only:" help:"With --write: images of each task. Default: as many as the demo uses." placeholder:"N"`
 
-	Base    string `default:"embedded" help:"Base: embedded, a folder, a file or hf:owner/name. Larger ones take longer."`
-	Seed    uint64 `default:"1" help:"Seed of the pictures."`
-	Restart bool   `help:"Start over although the folder has a demo."`
+	Base    string `default:"embedded" help:"Base: embedded (part of melo), a folder, a file or hf:owner/name. Larger ones take longer."`
+	Seed    uint64 `default:"1" help:"Random seed of the images."`
+	Restart bool   `help:"Start over even if the folder contains a demo."`
 	Workers int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 
-	size *demo.Size // of tests; nil: what Fast says
+	size *demo.Size // size *demo.Size // set by tests; nil: follows Fast
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (demoOptions) Help() string {
-	return `Shows the whole story without any data, network or waiting: four tasks that stand for the four of the MeLo paper,
-drawn by formula. For each it trains a low-rank adapter, a linear probe and a fully tuned model on one frozen base and
-compares them on pictures that none has seen; then it serves all adapters from one resident base and switches between
-them. It takes a minute and a half on two idle cores, and says how to go on.
+	return `Demonstrates melo without data, network or waiting. It generates four synthetic tasks, modelled on those of the
+MeLo paper. For each it trains a low-rank adapter, a linear probe and a fully fine-tuned model on one base, and
+compares them on held-out images. Then it serves all adapters from one base in memory and switches between them. It
+takes a minute and a half on two idle cores, and ends with suggestions for next steps.
 
-All pictures are synthetic. The numbers say how the methods do on such pictures, and nothing about patients.
+All images are synthetic. The results compare methods on such images and say nothing about patients.
 
-Ctrl-C keeps what is there: the same command goes on.
+Ctrl-C keeps finished work: the same command continues.
 
 Examples:
 
@@ -50,10 +50,10 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// maxDemoPictures bounds --pictures.
+// maxDemoPictures is the upper limit of --pictures.
 const maxDemoPictures = 100_000
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *demoOptions) Validate() error {
 	switch {
 	case o.Pictures != 0 && o.Write == "":
@@ -69,7 +69,7 @@ func (o *demoOptions) Validate() error {
 	return nil
 }
 
-// demo are the options of the demo.
+// demo returns the options of the demo.
 func (o *demoOptions) demo(s *stdio, w *watcher) *demo.Options {
 	d := &demo.Options{Out: cmp.Or(o.Write, o.Out), Tasks: o.Tasks, Base: o.Base, Seed: o.Seed, Size: demo.Full, Restart: o.Restart,
 		Workers: o.Workers, Cache: cacheDir(), Command: s.argsWithout("--restart"), Hook: w.Event}
@@ -82,7 +82,7 @@ func (o *demoOptions) demo(s *stdio, w *watcher) *demo.Options {
 	return d
 }
 
-// Run shows the demo, or writes its data.
+// Run runs the demo, or writes its data.
 func (o *demoOptions) Run(ctx context.Context, s *stdio) error {
 	w := s.watch(true)
 	defer w.close()

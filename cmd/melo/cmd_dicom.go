@@ -12,15 +12,16 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// dicomOptions are the commands about DICOM objects.
+// dicomOptions holds the subcommands of "melo dicom".
 type dicomOptions struct {
-	Show       dicomShowOptions       `cmd:"" help:"Show what a DICOM object says, and its picture."`
-	Deidentify dicomDeidentifyOptions `cmd:"" help:"Write copies without what identifies the patient."`
+	Show       dicomShowOptions       `cmd:"" help:"Show the elements of a DICOM object, or its image."`
+	Deidentify dicomDeidentifyOptions `cmd:"" help:"Write copies without data that identifies the patient."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (dicomOptions) Help() string {
-	return `Looks into DICOM files. "melo data", "train", "eval" and "predict" read them by themselves.
+	return `Shows and de-identifies DICOM files. Other commands, such as "melo train" and "melo predict", read DICOM
+directly.
 
 Examples:
 
@@ -32,17 +33,17 @@ Examples:
 // dicomShowOptions are the options of "melo dicom show".
 type dicomShowOptions struct {
 	File    string `arg:"" help:"DICOM file."`
-	Picture string `placeholder:"FILE" help:"Write the picture, as a radiologist sees it, as a PNG."`
-	Frame   int    `default:"1" help:"Frame of the picture, counted from 1."`
-	Samples string `placeholder:"FILE" help:"Write the decoded samples of all frames, as stored: row by row, pixel by pixel, little endian."`
-	Window  string `placeholder:"CENTER,WIDTH" help:"Window of the picture: CENTER,WIDTH; the name of one of the object's windows, or #2 for its second; full; range. Without it the object's own VOI LUT or first window, else the range of the image."`
+	Picture string `placeholder:"FILE" help:"Write the image as a PNG, with the display transformations that a viewer applies."`
+	Frame   int    `default:"1" help:"Frame to write, counted from 1."`
+	Samples string `placeholder:"FILE" help:"Write the decoded samples of all frames as stored: row by row, pixel by pixel, little endian."`
+	Window  string `placeholder:"CENTER,WIDTH" help:"Window of the image: CENTER,WIDTH; the name of one of the object's windows, or #2 for its second; full; range. Default: the object's own VOI LUT or first window, else the range of the image."`
 	NoDump  bool   `help:"Do not list the elements."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (dicomShowOptions) Help() string {
-	return `Lists the elements of an object and says what its pixels are. The list holds what the file holds, names of patients
-included.
+	return `Lists the elements of a DICOM object and describes its pixel data. The list is complete: it includes patients'
+names.
 
 Examples:
 
@@ -51,7 +52,7 @@ Examples:
     melo --json dicom show slice.dcm` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *dicomShowOptions) Validate() error {
 	if o.Frame < 1 {
 		return fmt.Errorf("--frame %d, expected at least 1", o.Frame)
@@ -65,7 +66,7 @@ func (o *dicomShowOptions) Validate() error {
 	return nil
 }
 
-// Run shows the object. What can be read of a broken one is shown before its error.
+// Run shows the object. For a damaged file it shows the readable part before the error.
 func (o *dicomShowOptions) Run(_ context.Context, s *stdio) error {
 	w, err := pixel.ParseWindow(o.Window)
 	if err != nil {

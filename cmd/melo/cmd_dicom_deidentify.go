@@ -12,24 +12,25 @@ import (
 
 // dicomDeidentifyOptions are the options of "melo dicom deidentify".
 type dicomDeidentifyOptions struct {
-	Input []string `arg:"" help:"DICOM files and folders; folders are searched to any depth."`
-	Out   string   `required:"" placeholder:"DIR" help:"Folder for the copies. Files are named by their new UIDs."`
-	Key   string   `placeholder:"FILE" help:"Key of the digests that replace identifiers and UIDs, made where there is no such file. The same key keeps patients together over several runs; without it a new one is used and forgotten."`
+	Input []string `arg:"" help:"DICOM files and folders; folders are searched recursively."`
+	Out   string   `required:"" placeholder:"DIR" help:"Folder for the copies. Files are named after their new UIDs."`
+	Key   string   `placeholder:"FILE" help:"Secret key for replacing identifiers and UIDs; created if the file does not exist. The same key gives a patient the same new identifier in several runs. Default: a random key that is not kept."`
 
 	KeepUIDs    bool `name:"keep-uids" group:"Options of the profile:" help:"Retain UIDs."`
 	KeepDates   bool `group:"Options of the profile:" help:"Retain dates and times, except dates of birth."`
 	KeepPatient bool `group:"Options of the profile:" help:"Retain sex, age, size, weight, ethnic group, smoking and pregnancy status."`
 	KeepDevice  bool `group:"Options of the profile:" help:"Retain serial numbers and station names."`
-	PixelsClean bool `help:"I have seen that no pixels show a name: treat secondary captures, ultrasound, scans and objects that say they have burned-in annotation, too."`
+	PixelsClean bool `help:"I have checked that no pixels show a name: also process secondary captures, ultrasound, scans and objects that declare burned-in annotation."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (dicomDeidentifyOptions) Help() string {
-	return `Writes copies of DICOM objects after the basic profile of PS3.15 (table E.1-1, edition 2026c): identifiers and UIDs
-become keyed digests, names, places, dates and free text are emptied or removed, private elements are removed.
+	return `Writes copies of DICOM objects according to the basic confidentiality profile of PS3.15 (table E.1-1, edition
+2026c): identifiers and UIDs are replaced by keyed hashes; names, places, dates and free text are emptied or removed;
+private elements are removed.
 
-What it cannot promise: it does not look at pixels. Names may be drawn into them, and a face may be drawn from a scan
-of a head. Objects whose pixels are likely to show names are refused without --pixels-clean.
+Pixels are not examined. They may show names, and a face can be reconstructed from a scan of a head. Objects whose
+pixels are likely to show names are refused without --pixels-clean.
 
 Examples:
 
@@ -44,13 +45,13 @@ type deidentifyDocument struct {
 	Failed  []deidentifyFailed `json:"failed"`
 }
 
-// deidentifyFailed is a file that was not written, and why.
+// deidentifyFailed is a file that was not written, with the reason.
 type deidentifyFailed struct {
 	File  string `json:"file"`
 	Error string `json:"error"`
 }
 
-// Run writes the copies. Files that are refused are listed, and the exit status says that there were some.
+// Run writes the copies. It lists refused files, and then the exit status is not 0.
 func (o *dicomDeidentifyOptions) Run(ctx context.Context, s *stdio) error {
 	files, err := deidentify.Files(o.Input)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"melo.example/melo/internal/text"
 )
 
-// doctorOptions are the options of "melo doctor": none.
+// doctorOptions are the options of "melo doctor", which has none.
 type doctorOptions struct{}
 
-// Help is the long help text.
+// Help returns the long help text.
 func (doctorOptions) Help() string {
-	return `Shows the CPU and its class, which kernels were chosen for it and whether they compute what they
-should, and the limits that matter.
+	return `Shows the CPU and its features, the compute kernels chosen for it and whether they pass their self-tests, and
+system limits that matter.
 
 Examples:
 
@@ -34,12 +34,13 @@ type doctorDocument struct {
 
 // doctorKernels are the kernel sets of this machine.
 type doctorKernels struct {
-	Set       string   `json:"set"`       // in use
-	Available []string `json:"available"` // that this machine can run, the fastest first
-	SelfTest  string   `json:"self_test"` // "ok", or what is wrong
+	Set string `json:"set"` // Set       string   `json:"set"`       // in use
+	// Available []string `json:"available"` // supported by this machine, fastest first
+	Available []string `json:"available"`
+	SelfTest  string   `json:"self_test"` // SelfTest  string   `json:"self_test"` // "ok", or the error
 }
 
-// Run examines the machine.
+// Run examines the machine and prints the result.
 func (doctorOptions) Run(s *stdio) error {
 	doc := doctorDocument{Version: buildinfo.This(), Machine: sysinfo.This(), Kernels: doctorKernels{kernel.Name(), kernel.Names(), "ok"}}
 	fault := testKernels(kernel.Names())
@@ -63,7 +64,7 @@ func (doctorOptions) Run(s *stdio) error {
 	return fault
 }
 
-// testKernels compares the results of each kernel set with plain loops.
+// testKernels compares the results of each kernel set with plain loops in Go.
 func testKernels(sets []string) error {
 	inUse := kernel.Name()
 	for _, name := range sets {

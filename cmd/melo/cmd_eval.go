@@ -18,9 +18,9 @@ import (
 type evalOptions struct {
 	Adapter string   `required:"" help:"Adapter to evaluate." placeholder:"FILE"`
 	Data    string   `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
-	Base    string   `help:"Base that the adapter was trained on, if it is no longer where it was." placeholder:"BASE"`
-	Split   string   `default:"test" enum:"train,val,test,all" help:"Images to evaluate: ${enum}. Where the data names no splits, those of the training are made again."`
-	By      []string `help:"CSV columns, such as sex, site or device: each value is evaluated by itself, too." placeholder:"COLUMN"`
+	Base    string   `help:"Base that the adapter was trained on. Default: where it was at training." placeholder:"BASE"`
+	Split   string   `default:"test" enum:"train,val,test,all" help:"Images to evaluate: ${enum}. If the data defines no splits, those of the training are reconstructed."`
+	By      []string `help:"CSV columns that define subgroups, such as sex, site or device: each value is also evaluated by itself." placeholder:"COLUMN"`
 
 	Predictions string `group:"Output:" help:"CSV file to write: every image with truth, probabilities and logits." placeholder:"FILE"`
 	HTML        string `name:"html" group:"Output:" help:"Report to write: one HTML file with tables, curves, reliability plots and the worst mistakes." placeholder:"FILE"`
@@ -29,27 +29,27 @@ type evalOptions struct {
 
 	trustOptions
 	readOptions
-	MaxBad int `default:"0" group:"Data:" help:"Unreadable images that are left out before the run fails."`
+	MaxBad int `default:"0" group:"Data:" help:"Maximum number of unreadable images to skip."`
 
-	Coverage   float64 `group:"Intervals:" help:"Share of images whose truth prediction sets are to hold. Default: 0.9." placeholder:"SHARE"`
-	Prevalence float64 `group:"Intervals:" help:"Prevalence that predictive values assume, more than 0 and less than 1. Default: the share of each label among the images." placeholder:"SHARE"`
-	Resamples  int     `default:"2000" group:"Intervals:" help:"Resamples of the bootstrap."`
-	Seed       uint64  `default:"1" group:"Intervals:" help:"Seed of the resamples."`
+	Coverage   float64 `group:"Intervals:" help:"Target coverage of prediction sets: the fraction of images whose true label they contain. Default: 0.9." placeholder:"SHARE"`
+	Prevalence float64 `group:"Intervals:" help:"Prevalence to assume for predictive values, between 0 and 1. Default: the fraction of images with the label." placeholder:"SHARE"`
+	Resamples  int     `default:"2000" group:"Intervals:" help:"Number of bootstrap resamples."`
+	Seed       uint64  `default:"1" group:"Intervals:" help:"Random seed of the bootstrap."`
 
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. A precision in which the adapter fails its self-test is not used."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" group:"Machine:" help:"Precision of the base's matrix products: ${enum}. auto: the fastest that the CPU supports. A precision in which the adapter fails its self-test is not used."`
 	Batch     int    `default:"8" group:"Machine:" help:"Images per forward pass. The result does not depend on it."`
 	Workers   int    `placeholder:"N" group:"Machine:" help:"Workers (default: all cores). The result does not depend on it."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (evalOptions) Help() string {
-	return `Measures an adapter on labelled images: AUC, accuracy, balanced accuracy, F1, Brier score and calibration error
-with 95 % intervals (over patients where they are known, else over images), calibration slope, predictive values and
-decision curves, each label, and subgroups.
-The classes of the data must have the names of the adapter's labels.
+	return `Evaluates an adapter on labelled images: AUC, accuracy, balanced accuracy, F1, Brier score and calibration error
+with 95 % confidence intervals, calibration slope, predictive values and decision curves, for each label and for
+subgroups. Intervals resample patients if they are known, else images. The data's classes must have the same names as
+the adapter's labels.
 
-On the data that the adapter was trained on, the split of the training is made again, so that "test" is what
-training has not touched. Use it once: whoever chooses by it has no test split any more.
+On the data that the adapter was trained on, the split of the training is reconstructed, so that "test" contains the
+images that training did not use. Use it once: after choosing between models by it, it is no longer a test split.
 
 Examples:
 
@@ -64,7 +64,7 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *evalOptions) Validate() error {
 	switch {
 	case o.Batch < 1 || o.Batch > 4096:
@@ -80,18 +80,19 @@ func (o *evalOptions) Validate() error {
 	return asFlag(e.Validate())
 }
 
-// maxPictures bounds the pictures of a report.
+// maxPictures is the maximum number of images in a report.
 const maxPictures = 500
 
-// options are those of the evaluation.
+// options returns the options of the evaluation.
 func (o *evalOptions) options() experiment.EvaluateOptions {
 	return experiment.EvaluateOptions{Data: o.Data, Split: o.Split, By: o.By, Reading: experiment.Reading(o.readOptions), MaxBad: o.MaxBad, Coverage: o.Coverage, Prevalence: o.Prevalence, Resamples: o.Resamples, Seed: o.Seed, Workers: o.Workers}
 }
 
-// Run evaluates.
+// Run evaluates and prints the results.
 func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	start := time.Now()
-	for _, path := range []string{o.Predictions, o.HTML} { // before there is anything to lose
+	// for _, path := range []string{o.Predictions, o.HTML} { // checked before the long computation
+	for _, path := range []string{o.Predictions, o.HTML} {
 		if path == "" {
 			continue
 		}

@@ -21,30 +21,31 @@ import (
 
 // explainOptions are the options of "melo explain".
 type explainOptions struct {
-	Adapter   string `help:"Adapter whose answers are explained. Without it the base's own head is." placeholder:"FILE"`
-	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	Out       string `required:"" placeholder:"DIR" help:"Folder to write to; it is made if need be."`
-	Method    string `default:"attribution" enum:"gradcam,attribution,rollout,occlusion" help:"How maps are made: ${enum}."`
-	Label     string `placeholder:"LABEL" help:"Label that is explained. Default: that of each answer."`
-	Against   string `placeholder:"LABEL" help:"Label that it is compared with: what speaks for the one rather than for the other."`
-	Window    int    `placeholder:"N" help:"Side of what occlusion covers, in patches. Default: 2."`
-	Stride    int    `placeholder:"N" help:"Step of what occlusion covers, in patches. Default: 1."`
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}."`
+	Adapter   string `help:"Adapter whose answers are explained. Default: the base's own classification head." placeholder:"FILE"`
+	Base      string `help:"Base: a folder, a file, hf:owner/name or embedded. Default: the one that the adapter was trained on." placeholder:"BASE"`
+	Out       string `required:"" placeholder:"DIR" help:"Folder to write to; created if it does not exist."`
+	Method    string `default:"attribution" enum:"gradcam,attribution,rollout,occlusion" help:"Method: ${enum}."`
+	Label     string `placeholder:"LABEL" help:"Label to explain. Default: the predicted label of each image."`
+	Against   string `placeholder:"LABEL" help:"Second label: show what speaks for --label rather than for this one."`
+	Window    int    `placeholder:"N" help:"Side of the occluded square, in patches. Default: 2."`
+	Stride    int    `placeholder:"N" help:"Step of the occluded square, in patches. Default: 1."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's matrix products: ${enum}."`
 	Batch     int    `default:"8" help:"Images per forward pass, for occlusion."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	trustOptions
-	Images []string `arg:"" sep:"none" name:"image" help:"Image files, or folders: all images below them."`
+	Images []string `arg:"" sep:"none" name:"image" help:"Image files, or folders, which are searched recursively."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (explainOptions) Help() string {
-	return `Shows which parts of an image speak for a label. For each image DIR gets a picture (.png), the image with a map over
-it, and the numbers (.npz): "map", one for each patch, and "full", one for each pixel, NaN where the model saw nothing.
+	return `Shows which parts of an image contribute to a label. For each image DIR receives the image with a map over it
+(.png), and the values (.npz): "map", one per patch, and "full", one per pixel, NaN where the model saw nothing.
 
-attribution and rollout follow attention through all blocks; gradcam weighs what the last block reads by its gradient;
-occlusion covers one part after the other and sees what is lost, which is exact and takes hundreds of predictions.
+Methods: attribution and rollout follow attention through all blocks; gradcam weights the input of the last attention
+block by its gradient; occlusion covers one part after the other and measures the change of the answer, which is exact
+and takes hundreds of forward passes.
 
-A map says what the answer rests on, not whether it is right. docs/explain.md says how to read one.
+A map shows what the answer is based on, not whether it is right. docs/explain.md describes how to read one.
 
 Examples:
 
@@ -67,10 +68,10 @@ type explainDocument struct {
 	Notice    string                       `json:"notice"`
 }
 
-// explained is what was found about one image.
+// explained is the result for one image.
 type explained struct {
 	Image         string    `json:"image"`
-	Label         string    `json:"label"` // that is explained
+	Label         string    `json:"label"` // Label         string    `json:"label"` // explained label
 	Against       string    `json:"against,omitempty"`
 	Probability   float64   `json:"probability"` // of label
 	Probabilities []float64 `json:"probabilities"`
@@ -78,7 +79,7 @@ type explained struct {
 	Arrays        string    `json:"arrays"`
 	Width         int       `json:"width"`
 	Height        int       `json:"height"`
-	// Region is what of the image the model saw, in pixels; it may reach beyond.
+	// Region is the part of the image that the model saw, in pixels. It may extend beyond the image.
 	Region struct {
 		X      float64 `json:"x"`
 		Y      float64 `json:"y"`
@@ -87,12 +88,12 @@ type explained struct {
 	} `json:"region"`
 	Grid int       `json:"grid"` // patches along a side
 	Map  []float32 `json:"map"`  // row by row
-	// Fit says whether the image is like the training images; null if the adapter does not know.
+	// Fit says whether the image resembles the training images; null if the adapter has no such test.
 	Fit     *fit.Verdict `json:"fit"`
 	Remarks []string     `json:"remarks,omitempty"`
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *explainOptions) Validate() error {
 	switch {
 	case o.Adapter == "" && o.Base == "":
@@ -107,7 +108,7 @@ func (o *explainOptions) Validate() error {
 	return nil
 }
 
-// Run explains.
+// Run explains and writes the maps.
 func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
 	asked := predictOptions{Adapter: o.Adapter, Base: o.Base, Precision: o.Precision, Batch: o.Batch, Workers: o.Workers, Images: o.Images, trustOptions: o.trustOptions}
 	if err := asked.findImages(s); err != nil {
@@ -133,7 +134,7 @@ func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
 	if err := s.document(&doc); err != nil {
 		return err
 	}
-	for _, r := range doc.Results { // now that no bar is on the screen
+	for _, r := range doc.Results { // for _, r := range doc.Results { // after the progress bar was cleared
 		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
 		if r.Fit != nil && r.Fit.Unlike {
 			line += "  " + lines.Unlike
@@ -182,7 +183,7 @@ func (o *explainOptions) explain(ctx context.Context, s *stdio, base *facade.Bas
 	return err
 }
 
-// write writes the picture and the numbers of one image.
+// write writes the image and the values of one result.
 func (o *explainOptions) write(path string, adapter *facade.Adapter, x *facade.Explanation, taken map[string]bool) (explained, error) {
 	r := explained{Image: path, Label: x.Label, Against: x.Against, Probability: x.Probability, Probabilities: x.Prediction.Probabilities,
 		Width: x.Width, Height: x.Height, Grid: x.Map.Grid, Map: x.Map.Values, Fit: x.Prediction.Fit, Remarks: x.Prediction.Remarks}
@@ -198,13 +199,13 @@ func (o *explainOptions) write(path string, adapter *facade.Adapter, x *facade.E
 	return r, err
 }
 
-// fileStem is the name of a file without its folder and ending.
+// fileStem returns the name of a file without folder and extension.
 func fileStem(path string) string {
 	name := filepath.Base(path)
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 
-// safeName is a label as a part of a file's name.
+// safeName returns a label as a part of a file name.
 func safeName(label string) string {
 	name := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' {
@@ -219,7 +220,7 @@ func safeName(label string) string {
 	return name
 }
 
-// freeName returns a name that was not given before: images in different folders may have one name.
+// freeName returns a name that was not used before, because images in different folders may have the same name.
 func freeName(name string, taken map[string]bool) string {
 	free := name
 	for n := 2; taken[strings.ToLower(free)]; n++ {

@@ -16,28 +16,30 @@ import (
 type featuresOptions struct {
 	Base    string `required:"" placeholder:"BASE" help:"Base: a folder, a file, hf:owner/name or embedded."`
 	Out     string `required:"" placeholder:"FILE" help:"File to write: .npz, .safetensors or .parquet."`
-	Data    string `placeholder:"DATA" help:"Data set, as \"melo train\" reads it, in the place of images: FILE has labels and splits, too."`
-	Patches bool   `help:"All patches of an image, row by row, not the pooled vector."`
-	Restart bool   `help:"Begin anew, whatever an earlier run has left."`
+	Data    string `placeholder:"DATA" help:"Data set in place of images, read as by \"melo train\": FILE also gets labels and splits."`
+	Patches bool   `help:"Write the features of all patches, row by row, instead of one pooled vector per image."`
+	Restart bool   `help:"Start over, ignoring the results of an interrupted run."`
 
-	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}."`
+	Precision string `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's matrix products: ${enum}."`
 	Batch     int    `default:"8" help:"Images per forward pass."`
 	Workers   int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	ImageSize int    `aliases:"size" placeholder:"N" help:"Side of the input in pixels; position embeddings are resized for it. Default: the base's own."`
-	Heads     int    `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
+	Heads     int    `placeholder:"N" group:"Settings missing from the base:" help:"Number of attention heads."`
 	prepareOptions
 	dataSource
 	Images []string `arg:"" optional:"" name:"image" help:"Image files."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (featuresOptions) Help() string {
-	return `Writes what a base makes of images: the pooled vector of each that a head would see, or all patches. FILE has the
-array "features" [images, ...] of float32 and the names of the images; as .parquet it is a table with a row for each image and
-a column "features" of lists. With --data it has the split of each image, too, and its label or, where an image may
-have several, "label:NAME" of 0 and 1 for each: the splits are those that "melo train" with the same options would make.
-What is done is kept beside FILE, so that the same command goes on where it was interrupted. An image that cannot be read is
-reported and left out, and the exit status is 3.
+	return `Writes the features that a base computes for images: one pooled vector per image, the input of a classification
+head, or all patches. FILE contains the array "features" [images, ...] of float32 and the names of the images; a
+.parquet file is a table with a row per image and a column "features" of lists. With --data it also contains the split
+of each image, as "melo train" with the same options would make it, and its label; for data with several labels per
+image "label:NAME" of 0 and 1 for each.
+
+Finished work is kept next to FILE, so that the same command continues after an interruption. An image that cannot be
+read is reported and skipped, and the exit status is 3.
 
 Examples:
 
@@ -52,8 +54,8 @@ type featuresDocument struct {
 	Out    string   `json:"out"`
 	Base   string   `json:"base"`
 	Digest string   `json:"digest"`
-	Images int      `json:"images"` // that have features
-	Shape  []int    `json:"shape"`  // of one image's
+	Images int      `json:"images"` // Images int      `json:"images"` // with features
+	Shape  []int    `json:"shape"`  // Shape  []int    `json:"shape"`  // of the features of one image
 	Failed []failed `json:"failed"`
 }
 
@@ -63,7 +65,7 @@ type failed struct {
 	Error string `json:"error"`
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *featuresOptions) Validate() error {
 	if o.Batch < 1 || o.Batch > 4096 {
 		return fmt.Errorf("--batch %d, expected 1 to 4096", o.Batch)

@@ -11,21 +11,21 @@ import (
 
 // inspectOptions are the options of "melo inspect".
 type inspectOptions struct {
-	Path    string `arg:"" help:"A base or an adapter: a .safetensors file, a folder, or embedded: the base that is part of melo."`
+	Path    string `arg:"" help:"A base or an adapter: a .safetensors file, a folder, or embedded (the base that is part of melo)."`
 	Tensors bool   `help:"List every tensor."`
-	Digest  bool   `help:"Compute the SHA-256 of the file (reads all of it)."`
-	Trust   string `placeholder:"FILE" help:"List of keys (melo sign) with which the signatures of an adapter are checked."`
+	Digest  bool   `help:"Compute the SHA-256 digest of the file, which reads all of it."`
+	Trust   string `placeholder:"FILE" help:"File of trusted public keys (see melo sign): check the adapter's signatures."`
 
 	prepareOptions
-	Heads int `placeholder:"N" group:"What files of the base do not say:" help:"Number of attention heads."`
-	Size  int `placeholder:"N" group:"What files of the base do not say:" help:"Side of the input in pixels."`
+	Heads int `placeholder:"N" group:"Settings missing from the base:" help:"Number of attention heads."`
+	Size  int `placeholder:"N" group:"Settings missing from the base:" help:"Side of the input in pixels."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (inspectOptions) Help() string {
-	return `Shows what a base or an adapter is, what it needs, and how it did. Bases and adapters are read and
-checked completely. Of other files of tensors only the header is read; which published model
-they resemble is said, and what differs.
+	return `Describes a base or an adapter: its shape, requirements and results. Bases and adapters are read and checked
+completely. Of other tensor files only the header is read; the command names the published model that they resemble,
+and the differences.
 
 Examples:
 
@@ -51,7 +51,7 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	doc, err := inspect.Open(o.Path, inspect.Options{Tensors: o.Tensors, Heads: o.Heads, Prepare: prepare})
-	if err != nil && doc != nil { // what it resembles
+	if err != nil && doc != nil { // if err != nil && doc != nil { // a published model that the file resembles
 		lines.Inspected(s.lines(), doc, prepareHint)
 		return errors.Join(s.document(doc), badInput(hintPrepare(err)))
 	}

@@ -13,32 +13,32 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// notice stands wherever a prediction is shown.
+// notice is printed with every prediction.
 const notice = experiment.Notice
 
 // predictOptions are the options of "melo predict".
 type predictOptions struct {
-	Adapter   string  `help:"Adapter to predict with; with --server its name there. Without it the base's own head is used." placeholder:"FILE"`
-	Adapters  string  `help:"Folder of adapters on one base: each is asked, and those whose training images were like the image apply." placeholder:"DIR"`
-	Refuse    bool    `help:"Refuse images that are not like the training images: each is an error, as one that cannot be read."`
-	Coverage  float64 `help:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9." placeholder:"SHARE"`
-	Base      string  `help:"Base: a folder, a file, hf:owner/name or embedded. With an adapter: the one it was trained on, unless given." placeholder:"BASE"`
-	Precision string  `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's products: ${enum}. auto is the fastest that the CPU has. A precision in which an adapter fails its self-test is not used."`
+	Adapter   string  `help:"Adapter to predict with; with --server its name on the server. Default: the base's own classification head." placeholder:"FILE"`
+	Adapters  string  `help:"Folder of adapters: run all of them. Answers count only from adapters whose training images resembled the image." placeholder:"DIR"`
+	Refuse    bool    `help:"Refuse images that do not resemble the training images: report an error instead of a marked answer."`
+	Coverage  float64 `help:"Print a prediction set for each image: the labels that cannot be excluded. Sets contain the true label for this fraction of images, such as 0.9." placeholder:"SHARE"`
+	Base      string  `help:"Base: a folder, a file, hf:owner/name or embedded. Default: the one that the adapter was trained on." placeholder:"BASE"`
+	Precision string  `default:"f32" enum:"auto,f32,bf16,int8" help:"Precision of the base's matrix products: ${enum}. auto: the fastest that the CPU supports. A precision in which an adapter fails its self-test is not used."`
 	CSV       bool    `name:"csv" help:"Print CSV: image, label, probability, and one column per label."`
-	Out       string  `help:"File of answers to write: .csv, or .parquet." placeholder:"FILE"`
-	LeftOut   string  `help:"Write the name of every file of a folder that is left out, and why, as CSV." placeholder:"FILE"`
-	Top       int     `default:"1" help:"Number of labels to show per image in the table."`
+	Out       string  `help:"File to write the answers to: .csv or .parquet." placeholder:"FILE"`
+	LeftOut   string  `help:"Write a CSV file that lists every skipped file of a folder and the reason." placeholder:"FILE"`
+	Top       int     `default:"1" help:"Number of labels per image in the printed table."`
 	Batch     int     `default:"8" help:"Images per forward pass."`
 	Workers   int     `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 	trustOptions
 	serverOptions
-	Images []string `arg:"" sep:"none" name:"image" help:"Image files (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), or folders: all images below them."`
+	Images []string `arg:"" sep:"none" name:"image" help:"Image files (PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM), or folders, which are searched recursively."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (predictOptions) Help() string {
-	return `Predicts the label of each image. The adapter knows its base, its preprocessing and its labels. An image
-that cannot be read is reported, the others are predicted, and the exit status is 3.
+	return `Predicts the label of each image. The adapter file identifies its base, and contains its preprocessing and labels.
+An image that cannot be read is reported, the others are predicted, and the exit status is 3.
 
 Examples:
 
@@ -54,7 +54,7 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *predictOptions) Validate() error {
 	switch {
 	case o.Server != "" && (o.Adapter == "" || o.Base != ""):
@@ -80,7 +80,7 @@ func (o *predictOptions) Validate() error {
 	return o.checkAnswers()
 }
 
-// Run predicts.
+// Run predicts and prints the answers.
 func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	if err := o.findImages(s); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (o *predictOptions) Run(ctx context.Context, s *stdio) error {
 	return o.finish(s, &doc)
 }
 
-// open opens what --adapter and --base name. Without --adapter it returns the base's own head.
+// open opens base and adapter. Without --adapter it returns the base's own classification head.
 func (o *predictOptions) open(ctx context.Context, s *stdio) (*facade.Base, *facade.Adapter, error) {
 	if err := fetchBase(ctx, s, o.Base); err != nil {
 		return nil, nil, err
@@ -162,7 +162,7 @@ func (o *predictOptions) predict(ctx context.Context, s *stdio, base *facade.Bas
 	})
 }
 
-// add notes the answer about an image, or returns in one line why there is none.
+// add adds the answer for image i to doc. If there is none, it returns the reason in one line.
 func (o *predictOptions) add(doc *predictions.Document, i int, p facade.Prediction, err error) (failure string) {
 	if err == nil && o.Refuse && p.Unlike() {
 		err = fmt.Errorf("%s: %w", o.Images[i], &fit.UnlikeError{Verdict: *p.Fit})
@@ -177,7 +177,7 @@ func (o *predictOptions) add(doc *predictions.Document, i int, p facade.Predicti
 	return ""
 }
 
-// finish writes and shows the answers. Images that could not be read are an error at the end.
+// finish writes and prints the answers. It returns an error if some images could not be read.
 func (o *predictOptions) finish(s *stdio, doc *predictions.Document) (err error) {
 	if o.Out != "" {
 		err = doc.Write(o.Out)
@@ -200,7 +200,7 @@ func (o *predictOptions) finish(s *stdio, doc *predictions.Document) (err error)
 	return badInput(doc.Failure())
 }
 
-// aboutAnswers says what stands behind answers.
+// aboutAnswers prints the remarks of a document, the precision and the notice.
 func (s *stdio) aboutAnswers(doc *predictions.Document) {
 	for _, line := range doc.Remarks() {
 		s.notef("%s", line)

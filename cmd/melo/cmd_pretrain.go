@@ -21,50 +21,50 @@ import (
 type pretrainOptions struct {
 	Out string `required:"" help:"Folder of the base to write." placeholder:"DIR"`
 
-	Width int `default:"192" group:"Shape:" help:"Width of the tokens."`
+	Width int `default:"192" group:"Shape:" help:"Embedding width."`
 	Depth int `default:"6" group:"Shape:" help:"Number of blocks."`
 	Heads int `default:"3" group:"Shape:" help:"Attention heads."`
 	MLP   int `name:"mlp" placeholder:"N" group:"Shape:" help:"Hidden width of the MLP. Default: four times the width."`
 	Image int `default:"112" group:"Shape:" help:"Side of the input in pixels."`
 	Patch int `default:"16" group:"Shape:" help:"Side of a patch in pixels, a multiple of 16."`
 
-	Epochs      int     `default:"60" group:"How:" help:"Epochs. After each the base is written, and probes are measured."`
-	EpochImages int     `default:"3072" group:"How:" help:"Images of an epoch. All are new."`
-	Batch       int     `default:"8" group:"How:" help:"Images of an optimizer step."`
-	LR          float64 `name:"lr" default:"0.001" group:"How:" help:"Peak learning rate."`
-	Warmup      int     `default:"200" group:"How:" help:"Steps of linear warm-up."`
-	Average     float64 `default:"0.9995" group:"How:" help:"Greatest decay a step of the average of the weights, which is the result."`
-	WeightDecay float64 `default:"0.05" group:"How:" help:"Decoupled weight decay of matrices."`
-	Clip        float64 `default:"1" group:"How:" help:"Greatest norm of the gradient; 0: none."`
-	LocalWeight float64 `default:"1" group:"How:" help:"Weight of what is told of patches beside what is told of the image."`
-	Mask        float64 `default:"0.5" group:"How:" help:"Greatest share of blank patches."`
-	Exposure    float64 `default:"0.3" group:"How:" help:"Greatest change of brightness and contrast."`
-	Noise       float64 `default:"0.1" group:"How:" help:"Greatest spread of noise."`
-	Seed        uint64  `default:"1" group:"How:" help:"Seed of first weights and images."`
+	Epochs      int     `default:"60" group:"Training:" help:"Number of epochs. After each the base is written, and probes are measured."`
+	EpochImages int     `default:"3072" group:"Training:" help:"Images per epoch. Each is new."`
+	Batch       int     `default:"8" group:"Training:" help:"Images per optimizer step."`
+	LR          float64 `name:"lr" default:"0.001" group:"Training:" help:"Peak learning rate."`
+	Warmup      int     `default:"200" group:"Training:" help:"Steps of linear warm-up."`
+	Average     float64 `default:"0.9995" group:"Training:" help:"Maximum decay per step of the exponential moving average of the weights, which is the result."`
+	WeightDecay float64 `default:"0.05" group:"Training:" help:"Decoupled weight decay of weight matrices."`
+	Clip        float64 `default:"1" group:"Training:" help:"Maximum gradient norm; 0: no clipping."`
+	LocalWeight float64 `default:"1" group:"Training:" help:"Weight of the patch-level loss relative to the image-level loss."`
+	Mask        float64 `default:"0.5" group:"Training:" help:"Maximum fraction of patches that are masked."`
+	Exposure    float64 `default:"0.3" group:"Training:" help:"Maximum change of brightness and contrast."`
+	Noise       float64 `default:"0.1" group:"Training:" help:"Maximum standard deviation of added noise."`
+	Seed        uint64  `default:"1" group:"Training:" help:"Random seed of initial weights and images."`
 
-	Probe       []string `group:"Measuring:" placeholder:"DATA" help:"Data sets whose linear probe is measured after each epoch; nothing of them flows into the base. May be repeated."`
-	ProbeEvery  int      `default:"1" group:"Measuring:" help:"Epochs from one measurement to the next."`
-	ProbeImages int      `default:"800" group:"Measuring:" help:"Images of a probe at most; half of them train it."`
+	Probe       []string `group:"Measuring:" placeholder:"DATA" help:"Data sets on which a linear probe is measured after each epoch; they do not influence the base. May be repeated."`
+	ProbeEvery  int      `default:"1" group:"Measuring:" help:"Measure probes every so many epochs."`
+	ProbeImages int      `default:"800" group:"Measuring:" help:"Maximum number of images of a probe; half of them train it."`
 
-	Precision  string `default:"auto" enum:"auto,f32,bf16" group:"Output and machine:" help:"Precision of products: ${enum}. auto: bf16 where the CPU has it, else f32."`
-	DType      string `name:"dtype" default:"bf16" enum:"f32,bf16" group:"Output and machine:" help:"Numbers in the file: f32 or bf16."`
+	Precision  string `default:"auto" enum:"auto,f32,bf16" group:"Output and machine:" help:"Precision of matrix products: ${enum}. auto: bf16 if the CPU supports it, else f32."`
+	DType      string `name:"dtype" default:"bf16" enum:"f32,bf16" group:"Output and machine:" help:"Number format of the file: f32 or bf16."`
 	Workers    int    `placeholder:"N" group:"Output and machine:" help:"Workers (default: all cores). The result does not depend on it."`
-	Pass       int    `default:"32" group:"Output and machine:" help:"Images of a pass; fewer need less memory. The result does not depend on it."`
-	Checkpoint string `group:"Output and machine:" help:"Folder for the run's checkpoint. Default: beside the base, with .run in its name." placeholder:"DIR"`
-	Resume     bool   `group:"Output and machine:" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart    bool   `group:"Output and machine:" help:"Start over although there is a checkpoint of an interrupted run."`
+	Pass       int    `default:"32" group:"Output and machine:" help:"Images per forward and backward pass; fewer need less memory. The result does not depend on it."`
+	Checkpoint string `group:"Output and machine:" help:"Folder for the checkpoint. Default: next to the base, with .run in its name." placeholder:"DIR"`
+	Resume     bool   `group:"Output and machine:" help:"Continue from the checkpoint of an interrupted run, if there is one."`
+	Restart    bool   `group:"Output and machine:" help:"Start over even if there is a checkpoint of an interrupted run."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (pretrainOptions) Help() string {
-	return `Trains all weights of a small base from scratch on images drawn by formula: noise, fractals, contours, dead
-leaves, cells, vessels and the like. The backbone learns to tell what such an image is made of, and how edges, spots and
-colours are spread over it. No data is needed, and none is in the result. "--base embedded" was made this way.
+	return `Pre-trains a small base from scratch on procedurally generated images: noise, fractals, contours, dead leaves,
+cells, vessels and others. The training task is to predict the composition of an image, and how edges, spots and
+colours are distributed over it. No data is needed, and the result contains none. "--base embedded" was made this way.
 
-The base is written after each epoch, with its record in pretrain.json; at the end the run's folder has curves. Ctrl-C saves a checkpoint. The same options and
-seed give the same file on one class of machine, whatever the number of workers, stopped and resumed or not.
+The base is written after each epoch, with its record in pretrain.json. Ctrl-C saves a checkpoint. The same options and
+seed give the same file on one class of machine, for any number of workers, interrupted or not.
 
-Such a base is good for demonstrations and tests. For real work take one that was trained on real images.
+Such a base is suitable for demonstrations and tests. For real work use one that was trained on real images.
 
 Examples:
 
@@ -73,7 +73,7 @@ Examples:
     melo train --base small/ --data busi/ --out busi.safetensors` + exitHelp
 }
 
-// options are those of the run; the precision is filled in when it runs.
+// options returns the options of the run, without the precision, which Run fills in.
 func (o *pretrainOptions) options() pretrain.Options {
 	c := pretrain.Config{
 		Width: o.Width, Depth: o.Depth, Heads: o.Heads, MLP: cmp.Or(o.MLP, 4*o.Width), Image: o.Image, Patch: o.Patch,
@@ -85,13 +85,13 @@ func (o *pretrainOptions) options() pretrain.Options {
 		ProbeImages: o.ProbeImages, Workers: o.Workers, Pass: o.Pass, Checkpoint: o.Checkpoint, Resume: o.Resume, Restart: o.Restart}
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *pretrainOptions) Validate() error {
 	p := o.options()
 	return p.Validate()
 }
 
-// Run trains.
+// Run pre-trains a base.
 func (o *pretrainOptions) Run(ctx context.Context, s *stdio) error {
 	precision, err := parsePrecision(o.Precision, vit.FastestTraining())
 	if err != nil {
@@ -135,7 +135,7 @@ func (o *pretrainOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(record)
 }
 
-// unfinished gives an error its status, and says how an interrupted run goes on.
+// unfinished adds the exit status to an error, and prints how to continue an interrupted run.
 func (o *pretrainOptions) unfinished(s *stdio, folder string, err error) error {
 	switch {
 	case errors.As(err, new(*pretrain.UnfinishedError)):

@@ -59,10 +59,10 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	defer onHangup(func() { r.reload(watching, s.args) })()
-	return h.Serve(ctx) // it was asked to stop, and has
+	return h.Serve(ctx) // return h.Serve(ctx) // nil: it was stopped on request
 }
 
-// serveError gives an error of the server its status.
+// serveError adds the exit status to an error of the server.
 func serveError(err error) error {
 	var input *host.InputError
 	var setting *host.SettingError
@@ -77,11 +77,12 @@ func serveError(err error) error {
 
 func (o *serveOptions) level() slog.Level {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(o.LogLevel)) // one of an enumeration
+	// _ = level.UnmarshalText([]byte(o.LogLevel)) // valid: the parser has checked it
+	_ = level.UnmarshalText([]byte(o.LogLevel))
 	return level
 }
 
-// server is what "melo serve" runs.
+// server is the state of "melo serve".
 type server struct {
 	options *serveOptions
 	values  map[string]any // of the settings that it runs with, by name
@@ -91,7 +92,7 @@ type server struct {
 	*host.Server
 }
 
-// hostSettings are the options as those of a server.
+// hostSettings converts the options to settings of package host.
 func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 	p, err := parsePrecision(o.Precision, facade.Fastest())
 	if err != nil {
@@ -129,7 +130,7 @@ func (o *serveOptions) hostSettings(s *stdio) (host.Settings, error) {
 	return h, badInput(o.addClients(&h))
 }
 
-// addClients adds who may come.
+// addClients adds authentication and authorization of clients.
 func (o *serveOptions) addClients(h *host.Settings) (err error) {
 	if o.OIDCIssuer != "" {
 		h.OIDC = &access.OIDCConfig{Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, NameClaim: o.OIDCNameClaim, RoleClaim: o.OIDCRoleClaim, Roles: map[string]access.Role{}}

@@ -13,23 +13,23 @@ import (
 
 // signOptions are the options of "melo sign".
 type signOptions struct {
-	NewKey  bool     `help:"Make a new key: KEY gets the secret half, and the public half is printed as a line for --trust."`
-	Public  bool     `help:"Print the public half of KEY again."`
-	Name    string   `placeholder:"NAME" help:"Whose key it is, for the public line (default: the name of the file)."`
-	As      string   `placeholder:"NAME" help:"Sign for an adapter of this name alone, so that nobody can put the file in another's place."`
-	Comment string   `placeholder:"TEXT" help:"One line that is signed, too."`
-	Key     string   `arg:"" name:"key" help:"File of the secret key."`
-	Files   []string `arg:"" optional:"" name:"adapter" help:"Adapters: files, or folders of PEFT."`
+	NewKey  bool     `help:"Create a key: write the private key to KEY and print the public key as a line for --trust."`
+	Public  bool     `help:"Print the public key of KEY again."`
+	Name    string   `placeholder:"NAME" help:"Owner of the key, for the public line. Default: the name of the file."`
+	As      string   `placeholder:"NAME" help:"Sign for an adapter of this name only, so that the file cannot be used in place of another adapter."`
+	Comment string   `placeholder:"TEXT" help:"One line of text that is included in the signature."`
+	Key     string   `arg:"" name:"key" help:"Private key file."`
+	Files   []string `arg:"" optional:"" name:"adapter" help:"Adapters: files or PEFT folders."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (signOptions) Help() string {
-	return `Signs adapters with Ed25519, so that "melo serve", "melo predict" and "melo eval" can refuse what nobody whom
-they trust has signed (--trust). A signature is a text file beside the adapter (ADAPTER.sig), which several may sign; the
-adapter stays as it is, and so does its digest. docs/format/signature.md describes it.
+	return `Signs adapters with Ed25519, so that other commands (melo serve, predict, eval and explain with --trust) can refuse
+adapters without a trusted signature. The signature is a text file next to the adapter (ADAPTER.sig), which several
+people may sign; the adapter and its digest do not change. docs/format/signature.md describes the format.
 
-The secret key is not encrypted: keep it where only those may read it who may sign. Adapters are read and checked
-before they are signed.
+The private key is not encrypted: store it where only its owner can read it. Adapters are read and checked before they
+are signed.
 
 Examples:
 
@@ -40,7 +40,7 @@ Examples:
     melo serve --base vit_base/ --adapters adapters/ --trust trusted` + exitHelp
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *signOptions) Validate() error {
 	alone := o.NewKey || o.Public
 	switch {
@@ -58,8 +58,9 @@ func (o *signOptions) Validate() error {
 
 // signDocument is the --json document of "melo sign".
 type signDocument struct {
-	Key    string           `json:"key"`              // identity of the key
-	Line   string           `json:"line,omitempty"`   // public half, for a list of keys
+	Key string `json:"key"` // Key    string           `json:"key"`              // key ID
+	// Line   string           `json:"line,omitempty"`   // public key as a line for --trust
+	Line   string           `json:"line,omitempty"`
 	Signed []signedDocument `json:"signed,omitempty"` // adapters
 }
 
@@ -70,7 +71,7 @@ type signedDocument struct {
 	Signature string `json:"signature"` // path of the signature file
 }
 
-// Run makes a key, or signs.
+// Run creates a key, or signs.
 func (o *signOptions) Run(ctx context.Context, s *stdio) error {
 	if !o.NewKey {
 		key, err := trust.ReadSecretKey(o.Key)
@@ -98,7 +99,7 @@ func (o *signOptions) Run(ctx context.Context, s *stdio) error {
 	return o.printPublic(s, key)
 }
 
-// owner is whose key it is.
+// owner returns the name of the key's owner.
 func (o *signOptions) owner() string {
 	if o.Name != "" {
 		return o.Name
@@ -115,7 +116,7 @@ func (o *signOptions) printPublic(s *stdio, key *trust.SecretKey) error {
 	return s.document(signDocument{Key: public.ID(), Line: public.String()})
 }
 
-// sign signs every file. What cannot be read stops it before anything is signed.
+// sign signs every file. It reads all files first, so that nothing is signed if one cannot be read.
 func (o *signOptions) sign(ctx context.Context, s *stdio, key *trust.SecretKey) error {
 	doc := signDocument{Key: key.Public("").ID()}
 	signatures := make([]trust.Signature, len(o.Files))

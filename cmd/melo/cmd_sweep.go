@@ -17,29 +17,29 @@ import (
 type sweepOptions struct {
 	Base string `required:"" help:"${base}" placeholder:"BASE"`
 	Data string `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
-	Out  string `required:"" help:"Folder for the runs and the table." placeholder:"DIR"`
+	Out  string `required:"" help:"Folder for the runs and the results." placeholder:"DIR"`
 
-	Try    []string `sep:"none" group:"Search:" help:"Values of a setting: NAME=VALUE/VALUE/..., of ${try_names}. Give one for each setting; all combinations are tried. Default: ${try_default}." placeholder:"NAME=VALUES"`
-	Search string   `default:"halving" enum:"halving,grid" group:"Search:" help:"halving: rounds of more and more epochs, from each of which the best go on; grid: all candidates with all epochs."`
-	Eta    int      `default:"3" group:"Search:" help:"With halving: one of so many goes on, with so many times the epochs."`
-	Seeds  int      `default:"1" group:"Search:" help:"Runs of each candidate, with the seeds 1, 2 and so on; their mean counts."`
+	Try    []string `sep:"none" group:"Search:" help:"Values of a setting: NAME=VALUE/VALUE/..., with NAME one of ${try_names}. Repeat for several settings; all combinations are tried. Default: ${try_default}." placeholder:"NAME=VALUES"`
+	Search string   `default:"halving" enum:"halving,grid" group:"Search:" help:"Strategy. halving: rounds with more and more epochs, of which the best candidates enter the next; grid: all candidates with all epochs."`
+	Eta    int      `default:"3" group:"Search:" help:"With halving: one in ETA candidates enters the next round, with ETA times the epochs."`
+	Seeds  int      `default:"1" group:"Search:" help:"Runs of each candidate, with seeds 1, 2 and so on; candidates are ranked by the mean."`
 
-	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, where it is not tried. Default: rates that are safe for the base."`
+	Method string  `default:"melo" enum:"melo,linear,full" group:"Trainable parameters:" help:"What is trained. melo: low-rank matrices and a head; linear: the head alone; full: all weights."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"Training:" help:"Peak learning rate, unless it is one of the settings tried. Default: derived from the base."`
 
 	trainSettings
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (sweepOptions) Help() string {
-	return `Looks for settings: trains candidates on the training images and ranks them by their AUC on validation. The settings
-of the command line, defaults or not, are always one of them, and are trained with all epochs, so that the table
-tells what is gained by tuning. The test split is not touched.
+	return `Searches for settings: trains candidates on the training split and ranks them by their AUC on the validation split.
+The settings of the command line, including defaults, are always one candidate and are trained for all epochs, so that
+the results show the gain from tuning. The test split is not used.
 
-DIR gets sweep.json (what --json prints), sweep.csv, and the adapters with their records in DIR/runs. Ctrl-C or a crash
-loses little: the same command goes on. A finished run is not made again, also when values are added.
+DIR receives sweep.json (the output of --json), sweep.csv, and the adapters with their training records in DIR/runs.
+After Ctrl-C or a crash the same command continues. Finished runs are reused, also after values were added.
 
-The best of many validation AUCs is too good: measure the chosen adapter with "melo eval", once.
+The best of many validation AUCs is biased upwards: evaluate the chosen adapter with "melo eval", once.
 
 Examples:
 
@@ -52,17 +52,17 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// options are those of the sweep.
+// options returns the options of the sweep.
 func (o *sweepOptions) options() *experiment.SweepOptions {
 	e := &experiment.SweepOptions{Options: o.settings(), Folder: o.Out, Try: o.Try, Search: o.Search, Eta: o.Eta, Seeds: o.Seeds}
 	e.Method, e.LR, e.Seed = lora.Method(o.Method), o.LR, 1
 	return e
 }
 
-// Validate refuses option values that cannot be, those to try included.
+// Validate rejects invalid option values, including the values to try.
 func (o *sweepOptions) Validate() error { return asFlag(o.options().Validate()) }
 
-// Run sweeps.
+// Run searches and prints the ranking.
 func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
 	e := o.options()
 	e.Command = s.args
@@ -94,7 +94,8 @@ func (o *sweepOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(doc)
 }
 
-// bestCommand trains the best candidate by itself: the words of the sweep without what belongs to the search, and the values.
+// bestCommand returns the command that trains the best candidate alone: the arguments of the sweep without
+// those of the search, with the candidate's values added.
 func bestCommand(args []string, d *experiment.SweepResult) string {
 	drop := []string{"--out", "--try", "--search", "--eta", "--seeds"}
 	for _, s := range d.Tried {

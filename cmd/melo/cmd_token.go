@@ -6,14 +6,14 @@ import (
 	"melo.example/melo/serve/access"
 )
 
-// tokenOptions are the commands about tokens.
+// tokenOptions holds the subcommands of "melo token".
 type tokenOptions struct {
-	New tokenNewOptions `cmd:"" help:"Make a token for a client of melo serve."`
+	New tokenNewOptions `cmd:"" help:"Create a token for a client of melo serve."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (tokenOptions) Help() string {
-	return `Makes tokens for the clients of "melo serve --tokens".
+	return `Creates access tokens for clients of "melo serve --tokens".
 
 Examples:
 
@@ -23,15 +23,15 @@ Examples:
 // tokenNewOptions are the options of "melo token new".
 type tokenNewOptions struct {
 	Name     string   `required:"" placeholder:"NAME" help:"Name of the client, for logs and limits."`
-	Role     string   `required:"" placeholder:"ROLE" help:"viewer (asks adapters), operator (also loads and unloads them) or admin."`
-	Adapters []string `placeholder:"NAME" help:"The adapters that a viewer may know of, in which * stands for any text, such as busi,chest*. To it there are no others. Default: all."`
-	Expires  string   `placeholder:"DATE" help:"Last day of the token, such as 2027-01-31, or a time in RFC 3339."`
+	Role     string   `required:"" placeholder:"ROLE" help:"Role: viewer (may use adapters), operator (may also load and unload them) or admin."`
+	Adapters []string `placeholder:"NAME" help:"Adapters that a viewer may see and use; * matches any text, as in busi,chest*. Others do not exist for this client. Default: all."`
+	Expires  string   `placeholder:"DATE" help:"Last day on which the token is valid, such as 2027-01-31, or a time in RFC 3339."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (tokenNewOptions) Help() string {
-	return `Prints a line for the token file on standard output, and the token itself on standard error. The line has
-a hash of the token only: the token is stored nowhere, so give it to the client now.
+	return `Prints a line for the token file on standard output, and the token on standard error. The line contains only a
+hash: the token is stored nowhere, so give it to the client now.
 
 Examples:
 
@@ -40,7 +40,7 @@ Examples:
     melo token new --name ops --role operator --expires 2027-01-31 >> tokens.txt` + exitHelp
 }
 
-// Run makes a token.
+// Run creates a token and prints it.
 func (o *tokenNewOptions) Run(_ context.Context, s *stdio) error {
 	t, err := access.Issue(o.Name, o.Role, o.Adapters, o.Expires)
 	if err != nil {

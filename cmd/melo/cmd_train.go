@@ -21,47 +21,48 @@ type trainOptions struct {
 	Base   string  `required:"" help:"${base}" placeholder:"BASE"`
 	Data   string  `required:"" help:"Data: a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test above them), or an .npz archive with MedMNIST's names." placeholder:"DATA"`
 	Out    string  `required:"" help:"Adapter file to write." placeholder:"FILE"`
-	Method string  `default:"melo" enum:"melo,linear,full" group:"What is trained:" help:"melo: low-rank matrices and a head; linear: the head alone; full: everything."`
-	LR     float64 `name:"lr" placeholder:"RATE" group:"How:" help:"Peak learning rate, one for everything. Default: rates that are safe for the base (--step)."`
-	Seed   uint64  `default:"1" group:"How:" help:"Seed of first weights, order, augmentation and dropout."`
+	Method string  `default:"melo" enum:"melo,linear,full" group:"Trainable parameters:" help:"What is trained. melo: low-rank matrices and a head; linear: the head alone; full: all weights."`
+	LR     float64 `name:"lr" placeholder:"RATE" group:"Training:" help:"Peak learning rate for all parameters. Default: derived from the base (see --step)."`
+	Seed   uint64  `default:"1" group:"Training:" help:"Random seed of initial weights, order, augmentation and dropout."`
 
-	Tune int `placeholder:"N" group:"How:" help:"First look for the step and the number of epochs on validation, at the cost of at most N runs (3 or more)."`
+	Tune int `placeholder:"N" group:"Training:" help:"First search for the step and the number of epochs on the validation split, with at most N runs (3 or more)."`
 
 	trainSettings
-	Fold  int `placeholder:"N" group:"Data:" help:"With --folds: the fold that is held out, from 1."`
-	Shots int `placeholder:"K" group:"Data:" help:"Train on K images of each label only, drawn by --seed. Default: all."`
+	Fold  int `placeholder:"N" group:"Data:" help:"With --folds: the fold to hold out, counted from 1."`
+	Shots int `placeholder:"K" group:"Data:" help:"Train on only K images of each label, drawn with --seed. Default: all."`
 
-	Checkpoint  string `group:"Output and machine:" help:"Folder for the run's record and checkpoint. Default: beside the adapter, with .run in its name." placeholder:"DIR"`
-	TensorBoard bool   `name:"tensorboard" group:"Output and machine:" help:"Write TensorBoard's event files into that folder, too."`
-	Resume      bool   `group:"Output and machine:" help:"Go on from the checkpoint of an interrupted run, if there is one."`
-	Restart     bool   `group:"Output and machine:" help:"Start over although there is a checkpoint of an interrupted run."`
-	Force       bool   `group:"Output and machine:" help:"Write over a finished adapter."`
+	Checkpoint  string `group:"Output and machine:" help:"Folder for checkpoint and training record. Default: next to the adapter, with .run in its name." placeholder:"DIR"`
+	TensorBoard bool   `name:"tensorboard" group:"Output and machine:" help:"Also write TensorBoard event files into this folder."`
+	Resume      bool   `group:"Output and machine:" help:"Continue from the checkpoint of an interrupted run, if there is one."`
+	Restart     bool   `group:"Output and machine:" help:"Start over even if there is a checkpoint of an interrupted run."`
+	Force       bool   `group:"Output and machine:" help:"Overwrite a finished adapter."`
 }
 
-// trainDefaults are what the help of several commands has.
+// trainDefaults are help texts and defaults that several commands share.
 var trainDefaults = map[string]string{"epochs": "20",
 	"base":      "Base: a folder with config.json and model.safetensors, a file, hf:owner/name of a Hugging Face hub, or embedded: the small base that is part of melo.",
 	"try_names": experiment.TunableNames(), "try_default": strings.Join(experiment.TryDefault[lora.MeLo], " ")}
 
-// Help is the long help text.
+// Help returns the long help text.
 func (trainOptions) Help() string {
-	return `Trains an adapter for a base on labelled images and writes it with everything that a prediction needs. The
-test split is not touched: "melo eval" is for that.
+	return `Trains an adapter for a base on labelled images and writes it to one file, together with the labels, preprocessing,
+thresholds and calibration that prediction needs. The test split is not used; "melo eval" evaluates on it.
 
-A run begins with the linear probe of the bare base, which takes seconds. Its head is the start, and its validation
-AUC the floor: if training ends below it, the probe is what is written, and that is said. The rates follow from the
-base's own activations (--step multiplies them; --lr sets one rate by hand). If the loss of an epoch rises, the epoch
-is done again at half the rates, at most three times. What is kept is an average over about two epochs: of the last
-epoch, or with 1000 validation images and more of the best one. --method linear is the probe itself.
+Training starts from a linear probe of the frozen base, which takes seconds. If the result has a lower validation AUC
+than the probe, beyond what chance explains, the probe is written instead, and a message says so. Learning rates are
+derived from the base's activations (--step multiplies them; --lr sets one rate for all parameters). If the training
+loss of an epoch rises, the epoch is repeated at half the learning rates, at most three times. The result is a moving
+average of the parameters over about two epochs: at the last epoch or, with at least 1000 validation images, at the
+best one. --method linear writes the probe itself.
 
-Where images may be mirrored (--no-flip says that they may not), an answer is the mean over the image and its mirror
-image. That is a little better and takes twice the time to predict; --no-mirror leaves it out.
+Unless --no-flip is given, predictions are the mean over an image and its mirror image. That is slightly more accurate
+and takes twice as long; --no-mirror turns it off.
 
-Ctrl-C saves a checkpoint and says how to go on. The same options, data and seed give the same file on one
-class of machine, whatever the number of workers, stopped and resumed or not.
+Ctrl-C saves a checkpoint and prints how to continue. The same options, data and seed give the same file on one class
+of machine, for any number of workers, interrupted or not.
 
---batch images make one step, in passes of --pass images whose gradients are added up: that is gradient
-accumulation, and the number of passes changes no bit of the result, only memory.
+An optimizer step uses --batch images, in passes of --pass images whose gradients are accumulated. The number of passes
+changes memory use, but not one bit of the result.
 
 Examples:
 
@@ -78,7 +79,7 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// options are those of the run.
+// options returns the options of the run.
 func (o *trainOptions) options() *experiment.Options {
 	e := o.settings()
 	e.Out, e.Method, e.LR, e.Seed, e.Fold, e.Shots = o.Out, lora.Method(o.Method), o.LR, o.Seed, o.Fold, o.Shots
@@ -86,7 +87,7 @@ func (o *trainOptions) options() *experiment.Options {
 	return &e
 }
 
-// Validate refuses option values that cannot be.
+// Validate rejects invalid option values.
 func (o *trainOptions) Validate() error {
 	if o.Resume && o.Restart {
 		return errors.New("--resume and --restart contradict each other")
@@ -94,7 +95,7 @@ func (o *trainOptions) Validate() error {
 	return asFlag(o.options().Validate())
 }
 
-// Run trains.
+// Run trains and prints the results.
 func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 	start := time.Now()
 	e := o.options()
@@ -132,7 +133,7 @@ func (o *trainOptions) Run(ctx context.Context, s *stdio) error {
 	return s.document(doc)
 }
 
-// openInputs opens data and base of a command that trains.
+// openInputs opens the data and the base of a command that trains.
 func openInputs(ctx context.Context, s *stdio, w *watcher, base, data string, o *trainSettings) (dataSet, *experiment.Base, error) {
 	set, err := experiment.OpenSet(ctx, data, o.source(), w.Event)
 	if err != nil {
@@ -146,7 +147,7 @@ func openInputs(ctx context.Context, s *stdio, w *watcher, base, data string, o 
 	return dataSet{set}, b, nil
 }
 
-// openTrainBase opens a base to train on, and fetches it if it is on a hub.
+// openTrainBase opens a base to train on, after downloading it if it is on a hub.
 func openTrainBase(ctx context.Context, s *stdio, path string, workers int) (*experiment.Base, error) {
 	if err := fetchBase(ctx, s, path); err != nil {
 		return nil, err
@@ -154,17 +155,17 @@ func openTrainBase(ctx context.Context, s *stdio, path string, workers int) (*ex
 	return experiment.OpenBase(path, workers, cacheDir())
 }
 
-// dataSet is data that a command trains on.
+// dataSet is the data that a command trains on.
 type dataSet struct{ *experiment.Set }
 
-// close gives back what the data holds.
+// close releases the data.
 func (d dataSet) close(s *stdio) {
 	if err := d.Close(); err != nil {
 		s.notef("%s", oneLine(err))
 	}
 }
 
-// unfinishedRun says how a run that ended too early can be gone on with.
+// unfinishedRun adds to err how to continue a run that ended early.
 func unfinishedRun(s *stdio, o *experiment.Options, err error) error {
 	if _, statErr := os.Stat(o.CheckpointPath()); statErr != nil {
 		return err
@@ -175,7 +176,7 @@ func unfinishedRun(s *stdio, o *experiment.Options, err error) error {
 	case errors.As(err, &mismatch):
 		s.hints = append(s.hints, "give what that run was given, or --restart instead of --resume to start over")
 		return err
-	case errors.As(err, &diverged): // and would do so again
+	case errors.As(err, &diverged): // case errors.As(err, &diverged): // would diverge again
 		s.hints = append(s.hints, "the last checkpoint is in "+o.RunFolder()+"; --restart starts over")
 		return err
 	}
@@ -184,22 +185,22 @@ func unfinishedRun(s *stdio, o *experiment.Options, err error) error {
 	return err
 }
 
-// commandLine is the command as it was given, with one option added and one taken away.
+// commandLine returns the command as it was given, with one option added and one removed.
 func (s *stdio) commandLine(with, without string) string {
 	return s.sameCommand(with, without) + " " + with
 }
 
-// sameCommand is the command as it was given, without some options.
+// sameCommand returns the command as it was given, without some options.
 func (s *stdio) sameCommand(without ...string) string {
 	return text.Command(s.argsWithout(without...))
 }
 
-// argsWithout are the arguments of the command line without some options.
+// argsWithout returns the arguments of the command line without some options.
 func (s *stdio) argsWithout(without ...string) []string {
 	return slices.DeleteFunc(slices.Clone(s.args), func(a string) bool { return slices.Contains(without, a) })
 }
 
-// tune looks for settings before the run.
+// tune searches for settings before the run.
 func tune(ctx context.Context, s *stdio, w *watcher, e *experiment.Options, times int, base *experiment.Base, set *experiment.Set) error {
 	w.Quiet = true
 	defer func() { w.Quiet = false }()

@@ -2,10 +2,10 @@ package main
 
 import "melo.example/melo/internal/buildinfo"
 
-// versionOptions are the options of "melo version": none.
+// versionOptions are the options of "melo version", which has none.
 type versionOptions struct{}
 
-// Help is the long help text.
+// Help returns the long help text.
 func (versionOptions) Help() string {
 	return `Examples:
 

@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// runExisting compares adapters that are there, and answers of other programs, without any training.
+// runExisting compares existing adapters, and answers of other programs, without training.
 func (o *compareOptions) runExisting(ctx context.Context, s *stdio) error {
 	base, err := facade.Open(o.Base, facade.Workers(o.Workers), facade.Batch(cmp.Or(o.Pass, experiment.UsualPass)), facade.Remember(cacheDir()), facade.ImageSize(o.ImageSize))
 	if err != nil {

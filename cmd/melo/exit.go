@@ -24,10 +24,10 @@ EXIT STATUS
     0    done
     1    failed (for example, the output could not be written)
     2    wrong usage
-    3    bad input data: a file that is missing, damaged or does not fit
+    3    bad input data: a file is missing, damaged or does not match
     130  interrupted`
 
-// failure is an error with the exit status that it leads to.
+// failure is an error with its exit status.
 type failure struct {
 	status int
 	err    error
@@ -36,10 +36,10 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// badInput marks err as caused by data from outside; nil stays nil.
+// badInput marks err as caused by input data. nil stays nil.
 func badInput(err error) error { return withStatus(exitBadInput, err) }
 
-// usage marks err as a command line that cannot be.
+// usage marks err as caused by an invalid command line.
 func usage(err error) error { return withStatus(exitUsage, err) }
 
 func withStatus(status int, err error) error {
@@ -49,8 +49,8 @@ func withStatus(status int, err error) error {
 	return &failure{status, err}
 }
 
-// exitStatus returns the status that err leads to. The innermost mark decides, and an interrupt that
-// surfaces as an error of some reader or writer is still an interrupt.
+// exitStatus returns the exit status for err. The innermost mark decides, except that an interrupt which
+// surfaces as an error of some reader or writer still counts as an interrupt.
 func exitStatus(err error) int {
 	if err == nil {
 		return exitDone
@@ -68,7 +68,7 @@ func exitStatus(err error) int {
 	return status
 }
 
-// statusOf returns the status of errors that say by their type whose fault they are.
+// statusOf returns the exit status of errors whose type implies it.
 func statusOf(err error) (int, bool) {
 	var input *experiment.InputError
 	var setting *experiment.SettingError
@@ -82,7 +82,7 @@ func statusOf(err error) (int, bool) {
 	return 0, false
 }
 
-// asFlag writes a setting that cannot be as the flag that it is here.
+// asFlag rewrites an error about a setting so that it names the flag.
 func asFlag(err error) error {
 	if e := (*experiment.SettingError)(nil); errors.As(err, &e) {
 		return errors.New(e.Flag())

@@ -2,5 +2,5 @@
 
 package main
 
-// onHangup does nothing: there is no SIGHUP here.
+// onHangup does nothing, because this system has no SIGHUP.
 func onHangup(func()) (stop func()) { return func() {} }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// onHangup calls f, one call after the other, whenever SIGHUP comes, until stop is called.
+// onHangup calls f for every SIGHUP until stop is called. Calls do not overlap.
 func onHangup(f func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)

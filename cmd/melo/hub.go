@@ -17,7 +17,7 @@ import (
 	"melo.example/melo/internal/ui"
 )
 
-// The environment of huggingface_hub, which says where models lie and who asks for them
+// Environment variables of huggingface_hub, which set the location of models and the account
 // (https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables).
 const (
 	envEndpoint = "HF_ENDPOINT"
@@ -29,7 +29,7 @@ const (
 	envXDGCache = "XDG_CACHE_HOME"
 )
 
-// hubHome is where huggingface_hub keeps everything.
+// hubHome returns the folder in which huggingface_hub stores its files.
 func hubHome() string {
 	if home := os.Getenv(envHome); home != "" {
 		return home
@@ -45,10 +45,10 @@ func hubHome() string {
 	return filepath.Join(cache, "huggingface")
 }
 
-// hubCache is the folder of the models.
+// hubCache returns the folder of downloaded models.
 func hubCache() string { return cmp.Or(os.Getenv(envCache), filepath.Join(hubHome(), "hub")) }
 
-// hubToken is that of the account, or empty.
+// hubToken returns the access token of the account, or an empty string.
 func hubToken() string {
 	if token := os.Getenv(envToken); token != "" {
 		return token
@@ -60,7 +60,7 @@ func hubToken() string {
 	return strings.TrimSpace(string(text))
 }
 
-// isSet reports whether a switch in the environment is on.
+// isSet reports whether a boolean environment variable is true.
 func isSet(name string) bool {
 	switch strings.ToLower(os.Getenv(name)) {
 	case "1", "on", "yes", "true":
@@ -69,7 +69,8 @@ func isSet(name string) bool {
 	return false
 }
 
-// hubName refuses what is not there and looks like a model's name on a hub, with the name that is meant.
+// hubName returns an error for a path that does not exist but looks like the name of a model on a hub. The
+// error suggests the name with its prefix.
 func hubName(name string) error {
 	if _, err := os.Stat(name); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -80,7 +81,7 @@ func hubName(name string) error {
 	return badInput(fmt.Errorf("%s: no such file or folder; a model of a hub is named with its prefix: %s%s", name, hub.Prefix, name))
 }
 
-// fetchBase downloads a base that is named by its place on a hub, unless it is there. Other names it leaves alone.
+// fetchBase downloads a base given as hf:owner/name unless it is in the cache. It ignores other names.
 func fetchBase(ctx context.Context, s *stdio, name string) error {
 	if !strings.HasPrefix(name, hub.Prefix) {
 		return hubName(name)

@@ -16,7 +16,7 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// builtFrom is the commit of a release, which its build sets with -X main.builtFrom.
+// builtFrom is the commit of a release; the release build sets it with -X main.builtFrom.
 var builtFrom string
 
 func main() {
@@ -24,7 +24,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
-		stop() // a second Ctrl-C ends the program at once
+		stop() // stop() // restores the default, so that a second Ctrl-C ends the program at once
 	}()
 	s := &stdio{
 		in:      os.Stdin,
@@ -35,7 +35,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], s))
 }
 
-// columnsOf returns how to ask for the width of the terminal that f is, nil if it is none that can erase a line.
+// columnsOf returns a function that returns the width of the terminal f. It is nil if f is not a terminal that
+// can erase a line.
 func columnsOf(f *os.File) func() int {
 	fd := int(f.Fd())
 	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {

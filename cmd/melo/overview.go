@@ -7,7 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// printHelp prints the overview on one screen, or the help of the command that is named.
+// printHelp prints the overview on one screen, or the help of the command given.
 func printHelp(options kong.HelpOptions, k *kong.Context) error {
 	if k.Selected() != nil {
 		return kong.DefaultHelpPrinter(options, k)
@@ -29,7 +29,7 @@ func printHelp(options kong.HelpOptions, k *kong.Context) error {
 	return err
 }
 
-// helpCommand makes "help" and "help COMMAND" what --help is.
+// helpCommand turns "help" and "help COMMAND" into --help.
 func helpCommand(args []string) []string {
 	switch {
 	case len(args) == 0:

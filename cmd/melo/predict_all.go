@@ -12,7 +12,7 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// runAll is Run with --adapters.
+// runAll implements Run with --adapters.
 func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 	files, err := adapterfile.InFolder(o.Adapters)
 	if err == nil {
@@ -62,8 +62,8 @@ func (o *predictOptions) runAll(ctx context.Context, s *stdio) error {
 	return badInput(all.Failure())
 }
 
-// predictAll fills in what each adapter says, in the order of the images. What is wrong with an image is said once, not by
-// every adapter.
+// predictAll fills in the answers of each adapter, in the order of the images. An error of an image is reported
+// once, not for every adapter.
 func (o *predictOptions) predictAll(ctx context.Context, s *stdio, base *facade.Base, adapters []*facade.Adapter, docs []predictions.Document) error {
 	progress := s.progress()
 	defer progress.Close()

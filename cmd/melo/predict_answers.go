@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/internal/atomicfile"
 )
 
-// findImages replaces folders by the images below them.
+// findImages replaces folders by the images in them.
 func (o *predictOptions) findImages(s *stdio) error {
 	files, left, err := dataset.Images(o.Images)
 	if err != nil {
@@ -28,7 +28,7 @@ func (o *predictOptions) findImages(s *stdio) error {
 	return nil
 }
 
-// checkAnswers refuses names of files that could not be written as what they say.
+// checkAnswers rejects output files whose extension is not a supported format.
 func (o *predictOptions) checkAnswers() error {
 	switch strings.ToLower(filepath.Ext(o.Out)) {
 	case ".csv", ".parquet":

@@ -16,10 +16,10 @@ import (
 	"melo.example/melo/serve/wire"
 )
 
-// maxImageFile bounds what is sent.
+// maxImageFile is the maximum size in bytes of an image that is sent.
 const maxImageFile = 1 << 30
 
-// runOnServer is Run with --server.
+// runOnServer implements Run with --server.
 func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 	c, err := o.serverOptions.open()
 	if err != nil {
@@ -39,14 +39,14 @@ func (o *predictOptions) runOnServer(ctx context.Context, s *stdio) error {
 	for _, l := range card.Labels {
 		doc.Labels = append(doc.Labels, l.Name)
 	}
-	// All images are answered by this version, even if another takes its place meanwhile.
+	// All images use this version, even if the server replaces the adapter meanwhile.
 	if err := o.ask(ctx, s, c, card.Name+"@"+card.Digest, &doc); err != nil {
 		return err
 	}
 	return o.finish(s, &doc)
 }
 
-// asBadInput marks what the server says is the client's fault.
+// asBadInput marks errors that the server reports as the client's fault.
 func asBadInput(err error) error {
 	var status *client.StatusError
 	if errors.As(err, &status) && status.Status >= 400 && status.Status < 500 && status.Status != http.StatusTooManyRequests {
@@ -55,7 +55,7 @@ func asBadInput(err error) error {
 	return err
 }
 
-// ask fills in the results, in the order of the images.
+// ask sends the images and fills in the results, in the order of the images.
 func (o *predictOptions) ask(ctx context.Context, s *stdio, c *client.Client, adapter string, doc *predictions.Document) error {
 	progress := s.progress()
 	defer progress.Close()

@@ -11,25 +11,25 @@ import (
 	"melo.example/melo/vit/checkpoint"
 )
 
-// prepareOptions say how an image becomes the input where no file of the base does, or otherwise than they say.
+// prepareOptions override the preprocessing of the base, or supply it if the base's files lack it.
 type prepareOptions struct {
-	Mean          string `placeholder:"M" group:"What files of the base do not say:" help:"Means of red, green and blue, such as 0.485,0.456,0.406; or imagenet, half or clip."`
-	Std           string `placeholder:"S" group:"What files of the base do not say:" help:"Standard deviations, likewise."`
-	CropPct       string `name:"crop-pct" placeholder:"SHARE" group:"What files of the base do not say:" help:"Share of the shorter side that is cut from the centre, such as 0.875 or 1; or squash: the whole image becomes a square."`
-	Interpolation string `enum:"bilinear,bicubic,lanczos,box,hamming," default:"" placeholder:"NAME" group:"What files of the base do not say:" help:"bilinear, bicubic, lanczos, box or hamming."`
+	Mean          string `placeholder:"M" group:"Settings missing from the base:" help:"Normalization means of red, green and blue, such as 0.485,0.456,0.406; or imagenet, half or clip."`
+	Std           string `placeholder:"S" group:"Settings missing from the base:" help:"Normalization standard deviations, in the same form."`
+	CropPct       string `name:"crop-pct" placeholder:"SHARE" group:"Settings missing from the base:" help:"Fraction of the shorter side that the central crop keeps, such as 0.875 or 1; or squash: the whole image is resized to a square."`
+	Interpolation string `enum:"bilinear,bicubic,lanczos,box,hamming," default:"" placeholder:"NAME" group:"Settings missing from the base:" help:"Resampling filter: bilinear, bicubic, lanczos, box or hamming."`
 }
 
-// override is what the options say, for images of a side, 0: the base's own.
+// override returns the options for inputs of a side in pixels; 0 is the base's own.
 func (o *prepareOptions) override(side int) (processor.Override, error) {
 	p := processor.Override{Mean: o.Mean, Std: o.Std, Crop: o.CropPct, Interpolation: o.Interpolation, Size: side}
 	r := imaging.Recipe{Size: 1}
 	return p, usage(p.Apply(&r))
 }
 
-// prepareHint ends the message that nothing tells how images are prepared.
+// prepareHint ends the error about a base without preprocessing.
 const prepareHint = "give --mean, --std, --crop-pct and --interpolation (and --size), or the file of the base that says it"
 
-// hintPrepare adds what can be done to an error about a base that nothing is known of.
+// hintPrepare adds advice to an error about a base whose files lack information.
 func hintPrepare(err error) error {
 	if errors.Is(err, checkpoint.ErrNoHeads) {
 		return fmt.Errorf("%w: melo convert with --heads writes a base that tells it", err)
@@ -40,7 +40,8 @@ func hintPrepare(err error) error {
 	return err
 }
 
-// tellPrepare says how images are prepared where no file of the base does, or returns an error if nothing is known.
+// tellPrepare prints the preprocessing if it is not from the base's files, or returns an error if it is
+// unknown.
 func tellPrepare(s *stdio, m *vit.Model) error {
 	if err := m.CheckRecipe(); err != nil {
 		return badInput(fmt.Errorf("%w: %s", err, prepareHint))

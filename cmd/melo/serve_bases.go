@@ -10,7 +10,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Validate refuses what goes with several bases alone.
+// validateBases rejects options that require several bases.
 func (o *serveOptions) validateBases() error {
 	switch {
 	case len(o.Base) == 1 && (len(o.Pin) > 0 || len(o.BasePrecision) > 0):
@@ -21,7 +21,7 @@ func (o *serveOptions) validateBases() error {
 	return nil
 }
 
-// basePrecisions are those of single bases, as the engine takes them.
+// basePrecisions returns the values of --base-precision, by base.
 func (o *serveOptions) basePrecisions() (map[string]vit.Precision, error) {
 	found := map[string]vit.Precision{}
 	for name, value := range o.BasePrecision {
@@ -41,8 +41,8 @@ func (o *serveOptions) basePrecisions() (map[string]vit.Precision, error) {
 	return found, nil
 }
 
-// baseMemory is what the bases of a server that are not in memory may come to take, and the networks of adapters that have one
-// of their own.
+// baseMemory returns the additional memory in bytes that a server with several bases may use for bases that are
+// not loaded yet, and for the networks of fully fine-tuned adapters.
 func baseMemory(e *serve.Engine, budget int64) (bytes int64) {
 	if e.Several() {
 		for _, b := range e.Bases() {

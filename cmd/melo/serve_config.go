@@ -9,17 +9,17 @@ import (
 	config "melo.example/melo/internal/settings"
 )
 
-// notSettings are flags that only a command line can have.
+// notSettings are flags that are valid only on the command line.
 var notSettings = []string{"config", "print-config", "help"}
 
-// settings resolves flags that the command line does not have: the environment first, then the file.
+// settings supplies flags that the command line lacks: from the environment, else from the file.
 type settings struct {
-	environment, file map[string]string // by flag
+	environment, file map[string]string // environment, file map[string]string // by flag
 	path              string
 	flags             map[*kong.Flag]bool
 }
 
-// BeforeResolve makes kong ask the environment and the file.
+// BeforeResolve registers the environment and the settings file with kong.
 func (o *serveOptions) BeforeResolve(ctx *kong.Context) error {
 	s, path := &settings{flags: map[*kong.Flag]bool{}}, ""
 	var names []string
@@ -48,7 +48,7 @@ func (o *serveOptions) BeforeResolve(ctx *kong.Context) error {
 	return nil
 }
 
-// serveFlags are the flags of the command that was chosen.
+// serveFlags returns the flags of the selected command.
 func serveFlags(ctx *kong.Context) []*kong.Flag {
 	if node := ctx.Selected(); node != nil {
 		return node.Flags
@@ -56,10 +56,10 @@ func serveFlags(ctx *kong.Context) []*kong.Flag {
 	return nil
 }
 
-// Validate is part of kong.Resolver.
+// Validate implements kong.Resolver.
 func (s *settings) Validate(*kong.Application) error { return nil }
 
-// Resolve returns what a flag is where the command line does not say.
+// Resolve returns the value of a flag that is not on the command line.
 func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.flags[flag] {
 		return nil, nil
@@ -77,7 +77,7 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	return v, nil
 }
 
-// resolved lists the settings of a command line that has been parsed.
+// resolved lists the effective settings of a parsed command line.
 func resolved(ctx *kong.Context) []config.Setting {
 	var list []config.Setting
 	sources := map[*kong.Flag]string{}

@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 )
 
-// memoryBeside is what the process takes beside what is counted: connections, stacks, the runtime's own.
+// memoryBeside is an allowance in bytes for memory that no budget counts: connections, stacks, the runtime.
 const memoryBeside = 128 << 20
 
-// boundMemory tells the collector what there is room for: what is taken now, and the budgets of requests and adapters.
-// Otherwise garbage may take as much as what lives. GOMEMLIMIT goes before.
+// boundMemory sets the garbage collector's memory limit to the memory in use plus the budgets of requests and
+// adapters. Without it garbage may take as much memory as live objects. GOMEMLIMIT takes precedence.
 func (r *server) boundMemory() {
 	if !r.bounded && debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return

@@ -11,14 +11,14 @@ import (
 	"melo.example/melo/serve/oip"
 )
 
-// serveOptions are the options of "melo serve". Every flag can also stand in the environment and in the file that
-// --config names; see serve_config.go.
+// serveOptions are the options of "melo serve". Each flag can also be set in the environment and in the file
+// given with --config; see serve_config.go.
 type serveOptions struct {
-	Config      string `placeholder:"FILE" help:"YAML file of settings, named like these flags."`
-	PrintConfig bool   `help:"Print the settings, and where each comes from, and end."`
+	Config      string `placeholder:"FILE" help:"YAML file of settings, with the names of these flags."`
+	PrintConfig bool   `help:"Print the effective settings and the source of each, and exit."`
 
-	Base     config.Lines `sep:"none" placeholder:"BASE" group:"What is served:" help:"${base} Given more than once: several bases; adapters find theirs by its digest, and each is loaded when it is first asked for."`
-	Adapters string       `placeholder:"DIR" group:"What is served:" help:"Folder of adapters. An adapter is named by its file; the folder is watched."`
+	Base     config.Lines `sep:"none" placeholder:"BASE" group:"Models:" help:"${base} May be repeated: each adapter is matched to its base by digest, and a base is loaded when it is first needed."`
+	Adapters string       `placeholder:"DIR" group:"Models:" help:"Folder of adapters, which is watched for changes. An adapter is named after its file."`
 	trustOptions
 	serveEngine
 	serveAddresses
@@ -26,93 +26,93 @@ type serveOptions struct {
 	serveLimits
 	serveTelemetry
 
-	settings *settings // where values came from
+	settings *settings // settings *settings // source of each value
 }
 
 type serveEngine struct {
-	Precision     string            `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's products: ${enum}. auto is the fastest in which every adapter passes its self-test."`
+	Precision     string            `default:"auto" enum:"auto,f32,bf16,int8" group:"Engine:" help:"Precision of the base's matrix products: ${enum}. auto: the fastest in which every adapter passes its self-test."`
 	Workers       int               `placeholder:"N" group:"Engine:" help:"Workers (default: all cores). Answers do not depend on it."`
-	Batch         int               `placeholder:"N" group:"Engine:" help:"The most images of a pass (default: what the batching curve says)."`
-	Queue         int               `default:"256" group:"Engine:" help:"Questions that may wait; above that clients are told to come back."`
-	AdapterMemory config.Size       `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used leave it. 0 is no limit."`
-	BaseMemory    config.Size       `default:"0" group:"Engine:" help:"Memory that bases may take together, with those that adapters have changed; the least recently used leave it. 0 is no limit."`
-	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"Those of several bases that are loaded at once and stay in memory: names, or as --base has them."`
-	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"Precision of one of several bases; the others have --precision."`
-	Refuse        bool              `group:"Engine:" help:"Refuse images that are not like the training images of an adapter, whatever the adapter says; otherwise they are answered and marked, and nothing is decided."`
-	Coverage      float64           `placeholder:"SHARE" group:"Engine:" help:"Say in every answer which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9. A request may ask for another; adapters without a calibration for it answer without sets."`
-	AnyBase       bool              `group:"Engine:" help:"Take adapters that do not say which base they belong to, and PEFT folders that call it otherwise, if their shape fits."`
-	StateFile     string            `placeholder:"FILE" group:"Engine:" help:"Keeps what operators decided (pins, aliases, canaries, unloaded adapters) between runs."`
-	Rescan        time.Duration     `default:"2s" group:"Engine:" help:"How often the folder is looked at."`
-	CheckAdapters bool              `group:"Engine:" help:"Load every adapter once before serving, so that those which are refused are known."`
+	Batch         int               `placeholder:"N" group:"Engine:" help:"Maximum number of images per batch. Default: chosen from the measured throughput."`
+	Queue         int               `default:"256" group:"Engine:" help:"Maximum number of requests that wait; further ones are rejected (HTTP 429)."`
+	AdapterMemory config.Size       `default:"0" group:"Engine:" help:"Memory for adapters, such as 512MiB; the least recently used are unloaded. 0: no limit."`
+	BaseMemory    config.Size       `default:"0" group:"Engine:" help:"Memory for bases and fully fine-tuned models; the least recently used are unloaded. 0: no limit."`
+	Pin           []string          `placeholder:"NAME" group:"Engine:" help:"With several bases: those that are loaded at start and stay in memory, by name or as given to --base."`
+	BasePrecision map[string]string `placeholder:"NAME=PRECISION" group:"Engine:" help:"With several bases: precision of one of them, overriding --precision."`
+	Refuse        bool              `group:"Engine:" help:"Refuse images that do not resemble an adapter's training images, whatever the adapter's own setting. Without it they are answered and marked, without a decision."`
+	Coverage      float64           `placeholder:"SHARE" group:"Engine:" help:"Include a prediction set in every answer: the labels that cannot be excluded. Sets contain the true label for this fraction of images, such as 0.9. A request may choose another; adapters without a suitable calibration answer without sets."`
+	AnyBase       bool              `group:"Engine:" help:"Accept adapters that do not identify their base, and PEFT folders that name another, if the shapes match."`
+	StateFile     string            `placeholder:"FILE" group:"Engine:" help:"File that preserves operators' changes (pins, aliases, canaries, unloaded adapters) across restarts."`
+	Rescan        time.Duration     `default:"2s" group:"Engine:" help:"Interval at which the folder of adapters is checked."`
+	CheckAdapters bool              `group:"Engine:" help:"Load every adapter once before serving, to report invalid ones at start."`
 }
 
 type serveAddresses struct {
-	Listen            string        `default:"127.0.0.1:8080" group:"Addresses:" help:"Address of HTTP; off is none."`
-	GRPCListen        string        `name:"grpc-listen" default:"127.0.0.1:8081" group:"Addresses:" help:"Address of gRPC; off is none."`
-	MetricsListen     string        `default:"off" group:"Addresses:" help:"Further address of /metrics and the health routes, without authentication unless --metrics-token says which."`
-	DebugListen       string        `default:"off" group:"Addresses:" help:"Address of net/http/pprof, without authentication."`
-	TrustedProxy      []string      `placeholder:"ADDRESS" group:"Addresses:" help:"Addresses or networks of proxies that say in X-Forwarded-For whose requests they pass on: limits and audit see that client. What a proxy passes on is never taken for a client on this machine."`
-	MetricsTLS        bool          `name:"metrics-tls" group:"TLS:" help:"Serve --metrics-listen with the server's certificate."`
-	MetricsToken      string        `placeholder:"FILE" group:"Addresses:" help:"File with the token that readers of --metrics-listen must show."`
-	AllowedHost       []string      `placeholder:"NAME" group:"Addresses:" help:"Further names by which a server on a loopback address may be called, as by a proxy."`
-	Insecure          bool          `group:"Addresses:" help:"Serve addresses that other machines can reach without TLS and authentication."`
-	TLSCert           string        `name:"tls-cert" placeholder:"FILE" group:"TLS:" help:"Certificate of the server, PEM. Read again when it changes."`
-	TLSKey            string        `name:"tls-key" placeholder:"FILE" group:"TLS:" help:"Its key, PEM."`
-	TLSClientCA       string        `name:"tls-client-ca" placeholder:"FILE" group:"TLS:" help:"Authorities of client certificates, PEM."`
-	RequireClientCert bool          `group:"TLS:" help:"Refuse clients without a certificate of these authorities."`
-	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Connections of each address, of which the longest idle make room, and calls under way: a quarter of them without a role, a sixteenth of one address."`
-	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"When stopping: time between not being ready and closing the endpoints."`
-	DrainTimeout      time.Duration `default:"30s" group:"Addresses:" help:"When stopping: time for what is under way."`
+	Listen            string        `default:"127.0.0.1:8080" group:"Addresses:" help:"Address for HTTP; off: none."`
+	GRPCListen        string        `name:"grpc-listen" default:"127.0.0.1:8081" group:"Addresses:" help:"Address for gRPC; off: none."`
+	MetricsListen     string        `default:"off" group:"Addresses:" help:"Additional address for /metrics and health checks, without authentication unless --metrics-token is given."`
+	DebugListen       string        `default:"off" group:"Addresses:" help:"Address for net/http/pprof, without authentication."`
+	TrustedProxy      []string      `placeholder:"ADDRESS" group:"Addresses:" help:"Addresses or networks of reverse proxies whose X-Forwarded-For header is trusted: limits and audit log use the client that it names. A request through a proxy never counts as local."`
+	MetricsTLS        bool          `name:"metrics-tls" group:"TLS:" help:"Use the server's certificate on --metrics-listen."`
+	MetricsToken      string        `placeholder:"FILE" group:"Addresses:" help:"File with the token that --metrics-listen requires."`
+	AllowedHost       []string      `placeholder:"NAME" group:"Addresses:" help:"Additional host names that a server on a loopback address accepts, for example behind a proxy."`
+	Insecure          bool          `group:"Addresses:" help:"Allow addresses that other machines can reach without TLS and authentication."`
+	TLSCert           string        `name:"tls-cert" placeholder:"FILE" group:"TLS:" help:"Certificate of the server, PEM. Reloaded when it changes."`
+	TLSKey            string        `name:"tls-key" placeholder:"FILE" group:"TLS:" help:"Private key of the certificate, PEM."`
+	TLSClientCA       string        `name:"tls-client-ca" placeholder:"FILE" group:"TLS:" help:"Certificate authorities for client certificates, PEM."`
+	RequireClientCert bool          `group:"TLS:" help:"Reject clients without a certificate of --tls-client-ca."`
+	MaxConnections    int           `default:"4096" group:"Addresses:" help:"Maximum number of connections per listening address; the longest idle are closed to make room. It also limits concurrent calls: a quarter of it without a role, a sixteenth per client address."`
+	DrainDelay        time.Duration `default:"1s" group:"Addresses:" help:"On shutdown: time between reporting not ready and closing the listeners."`
+	DrainTimeout      time.Duration `default:"30s" group:"Addresses:" help:"On shutdown: time allowed for requests in progress."`
 }
 
 type serveClients struct {
-	Tokens             string            `placeholder:"FILE" group:"Clients:" help:"File of clients and hashes of their tokens; \"melo token\" makes lines. Read again when it changes."`
-	OIDCIssuer         string            `name:"oidc-issuer" placeholder:"URL" group:"Clients:" help:"OpenID Connect provider whose tokens are taken."`
-	OIDCAudience       string            `name:"oidc-audience" placeholder:"NAME" group:"Clients:" help:"Whom its tokens must be meant for."`
-	OIDCNameClaim      string            `name:"oidc-name-claim" default:"sub" group:"Clients:" help:"Claim that names the client."`
-	OIDCRoleClaim      string            `name:"oidc-role-claim" default:"roles" group:"Clients:" help:"Claim that has its roles; realm_access.roles for nested ones."`
-	OIDCRoles          map[string]string `name:"oidc-roles" placeholder:"VALUE=ROLE" group:"Clients:" help:"What its values mean (default: viewer, operator, admin mean themselves)."`
-	OIDCAdaptersClaim  string            `name:"oidc-adapters-claim" placeholder:"CLAIM" group:"Clients:" help:"Claim that lists the adapters that a viewer may see, in which * stands for any text; a viewer whose token lacks it sees none. Operators and admins see all."`
-	OIDCAdapters       map[string]string `name:"oidc-adapters" placeholder:"VALUE=ADAPTERS" group:"Clients:" help:"What its values mean, such as radiology=chest*,busi (default: they are names of adapters); other values mean nothing."`
+	Tokens             string            `placeholder:"FILE" group:"Clients:" help:"File of clients and hashes of their tokens; \"melo token\" prints its lines. Reloaded when it changes."`
+	OIDCIssuer         string            `name:"oidc-issuer" placeholder:"URL" group:"Clients:" help:"OpenID Connect provider whose tokens are accepted."`
+	OIDCAudience       string            `name:"oidc-audience" placeholder:"NAME" group:"Clients:" help:"Audience that its tokens must have."`
+	OIDCNameClaim      string            `name:"oidc-name-claim" default:"sub" group:"Clients:" help:"Claim with the name of the client."`
+	OIDCRoleClaim      string            `name:"oidc-role-claim" default:"roles" group:"Clients:" help:"Claim with the client's roles; dots separate nested names, as in realm_access.roles."`
+	OIDCRoles          map[string]string `name:"oidc-roles" placeholder:"VALUE=ROLE" group:"Clients:" help:"Roles for values of that claim. Default: viewer, operator and admin stand for themselves."`
+	OIDCAdaptersClaim  string            `name:"oidc-adapters-claim" placeholder:"CLAIM" group:"Clients:" help:"Claim with the adapters that a viewer may see; * matches any text. A viewer whose token lacks the claim sees none. Operators and admins see all."`
+	OIDCAdapters       map[string]string `name:"oidc-adapters" placeholder:"VALUE=ADAPTERS" group:"Clients:" help:"Adapters for values of that claim, such as radiology=chest*,busi; other values are ignored. Default: values are names of adapters."`
 	ClientCertRole     string            `default:"viewer" enum:"none,viewer,operator,admin" group:"Clients:" help:"Role of clients with a certificate and no token: ${enum}."`
-	AnonymousRole      string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients that show nothing: ${enum}. auto is none where there is authentication, else admin on loopback addresses and viewer elsewhere."`
-	ClientCertAdapters map[string]string `placeholder:"NAME=ADAPTERS" group:"Clients:" help:"Adapters that viewers with a certificate may see, by its common name, such as pacs=chest*,busi; NAME * is everybody else, who sees none unless it is given."`
-	AnonymousAdapters  string            `placeholder:"ADAPTERS" group:"Clients:" help:"Adapters that clients who show nothing may see, with --anonymous-role viewer."`
-	AuditLog           string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of who asked what of which adapter; see melo audit."`
-	AuditAnchor        string            `placeholder:"FILE" group:"Clients:" help:"File that gets the head of the audit log every minute, best on the disk of another machine: it shows when the log was cut off."`
-	AuditTSA           string            `name:"audit-tsa" placeholder:"URL" group:"Clients:" help:"Time stamp authority (RFC 3161) that attests heads of the audit log every ten minutes; the anchor file gets its answers. It learns a hash."`
+	AnonymousRole      string            `default:"auto" enum:"auto,none,viewer,operator,admin" group:"Clients:" help:"Role of clients without credentials: ${enum}. auto: none if authentication is configured, else admin on loopback addresses and viewer elsewhere."`
+	ClientCertAdapters map[string]string `placeholder:"NAME=ADAPTERS" group:"Clients:" help:"Adapters that viewers with a certificate may see, by its common name, such as pacs=chest*,busi. The name * stands for all other clients; without it they see none."`
+	AnonymousAdapters  string            `placeholder:"ADAPTERS" group:"Clients:" help:"Adapters that clients without credentials may see, with --anonymous-role viewer."`
+	AuditLog           string            `placeholder:"FILE" group:"Clients:" help:"Append-only log of which client used which adapter; see melo audit."`
+	AuditAnchor        string            `placeholder:"FILE" group:"Clients:" help:"File to which the hash of the audit log is appended every minute, preferably on another machine: reveals a truncated log."`
+	AuditTSA           string            `name:"audit-tsa" placeholder:"URL" group:"Clients:" help:"Time stamp authority (RFC 3161) that certifies the hash of the audit log every ten minutes; responses go to the anchor file. Only the hash is sent."`
 }
 
 type serveLimits struct {
-	Rate           float64       `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests a second, on average."`
-	Burst          int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests at once above that (default: one second of them)."`
-	Concurrent     int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests under way."`
-	ClientBody     config.Size   `default:"0" group:"Limits of each client (0: none):" help:"Bytes of one request."`
-	MaxBody        config.Size   `default:"64MiB" group:"Limits of requests:" help:"Bytes of one request."`
-	RequestMemory  config.Size   `default:"1GiB" group:"Limits of requests:" help:"Memory of all requests under way: bodies, tensors, images and what decoding them takes. At least eight times --max-body."`
-	MaxPixels      int64         `default:"50000000" group:"Limits of requests:" help:"Pixels of one image."`
-	MaxImages      int           `default:"64" group:"Limits of requests:" help:"Images of one request."`
-	MaxAnswers     int           `default:"4096" group:"Limits of requests:" help:"Answers of one request, images times adapters."`
-	MaxAdapter     config.Size   `default:"32MiB" group:"Limits of requests:" help:"Bytes of an adapter file that is published over the wire."`
+	Rate           float64       `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests per second, on average."`
+	Burst          int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Requests at once above that rate (default: those of one second)."`
+	Concurrent     int           `placeholder:"N" group:"Limits of each client (0: none):" help:"Concurrent requests."`
+	ClientBody     config.Size   `default:"0" group:"Limits of each client (0: none):" help:"Bytes per request."`
+	MaxBody        config.Size   `default:"64MiB" group:"Limits of requests:" help:"Bytes per request."`
+	RequestMemory  config.Size   `default:"1GiB" group:"Limits of requests:" help:"Memory for all requests in progress: bodies, tensors, images and decoding. At least eight times --max-body."`
+	MaxPixels      int64         `default:"50000000" group:"Limits of requests:" help:"Pixels per image."`
+	MaxImages      int           `default:"64" group:"Limits of requests:" help:"Images per request."`
+	MaxAnswers     int           `default:"4096" group:"Limits of requests:" help:"Answers per request: images times adapters."`
+	MaxAdapter     config.Size   `default:"32MiB" group:"Limits of requests:" help:"Bytes of an uploaded adapter file."`
 	RequestTimeout time.Duration `default:"60s" group:"Limits of requests:" help:"Time to answer a request."`
 }
 
 type serveTelemetry struct {
 	LogFormat    string            `default:"text" enum:"text,json" group:"Telemetry:" help:"Format of the log on standard error: ${enum}."`
-	LogLevel     string            `default:"info" enum:"debug,info,warn,error" group:"Telemetry:" help:"What is logged: ${enum} and worse. info has a line a request."`
-	OTLPEndpoint string            `name:"otlp-endpoint" placeholder:"URL" group:"Telemetry:" help:"OpenTelemetry collector that gets traces, such as http://localhost:4318."`
-	OTLPHeaders  map[string]string `name:"otlp-headers" placeholder:"NAME=VALUE" group:"Telemetry:" secret:"true" help:"Headers for it."`
-	TraceSample  float64           `default:"1" group:"Telemetry:" help:"Share of requests that are traced; callers that send a traceparent decide about theirs."`
+	LogLevel     string            `default:"info" enum:"debug,info,warn,error" group:"Telemetry:" help:"Lowest level that is logged: ${enum}. info includes one line per request."`
+	OTLPEndpoint string            `name:"otlp-endpoint" placeholder:"URL" group:"Telemetry:" help:"OpenTelemetry collector for traces, such as http://localhost:4318."`
+	OTLPHeaders  map[string]string `name:"otlp-headers" placeholder:"NAME=VALUE" group:"Telemetry:" secret:"true" help:"HTTP headers to send to the collector."`
+	TraceSample  float64           `default:"1" group:"Telemetry:" help:"Fraction of requests to trace. A caller's traceparent header takes precedence."`
 }
 
-// Help is the long help text.
+// Help returns the long help text.
 func (serveOptions) Help() string {
-	return `Serves adapters over HTTP and gRPC: the Open Inference Protocol v2 as NVIDIA Triton speaks it, and a form and a
-page for people. One base is in memory, or several in turns; adapters are files in a folder, published and withdrawn while the server
-runs. Every answer says which adapter gave it, by digest.
+	return `Serves adapters over HTTP and gRPC with the Open Inference Protocol v2 (as NVIDIA Triton), and with an upload form
+and a web page. One base is kept in memory, or several in turn. Adapters are files in a folder, which may be added,
+replaced and removed while the server runs. Every answer names the adapter that gave it, with its digest.
 
-Settings come from flags, then from the environment (MELO_ and the flag's name, as in MELO_GRPC_LISTEN), then from
-the file that --config names. A name that there is not is an error. --print-config shows what holds.
+Settings are taken from flags, then from environment variables (MELO_ and the flag's name, as in MELO_GRPC_LISTEN),
+then from the file given with --config. Unknown names are an error. --print-config prints the effective settings.
 
 Only this machine can reach the server unless TLS and authentication are configured. SIGTERM stops it: readiness
 goes first, requests that were let in are answered. SIGHUP reads the file of settings and all files that settings name
@@ -133,7 +133,7 @@ Examples:
 Research software, not a medical device.` + exitHelp
 }
 
-// Validate refuses settings that cannot be.
+// Validate rejects invalid settings.
 func (o *serveOptions) Validate() error {
 	switch {
 	case len(o.Base) == 0 || slices.Contains(o.Base, ""):
@@ -180,7 +180,7 @@ func (o *serveOptions) Validate() error {
 	return o.validateBases()
 }
 
-// validateNames refuses lists of adapters for clients that there cannot be.
+// validateNames rejects invalid lists of adapters for clients.
 func (o *serveOptions) validateNames() error {
 	switch {
 	case o.OIDCAdaptersClaim != "" && o.OIDCIssuer == "":
@@ -199,7 +199,7 @@ func (o *serveOptions) limits() oip.Limits {
 	return oip.Limits{Body: int64(o.MaxBody), Memory: int64(o.RequestMemory), Rows: o.MaxImages, Answers: o.MaxAnswers, Pixels: o.MaxPixels, Adapter: int64(o.MaxAdapter)}
 }
 
-// address is that of a flag; "off" is none.
+// address returns the address in a flag, empty for "off".
 func address(flag string) string {
 	if flag == "off" {
 		return ""

@@ -15,7 +15,7 @@ import (
 	"melo.example/melo/serve/access"
 )
 
-// clientLimits are those of clients without their own.
+// clientLimits returns the limits of clients that have none of their own.
 func (o *serveOptions) clientLimits() access.Limits {
 	l := access.Limits{Rate: o.Rate, Burst: o.Burst, Concurrent: o.Concurrent, Body: int64(o.ClientBody)}
 	if o.Rate > 0 && o.Burst == 0 {

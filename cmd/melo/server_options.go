@@ -14,22 +14,22 @@ import (
 	"melo.example/melo/internal/regular"
 )
 
-// tokenVariable is the environment variable that has a client's token.
+// tokenVariable is the environment variable with a client's token.
 const tokenVariable = config.Prefix + "TOKEN"
 
-// serverOptions say which server a client asks, and how it shows who it is.
+// serverOptions say which server to use, and the client's credentials.
 type serverOptions struct {
-	Server     string `placeholder:"URL" group:"Server:" help:"Ask a \"melo serve\" at this address, such as http://127.0.0.1:8080, instead of opening the base here."`
-	TokenFile  string `placeholder:"FILE" group:"Server:" help:"File with the token for it (default: the environment's MELO_TOKEN)."`
-	ServerCA   string `name:"server-ca" placeholder:"FILE" group:"Server:" help:"Authority of its certificate, PEM (default: the system's)."`
-	ClientCert string `placeholder:"FILE" group:"Server:" help:"Certificate to show it, PEM."`
-	ClientKey  string `placeholder:"FILE" group:"Server:" help:"Its key, PEM."`
+	Server     string `placeholder:"URL" group:"Server:" help:"Use the \"melo serve\" at this address, such as http://127.0.0.1:8080, instead of loading the base here."`
+	TokenFile  string `placeholder:"FILE" group:"Server:" help:"File with the access token. Default: the environment variable MELO_TOKEN."`
+	ServerCA   string `name:"server-ca" placeholder:"FILE" group:"Server:" help:"Certificate authority of the server, PEM. Default: those of the system."`
+	ClientCert string `placeholder:"FILE" group:"Server:" help:"Client certificate, PEM."`
+	ClientKey  string `placeholder:"FILE" group:"Server:" help:"Private key of the client certificate, PEM."`
 }
 
-// maxTokenLen bounds a file with a token.
+// maxTokenLen is the maximum size in bytes of a token file.
 const maxTokenLen = 16 << 10
 
-// open checks the options and returns a client. It asks nothing yet.
+// open checks the options and returns a client. It does not connect yet.
 func (o *serverOptions) open() (*client.Client, error) {
 	c := client.Options{Server: o.Server, Token: os.Getenv(tokenVariable)}
 	if o.TokenFile != "" {

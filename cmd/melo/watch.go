@@ -8,30 +8,31 @@ import (
 	"melo.example/melo/report/lines"
 )
 
-// watcher shows what an experiment reports, on standard error.
+// watcher prints the events of an experiment on standard error.
 type watcher struct {
 	lines.Watch
 	screen screen
 }
 
-// watch returns a watcher. Close it before the result is printed. quiet: there are many runs.
+// watch returns a watcher. Close it before printing the result. With quiet it omits details, for commands with
+// many runs.
 func (s *stdio) watch(quiet bool) *watcher {
 	w := &watcher{screen: screen{s: s}}
 	w.Watch = lines.Watch{Screen: &w.screen, Quiet: quiet}
 	return w
 }
 
-// close takes the meters away.
+// close removes the progress bars.
 func (w *watcher) close() { w.screen.close() }
 
-// screen is a lines.Screen of meters.
+// screen implements lines.Screen with progress bars.
 type screen struct {
 	s *stdio
 
 	mu    sync.Mutex
-	ui    *ui.Progress // nil: no meter was shown yet
+	ui    *ui.Progress // ui    *ui.Progress // nil: no progress bar was shown yet
 	meter *ui.Meter
-	title string // of meter
+	title string // title string // of meter
 }
 
 func (p *screen) close() {

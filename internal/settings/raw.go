@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// rawByte is the first of 256 private code points that stand for bytes of arguments that are not UTF-8, while the command
-// line is parsed: names of files may have any bytes.
+// rawByte is the first of 256 private code points. They represent bytes of arguments that are not UTF-8 while
+// the command line is parsed, because file names may contain any bytes.
 const rawByte = 0x10F000
 
 // EncodeArgs makes all arguments UTF-8.
