@@ -17,18 +17,18 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Adapter is the plug-in of one task on one base. It is immutable and may be used from several
-// goroutines.
+// Adapter is a small model for one task that runs on a shared base. It is immutable and safe for concurrent
+// use.
 type Adapter struct {
-	base         *Base // that it was attached to
+	base         *Base // base         *Base // that the adapter is attached to
 	path, digest string
 	meta         adapterfile.Metadata
 	labels       []string
 	rule         answer.Rule
 	recipe       imaging.Recipe
 	source       *lora.Adapter
-	fit          *fit.Description // nil: unknown
-	lora         *lora.Resident   // nil: the base's own head
+	fit          *fit.Description // fit          *fit.Description // of the training images; nil: unknown
+	lora         *lora.Resident   // lora         *lora.Resident   // nil: the base's own head
 
 	members []*Adapter // of an ensemble, which has neither source nor fit nor lora
 
@@ -60,7 +60,7 @@ func (b *Base) Adapter(path string) (*Adapter, error) {
 	return b.adapter(f)
 }
 
-// adapter puts an adapter on the base.
+// adapter attaches an adapter to the base.
 func (b *Base) adapter(f *adapterfile.File) (*Adapter, error) {
 	digest, err := "", error(nil)
 	if f.Meta.Base.Digest != "" {
@@ -71,8 +71,8 @@ func (b *Base) adapter(f *adapterfile.File) (*Adapter, error) {
 	return b.attach(f, digest)
 }
 
-// OwnHead returns the classification head that the base came with, as an adapter without deltas; an error
-// if the base has none. Labels without names are called "class 0" and so on.
+// OwnHead returns the classification head that is part of the base, as an adapter without low-rank matrices. It
+// is an error if the base has none. Labels without names are called "class 0" and so on.
 func (b *Base) OwnHead() (*Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (b *Base) OwnHead() (*Adapter, error) {
 	return a, nil
 }
 
-// readAdapter reads a native adapter that can predict.
+// readAdapter reads an adapter in the native format, and checks that it can predict.
 func readAdapter(path string) (*adapterfile.File, error) {
 	f, err := adapterfile.Read(path)
 	if err != nil {
@@ -115,7 +115,8 @@ func readAdapter(path string) (*adapterfile.File, error) {
 	return f, nil
 }
 
-// attach puts an adapter on the base, whose digest is given if the adapter asks for one.
+// attach attaches an adapter to the base. digest is the base's digest, needed only if the adapter specifies
+// one.
 func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	if _, err := b.form.policy.CheckFile(f.Path, f.Digest, ""); err != nil {
 		return nil, err
@@ -152,7 +153,7 @@ func (b *Base) attach(f *adapterfile.File, digest string) (*Adapter, error) {
 	return a, b.checkSelf(a, f)
 }
 
-// Name returns the name of the adapter's file without its ending; "own head" for the base's own head.
+// Name returns the name of the adapter's file without its extension, or "own head" for the base's own head.
 func (a *Adapter) Name() string {
 	switch {
 	case a.path == "" && len(a.members) > 0:
@@ -163,18 +164,19 @@ func (a *Adapter) Name() string {
 	return strings.TrimSuffix(strings.TrimSuffix(filepath.Base(a.path), ensemble.Ending), ".safetensors")
 }
 
-// Path returns where the adapter was read; empty for the base's own head.
+// Path returns the path of the adapter file, empty for the base's own head.
 func (a *Adapter) Path() string { return a.path }
 
-// Digest returns the adapter's identity; empty for the base's own head.
+// Digest returns the SHA-256 digest of the adapter file, empty for the base's own head.
 func (a *Adapter) Digest() string { return a.digest }
 
-// Labels returns the names of the outputs, in order. Do not change it.
+// Labels returns the names of the outputs, in order. The caller must not change the slice.
 func (a *Adapter) Labels() []string { return a.labels }
 
-// Set returns the labels that cannot be excluded for the image of an answer of this adapter: over images like those of its validation,
-// such sets hold the truth for the share coverage (more than 0, less than 1). It is nil, without an error, for an image that is unlike the
-// training images, and an error where the adapter has no calibration for sets.
+// Set returns the prediction set for an answer of this adapter: the labels that cannot be excluded. Over images
+// like those of the validation split, sets contain the true label with probability coverage (between 0 and 1).
+// Set returns nil without an error for an image that does not resemble the training images, and an error if the
+// adapter has no calibration for prediction sets.
 func (a *Adapter) Set(p *Prediction, coverage float64) (*conformal.Set, error) {
 	if a == nil || p == nil || len(p.Probabilities) != len(a.labels) {
 		return nil, errors.New("melo: a set is of an adapter and one of its answers")
@@ -191,8 +193,8 @@ func (a *Adapter) Set(p *Prediction, coverage float64) (*conformal.Set, error) {
 	return a.rule.Set(p, coverage), nil
 }
 
-// Recipe returns how an image becomes the input.
+// Recipe returns the preprocessing of images.
 func (a *Adapter) Recipe() imaging.Recipe { return a.recipe }
 
-// Metadata returns the description in the adapter file: kind of task, calibration, training, metrics.
+// Metadata returns the description in the adapter file: task, calibration, training, metrics.
 func (a *Adapter) Metadata() adapterfile.Metadata { return a.meta }

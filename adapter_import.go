@@ -10,11 +10,11 @@ import (
 	"melo.example/melo/lora/adapterfile"
 )
 
-// maxForeign bounds the files of other software's adapters, far above any that was published.
+// maxForeign is the maximum size in bytes of an adapter file of other software, far above any published one.
 const maxForeign = 4 << 30
 
-// openForeign opens the base of an adapter of other software, the one at basePath or the one that PEFT names, and puts the
-// adapter on it.
+// openForeign opens an adapter of PEFT or LoRA-ViT together with its base: the one at basePath or the one that
+// PEFT names.
 func openForeign(path, basePath string, s settings) (*Base, *Adapter, error) {
 	if basePath == "" {
 		var err error
@@ -37,7 +37,8 @@ func openForeign(path, basePath string, s settings) (*Base, *Adapter, error) {
 	return b, a, nil
 }
 
-// foreignBase finds the base that a PEFT folder names: a folder that is there, or a model of a hub that was downloaded.
+// foreignBase finds the base that a PEFT folder names: an existing folder, or a model in the hub's download
+// cache.
 func foreignBase(path string) (string, error) {
 	if kind, err := adapterfile.Sniff(path); err != nil || kind != adapterfile.PEFT {
 		return "", errors.Join(err, fmt.Errorf("melo: %s: does not say which base it belongs to: name the base", path))

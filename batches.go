@@ -9,24 +9,24 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// load writes the input tensor of image i to dst.
+// load writes the input tensor of image i to dst. It may be called concurrently.
 type load func(i int, s *imaging.Scratch, dst []float32) error
 
-// inputs is a run of prepared images. One that could not be prepared has an error, and zeros.
+// inputs is a batch of prepared images. An image that could not be prepared has an error and zeros.
 type inputs struct {
-	first, n int       // indices in the list
+	first, n int       // first, n int       // indices first to first+n-1 of the list
 	pixels   []float32 // [n, 3, side, side]
 	errs     []error   // [n]
 }
 
-// eachBatch prepares the inputs 0 to total-1 and calls use with the answer or the error of each, in order.
-// The next batch is being prepared while one runs.
+// eachBatch prepares the inputs 0 to total-1, and calls use with the answer or the error of each, in order. The
+// next batch is prepared while one is computed.
 func (b *Base) eachBatch(ctx context.Context, a *Adapter, total int, load load, use func(i int, p Prediction, err error) error) error {
 	return b.batches(ctx, total, min(b.batch, total), a.recipe.Values(), load, func(in inputs) error { return b.useBatch(ctx, a, in, use) })
 }
 
-// batches prepares the inputs 0 to total-1, which have so many values each, and calls use with so many at a time, in order.
-// The next ones are being prepared meanwhile.
+// batches prepares the inputs 0 to total-1, of the given number of values each, and calls use with batches of
+// at most batch inputs, in order. The next batch is prepared meanwhile.
 func (b *Base) batches(ctx context.Context, total, batch, values int, load load, use func(in inputs) error) error {
 	free, full := make(chan inputs, 2), make(chan inputs)
 	for range cap(free) {
@@ -83,7 +83,7 @@ func (b *Base) useBatch(ctx context.Context, a *Adapter, in inputs, use func(i i
 	return nil
 }
 
-// prepare fills the batch on the given number of goroutines.
+// prepare fills the batch with the given number of goroutines.
 func (in inputs) prepare(ctx context.Context, load load, values, workers int) {
 	next := make(chan int)
 	var wait sync.WaitGroup

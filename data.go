@@ -6,29 +6,30 @@ import (
 	"melo.example/melo/experiment"
 )
 
-// Data says where labelled images are, and how they are divided. The zero value of everything but Path is a default.
+// Data describes labelled images, and how to split them. Every field except Path may be left zero.
 type Data struct {
-	// Path is a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train, val and test
-	// above them), or another form that [dataset.Open] reads.
+	// Path is a folder with labels.csv, a CSV file, a folder with one folder per class (with or without train,
+	// val and test above them), or another form that [dataset.Open] reads.
 	Path string
 
-	// Val and Test are the shares of the samples that validation and testing get, where the data names no such split. 0
-	// stands for 0.15, less than 0 for none.
+	// Val and Test are the fractions of the samples for validation and testing, used if the data defines no
+	// splits. 0 means 0.15, a negative value none.
 	Val, Test float64
-	Seed      uint64 // of the split; 0 stands for 1
+	Seed      uint64 // Seed      uint64 // random seed of the split; 0 means 1
 
-	LabelColumn  string   // column of a table with the label; empty: found by its name
-	LabelColumns []string // columns of 0 and 1, one a label
-	GroupColumn  string   // column with the patient: a patient is never split
-	SplitColumn  string   // column with train, val and test
-	MaxBad       int      // unreadable images that are left out before the work fails
+	LabelColumn  string   // LabelColumn  string   // table column with the label; empty: found by its name
+	LabelColumns []string // LabelColumns []string // table columns of 0 and 1, one per label
+	// GroupColumn  string   // table column with the patient: a patient's images are in the same split
+	GroupColumn string
+	SplitColumn string // SplitColumn  string   // table column with train, val or test
+	MaxBad      int    // MaxBad       int      // maximum number of unreadable images to skip
 
-	// Split is what [Base.Evaluate] looks at: train, val, test or all; empty: test. Where the data names no splits and is what
-	// the adapter was trained on, the split of the training is made again.
+	// Split selects the images for [Base.Evaluate]: train, val, test or all; empty means test. If the data
+	// defines no splits and the adapter was trained on it, the split of the training is reconstructed.
 	Split string
 }
 
-// source is the data as experiments know it.
+// source converts d for package experiment.
 func (d *Data) source() *experiment.Source {
 	share := func(v, usual float64) float64 {
 		switch {
@@ -48,7 +49,7 @@ func (d *Data) source() *experiment.Source {
 	return &s
 }
 
-// evaluateOptions is the data as an evaluation knows it.
+// evaluateOptions converts d to options of an evaluation.
 func (d *Data) evaluateOptions(workers int) experiment.EvaluateOptions {
 	o := experiment.DefaultEvaluateOptions(d.Path)
 	if d.Split != "" {

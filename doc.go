@@ -1,5 +1,5 @@
-// Package melo predicts with low-rank adapters beside one frozen Vision Transformer (MeLo,
-// arXiv 2311.08236): open a base once, attach adapters, predict with any of them.
+// Package melo trains and runs small adapters for a frozen Vision Transformer (MeLo, arXiv 2311.08236): open a
+// base once, attach any number of adapters, predict with each.
 //
 //	base, err := melo.Open("vit_base")
 //	if err != nil {
@@ -16,9 +16,9 @@
 //	}
 //	answers, err := base.Predict(ctx, busi, img)
 //
-// The base is held in memory once, whatever the number of adapters. An adapter is a few hundred kilobytes
-// that know their preprocessing, labels and calibration; switching to another one is passing another
-// pointer. Results do not depend on the number of workers, nor on how images are grouped into calls.
+// The base is in memory once, whatever the number of adapters. An adapter has a few hundred kilobytes and
+// includes its preprocessing, labels and calibration. Switching adapters costs nothing: each call names the
+// adapter to use. Results depend neither on the number of workers nor on how images are grouped into calls.
 //
 // This is research software, not a medical device.
 package melo

@@ -16,39 +16,40 @@ import (
 	"melo.example/melo/lora/answer"
 )
 
-// ExplainOptions say what is to be explained, and how. The zero value is the label that an answer names, by the default
-// method.
+// ExplainOptions select the label to explain and the method. The zero value explains the predicted label with
+// the default method.
 type ExplainOptions struct {
-	// Method is how maps are made; empty is explain.Default.
+	// Method computes the maps; empty means explain.Default.
 	Method explain.Method
-	// Label is what speaks for is looked for; empty is the label of each answer, the most probable one.
+	// Label is the label to explain; empty means the most probable label of each image.
 	Label string
-	// Against, if given, is a label that it is compared with: what speaks for Label rather than for Against.
+	// Against is a second label, or empty: the map shows what speaks for Label rather than for Against.
 	Against string
-	// Window and Stride of explain.Occlusion, in patches; 0 are its defaults.
+	// Window and Stride are the side and the step of the occluded square for explain.Occlusion, in patches; 0
+	// means the default.
 	Window, Stride int
 }
 
-// Explanation is an answer and where it comes from.
+// Explanation is an answer with its map.
 type Explanation struct {
 	Prediction     Prediction
 	Method         explain.Method
-	Label, Against string  // explained; Against is empty if nothing
+	Label, Against string  // Label, Against string  // explained labels; Against may be empty
 	Probability    float64 // of Label
-	// Map has a number for each patch, row by row, and says where they lie in the image. The larger, the more the patch speaks
-	// for Label. Of explain.Occlusion it is the logit that is lost without the patch, which may be negative; of the other
-	// methods only the proportions mean something.
+	// Map has a value for each patch, row by row, and the position of the patches in the image. The larger the
+	// value, the more the patch contributes to Label. For explain.Occlusion it is the decrease of the logit
+	// without the patch, which may be negative; for the other methods only ratios are meaningful.
 	Map overlay.Map
-	// Width and Height of the image, upright.
+	// Width and Height are the size of the upright image in pixels.
 	Width, Height int
 
-	shown *imaging.Image // 8 bits
+	shown *imaging.Image // shown *imaging.Image // the image in 8 bits
 }
 
-// Full returns a value for each pixel [Height, Width]; those that the model did not see are NaN.
+// Full returns a value for each pixel [Height, Width], NaN for pixels that the model did not see.
 func (x *Explanation) Full() ([]float32, error) { return x.Map.Full(x.Width, x.Height) }
 
-// WritePNG writes the image with the map over it, and what it is. Notes stand below the title.
+// WritePNG writes the image with the map over it, and a title. notes are printed below the title.
 func (x *Explanation) WritePNG(w io.Writer, notes ...string) error {
 	title := fmt.Sprintf("%s  %.1f %%", x.Label, 100*x.Probability)
 	if x.Against != "" {
@@ -75,8 +76,8 @@ func (x *Explanation) WriteNPZ(w io.Writer) error {
 		npz.Floats{Name: "full", Shape: []int{x.Height, x.Width}, Data: full})
 }
 
-// Explain returns the answers for images, in order, and which parts of each speak for a label. docs/explain.md says how to read
-// them, and what they do not say.
+// Explain returns an answer and a map for each image, in order. docs/explain.md describes how to read maps, and
+// what they do not show.
 func (a *Adapter) Explain(ctx context.Context, o ExplainOptions, images ...*imaging.Image) ([]Explanation, error) {
 	all := make([]Explanation, 0, len(images))
 	if a == nil {
@@ -100,7 +101,7 @@ func (a *Adapter) Explain(ctx context.Context, o ExplainOptions, images ...*imag
 	return all, nil
 }
 
-// ExplainFiles is ExplainEach for image files. Errors name the file.
+// ExplainFiles is like ExplainEach for image files. Errors name the file.
 func (b *Base) ExplainFiles(ctx context.Context, a *Adapter, o ExplainOptions, paths []string, use func(i int, x *Explanation, err error) error) error {
 	a, err := b.attached(a)
 	if err != nil {
@@ -124,9 +125,10 @@ func (b *Base) ExplainFiles(ctx context.Context, a *Adapter, o ExplainOptions, p
 	})
 }
 
-// ExplainEach explains the images 0 to n-1, one after the other, and calls use with what was found about each, or with its
-// error: that of image, which reads one, an [answer.NotFiniteError], or a [fit.UnlikeError] where the adapter refuses images
-// that are unlike those of the training. The run ends with the first error that use returns. A nil adapter is the base's own head.
+// ExplainEach explains the images 0 to n-1, one after the other, and calls use with the explanation or the
+// error of each. Errors are those of image, which reads an image; [answer.NotFiniteError]; and
+// [fit.UnlikeError], if the adapter refuses an image that does not resemble its training images. The first
+// error of use ends the run. A nil adapter means the base's own head.
 func (b *Base) ExplainEach(ctx context.Context, a *Adapter, o ExplainOptions, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, x *Explanation, err error) error) error {
 	if image == nil || use == nil {
@@ -226,7 +228,8 @@ func (b *Base) newExplaining(a *Adapter, o ExplainOptions) (*explaining, error) 
 	return x, err
 }
 
-// explainBatch is how many inputs pass at once: images come one after the other, but the windows of occlusion are many.
+// explainBatch returns the number of inputs per pass: 1, except for occlusion, which has many variants of an
+// image.
 func (b *Base) explainBatch(m explain.Method) int {
 	if m == explain.Occlusion {
 		return b.batch
@@ -234,7 +237,7 @@ func (b *Base) explainBatch(m explain.Method) int {
 	return 1
 }
 
-// subject is the adapter on its base, as package explain takes it.
+// subject returns the adapter with its base as a subject of package explain.
 func (a *Adapter) subject() explain.Subject {
 	m := a.base.model
 	if a.own != nil {
@@ -279,7 +282,7 @@ func (x *explaining) one(read func() (*imaging.Image, error)) (*Explanation, err
 	return out, nil
 }
 
-// run computes the answer and the map for the pixels.
+// run computes the answer and the map.
 func (x *explaining) run(out *Explanation) (explain.Answer, error) {
 	if len(x.members) > 0 {
 		return x.explainTogether(out)

@@ -7,7 +7,7 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// FeatureShape is the shape of one image's features: the pooled vector [d], or all patches in rows [patches, d].
+// FeatureShape returns the shape of one image's features: the pooled vector [d], or with patches [patches, d].
 func (b *Base) FeatureShape(patches bool) []int {
 	if patches {
 		return []int{b.model.Grid() * b.model.Grid(), b.model.Width}
@@ -15,15 +15,16 @@ func (b *Base) FeatureShape(patches bool) []int {
 	return []int{b.model.Features()}
 }
 
-// Features computes what the base makes of image files, without an adapter, and calls use with the features of each, in
-// order, or with the error of one that cannot be read. The slice is valid during the call.
+// Features computes the base's features of image files, without an adapter, and calls use with the features or
+// the error of each, in order. The slice is valid only during the call.
 func (b *Base) Features(ctx context.Context, paths []string, patches bool, use func(i int, features []float32, err error) error) error {
 	return b.FeaturesEach(ctx, len(paths), func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error) {
 		return imaging.DecodeFileContext(ctx, paths[i], o)
 	}, patches, use)
 }
 
-// FeaturesEach is Features of n images that image decodes, as the options say; it is called side by side.
+// FeaturesEach is like Features for n images, which image decodes with the options that it is given. image may
+// be called concurrently.
 func (b *Base) FeaturesEach(ctx context.Context, n int, image func(ctx context.Context, i int, o imaging.Options) (*imaging.Image, error),
 	patches bool, use func(i int, features []float32, err error) error) error {
 	if err := b.usable(); err != nil {

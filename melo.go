@@ -24,15 +24,16 @@ type Base struct {
 	weights *bases.Weights
 	pool    *compute.Pool
 	batch   int
-	form    settings // that it was opened with
+	form    settings // form    settings // options that it was opened with
 	known   *memo.Cache
 
-	mu     sync.Mutex     // guards what follows, and the engines of fully tuned adapters
-	run    compute.Engine // made on first use
+	// mu     sync.Mutex     // guards the fields below, and the engines of adapters with networks of their own
+	mu     sync.Mutex
+	run    compute.Engine // run    compute.Engine // created on first use
 	closed bool
 }
 
-// Option changes how a base is opened.
+// Option is an option of Open and OpenFor.
 type Option func(*settings)
 
 type settings struct {
@@ -45,12 +46,12 @@ type settings struct {
 	policy                *trust.Policy
 }
 
-// Trusting refuses adapters that the policy does not trust; their signatures are read from the files beside them. The names
-// of files are not compared with those that a policy has: whoever names a file means that one.
+// Trusting refuses adapters that the policy does not trust. Signatures are read from the files next to the
+// adapters. Names in the policy are not compared with names of files, because the caller has chosen the file.
 func Trusting(p *trust.Policy) Option { return func(s *settings) { s.policy = p } }
 
-// Prepare says how images become the input, over what the files of the base say, and, for files that do not tell it, the
-// number of attention heads (0: they tell it).
+// Prepare overrides the preprocessing given by the base's files. heads is the number of attention heads, for
+// files that lack it; 0 means the number in the files.
 func Prepare(p processor.Override, heads int) Option {
 	return func(s *settings) { s.prepare, s.heads = p, heads }
 }
@@ -58,24 +59,24 @@ func Prepare(p processor.Override, heads int) Option {
 // Workers sets the number of workers; 0, the default, means all cores. Results do not depend on it.
 func Workers(n int) Option { return func(s *settings) { s.workers = n } }
 
-// Batch sets the number of images that pass through the base at once, 8 by default. It bounds the memory
-// of a pass; results do not depend on it.
+// Batch sets the maximum number of images per forward pass, 8 by default. It determines the memory of a pass;
+// results do not depend on it.
 func Batch(n int) Option { return func(s *settings) { s.batch = n } }
 
-// ImageSize sets the side of the input in pixels: position embeddings are resized for it. 0, the
-// default, is the base's own or, with OpenFor, that of the adapter.
+// ImageSize sets the side of the input in pixels; position embeddings are resized for it. 0, the default, means
+// that of the base or, with OpenFor, that of the adapter.
 func ImageSize(n int) Option { return func(s *settings) { s.image = n } }
 
-// Remember keeps digests of bases and outcomes of self-checks in the folder dir, so that the next start need not
-// read every byte of a base again that has not changed. The folder may be deleted at any time.
+// Remember caches digests of bases and results of self-tests in the folder dir, so that the next start need not
+// read a whole unchanged base again. The folder may be deleted at any time.
 func Remember(dir string) Option { return func(s *settings) { s.remember = dir } }
 
-// maxBatch bounds Batch, so that a slip does not ask for absurd memory.
+// maxBatch limits Batch, to catch typing errors.
 const maxBatch = 4096
 
-// Open opens a base: a folder with config.json and model.safetensors (or shards and their index), or a
-// .safetensors file, or "embedded", the small base that is part of the program. Its weights are checked and laid
-// out for the kernels.
+// Open opens a base: a folder with config.json and model.safetensors (or shards and their index), a
+// .safetensors file, or "embedded", the small base that is part of the program. It checks the weights, and
+// packs them for the kernels.
 func Open(path string, options ...Option) (*Base, error) {
 	s, err := apply(options)
 	if err != nil {
@@ -105,8 +106,8 @@ func openBase(path string, s settings, identify bool) (*Base, error) {
 	return &Base{model: m, weights: weights, pool: pool, batch: s.batch, form: s, known: known}, nil
 }
 
-// OpenFor opens an adapter and the base that it belongs to: the one at basePath or, if that is empty, where
-// the adapter says that its base is (as seen from the working folder, or from the adapter's).
+// OpenFor opens an adapter together with its base: the one at basePath or, if that is empty, the one at the
+// path recorded in the adapter (relative to the working folder, or to the adapter's folder).
 func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, error) {
 	s, err := apply(options)
 	if err != nil {
@@ -134,7 +135,9 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil { // before the base is read
+	// if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil { // before the base is read, which
+	// takes longer
+	if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil {
 		return nil, nil, err
 	}
 	if basePath == "" {
@@ -145,7 +148,7 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	return openFor(f, basePath, s)
 }
 
-// openPair opens the base at path and puts the adapter on it.
+// openPair opens the base at path and attaches the adapter to it.
 func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
 	b, err := openBase(path, s, f.Meta.Base.Digest != "")
 	if err != nil {
@@ -153,12 +156,13 @@ func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, er
 	}
 	a, err := b.adapter(f)
 	if err != nil {
-		return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model)) // nobody else has it
+		// return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model)) // no one else uses the model
+		return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model))
 	}
 	return b, a, nil
 }
 
-// findBase looks for the base where the adapter says it was.
+// findBase looks for the base at the path that is recorded in the adapter.
 func findBase(f *adapterfile.File) (string, error) {
 	hint := f.Meta.Base.PathHint
 	if hint == "" {
@@ -183,7 +187,7 @@ func findBase(f *adapterfile.File) (string, error) {
 	return "", fmt.Errorf("melo: %s: its base is no longer at %s: name the base", f.Path, hint)
 }
 
-// Path returns where the base was opened.
+// Path returns the path at which the base was opened.
 func (b *Base) Path() string {
 	if b.usable() != nil {
 		return ""
@@ -191,7 +195,7 @@ func (b *Base) Path() string {
 	return b.model.Path
 }
 
-// Model returns the backbone itself, read-only.
+// Model returns the network, which must not be changed.
 func (b *Base) Model() *vit.Model {
 	if b.usable() != nil {
 		return nil
@@ -199,8 +203,8 @@ func (b *Base) Model() *vit.Model {
 	return b.model
 }
 
-// Digest returns the identity of the base's weights, "sha256:" and 64 hexadecimal digits: of what was loaded, also when
-// another file has come to lie at its path. The first call may read the whole file.
+// Digest returns the identity of the loaded weights, "sha256:" and 64 hexadecimal digits, even if the file at
+// the base's path was replaced since. The first call may read the whole file.
 func (b *Base) Digest() (string, error) {
 	if err := b.usable(); err != nil {
 		return "", err
@@ -208,10 +212,10 @@ func (b *Base) Digest() (string, error) {
 	return b.weights.Digest()
 }
 
-// errNoBase is what a nil base answers.
+// errNoBase is returned by methods of a nil base.
 var errNoBase = errors.New("melo: no base: got nil")
 
-// usable returns an error for a base that there is not.
+// usable returns an error for a nil base.
 func (b *Base) usable() error {
 	if b == nil || b.model == nil {
 		return errNoBase
@@ -219,10 +223,10 @@ func (b *Base) usable() error {
 	return nil
 }
 
-// errClosed is what a closed base answers.
+// errClosed is returned by methods of a closed base.
 var errClosed = errors.New("melo: the base is closed")
 
-// Close stops the workers, after the calls that are under way. Later predictions fail.
+// Close waits for calls in progress and stops the workers. Later predictions fail.
 func (b *Base) Close() error {
 	if b.usable() != nil {
 		return nil

@@ -9,13 +9,13 @@ import (
 	"melo.example/melo/vit"
 )
 
-// merged is a network whose head is another than that of the network that computes it.
+// merged is a network with the head of an adapter.
 type merged struct {
 	compute.Backend
 	head *compute.Head
 }
 
-// Parameter returns the numbers of a parameter, those of the head from the adapter.
+// Parameter returns the values of a parameter; the head's are the adapter's.
 func (m merged) Parameter(name string) []float32 {
 	switch name {
 	case "head.weight":
@@ -26,8 +26,8 @@ func (m merged) Parameter(name string) []float32 {
 	return m.Backend.Parameter(name)
 }
 
-// Merged returns a base of its own that answers as this one does with the adapter: its weights have the adapter's
-// matrices in them, or are the fully tuned ones, and its head is the adapter's.
+// Merged returns a new network that answers as this base does with the adapter: the low-rank matrices are
+// merged into its weights (or it has the fully fine-tuned weights), and its head is the adapter's.
 func (b *Base) Merged(a *Adapter) (*vit.Model, error) {
 	if len(a.members) > 0 {
 		return nil, fmt.Errorf("melo: %s: an ensemble is no single network: merge its members one by one", a.Name())

@@ -10,25 +10,25 @@ import (
 	"melo.example/melo/vit"
 )
 
-// Precision is how the maps of a base are multiplied.
+// Precision is the number format in which a base multiplies matrices.
 type Precision = vit.Precision
 
-// The precisions, each faster and coarser than the one before. BF16 and I8 need instructions that not
-// every CPU has.
+// The precisions, each faster and less exact than the one before. BF16 and I8 need instructions that not every
+// CPU has.
 const (
 	F32  = vit.F32
 	BF16 = vit.BF16
 	I8   = vit.I8
 )
 
-// InPrecision sets the precision of the base; F32 is the default. OpenFor takes it as the fastest that is
-// wanted: it falls back to slower ones until the CPU has the instructions and the adapter answers its self-test
-// as it did in float32 (see SelfCheckError), and tells report why. A nil report is not told.
+// InPrecision sets the precision of the base; the default is F32. For OpenFor it is the fastest to try: OpenFor
+// falls back to slower ones until the CPU supports the precision and the adapter passes its self-test in it
+// (see SelfCheckError), and calls report with the reason. report may be nil.
 func InPrecision(p Precision, report func(reason string)) Option {
 	return func(s *settings) { s.precision, s.report = p, report }
 }
 
-// Fastest returns the fastest precision that this CPU has instructions for.
+// Fastest returns the fastest precision that this CPU supports.
 func Fastest() Precision {
 	for _, p := range []Precision{I8, BF16} {
 		if vit.Supports(p) {
@@ -38,15 +38,16 @@ func Fastest() Precision {
 	return F32
 }
 
-// SelfCheckError says that an adapter on this base does not answer the inputs of its self-test as it did
-// when it was made.
+// SelfCheckError reports that an adapter on this base does not reproduce the answers to its self-test inputs
+// that are stored in its file.
 type SelfCheckError = adapterfile.SelfCheckError
 
-// checkSelf compares the adapter's answers to its self-test with those that its file has. float32 is taken on
-// trust: its products differ by rounding only, and a pass or two would double the time to the first answer.
+// checkSelf compares the adapter's answers to its self-test inputs with those in its file. For float32 it skips
+// the test: answers differ by rounding only, and the passes would double the time to the first answer.
 func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	p := b.model.Precision
-	if p == F32 || a.meta.Method == lora.FullTuning { // tuned weights are float32
+	// if p == F32 || a.meta.Method == lora.FullTuning { // fully fine-tuned weights are float32
+	if p == F32 || a.meta.Method == lora.FullTuning {
 		return nil
 	}
 	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) {
@@ -58,7 +59,7 @@ func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	})
 }
 
-// slower returns the precision to fall back to.
+// slower returns the next slower precision.
 func slower(p Precision) Precision {
 	if p == I8 && vit.Supports(BF16) {
 		return BF16
@@ -66,11 +67,11 @@ func slower(p Precision) Precision {
 	return F32
 }
 
-// openFor opens the base at path for the adapter in f, in the fastest precision from s.precision on that the CPU
-// has and the adapter's self-test allows.
+// openFor opens the base at path for the adapter in f, in the fastest precision not above s.precision that the
+// CPU supports and in which the adapter passes its self-test.
 func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
 	if s.image == 0 {
-		s.image = f.Meta.Recipe.Size // position embeddings are resized as they were in training
+		s.image = f.Meta.Recipe.Size // s.image = f.Meta.Recipe.Size // the adapter was trained with this input size
 	}
 	for {
 		if !vit.Supports(s.precision) {
@@ -78,7 +79,9 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 			s.precision = slower(s.precision)
 			continue
 		}
-		if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning { // before the base is read for nothing
+		// if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning { // known
+		// before reading the base
+		if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning {
 			s.tell(unfit.Error())
 			s.precision = slower(s.precision)
 			continue
@@ -90,7 +93,7 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 		}
 		s.tell(unfit.Error())
 		s.precision = slower(s.precision)
-		runtime.GC() // so that the base is not in memory twice
+		runtime.GC() // runtime.GC() // frees the previous base, to avoid two in memory
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"melo.example/melo/lora/answer"
 )
 
-// Prediction is the answer for one image. Probabilities are calibrated where the adapter says how, and in the order of
-// Adapter.Labels.
+// Prediction is the answer for one image. Probabilities are in the order of Adapter.Labels, and calibrated if
+// the adapter has a calibration.
 type Prediction = answer.Answer
 
-// Predict returns the answers for images, in order. A nil adapter is the base's own head.
+// Predict returns the answers for images, in order. A nil adapter means the base's own head.
 func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image) ([]Prediction, error) {
 	a, err := b.attached(a)
 	if err != nil {
@@ -40,7 +40,7 @@ func (b *Base) Predict(ctx context.Context, a *Adapter, images ...*imaging.Image
 	return answers, nil
 }
 
-// PredictFiles is PredictEach for image files. Errors name the file.
+// PredictFiles is like PredictEach for image files. Errors name the file.
 func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use func(i int, p Prediction, err error) error) error {
 	a, err := b.attached(a)
 	if err != nil {
@@ -62,10 +62,10 @@ func (b *Base) PredictFiles(ctx context.Context, a *Adapter, paths []string, use
 	})
 }
 
-// PredictEach predicts the images 0 to n-1, a batch at a time while the next one is being read, and calls use with
-// the answer of each, in order. image reads one, and is called from several goroutines; for an image that it
-// cannot read use gets its error instead, and for one whose answer is no number an [answer.NotFiniteError], and for one that is unlike those of the training a
-// [fit.UnlikeError] where the adapter refuses such. The run ends with the first error that use returns. A nil adapter is the
+// PredictEach predicts the images 0 to n-1 in batches, and calls use with the answer or the error of each, in
+// order. image reads an image; it is called from several goroutines while the previous batch is computed.
+// Errors are those of image; [answer.NotFiniteError]; and [fit.UnlikeError], if the adapter refuses an image
+// that does not resemble its training images. The first error of use ends the run. A nil adapter means the
 // base's own head.
 func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
@@ -81,7 +81,7 @@ func (b *Base) PredictEach(ctx context.Context, a *Adapter, n int, image func(ct
 	})
 }
 
-// refusal is the error of an answer that the adapter refuses to give, else err.
+// refusal returns the error for an answer that the adapter refuses to give, else err.
 func (a *Adapter) refusal(p *Prediction, err error) error {
 	if err == nil && p.Unlike() && a.meta.Refuses() {
 		return &fit.UnlikeError{Verdict: *p.Fit}
@@ -89,7 +89,7 @@ func (a *Adapter) refusal(p *Prediction, err error) error {
 	return err
 }
 
-// predictEach is PredictEach whatever the adapter refuses.
+// predictEach is PredictEach without refusals.
 func (b *Base) predictEach(ctx context.Context, a *Adapter, n int, image func(ctx context.Context, i int) (*imaging.Image, error),
 	use func(i int, p Prediction, err error) error) error {
 	return b.eachBatch(ctx, a, n, func(i int, s *imaging.Scratch, dst []float32) error {
@@ -104,7 +104,8 @@ func (b *Base) predictEach(ctx context.Context, a *Adapter, n int, image func(ct
 	}, use)
 }
 
-// attached returns an adapter that may answer here: nil is the base's own head, and an adapter of another base is an error.
+// attached returns an adapter for use on this base: the base's own head for nil, and an error for an adapter of
+// another base.
 func (b *Base) attached(a *Adapter) (*Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
@@ -121,14 +122,14 @@ func (b *Base) attached(a *Adapter) (*Adapter, error) {
 	return a, nil
 }
 
-// answered is the answer of one image, or why there is none.
+// answered is the answer for one image, or its error.
 type answered struct {
 	prediction Prediction
 	err        error
 }
 
-// answer runs one batch of n inputs [n, 3, side, side], and their mirror images where the adapter wants the mean of both:
-// pixels are mirrored then.
+// answer computes a batch of n inputs [n, 3, side, side]. If the adapter averages over mirror images, it also
+// computes those, by mirroring pixels in place.
 func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
 	if len(a.members) > 0 {
 		return b.answerTogether(a, pixels, n)
@@ -157,8 +158,8 @@ func (b *Base) answer(a *Adapter, pixels []float32, n int) ([]answered, error) {
 	return answers, nil
 }
 
-// logits runs one batch of n inputs [n, 3, side, side] and returns [n, labels], and whether each is like the training images,
-// where that is known.
+// logits computes a batch of n inputs [n, 3, side, side]. It returns logits [n, labels], and for each input
+// whether it resembles the training images, nil if the adapter has no such test.
 func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, []fit.Verdict, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,7 +185,8 @@ func (b *Base) logits(a *Adapter, pixels []float32, n int) ([]float32, []fit.Ver
 	return logits, verdicts, nil
 }
 
-// keepEarly asks the engine for what the description of the training images is about; nil if there is none.
+// keepEarly makes the engine keep the intermediate features that the test of similarity to the training images
+// needs. It returns nil if the adapter has no such test.
 func (a *Adapter) keepEarly(engine compute.Engine) compute.Early {
 	early, ok := engine.(compute.Early)
 	if !ok {
@@ -198,7 +200,8 @@ func (a *Adapter) keepEarly(engine compute.Engine) compute.Early {
 	return early
 }
 
-// engineOf returns what runs the adapter's model; b.mu is held. Switching adapters is naming another in a segment.
+// engineOf returns the engine for the adapter's network. The caller holds b.mu. One engine serves all adapters
+// on the base: each segment of a batch names its adapter.
 func (b *Base) engineOf(a *Adapter) compute.Engine {
 	model, run := b.model, &b.run
 	if a.own != nil {

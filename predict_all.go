@@ -12,10 +12,10 @@ import (
 	"melo.example/melo/lora/answer"
 )
 
-// PredictAll asks several adapters about the images 0 to n-1, and calls use with what they say of each, in order: all and
-// errs have one element an adapter. What the adapters have in common is done once: an image is read once for each
-// preprocessing that they ask for (image is told which), and passes those blocks once that they leave as they are. The
-// answers are, bit for bit, those of [Base.PredictEach], and so are the errors.
+// PredictAll predicts the images 0 to n-1 with several adapters, and calls use with their answers, in order;
+// all and errs have one element per adapter. Work that adapters share is done once: an image is read once for
+// each preprocessing (image receives it), and passes once through the blocks that the adapters do not change.
+// Answers and errors equal those of [Base.PredictEach], bit for bit.
 func (b *Base) PredictAll(ctx context.Context, adapters []*Adapter, n int, image func(ctx context.Context, i int, r imaging.Recipe) (*imaging.Image, error),
 	use func(i int, all []Prediction, errs []error) error) error {
 	if image == nil || use == nil {
@@ -25,7 +25,9 @@ func (b *Base) PredictAll(ctx context.Context, adapters []*Adapter, n int, image
 	if err != nil || len(adapters) == 0 || n == 0 {
 		return err
 	}
-	failed := make([][]error, n) // by image and recipe; each is written before its batch runs, and read after that
+	// failed := make([][]error, n) // by image and recipe; each is written before its batch runs, and read
+	// after that
+	failed := make([][]error, n)
 	values := p.recipes[0].Values()
 	batch := min(n, max(1, b.batch/len(p.recipes)))
 	return b.batches(ctx, n, batch, len(p.recipes)*values, func(i int, s *imaging.Scratch, dst []float32) error {
@@ -62,7 +64,7 @@ func (b *Base) PredictAll(ctx context.Context, adapters []*Adapter, n int, image
 	})
 }
 
-// PredictAllFiles is PredictAll for image files. Errors name the file.
+// PredictAllFiles is like PredictAll for image files. Errors name the file.
 func (b *Base) PredictAllFiles(ctx context.Context, adapters []*Adapter, paths []string, use func(i int, all []Prediction, errs []error) error) error {
 	remarks := make([]map[imaging.Recipe][]string, len(paths))
 	return b.PredictAll(ctx, adapters, len(paths), func(ctx context.Context, i int, r imaging.Recipe) (*imaging.Image, error) {
@@ -86,17 +88,18 @@ func (b *Base) PredictAllFiles(ctx context.Context, adapters []*Adapter, paths [
 	})
 }
 
-// panel is several adapters that are asked about the same images.
+// panel is a list of adapters that predict the same images.
 type panel struct {
 	base     *Base
 	adapters []*Adapter
-	recipes  []imaging.Recipe // different ones
-	recipe   []int            // of each adapter
-	engine   compute.Engine   // for those on the base itself; nil: there are none
-	most     int              // rows of a pass
+	recipes  []imaging.Recipe // recipes  []imaging.Recipe // distinct
+	recipe   []int            // recipe   []int            // index into recipes, for each adapter
+	// engine   compute.Engine   // for adapters that use the base's network; nil: there are none
+	engine compute.Engine
+	most   int // most     int              // maximum number of rows per pass
 }
 
-// maxRows bounds the rows that share a pass; what they take is their features.
+// maxRows limits the rows of a pass, and thereby the memory for their features.
 const maxRows = 64
 
 func (b *Base) newPanel(adapters []*Adapter) (*panel, error) {
@@ -128,10 +131,11 @@ func (b *Base) newPanel(adapters []*Adapter) (*panel, error) {
 	return p, nil
 }
 
-// beside reports whether the adapter works on the base as it is, beside others.
+// beside reports whether the adapter uses the base's network, so that it can share a pass with others.
 func (a *Adapter) beside() bool { return a.own == nil && a.lora != nil }
 
-// answer returns what each adapter says of one image, which was prepared by each recipe, or failed to be.
+// answer returns the answer or error of each adapter for one image. pixels contains the image once per recipe,
+// failed an error for each recipe.
 func (p *panel) answer(pixels []float32, failed []error) ([]Prediction, []error, error) {
 	all, errs := make([]Prediction, len(p.adapters)), make([]error, len(p.adapters))
 	var together []int
@@ -141,7 +145,8 @@ func (p *panel) answer(pixels []float32, failed []error) ([]Prediction, []error,
 		case a.beside() && p.branches() != nil:
 			together = append(together, k)
 		default:
-			x := slices.Clone(p.input(pixels, k)) // which may be mirrored
+			// x := slices.Clone(p.input(pixels, k)) // because it may be mirrored in place
+			x := slices.Clone(p.input(pixels, k))
 			one, err := p.base.answer(a, x, 1)
 			if err != nil {
 				return nil, nil, err
@@ -163,13 +168,13 @@ func (p *panel) branches() compute.Branching {
 	return b
 }
 
-// input is the image as adapter k takes it.
+// input returns the image with the preprocessing of adapter k.
 func (p *panel) input(pixels []float32, k int) []float32 {
 	n := len(pixels) / len(p.recipes)
 	return pixels[p.recipe[k]*n : (p.recipe[k]+1)*n]
 }
 
-// pass answers for the adapters that work beside each other, and changes the pixels.
+// pass computes the answers of the adapters that share the base's network. It changes the pixels.
 func (p *panel) pass(pixels []float32, which []int, all []Prediction, errs []error) error {
 	logits := map[int][]float32{}
 	if err := p.logits(pixels, which, func(k int, y []float32, verdict *fit.Verdict) {
@@ -196,8 +201,8 @@ func (p *panel) pass(pixels []float32, which []int, all []Prediction, errs []err
 	return nil
 }
 
-// logits calls use with the logits of adapters, and with whether the image is like their training images, where that is
-// known: as many adapters together as a pass has rows.
+// logits calls use with the logits of each adapter, and whether the image resembles its training images, nil if
+// it has no such test. It processes as many adapters at once as fit into a pass.
 func (p *panel) logits(pixels []float32, which []int, use func(k int, logits []float32, verdict *fit.Verdict)) error {
 	b := p.base
 	b.mu.Lock()
@@ -213,7 +218,7 @@ func (p *panel) logits(pixels []float32, which []int, use func(k int, logits []f
 			a := p.adapters[k]
 			of[row], segments[row] = p.recipe[k], compute.Segment{Adapter: a.lora, Images: 1}
 			if a.fit != nil {
-				block = a.meta.Fit.Block // the same for all: the middle one
+				block = a.meta.Fit.Block // block = a.meta.Fit.Block // the same for all adapters: the middle one
 			}
 		}
 		if early != nil {

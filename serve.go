@@ -8,26 +8,30 @@ import (
 	"melo.example/melo/serve/host"
 )
 
-// ServeConfig says what a server serves, where, and to whom.
+// ServeConfig configures Serve.
 type ServeConfig struct {
-	Base string // as [Open] takes it
-	// Bases are further bases: adapters find theirs by the digest of its weights that is in them. With several, each is loaded
-	// when it is first asked for; Adjust has what memory they may take together, and which stay (host.Settings.Engine).
-	Bases    []string
-	Adapters string // folder of adapter files, which is watched; an adapter is named by its file
+	Base string // Base string // path or name, as for [Open]
+	// Bases are further bases. Each adapter is matched to its base by digest, and a base is loaded when it is
+	// first needed. Adjust can limit their memory and keep some of them loaded (host.Settings.Engine).
+	Bases []string
+	// Adapters string // folder of adapter files, which is watched for changes; adapters are named after their
+	// files
+	Adapters string
 
 	HTTP string // address, "host:port"; empty: none
 	GRPC string // address; empty: none
 
-	// Ready is told the bound addresses of HTTP and gRPC when the server answers; may be nil.
+	// Ready is called with the actual addresses of HTTP and gRPC when the server is ready. It may be nil.
 	Ready func(http, grpc string)
-	// Adjust changes whatever else there is to choose, last: authentication, TLS, limits, precision, logs; may be nil.
-	// Without it, whoever reaches a loopback address may do anything, and other addresses are refused.
+	// Adjust changes any other setting, such as authentication, TLS, limits, precision or logs. It may be nil.
+	// Without authentication, clients on this machine may do everything, and addresses that others can reach
+	// are refused.
 	Adjust func(*host.Settings)
 }
 
-// Serve answers over HTTP and gRPC until ctx ends, and then lets what is under way finish. The base is read anew: for
-// answers without a server see [Base.Predict], and for an engine with a queue and batches across adapters, [serve.Open].
+// Serve serves over HTTP and gRPC until ctx ends, then finishes requests in progress. It loads its own copy of
+// the base. To predict without a server use [Base.Predict]; for the engine alone, with its queue and batching,
+// [serve.Open].
 func Serve(ctx context.Context, c ServeConfig) error {
 	if c.HTTP == "" && c.GRPC == "" {
 		return errors.New("melo: serve: no address: give HTTP, GRPC or both")

@@ -13,42 +13,48 @@ import (
 	"melo.example/melo/lora"
 )
 
-// Method says what is trained.
+// Method selects what is trained.
 type Method = lora.Method
 
-// The methods.
+// The training methods.
 const (
-	LowRank Method = lora.MeLo       // low-rank matrices beside chosen maps of the frozen base, and a head: the paper's method
-	Linear  Method = lora.LinearOnly // the head alone, on frozen features
-	Full    Method = lora.FullTuning // every weight
+	// LowRank Method = lora.MeLo       // low-rank matrices for some linear layers of the frozen base, and a
+	// head: the paper's method
+	LowRank Method = lora.MeLo
+	// Linear  Method = lora.LinearOnly // the head alone, on frozen features (linear probe)
+	Linear Method = lora.LinearOnly
+	Full   Method = lora.FullTuning // Full    Method = lora.FullTuning // all weights
 )
 
-// Event is what work that takes long reports: see the types of package experiment.
+// Event is a progress report; see the event types of package experiment.
 type Event = experiment.Event
 
-// Recipe says how to train. The zero value of a field is its default.
+// Recipe says how to train. Zero fields have defaults.
 type Recipe struct {
-	Method Method  // default: LowRank
-	Rank   int     // of the matrices; default: 8
-	Sites  string  // maps with matrices beside them, such as "q,v" (the default), "q,k,v,proj" or "all"
-	Epochs int     // at most; default: 20
-	Batch  int     // images of an optimizer step; default: 16
-	LR     float64 // peak learning rate; default: the method's own
-	Seed   uint64  // of first weights, order, augmentation and dropout; default: 1
+	Method Method // default: LowRank
+	Rank   int    // Rank   int     // of the low-rank matrices; default: 8
+	// Sites  string  // linear layers with low-rank matrices, such as "q,v" (the default), "q,k,v,proj" or
+	// "all"
+	Sites  string
+	Epochs int     // Epochs int     // maximum number; default: 20
+	Batch  int     // Batch  int     // images per optimizer step; default: 16
+	LR     float64 // LR     float64 // peak learning rate; default: derived from the base
+	Seed   uint64  // Seed   uint64  // of initial weights, order, augmentation and dropout; default: 1
 
-	// Out is the adapter file to write. Default: the name of the data with .safetensors, in the working folder.
+	// Out is the path of the adapter file to write. Default: the name of the data with .safetensors, in the
+	// working folder.
 	Out string
-	// Restart starts over. Otherwise a run that was interrupted goes on from its checkpoint, beside Out, and a run that was
-	// finished is not made again.
+	// Restart starts over. Otherwise an interrupted run continues from its checkpoint, next to Out, and a
+	// finished run is not repeated.
 	Restart bool
 
-	// Progress is told what happens, one event at a time; may be nil.
+	// Progress receives events, one at a time. It may be nil.
 	Progress func(Event)
-	// Adjust changes whatever else there is to choose, last; may be nil.
+	// Adjust changes any other setting. It may be nil.
 	Adjust func(*experiment.Options)
 }
 
-// options are the recipe as experiments know it, for a base in the form in which it was opened.
+// options converts the recipe for package experiment, with the options with which the base was opened.
 func (b *Base) options(r *Recipe, d *Data) experiment.Options {
 	o := experiment.Defaults()
 	if b.usable() == nil {
@@ -74,7 +80,7 @@ func (b *Base) options(r *Recipe, d *Data) experiment.Options {
 	return o
 }
 
-// set changes what is not zero.
+// set sets a field unless value is zero.
 func set[T comparable](field *T, value T) {
 	var zero T
 	if value != zero {
@@ -82,16 +88,16 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// Run is a training that is done.
+// Run is a finished training run.
 type Run struct {
-	Adapter *Adapter           // on the base that was trained
-	Path    string             // of its file
-	Result  *experiment.Result // what was trained, how, and what validation says
+	Adapter *Adapter           // Adapter *Adapter           // attached to the base
+	Path    string             // Path    string             // of the adapter file
+	Result  *experiment.Result // Result  *experiment.Result // what was trained, how, and the validation scores
 }
 
-// Train trains an adapter for the base on the training images of data, keeps the best epoch on validation, and writes it. The
-// images for testing are not touched: that is what Evaluate is for. The end of ctx leaves a checkpoint, and the same call
-// goes on from it.
+// Train trains an adapter for the base on the training split of data, selects on the validation split, and
+// writes the adapter to a file. It does not use the test split; see Evaluate. If ctx ends, a checkpoint
+// remains, and the same call continues from it.
 func (b *Base) Train(ctx context.Context, data Data, recipe Recipe) (*Run, error) {
 	o := b.options(&recipe, &data)
 	set, base, err := b.openTraining(ctx, &data, o.Validate(), recipe.Progress)
@@ -119,7 +125,7 @@ func (b *Base) Train(ctx context.Context, data Data, recipe Recipe) (*Run, error
 	return &Run{Adapter: a, Path: o.Out, Result: result}, nil
 }
 
-// openTraining opens data, and the base once more, in the form that it is trained in.
+// openTraining opens the data, and the base a second time in the form needed for training.
 func (b *Base) openTraining(ctx context.Context, data *Data, wrong error, hook experiment.Hook) (*experiment.Set, *experiment.Base, error) {
 	if err := errors.Join(b.usable(), data.check(), wrong); err != nil {
 		return nil, nil, err
@@ -147,22 +153,28 @@ func (b *Base) openTraining(ctx context.Context, data *Data, wrong error, hook e
 	return set, base, nil
 }
 
-// Plan says what a comparison compares. The zero value of a field is its default.
+// Plan configures Compare. Zero fields have defaults.
 type Plan struct {
-	Methods []Method // the first against the others; default: LowRank, Linear, Full
-	Seeds   int      // runs of each method; default: 3
-	// Folds are for cross-validation instead of one test split, made Repeats times (default: once) with other divisions.
-	// Every image is then answered by the adapter that was not trained on it, and Seeds is not used.
+	// Methods []Method // the first is compared with each of the others; default: LowRank, Linear, Full
+	Methods []Method
+	Seeds   int // Seeds   int      // runs of each method; default: 3
+	// Folds is the number of folds for cross-validation instead of a single test split, repeated Repeats times
+	// (default: once) with other folds. Each image is predicted by the adapter that was not trained on it, and
+	// Seeds is not used.
 	Folds, Repeats int
-	LR             map[Method]float64 // peak learning rates; default: the methods' own
-	Recipe         Recipe             // of all runs; its Method, LR, Seed and Out are not used
-	Folder         string             // for adapters, records and results; default: the name of the data with .compare
-	// Resamples of the bootstrap; default: 2000.
+	// LR             map[Method]float64 // peak learning rates; default: derived from the base
+	LR map[Method]float64
+	// Recipe         Recipe             // of all runs; its Method, LR, Seed and Out are not used
+	Recipe Recipe
+	// Folder         string             // for adapters, records and results; default: the name of the data
+	// with .compare
+	Folder string
+	// Resamples is the number of bootstrap resamples; default: 2000.
 	Resamples int
 }
 
-// Compare trains each method with each seed on the same split of data, and measures all of them on the test images. What
-// was done by an earlier call in the same folder is not done again. Close the comparison when done.
+// Compare trains each method with each seed on the same split of data, and evaluates all adapters on the test
+// split. Finished runs in the same folder are reused. The caller closes the comparison.
 func Compare(ctx context.Context, base *Base, data Data, plan Plan) (*Comparison, error) {
 	if base == nil {
 		return nil, errNoBase
@@ -199,28 +211,28 @@ func Compare(ctx context.Context, base *Base, data Data, plan Plan) (*Comparison
 	return &Comparison{Comparison: c, images: images}, nil
 }
 
-// Comparison is what a comparison found.
+// Comparison is the result of Compare.
 type Comparison struct {
 	*experiment.Comparison
 	images *experiment.Set
 }
 
-// Close gives back what the data holds.
+// Close releases the data.
 func (c *Comparison) Close() error { return c.images.Close() }
 
-// SweepPlan says what settings are tried. The zero value of a field is its default.
+// SweepPlan configures Sweep. Zero fields have defaults.
 type SweepPlan struct {
-	// Try lists values as "rank=4/8/16", one entry a setting, of [experiment.TunableNames]. All combinations are tried.
-	// Default: what suits the method.
+	// Try lists settings and their values as "rank=4/8/16", with names of [experiment.TunableNames]. All
+	// combinations are tried. Default: depends on the method.
 	Try    []string
-	Grid   bool   // try every candidate with all epochs, instead of giving more and more epochs to fewer and fewer
-	Seeds  int    // runs of each candidate; default: 1
-	Recipe Recipe // one of the candidates; its Seed and Out are not used
-	Folder string // for the runs and the table; default: the name of the data with .sweep
+	Grid   bool   // Grid   bool   // train every candidate for all epochs, instead of successive halving
+	Seeds  int    // Seeds  int    // runs of each candidate; default: 1
+	Recipe Recipe // Recipe Recipe // of the first candidate; its Seed and Out are not used
+	Folder string // Folder string // for runs and results; default: the name of the data with .sweep
 }
 
-// Sweep trains candidates on the training images of data and ranks them by their AUC on validation. Images for testing are
-// not touched. What was done by an earlier call in the same folder is not done again.
+// Sweep trains candidates on the training split of data and ranks them by their AUC on the validation split. It
+// does not use the test split. Finished runs in the same folder are reused.
 func Sweep(ctx context.Context, base *Base, data Data, plan SweepPlan) (*experiment.SweepResult, error) {
 	if base == nil {
 		return nil, errNoBase
@@ -248,7 +260,7 @@ func Sweep(ctx context.Context, base *Base, data Data, plan SweepPlan) (*experim
 	return r, nil
 }
 
-// folderFor is the name of data with another ending.
+// folderFor returns the name of the data with another extension.
 func folderFor(path, ending string) string {
 	name := filepath.Base(filepath.Clean(path))
 	return strings.TrimSuffix(name, filepath.Ext(name)) + ending

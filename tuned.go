@@ -5,7 +5,7 @@ import (
 	"melo.example/melo/vit"
 )
 
-// tunedModel returns a copy of the base with the weights that a fully tuned adapter brings along, in float32.
+// tunedModel returns a copy of the base with the weights of a fully fine-tuned adapter, in float32.
 func (b *Base) tunedModel(model *vit.Model, f *adapterfile.File) (*vit.Model, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
