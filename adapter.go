@@ -20,15 +20,15 @@ import (
 // Adapter is a small model for one task that runs on a shared base. It is immutable and safe for concurrent
 // use.
 type Adapter struct {
-	base         *Base // base         *Base // that the adapter is attached to
+	base         *Base // that the adapter is attached to
 	path, digest string
 	meta         adapterfile.Metadata
 	labels       []string
 	rule         answer.Rule
 	recipe       imaging.Recipe
 	source       *lora.Adapter
-	fit          *fit.Description // fit          *fit.Description // of the training images; nil: unknown
-	lora         *lora.Resident   // lora         *lora.Resident   // nil: the base's own head
+	fit          *fit.Description // of the training images; nil: unknown
+	lora         *lora.Resident   // nil: the base's own head
 
 	members []*Adapter // of an ensemble, which has neither source nor fit nor lora
 

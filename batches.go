@@ -14,7 +14,7 @@ type load func(i int, s *imaging.Scratch, dst []float32) error
 
 // inputs is a batch of prepared images. An image that could not be prepared has an error and zeros.
 type inputs struct {
-	first, n int       // first, n int       // indices first to first+n-1 of the list
+	first, n int       // indices first to first+n-1 of the list
 	pixels   []float32 // [n, 3, side, side]
 	errs     []error   // [n]
 }

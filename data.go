@@ -15,14 +15,14 @@ type Data struct {
 	// Val and Test are the fractions of the samples for validation and testing, used if the data defines no
 	// splits. 0 means 0.15, a negative value none.
 	Val, Test float64
-	Seed      uint64 // Seed      uint64 // random seed of the split; 0 means 1
+	Seed      uint64 // random seed of the split; 0 means 1
 
-	LabelColumn  string   // LabelColumn  string   // table column with the label; empty: found by its name
-	LabelColumns []string // LabelColumns []string // table columns of 0 and 1, one per label
+	LabelColumn  string   // table column with the label; empty: found by its name
+	LabelColumns []string // table columns of 0 and 1, one per label
 	// GroupColumn  string   // table column with the patient: a patient's images are in the same split
 	GroupColumn string
-	SplitColumn string // SplitColumn  string   // table column with train, val or test
-	MaxBad      int    // MaxBad       int      // maximum number of unreadable images to skip
+	SplitColumn string // table column with train, val or test
+	MaxBad      int    // maximum number of unreadable images to skip
 
 	// Split selects the images for [Base.Evaluate]: train, val, test or all; empty means test. If the data
 	// defines no splits and the adapter was trained on it, the split of the training is reconstructed.

@@ -34,7 +34,7 @@ type ExplainOptions struct {
 type Explanation struct {
 	Prediction     Prediction
 	Method         explain.Method
-	Label, Against string  // Label, Against string  // explained labels; Against may be empty
+	Label, Against string  // explained labels; Against may be empty
 	Probability    float64 // of Label
 	// Map has a value for each patch, row by row, and the position of the patches in the image. The larger the
 	// value, the more the patch contributes to Label. For explain.Occlusion it is the decrease of the logit
@@ -43,7 +43,7 @@ type Explanation struct {
 	// Width and Height are the size of the upright image in pixels.
 	Width, Height int
 
-	shown *imaging.Image // shown *imaging.Image // the image in 8 bits
+	shown *imaging.Image // the image in 8 bits
 }
 
 // Full returns a value for each pixel [Height, Width], NaN for pixels that the model did not see.

@@ -24,12 +24,12 @@ type Base struct {
 	weights *bases.Weights
 	pool    *compute.Pool
 	batch   int
-	form    settings // form    settings // options that it was opened with
+	form    settings // options that it was opened with
 	known   *memo.Cache
 
 	// mu     sync.Mutex     // guards the fields below, and the engines of adapters with networks of their own
 	mu     sync.Mutex
-	run    compute.Engine // run    compute.Engine // created on first use
+	run    compute.Engine // created on first use
 	closed bool
 }
 

@@ -71,7 +71,7 @@ func slower(p Precision) Precision {
 // CPU supports and in which the adapter passes its self-test.
 func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, error) {
 	if s.image == 0 {
-		s.image = f.Meta.Recipe.Size // s.image = f.Meta.Recipe.Size // the adapter was trained with this input size
+		s.image = f.Meta.Recipe.Size // the adapter was trained with this input size
 	}
 	for {
 		if !vit.Supports(s.precision) {
@@ -93,7 +93,7 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 		}
 		s.tell(unfit.Error())
 		s.precision = slower(s.precision)
-		runtime.GC() // runtime.GC() // frees the previous base, to avoid two in memory
+		runtime.GC() // frees the previous base, to avoid two in memory
 	}
 }
 

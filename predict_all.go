@@ -92,11 +92,11 @@ func (b *Base) PredictAllFiles(ctx context.Context, adapters []*Adapter, paths [
 type panel struct {
 	base     *Base
 	adapters []*Adapter
-	recipes  []imaging.Recipe // recipes  []imaging.Recipe // distinct
-	recipe   []int            // recipe   []int            // index into recipes, for each adapter
+	recipes  []imaging.Recipe // distinct
+	recipe   []int            // index into recipes, for each adapter
 	// engine   compute.Engine   // for adapters that use the base's network; nil: there are none
 	engine compute.Engine
-	most   int // most     int              // maximum number of rows per pass
+	most   int // maximum number of rows per pass
 }
 
 // maxRows limits the rows of a pass, and thereby the memory for their features.
@@ -218,7 +218,7 @@ func (p *panel) logits(pixels []float32, which []int, use func(k int, logits []f
 			a := p.adapters[k]
 			of[row], segments[row] = p.recipe[k], compute.Segment{Adapter: a.lora, Images: 1}
 			if a.fit != nil {
-				block = a.meta.Fit.Block // block = a.meta.Fit.Block // the same for all adapters: the middle one
+				block = a.meta.Fit.Block // the same for all adapters: the middle one
 			}
 		}
 		if early != nil {

@@ -10,7 +10,7 @@ import (
 
 // ServeConfig configures Serve.
 type ServeConfig struct {
-	Base string // Base string // path or name, as for [Open]
+	Base string // path or name, as for [Open]
 	// Bases are further bases. Each adapter is matched to its base by digest, and a base is loaded when it is
 	// first needed. Adjust can limit their memory and keep some of them loaded (host.Settings.Engine).
 	Bases []string

@@ -23,7 +23,7 @@ const (
 	LowRank Method = lora.MeLo
 	// Linear  Method = lora.LinearOnly // the head alone, on frozen features (linear probe)
 	Linear Method = lora.LinearOnly
-	Full   Method = lora.FullTuning // Full    Method = lora.FullTuning // all weights
+	Full   Method = lora.FullTuning // all weights
 )
 
 // Event is a progress report; see the event types of package experiment.
@@ -32,14 +32,14 @@ type Event = experiment.Event
 // Recipe says how to train. Zero fields have defaults.
 type Recipe struct {
 	Method Method // default: LowRank
-	Rank   int    // Rank   int     // of the low-rank matrices; default: 8
+	Rank   int    // of the low-rank matrices; default: 8
 	// Sites  string  // linear layers with low-rank matrices, such as "q,v" (the default), "q,k,v,proj" or
 	// "all"
 	Sites  string
-	Epochs int     // Epochs int     // maximum number; default: 20
-	Batch  int     // Batch  int     // images per optimizer step; default: 16
-	LR     float64 // LR     float64 // peak learning rate; default: derived from the base
-	Seed   uint64  // Seed   uint64  // of initial weights, order, augmentation and dropout; default: 1
+	Epochs int     // maximum number; default: 20
+	Batch  int     // images per optimizer step; default: 16
+	LR     float64 // peak learning rate; default: derived from the base
+	Seed   uint64  // of initial weights, order, augmentation and dropout; default: 1
 
 	// Out is the path of the adapter file to write. Default: the name of the data with .safetensors, in the
 	// working folder.
@@ -90,9 +90,9 @@ func set[T comparable](field *T, value T) {
 
 // Run is a finished training run.
 type Run struct {
-	Adapter *Adapter           // Adapter *Adapter           // attached to the base
-	Path    string             // Path    string             // of the adapter file
-	Result  *experiment.Result // Result  *experiment.Result // what was trained, how, and the validation scores
+	Adapter *Adapter           // attached to the base
+	Path    string             // of the adapter file
+	Result  *experiment.Result // what was trained, how, and the validation scores
 }
 
 // Train trains an adapter for the base on the training split of data, selects on the validation split, and
@@ -157,7 +157,7 @@ func (b *Base) openTraining(ctx context.Context, data *Data, wrong error, hook e
 type Plan struct {
 	// Methods []Method // the first is compared with each of the others; default: LowRank, Linear, Full
 	Methods []Method
-	Seeds   int // Seeds   int      // runs of each method; default: 3
+	Seeds   int // runs of each method; default: 3
 	// Folds is the number of folds for cross-validation instead of a single test split, repeated Repeats times
 	// (default: once) with other folds. Each image is predicted by the adapter that was not trained on it, and
 	// Seeds is not used.
@@ -225,10 +225,10 @@ type SweepPlan struct {
 	// Try lists settings and their values as "rank=4/8/16", with names of [experiment.TunableNames]. All
 	// combinations are tried. Default: depends on the method.
 	Try    []string
-	Grid   bool   // Grid   bool   // train every candidate for all epochs, instead of successive halving
-	Seeds  int    // Seeds  int    // runs of each candidate; default: 1
-	Recipe Recipe // Recipe Recipe // of the first candidate; its Seed and Out are not used
-	Folder string // Folder string // for runs and results; default: the name of the data with .sweep
+	Grid   bool   // train every candidate for all epochs, instead of successive halving
+	Seeds  int    // runs of each candidate; default: 1
+	Recipe Recipe // of the first candidate; its Seed and Out are not used
+	Folder string // for runs and results; default: the name of the data with .sweep
 }
 
 // Sweep trains candidates on the training split of data and ranks them by their AUC on the validation split. It

@@ -60,9 +60,9 @@ type stdio struct {
 	// columns  func() int // returns the current width of the terminal behind err; nil if err is not a terminal
 	columns func() int
 	json    bool     // --json was given
-	printed bool     // printed  bool       // the JSON document was printed
+	printed bool     // the JSON document was printed
 	args    []string // the command line, without the program's name
-	hints   []string // hints    []string   // advice to print after an error
+	hints   []string // advice to print after an error
 }
 
 // printf prints a line of human-readable results on standard output. With --json it does nothing.

@@ -15,9 +15,9 @@ import (
 type baseForm struct {
 	precision vit.Precision
 	image     int // side of the input in pixels; 0: the base's own
-	heads     int // heads     int // number of attention heads, for files that lack it
+	heads     int // number of attention heads, for files that lack it
 	prepare   processor.Override
-	apart     bool // apart     bool // do not use the cache file of packed weights, which would stay memory-mapped
+	apart     bool // do not use the cache file of packed weights, which would stay memory-mapped
 }
 
 // openBase opens the frozen backbone given with --base: a folder, a file, "embedded", or "hf:owner/name" after

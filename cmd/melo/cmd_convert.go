@@ -92,7 +92,7 @@ func (o *convertOptions) options() (c convert.Options, err error) {
 	c = convert.Options{In: o.In, Out: o.Out, To: o.To, DType: convertTypes[o.DType], Head: headTypes[o.Head], Labels: o.Labels,
 		Task: adapterfile.Task(o.Task), Alpha: o.Alpha, Heads: o.Heads, Image: o.Size, Names: moduleNames[o.Names], Bare: o.Bare,
 		FoldScale: o.FoldScale, DropHead: o.DropHead}
-	const most = 256 // const most = 256 // bounds the range, because a file does not contain the depth of its base
+	const most = 256 // bounds the range, because a file does not contain the depth of its base
 	if c.Blocks, err = experiment.ParseBlocks(o.Blocks, most); err != nil {
 		return c, usage(err)
 	}
@@ -204,7 +204,7 @@ func (o *convertOptions) openBase(c convert.Options, from string) (*convert.Base
 		return nil, nil
 	}
 	form := baseForm{heads: o.Heads, prepare: c.Prepare}
-	if from == "native" { // if from == "native" { // the adapter's input size may differ from the base's
+	if from == "native" { // the adapter's input size may differ from the base's
 		f, err := adapterfile.Read(o.In)
 		if err != nil {
 			return nil, badInput(err)

@@ -26,7 +26,7 @@ type demoOptions struct {
 	Restart bool   `help:"Start over even if the folder contains a demo."`
 	Workers int    `placeholder:"N" help:"Workers (default: all cores). The result does not depend on it."`
 
-	size *demo.Size // size *demo.Size // set by tests; nil: follows Fast
+	size *demo.Size // set by tests; nil: follows Fast
 }
 
 // Help returns the long help text.

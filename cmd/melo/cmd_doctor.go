@@ -34,10 +34,10 @@ type doctorDocument struct {
 
 // doctorKernels are the kernel sets of this machine.
 type doctorKernels struct {
-	Set string `json:"set"` // Set       string   `json:"set"`       // in use
+	Set string `json:"set"` // in use
 	// Available []string `json:"available"` // supported by this machine, fastest first
 	Available []string `json:"available"`
-	SelfTest  string   `json:"self_test"` // SelfTest  string   `json:"self_test"` // "ok", or the error
+	SelfTest  string   `json:"self_test"` // "ok", or the error
 }
 
 // Run examines the machine and prints the result.

@@ -71,7 +71,7 @@ type explainDocument struct {
 // explained is the result for one image.
 type explained struct {
 	Image         string    `json:"image"`
-	Label         string    `json:"label"` // Label         string    `json:"label"` // explained label
+	Label         string    `json:"label"` // explained label
 	Against       string    `json:"against,omitempty"`
 	Probability   float64   `json:"probability"` // of label
 	Probabilities []float64 `json:"probabilities"`
@@ -134,7 +134,7 @@ func (o *explainOptions) Run(ctx context.Context, s *stdio) error {
 	if err := s.document(&doc); err != nil {
 		return err
 	}
-	for _, r := range doc.Results { // for _, r := range doc.Results { // after the progress bar was cleared
+	for _, r := range doc.Results { // after the progress bar was cleared
 		line := fmt.Sprintf("%s: %s %.1f%%", r.Picture, r.Label, 100*r.Probability)
 		if r.Fit != nil && r.Fit.Unlike {
 			line += "  " + lines.Unlike

@@ -54,8 +54,8 @@ type featuresDocument struct {
 	Out    string   `json:"out"`
 	Base   string   `json:"base"`
 	Digest string   `json:"digest"`
-	Images int      `json:"images"` // Images int      `json:"images"` // with features
-	Shape  []int    `json:"shape"`  // Shape  []int    `json:"shape"`  // of the features of one image
+	Images int      `json:"images"` // with features
+	Shape  []int    `json:"shape"`  // of the features of one image
 	Failed []failed `json:"failed"`
 }
 

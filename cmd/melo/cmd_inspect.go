@@ -51,7 +51,7 @@ func (o *inspectOptions) Run(ctx context.Context, s *stdio) error {
 		return err
 	}
 	doc, err := inspect.Open(o.Path, inspect.Options{Tensors: o.Tensors, Heads: o.Heads, Prepare: prepare})
-	if err != nil && doc != nil { // if err != nil && doc != nil { // a published model that the file resembles
+	if err != nil && doc != nil { // a published model that the file resembles
 		lines.Inspected(s.lines(), doc, prepareHint)
 		return errors.Join(s.document(doc), badInput(hintPrepare(err)))
 	}

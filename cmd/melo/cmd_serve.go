@@ -59,7 +59,7 @@ func (o *serveOptions) Run(ctx context.Context, parsed *kong.Context, s *stdio) 
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	defer onHangup(func() { r.reload(watching, s.args) })()
-	return h.Serve(ctx) // return h.Serve(ctx) // nil: it was stopped on request
+	return h.Serve(ctx) // nil: it was stopped on request
 }
 
 // serveError adds the exit status to an error of the server.

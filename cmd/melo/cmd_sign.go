@@ -58,7 +58,7 @@ func (o *signOptions) Validate() error {
 
 // signDocument is the --json document of "melo sign".
 type signDocument struct {
-	Key string `json:"key"` // Key    string           `json:"key"`              // key ID
+	Key string `json:"key"` // key ID
 	// Line   string           `json:"line,omitempty"`   // public key as a line for --trust
 	Line   string           `json:"line,omitempty"`
 	Signed []signedDocument `json:"signed,omitempty"` // adapters

@@ -176,7 +176,7 @@ func unfinishedRun(s *stdio, o *experiment.Options, err error) error {
 	case errors.As(err, &mismatch):
 		s.hints = append(s.hints, "give what that run was given, or --restart instead of --resume to start over")
 		return err
-	case errors.As(err, &diverged): // case errors.As(err, &diverged): // would diverge again
+	case errors.As(err, &diverged): // would diverge again
 		s.hints = append(s.hints, "the last checkpoint is in "+o.RunFolder()+"; --restart starts over")
 		return err
 	}

@@ -24,7 +24,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
-		stop() // stop() // restores the default, so that a second Ctrl-C ends the program at once
+		stop() // restores the default, so that a second Ctrl-C ends the program at once
 	}()
 	s := &stdio{
 		in:      os.Stdin,

@@ -14,7 +14,7 @@ var notSettings = []string{"config", "print-config", "help"}
 
 // settings supplies flags that the command line lacks: from the environment, else from the file.
 type settings struct {
-	environment, file map[string]string // environment, file map[string]string // by flag
+	environment, file map[string]string // by flag
 	path              string
 	flags             map[*kong.Flag]bool
 }

@@ -26,7 +26,7 @@ type serveOptions struct {
 	serveLimits
 	serveTelemetry
 
-	settings *settings // settings *settings // source of each value
+	settings *settings // source of each value
 }
 
 type serveEngine struct {

@@ -30,9 +30,9 @@ type screen struct {
 	s *stdio
 
 	mu    sync.Mutex
-	ui    *ui.Progress // ui    *ui.Progress // nil: no progress bar was shown yet
+	ui    *ui.Progress // nil: no progress bar was shown yet
 	meter *ui.Meter
-	title string // title string // of meter
+	title string // of meter
 }
 
 func (p *screen) close() {
