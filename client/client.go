@@ -1,5 +1,5 @@
-// Package client asks a server of adapters: which there are, and what they say about an image. A server that is busy is
-// asked again when it says so.
+// Package client is a client for "melo serve". It lists adapters, and requests predictions and maps. It retries
+// requests that a busy server rejects, after the time that the server asks for.
 package client
 
 import (
@@ -21,32 +21,32 @@ import (
 	"melo.example/melo/serve/wire"
 )
 
-// Client asks a server. It is safe for concurrent use.
+// Client sends requests to a server. It is safe for concurrent use.
 type Client struct {
 	base  string // URL without a slash at the end
 	token string
 	http  *http.Client
 }
 
-// MaxAnswer bounds an answer, in bytes.
+// MaxAnswer is the maximum size of an answer in bytes.
 const MaxAnswer = 16 << 20
 
-// Bounds of times. A server that is busy says when to come back; that is done so often.
+// Timeouts, and the maximum number of attempts while the server is busy.
 const (
 	clientTime  = 2 * time.Minute
 	clientTries = 8
 	longestWait = 30 * time.Second
 )
 
-// Options say which server is asked, and how the client shows who it is.
+// Options select the server and the client's credentials.
 type Options struct {
 	Server string       // URL, such as http://127.0.0.1:8080
-	Token  string       // of the client; empty: it shows none
-	TLS    *tls.Config  // authorities, and a certificate to show; nil: the system's
-	HTTP   *http.Client // that is used instead of one with TLS; nil: one of its own
+	Token  string       // access token; empty: none
+	TLS    *tls.Config  // certificate authorities and the client certificate; nil: the system's authorities
+	HTTP   *http.Client // replaces the client's own HTTP client and TLS; may be nil
 }
 
-// New checks the options and returns a client. It asks nothing yet.
+// New checks the options and returns a client. It does not connect yet.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.Server)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
@@ -67,17 +67,17 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// StatusError is an answer that is no success.
+// StatusError is an answer with an error status.
 type StatusError struct {
-	Status  int           // of HTTP
-	Message string        // what the server says
-	Wait    time.Duration // when to come back; 0: it is no use
+	Status  int           // HTTP status code
+	Message string        // from the server
+	Wait    time.Duration // time after which to retry; 0: retrying is useless
 }
 
-// Error is what the server says.
+// Error returns the server's message.
 func (e *StatusError) Error() string { return e.Message }
 
-// do sends a request and decodes the answer, again and again while the server is busy.
+// do sends a request and decodes the answer. It retries while the server is busy.
 func (c *Client) do(ctx context.Context, method, path, media string, body []byte, answer any) error {
 	for try := 1; ; try++ {
 		err := c.once(ctx, method, path, media, body, answer)
@@ -124,7 +124,7 @@ func (c *Client) once(ctx context.Context, method, path, media string, body []by
 	return nil
 }
 
-// failure is what the server says is wrong.
+// failure returns the error in an answer.
 func (c *Client) failure(r *http.Response, text []byte) error {
 	var doc struct {
 		Error string `json:"error"`
@@ -143,7 +143,7 @@ func (c *Client) failure(r *http.Response, text []byte) error {
 	return e
 }
 
-// Adapter asks for the version that a name, or name@version, stands for.
+// Adapter returns the description of the adapter that a name, or name@version, refers to.
 func (c *Client) Adapter(ctx context.Context, name string) (*wire.AdapterList, error) {
 	name, version, _ := strings.Cut(name, "@")
 	var list wire.AdapterList
@@ -178,14 +178,14 @@ func matchesVersion(version, digest string, aliases []string) bool {
 	return len(digits) >= 6 && strings.HasPrefix(strings.TrimPrefix(digest, "sha256:"), digits)
 }
 
-// Question is what is asked about images.
+// Question selects the adapter for a prediction.
 type Question struct {
 	Adapter string // its name, or name@version
-	// Coverage is that of the set of labels that cannot be excluded, more than 0 and less than 1; 0: as the server has it.
+	// Coverage, between 0 and 1, requests prediction sets with this coverage; 0 means the server's default.
 	Coverage float64
 }
 
-// fields are those of a form.
+// fields returns the fields of the form.
 func (q Question) fields() map[string]string {
 	f := map[string]string{"adapter": q.Adapter}
 	if q.Coverage != 0 {
@@ -194,7 +194,7 @@ func (q Question) fields() map[string]string {
 	return f
 }
 
-// Predict asks an adapter about the bytes of one image. The name of its file stays here.
+// Predict requests the prediction of an adapter for the bytes of one image. The file's name is not sent.
 func (c *Client) Predict(ctx context.Context, q Question, image []byte) (*wire.Result, error) {
 	var answer wire.Prediction
 	if err := c.form(ctx, "/v1/predict", image, q.fields(), &answer); err != nil {
@@ -206,10 +206,10 @@ func (c *Client) Predict(ctx context.Context, q Question, image []byte) (*wire.R
 	return &answer.Results[0], nil
 }
 
-// Explaining says what is to be explained of an answer; what is empty is the server's default.
+// Explaining selects what to explain; empty fields mean the server's default.
 type Explaining struct{ Method, Label, Against string }
 
-// Explain asks an adapter about the bytes of one image, and where the answer comes from. The name of the file stays here.
+// Explain requests the prediction for the bytes of one image, with a map. The file's name is not sent.
 func (c *Client) Explain(ctx context.Context, q Question, image []byte, how Explaining) (*wire.Explanation, error) {
 	var answer wire.Explanation
 	fields := q.fields()
@@ -223,7 +223,7 @@ func (c *Client) Explain(ctx context.Context, q Question, image []byte, how Expl
 	return &answer, nil
 }
 
-// form sends an image with some fields; those that are empty are left out.
+// form sends a form with an image and further fields, leaving out empty ones.
 func (c *Client) form(ctx context.Context, path string, image []byte, fields map[string]string, answer any) error {
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)

@@ -9,27 +9,29 @@ import (
 	"melo.example/melo/serve/wire"
 )
 
-// underWay bounds the requests under way, so that the server can make batches of them.
+// underWay is the maximum number of concurrent requests, several so that the server can form batches.
 const underWay = 8
 
-// ImageError is an error about one image, which could not be read here or was refused by the server; others may do.
+// ImageError is an error of a single image, which could not be read or was refused by the server. Other images
+// may succeed.
 type ImageError struct{ Err error }
 
-// Error is what is wrong with the image.
+// Error returns the message of the cause.
 func (e *ImageError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error itself.
+// Unwrap returns the cause.
 func (e *ImageError) Unwrap() error { return e.Err }
 
-// reply is the answer to one image.
+// reply is the answer for one image.
 type reply struct {
 	result *wire.Result
 	err    error
 }
 
-// PredictEach asks an adapter, as [Client.Predict] does, about n images, some at a time. read has the bytes of an image;
-// it is called from several goroutines. use gets the answers in the order of the images; its error, and an error that is
-// not an [ImageError], ends it all: a server that does not answer is not asked again for each image.
+// PredictEach requests predictions for n images, as [Client.Predict], several at a time. read returns the bytes
+// of an image and is called from several goroutines. use receives the answers in the order of the images. The
+// run ends with the first error of use, and with the first error that is not an [ImageError], such as an
+// unreachable server.
 func (c *Client) PredictEach(ctx context.Context, q Question, n int, read func(i int) ([]byte, error),
 	use func(i int, r *wire.Result, err *ImageError) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -39,7 +41,7 @@ func (c *Client) PredictEach(ctx context.Context, q Question, n int, read func(i
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
-	defer cancel() // before the wait
+	defer cancel() // before waiting for the goroutines
 	next := make(chan int)
 	for range min(underWay, n) {
 		group.Go(func() {
@@ -60,7 +62,7 @@ func (c *Client) PredictEach(ctx context.Context, q Question, n int, read func(i
 		}
 	})
 	for i := range n {
-		if ctx.Err() != nil { // before answers that have come meanwhile
+		if ctx.Err() != nil { // cancelled: ignore answers that arrived meanwhile
 			return ctx.Err()
 		}
 		var r reply
@@ -80,7 +82,7 @@ func (c *Client) PredictEach(ctx context.Context, q Question, n int, read func(i
 	return nil
 }
 
-// predictOne tells errors about the image from those about the server.
+// predictOne returns errors about the image as ImageError, and errors about the server unchanged.
 func (c *Client) predictOne(ctx context.Context, q Question, i int, read func(i int) ([]byte, error)) (*wire.Result, error) {
 	image, err := read(i)
 	if err != nil {

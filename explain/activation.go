@@ -2,7 +2,7 @@ package explain
 
 import "melo.example/melo/vit/arch"
 
-// activation makes the maps of [GradCAM] of what it sees.
+// activation computes the maps of [GradCAM] from the activations and gradients of a pass.
 type activation struct {
 	c    *arch.Config
 	maps []float32 // [n, Grid, Grid]

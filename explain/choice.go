@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Choice says by names which score of an answer is explained.
+// Choice selects the score to explain, by names of labels.
 type Choice struct {
 	labels         []string
-	label, against int // Nothing: the label of the answer, and no other
+	label, against int // Nothing: for label the predicted one, for against none
 }
 
-// Choose finds the labels that a person names among those of an adapter: label is explained, against is what it is compared
-// with. An empty label is that of each answer, an empty against is none.
+// Choose looks up labels by name among those of an adapter. label is explained; against is the label to compare
+// with. An empty label means the predicted label of each image, an empty against none.
 func Choose(labels []string, label, against string) (Choice, error) {
 	c := Choice{labels: labels}
 	for _, x := range []struct {
@@ -32,7 +32,7 @@ func Choose(labels []string, label, against string) (Choice, error) {
 	return c, nil
 }
 
-// Score returns the score of an answer whose label has the number answered.
+// Score returns the score to explain for an answer whose predicted label has the index answered.
 func (c Choice) Score(answered int) (Score, error) {
 	s := Score{Label: c.label, Against: c.against}
 	if s.Label == Nothing {
@@ -44,7 +44,7 @@ func (c Choice) Score(answered int) (Score, error) {
 	return s, nil
 }
 
-// Names returns the names of a score's labels; that of Against is empty if there is none.
+// Names returns the names of a score's labels. against is empty if there is none.
 func (c Choice) Names(s Score) (label, against string) {
 	label = c.labels[s.Label]
 	if s.Against != Nothing {

@@ -1,9 +1,10 @@
-// Package explain says which patches of an image an answer rests on. A map has a number for each patch of the grid: how much
-// the patch speaks for a label, by one of several methods. Maps of the network with its adapter, whatever the pooling.
+// Package explain computes which patches of an image contribute to an answer. A map has one value for each
+// patch of the grid: how much the patch contributes to the score of a label. Maps are those of the network with
+// its adapter, for any pooling.
 //
-// Of the methods [Occlusion] is the plain meaning: what becomes of the answer when a part of the image is covered. The others
-// are cheap readings of activations and gradients ([compute.Tracer]), and guesses at the same thing; package
-// explain/faithful measures how good they are.
+// [Occlusion] measures this directly: it covers a part of the image and observes the answer. The other methods
+// are fast approximations from activations and gradients ([compute.Tracer]); package explain/faithful measures
+// how good they are.
 package explain
 
 import (
@@ -17,33 +18,35 @@ import (
 	"melo.example/melo/vit/arch"
 )
 
-// Method is how a map is made.
+// Method is a method of computing maps.
 type Method string
 
 // The methods.
 const (
-	// GradCAM is gradient-weighted class activation (Selvaraju et al., arXiv 1610.02391) on the output of the last block's
-	// first norm: channels weighted by the mean of their gradient over the patches, summed, and what is negative left out.
+	// GradCAM is gradient-weighted class activation mapping (Selvaraju et al., arXiv 1610.02391) on the output
+	// of the last block's first normalization: channels are weighted by the mean of their gradient over patches
+	// and summed; negative values are set to 0.
 	GradCAM Method = "gradcam"
-	// Attribution is the relevance of Chefer, Gur and Wolf (arXiv 2103.15679): the positive part of attention times its
-	// gradient, averaged over heads, rolled out over all blocks.
+	// Attribution is the relevance of Chefer, Gur and Wolf (arXiv 2103.15679): the positive part of attention
+	// times its gradient, averaged over heads, propagated through all blocks.
 	Attribution Method = "attribution"
-	// Rollout is attention rollout (Abnar and Zuidema, arXiv 2005.00928) of the same products: in each block every row of
-	// them is scaled to a distribution and averaged with the identity.
+	// Rollout is attention rollout (Abnar and Zuidema, arXiv 2005.00928) of the same products: in each block
+	// every row is scaled to sum 1 and averaged with the identity.
 	Rollout Method = "rollout"
-	// Occlusion is what the score loses when a part of the image is replaced by the image's mean colour (Zeiler and Fergus,
-	// arXiv 1311.2901): exact, of either sign, and as many predictions as there are positions of the window.
+	// Occlusion is the decrease of the score when a part of the image is replaced by the image's mean colour
+	// (Zeiler and Fergus, arXiv 1311.2901). It is exact, of either sign, and takes one prediction per position
+	// of the window.
 	Occlusion Method = "occlusion"
 )
 
-// Methods lists the methods.
+// Methods lists all methods.
 func Methods() []Method { return []Method{GradCAM, Attribution, Rollout, Occlusion} }
 
-// Default is the method that is taken where none is named: the most faithful of those that need no hundreds of passes, see
+// Default is the default method: the most faithful of those that do not need hundreds of passes, see
 // docs/results.md.
 const Default = Attribution
 
-// ParseMethod returns the method of a name; the default for "".
+// ParseMethod returns the method with a name, the default for "".
 func ParseMethod(name string) (Method, error) {
 	if name == "" {
 		return Default, nil
@@ -58,39 +61,41 @@ func ParseMethod(name string) (Method, error) {
 	return "", fmt.Errorf("explain: unknown method %q, expected %s", name, strings.Join(names, ", "))
 }
 
-// Score is the number that is explained: the logit of a label, less that of another unless Against is [Nothing].
+// Score is the number to explain: the logit of Label minus the logit of Against, unless that is [Nothing].
 type Score struct{ Label, Against int }
 
-// Nothing in Score.Against is no label.
+// Nothing as Score.Against means no label.
 const Nothing = -1
 
-// Subject is what answers: a network, an adapter on it (nil: the network's own head), and whether the answer is the mean of
-// an image and its mirror image. Then so is the map.
+// Subject is the network to explain, with an adapter (nil: the network's own head). If Mirror is set, the
+// answer is the mean over an image and its mirror image, and so is the map.
 type Subject struct {
 	Model   *compute.Model
 	Adapter *compute.Adapter
 	Mirror  bool
 }
 
-// Options of an Explainer. Zero values mean the defaults.
+// Options of an Explainer. Zero fields have defaults.
 type Options struct {
 	Method Method
-	// Window and Stride of Occlusion, in patches: 2 and 1 by default. Stride is at most Window, so that every patch is covered.
+	// Window and Stride are the side and the step of the occluded square in patches: 2 and 1 by default. Stride
+	// is at most Window, so that every patch is covered.
 	Window, Stride int
-	// Batch is how many inputs pass at once, 8 by default.
+	// Batch is the maximum number of inputs per pass, 8 by default.
 	Batch int
 }
 
-// Explainer makes maps of one subject by one method. It owns the memory of a pass. Not safe for concurrent use.
+// Explainer computes maps of one subject with one method. It owns the memory of a pass and is not safe for
+// concurrent use.
 type Explainer struct {
 	subject Subject
 	head    head
 	options Options
-	tracer  compute.Tracer                                   // of the methods that go back
-	engine  compute.Engine                                   // of Occlusion
-	ask     func(inputs []float32, n int) ([]float32, error) // likewise, where the network is elsewhere
+	tracer  compute.Tracer                                   // for methods with a backward pass
+	engine  compute.Engine                                   // for Occlusion
+	ask     func(inputs []float32, n int) ([]float32, error) // for Occlusion, if the network is not in this process
 	pixels  []float32
-	early   int // numbers of a summary; 0: none is kept
+	early   int // size of a summary; 0: none is kept
 }
 
 // New returns an Explainer.
@@ -121,8 +126,8 @@ func New(s Subject, o Options) (*Explainer, error) {
 	return e, err
 }
 
-// NewAsking returns an Explainer by [Occlusion] of a network that answers elsewhere: ask returns the logits [n, classes] of
-// n inputs, or why there are none. Where the answer is the mean over an image and its mirror image, so is what ask returns.
+// NewAsking returns an Explainer by [Occlusion] of a network that runs elsewhere. ask returns the logits [n,
+// classes] of n inputs; if answers are means over an image and its mirror image, ask returns these means.
 func NewAsking(c *arch.Config, classes int, o Options, ask func(inputs []float32, n int) ([]float32, error)) (*Explainer, error) {
 	if o.Method != Occlusion {
 		return nil, fmt.Errorf("explain: %s goes back through a network, which cannot be done elsewhere", o.Method)
@@ -133,7 +138,7 @@ func NewAsking(c *arch.Config, classes int, o Options, ask func(inputs []float32
 	return &Explainer{subject: Subject{Model: &compute.Model{Config: *c}}, head: head{one: &compute.Head{Classes: classes}}, options: o, ask: ask}, nil
 }
 
-// Tracing returns what a tracer shows for the method; back is false for one that goes no way back, but asks an engine.
+// Tracing configures a tracer for the method. back is false for methods without a backward pass.
 func (m Method) Tracing(c *arch.Config) (t compute.Tracing, back bool) {
 	switch m {
 	case Occlusion:
@@ -144,10 +149,10 @@ func (m Method) Tracing(c *arch.Config) (t compute.Tracing, back bool) {
 	return compute.Tracing{Attention: true}, true
 }
 
-// defaultBatch suits the caches, as that of predictions does.
+// defaultBatch suits the CPU caches, as for predictions.
 const defaultBatch = 8
 
-// complete puts defaults where nothing is said, and checks the rest for a grid of patches.
+// complete sets defaults and checks the options for a grid of patches.
 func (o *Options) complete(grid int) error {
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
@@ -169,13 +174,13 @@ func (o *Options) complete(grid int) error {
 	return nil
 }
 
-// Grid is the number of patches along a side of a map.
+// Grid returns the number of patches along a side of a map.
 func (e *Explainer) Grid() int { return e.subject.Model.Grid() }
 
 // Method returns the method of the maps.
 func (e *Explainer) Method() Method { return e.options.Method }
 
-// Classes is the number of logits.
+// Classes returns the number of logits.
 func (e *Explainer) Classes() int { return e.head.classes() }
 
 // KeepEarly makes every pass keep a summary of what enters a block (see compute.Keeper); below 0 none is kept.
@@ -189,7 +194,7 @@ func (e *Explainer) KeepEarly(block int) {
 	}
 }
 
-// keeper returns what runs the images themselves, if it can keep summaries.
+// keeper returns the engine that processes the images themselves, if it can keep summaries.
 func (e *Explainer) keeper() compute.Keeper {
 	var run any = e.tracer
 	if e.tracer == nil {
@@ -199,15 +204,15 @@ func (e *Explainer) keeper() compute.Keeper {
 	return k
 }
 
-// Answer is what an Explainer finds about n inputs.
+// Answer is the result for n inputs.
 type Answer struct {
-	Logits []float32 // [n, Classes], the means of both passes where the subject mirrors
+	Logits []float32 // [n, Classes], means of both passes if the subject mirrors
 	Maps   []float32 // [n, Grid, Grid]: rows from the top, columns from the left
 	Early  []float32 // [n, EarlySize] after KeepEarly, else nil
 }
 
-// Explain answers for n inputs [n, 3, Image, Image], which were prepared by the recipe. choose says which score of an input is
-// explained, when its logits are known; its first error ends the run.
+// Explain computes answers and maps for n preprocessed inputs [n, 3, Image, Image]. choose selects the score to
+// explain, given the logits of an input; its first error ends the run.
 func (e *Explainer) Explain(inputs []float32, n int, choose func(i int, logits []float32) (Score, error)) (Answer, error) {
 	c := &e.subject.Model.Config
 	each := c.Channels * c.Image * c.Image
@@ -236,7 +241,7 @@ func (e *Explainer) Explain(inputs []float32, n int, choose func(i int, logits [
 	return all, nil
 }
 
-// Maps returns the maps of Explain for scores that are known beforehand.
+// Maps returns the maps for scores that are known beforehand.
 func (e *Explainer) Maps(inputs []float32, n int, scores []Score) ([]float32, error) {
 	if len(scores) != n {
 		return nil, fmt.Errorf("explain: %d scores for %d images", len(scores), n)
@@ -245,7 +250,8 @@ func (e *Explainer) Maps(inputs []float32, n int, scores []Score) ([]float32, er
 	return all.Maps, err
 }
 
-// Predictions is how many inputs are asked about for a map by [Occlusion], that itself included; 1 for the other methods.
+// Predictions returns the number of inputs evaluated per map, including the image itself; 1 for methods other
+// than [Occlusion].
 func (e *Explainer) Predictions() int {
 	if e.options.Method != Occlusion {
 		return 1
@@ -253,7 +259,7 @@ func (e *Explainer) Predictions() int {
 	return 1 + len(e.windows())
 }
 
-// answers returns the logits of n inputs, from wherever the network is.
+// answers returns the logits of n inputs, computed here or by ask.
 func (e *Explainer) answers(inputs []float32, n int) ([]float32, error) {
 	if e.ask == nil {
 		return e.Logits(inputs, n), nil
@@ -265,7 +271,7 @@ func (e *Explainer) answers(inputs []float32, n int) ([]float32, error) {
 	return logits, err
 }
 
-// Logits returns the logits [n, Classes] of n inputs alone.
+// Logits returns only the logits [n, Classes] of n inputs.
 func (e *Explainer) Logits(inputs []float32, n int) []float32 {
 	if e.engine == nil {
 		e.engine = e.subject.Model.NewEngine(e.passes(e.options.Batch))
@@ -280,7 +286,7 @@ func (e *Explainer) Logits(inputs []float32, n int) []float32 {
 	return out
 }
 
-// passes is how many images pass for n inputs: their mirror images, too, where the subject mirrors.
+// passes returns the number of inputs to evaluate for n images: twice as many if the subject mirrors.
 func (e *Explainer) passes(n int) int {
 	if e.subject.Mirror {
 		return 2 * n
@@ -288,7 +294,8 @@ func (e *Explainer) passes(n int) int {
 	return n
 }
 
-// both returns inputs, and their mirror images after them where the subject mirrors, in memory that the next call uses again.
+// both returns the inputs, followed by their mirror images if the subject mirrors. The next call reuses the
+// memory.
 func (e *Explainer) both(inputs []float32) []float32 {
 	if !e.subject.Mirror {
 		return inputs
@@ -302,7 +309,7 @@ func (e *Explainer) segment(n int) compute.Segment {
 	return compute.Segment{Adapter: e.subject.Adapter, Images: e.passes(n)}
 }
 
-// logits returns those of n inputs from the features of their passes.
+// logits returns the logits of n inputs, given the features of their passes.
 func (e *Explainer) logits(features []float32, n int) []float32 {
 	all := make([]float32, e.passes(n)*e.Classes())
 	e.head.logits(all, features)
@@ -316,7 +323,7 @@ func (e *Explainer) logits(features []float32, n int) []float32 {
 	return mean
 }
 
-// batch is some inputs and what is found about them.
+// batch is a group of inputs and their results.
 type batch struct {
 	Answer
 	inputs []float32
@@ -324,7 +331,7 @@ type batch struct {
 	choose func(i int, logits []float32) (Score, error)
 }
 
-// scores asks which scores are explained.
+// scores calls choose for each input.
 func (b *batch) scores(classes int) ([]Score, error) {
 	scores := make([]Score, b.n)
 	for i := range scores {
@@ -336,14 +343,14 @@ func (b *batch) scores(classes int) ([]Score, error) {
 	return scores, nil
 }
 
-// keep keeps the summaries of the inputs themselves.
+// keep stores the summaries of the inputs, without those of mirror images.
 func (e *Explainer) keep(b *batch) {
 	if e.early > 0 {
 		b.Early = slices.Clone(e.keeper().EarlyRows()[:b.n*e.early])
 	}
 }
 
-// trace answers by one pass there and back.
+// trace computes answers and maps with a forward and a backward pass.
 func (e *Explainer) trace(b *batch) error {
 	n := e.passes(b.n)
 	features := e.tracer.Features(e.both(b.inputs), n, e.segment(b.n))
@@ -373,7 +380,7 @@ func (e *Explainer) trace(b *batch) error {
 	return nil
 }
 
-// addMirrored makes maps the means of themselves and of those of mirror images, turned back.
+// addMirrored averages maps with the maps of mirror images, mirrored back.
 func addMirrored(maps, mirrored []float32, grid int) {
 	for row := range len(maps) / grid {
 		a, b := maps[row*grid:(row+1)*grid], mirrored[row*grid:(row+1)*grid]

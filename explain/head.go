@@ -7,9 +7,9 @@ import (
 	"melo.example/melo/compute"
 )
 
-// head is what makes logits of features: one linear map, or two whose logits are averaged (DeiT).
+// head computes logits from features: one linear layer, or two whose logits are averaged (DeiT).
 type head struct {
-	model *compute.Model // nil: one
+	model *compute.Model // nil: a single layer
 	one   *compute.Head
 }
 
@@ -28,7 +28,7 @@ func headOf(s Subject) (head, error) {
 	return head{model: m, one: m.Head}, nil
 }
 
-// checked is a single head that fits the model's features.
+// checked returns an error if a single head does not match the model's features.
 func checked(h head, m *compute.Model) (head, error) {
 	if h.one.Features != m.Features() {
 		return head{}, fmt.Errorf("explain: the head takes %d features, the base gives %d", h.one.Features, m.Features())
@@ -46,7 +46,7 @@ func (h *head) logits(dst, features []float32) {
 	h.one.Logits(dst, features)
 }
 
-// check returns an error for a score of labels that there are not.
+// check returns an error if a score's labels do not exist.
 func (h *head) check(s Score) error {
 	n := h.classes()
 	if s.Label < 0 || s.Label >= n || s.Against < Nothing || s.Against >= n {
@@ -58,7 +58,7 @@ func (h *head) check(s Score) error {
 	return nil
 }
 
-// of returns the score of one image's logits.
+// of returns the score, given the logits of one image.
 func (s Score) of(logits []float32) float32 {
 	v := logits[s.Label]
 	if s.Against != Nothing {
@@ -67,7 +67,7 @@ func (s Score) of(logits []float32) float32 {
 	return v
 }
 
-// gradient sets dst [Features] to that of a score.
+// gradient sets dst [Features] to the gradient of a score.
 func (h *head) gradient(dst []float32, s Score) {
 	add := func(w *compute.Head, dst []float32, label int, share float32) {
 		for i, v := range w.W[label*w.Features : (label+1)*w.Features] {

@@ -1,6 +1,7 @@
 package explain
 
-// occlude answers by [Occlusion]: the loss of a patch is the mean over the windows that cover it.
+// occlude computes answers and maps by [Occlusion]: the value of a patch is the mean decrease over the windows
+// that cover it.
 func (e *Explainer) occlude(b *batch) error {
 	grid, classes, each := e.Grid(), e.Classes(), len(b.inputs)/b.n
 	var err error
@@ -35,7 +36,7 @@ func (e *Explainer) occlude(b *batch) error {
 // place is the upper left patch of a window.
 type place struct{ row, column int }
 
-// windows lists where windows lie. The last ones of a row or column may reach beyond the image.
+// windows lists the positions of the window. The last ones of a row or column may extend beyond the image.
 func (e *Explainer) windows() []place {
 	var first []int
 	for at := 0; ; at += e.options.Stride {
@@ -53,7 +54,7 @@ func (e *Explainer) windows() []place {
 	return all
 }
 
-// cover calls use with the number of each patch in a window.
+// cover calls use with the index of each patch in a window.
 func (e *Explainer) cover(w place, use func(patch int)) {
 	grid := e.Grid()
 	for r := w.row; r < min(w.row+e.options.Window, grid); r++ {
@@ -63,7 +64,7 @@ func (e *Explainer) cover(w place, use func(patch int)) {
 	}
 }
 
-// losses returns what the score of an image loses with each window covered.
+// losses returns the decrease of an image's score for each window.
 func (e *Explainer) losses(image []float32, at []place, s Score, whole float32) ([]float32, error) {
 	c, colour := &e.subject.Model.Config, meanColour(image)
 	out := make([]float32, 0, len(at))
@@ -101,7 +102,7 @@ func meanColour(image []float32) (colour [3]float32) {
 	return colour
 }
 
-// FillPatch paints a patch of an input [3, side, side] in one colour. Patches are numbered row by row.
+// FillPatch fills a patch of an input [3, side, side] with a colour. Patches are numbered row by row.
 func FillPatch(input []float32, side, patch, number int, colour [3]float32) {
 	grid := side / patch
 	top, left := number/grid*patch, number%grid*patch

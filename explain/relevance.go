@@ -2,19 +2,20 @@ package explain
 
 import "melo.example/melo/vit/arch"
 
-// relevance makes the maps of [Attribution] and [Rollout]. The rules multiply a matrix of each block; only one row of the
-// product is wanted, that of what pooling reads, so that a vector goes through the blocks from the last one down:
+// relevance computes the maps of [Attribution] and [Rollout]. Both are defined as a product of one matrix per
+// block. Only one row of it is needed, that of the token that pooling reads, so that it suffices to propagate a
+// vector through the blocks from last to first:
 //
 //	Attribution: r += r A      Rollout: r = (r + r A') / 2      A = mean over heads of max(p dp, 0); A' has rows of sum 1
 //
-// It begins with the share that each token has in pooling: 1 for a class token, equal shares for a mean of patches, the mean of
-// both for both; of attention pooling the A of its one query.
+// The vector starts with the weight of each token in pooling: 1 for a class token; equal weights for a mean of
+// patches; the mean of both if both are used; for attention pooling the A of its single query.
 type relevance struct {
 	c       *arch.Config
 	rollout bool
-	start   []float64   // [tokens]: what pooling by itself gives
+	start   []float64   // [tokens]: weights in pooling
 	r       [][]float64 // [n][tokens]
-	next    []float64   // of the image at hand
+	next    []float64   // for the current image
 	row     []float64
 }
 
@@ -26,7 +27,7 @@ func newRelevance(c *arch.Config, n int, rollout bool) *relevance {
 	return r
 }
 
-// pooled returns the share of each token in the features.
+// pooled returns the weight of each token in the features.
 func pooled(c *arch.Config) []float64 {
 	share := make([]float64, c.Tokens())
 	patches := func(sum float64) {
@@ -45,7 +46,7 @@ func pooled(c *arch.Config) []float64 {
 		share[0] = 0.5
 		patches(0.5)
 	}
-	return share // attention pooling shows its own
+	return share // attention pooling has its own attention matrix
 }
 
 func (r *relevance) SawNormed(_, _ int, _, _ []float32) {}
@@ -66,7 +67,7 @@ func (r *relevance) SawAttention(block, image, queries int, p, dp []float32) {
 		share := old[q]
 		if r.rollout {
 			if sum == 0 {
-				continue // a token that reads nothing stays what it is
+				continue // this token attends to nothing and keeps its value
 			}
 			r.next[q] -= share / 2
 			share /= 2 * sum
@@ -78,8 +79,8 @@ func (r *relevance) SawAttention(block, image, queries int, p, dp []float32) {
 	copy(old, r.next)
 }
 
-// average sets row to the mean over heads of what is positive of a query's probabilities times their gradients, and returns
-// its sum.
+// average sets row to the mean over heads of the positive part of probabilities times gradients of a query, and
+// returns its sum.
 func (r *relevance) average(query, queries int, p, dp []float32) (sum float64) {
 	heads, keys := r.c.Heads, len(r.row)
 	clear(r.row)
@@ -98,7 +99,8 @@ func (r *relevance) average(query, queries int, p, dp []float32) (sum float64) {
 	return sum
 }
 
-// write writes the maps: what the patches have. What each has by being averaged says nothing, and is taken off.
+// write writes the values of the patches. For [Attribution] it subtracts the initial weights, which are the
+// same for all images.
 func (r *relevance) write(maps []float32) {
 	prefix := r.c.Prefix()
 	for i, all := range r.r {

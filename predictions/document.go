@@ -1,4 +1,4 @@
-// Package predictions holds what adapters say about images as documents: for programs (JSON), and as tables (CSV, Parquet).
+// Package predictions defines documents of predictions: JSON for programs, and tables as CSV and Parquet.
 package predictions
 
 import (
@@ -13,11 +13,12 @@ import (
 	"melo.example/melo/internal/text"
 )
 
-// Document is what an adapter, or the head of a base, says about images, and the --json document of "melo predict".
+// Document holds the predictions of an adapter, or of a base's own head. It is the --json document of "melo
+// predict".
 type Document struct {
 	Base      string                       `json:"base"`
 	Adapter   *experiment.AdapterReference `json:"adapter,omitempty"`
-	Precision string                       `json:"precision"` // of the base's products
+	Precision string                       `json:"precision"` // of the base's matrix products
 	Task      string                       `json:"task"`      // binary, multiclass or multilabel
 	Labels    []string                     `json:"labels"`
 	Results   []Prediction                 `json:"results"`
@@ -32,15 +33,16 @@ type Prediction struct {
 	Probability   float64   `json:"probability"`
 	Probabilities []float64 `json:"probabilities"` // in the order of labels
 	Logits        []float32 `json:"logits"`
-	// Fit says whether the image is like the training images; null if the adapter does not know.
+	// Fit says whether the image resembles the training images; null if the adapter has no such test.
 	Fit *fit.Verdict `json:"fit"`
-	// Set has the labels that cannot be excluded; absent without --coverage, and for an image that is unlike the training images.
+	// Set holds the labels that cannot be excluded. It is absent without --coverage, and for an image that does
+	// not resemble the training images.
 	Set *conformal.Set `json:"set,omitempty"`
-	// Remarks says what was chosen where the image's file leaves a choice.
+	// Remarks lists choices made where the image's file allows several, such as the page.
 	Remarks []string `json:"remarks,omitempty"`
 }
 
-// Failure is the error of a run in which some images could not be read.
+// Failure returns an error if some images could not be read, else nil.
 func (d *Document) Failure() error {
 	if len(d.Failed) == 0 {
 		return nil
@@ -48,8 +50,8 @@ func (d *Document) Failure() error {
 	return fmt.Errorf("%d of %d images could not be read or were refused", len(d.Failed), len(d.Failed)+len(d.Results))
 }
 
-// Remarks says what was chosen about images: a line for each choice, with the first three images and how many more
-// it was made for.
+// Remarks returns the choices made about images: a line for each, with the first three images and the number of
+// further ones.
 func (d *Document) Remarks() (list []string) {
 	var order []string
 	images := map[string][]string{}
@@ -72,27 +74,27 @@ func (d *Document) Remarks() (list []string) {
 	return list
 }
 
-// All is what several adapters say about images, and the --json document of "melo predict --adapters".
+// All holds the predictions of several adapters. It is the --json document of "melo predict --adapters".
 type All struct {
-	Adapters []Document `json:"adapters"` // what each says, by file name
+	Adapters []Document `json:"adapters"` // of each adapter, by file name
 	Applies  []Applying `json:"applies"`  // by image, in the order given
 	Notice   string     `json:"notice"`
 }
 
-// Applying says which adapters an image is for.
+// Applying lists the adapters that are suitable for an image.
 type Applying struct {
 	Image   string   `json:"image"`
-	Apply   []string `json:"apply"`           // whose training images were like it
-	Unknown []string `json:"unknown"`         // that do not know their training images
-	Error   string   `json:"error,omitempty"` // why no adapter has an answer
+	Apply   []string `json:"apply"`           // adapters whose training images resembled it
+	Unknown []string `json:"unknown"`         // adapters without a description of their training images
+	Error   string   `json:"error,omitempty"` // if no adapter has an answer
 }
 
-// TaskName is what an adapter is called in a list.
+// TaskName returns the name of the adapter's file without its extension.
 func (d *Document) TaskName() string {
 	return strings.TrimSuffix(filepath.Base(d.Adapter.Path), ".safetensors")
 }
 
-// Result returns what an adapter says about an image; nil if it says nothing.
+// Result returns the prediction for an image, nil if there is none.
 func (d *Document) Result(image string) *Prediction {
 	i := slices.IndexFunc(d.Results, func(p Prediction) bool { return p.Image == image })
 	if i < 0 {
@@ -101,7 +103,7 @@ func (d *Document) Result(image string) *Prediction {
 	return &d.Results[i]
 }
 
-// Apply finds out which adapters the images are for.
+// Apply fills in Applies for the images.
 func (d *All) Apply(images []string) {
 	d.Applies = []Applying{}
 	for _, image := range images {
@@ -121,7 +123,7 @@ func (d *All) Apply(images []string) {
 	}
 }
 
-// errorOf returns why no adapter has an answer for an image, "" where one has.
+// errorOf returns why no adapter has an answer for an image, or "" if one has.
 func (d *All) errorOf(image string) (text string) {
 	for k := range d.Adapters {
 		x := &d.Adapters[k]
@@ -137,7 +139,8 @@ func (d *All) errorOf(image string) (text string) {
 	return text
 }
 
-// Failure is the error of a run in which images could not be read. One that every adapter fails at counts once.
+// Failure returns an error if some images could not be read, else nil. An image that fails with every adapter
+// counts once.
 func (d *All) Failure() error {
 	failed := map[string]bool{}
 	for k := range d.Adapters {

@@ -16,7 +16,8 @@ import (
 	"melo.example/melo/internal/atomicfile"
 )
 
-// Write replaces the file at path, whose name ends in .csv or .parquet, with the answers.
+// Write replaces the file at path with the predictions. The extension of path selects the format: .csv or
+// .parquet.
 func (d *Document) Write(path string) error {
 	write := d.WriteCSV
 	if strings.EqualFold(filepath.Ext(path), ".parquet") {
@@ -42,7 +43,7 @@ func (d *Document) WriteCSV(out io.Writer) error {
 		if d.hasSets() {
 			row = append(row, setColumns(r.Set)...)
 		}
-		_ = w.Write(row) // the first error is kept
+		_ = w.Write(row) // the writer keeps the first error
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {
@@ -51,7 +52,7 @@ func (d *Document) WriteCSV(out io.Writer) error {
 	return nil
 }
 
-// WriteParquet writes the same as WriteCSV.
+// WriteParquet writes the content of WriteCSV as Parquet.
 func (d *Document) WriteParquet(out io.Writer) error {
 	n := len(d.Results)
 	images, labels, best := make([]string, n), make([]string, n), make([]float64, n)
@@ -97,10 +98,10 @@ func (d *Document) WriteParquet(out io.Writer) error {
 	return parquet.Write(out, names, columns)
 }
 
-// fitNames are the columns that say how an image fits.
+// fitNames are the columns about similarity to the training images.
 var fitNames = []string{"unlike", "fit_score", "fit_percentile"}
 
-// fitColumns are what there is to say about that; empty if it is unknown.
+// fitColumns returns the values of these columns, empty strings if unknown.
 func fitColumns(v *fit.Verdict) []string {
 	if v == nil {
 		return []string{"", "", ""}
@@ -111,12 +112,13 @@ func fitColumns(v *fit.Verdict) []string {
 // setNames are the columns of prediction sets.
 var setNames = []string{"set", "sure"}
 
-// hasSets tells whether prediction sets were asked for.
+// hasSets reports whether the document has prediction sets.
 func (d *Document) hasSets() bool {
 	return slices.ContainsFunc(d.Results, func(r Prediction) bool { return r.Set != nil })
 }
 
-// setColumns are the labels of a set and those that are sure, each between bars; empty if there is no set.
+// setColumns returns the labels of a set, and those that are sure, each separated and enclosed by bars. Both
+// are empty without a set.
 func setColumns(s *conformal.Set) []string {
 	if s == nil {
 		return []string{"", ""}

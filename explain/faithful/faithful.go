@@ -1,6 +1,6 @@
-// Package faithful measures whether a map shows what an answer rests on: by what becomes of the answer when the patches are taken
-// away or put in, strongest first; by where the strongest patches lie when it is known where they should; and by how like two
-// maps are that should be alike, or should not.
+// Package faithful measures how faithful maps are, in three ways: by the change of the answer when patches are
+// removed or inserted in the order of the map; by the position of the strongest patches, if the true region is
+// known; and by the similarity of maps that should, or should not, be similar.
 package faithful
 
 import (
@@ -10,19 +10,19 @@ import (
 	"slices"
 )
 
-// Subject answers for inputs.
+// Subject computes answers for inputs.
 type Subject struct {
-	Side, Patch int // of an input [3, Side, Side], and of its patches, in pixels
-	// Probabilities returns that of the label that is explained for n inputs.
+	Side, Patch int // side of an input [3, Side, Side], and of its patches, in pixels
+	// Probabilities returns the probability of the explained label for n inputs.
 	Probabilities func(inputs []float32, n int) []float64
 }
 
-// Areas are the areas under two curves (Petsiuk et al., arXiv 1806.07421): the probability of the label over the share of
-// patches, strongest first, that are put into a blurred image, and that are blurred in the image itself. A faithful map has a
-// large insertion and a small deletion.
+// Areas are the areas under two curves (Petsiuk et al., arXiv 1806.07421): the probability of the label as a
+// function of the fraction of patches, strongest first, that are inserted into a blurred image (Insertion), or
+// blurred in the image (Deletion). A faithful map has a large insertion and a small deletion area.
 type Areas struct{ Insertion, Deletion float64 }
 
-// Measure returns the areas of a map for an input, from steps+1 points of each curve.
+// Measure returns the areas of a map for an input, with steps+1 points on each curve.
 func (s *Subject) Measure(input, values []float32, steps int) (Areas, error) {
 	grid := s.Side / s.Patch
 	if len(values) != grid*grid || len(input) != 3*s.Side*s.Side || steps < 1 {
@@ -43,7 +43,7 @@ func (s *Subject) Measure(input, values []float32, steps int) (Areas, error) {
 	return Areas{Insertion: area(s.Probabilities(into, steps+1)), Deletion: area(s.Probabilities(away, steps+1))}, nil
 }
 
-// area is that under points at equal distances from 0 to 1.
+// area returns the area under points at equal distances from 0 to 1.
 func area(y []float64) float64 {
 	sum := 0.0
 	for i := 1; i < len(y); i++ {
@@ -52,7 +52,7 @@ func area(y []float64) float64 {
 	return sum / float64(len(y)-1)
 }
 
-// Order returns the numbers of the patches, strongest first, equal ones in order.
+// Order returns the indices of the patches, strongest first, ties in order.
 func Order(values []float32) []int {
 	order := make([]int, len(values))
 	for i := range order {
@@ -73,8 +73,8 @@ func (s *Subject) copyPatch(dst, src []float32, patch int) {
 	}
 }
 
-// Blur returns an input whose channels are smoothed by three means over 2*radius+1 pixels in both directions, close to a
-// Gaussian; pixels at the edge count for those beyond.
+// Blur returns an input smoothed by three box filters of width 2*radius+1 in both directions, close to a
+// Gaussian. Edge pixels are repeated.
 func Blur(input []float32, side, radius int) []float32 {
 	out := slices.Clone(input)
 	line := make([]float32, side)
@@ -105,20 +105,20 @@ func smooth(x []float32, step, n, radius int, line []float32) {
 	}
 }
 
-// Place says how a map lies to a region that is known.
+// Place compares a map with a known region.
 type Place struct {
 	Hit  bool    // the strongest patch touches the region: the pointing game (Zhang et al., arXiv 1608.00507)
-	Mass float64 // share of the map, what is positive of it, inside the region
-	Area float64 // share of the region in the input: the mass of a map that says nothing
+	Mass float64 // fraction of the positive values of the map that is inside the region
+	Area float64 // fraction of the input that the region covers: the expected Mass of a map without information
 }
 
-// In returns how a map of a grid lies to a region of Side x Side pixels of the input.
+// In compares a map with a region of Side x Side pixels of the input.
 func (s *Subject) In(values []float32, region []bool) (Place, error) {
 	grid := s.Side / s.Patch
 	if len(values) != grid*grid || len(region) != s.Side*s.Side {
 		return Place{}, fmt.Errorf("faithful: %d values and a region of %d pixels for a grid of %d", len(values), len(region), grid)
 	}
-	share := make([]float64, len(values)) // of each patch in the region
+	share := make([]float64, len(values)) // fraction of each patch that is in the region
 	for i, in := range region {
 		if in {
 			share[i/s.Side/s.Patch*grid+i%s.Side/s.Patch] += 1 / float64(s.Patch*s.Patch)
@@ -138,7 +138,7 @@ func (s *Subject) In(values []float32, region []bool) (Place, error) {
 	return p, nil
 }
 
-// Rank returns Spearman's rank correlation of two maps, equal values sharing their ranks; 0 where one of them is constant.
+// Rank returns Spearman's rank correlation of two maps, with mean ranks for ties; 0 if one of them is constant.
 func Rank(a, b []float32) float64 {
 	x, y := ranks(a), ranks(b)
 	mean := float64(len(x)-1) / 2
@@ -168,7 +168,7 @@ func ranks(values []float32) []float64 {
 	return out
 }
 
-// Shift returns an input moved by dx pixels to the right and dy down; the edge is repeated.
+// Shift returns an input shifted by dx pixels to the right and dy down; edge pixels are repeated.
 func Shift(input []float32, side, dx, dy int) []float32 {
 	out := make([]float32, len(input))
 	for i := range out {

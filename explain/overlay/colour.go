@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// heat returns the colour of a strength from 0 to 1. Lightness grows evenly, and hue turns from violet over red to yellow, in
-// OKLCH (Ottosson, 2020): so equal steps look equal, and order survives grey print and colour blindness.
+// heat returns the colour of a strength from 0 to 1. In OKLCH (Ottosson, 2020) lightness increases evenly, and
+// hue changes from violet over red to yellow. Equal steps therefore look equal, and the order is visible in
+// greyscale and to colour-blind readers.
 func heat(v float64) color.RGBA {
 	colours := heatTable()
 	return colours[int(math.Round(min(max(v, 0), 1)*float64(len(colours)-1)))]
@@ -23,13 +24,13 @@ var heatTable = sync.OnceValue(func() (table [256]color.RGBA) {
 				table[i] = c
 				break
 			}
-			chroma -= 0.002 // into what a screen can show
+			chroma -= 0.002 // reduced until the screen can show the colour
 		}
 	}
 	return table
 })
 
-// oklch returns the colour of screens (sRGB) for a lightness, chroma and hue, and whether there is one.
+// oklch converts lightness, chroma and hue to sRGB. It reports false if sRGB does not contain the colour.
 func oklch(l, c, h float64) (color.RGBA, bool) {
 	a, b := c*math.Cos(h), c*math.Sin(h)
 	cube := func(x float64) float64 { return x * x * x }
@@ -55,7 +56,8 @@ func oklch(l, c, h float64) (color.RGBA, bool) {
 	return color.RGBA{out[0], out[1], out[2], 255}, true
 }
 
-// opacity returns how much of the heat covers the image: nothing where it is weak, so that the image stays to be seen.
+// opacity returns the opacity of the heat map over the image, 0 for weak values so that the image stays
+// visible.
 func opacity(v float64) float64 {
 	t := min(max((v-0.08)/0.72, 0), 1)
 	return 0.62 * t * t * (3 - 2*t)

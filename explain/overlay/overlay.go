@@ -1,5 +1,5 @@
-// Package overlay lays a map of patches over the image that it explains: as numbers, a value for each pixel of the image, and
-// as a picture. The way from the image to the model's input is gone back, so that the map lies where the pixels are.
+// Package overlay maps values of patches back to the image that was explained, as a value for each pixel, and
+// as a rendered image. It inverts the geometry of preprocessing, so that the map is aligned with the pixels.
 package overlay
 
 import (
@@ -14,11 +14,11 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// Map is a map of one image.
+// Map holds the values for one image.
 type Map struct {
 	Values []float32 // [Grid, Grid], row by row
 	Grid   int
-	Region imaging.Region // where the map lies in the image
+	Region imaging.Region // part of the image that the map covers
 }
 
 // check reports whether the fields agree.
@@ -32,8 +32,8 @@ func (m *Map) check() error {
 	return nil
 }
 
-// Full returns a value for each pixel of an image of w x h pixels, row by row: between the centres of patches they are
-// interpolated linearly. Pixels that the model did not see are NaN.
+// Full returns a value for each pixel of an image of w x h pixels, row by row, interpolated linearly between
+// the centres of patches. Pixels that the model did not see are NaN.
 func (m *Map) Full(w, h int) ([]float32, error) {
 	if err := m.check(); err != nil {
 		return nil, err
@@ -58,14 +58,14 @@ func (m *Map) Full(w, h int) ([]float32, error) {
 	return full, nil
 }
 
-// between says between which two patches a row or column of pixels lies.
+// between is the position of a row or column of pixels between two patches.
 type between struct {
 	low, high int
-	share     float64 // of high
+	share     float64 // weight of high
 	seen      bool
 }
 
-// axis places n rows or columns of pixels in the grid.
+// axis computes the positions of n rows or columns of pixels in the grid.
 func (m *Map) axis(n int, start, length float64) []between {
 	all := make([]between, n)
 	for i := range all {
@@ -78,18 +78,18 @@ func (m *Map) axis(n int, start, length float64) []between {
 	return all
 }
 
-// Text is what stands around a picture.
+// Text is the text around an image.
 type Text struct {
 	Title   string   // the label and its probability
-	Warning string   // what must not be overlooked, empty if nothing
+	Warning string   // shown prominently; may be empty
 	Notes   []string // method, adapter, file
-	Footer  string   // what the picture is not
+	Footer  string   // disclaimer
 }
 
-// maxPixels bounds the pixels of a picture; larger images are drawn smaller, and the numbers stay as they are.
+// maxPixels is the maximum size of a rendered image; larger ones are drawn smaller. Values are not affected.
 const maxPixels = 16 << 20
 
-// Draw draws the image, 8 bits a sample, with the map over it.
+// Draw draws an image of 8 bits per sample with the map over it.
 func Draw(img *imaging.Image, m *Map, text Text) (*image.RGBA, error) {
 	if err := drawable(img, m); err != nil {
 		return nil, err
@@ -169,10 +169,10 @@ func strongest(values []float32) float32 {
 	return most
 }
 
-// smallest is the longer side below which an image is drawn larger, by a whole factor.
+// smallest is the longer side in pixels below which an image is enlarged, by an integer factor.
 const smallest = 448
 
-// sized returns the image as it is drawn: in its own size, unless that is very small or very large.
+// sized returns the image in the size in which it is drawn: unchanged, unless it is very small or very large.
 func sized(img *imaging.Image) (shown *imaging.Image, zoom float64, err error) {
 	side := max(img.W, img.H)
 	switch pixels := float64(img.W) * float64(img.H); {

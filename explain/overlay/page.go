@@ -19,7 +19,7 @@ import (
 	"melo.example/melo/imaging"
 )
 
-// The colours of what is around the image.
+// Colours around the image.
 var (
 	paper   = color.RGBA{0x14, 0x16, 0x1a, 255}
 	ink     = color.RGBA{0xec, 0xec, 0xec, 255}
@@ -28,20 +28,21 @@ var (
 	contour = color.RGBA{0xff, 0xff, 0xff, 255}
 )
 
-// contourAt is the share of the strongest value around which a line is drawn.
+// contourAt is the fraction of the largest value at which a contour is drawn.
 const contourAt = 0.5
 
-// page is a picture on its way.
+// page is an image being rendered.
 type page struct {
 	img  *image.RGBA
-	unit float64 // of lengths: 1 for an image of ordinary size
+	unit float64 // scale of lengths: 1 for an image of ordinary size
 	at   image.Rectangle
 	err  error
 
 	titleFace, textFace font.Face
 }
 
-// newPage returns a dark page with room for an image of w x h pixels, the bar beside it and the text around it.
+// newPage returns a dark page with space for an image of w x h pixels, the colour bar beside it and the text
+// around it.
 func newPage(w, h int, t Text) (*page, error) {
 	p := &page{unit: math.Sqrt(float64(max(w, smallest))*float64(max(h, smallest))) / 600}
 	p.unit = min(max(p.unit, 0.85), 6)
@@ -57,7 +58,7 @@ func newPage(w, h int, t Text) (*page, error) {
 		top += p.px(20)
 	}
 	left, bar, bottom := p.px(14), p.px(86), p.px(36)
-	room := max(w, p.px(330)) // narrower text cannot be read
+	room := max(w, p.px(330)) // narrower text is illegible
 	p.img = image.NewRGBA(image.Rect(0, 0, left+room+bar, top+max(h, p.px(120))+bottom))
 	draw.Draw(p.img, p.img.Rect, image.NewUniform(paper), image.Point{}, draw.Src)
 	x := left + (room-w)/2
@@ -67,7 +68,7 @@ func newPage(w, h int, t Text) (*page, error) {
 
 func (p *page) px(v float64) int { return int(math.Round(v * p.unit)) }
 
-// image draws the image and the strengths over it: values by pixel, NaN where the model saw nothing.
+// image draws the image and the map. full has a value per pixel, NaN where the model saw nothing.
 func (p *page) image(img *imaging.Image, full []float32, strongest float32) {
 	blend(img, full, strongest, p.unit, func(x, y int, c color.RGBA) { p.img.SetRGBA(p.at.Min.X+x, p.at.Min.Y+y, c) })
 }
@@ -108,7 +109,7 @@ func blend(img *imaging.Image, full []float32, strongest float32, unit float64, 
 func onContour(v float64, strength func(x, y int) float64, x, y, w, h int, full []float32, width float64) float64 {
 	x0, x1, y0, y1 := max(x-1, 0), min(x+1, w-1), max(y-1, 0), min(y+1, h-1)
 	for _, i := range []int{y*w + x0, y*w + x1, y0*w + x, y1*w + x} {
-		if full[i] != full[i] { // the edge of what the model saw
+		if full[i] != full[i] { // edge of the region that the model saw
 			return 0
 		}
 	}
@@ -121,13 +122,13 @@ func onContour(v float64, strength func(x, y int) float64, x, y, w, h int, full 
 	return 0.9 * min(max(width/2+0.5-distance, 0), 1)
 }
 
-// mix returns share of b over a.
+// mix blends b over a with opacity share.
 func mix(a, b color.RGBA, share float64) color.RGBA {
 	of := func(x, y uint8) uint8 { return uint8(math.Round(float64(x)*(1-share) + float64(y)*share)) }
 	return color.RGBA{of(a.R, b.R), of(a.G, b.G), of(a.B, b.B), 255}
 }
 
-// frame draws a line around what the model saw, where that is not the whole image.
+// frame draws a line around the region that the model saw, unless it is the whole image.
 func (p *page) frame(r imaging.Region) {
 	whole := p.at.Sub(p.at.Min)
 	seen := image.Rect(int(math.Round(r.X)), int(math.Round(r.Y)), int(math.Round(r.X+r.W)), int(math.Round(r.Y+r.H))).Intersect(whole)
@@ -144,7 +145,7 @@ func (p *page) frame(r imaging.Region) {
 	}
 }
 
-// bar draws the colours of strengths beside the image.
+// bar draws the colour bar.
 func (p *page) bar() {
 	height := max(p.at.Dy(), p.px(120))
 	x, w := p.img.Rect.Dx()-p.px(72), p.px(14)
@@ -166,7 +167,7 @@ func (p *page) bar() {
 	}
 }
 
-// text writes what stands around the image.
+// text draws the text around the image.
 func (p *page) text(t Text) {
 	x, y := p.px(14), p.px(14+16)
 	width := p.img.Rect.Dx() - 2*x
@@ -183,7 +184,7 @@ func (p *page) text(t Text) {
 	p.write(p.textFace, ink, x, p.img.Rect.Dy()-p.px(13), width, t.Footer)
 }
 
-// write writes one line, cut where its room ends.
+// write draws one line of text, cut to the available width.
 func (p *page) write(f font.Face, c color.RGBA, x, y, width int, s string) {
 	d := font.Drawer{Dst: p.img, Src: image.NewUniform(c), Face: f, Dot: fixed.P(x, y)}
 	s = strings.Map(func(r rune) rune {
@@ -201,10 +202,10 @@ func (p *page) write(f font.Face, c color.RGBA, x, y, width int, s string) {
 	d.DrawString(s)
 }
 
-// goRegular is the font: it has Latin, Greek and Cyrillic letters.
+// goRegular is the font, with Latin, Greek and Cyrillic letters.
 var goRegular = sync.OnceValues(func() (*sfnt.Font, error) { return opentype.Parse(goregular.TTF) })
 
-// face returns the font of a size in pixels.
+// face returns the font in a size in pixels.
 func face(size float64) (font.Face, error) {
 	f, err := goRegular()
 	if err == nil {
