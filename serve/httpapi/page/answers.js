@@ -16,11 +16,12 @@ export function decision(r) {
   return r.decision.join(", ");
 }
 
-// mark says in a word what the tasks that apply have decided.
+// mark says in a few words what the tasks that are known to apply have decided.
 export function mark(results) {
-  const decided = results.filter((r) => kind(r) !== "unlike").map((r) => r.decision.join(", ")).filter(Boolean);
-  if (decided.length > 0) return decided.join("; ");
-  return results.length > 0 && results.every((r) => kind(r) === "unlike") ? "no task applies" : "";
+  const of = (k) => results.filter((r) => kind(r) === k);
+  if (of("like").length > 0) return of("like").map((r) => r.adapter.name + ": " + (r.decision.join(", ") || "none")).join("; ");
+  if (of("unknown").length > 0) return "not known whether a task applies";
+  return results.length > 0 ? "no task applies" : "";
 }
 
 // order puts those first that apply.

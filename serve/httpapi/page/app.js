@@ -27,11 +27,11 @@ const showList = () => list.show(items, selected, select, remove);
 
 // --- images ---
 
-function add(files) {
-  if (files.length === 0) {
-    say($("status"), "There is no image among these files.", true);
-    return;
-  }
+// add takes files, and says which were left out.
+function add({ files, left }) {
+  const some = left.slice(0, 5).map((f) => f.name).join(", ") + (left.length > 5 ? " and " + (left.length - 5) + " more" : "");
+  say($("left-out"), left.length > 0 ? "Left out: " + some : "");
+  if (files.length === 0) return;
   const first = items.length;
   for (const file of files) {
     items.push({ file, name: file.name || "pasted image", frame: 1, frames: 1, picture: null, answers: new Map(), maps: new Map(), thumb: null, mark: "", error: "" });
@@ -54,12 +54,19 @@ async function select(i) {
   showList();
   const item = current();
   if (!item) {
+    $("loading").hidden = $("frames").hidden = true;
     grey.show(null);
     stages.show(null);
     answer();
     return;
   }
   document.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (item.picture?.frame !== item.frame) { // nothing of the last image stays beside this one's name
+    grey.show(null);
+    stages.show(null);
+    answer();
+    $("loading").hidden = false;
+  }
   await load(item);
   if (current() === item) display(item, false);
   work();
@@ -83,6 +90,7 @@ async function load(item) {
 
 // display shows an item. kept says that the window stays, as from frame to frame.
 function display(item, kept) {
+  $("loading").hidden = true;
   $("frames").hidden = item.frames < 2;
   [$("frame").max, $("frame").value] = [item.frames, item.frame];
   $("frame-number").value = item.frame + " of " + item.frames;
@@ -97,6 +105,8 @@ async function toFrame(n) {
   item.frame = n;
   $("frame").value = n;
   $("frame-number").value = n + " of " + item.frames;
+  stages.blank();
+  answer();
   await load(item);
   if (current() !== item || item.frame !== n) return;
   display(item, true);
@@ -168,6 +178,7 @@ function geometry() {
   const p = current()?.picture;
   const zoom = Math.round(100 * stages.scale);
   $("geometry").textContent = p ? `${p.fullWidth} \u00d7 ${p.fullHeight}, ${p.bits} bits${p.format ? ", " + p.format : ""}; shown at ${zoom} %` : "";
+  $("name").textContent = current()?.name || "";
   for (const figure of stages.figures) {
     figure.querySelector("canvas").setAttribute("aria-label", p ? current().name + ", " + p.fullWidth + " by " + p.fullHeight + " pixels" : "No image");
   }
@@ -231,7 +242,7 @@ $("frame").addEventListener("input", () => toFrame(Number($("frame").value)));
 
 for (const id of ["files", "folder"]) $(id).addEventListener("change", (e) => { add(tidy([...e.target.files])); e.target.value = ""; });
 $("clear").addEventListener("click", () => { items.length = 0; select(-1); });
-document.addEventListener("paste", (e) => { const files = pasted(e.clipboardData); if (files.length > 0) add(files); });
+document.addEventListener("paste", (e) => { const files = pasted(e.clipboardData); if (files.files.length > 0) add(files); });
 
 let depth = 0; // of elements that a drag is over
 const holdsFiles = (e) => e.dataTransfer && [...e.dataTransfer.types].includes("Files");
@@ -250,6 +261,12 @@ $("open-tasks").addEventListener("click", () => $("tasks").showModal());
 $("open-token").addEventListener("click", () => $("token-dialog").showModal());
 $("open-help").addEventListener("click", () => $("help").showModal());
 $("print").addEventListener("click", () => window.print());
+let closed = []; // cards that only the print has open
+addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("#answers > article .about:not([open])")];
+  closed.forEach((d) => { d.open = true; });
+});
+addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
 $("token-dialog").addEventListener("close", () => { useToken($("token").value); listTasks(); });
 $("reload").addEventListener("click", listTasks);
 $("keys").append(...rows().map(([keys, what]) => {

@@ -19,7 +19,10 @@ export function options(select, list) {
   if (list.some(([value]) => value === chosen)) select.value = chosen;
 }
 
+// percent rounds to a tenth, but nothing to all or nothing.
 export function percent(p) {
+  if (p > 0.9995 && p < 1) return "> 99.9 %";
+  if (p < 0.0005 && p > 0) return "< 0.1 %";
   return (100 * p).toFixed(1) + " %";
 }
 

@@ -27,6 +27,7 @@ export class Evidence {
   offer() {
     const results = order(this.current()?.results || []);
     $("evidence").hidden = results.length === 0;
+    if (results.length === 0) return this.update(); // what was chosen stays for the next image
     options($("map-task"), results.map((r) => [r.adapter.name, r.adapter.name]));
     const r = results.find((x) => x.adapter.name === $("map-task").value);
     const labels = r ? r.labels.map((l) => [l, l]) : [];

@@ -13,7 +13,7 @@ export async function dropped(transfer) {
 }
 
 async function collect(entry, files) {
-  if (files.length >= mostFiles) return;
+  if (files.length > mostFiles) return;
   if (entry.isFile) {
     files.push(await new Promise((done, failed) => entry.file(done, failed)));
     return;
@@ -31,8 +31,11 @@ export function pasted(clipboard) {
   return tidy([...clipboard.files]);
 }
 
-// tidy leaves out what is surely no image: hidden files, tables, texts. All else may be one: DICOM objects have any name.
-export function tidy(files) {
+// tidy tells files that may be images from those that surely are none: hidden ones, tables, texts. DICOM objects have any name.
+export function tidy(all) {
   const other = /\.(csv|tsv|txt|md|json|xml|html?|pdf|docx?|xlsx?|zip|tar|gz|7z|exe|py|ini|log|safetensors)$/i;
-  return files.filter((f) => !f.name.startsWith(".") && f.name !== "DICOMDIR" && f.name !== "Thumbs.db" && (files.length === 1 || !other.test(f.name))).slice(0, mostFiles);
+  const may = (f) => !f.name.startsWith(".") && f.name !== "DICOMDIR" && f.name !== "Thumbs.db" && !other.test(f.name);
+  const files = all.filter(may).slice(0, mostFiles);
+  const taken = new Set(files);
+  return { files, left: all.filter((f) => !taken.has(f)) };
 }

@@ -28,6 +28,13 @@ export class Stages {
     this.draw();
   }
 
+  // blank shows nothing until the next picture, and keeps zoom and place.
+  blank() {
+    this.rendered = null;
+    this.maps = [null, null];
+    this.draw();
+  }
+
   get ratio() {
     return window.devicePixelRatio || 1;
   }
