@@ -271,7 +271,6 @@ var badInfer = []badInput{
 	{name: "length of the header", header: map[string]string{lengthHeader: "x"}, body: []byte(`{}`), status: 400},
 	{name: "length beyond the body", header: map[string]string{lengthHeader: "99"}, body: []byte(`{}`), status: 400},
 	{name: "coverage no number", body: []byte(`{"parameters":{"coverage":"0.9"},"inputs":[]}`), status: 400},
-	{name: "coverage null", body: []byte(`{"parameters":{"coverage":null},"inputs":[]}`), status: 400},
 	{name: "coverage true", body: []byte(`{"parameters":{"coverage":true},"inputs":[]}`), status: 400},
 	{name: "coverage a list", body: []byte(`{"parameters":{"coverage":[0.9]},"inputs":[]}`), status: 400},
 	{name: "coverage 0", body: []byte(`{"parameters":{"coverage":0},"inputs":[]}`), status: 400},

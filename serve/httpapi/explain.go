@@ -17,13 +17,13 @@ type Explanation = wire.Explanation
 type explainForm struct {
 	Image    []file   `json:"image" schema:"minItems=1,maxItems=1" doc:"One image file: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
 	Adapter  []string `json:"adapter" schema:"minItems=1,maxItems=1,items.minLength=1" doc:"One name, or name@version."`
-	Frame    int      `json:"frame,omitempty" schema:"minimum=1" doc:"Frame of a DICOM object, or page of a TIFF file, of several; the first by default."`
+	Frame    int      `json:"frame,omitempty" schema:"minimum=1,maximum=1048576" doc:"Frame of a DICOM object, or page of a TIFF file, of several; the first by default."`
 	Coverage float64  `json:"coverage,omitempty" schema:"exclusiveMinimum=0,exclusiveMaximum=1" doc:"As that of /v1/predict."`
 	Method   string   `json:"method,omitempty" enum:"gradcam,attribution,rollout,occlusion" doc:"How the map is made; attribution by default."`
 	Label    string   `json:"label,omitempty" doc:"That is explained; that of the answer by default."`
 	Against  string   `json:"against,omitempty" doc:"That it is compared with; none by default."`
-	Window   int      `json:"window,omitempty" schema:"minimum=1" doc:"Side of what occlusion covers, in patches; 2 by default."`
-	Stride   int      `json:"stride,omitempty" schema:"minimum=1" doc:"Step of what occlusion covers, in patches; 1 by default."`
+	Window   int      `json:"window,omitempty" schema:"minimum=1,maximum=1048576" doc:"Side of what occlusion covers, in patches; 2 by default."`
+	Stride   int      `json:"stride,omitempty" schema:"minimum=1,maximum=1048576" doc:"Step of what occlusion covers, in patches; 1 by default."`
 }
 
 // explainImage answers a form.

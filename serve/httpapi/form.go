@@ -168,7 +168,7 @@ func number(part *multipart.Part, name string, low int) (int, error) {
 func parseNumber(text, name string, low int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < low || n > maxNumber {
-		return 0, oip.NewFault(oip.Invalid, fmt.Sprintf("%s: found %.40q, expected a number from %d on", name, text, low))
+		return 0, oip.NewFault(oip.Invalid, fmt.Sprintf("%s: found %.40q, expected %d to %d", name, text, low, maxNumber))
 	}
 	return n, nil
 }

@@ -16,7 +16,7 @@ type predictForm struct {
 	Adapter []string `json:"adapter" schema:"minItems=1,items.minLength=1" doc:"Names, or name@version; all asks every adapter that answers."`
 	// Coverage is text in the form.
 	Coverage float64 `json:"coverage,omitempty" schema:"exclusiveMinimum=0,exclusiveMaximum=1" doc:"Say which labels cannot be excluded: sets that hold the truth for this share of images, such as 0.9. An adapter without a calibration for it is an error."`
-	Frame    int     `json:"frame,omitempty" schema:"minimum=1" doc:"Frame of DICOM objects, or page of TIFF files, of several; the first by default."`
+	Frame    int     `json:"frame,omitempty" schema:"minimum=1,maximum=1048576" doc:"Frame of DICOM objects, or page of TIFF files, of several; the first by default."`
 }
 
 // file represents the bytes of a file.

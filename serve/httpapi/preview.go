@@ -12,7 +12,7 @@ import (
 // previewForm describes the form for the OpenAPI document.
 type previewForm struct {
 	Image []file `json:"image" schema:"minItems=1,maxItems=1" doc:"One image file: PNG, JPEG, GIF, BMP, TIFF, WebP, PNM, DICOM."`
-	Frame int    `json:"frame,omitempty" schema:"minimum=1" doc:"Frame of a DICOM object, or page of a TIFF file, of several; the first by default."`
+	Frame int    `json:"frame,omitempty" schema:"minimum=1,maximum=1048576" doc:"Frame of a DICOM object, or page of a TIFF file, of several; the first by default."`
 }
 
 // previewDocument is the JSON object in front of the samples of a preview.

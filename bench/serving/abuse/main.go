@@ -23,7 +23,7 @@ type row struct {
 }
 
 // most bounds the time of one row.
-const most = 90 * time.Second
+const most = 4 * time.Minute
 
 func main() {
 	var o options
