@@ -19,10 +19,9 @@ type Data struct {
 
 	LabelColumn  string   // table column with the label; empty: found by its name
 	LabelColumns []string // table columns of 0 and 1, one per label
-	// GroupColumn  string   // table column with the patient: a patient's images are in the same split
-	GroupColumn string
-	SplitColumn string // table column with train, val or test
-	MaxBad      int    // maximum number of unreadable images to skip
+	GroupColumn  string   // table column with the patient, who is never split
+	SplitColumn  string   // table column with train, val or test
+	MaxBad       int      // maximum number of unreadable images to skip
 
 	// Split selects the images for [Base.Evaluate]: train, val, test or all; empty means test. If the data
 	// defines no splits and the adapter was trained on it, the split of the training is reconstructed.

@@ -27,8 +27,7 @@ type Base struct {
 	form    settings // options that it was opened with
 	known   *memo.Cache
 
-	// mu     sync.Mutex     // guards the fields below, and the engines of adapters with networks of their own
-	mu     sync.Mutex
+	mu     sync.Mutex     // guards the fields below, and engines of adapters' own networks
 	run    compute.Engine // created on first use
 	closed bool
 }
@@ -135,8 +134,7 @@ func OpenFor(adapterPath, basePath string, options ...Option) (*Base, *Adapter, 
 	if err != nil {
 		return nil, nil, err
 	}
-	// if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil { // before the base is read, which
-	// takes longer
+	// This is checked before the base is read, which takes longer.
 	if _, err := s.policy.CheckFile(f.Path, f.Digest, ""); err != nil {
 		return nil, nil, err
 	}
@@ -156,8 +154,7 @@ func openPair(f *adapterfile.File, path string, s settings) (*Base, *Adapter, er
 	}
 	a, err := b.adapter(f)
 	if err != nil {
-		// return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model)) // no one else uses the model
-		return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model))
+		return nil, nil, errors.Join(err, b.Close(), vit.Release(b.model)) // no one else uses the model
 	}
 	return b, a, nil
 }

@@ -46,8 +46,7 @@ type SelfCheckError = adapterfile.SelfCheckError
 // the test: answers differ by rounding only, and the passes would double the time to the first answer.
 func (b *Base) checkSelf(a *Adapter, f *adapterfile.File) error {
 	p := b.model.Precision
-	// if p == F32 || a.meta.Method == lora.FullTuning { // fully fine-tuned weights are float32
-	if p == F32 || a.meta.Method == lora.FullTuning {
+	if p == F32 || a.meta.Method == lora.FullTuning { // fine-tuned weights are float32
 		return nil
 	}
 	return f.CheckSelf(p, a.recipe.Values(), b.known, func(input []float32) ([]float32, error) {
@@ -79,8 +78,7 @@ func openFor(f *adapterfile.File, path string, s settings) (*Base, *Adapter, err
 			s.precision = slower(s.precision)
 			continue
 		}
-		// if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning { // known
-		// before reading the base
+		// This is known before the base is read.
 		if unfit := f.Untested(s.precision); unfit != nil && f.Meta.Method != lora.FullTuning {
 			s.tell(unfit.Error())
 			s.precision = slower(s.precision)

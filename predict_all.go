@@ -25,8 +25,7 @@ func (b *Base) PredictAll(ctx context.Context, adapters []*Adapter, n int, image
 	if err != nil || len(adapters) == 0 || n == 0 {
 		return err
 	}
-	// failed := make([][]error, n) // by image and recipe; each is written before its batch runs, and read
-	// after that
+	// failed is indexed by image and recipe. Each entry is written before its batch runs, and read afterwards.
 	failed := make([][]error, n)
 	values := p.recipes[0].Values()
 	batch := min(n, max(1, b.batch/len(p.recipes)))
@@ -94,9 +93,8 @@ type panel struct {
 	adapters []*Adapter
 	recipes  []imaging.Recipe // distinct
 	recipe   []int            // index into recipes, for each adapter
-	// engine   compute.Engine   // for adapters that use the base's network; nil: there are none
-	engine compute.Engine
-	most   int // maximum number of rows per pass
+	engine   compute.Engine   // for adapters that use the base's network; nil: none do
+	most     int              // maximum number of rows per pass
 }
 
 // maxRows limits the rows of a pass, and thereby the memory for their features.
@@ -145,8 +143,7 @@ func (p *panel) answer(pixels []float32, failed []error) ([]Prediction, []error,
 		case a.beside() && p.branches() != nil:
 			together = append(together, k)
 		default:
-			// x := slices.Clone(p.input(pixels, k)) // because it may be mirrored in place
-			x := slices.Clone(p.input(pixels, k))
+			x := slices.Clone(p.input(pixels, k)) // because it may be mirrored in place
 			one, err := p.base.answer(a, x, 1)
 			if err != nil {
 				return nil, nil, err

@@ -14,8 +14,7 @@ type ServeConfig struct {
 	// Bases are further bases. Each adapter is matched to its base by digest, and a base is loaded when it is
 	// first needed. Adjust can limit their memory and keep some of them loaded (host.Settings.Engine).
 	Bases []string
-	// Adapters string // folder of adapter files, which is watched for changes; adapters are named after their
-	// files
+	// Adapters is a folder of adapter files, which is watched for changes. Adapters are named after their files.
 	Adapters string
 
 	HTTP string // address, "host:port"; empty: none

@@ -18,10 +18,9 @@ type Method = lora.Method
 
 // The training methods.
 const (
-	// LowRank Method = lora.MeLo       // low-rank matrices for some linear layers of the frozen base, and a
-	// head: the paper's method
+	// LowRank trains low-rank matrices for some linear layers of the frozen base, and a head: the paper's method.
 	LowRank Method = lora.MeLo
-	// Linear  Method = lora.LinearOnly // the head alone, on frozen features (linear probe)
+	// Linear trains the head alone, on frozen features (linear probe).
 	Linear Method = lora.LinearOnly
 	Full   Method = lora.FullTuning // all weights
 )
@@ -33,8 +32,7 @@ type Event = experiment.Event
 type Recipe struct {
 	Method Method // default: LowRank
 	Rank   int    // of the low-rank matrices; default: 8
-	// Sites  string  // linear layers with low-rank matrices, such as "q,v" (the default), "q,k,v,proj" or
-	// "all"
+	// Sites are the linear layers with low-rank matrices, such as "q,v" (the default), "q,k,v,proj" or "all".
 	Sites  string
 	Epochs int     // maximum number; default: 20
 	Batch  int     // images per optimizer step; default: 16
@@ -155,19 +153,18 @@ func (b *Base) openTraining(ctx context.Context, data *Data, wrong error, hook e
 
 // Plan configures Compare. Zero fields have defaults.
 type Plan struct {
-	// Methods []Method // the first is compared with each of the others; default: LowRank, Linear, Full
+	// Methods to compare, the first with each of the others; default: LowRank, Linear, Full.
 	Methods []Method
 	Seeds   int // runs of each method; default: 3
 	// Folds is the number of folds for cross-validation instead of a single test split, repeated Repeats times
 	// (default: once) with other folds. Each image is predicted by the adapter that was not trained on it, and
 	// Seeds is not used.
 	Folds, Repeats int
-	// LR             map[Method]float64 // peak learning rates; default: derived from the base
+	// LR are the peak learning rates; default: derived from the base.
 	LR map[Method]float64
-	// Recipe         Recipe             // of all runs; its Method, LR, Seed and Out are not used
+	// Recipe of all runs; its Method, LR, Seed and Out are not used.
 	Recipe Recipe
-	// Folder         string             // for adapters, records and results; default: the name of the data
-	// with .compare
+	// Folder for adapters, records and results; default: the name of the data with .compare.
 	Folder string
 	// Resamples is the number of bootstrap resamples; default: 2000.
 	Resamples int

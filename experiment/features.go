@@ -45,8 +45,7 @@ func (l *FeatureImages) Identity() (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(h, "%q", path)
-		// if info, err := os.Stat(path); err == nil { // an error is reported when the file is read
-		if info, err := os.Stat(path); err == nil {
+		if info, err := os.Stat(path); err == nil { // an error is reported when the file is read
 			fmt.Fprintf(h, " %d %d", info.Size(), info.ModTime().UnixNano())
 		}
 	}

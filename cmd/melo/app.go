@@ -57,12 +57,11 @@ const description = "melo: small per-task adapters beside one frozen Vision Tran
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	// columns  func() int // returns the current width of the terminal behind err; nil if err is not a terminal
-	columns func() int
-	json    bool     // --json was given
-	printed bool     // the JSON document was printed
-	args    []string // the command line, without the program's name
-	hints   []string // advice to print after an error
+	columns  func() int // current width of the terminal err; nil: err is none
+	json     bool       // --json was given
+	printed  bool       // the JSON document was printed
+	args     []string   // the command line, without the program's name
+	hints    []string   // advice to print after an error
 }
 
 // printf prints a line of human-readable results on standard output. With --json it does nothing.
@@ -87,8 +86,7 @@ func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") 
 // notef prints a remark on standard error. On a terminal it wraps at word boundaries; elsewhere it is one line.
 func (s *stdio) notef(format string, args ...any) {
 	line := text.Visible(fmt.Sprintf(format, args...))
-	// if strings.HasPrefix(line, " ") { // a command for the user to copy: not wrapped
-	if strings.HasPrefix(line, " ") {
+	if strings.HasPrefix(line, " ") { // a command to copy is not wrapped
 		fmt.Fprintln(s.err, line)
 		return
 	}

@@ -185,8 +185,7 @@ func (o *compareOptions) unfinished(s *stdio, measured bool, err error) error {
 		done, runs = partial.Done, partial.Runs
 	}
 	kept := fmt.Sprintf("%d of %d runs are done and kept in %s", done, runs, o.folder())
-	// if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) { // would diverge again
-	if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) {
+	if diverged := (*train.NotFiniteError)(nil); errors.As(err, &diverged) { // would diverge again
 		s.hints = append(s.hints, kept)
 		return err
 	}

@@ -34,9 +34,8 @@ type doctorDocument struct {
 
 // doctorKernels are the kernel sets of this machine.
 type doctorKernels struct {
-	Set string `json:"set"` // in use
-	// Available []string `json:"available"` // supported by this machine, fastest first
-	Available []string `json:"available"`
+	Set       string   `json:"set"`       // in use
+	Available []string `json:"available"` // supported by this machine, fastest first
 	SelfTest  string   `json:"self_test"` // "ok", or the error
 }
 

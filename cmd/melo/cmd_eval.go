@@ -91,8 +91,7 @@ func (o *evalOptions) options() experiment.EvaluateOptions {
 // Run evaluates and prints the results.
 func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	start := time.Now()
-	// for _, path := range []string{o.Predictions, o.HTML} { // checked before the long computation
-	for _, path := range []string{o.Predictions, o.HTML} {
+	for _, path := range []string{o.Predictions, o.HTML} { // before the long computation
 		if path == "" {
 			continue
 		}

@@ -77,8 +77,7 @@ func serveError(err error) error {
 
 func (o *serveOptions) level() slog.Level {
 	var level slog.Level
-	// _ = level.UnmarshalText([]byte(o.LogLevel)) // valid: the parser has checked it
-	_ = level.UnmarshalText([]byte(o.LogLevel))
+	_ = level.UnmarshalText([]byte(o.LogLevel)) // the parser has checked it
 	return level
 }
 

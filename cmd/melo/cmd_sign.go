@@ -58,9 +58,8 @@ func (o *signOptions) Validate() error {
 
 // signDocument is the --json document of "melo sign".
 type signDocument struct {
-	Key string `json:"key"` // key ID
-	// Line   string           `json:"line,omitempty"`   // public key as a line for --trust
-	Line   string           `json:"line,omitempty"`
+	Key    string           `json:"key"`              // key ID
+	Line   string           `json:"line,omitempty"`   // public key as a line for --trust
 	Signed []signedDocument `json:"signed,omitempty"` // adapters
 }
 
