@@ -429,7 +429,8 @@ func TestTrainOutputFailsAtTheEnd(t *testing.T) {
 func TestTrainDiverges(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.safetensors")
-	r := melo(t, trainArgs(trainingSet(t, 2, 14), out, "--lr", "900", "--weight-decay", "900", "--warmup", "0", "--epochs", "20", "--head-init", "uniform")...).want(t, exitFailed)
+	r := melo(t, trainArgs(trainingSet(t, 2, 14), out, "--lr", "2", "--weight-decay", "900", "--warmup", "0", "--epochs", "20", "--head-init", "uniform",
+		"--batch", "20")...).want(t, exitFailed)
 	if !strings.Contains(r.err, "is not finite: a smaller learning rate may help") || !strings.Contains(r.err, "melo: step ") || !strings.Contains(r.err, "--restart") {
 		t.Errorf("stderr %q", r.err)
 	}
