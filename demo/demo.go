@@ -41,6 +41,7 @@ type Options struct {
 	Seed    uint64 // of the pictures
 	Size    Size
 	Restart bool // start over although the folder has a demo
+	Masks   bool // Write writes where findings lie, too, below "masks"
 	Workers int  // 0: all cores; the result does not depend on it
 
 	Cache   string          // folder for what is remembered of files; empty: none
@@ -247,11 +248,18 @@ func Write(ctx context.Context, o *Options, pictures int) (*Document, error) {
 		if err := draw(ctx, t, dir, counts, o.Seed, o.Hook); err != nil {
 			return nil, err
 		}
+		masks := ""
+		if o.Masks {
+			masks = filepath.Join(o.Out, "masks", t.Name)
+			if err := t.WriteMasks(ctx, masks, phantom.Counts(counts), o.Seed); err != nil {
+				return nil, err
+			}
+		}
 		form := "class folders below train, val and test"
 		if t.Table() {
 			form = "labels.csv beside a folder of images"
 		}
-		doc.Tasks = append(doc.Tasks, Task{Name: t.Name, Title: t.Title, StandsFor: t.StandsFor, Data: dir, Labels: t.Labels, Form: form,
+		doc.Tasks = append(doc.Tasks, Task{Name: t.Name, Title: t.Title, StandsFor: t.StandsFor, Data: dir, Labels: t.Labels, Form: form, Masks: masks,
 			Pictures: counts, Methods: []Method{}})
 	}
 	doc.Next = []string{

@@ -29,7 +29,8 @@ type Task struct {
 	StandsFor string   `json:"stands_for"`
 	Data      string   `json:"data"`
 	Labels    []string `json:"labels"`
-	Form      string   `json:"-"` // of the data
+	Masks     string   `json:"masks,omitempty"` // folder with where the findings lie, if that was written
+	Form      string   `json:"-"`               // of the data
 	Pictures  Counts   `json:"pictures"`
 	Methods   []Method `json:"methods"`
 	Adapter   string   `json:"adapter,omitempty"`

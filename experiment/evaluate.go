@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"melo.example/melo/dataset"
+	"melo.example/melo/explain/shortcut"
 	"melo.example/melo/imaging"
 	"melo.example/melo/internal/text"
 	"melo.example/melo/lora/adapterfile"
@@ -38,6 +39,9 @@ type Explainer interface {
 	// The longer side of what is shown is at most side pixels.
 	Overlays(ctx context.Context, labels []int, side int, image func(ctx context.Context, k int) (*imaging.Image, error),
 		use func(k int, shown *imaging.Image) error) error
+	// Shortcuts looks at the answers for images 0 to n-1 and says whether they come from places where no finding is expected. The
+	// images are mean maps over mean inputs, one a label; nil where there was no such answer.
+	Shortcuts(ctx context.Context, n int, image func(ctx context.Context, i int) (*imaging.Image, error)) (*shortcut.Findings, []*imaging.Image, error)
 }
 
 // EvaluateOptions say which images an adapter is measured on, and how.
@@ -84,8 +88,35 @@ type Evaluation struct {
 	EvaluationDocument
 	Judgement *Judgement // for reports
 	Adapter   Predictor  // the evaluated adapter
+	// MeanMaps are the mean maps of FindShortcuts over mean inputs, one a label; nil where there was no such answer.
+	MeanMaps []*imaging.Image
 
 	j *evalJob
+}
+
+// FindShortcuts looks for shortcuts in the answers for at most n of the images, evenly chosen, and keeps what it finds in the document. An
+// adapter that is no Explainer, and n below 1, find nothing.
+func (e *Evaluation) FindShortcuts(ctx context.Context, n int) error {
+	x, ok := e.Adapter.(Explainer)
+	if !ok || n < 1 {
+		return nil
+	}
+	list := spaced(e.j.samples, n)
+	at := make(map[int]int, len(e.j.samples))
+	for k, i := range e.j.samples {
+		at[i] = k
+	}
+	total := len(list)
+	var err error
+	e.Shortcuts, e.MeanMaps, err = x.Shortcuts(ctx, total, func(ctx context.Context, i int) (*imaging.Image, error) {
+		e.j.hook.tell(Meter{Stage: "looking for shortcuts", Done: i, Total: total})
+		return e.j.image(ctx, at[list[i]])
+	})
+	e.j.hook.tell(Meter{Stage: "looking for shortcuts", Done: total, Total: total})
+	if err == nil && e.Shortcuts.Suspicious {
+		e.Warnings = append(e.Warnings, "answers come from places where no finding is expected: the adapter may read marks or borders")
+	}
+	return err
 }
 
 // Close closes the data: images can no longer be read.

@@ -3,6 +3,7 @@ package experiment
 import (
 	"slices"
 
+	"melo.example/melo/explain/shortcut"
 	"melo.example/melo/metric"
 )
 
@@ -30,6 +31,8 @@ type EvaluationDocument struct {
 	// prediction sets; null: the adapter has no calibration for them, or they were not requested
 	Sets *SetNumbers `json:"sets"`
 	Gaps []Gap       `json:"subgroup_gaps"`
+	// Shortcuts are what a search for them found; null: there was none
+	Shortcuts *shortcut.Findings `json:"shortcuts"`
 
 	Bootstrap   Bootstrap     `json:"bootstrap"`
 	Predictions string        `json:"predictions,omitempty"`

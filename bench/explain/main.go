@@ -48,7 +48,7 @@ type run struct {
 	random   explain.Subject // with random weights
 	shuffled explain.Subject // with a random adapter
 	inputs   [][]float32
-	regions  [][]bool
+	regions  [][][]bool // of each image: one, or one a label; nil where none is known
 	random2  *rand.Rand
 	checks   int
 }
@@ -85,9 +85,9 @@ func main() {
 	}
 }
 
-func count(regions [][]bool) (n int) {
+func count(regions [][][]bool) (n int) {
 	for _, r := range regions {
-		if r != nil {
+		if slices.ContainsFunc(r, func(one []bool) bool { return one != nil }) {
 			n++
 		}
 	}
@@ -139,31 +139,43 @@ func (r *run) like(x []float32) []float32 {
 	return out
 }
 
-func (r *run) add(img *imaging.Image, region []bool) error {
+func (r *run) add(img *imaging.Image, regions ...[]bool) error {
 	input := make([]float32, r.file.Meta.Recipe.Values())
 	if err := r.file.Meta.Recipe.Apply(img, input); err != nil {
 		return err
 	}
-	if region != nil {
-		mask := &imaging.Image{W: img.W, H: img.H, C: 1, Bits: 8, Pix8: make([]uint8, len(region))}
-		for i, in := range region {
-			if in {
-				mask.Pix8[i] = 255
-			}
-		}
-		plain := r.file.Meta.Recipe
-		plain.Mean, plain.Std, plain.Interpolation, plain.Resampling = [3]float32{}, [3]float32{1, 1, 1}, imaging.Bilinear, ""
-		values := make([]float32, plain.Values())
-		if err := plain.Apply(mask, values); err != nil {
+	for i := range regions {
+		var err error
+		if regions[i], err = r.seen(img, regions[i]); err != nil {
 			return err
 		}
-		region = make([]bool, plain.Size*plain.Size)
-		for i := range region {
-			region[i] = values[i] > 0.5
+	}
+	r.inputs, r.regions = append(r.inputs, input), append(r.regions, regions)
+	return nil
+}
+
+// seen returns a region of an image as it lies in the input.
+func (r *run) seen(img *imaging.Image, region []bool) ([]bool, error) {
+	if region == nil {
+		return nil, nil
+	}
+	mask := &imaging.Image{W: img.W, H: img.H, C: 1, Bits: 8, Pix8: make([]uint8, len(region))}
+	for i, in := range region {
+		if in {
+			mask.Pix8[i] = 255
 		}
 	}
-	r.inputs, r.regions = append(r.inputs, input), append(r.regions, region)
-	return nil
+	plain := r.file.Meta.Recipe
+	plain.Mean, plain.Std, plain.Interpolation, plain.Resampling = [3]float32{}, [3]float32{1, 1, 1}, imaging.Bilinear, ""
+	values := make([]float32, plain.Values())
+	if err := plain.Apply(mask, values); err != nil {
+		return nil, err
+	}
+	out := make([]bool, plain.Size*plain.Size)
+	for i := range out {
+		out[i] = values[i] > 0.5
+	}
+	return out, nil
 }
 
 func (r *run) draw(name string, n int, seed uint64) error {
@@ -181,7 +193,11 @@ func (r *run) draw(name string, n int, seed uint64) error {
 				img.Pix8 = append(img.Pix8, uint8(red>>8), uint8(green>>8), uint8(blue>>8))
 			}
 		}
-		if err := r.add(img, p.Region); err != nil {
+		regions := p.Regions
+		if !t.Multi {
+			regions = [][]bool{p.Region}
+		}
+		if err := r.add(img, regions...); err != nil {
 			return err
 		}
 	}
@@ -199,7 +215,7 @@ func (r *run) read(folder string, n int) error {
 		if err != nil {
 			return err
 		}
-		if err := r.add(img, nil); err != nil {
+		if err := r.add(img); err != nil {
 			return err
 		}
 	}
@@ -264,7 +280,7 @@ func (r *run) measure(o explain.Options) (*measured, error) {
 		}
 		m.areas.Insertion += a.Insertion
 		m.areas.Deletion += a.Deletion
-		if region := r.regions[i]; region != nil {
+		if region := r.regionOf(i, label); region != nil {
 			p, err := subject.In(values, region)
 			if err != nil {
 				return nil, err
@@ -286,6 +302,17 @@ func (r *run) measure(o explain.Options) (*measured, error) {
 		m.lower += faithful.Rank(values, of(e, faithful.Shift(input, r.model.Image, 0, 1), label))
 	}
 	return m, nil
+}
+
+// regionOf is where the finding of an image lies that a label is about; nil if that is not known.
+func (r *run) regionOf(i, label int) []bool {
+	switch regions := r.regions[i]; {
+	case len(regions) == 1:
+		return regions[0]
+	case label < len(regions):
+		return regions[label]
+	}
+	return nil
 }
 
 func (m *measured) print(images, checks int) {

@@ -21,6 +21,8 @@ type demoOptions struct {
 	Write    string `group:"Data only:" help:"Only write the synthetic data sets into this folder, in formats that melo reads." placeholder:"DIR"`
 	Pictures int    `default:"0" group:"Data only:" help:"With --write: images of each task. Default: as many as the demo uses." placeholder:"N"`
 
+	Masks bool `group:"Data only:" help:"With --write: also write masks of the findings, one for each image, and one for each finding of chest films, below DIR/masks."`
+
 	Base    string `default:"embedded" help:"Base: embedded (part of melo), a folder, a file or hf:owner/name. Larger ones take longer."`
 	Seed    uint64 `default:"1" help:"Random seed of the images."`
 	Restart bool   `help:"Start over even if the folder contains a demo."`
@@ -56,6 +58,8 @@ const maxDemoPictures = 100_000
 // Validate rejects invalid option values.
 func (o *demoOptions) Validate() error {
 	switch {
+	case o.Masks && o.Write == "":
+		return errors.New("--masks goes with --write")
 	case o.Pictures != 0 && o.Write == "":
 		return fmt.Errorf("--pictures %d: goes with --write", o.Pictures)
 	case o.Pictures != 0 && (o.Pictures < 40 || o.Pictures > maxDemoPictures):
@@ -71,7 +75,7 @@ func (o *demoOptions) Validate() error {
 
 // demo returns the options of the demo.
 func (o *demoOptions) demo(s *stdio, w *watcher) *demo.Options {
-	d := &demo.Options{Out: cmp.Or(o.Write, o.Out), Tasks: o.Tasks, Base: o.Base, Seed: o.Seed, Size: demo.Full, Restart: o.Restart,
+	d := &demo.Options{Out: cmp.Or(o.Write, o.Out), Tasks: o.Tasks, Base: o.Base, Seed: o.Seed, Size: demo.Full, Restart: o.Restart, Masks: o.Masks,
 		Workers: o.Workers, Cache: cacheDir(), Command: s.argsWithout("--restart"), Hook: w.Event}
 	if o.Fast {
 		d.Size = demo.Fast

@@ -27,6 +27,8 @@ type evalOptions struct {
 	Pictures    int    `default:"12" group:"Output:" help:"Images of mistakes in the report; 0: none." placeholder:"N"`
 	Maps        int    `default:"12" group:"Output:" help:"How many of these have a map beside them of what spoke for the answer, each at the cost of two predictions; 0: none." placeholder:"N"`
 
+	Shortcuts int `default:"32" group:"Output:" help:"With --html, images whose answers are searched for shortcuts (letters, borders, corners), each at the cost of some 15 predictions; 0: none." placeholder:"N"`
+
 	trustOptions
 	readOptions
 	MaxBad int `default:"0" group:"Data:" help:"Maximum number of unreadable images to skip."`
@@ -73,8 +75,8 @@ func (o *evalOptions) Validate() error {
 		return fmt.Errorf("--coverage %v, expected more than 0 and less than 1", o.Coverage)
 	case o.Pictures < 0 || o.Pictures > maxPictures:
 		return fmt.Errorf("--pictures %d, expected 0 to %d", o.Pictures, maxPictures)
-	case o.Maps < 0:
-		return fmt.Errorf("--maps %d, expected 0 or more", o.Maps)
+	case o.Maps < 0 || o.Shortcuts < 0:
+		return fmt.Errorf("--maps %d, --shortcuts %d, expected 0 or more", o.Maps, o.Shortcuts)
 	}
 	e := o.options()
 	return asFlag(e.Validate())
@@ -125,6 +127,9 @@ func (o *evalOptions) Run(ctx context.Context, s *stdio) error {
 	}
 	e.Predictions, e.Report = o.Predictions, o.HTML
 	if o.HTML != "" {
+		if err := e.FindShortcuts(ctx, o.Shortcuts); err != nil {
+			return err
+		}
 		page, err := study.Evaluation(ctx, e, study.Options{Pictures: o.Pictures, Maps: o.Maps})
 		if err != nil {
 			return err

@@ -31,8 +31,8 @@ type smear struct {
 // dye is how much of each colour a unit of it takes away.
 type dye [3]float64
 
-// drawBlood draws a field with one white cell near the middle.
-func drawBlood(r *random, size int) (image.Image, int) {
+// drawBlood draws a field with one white cell near the middle, and says where it lies.
+func drawBlood(r *random, size int) (img image.Image, label int, region []bool) {
 	cell := r.n(len(bloodLabels))
 	s := &smear{r: r, n: size}
 	for i := range s.depth {
@@ -53,6 +53,10 @@ func drawBlood(r *random, size int) (image.Image, int) {
 	big := r.around(1, 0.07)
 	s.redCells(at, 0.50*big)
 	s.platelets()
+	var before [3]*canvas
+	for c := range before {
+		before[c] = s.depth[c].copy()
+	}
 	switch cell {
 	case neutrophil:
 		s.neutrophil(at, big)
@@ -63,7 +67,13 @@ func drawBlood(r *random, size int) (image.Image, int) {
 	default:
 		s.lymphocyte(at, big)
 	}
-	return s.develop(), cell
+	region = s.depth[0].changed(before[0])
+	for c := 1; c < len(before); c++ {
+		for i, changed := range s.depth[c].changed(before[c]) {
+			region[i] = region[i] || changed
+		}
+	}
+	return s.develop(), cell, region
 }
 
 // put adds a dye where a shape is; the shape is given as its density at a point.

@@ -20,9 +20,9 @@ var chestLabels = []string{"cardiomegaly", "effusion", "infiltration", "nodule",
 // chestShare is how many of the films have each finding.
 var chestShare = [chestFindings]float64{0.28, 0.28, 0.32, 0.30, 0.22}
 
-// drawChest draws a frontal film with any number of findings.
-func drawChest(r *random, size int) (image.Image, []bool) {
-	has := make([]bool, chestFindings)
+// drawChest draws a frontal film with any number of findings, and where each lies: nil where there is none. Of the heart it is all of it.
+func drawChest(r *random, size int) (img image.Image, has []bool, regions [][]bool) {
+	has, regions = make([]bool, chestFindings), make([][]bool, chestFindings)
 	for l := range has {
 		has[l] = r.chance(chestShare[l])
 	}
@@ -33,17 +33,23 @@ func drawChest(r *random, size int) (image.Image, []bool) {
 	}
 	t.torso()
 	t.lungField([2]float64{})
-	if has[infiltration] {
-		t.infiltrate(r.between(3, 5), 0, 1, r.in(0.14, 0.36))
+	if has[cardiomegaly] {
+		regions[cardiomegaly] = t.heartShape()
 	}
-	if has[nodule] {
-		t.nodules(r.between(3, 8), r.in(0.18, 0.40))
-	}
-	if has[effusion] {
-		t.fluid(r.n(2), r.in(0.10, 0.60))
-	}
-	if has[pneumothorax] {
-		t.collapse(r.n(2), r.in(0.08, 0.32))
+	for _, finding := range []struct {
+		label int
+		draw  func()
+	}{
+		{infiltration, func() { t.infiltrate(r.between(3, 5), 0, 1, r.in(0.14, 0.36)) }},
+		{nodule, func() { t.nodules(r.between(3, 8), r.in(0.18, 0.40)) }},
+		{effusion, func() { t.fluid(r.n(2), r.in(0.10, 0.60)) }},
+		{pneumothorax, func() { t.collapse(r.n(2), r.in(0.08, 0.32)) }},
+	} {
+		if has[finding.label] {
+			before := t.c.copy()
+			finding.draw()
+			regions[finding.label] = t.c.changed(before)
+		}
 	}
 	t.bones()
 	t.nipples(0.25)
@@ -52,7 +58,21 @@ func drawChest(r *random, size int) (image.Image, []bool) {
 		t.marker([]string{"L", "PA", "R", "AP"}[r.n(4)])
 	}
 	collimate(r, t.c, 0.2)
-	return newExposure(r, 0.08, 1.02).film(r, t.c), has
+	return newExposure(r, 0.08, 1.02).film(r, t.c), has, regions
+}
+
+// heartShape returns the pixels of the heart's left part, which is most of it; its tilt is the mean one.
+func (t *thorax) heartShape() []bool {
+	grown := t.heart - 0.33
+	in := ellipse{point{0.13 + 0.5*grown, t.lung[1].base - 0.15}, t.heart, 0.25 + 0.45*grown, 0.62}.radius()
+	pixels := make([]bool, len(t.c.v))
+	for i := range t.c.n {
+		for j := range t.c.n {
+			u, v := t.body(t.c.at(j), t.c.at(i))
+			pixels[i*t.c.n+j] = in(u, v) <= 1
+		}
+	}
+	return pixels
 }
 
 // infiltrate draws ill-defined patches of consolidation.

@@ -28,9 +28,11 @@ type Picture struct {
 	Label   int         // index into Task.Labels; -1 if Task.Multi
 	Targets []bool      // one a label if Task.Multi, else nil
 	Patient int         // number of the imagined patient
-	// Region is where the finding lies that the label is about, Size x Size, row by row; nil if there is none, or if the task
-	// does not tell.
+	// Region is where the finding lies that the label is about, Size x Size, row by row; nil if there is none, and if
+	// Task.Multi.
 	Region []bool
+	// Regions are those of the labels if Task.Multi: nil of a label that the picture has not.
+	Regions [][]bool
 }
 
 // Tasks returns the four tasks, in the order of the paper's data sets.
@@ -40,8 +42,8 @@ func Tasks() []*Task {
 			Name: "chest", Title: "synthetic chest films, five findings", StandsFor: "NIH ChestX-ray14", number: 1,
 			Labels: chestLabels, Multi: true, Chiral: true,
 			draw: func(t *Task, seed uint64, i int) Picture {
-				img, has := drawChest(newRandom(seed, t.number, uint64(i)), Size)
-				return Picture{Image: img, Label: -1, Targets: has, Patient: i}
+				img, has, regions := drawChest(newRandom(seed, t.number, uint64(i)), Size)
+				return Picture{Image: img, Label: -1, Targets: has, Patient: i, Regions: regions}
 			},
 		},
 		{
@@ -65,8 +67,8 @@ func Tasks() []*Task {
 			Name: "blood", Title: "synthetic blood cells of four types", StandsFor: "Blood Cell", number: 4,
 			Labels: bloodLabels,
 			draw: func(t *Task, seed uint64, i int) Picture {
-				img, label := drawBlood(newRandom(seed, t.number, uint64(i)), Size)
-				return Picture{Image: img, Label: label, Patient: i}
+				img, label, region := drawBlood(newRandom(seed, t.number, uint64(i)), Size)
+				return Picture{Image: img, Label: label, Patient: i, Region: region}
 			},
 		},
 	}

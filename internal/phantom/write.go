@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"image"
 	"image/png"
 	"io"
 	"os"
@@ -136,4 +137,48 @@ func (t *Task) writeTable(w io.Writer, pictures []Picture, c Counts) error {
 		rows = append(rows, row)
 	}
 	return out.WriteAll(rows)
+}
+
+// WriteMasks draws the pictures of Write again and writes where their findings lie: for each a mask of 255 inside and 0 outside with the
+// picture's name, in the folder of the picture's split. Of a task with several labels a picture each has its own, NAME.LABEL.png. A picture
+// without a finding has none.
+func (t *Task) WriteMasks(ctx context.Context, dir string, c Counts, seed uint64) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s: holds %s already: expected a new or an empty folder", dir, entries[0].Name())
+	}
+	for _, split := range []string{"train", "val", "test"} {
+		if err := os.MkdirAll(filepath.Join(dir, split), 0o777); err != nil {
+			return err
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * runtime.GOMAXPROCS(0))
+	for i := range c.Total() {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			p, stem := t.Draw(seed, i), strings.TrimSuffix(t.file(i), ".png")
+			masks := map[string][]bool{stem: p.Region}
+			for l, region := range p.Regions {
+				masks[stem+"."+t.Labels[l]] = region
+			}
+			for name, region := range masks {
+				if region == nil {
+					continue
+				}
+				img := image.NewGray(image.Rect(0, 0, Size, Size))
+				for k, in := range region {
+					if in {
+						img.Pix[k] = 255
+					}
+				}
+				if err := writePicture(filepath.Join(dir, c.split(i), name+".png"), Picture{Image: img}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }

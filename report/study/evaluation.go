@@ -68,6 +68,13 @@ func (j evaluation) page(ctx context.Context) (*report.Page, error) {
 	if s := learning(learnedBy(d.Adapter.Path, d.Adapter.Digest)); len(s.Parts) > 0 {
 		p.Sections = append(p.Sections, s)
 	}
+	if d.Shortcuts != nil {
+		s, err := j.shortcuts()
+		if err != nil {
+			return nil, err
+		}
+		p.Sections = append(p.Sections, s)
+	}
 	if j.options.Pictures > 0 {
 		j.judged.maps = j.options.Maps
 		j.judged.explainer, _ = j.Evaluation.Adapter.(experiment.Explainer)
