@@ -44,7 +44,7 @@ func TestEvalHTML(t *testing.T) {
 	data := table(t, trainingSet(t, 3, 14), "label", "group", "sex")
 	adapter := trained(t, data)
 	path := filepath.Join(t.TempDir(), "report.html")
-	doc := evaluate(t, adapter, data, "--split", "all", "--html", path, "--by", "sex", "--pictures", "5")
+	doc := evaluate(t, adapter, data, "--split", "all", "--html", path, "--by", "sex", "--pictures", "5", "--shortcuts", "0")
 	if doc.Report != path {
 		t.Errorf("the document names %q", doc.Report)
 	}
@@ -71,11 +71,15 @@ func TestEvalHTML(t *testing.T) {
 	for _, x := range doc.PerLabel {
 		wants(t, page, fmt.Sprintf("AUC %.3f</text>", *x.AUC))
 	}
-	evaluate(t, adapter, data, "--split", "all", "--html", path, "--pictures", "5", "--maps", "2")
+	evaluate(t, adapter, data, "--split", "all", "--html", path, "--pictures", "5", "--maps", "2", "--shortcuts", "0")
 	if n := strings.Count(pageOf(t, path), "data:image/jpeg"); n != min(wrong, 5)+min(wrong, 2) {
 		t.Errorf("%d pictures with two maps", n)
 	}
-	evaluate(t, adapter, data, "--html", path, "--pictures", "0")
+	if doc := evaluate(t, adapter, data, "--split", "all", "--html", path, "--pictures", "0", "--shortcuts", "6"); doc.Shortcuts == nil || doc.Shortcuts.Images == 0 || doc.Shortcuts.Images > 6 {
+		t.Errorf("shortcuts %+v", doc.Shortcuts)
+	}
+	wants(t, pageOf(t, path), "Does it read what is no finding?", "top left corner", "Mean maps")
+	evaluate(t, adapter, data, "--html", path, "--pictures", "0", "--shortcuts", "0")
 	if page := pageOf(t, path); strings.Contains(page, "data:image") || strings.Contains(page, "Worst mistakes") {
 		t.Error("a report without pictures has some")
 	}
