@@ -3,6 +3,7 @@
 package parquet
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,6 +72,9 @@ func (x *File) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkFooter(x.f, st.Size()); err != nil {
+		return fmt.Errorf("%s: %w: %w", x.path, err, ErrFile)
+	}
 	if x.p, err = pq.OpenFile(x.f, st.Size(), pq.SkipBloomFilters(true), pq.FileReadMode(pq.ReadModeSync)); err != nil {
 		return fmt.Errorf("%s: %w: %w", x.path, err, ErrFile)
 	}
@@ -113,6 +117,24 @@ func (x *File) open() (err error) {
 			Bytes: kind == pq.ByteArray || kind == pq.FixedLenByteArray})
 	}
 	walk(x.p.Root(), false, 0, 0)
+	return nil
+}
+
+// footerTail is the length of the footer, 4 bytes, and the magic number, 4 bytes.
+const footerTail = 8
+
+// checkFooter returns an error if the footer is said to be longer than the file. The library would allocate it first.
+func checkFooter(f io.ReaderAt, size int64) error {
+	var tail [footerTail]byte
+	if size < footerTail+4 {
+		return fmt.Errorf("%d bytes are too few", size)
+	}
+	if _, err := f.ReadAt(tail[:], size-footerTail); err != nil {
+		return err
+	}
+	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > size-footerTail-4 {
+		return fmt.Errorf("its footer is said to take %d of %d bytes", n, size)
+	}
 	return nil
 }
 

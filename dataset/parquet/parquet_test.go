@@ -2,9 +2,13 @@ package parquet
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +66,26 @@ func TestWriteRefuses(t *testing.T) {
 	}
 	if err := Write(&bytes.Buffer{}, []string{"a"}, []any{[]int{1}}); err == nil {
 		t.Error("a column of another type")
+	}
+}
+
+// TestFooterLength: a footer that is said to be longer than its file is refused before it is allocated.
+func TestFooterLength(t *testing.T) {
+	data := example(t)
+	binary.LittleEndian.PutUint32(data[len(data)-footerTail:], 0xfe000000)
+	var before, after runtime.MemStats
+	path := saved(t, data)
+	runtime.ReadMemStats(&before)
+	_, err := Open(path)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "its footer is said to take 4261412864 of") {
+		t.Errorf("got %v", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated for a file of %d", n, len(data))
+	}
+	if _, err := Open(saved(t, data[:7])); !errors.Is(err, ErrFile) {
+		t.Errorf("7 bytes: %v", err)
 	}
 }
 
