@@ -51,7 +51,7 @@ func (b *backbone) formOf(f *adapterfile.File) (*vit.Model, error) {
 			return nil, fmt.Errorf("serve: %s: %w", f.Path, err)
 		}
 	}
-	if f.Meta.Base.Image != 0 {
+	if d := f.Meta.Base.Digest; f.Meta.Base.Image != 0 && (d == "" || d == b.digest) {
 		side = f.Meta.Base.Image
 	}
 	if p == b.model.Pooling && side == b.model.Image {

@@ -142,7 +142,7 @@ func hiddenOverHTTP(t *testing.T, s narrowClient) {
 	routes := append(httpapi.Routes(), httpapi.Route{Name: "Metrics", Method: "GET", Path: "/metrics", Role: oip.Viewer})
 	for _, route := range routes {
 		ask := func(name, version string) (int, string) {
-			path := strings.NewReplacer("{model}", name, "{adapter}", name, "{version}", version, "{alias}", "x").Replace(route.Path)
+			path := strings.NewReplacer("{model}", name, "{adapter}", name, "{version}", version, "{alias}", "x", "{part}", "about.js").Replace(route.Path)
 			body, media := bodyFor(t, route, name)
 			response, text := s.do(s.role, route.Method, path, bytes.NewReader(body), "Content-Type", media)
 			return response.StatusCode, text
